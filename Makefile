@@ -1,0 +1,51 @@
+# Everything a newcomer needs is here, with no more than Python and make: `make sweep`, `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+SWEEP := experiment=outlace_leftbit model.hidden_size=2,3 'seed=range(10)'
+
+.PHONY: sweep test bench ui lint format lock clean
+
+sweep: .venv/ready  ## train a first sweep
+	$(BIN)/bptt train -m $(SWEEP)
+	@echo
+	@echo "To look at the runs: make ui"
+
+test: .venv/ready lint  ## linter, formatter, type checker, tests
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv-bench/ready  ## side by side with PyTorch and JAX, in an environment of its own
+	.venv-bench/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["bench"])' \
+	  | xargs .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check
+	.venv-bench/bin/python -m benchmarks
+
+ui: .venv/ready  ## MLflow's pages for the runs of this folder
+	$(BIN)/bptt ui
+
+# An environment exactly as locked: every file is checked against its hash.
+.venv/locked .venv-bench/locked: %/locked: requirements.lock
+	$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear $*
+	$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+.venv/ready .venv-bench/ready: %/ready: %/locked pyproject.toml
+	$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Needs uv; the file names no package index, so that it serves behind any.
+lock:
+	uv pip compile --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean:  ## what can be made again; never what runs wrote
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

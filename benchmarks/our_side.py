@@ -1,0 +1,45 @@
+"""Our side: the core as a sweep uses it, drawing its data as it goes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.measure import seconds, updates_for
+from benchmarks.workloads import Workload
+from bptt.core.sequences import Floats
+from bptt.core.training import Training, train
+
+_PAGE = 4096  # updates whose data a pool draws at once: whole pages, so that none is drawn and left unused
+
+
+def trained(workload: Workload, updates: int) -> tuple[Floats, Mapping[str, Floats]]:
+    """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
+    records = train(workload.runs(updates, updates))
+    names = records[0].parameters
+    losses = np.stack([record.history["loss/train"] for record in records], axis=1)
+    return losses, {name: np.stack([record.parameters[name] for record in records]) for name in names}
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Some updates of a workload, recorded at the first and the last."""
+
+    workload: Workload
+    updates: int
+
+    def seconds_per_update(self) -> float:
+        training = Training(self.workload.runs(self.updates, 1))
+
+        def work() -> None:
+            while training.advance() is not None:
+                pass
+
+        return seconds(work) / self.updates
+
+
+def prepared(workload: Workload, target: float) -> Ours:
+    """As many updates as take about `target` seconds."""
+    Ours(workload, 2).seconds_per_update()  # compiles, or loads what was compiled
+    trial = min(Ours(workload, _PAGE).seconds_per_update() for _ in range(2))
+    return Ours(workload, updates_for(target, trial, step=_PAGE))

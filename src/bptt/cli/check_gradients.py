@@ -1,0 +1,29 @@
+"""`bptt check-gradients [overrides]`: backpropagation through time against finite differences, block by block."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from bptt.cli import hydra_app
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0 when every block's error is within its bound, 1 when one is not, 2 for a wrong request."""
+    # It writes nothing, so it needs no folder of its own.
+    settings = ["hydra.run.dir=.", "hydra.output_subdir=null"]
+    return hydra_app.run(argv, _check, "bptt check-gradients", settings)
+
+
+def _check(config: DictConfig) -> int:
+    from bptt.configuration.build import checked
+    from bptt.core.gradcheck import check_gradients
+
+    blocks = check_gradients(checked(config).run)
+    width = max(len(block.name) for block in blocks)
+    print(f"{'block':<{width}}  relative error  bound")
+    for block in blocks:
+        verdict = "ok" if block.ok else "WRONG"
+        print(f"{block.name:<{width}}  {block.relative_error:14.2e}  {block.bound:.0e}  {verdict}")
+    wrong = sum(not block.ok for block in blocks)
+    print(f"{wrong} of {len(blocks)} blocks are wrong" if wrong else f"all {len(blocks)} blocks are right")
+    return 1 if wrong else 0

@@ -1,0 +1,154 @@
+"""A command of `bptt` whose arguments are Hydra's: overrides, -m, --cfg, --help, --config-dir, tab completion.
+
+Everything that is asked for is composed and checked before Hydra starts anything, so a wrong request leaves nothing
+behind. `--config-dir DIR` adds the user's own choices to the shipped ones.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bptt.configuration.paths import conf_folder
+from bptt.configuration.problems import ConfigurationError
+
+Task = Callable[[DictConfig], int | None]
+
+
+def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: Sequence[str] = ()) -> int:
+    """Run a task with the configuration, or with each configuration, that argv asks for; returns the exit code.
+
+    task      gets a composed configuration; what it returns is an exit code, None for 0. An exception ends it with 1
+              (with -m, Hydra's own launcher trains the other runs first)
+    command   as the user types it: `bptt train`
+    settings  overrides that hold unless argv has others
+    """
+    from hydra import version
+    from hydra._internal.utils import get_args_parser
+
+    version.setbase("1.3")
+    parser = get_args_parser()
+    parser.prog = command
+    args = parser.parse_args([*argv])
+    try:
+        return _Application(task, args, parser, command, settings).run()
+    except ConfigurationError as error:
+        print("\n".join(error.lines), file=sys.stderr)
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+class _Application:
+    def __init__(
+        self,
+        task: Task,
+        args: argparse.Namespace,
+        parser: argparse.ArgumentParser,
+        command: str,
+        settings: Sequence[str],
+    ) -> None:
+        self._task, self._args, self._parser = task, args, parser
+        given = {override.partition("=")[0].lstrip("+~") for override in args.overrides}
+        settings = [f"hydra.help.app_name='{command}'"] if args.help else settings
+        ours = [setting for setting in settings if setting.partition("=")[0] not in given]
+        args.overrides = [*ours, *args.overrides]
+        self._config_name = args.config_name or "config"
+        self._code = 0
+
+    def run(self) -> int:
+        from hydra._internal.hydra import Hydra
+        from hydra._internal.utils import create_config_search_path
+        from hydra.core.global_hydra import GlobalHydra
+
+        from bptt.configuration.composing import add_folder
+
+        args = self._args
+        if args.experimental_rerun is not None:
+            raise ConfigurationError(["--experimental-rerun: reads a pickle, which bptt does not"])
+        shipped = self._folder("--config-path", args.config_path) if args.config_path else conf_folder()
+        path = create_config_search_path(str(shipped))
+        if args.config_dir is not None:
+            add_folder(path, self._folder("--config-dir", args.config_dir))
+        try:
+            hydra = Hydra.create_main_hydra2(task_name="bptt", config_search_path=path)
+            return self._dispatch(hydra)
+        finally:
+            GlobalHydra.instance().clear()
+
+    def _dispatch(self, hydra: Any) -> int:
+        from bptt.configuration.composing import Composer
+
+        args, overrides, name = self._args, self._args.overrides, self._config_name
+        chosen = [flag for flag in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(args, flag)]
+        if len(chosen) > 1:
+            raise ConfigurationError([f"--{chosen[0]} and --{chosen[1]} don't go together".replace("_", "-")])
+        if args.shell_completion:
+            hydra.shell_completion(config_name=name, overrides=overrides)
+            return 0
+        if args.hydra_help:
+            hydra.hydra_help(config_name=name, args_parser=self._parser, args=args)
+            return 0
+        composer = Composer(hydra.config_loader, name)
+        if args.help or args.cfg or args.info:
+            composer.compose(overrides)
+            self._show(hydra)
+            return 0
+        return self._train(hydra, composer)
+
+    def _show(self, hydra: Any) -> None:
+        args, overrides, name = self._args, self._args.overrides, self._config_name
+        if args.help:
+            hydra.app_help(config_name=name, args_parser=self._parser, args=args)
+        elif args.cfg:
+            hydra.show_cfg(
+                config_name=name, overrides=overrides, cfg_type=args.cfg, package=args.package, resolve=args.resolve
+            )
+        else:
+            hydra.show_info(args.info, config_name=name, overrides=overrides)
+
+    def _train(self, hydra: Any, composer: Any) -> int:
+        from hydra.types import RunMode
+
+        from bptt.configuration.build import checked
+
+        overrides = self._args.overrides
+        several = self._args.multirun or composer.sweeps(overrides)
+        config = composer.compose(overrides, RunMode.MULTIRUN if several else RunMode.RUN)
+        if self._args.multirun or config.hydra.mode == RunMode.MULTIRUN:
+            self._check_all(composer, composer.jobs(config, overrides))
+            hydra.multirun(config_name=self._config_name, task_function=self._call, overrides=overrides)
+            return self._code
+        if several:
+            composer.compose(overrides)  # says that this needs -m
+        checked(config)
+        hydra.run(config_name=self._config_name, task_function=self._call, overrides=overrides)
+        return self._code
+
+    def _check_all(self, composer: Any, jobs: Sequence[list[str]]) -> None:
+        from bptt.configuration.build import checked
+
+        lines: list[str] = []
+        for overrides in jobs:
+            try:
+                checked(composer.compose(overrides))
+            except ConfigurationError as error:
+                lines += error.lines
+        if lines:
+            raise ConfigurationError(lines)
+
+    def _call(self, config: DictConfig) -> int | None:
+        code = self._task(config)
+        self._code = max(self._code, code or 0)
+        return code
+
+    def _folder(self, flag: str, text: str) -> Path:
+        folder = Path(text).absolute()
+        if not folder.is_dir():
+            raise ConfigurationError([f"{flag} {text}: no such folder"])
+        return folder

@@ -1,0 +1,66 @@
+"""`bptt COMMAND …`: finds the command's module and hands it the rest. Nothing heavy is imported before that."""
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bptt import __version__
+
+COMMANDS = {
+    "train": "train one run, or several with -m, and record them",
+    "resume": "go on with a run that was interrupted",
+    "check-gradients": "compare a configuration's gradients with finite differences",
+    "ui": "open MLflow's pages on what was recorded",
+}
+
+_USAGE = f"""\
+bptt {__version__}: when, how fast and how reliably does a recurrent network learn?
+
+usage: bptt COMMAND …
+
+{chr(10).join(f"  {name:<17}{says}" for name, says in COMMANDS.items())}
+
+  bptt train experiment=roelants_counting            an article's experiment
+  bptt train task=xor model=gru optimizer.alpha=0.1  choices and values of your own
+  bptt train -m seed=0,1,2                           a run for each value
+
+`bptt COMMAND --help` says more. Tab completion for bash: eval "$(bptt --shell-completion install=bash)"
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 all went well, 1 some run failed, 2 the request was wrong."""
+    command, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    if command in ("-h", "--help", "help"):
+        print(_USAGE, end="")
+        return 0
+    if command == "--version":
+        print(f"bptt {__version__}")
+        return 0
+    if command in ("-sc", "--shell-completion"):
+        return _complete([command, *rest])
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        print(f"{command}: no such command{meant} (commands: {', '.join(COMMANDS)})", file=sys.stderr)
+        return 2
+    try:
+        return int(import_module(f"bptt.cli.{command.replace('-', '_')}").main(rest))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complete(argv: Sequence[str]) -> int:
+    """Answer Hydra's completion script, which takes `bptt` for the program and its first argument for an override."""
+    program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
+    first, space, overrides = line.lstrip().partition(" ")
+    if any(argument.startswith("query") for argument in argv):
+        if not space:
+            print(" ".join(name for name in COMMANDS if name.startswith(first)))
+            return 0
+        os.environ["COMP_LINE"] = f"{program} {overrides}"
+        # Where the cursor stands, in a line that is shorter now.
+        os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
+    return int(import_module("bptt.cli.train").main([*argv]))

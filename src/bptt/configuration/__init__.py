@@ -1,0 +1,1 @@
+"""From what a user asks for to what is trained: composed by Hydra, checked completely, built."""

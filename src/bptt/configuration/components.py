@@ -1,0 +1,110 @@
+"""Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
+
+import dataclasses
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from omegaconf import OmegaConf
+
+from bptt.configuration.paths import choices
+from bptt.configuration.problems import did_you_mean, problem
+from bptt.configuration.values import construct, plain
+from bptt.core.blocks import BlockKind
+from bptt.core.inits.initialisation import Initialisation
+
+BLOCKS: tuple[str, ...] = get_args(BlockKind)
+
+
+def build_component(
+    key: str,
+    node: Any,
+    folder: str,
+    allow: Iterable[str],
+    problems: list[str],
+    hidden: Iterable[str] = (),
+) -> Any:
+    """The object that a node describes, or None and what is wrong in `problems`.
+
+    folder  the package of bptt whose classes can stand here: `bptt.core.models`
+    allow   packages of the user's whose classes can stand here too
+    hidden  names that stand in the node too, and are read elsewhere
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        problems.append(f"{key}: missing; choose one: {key}=…")
+        return None
+    kind = _class(f"{key}._target_", node["_target_"], folder, allow, problems)
+    if kind is None:
+        return None
+    values = {name: value for name, value in node.items() if name != "_target_"}
+    return construct(key, values, kind, problems, hidden)
+
+
+def described(component: Any) -> dict[str, Any]:
+    """The node from which `build_component` makes an equal component."""
+    kind = type(component)
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | plain(component)
+
+
+def build_initialisation(
+    node: Any, folders: Iterable[Path], allow: Iterable[str], problems: list[str]
+) -> Initialisation | None:
+    """The scheme of the run, and those of the blocks that have one of their own.
+
+    A block's scheme is null (the run's), a number (constant), the name of a choice of `init`, a mapping with the
+    choice's `name` and values that differ from its file, or a node with a `_target_`.
+    """
+    if not isinstance(node, Mapping):
+        problems.append("init: missing; choose one: init=…")
+        return None
+    before = len(problems)
+    schemes = choices("init", list(folders))
+    rest = {name: value for name, value in node.items() if name not in BLOCKS}
+    default = build_component("init", rest, "bptt.core.inits", allow, problems, BLOCKS)
+    blocks = {}
+    for name in BLOCKS:
+        if node.get(name) is not None and (scheme := _block_node(f"init.{name}", node[name], schemes, problems)):
+            blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", allow, problems)
+    return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
+
+
+def described_initialisation(init: Initialisation) -> dict[str, Any]:
+    """The node from which `build_initialisation` makes an equal initialisation."""
+    blocks = {name: described(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
+    return blocks | described(init.default)
+
+
+def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
+    if isinstance(scheme, Mapping) and "_target_" in scheme:
+        return dict(scheme)
+    if isinstance(scheme, int | float) and not isinstance(scheme, bool):
+        return {"_target_": "bptt.core.inits.constant.Constant", "scale": scheme}
+    values = dict(scheme) if isinstance(scheme, Mapping) else {}
+    name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme
+    if not isinstance(name, str) or name not in schemes:
+        says = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
+        meant = did_you_mean(name, schemes) if isinstance(name, str) else ""
+        problems.append(problem(key, scheme, f"{says}{meant} (choices: {', '.join(schemes)})"))
+        return None
+    chosen = OmegaConf.to_container(OmegaConf.load(schemes[name]))
+    assert isinstance(chosen, dict)
+    return {str(field): value for field, value in chosen.items() if value != "???"} | values
+
+
+def _class(key: str, target: Any, folder: str, allow: Iterable[str], problems: list[str]) -> type | None:
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    allowed = list(allow)
+    if not (module.startswith(f"{folder}.") or module.partition(".")[0] in allowed):
+        says = f"must name a class of {folder}" + "".join(f" or of {package}" for package in allowed)
+        problems.append(problem(key, target, f"{says} (allow=[PACKAGE] adds your own)"))
+        return None
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # importing a user's module can raise anything
+        problems.append(problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
+        return None
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        problems.append(problem(key, target, "is no dataclass"))
+        return None
+    return found

@@ -1,0 +1,193 @@
+"""Hydra's composition, with what is wrong said in one line each.
+
+Hydra names the first thing that is wrong, in its own terms. So when it refuses, the overrides are looked at one by one,
+and composed once more without its strictness: `checked` then finds every unknown key, and what was meant by it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from bptt.configuration.build import checked
+from bptt.configuration.paths import conf_folder
+from bptt.configuration.problems import ConfigurationError, did_you_mean, problem
+
+_BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+def composed(overrides: Sequence[str] = (), folder: Path | None = None) -> DictConfig:
+    """The configuration of a run that `bptt train` would compose, for use from Python; folder as in --config-dir.
+
+    Raises ConfigurationError.
+    """
+    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+        loader = GlobalHydra.instance().config_loader()
+        if folder is not None:
+            add_folder(loader.get_search_path(), folder)
+            loader = ConfigLoaderImpl(loader.get_search_path())
+        return Composer(loader, "config").compose(overrides)
+
+
+def add_folder(path: ConfigSearchPath, folder: Path) -> None:
+    """Let Hydra look for choices in a folder too, after the shipped ones."""
+    path.prepend("command-line", f"file://{folder.absolute()}", SearchPathQuery(provider="schema", path=None))
+
+
+class Composer:
+    """Composes configurations from the folders that a loader knows; ConfigurationError says why one can't be had."""
+
+    def __init__(self, loader: ConfigLoader, config_name: str) -> None:
+        self._loader, self._config_name = loader, config_name
+
+    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+        """The configuration of a run, or, with RunMode.MULTIRUN, of a sweep: without the values that are swept."""
+        parsed, lines = self._parsed(overrides)
+        lines += _given_twice(parsed)
+        # Hydra would merge the choices of a list.
+        lines += [self._wrong_choice(override) for override in parsed if isinstance(override.value(), list)]
+        if mode is RunMode.RUN:
+            lines += [_unasked_sweep(override) for override in parsed if override.is_sweep_override()]
+        if any(lines):
+            raise ConfigurationError(filter(None, [*lines, *self._diagnosis(parsed)]))
+        try:
+            return self._load([str(override.input_line) for override in parsed], mode)
+        except Exception as error:  # of Hydra's, OmegaConf's and YAML's many kinds: all are about what was asked for
+            raise ConfigurationError(self._diagnosis(parsed) or [_in_one_line(error)]) from None
+
+    def sweeps(self, overrides: Sequence[str]) -> bool:
+        """Whether some override gives several values."""
+        return any(override.is_sweep_override() for override in self._parsed(overrides)[0])
+
+    def jobs(self, sweep: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
+        """The overrides of each run of Hydra's own sweeper, in its order; none for another, which knows its own."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        sweeper = sweep.hydra.sweeper
+        if sweeper.get("_target_") != _BASIC_SWEEPER:
+            return []
+        preset = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+        parsed, lines = self._parsed([*preset, *overrides])
+        if lines := [*lines, *filter(None, map(_no_list, parsed))]:
+            raise ConfigurationError(lines)
+        return list(BasicSweeper.split_arguments(parsed, None)[0])
+
+    def _load(self, overrides: list[str], mode: RunMode) -> DictConfig:
+        return self._loader.load_configuration(config_name=self._config_name, overrides=overrides, run_mode=mode)
+
+    def _parsed(self, overrides: Sequence[str]) -> tuple[list[Override], list[str]]:
+        parser = OverridesParser.create(config_loader=self._loader)
+        parsed: list[Override] = []
+        lines: list[str] = []
+        for text in overrides:
+            try:
+                override = parser.parse_overrides([text])[0]
+            except HydraException as error:
+                lines.append(_grammar(text, error))
+                continue
+            if override.key_or_group:
+                parsed.append(override)
+            else:
+                lines.append(_grammar(text, ValueError()))
+        return parsed, lines
+
+    def _diagnosis(self, parsed: Sequence[Override]) -> list[str]:
+        """Everything that is wrong with overrides, each of which can be read."""
+        lines, kept, lost = [], [], set()
+        for override in parsed:
+            if override.is_sweep_override():
+                continue
+            if line := self._wrong_choice(override):
+                lines.append(line)
+                lost.add(f"{override.key_or_group}.")
+            else:
+                kept.append(self._lenient(override))
+        try:
+            checked(self._load(kept, RunMode.RUN))
+        except ConfigurationError as error:
+            # A choice that could not be had would have had other keys than the one that stood in for it.
+            lines += [line for line in error.lines if not line.startswith(tuple(lost))]
+        except Exception as error:
+            lines += [] if lost else [_in_one_line(error)]
+        return lines
+
+    def _wrong_choice(self, override: Override) -> str:
+        """The line for an override whose group has no such choice; empty where nothing is wrong with it."""
+        group, choice = override.key_or_group, override.value()
+        options = sorted(self._loader.get_group_options(group)) if not override.is_delete() else []
+        if not options or choice in options:
+            return ""
+        meant = did_you_mean(choice, options) if isinstance(choice, str) else ""
+        return problem(group, choice, f"no such choice{meant} (choices: {', '.join(options)})")
+
+    def _lenient(self, override: Override) -> str:
+        """The override, such that it may add a key: whether the key means something is found out by `checked`."""
+        text = str(override.input_line)
+        is_group = bool(self._loader.get_group_options(override.key_or_group))
+        if override.is_delete() or is_group or override.is_hydra_override() or override.package is not None:
+            return text
+        return "++" + text.lstrip("+")
+
+
+def _given_twice(parsed: Sequence[Override]) -> Iterator[str]:
+    before: dict[str, str] = {}
+    for override in parsed:
+        key, text = str(override.get_key_element()).lstrip("+~"), str(override.input_line)
+        if key in before:
+            yield f"{text}: given twice, as {before[key]} before"
+        before[key] = text
+
+
+def _unasked_sweep(override: Override) -> str:
+    text = str(override.input_line)
+    key, _, value = text.partition("=")
+    return f"{text}: several values are a sweep, which needs -m (a list is written {key}=[{value}])"
+
+
+def _no_list(override: Override) -> str:
+    """The line for a sweep without a list of values; empty where nothing is wrong with it."""
+    if not override.is_sweep_override():
+        return ""
+    if not override.is_discrete_sweep():
+        return f"{override.input_line}: neither a list of values nor a range"
+    try:
+        values = list(override.sweep_string_iterator())
+    except ValueError as error:
+        return f"{override.input_line}: {error}"
+    return "" if values else f"{override.input_line}: holds no value"
+
+
+def _grammar(text: str, error: Exception) -> str:
+    shown = " ".join(text.split())
+    if text.partition("=")[0].strip("+~@ ") == "" or ("=" not in text and not text.startswith("~")):
+        return f"{shown}: not of the form key=value"
+    if found := re.search(r"while evaluating .*?: (.+)", str(error)):
+        return f"{shown}: {found[1]}"
+    return f"{shown}: can't be read; a value with blanks, brackets or any of =,:'\" is written key='…'"
+
+
+def _in_one_line(error: Exception) -> str:
+    """What Hydra says, where there is nothing better to say."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        options = f" (choices: {', '.join(error.options)})" if error.options else ""
+        return f"{error.missing_cfg_file}: no such choice{options}"
+    if found := re.match(r"Could not append to config. An item is already at '(.+)'", text):
+        return f"+{found[1]}: the key is there already; leave out the +"
+    if found := re.match(r"Could not override '(.+)'", text):
+        # That others mean nothing was found out before, so this one does.
+        is_hydras = found[1].startswith("hydra.")
+        return f"{found[1]}: unknown key" if is_hydras else f"{found[1]}: in none of the files; write +{found[1]}=…"
+    if found := re.match(r"Could not delete from config. '(.+)' does not exist", text):
+        return f"~{found[1]}: no such key"
+    return " ".join(text.split())

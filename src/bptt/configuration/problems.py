@@ -1,0 +1,71 @@
+"""What is wrong with a configuration, in one line each."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+_LONGEST = 80
+
+
+class ConfigurationError(ValueError):
+    """The configuration can't be run; `lines` says everything that is wrong with it, in a line each."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(dict.fromkeys(lines))
+        super().__init__("\n".join(self.lines))
+
+
+def shown(value: Any) -> str:
+    """A value as one would type it on the command line, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(map(shown, value)) + "]"
+    elif isinstance(value, str) and (not value or _reads_as_another_type(value)):
+        text = f"'{value}'"
+    else:
+        text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _reads_as_another_type(text: str) -> bool:
+    if text.lower() in {"null", "true", "false"}:
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def problem(key: str, value: Any, says: str) -> str:
+    """The line for a value that a key can't take."""
+    return f"{key}={shown(value)}: {says}"
+
+
+def did_you_mean(word: str, candidates: Iterable[str], prefix: str = "") -> str:
+    """The candidate that was probably meant, as the end of a sentence; empty where none is near."""
+    names = list(candidates)
+    lower = {name.lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{lower[near[0]]}?" if near else ""
+
+
+def unknown_key(key: str, value: Any, siblings: Iterable[str], everywhere: Iterable[str] = ()) -> str:
+    """The line for a key that means nothing where it stands.
+
+    `siblings` are the names that do mean something there; `everywhere` all keys of a configuration, in full: one
+    of another name's end may be meant (`hidden_size` for `model.hidden_size`).
+    """
+    parent, _, name = key.rpartition(".")
+    prefix = f"{parent}." if parent else ""
+    names = list(siblings)
+    meant = did_you_mean(name, names, prefix)
+    if not meant:
+        elsewhere = {other.rpartition(".")[2]: other for other in reversed(list(everywhere)) if other != key}
+        near = difflib.get_close_matches(name.lower(), elsewhere, n=1, cutoff=0.75)
+        meant = f"; did you mean {elsewhere[near[0]]}?" if near else ""
+    allowed = ", ".join(prefix + sibling for sibling in names) or "nothing"
+    return problem(key, value, f"unknown key{meant} (allowed: {allowed})")

@@ -1,0 +1,65 @@
+"""A composed configuration as plain values: interpolations followed, gaps reported."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bptt.configuration.problems import problem
+
+
+def resolve(config: DictConfig, problems: list[str]) -> dict[str, Any]:
+    """The configuration without `hydra`, as a dict; a value that can't be had is left out and told in `problems`."""
+    return {key: value for key, value in _resolve(config, "", problems).items() if key != "hydra"}
+
+
+def _resolve(node: Container, prefix: str, problems: list[str]) -> Any:
+    if isinstance(node, ListConfig):
+        return [_value(node, index, f"{prefix}[{index}]", problems) for index in range(len(node))]
+    assert isinstance(node, DictConfig)
+    found = {}
+    for key in node:
+        name = f"{prefix}.{key!s}" if prefix else str(key)
+        if name == "hydra":
+            continue
+        before = len(problems)
+        value = _value(node, key, name, problems)
+        if len(problems) == before or isinstance(value, dict):
+            found[str(key)] = value
+    return found
+
+
+def _value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
+    if OmegaConf.is_missing(node, key):
+        problems.append(f"{name}: missing; give it a value: {name}=…")
+        return None
+    try:
+        value = node[key]
+    except OmegaConfBaseException as error:
+        raw = OmegaConf.to_container(node, resolve=False)
+        assert isinstance(raw, dict | list)
+        problems.append(problem(name, raw[key], f"can't be followed ({str(error).splitlines()[0]})"))
+        return None
+    return _resolve(value, name, problems) if isinstance(value, Container) else value
+
+
+def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key of nested mappings, in full."""
+    for name, value in values.items():
+        yield prefix + name
+        if isinstance(value, Mapping):
+            yield from keys(value, f"{prefix}{name}.")
+
+
+def conf_folders(config: DictConfig) -> list[Path]:
+    """The folders that Hydra composed a configuration from, first the one with precedence, if it says."""
+    if (hydra := config.get("hydra")) is None:
+        from hydra.core.hydra_config import HydraConfig
+
+        if not HydraConfig.initialized():
+            return []
+        hydra = HydraConfig.get()
+    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+    return [Path(source.path) for source in sources]

@@ -1,0 +1,32 @@
+"""Clipping by norm."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import CLIP, Kernel
+from bptt.core.norms import norm
+from bptt.core.simd import load, select, splat, store
+
+
+@CLIP
+def clip_norm(gradient, vectors, hyper):
+    threshold = load(hyper, 0)
+    size = norm(vectors, 0, vectors.shape[0], gradient)
+    above = size > threshold
+    scale = select(above, threshold / size, splat(1.0))
+    for p in range(vectors.shape[0]):
+        store(vectors, p, load(vectors, p) * scale)
+    return select(above, splat(1.0), splat(0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """g ← g · threshold / ‖g‖ where ‖g‖ > threshold, with ‖·‖ the Euclidean norm over all parameters.
+
+    Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks", algorithm 1.
+    """
+
+    threshold: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = clip_norm

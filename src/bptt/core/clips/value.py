@@ -1,0 +1,31 @@
+"""Clipping by value."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import CLIP, Kernel
+from bptt.core.simd import largest, load, select, splat, store
+
+
+@CLIP
+def clip_value(gradient, vectors, hyper):
+    threshold = load(hyper, 0)
+    clipped = splat(0.0)
+    for p in range(vectors.shape[0]):
+        g = load(vectors, p)
+        above, below = g > threshold, g < -threshold
+        clipped = select(above, splat(1.0), select(below, splat(1.0), clipped))
+        store(vectors, p, select(above, threshold, select(below, -threshold, g)))
+    if gradient.ndim == 1:
+        return splat(largest(clipped))
+    return clipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """g_p ← min(max(g_p, −threshold), threshold), each element for itself. NaN passes."""
+
+    threshold: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = clip_value

@@ -1,0 +1,142 @@
+"""The shipped gradient check: backpropagation through time against finite differences of the plain mathematics.
+
+The differences are taken of `bptt.core.plain`, in extended precision where the machine has it, so that gradients that
+have almost vanished are still checked to six digits, and with the states that truncation cuts off held where they were.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bptt.core import plain
+from bptt.core.blocks import parameter_blocks, parameter_count, to_named
+from bptt.core.clips.none import NoClip
+from bptt.core.kernel import LANES
+from bptt.core.lane_block import LaneBlock, mode_of
+from bptt.core.layout import build_net
+from bptt.core.optimizers.sgd import Sgd
+from bptt.core.run import Run
+from bptt.core.sequences import Floats, Pool, Sequences
+from bptt.core.simd import WIDTH, aligned_zeros
+
+#: Relative error above which a block fails. The differences reach 1e-9 or better; a factor wrong by 0.1 % gives 1e-3.
+BOUND = 1e-6
+_STEP = 1e-4  # relative step of the differences, whose error is its fourth power
+_SEQUENCES = 4  # of the first batch
+_ELEMENTS = 16  # checked one by one in each block, beside one random direction over all of them
+
+
+@dataclass(frozen=True)
+class BlockError:
+    """A block's relative error ‖g − g̃‖ / max(‖g‖, ‖g̃‖) and its bound; 0 where both are 0."""
+
+    name: str
+    relative_error: float
+    bound: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the error is within its bound; NaN is not."""
+        return bool(self.relative_error <= self.bound)
+
+
+def gradient_of(run: Run, flat: Floats, sequences: Sequences) -> Floats:
+    """∂loss/∂θ (P,) at θ = flat on these sequences as one batch, as the compiled kernels give it."""
+    batch = sequences.count
+    run = dataclasses.replace(
+        run, optimizer=Sgd(alpha=0.0), clip=NoClip(), train=dataclasses.replace(run.train, batch_size=batch, updates=1)
+    )
+    mode = mode_of(batch)
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    net = build_net(
+        model=run.model,
+        inputs=run.task.inputs,
+        outputs=run.task.outputs,
+        timesteps=sequences.timesteps,
+        rows=batch if mode == LANES else -(-batch // WIDTH),
+        last_only=sequences.last_only,
+        fused=run.loss.fused,
+    )
+    block = LaneBlock(
+        [run],
+        net=net,
+        mode=mode,
+        memory=aligned_zeros(net.size, WIDTH),
+        stream=Pool(sequences, "sequential"),
+        seeds=[np.random.SeedSequence(0)],
+        parameters=[flat],
+        parameter_count=parameter_count(blocks),
+    )
+    block.train(0, 1)
+    return block.lane_gradient(0)
+
+
+def plain_loss(run: Run, named: dict[str, Any], held: dict[str, Any], sequences: Sequences, xp: Any) -> Any:
+    """The loss with parameters `named`; each timestep's window starts from the state that `held` leads to.
+
+    Without truncation there is one window, from the first timestep. xp: numpy, or a module that stands in for it.
+    """
+    truncation = run.train.truncation or sequences.timesteps
+    loss_name, result = type(run.loss).__name__, 0.0
+    for n in range(sequences.count):
+        length = int(sequences.full_lengths[n])
+        starts = [plain.zero_state(run.model, run.task.outputs, np)]
+        for t in range(length):
+            state, output, _ = plain.timestep(run.model, held, sequences.x[n, t], *starts[-1], np)
+            starts.append((state, output))
+        windows = [t for t in range(length) if sequences.full_scored[n, t]]
+        if truncation >= length:
+            windows = [length - 1] if windows else []
+        for end in windows:
+            start = max(0, end - truncation + 1)
+            state, output = starts[start]
+            for t in range(start, end + 1):
+                state, output, logit = plain.timestep(run.model, named, sequences.x[n, t], state, output, xp)
+                if sequences.full_scored[n, t] and (t == end or truncation >= length):
+                    target = sequences.y[n] if sequences.last_only else sequences.y[n, t]
+                    result = result + plain.timestep_loss(loss_name, logit, output, target, xp)
+    return result * (run.loss.weight / sequences.count)
+
+
+def first_sequences(run: Run, count: int) -> Sequences:
+    """The first sequences of a run's training data."""
+    seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(1,))
+    page = run.task.training().page(seed, 0, run.train.batch_size)
+    rows, data = page.rows.ravel()[:count], page.sequences
+    scored = data.scored if data.scored is None or data.scored.ndim == 1 else data.scored[rows]
+    return Sequences(data.x[rows], data.y[rows], None if data.lengths is None else data.lengths[rows], scored)
+
+
+def check_gradients(run: Run) -> list[BlockError]:
+    """Compare the kernels' gradient with finite differences, norm-wise per block, at the run's initial parameters."""
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(0,))
+    flat = run.init.parameters(seed, blocks)
+    sequences = first_sequences(run, _SEQUENCES)
+    gradient = gradient_of(run, flat, sequences)
+    held = to_named(blocks, flat)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    wide = flat.astype(np.longdouble)
+
+    def slope(direction: Floats) -> Any:
+        def at(distance: Any) -> Any:
+            return plain_loss(run, to_named(blocks, wide + distance * direction), held, sequences, np)
+
+        h = np.longdouble(_STEP) * max(1.0, float(np.abs(flat).max()))
+        return (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)
+
+    errors = []
+    for block in blocks:
+        places = block.first + np.sort(rng.permutation(block.size)[:_ELEMENTS])
+        directions = [np.eye(1, flat.size, place)[0] for place in places]
+        whole = np.zeros(flat.size)
+        whole[block.first : block.first + block.size] = rng.choice([-1.0, 1.0], block.size) / np.sqrt(block.size)
+        directions.append(whole)
+        found = np.array([direction @ gradient for direction in directions])
+        expected = np.array([float(slope(direction)) for direction in directions])
+        size = max(np.linalg.norm(found), np.linalg.norm(expected))
+        error = 0.0 if size == 0 else float(np.linalg.norm(found - expected) / size)
+        errors.append(BlockError(block.name, error, BOUND))
+    return errors

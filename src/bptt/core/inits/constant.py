@@ -1,0 +1,20 @@
+"""The same number everywhere."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.blocks import Block
+from bptt.core.sequences import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """θ = scale."""
+
+    scale: Annotated[PerLane, Range()]
+
+    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+        return np.full(block.shape, float(self.scale))

@@ -1,0 +1,20 @@
+"""Normally distributed parameters."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.blocks import Block
+from bptt.core.sequences import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normal:
+    """θ ~ scale · N(0, 1), biases too."""
+
+    scale: Annotated[PerLane, Range(at_least=0)]
+
+    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+        return self.scale * rng.standard_normal(block.shape)

@@ -1,0 +1,164 @@
+"""Kernels: compiled functions that a driver calls through their address, so that components combine without compiling.
+
+A kernel is compiled at its first use, once per machine: the result is kept on disk under a key that holds every source
+file of the core (`source_hash`), because Numba's own key would hold the defining file alone and run stale code after a
+helper was edited.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.extending import intrinsic
+from numba.misc.appdirs import AppDirs
+from numpy.typing import NDArray
+
+from bptt.core.layout import NET
+from bptt.core.simd import VECTOR_BYTES, WIDTH, vector
+
+MEMORY = types.Array(types.float64, 2, "C")  # (n, WIDTH): vectors
+NUMBERS = types.Array(types.float64, 1, "C")
+SHARED = "rows"  # one run fills a vector with rows of its batch: theta (P,)
+LANES = "lanes"  # runs stand side by side: theta (P, WIDTH)
+THETA = {SHARED: NUMBERS, LANES: MEMORY}
+
+
+@functools.cache
+def source_hash() -> str:
+    """The numerical version of the core: a hash of its sources, Numba's and NumPy's versions and the vector width."""
+    digest = hashlib.sha256(f"numba {numba.__version__} numpy {np.__version__} width {WIDTH}".encode())
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: $BPTT_CACHE_DIR, or the user's cache folder."""
+    chosen = os.environ.get("BPTT_CACHE_DIR")
+    return Path(chosen) if chosen else Path(AppDirs("bptt", appauthor=False).user_cache_dir) / "kernels"
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function, in our folder and under our key."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_path = str(cache_folder() / source_hash()[:16])
+        Path(self._cache_path).mkdir(parents=True, exist_ok=True)
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=f"{function.__module__}.{self._impl.filename_base}",
+            source_stamp=source_hash(),
+        )
+
+
+class Kernel:
+    """A function with a fixed signature per mode, compiled when first asked for."""
+
+    def __init__(self, function: Callable[..., Any], signatures: dict[str, Any]) -> None:
+        self.signatures = signatures
+        self.dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+        functools.update_wrapper(self, function)
+        self._compiled: dict[str, Any] = {}
+
+    @functools.cached_property
+    def _cache(self) -> _Cache | None:
+        try:
+            return _Cache(self.dispatcher.py_func)
+        except OSError:  # no folder that can be written: compile for this process alone
+            return None
+
+    def compile(self, mode: str) -> Any:
+        """Numba's compile result for this mode."""
+        if mode not in self._compiled:
+            if self._cache is not None:
+                self.dispatcher._cache = self._cache
+            signature = self.signatures[mode]
+            self.dispatcher.compile(signature)
+            self._compiled[mode] = self.dispatcher.overloads[signature.args]
+        return self._compiled[mode]
+
+    def address(self, mode: str) -> int:
+        """Where the machine code of this mode begins."""
+        result = self.compile(mode)
+        return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+    def is_ready(self, mode: str) -> bool:
+        """Whether it is compiled already, in this process or on disk."""
+        if mode in self._compiled:
+            return True
+        if self._cache is None:
+            return False
+        index = self._cache._cache_file._load_index()
+        return any(key[0] == self.signatures[mode].args for key in index)
+
+    def __call__(self, *args: Any) -> Any:
+        for mode in self.signatures:
+            self.compile(mode)
+        return self.dispatcher(*args)
+
+
+class Kind:
+    """What kernels of one kind take: `@KIND` makes a kernel of a function, `KIND.call` calls one by its address."""
+
+    def __init__(self, name: str, signature: Callable[[Any], Any]) -> None:
+        self.name = name
+        self.signatures = {mode: signature(theta) for mode, theta in THETA.items()}
+        self.call = _caller(list(self.signatures.values()))
+
+    def __call__(self, function: Callable[..., Any]) -> Kernel:
+        return Kernel(function, self.signatures)
+
+
+def _caller(signatures: list[Any]) -> Any:
+    @intrinsic
+    def call(typingctx, address, arguments):
+        """Call the kernel at this address with a tuple of arguments."""
+        found = [s for s in signatures if s.args == tuple(arguments.types)]
+        if not found:
+            raise TypeError(f"a kernel that takes {signatures} was called with {arguments}")
+        signature = found[0]
+
+        def codegen(context, builder, sig, args):
+            values = numba.core.cgutils.unpack_tuple(builder, args[1])
+            convention = context.call_conv
+            kind = convention.get_function_type(signature.return_type, signature.args)
+            pointer = builder.inttoptr(args[0], kind.as_pointer())
+            _, result = convention.call_function(builder, pointer, signature.return_type, signature.args, values)
+            return result
+
+        return signature.return_type(address, arguments), codegen
+
+    return call
+
+
+#: forward(net, theta, memory, begin): the timesteps of a batch from `begin` on; writes states and outputs.
+FORWARD = Kind("forward", lambda theta: types.void(NET, theta, MEMORY, types.int64))
+#: backward(net, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote; see `network`.
+BACKWARD = Kind(
+    "backward", lambda theta: types.void(NET, theta, theta, MEMORY, types.int64, types.int64, types.boolean)
+)
+#: loss(net, memory, begin) → the loss, summed over the timesteps from `begin` on and the outputs; writes ∂loss/∂output.
+LOSS = Kind("loss", lambda _: vector(NET, MEMORY, types.int64))
+#: clip(gradient, vectors, hyper) → 1 where the gradient was clipped; `vectors` is the gradient's memory as (n, WIDTH).
+CLIP = Kind("clip", lambda theta: vector(theta, MEMORY, MEMORY))
+#: optimizer(parameters, gradient, slots, hyper, live, update): one step, counted from 1, where live[0] is not 0.
+OPTIMIZER = Kind("optimizer", lambda _: types.void(MEMORY, MEMORY, MEMORY, MEMORY, MEMORY, types.int64))
+
+call_forward, call_backward, call_loss = FORWARD.call, BACKWARD.call, LOSS.call
+call_clip, call_optimizer = CLIP.call, OPTIMIZER.call
+
+
+def check_memory(**arrays: NDArray[Any]) -> None:
+    """Raise ValueError unless every array is what kernels assume: float64, C-contiguous and aligned to a vector."""
+    for name, array in arrays.items():
+        if array.dtype != np.float64 or not array.flags.c_contiguous or array.ctypes.data % VECTOR_BYTES:
+            raise ValueError(f"{name}: kernels need C-contiguous float64 memory aligned to {VECTOR_BYTES} bytes")

@@ -1,0 +1,40 @@
+"""Cross-entropy of independent binary outputs."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import LOSS, Kernel
+from bptt.core.simd import absolute, exp, fma, load, log1p, select, splat, store
+
+
+@LOSS
+def binary_cross_entropy(net, memory, begin):
+    result = splat(0.0)
+    for t in range(max(begin, net.first_output), net.timesteps):
+        for r in range(net.rows):
+            scored = load(memory, net.scored + t * net.rows + r)
+            counts = scored > splat(0.0)
+            for o in range(net.outputs):
+                place = (t * net.rows + r) * net.outputs + o
+                z, target = load(memory, net.logit + place), load(memory, net.target + place)
+                error = load(memory, net.output + net.rows * net.outputs + place) - target
+                positive = select(z < splat(0.0), splat(0.0), z)
+                entropy = positive - z * target + log1p(exp(-absolute(z)))
+                store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
+                result = select(counts, fma(scored, entropy, result), result)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryCrossEntropy:
+    """L = −weight · mean over the batch of Σ_t Σ_o target · ln y + (1 − target) · ln(1 − y), with y = σ(z).
+
+    Computed from z as max(z, 0) − z·target + ln(1 + e^(−|z|)), which does not overflow; ∂L/∂z = weight / batch ·
+    (y − target). Needs `model.readout=sigmoid`.
+    """
+
+    weight: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = binary_cross_entropy
+    fused: ClassVar[bool] = True

@@ -1,0 +1,37 @@
+"""Squared error."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import LOSS, Kernel
+from bptt.core.simd import fma, load, select, splat, store
+
+
+@LOSS
+def squared_error(net, memory, begin):
+    result = splat(0.0)
+    for t in range(max(begin, net.first_output), net.timesteps):
+        for r in range(net.rows):
+            scored = load(memory, net.scored + t * net.rows + r)
+            counts = scored > splat(0.0)
+            for o in range(net.outputs):
+                place = (t * net.rows + r) * net.outputs + o
+                error = load(memory, net.output + net.rows * net.outputs + place) - load(memory, net.target + place)
+                weighted = select(counts, scored * error, splat(0.0))
+                store(memory, net.output_delta + place, weighted + weighted)
+                result = select(counts, fma(weighted, error, result), result)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError:
+    """L = weight · mean over the batch of Σ_t Σ_o (y − target)²;  ∂L/∂y = 2 · weight / batch · (y − target).
+
+    No half: where a text has ½ Σ (y − target)², say `loss.weight=0.5`.
+    """
+
+    weight: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = squared_error
+    fused: ClassVar[bool] = False

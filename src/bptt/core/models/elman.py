@@ -1,0 +1,101 @@
+"""Elman's simple recurrent network (Elman 1990, "Finding Structure in Time")."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bptt.core.activations import activate, slope
+from bptt.core.kernel import BACKWARD, FORWARD
+from bptt.core.layers import (
+    add_context,
+    add_context_back,
+    add_input,
+    add_input_back,
+    set_bias_gradient,
+    set_context_gradient,
+    set_input_gradient,
+)
+from bptt.core.layout import cell_bias, delta_at, recurrent_bias, state_at, state_delta_at
+from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
+from bptt.core.network import run_backward, run_forward
+from bptt.core.products import fill_bias
+from bptt.core.simd import inline, load, select, splat, store
+
+
+@inline
+def elman_prepare(net, theta, memory, layer, start, stop):
+    """x_t W + b + b′, the part that needs no past."""
+    h, n = state_at(net, layer, start + 1), net.hidden
+    rows = (stop - start) * net.rows
+    fill_bias(memory, h, n, theta, cell_bias(net, layer), recurrent_bias(net, layer), rows, n)
+    add_input(net, theta, memory, layer, start, stop, h, n, n)
+
+
+@inline
+def elman_step(net, theta, memory, layer, t):
+    """h_t = f(x_t W + b + b′ + c_{t−1} R), the context c being h or, for Jordan, y; h stays until a sequence begins."""
+    n, rows = net.hidden, net.rows
+    h, before = state_at(net, layer, t + 1), state_at(net, layer, t)
+    add_context(net, theta, memory, layer, t, h, n, 0, n)
+    for r in range(rows):
+        live = load(memory, net.live + t * rows + r) > splat(0.0)
+        for j in range(r * n, r * n + n):
+            store(memory, h + j, select(live, activate(net.activation, load(memory, h + j)), load(memory, before + j)))
+
+
+@inline
+def elman_step_back(net, theta, memory, layer, t, base, onward):
+    """δ_t = ∂L/∂h_t ⊙ f′;  ∂L/∂c_{t−1} += δ_t Rᵀ (where the gradient flows onward)."""
+    n, rows = net.hidden, net.rows
+    h, dh, delta = state_at(net, layer, t + 1), state_delta_at(net, layer, t), delta_at(net, base, layer, t)
+    for r in range(rows):
+        live = load(memory, net.live + t * rows + r) > splat(0.0)
+        for j in range(r * n, r * n + n):
+            d = load(memory, dh + j) * slope(net.activation, load(memory, h + j))
+            store(memory, delta + j, select(live, d, splat(0.0)))
+    if onward:
+        add_context_back(net, theta, memory, layer, t, delta, 0, n)
+
+
+@inline
+def elman_input_back(net, theta, memory, layer, start, stop, base):
+    """∂L/∂x_t += δ_t Wᵀ."""
+    add_input_back(net, theta, memory, layer, start, stop, base, net.hidden)
+
+
+@inline
+def elman_gradient(net, gradient, memory, layer, begin):
+    """∂L/∂W = Σ x_tᵀ δ_t;  ∂L/∂R = Σ c_{t−1}ᵀ δ_t;  ∂L/∂b = ∂L/∂b′ = Σ δ_t."""
+    n, delta = net.hidden, delta_at(net, net.delta, layer, begin)
+    set_input_gradient(net, gradient, memory, layer, begin, n)
+    set_context_gradient(net, gradient, memory, layer, begin, delta, 0, n)
+    set_bias_gradient(net, gradient, memory, begin, cell_bias(net, layer), delta, n)
+    set_bias_gradient(net, gradient, memory, begin, recurrent_bias(net, layer), delta, n)
+
+
+@FORWARD
+def elman_forward(net, theta, memory, begin):
+    run_forward(elman_prepare, elman_step, net, theta, memory, begin)
+
+
+@BACKWARD
+def elman_backward(net, theta, gradient, memory, begin, truncation, flow):
+    run_backward(
+        elman_step_back, elman_input_back, elman_gradient, net, theta, gradient, memory, begin, truncation, flow
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elman:
+    """h_t = f(x_t W + h_{t−1} R + b),  y_t = g(h_t V + c).
+
+    W (inputs, H), R (H, H), V (H, outputs). Layers stack: layer l sees layer l − 1's h_t as its x_t. With
+    `bias=double` there is PyTorch's second bias: h_t = f(x_t W + b + h_{t−1} R + b′), which equals torch.nn.RNN.
+    """
+
+    hidden_size: Size
+    layers: Size
+    activation: Activation
+    bias: Bias
+    readout: Readout
+
+    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward)

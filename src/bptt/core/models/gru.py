@@ -1,0 +1,137 @@
+"""The gated recurrent unit (Cho et al. 2014), in the variant that resets after the recurrent product."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bptt.core.kernel import BACKWARD, FORWARD
+from bptt.core.layers import (
+    add_context,
+    add_context_back,
+    add_input,
+    add_input_back,
+    set_bias_gradient,
+    set_context_gradient,
+    set_input_gradient,
+)
+from bptt.core.layout import cell_bias, delta_at, gate_at, recurrent_bias, state_at, state_delta_at
+from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
+from bptt.core.network import run_backward, run_forward
+from bptt.core.products import fill_bias
+from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
+
+
+@inline
+def gru_prepare(net, theta, memory, layer, start, stop):
+    """x_t W + b of the three gates, with b′ where it adds to the same sum, and b′_n for itself: what needs no past."""
+    n, gates, rows = net.hidden, gate_at(net, layer, start), (stop - start) * net.rows
+    first, second = cell_bias(net, layer), recurrent_bias(net, layer)
+    fill_bias(memory, gates, 4 * n, theta, first, second, rows, 2 * n)
+    fill_bias(memory, gates + 2 * n, 4 * n, theta, first + 2 * n if first >= 0 else -1, -1, rows, n)
+    fill_bias(memory, gates + 3 * n, 4 * n, theta, second + 2 * n if second >= 0 else -1, -1, rows, n)
+    add_input(net, theta, memory, layer, start, stop, gates, 4 * n, 3 * n)
+
+
+@inline
+def gru_step(net, theta, memory, layer, t):
+    """r, z = σ(x_t W + b + b′ + h_{t−1} R);  m = h_{t−1} R_n + b′_n;  n = tanh(x_t W_n + b_n + r ⊙ m);
+    h_t = n + z ⊙ (h_{t−1} − n).
+    """
+    n, rows = net.hidden, net.rows
+    h, before, gates = state_at(net, layer, t + 1), state_at(net, layer, t), gate_at(net, layer, t)
+    add_context(net, theta, memory, layer, t, gates, 4 * n, 0, 2 * n)
+    add_context(net, theta, memory, layer, t, gates + 3 * n, 4 * n, 2 * n, n)
+    for row in range(rows):
+        live = load(memory, net.live + t * rows + row) > splat(0.0)
+        for j in range(n):
+            a = gates + row * 4 * n + j
+            r, z = sigmoid(load(memory, a)), sigmoid(load(memory, a + n))
+            candidate = tanh(fma(r, load(memory, a + 3 * n), load(memory, a + 2 * n)))
+            h_before = load(memory, before + row * n + j)
+            store(memory, a, r)
+            store(memory, a + n, z)
+            store(memory, a + 2 * n, candidate)
+            store(memory, h + row * n + j, select(live, fma(z, h_before - candidate, candidate), h_before))
+
+
+@inline
+def gru_step_back(net, theta, memory, layer, t, base, onward):
+    """δ_z = ∂L/∂h_t ⊙ (h_{t−1} − n) ⊙ z(1 − z);  δ_n = ∂L/∂h_t ⊙ (1 − z) ⊙ (1 − n²);  δ_m = δ_n ⊙ r;
+    δ_r = δ_n ⊙ m ⊙ r(1 − r);  ∂L/∂h_{t−1} += ∂L/∂h_t ⊙ z + (δ_r, δ_z, δ_m) Rᵀ.
+    """
+    n, rows = net.hidden, net.rows
+    before, gates = state_at(net, layer, t), gate_at(net, layer, t)
+    d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
+    zero = splat(0.0)
+    for row in range(rows):
+        live = load(memory, net.live + t * rows + row) > zero
+        for j in range(n):
+            a, p, unit = gates + row * 4 * n + j, delta + row * 4 * n + j, row * n + j
+            r, z, candidate, m = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)
+            dh = load(memory, d_state + unit)
+            d_n = select(live, dh * (1.0 - z) * (1.0 - candidate * candidate), zero)
+            d_z = select(live, dh * (load(memory, before + unit) - candidate) * (z * (1.0 - z)), zero)
+            store(memory, p, d_n * m * (r * (1.0 - r)))
+            store(memory, p + n, d_z)
+            store(memory, p + 2 * n, d_n)
+            store(memory, p + 3 * n, d_n * r)
+            if onward:
+                earlier = state_delta_at(net, layer, t - 1) + unit
+                store(memory, earlier, load(memory, earlier) + select(live, dh * z, zero))
+    if onward:
+        add_context_back(net, theta, memory, layer, t, delta, 0, 2 * n)
+        add_context_back(net, theta, memory, layer, t, delta + 3 * n, 2 * n, n)
+
+
+@inline
+def gru_input_back(net, theta, memory, layer, start, stop, base):
+    """∂L/∂x_t += (δ_r, δ_z, δ_n) Wᵀ."""
+    add_input_back(net, theta, memory, layer, start, stop, base, 3 * net.hidden)
+
+
+@inline
+def gru_gradient(net, gradient, memory, layer, begin):
+    """∂L/∂W = Σ x_tᵀ (δ_r, δ_z, δ_n);  ∂L/∂R = Σ h_{t−1}ᵀ (δ_r, δ_z, δ_m);  biases: the sums of the same."""
+    n, delta = net.hidden, delta_at(net, net.delta, layer, begin)
+    set_input_gradient(net, gradient, memory, layer, begin, 3 * n)
+    set_context_gradient(net, gradient, memory, layer, begin, delta, 0, 2 * n)
+    set_context_gradient(net, gradient, memory, layer, begin, delta + 3 * n, 2 * n, n)
+    first, second = cell_bias(net, layer), recurrent_bias(net, layer)
+    set_bias_gradient(net, gradient, memory, begin, first, delta, 3 * n)
+    set_bias_gradient(net, gradient, memory, begin, second, delta, 2 * n)
+    set_bias_gradient(net, gradient, memory, begin, second + 2 * n if second >= 0 else -1, delta + 3 * n, n)
+
+
+@FORWARD
+def gru_forward(net, theta, memory, begin):
+    run_forward(gru_prepare, gru_step, net, theta, memory, begin)
+
+
+@BACKWARD
+def gru_backward(net, theta, gradient, memory, begin, truncation, flow):
+    run_backward(gru_step_back, gru_input_back, gru_gradient, net, theta, gradient, memory, begin, truncation, flow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gru:
+    """r, z = σ(x_t W + h_{t−1} R + b),  n = tanh(x_t W_n + b_n + r ⊙ (h_{t−1} R_n + b′_n)),
+    h_t = (1 − z) ⊙ n + z ⊙ h_{t−1},  y_t = out(h_t V + c).
+
+    W (inputs, 3H), R (H, 3H): the gates r, z, n along the last axis. The reset gate multiplies after the recurrent
+    product (as in cuDNN; Cho et al. 2014 reset h before it). With `bias=double` it equals torch.nn.GRU;
+    with single, b′ = 0.
+    """
+
+    hidden_size: Size
+    layers: Size
+    bias: Bias
+    readout: Readout
+
+    activation: ClassVar[Activation] = "tanh"
+    cell: ClassVar[Cell] = Cell(
+        forward=gru_forward,
+        backward=gru_backward,
+        gates=3,
+        deltas=4,
+        kept=4,
+        squashed=((0, "sigmoid"), (1, "sigmoid"), (2, "tanh")),
+    )

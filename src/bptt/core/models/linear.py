@@ -1,0 +1,24 @@
+"""The linear recurrent network: Elman's with the identity for its activation."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
+from bptt.core.models.elman import elman_backward, elman_forward
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """s_t = x_t W + s_{t−1} R + b,  y_t = g(s_t V + c); with `readout=none`, y_t = s_t.
+
+    The gradient that flows back n timesteps is the one that arrives, times Rⁿ: it explodes or vanishes with R's
+    spectral radius (Pascanu, Mikolov & Bengio 2013, section 2).
+    """
+
+    hidden_size: Size
+    layers: Size
+    bias: Bias
+    readout: Readout
+
+    activation: ClassVar[Activation] = "identity"
+    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward)

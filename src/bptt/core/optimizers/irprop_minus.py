@@ -1,0 +1,52 @@
+"""Improved resilient propagation without weight-backtracking, iRprop⁻."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import InvalidValue, PerLane, Range
+from bptt.core.kernel import OPTIMIZER, Kernel
+from bptt.core.optimizers.signs import sign
+from bptt.core.simd import load, select, splat, store
+
+
+@OPTIMIZER
+def irprop_minus(parameters, gradient, slots, hyper, live, update):
+    eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
+    delta_min, delta_max = load(hyper, 3), load(hyper, 4)
+    moves = load(live, 0) > splat(0.0)
+    zero = splat(0.0)
+    count = parameters.shape[0]
+    for p in range(count):
+        theta, now, before = load(parameters, p), sign(load(gradient, p)), load(slots, p)
+        step = delta_zero if update == 1 else load(slots, count + p)
+        agreement = now * before
+        grown, shrunk = step * eta_plus, step * eta_minus
+        grown = select(grown > delta_max, delta_max, grown)
+        shrunk = select(shrunk < delta_min, delta_min, shrunk)
+        step = select(agreement > zero, grown, select(agreement < zero, shrunk, step))
+        now = select(agreement < zero, zero, now)
+        store(slots, p, now)
+        store(slots, count + p, step)
+        store(parameters, p, select(moves, theta - now * step, theta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IrpropMinus:
+    """Where g·g_before > 0: Δ ← min(Δ·η⁺, Δ_max). Where < 0: Δ ← max(Δ·η⁻, Δ_min) and g ← 0. Then θ ← θ − sign(g)·Δ.
+
+    Igel & Hüsken 2000, "Improving the Rprop Learning Algorithm", algorithm iRprop⁻; Δ starts at Δ₀ and the gradient
+    before the first at 0.
+    """
+
+    eta_plus: Annotated[PerLane, Range(at_least=1)]
+    eta_minus: Annotated[PerLane, Range(above=0, at_most=1)]
+    delta_zero: Annotated[PerLane, Range(above=0)]
+    delta_min: Annotated[PerLane, Range(at_least=0)]
+    delta_max: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = irprop_minus
+    slots: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if self.delta_min > self.delta_max:
+            raise InvalidValue("delta_min", self.delta_min, f"at most delta_max={self.delta_max}")

@@ -1,0 +1,33 @@
+"""Gradient descent with classical momentum."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import OPTIMIZER, Kernel
+from bptt.core.simd import load, select, splat, store
+
+
+@OPTIMIZER
+def momentum(parameters, gradient, slots, hyper, live, update):
+    alpha, epsilon = load(hyper, 0), load(hyper, 1)
+    moves = load(live, 0) > splat(0.0)
+    for p in range(parameters.shape[0]):
+        theta = load(parameters, p)
+        change = alpha * load(gradient, p) + epsilon * load(slots, p)
+        store(slots, p, change)
+        store(parameters, p, select(moves, theta - change, theta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Momentum:
+    """change_u = α·g + ε·change_{u−1};  θ ← θ − change_u;  change_0 = 0.
+
+    Rumelhart, Hinton & Williams 1986, equation 9 (α is the learning rate, ε the momentum rate).
+    """
+
+    alpha: Annotated[PerLane, Range(at_least=0)]
+    epsilon: Annotated[PerLane, Range(at_least=0, below=1)]
+
+    kernel: ClassVar[Kernel] = momentum
+    slots: ClassVar[int] = 1

@@ -1,0 +1,35 @@
+"""Nesterov's accelerated gradient."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import OPTIMIZER, Kernel
+from bptt.core.simd import load, select, splat, store
+
+
+@OPTIMIZER
+def nesterov(parameters, gradient, slots, hyper, live, update):
+    alpha, epsilon = load(hyper, 0), load(hyper, 1)
+    moves = load(live, 0) > splat(0.0)
+    for p in range(parameters.shape[0]):
+        theta, step = load(parameters, p), alpha * load(gradient, p)
+        change = step + epsilon * load(slots, p)
+        store(slots, p, change)
+        store(parameters, p, select(moves, theta - (step + epsilon * change), theta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nesterov:
+    """change_u = α·g + ε·change_{u−1};  θ ← θ − (α·g + ε·change_u);  change_0 = 0.
+
+    The form of Sutskever, Martens, Dahl & Hinton 2013 (equations 3 and 4), written for the point at which the gradient
+    is taken (Bengio, Boulanger-Lewandowski & Pascanu 2013, equation 7), so that θ is what is stored and evaluated. With a
+    constant α it equals torch.optim.SGD(nesterov=True).
+    """
+
+    alpha: Annotated[PerLane, Range(at_least=0)]
+    epsilon: Annotated[PerLane, Range(at_least=0, below=1)]
+
+    kernel: ClassVar[Kernel] = nesterov
+    slots: ClassVar[int] = 1

@@ -1,0 +1,35 @@
+"""RMSProp."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import OPTIMIZER, Kernel
+from bptt.core.simd import load, select, splat, sqrt, store
+
+
+@OPTIMIZER
+def rmsprop(parameters, gradient, slots, hyper, live, update):
+    alpha, decay, small = load(hyper, 0), load(hyper, 1), load(hyper, 2)
+    moves = load(live, 0) > splat(0.0)
+    for p in range(parameters.shape[0]):
+        theta, g = load(parameters, p), load(gradient, p)
+        square = decay * load(slots, p) + (1.0 - decay) * (g * g)
+        store(slots, p, square)
+        store(parameters, p, select(moves, theta - alpha * g / (sqrt(square) + small), theta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rmsprop:
+    """v ← ρ·v + (1 − ρ)·g²;  θ ← θ − α·g / (√v + c);  v = 0 at the start.
+
+    Tieleman & Hinton 2012 (lecture 6.5). ρ is `decay`; the small constant c stands outside the root and inside the
+    division, as in torch.optim.RMSprop.
+    """
+
+    alpha: Annotated[PerLane, Range(at_least=0)]
+    decay: Annotated[PerLane, Range(at_least=0, below=1)]
+    small_constant: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = rmsprop
+    slots: ClassVar[int] = 1

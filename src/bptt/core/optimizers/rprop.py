@@ -1,0 +1,39 @@
+"""Resilient propagation in the counting article's variant."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import OPTIMIZER, Kernel
+from bptt.core.optimizers.signs import sign
+from bptt.core.simd import load, select, splat, store
+
+
+@OPTIMIZER
+def rprop(parameters, gradient, slots, hyper, live, update):
+    eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
+    moves = load(live, 0) > splat(0.0)
+    count = parameters.shape[0]
+    for p in range(count):
+        theta, now, before = load(parameters, p), sign(load(gradient, p)), load(slots, p)
+        step = delta_zero if update == 1 else load(slots, count + p)
+        step = step * select(now == before, eta_plus, eta_minus)
+        store(slots, p, now)
+        store(slots, count + p, step)
+        store(parameters, p, select(moves, theta - now * step, theta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rprop:
+    """Δ ← Δ·η⁺ where the gradient's sign equals the previous one's, else Δ·η⁻;  θ ← θ − sign(g)·Δ.
+
+    At the first update the previous sign is 0, so Δ = Δ₀·η⁻ wherever g ≠ 0. No bounds on Δ, no backtracking: this is
+    the variant of P. Roelants' counting tutorial, not that of Riedmiller & Braun 1993 (see `irprop_minus`).
+    """
+
+    eta_plus: Annotated[PerLane, Range(at_least=1)]
+    eta_minus: Annotated[PerLane, Range(above=0, at_most=1)]
+    delta_zero: Annotated[PerLane, Range(above=0)]
+
+    kernel: ClassVar[Kernel] = rprop
+    slots: ClassVar[int] = 2

@@ -1,0 +1,106 @@
+"""What one run is made of, and what it leaves: the arguments and the results of training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.sequences import Floats, Sequences, Stream
+
+
+class Task(Protocol):
+    """Where sequences come from. Frozen dataclasses with these properties and methods are tasks."""
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def timesteps(self) -> int:
+        """The longest sequence."""
+        ...
+
+    def training(self) -> Stream:
+        """The training data."""
+        ...
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:
+        """The set on which `loss/eval` and `accuracy/eval` are measured; rng serves tasks that draw it."""
+        ...
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> float | None:
+        """The share that is right of output (N, T, outputs), or (N, outputs) where only the last timestep has a target.
+
+        None where a task has no notion of right.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStop:
+    """Stop a run at the first recorded update at which `metric` has reached `threshold`.
+
+    A loss has reached it when it is not above, an accuracy when it is not below. metric None: never.
+    """
+
+    metric: Literal["loss/train", "loss/eval", "accuracy/eval"] | None = None
+    threshold: Annotated[PerLane, Range(at_least=0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run is trained.
+
+    updates      optimizer steps
+    batch_size   sequences per update
+    truncation   timesteps that each scored timestep's gradient flows back, itself included; None: all
+    carry_state  whether the state an update ends with is the state the next one starts from
+    log_points   how many updates are recorded; the first and the last always are
+    log_spacing  linear or log: how the recorded updates are spaced
+    """
+
+    updates: Annotated[int, Range(at_least=1)]
+    batch_size: Annotated[int, Range(at_least=1)] = 1
+    truncation: Annotated[int, Range(at_least=1)] | None = None
+    carry_state: bool = False
+    log_points: Annotated[int, Range(at_least=1)] = 100
+    log_spacing: Literal["linear", "log"] = "linear"
+    early_stop: EarlyStop = EarlyStop()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of one network: components, settings and a seed."""
+
+    task: Task
+    model: Any
+    init: Any
+    loss: Any
+    optimizer: Any
+    clip: Any
+    train: Settings
+    seed: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run leaves.
+
+    outcome     completed, early_stopped, or diverged (the loss was no longer finite)
+    updates     the number of the last update: where the run ended
+    history     (points,) per name: `update` and every metric; accuracy/eval is absent where the task has none
+    flow        (points, timesteps): ‖∂loss/∂h‖ by lag, lag 0 first; the loss is the last scored timestep's
+    parameters  name → array, as documented in `bptt.core.layout`
+    state       (batch, …) the state with which training ended, from which evaluation starts when it is carried; NaN
+                where the run diverged
+    """
+
+    outcome: Literal["completed", "early_stopped", "diverged"]
+    updates: int
+    history: Mapping[str, NDArray[Any]]
+    flow: Floats
+    parameters: Mapping[str, Floats]
+    state: Floats

@@ -1,0 +1,133 @@
+"""Sequences, and the streams that say which of them serve which update."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """N sequences with their targets.
+
+    x        (N, T, inputs)
+    y        (N, T, outputs): a target at every timestep; or (N, outputs): one, at the last timestep
+    lengths  (N,) valid timesteps of each sequence, 1..T; None: all T. Values behind a sequence's end are ignored.
+    scored   (T,) or (N, T) bool: the timesteps whose target counts; None: all. Only with targets at every timestep.
+    """
+
+    x: Floats
+    y: Floats
+    lengths: NDArray[np.int64] | None = None
+    scored: NDArray[np.bool_] | None = None
+
+    @property
+    def count(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def timesteps(self) -> int:
+        return self.x.shape[1]
+
+    @property
+    def last_only(self) -> bool:
+        """Whether only the last timestep has a target."""
+        return self.y.ndim == 2
+
+    @cached_property
+    def full_lengths(self) -> NDArray[np.int64]:
+        """(N,): `lengths`, with T where it is None."""
+        if self.lengths is not None:
+            return np.ascontiguousarray(self.lengths, np.int64)
+        return np.full(self.count, self.timesteps, np.int64)
+
+    @cached_property
+    def full_scored(self) -> NDArray[np.bool_]:
+        """(N, T): which timesteps count, from `scored`, `lengths` and the targets' shape together."""
+        steps = np.arange(self.timesteps)
+        if self.last_only:
+            return steps == self.full_lengths[:, None] - 1
+        inside = steps < self.full_lengths[:, None]
+        return inside if self.scored is None else inside & self.scored
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The data of consecutive updates, counted from 0: update `first + i` takes the sequences `rows[i]`, (batch,)."""
+
+    sequences: Sequences
+    rows: NDArray[np.int64]
+    first: int
+
+    @property
+    def end(self) -> int:
+        """The first update behind the page."""
+        return self.first + len(self.rows)
+
+
+def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
+    """The generator of one part of a stream: a pure function of the stream's seed and the part's number."""
+    child = np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, *key))
+    return np.random.Generator(np.random.PCG64(child))
+
+
+class Stream(Protocol):
+    """Training data without end, in pages.
+
+    A page is a pure function of the seed and its place, so a resumed run, or one that records at other updates, sees
+    the same data.
+    """
+
+    def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
+        """The page that holds this update's data."""
+        ...
+
+
+_PAGE_UPDATES = 4096
+_PAGE_NUMBERS = 65536  # float64 numbers in a generated page: half a megabyte
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A fixed set of N sequences.
+
+    order: random, each row of a batch drawn uniformly with replacement; shuffled, every sequence once per epoch in an
+    order drawn anew each epoch (a batch may span two epochs); sequential, row r of update u is sequence
+    (u·batch + r) mod N.
+    """
+
+    sequences: Sequences
+    order: Literal["random", "shuffled", "sequential"]
+
+    def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
+        count, number = self.sequences.count, update // _PAGE_UPDATES
+        first = number * _PAGE_UPDATES
+        place = np.arange(first * batch, (first + _PAGE_UPDATES) * batch)
+        if self.order == "random":
+            rows = generator(seed, number).integers(count, size=place.size)
+        elif self.order == "shuffled":
+            epochs = range(int(place[0]) // count, int(place[-1]) // count + 1)
+            order = np.concatenate([generator(seed, epoch).permutation(count) for epoch in epochs])
+            rows = order[place - epochs.start * count]
+        else:
+            rows = place % count
+        return Page(self.sequences, rows.reshape(_PAGE_UPDATES, batch), first)
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """Sequences made afresh for every update by `make(rng, count)`; `numbers` counts what one holds, x and y."""
+
+    make: Callable[[np.random.Generator, int], Sequences]
+    numbers: int
+
+    def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
+        updates = max(1, min(_PAGE_NUMBERS // self.numbers, _PAGE_UPDATES) // batch)
+        number = update // updates
+        sequences = self.make(generator(seed, number), updates * batch)
+        return Page(sequences, np.arange(updates * batch).reshape(updates, batch), number * updates)

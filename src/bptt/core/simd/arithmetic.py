@@ -1,0 +1,175 @@
+"""Arithmetic on vectors. No operation but `total` and `largest` mixes the numbers of a vector, none is contracted or
+reordered, and `fma` rounds once; so an element's bits never depend on its neighbours.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin
+
+from bptt.core.simd.types import VECTOR, WIDTH, mask, splat_value, vector
+
+
+def _define_operators(python_operators, instruction, result):
+    """Give Python operators a meaning for vectors, and for a vector beside a number (which is broadcast)."""
+
+    def typer(self, args, kws):
+        if len(args) == 2 and vector in args and all(a == vector or isinstance(a, types.Number) for a in args):
+            return signature(result, vector, vector)
+        return None
+
+    def lower(context, builder, sig, args):
+        return instruction(builder, *args)
+
+    for op in python_operators:
+        infer_global(op)(type(f"Vector_{op.__name__}", (AbstractTemplate,), {"generic": typer}))
+        lower_builtin(op, vector, vector)(lower)
+
+
+_define_operators((operator.add, operator.iadd), lambda b, x, y: b.fadd(x, y), vector)
+_define_operators((operator.sub, operator.isub), lambda b, x, y: b.fsub(x, y), vector)
+_define_operators((operator.mul, operator.imul), lambda b, x, y: b.fmul(x, y), vector)
+_define_operators((operator.truediv, operator.itruediv), lambda b, x, y: b.fdiv(x, y), vector)
+for _sign, _op in (
+    ("<", operator.lt),
+    ("<=", operator.le),
+    (">", operator.gt),
+    (">=", operator.ge),
+    ("==", operator.eq),
+):
+    _define_operators((_op,), lambda b, x, y, sign=_sign: b.fcmp_ordered(sign, x, y), mask)
+
+
+@infer_global(operator.neg)
+class _NegateType(AbstractTemplate):
+    def generic(self, args, kws):
+        return signature(vector, vector) if args == (vector,) else None
+
+
+@lower_builtin(operator.neg, vector)
+def _negate(context, builder, sig, args):
+    return builder.fneg(args[0])
+
+
+@infer_global(operator.and_)
+class _AndType(AbstractTemplate):
+    def generic(self, args, kws):
+        return signature(mask, mask, mask) if args == (mask, mask) else None
+
+
+@lower_builtin(operator.and_, mask, mask)
+def _and(context, builder, sig, args):
+    return builder.and_(*args)
+
+
+def _pointwise(name: str, arity: int):
+    """An intrinsic that applies LLVM's vector instruction `name` to `arity` vectors."""
+
+    def codegen(context, builder, sig, args):
+        kind = ir.FunctionType(VECTOR, [VECTOR] * arity)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f64")
+        return builder.call(
+            function, [context.cast(builder, a, t, vector) for a, t in zip(args, sig.args, strict=True)]
+        )
+
+    return codegen
+
+
+@intrinsic
+def fma(typingctx, x, y, z):
+    """x·y + z, rounded once."""
+    return vector(vector, vector, vector), _pointwise("fma", 3)
+
+
+@intrinsic
+def sqrt(typingctx, x):
+    """The square root, correctly rounded."""
+    return vector(vector), _pointwise("sqrt", 1)
+
+
+@intrinsic
+def absolute(typingctx, x):
+    """|x|."""
+    return vector(vector), _pointwise("fabs", 1)
+
+
+@intrinsic
+def copysign(typingctx, magnitude, sign):
+    """The first argument's size with the second's sign."""
+    return vector(vector, vector), _pointwise("copysign", 2)
+
+
+@intrinsic
+def nearest(typingctx, x):
+    """The nearest integer, halves to the even one."""
+    return vector(vector), _pointwise("rint", 1)
+
+
+@intrinsic
+def select(typingctx, condition, yes, no):
+    """`yes` where the condition holds, `no` elsewhere; the other side's NaN does not leak."""
+
+    def codegen(context, builder, sig, args):
+        return builder.select(*args)
+
+    return vector(mask, vector, vector), codegen
+
+
+@intrinsic
+def splat(typingctx, number):
+    """A vector of one number."""
+
+    def codegen(context, builder, sig, args):
+        return splat_value(builder, args[0])
+
+    return vector(types.float64), codegen
+
+
+def folded(builder, value, combine):
+    """One number out of a vector, always in the same order: the upper half onto the lower, until one is left."""
+    count = WIDTH
+    while count > 1:
+        count //= 2
+        undefined = ir.Constant(value.type, ir.Undefined)
+        half = ir.VectorType(ir.IntType(32), count)
+        low = builder.shuffle_vector(value, undefined, ir.Constant(half, list(range(count))))
+        high = builder.shuffle_vector(value, undefined, ir.Constant(half, list(range(count, 2 * count))))
+        value = combine(low, high)
+    return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+
+@intrinsic
+def total(typingctx, x):
+    """The sum of a vector's numbers."""
+
+    def codegen(context, builder, sig, args):
+        return folded(builder, args[0], builder.fadd)
+
+    return types.float64(vector), codegen
+
+
+@intrinsic
+def largest(typingctx, x):
+    """The largest of a vector's numbers; NaN counts as smaller than any."""
+
+    def codegen(context, builder, sig, args):
+        def larger(left, right):
+            return builder.select(builder.fcmp_ordered(">", right, left), right, left)
+
+        return folded(builder, args[0], larger)
+
+    return types.float64(vector), codegen
+
+
+@intrinsic
+def any_of(typingctx, condition):
+    """Whether the condition holds for at least one number of the vector."""
+
+    def codegen(context, builder, sig, args):
+        packed = builder.bitcast(args[0], ir.IntType(WIDTH))
+        return builder.icmp_unsigned("!=", packed, ir.Constant(ir.IntType(WIDTH), 0))
+
+    return types.boolean(mask), codegen

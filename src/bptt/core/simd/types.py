@@ -1,0 +1,81 @@
+"""The vector type: `WIDTH` float64 numbers that are computed side by side, and the mask that a comparison gives.
+
+What stands side by side is the kernel's choice: lanes (one run each) or rows of one batch.
+"""
+
+import os
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.imputils import lower_cast
+from numba.extending import models, register_model
+from numpy.typing import NDArray
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+
+def _widest() -> int:
+    """Numbers in a vector: what `BPTT_SIMD_WIDTH` says, else 8 with AVX-512 and 4 without."""
+    asked = os.environ.get("BPTT_SIMD_WIDTH", "")
+    if asked in ("4", "8"):
+        return int(asked)
+    if asked:
+        raise ValueError(f"BPTT_SIMD_WIDTH={asked}: allowed are 4 and 8")
+    return 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
+
+
+WIDTH = _widest()
+VECTOR_BYTES = 8 * WIDTH
+
+
+def aligned_zeros(*shape: int) -> NDArray[np.float64]:
+    """Zeros, float64, C-contiguous, whose first element lies on a multiple of `ALIGNMENT` bytes."""
+    size = int(np.prod(shape)) * 8
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(np.float64).reshape(shape)
+
+
+class _Vector(types.Type):
+    def __init__(self) -> None:
+        super().__init__(name=f"Vector({WIDTH})")
+
+
+class _Mask(types.Type):
+    def __init__(self) -> None:
+        super().__init__(name=f"Mask({WIDTH})")
+
+
+vector = _Vector()
+mask = _Mask()
+F64 = ir.DoubleType()
+I64 = ir.IntType(64)
+VECTOR = ir.VectorType(F64, WIDTH)
+INTEGERS = ir.VectorType(I64, WIDTH)
+_BITS = ir.VectorType(ir.IntType(1), WIDTH)
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        super().__init__(manager, fe_type, VECTOR)
+
+
+@register_model(_Mask)
+class _MaskModel(models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        super().__init__(manager, fe_type, _BITS)
+
+
+def splat_value(builder, number):
+    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), zeros)
+
+
+@lower_cast(types.Float, vector)
+@lower_cast(types.Integer, vector)
+def _number_to_vector(context, builder, fromty, toty, value):
+    return splat_value(builder, context.cast(builder, value, fromty, types.float64))

@@ -1,0 +1,1 @@
+"""Where sequences come from: one task per file, each a frozen dataclass as `bptt.core.run.Task` describes it."""

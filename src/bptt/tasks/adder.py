@@ -1,0 +1,86 @@
+"""Binary addition: learn to carry."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from bptt.core.annotations import InvalidValue, Range
+from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
+from bptt.tasks.accuracy import sequences_right
+from bptt.tasks.encoding import Integers, digits
+from bptt.tasks.interface import Predict, Readout
+
+_MOST_BITS_FOR_ALL = 10
+_MOST_BITS_FOR_POOL = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adder:
+    """Two random numbers of `bits` binary digits, the lowest digits first; the target is the digit of their sum.
+
+    x_t = (digit t of a, digit t of b), y_t = digit t of a + b, t = 0..bits: the last timestep feeds zeros and asks for
+    the last carry. a and b are uniform on 0..2^bits − 1, drawn anew for every sequence. Accuracy: the share of the
+    additions of which every digit rounds right.
+
+    bits       digits of each number
+    eval_size  additions of the evaluation, drawn once; None: all 4^bits of them, in order of a, then b (bits ≤ 10)
+
+    x (N, bits + 1, 2), y (N, bits + 1, 1).
+    """
+
+    bits: Annotated[int, Range(at_least=1, at_most=50)]
+    eval_size: Annotated[int, Range(at_least=1)] | None
+    readout: Readout
+
+    def __post_init__(self) -> None:
+        if self.eval_size is None and self.bits > _MOST_BITS_FOR_ALL:
+            raise InvalidValue("eval_size", None, f"a number: there are too many additions of {self.bits} bits for all")
+
+    @property
+    def inputs(self) -> int:
+        return 2
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    @property
+    def timesteps(self) -> int:
+        return self.bits + 1
+
+    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+        """`count` fresh additions."""
+        first, second = rng.integers(2**self.bits, size=(2, count))
+        return self._additions(first, second)
+
+    def _additions(self, first: Integers, second: Integers) -> Sequences:
+        x = np.empty((len(first), self.timesteps, 2))
+        x[:, :, 0], x[:, :, 1] = digits(first, self.timesteps), digits(second, self.timesteps)
+        return Sequences(x, digits(first + second, self.timesteps)[:, :, None])
+
+    def _every_addition(self) -> Sequences:
+        number = np.arange(4**self.bits)
+        return self._additions(number >> self.bits, number & (2**self.bits - 1))
+
+    def training(self) -> Stream:
+        if self.bits <= _MOST_BITS_FOR_POOL:  # the same distribution, but a sequence costs one row number
+            return Pool(self._every_addition(), "random")
+        return Generated(self.make, 3 * self.timesteps)
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:
+        return self._every_addition() if self.eval_size is None else self.make(rng, self.eval_size)
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+        return sequences_right(output, sequences)
+
+    def show(self, predict: Predict) -> list[str]:
+        """A few additions as the network makes them, '11 + 3 = 14'."""
+        first = np.array([11, 5, 20, 85, 100, 127]) % 2**self.bits
+        second = np.array([3, 7, 22, 42, 99, 1]) % 2**self.bits
+        output = predict(self._additions(first, second))[:, :, 0]
+        sums = (output > 0.5) @ 2 ** np.arange(self.timesteps)
+        return [
+            f"{a} + {b} = {c}" + ("" if c == a + b else f" (should be {a + b})")
+            for a, b, c in zip(first, second, sums, strict=True)
+        ]

@@ -1,0 +1,85 @@
+"""The user's own data, from an npz file."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from bptt.core.sequences import Floats, Pool, Sequences
+from bptt.tasks.accuracy import bits_right, classes_right
+from bptt.tasks.interface import Readout
+from bptt.tasks.npz import load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrays:
+    """Sequences from named arrays of a NumPy .npz file.
+
+    x             (N, T, inputs)
+    y             (N, T, outputs): a target at every timestep; or (N, outputs): one, at each sequence's last timestep
+    lengths       (N,) optional: the valid timesteps of each sequence, 1..T. What stands behind them is ignored.
+    eval_x, eval_y, eval_lengths   optional: the evaluation's, like the three above; their N and T are their own
+    Numbers of any real type, finite. Without eval_x the evaluation is on the training data. InvalidValue says what is
+    wrong with a file.
+
+    Accuracy, where it means something: with readout=softmax and one-hot targets, the share of the scored timesteps
+    whose largest output is at the target's; with readout=sigmoid and targets of 0 and 1, the share of the scored output
+    numbers that round right; otherwise none.
+
+    path   the file
+    order  sequential: sequence r of update u is number (u·batch + r) mod N; shuffled: every sequence once per epoch, in
+           an order drawn anew
+    """
+
+    path: str | None
+    order: Literal["sequential", "shuffled"]
+    readout: Readout
+
+    def __post_init__(self) -> None:
+        load(self.path)
+
+    @property
+    def inputs(self) -> int:
+        return self._sequences[0].x.shape[-1]
+
+    @property
+    def outputs(self) -> int:
+        return self._sequences[0].y.shape[-1]
+
+    @property
+    def timesteps(self) -> int:
+        return max(sequences.timesteps for sequences in self._sequences)
+
+    @cached_property
+    def _sequences(self) -> tuple[Sequences, Sequences]:
+        """The training's and the evaluation's."""
+        return load(self.path)
+
+    @cached_property
+    def _targets_are_bits(self) -> bool:
+        """Whether all that are scored are."""
+        return all(bool(np.isin(_scored_targets(sequences), (0, 1)).all()) for sequences in self._sequences)
+
+    @cached_property
+    def _targets_are_classes(self) -> bool:
+        ones = all(bool((_scored_targets(sequences).sum(axis=-1) == 1).all()) for sequences in self._sequences)
+        return self._targets_are_bits and ones
+
+    def training(self) -> Pool:
+        return Pool(self._sequences[0], self.order)
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+        return self._sequences[1]
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> float | None:
+        if self.readout == "softmax" and self._targets_are_classes:
+            return classes_right(output, sequences)
+        if self.readout == "sigmoid" and self._targets_are_bits:
+            return bits_right(output, sequences)
+        return None
+
+
+def _scored_targets(sequences: Sequences) -> Floats:
+    """(scored timesteps, outputs)."""
+    return sequences.y if sequences.last_only else sequences.y[sequences.full_scored]

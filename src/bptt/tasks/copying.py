@@ -1,0 +1,68 @@
+"""The copying-memory task (Arjovsky, Shah & Bengio 2016, "Unitary Evolution Recurrent Neural Networks")."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from bptt.core.annotations import Range
+from bptt.core.sequences import Floats, Generated, Sequences
+from bptt.tasks.accuracy import classes_right
+from bptt.tasks.encoding import one_hot
+from bptt.tasks.interface import Readout
+
+_SYMBOLS = 8
+_BLANK, _DELIMITER = _SYMBOLS, _SYMBOLS + 1
+_COPIED = 10  # timesteps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copying:
+    """Keep ten symbols in memory and repeat them when asked.
+
+    Of T + 20 timesteps, the first 10 hold symbols drawn uniformly from 8, then T − 1 blanks, one delimiter, and 10
+    blanks. The target is blank for T + 10 timesteps, then the ten symbols in their order. Every timestep is scored, so
+    always to say blank and then to guess has a cross-entropy of 10 ln 8 per sequence. Accuracy: the share of the ten
+    last timesteps' symbols that have the largest output (guessing: 1/8).
+
+    length     T
+    eval_size  sequences of the evaluation, drawn once
+
+    x (N, T + 20, 10): the 8 symbols, blank, delimiter; y (N, T + 20, 9): the 8 symbols, blank.
+    """
+
+    length: Annotated[int, Range(at_least=1)]
+    eval_size: Annotated[int, Range(at_least=1)]
+    readout: Readout
+
+    @property
+    def inputs(self) -> int:
+        return _SYMBOLS + 2
+
+    @property
+    def outputs(self) -> int:
+        return _SYMBOLS + 1
+
+    @property
+    def timesteps(self) -> int:
+        return self.length + 2 * _COPIED
+
+    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+        """`count` fresh sequences."""
+        symbols = rng.integers(_SYMBOLS, size=(count, _COPIED))
+        fed = np.full((count, self.timesteps), _BLANK)
+        asked = fed.copy()
+        fed[:, :_COPIED] = symbols
+        fed[:, -_COPIED - 1] = _DELIMITER
+        asked[:, -_COPIED:] = symbols
+        return Sequences(one_hot(fed, self.inputs), one_hot(asked, self.outputs))
+
+    def training(self) -> Generated:
+        return Generated(self.make, self.timesteps * (self.inputs + self.outputs))
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:
+        return self.make(rng, self.eval_size)
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+        recalled = Sequences(sequences.x[:, -_COPIED:], sequences.y[:, -_COPIED:])
+        return classes_right(output[:, -_COPIED:], recalled)

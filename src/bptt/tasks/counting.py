@@ -1,0 +1,67 @@
+"""Count the ones in a sequence of bits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+
+from bptt.core.annotations import Range
+from bptt.core.sequences import Floats, Pool, Sequences
+from bptt.tasks.accuracy import sequences_right
+from bptt.tasks.encoding import format_bits, parse_bits
+from bptt.tasks.interface import Predict, Readout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting:
+    """The target of a sequence of random bits is the number of its ones.
+
+    One fixed set: sequence r of update u is number (u·batch + r) mod count, so `train.batch_size` = count makes each
+    update see all. The evaluation is on the same set, as in the article that the task comes from; `show` has a sequence
+    that isn't in it. Accuracy: the share of the sequences whose output rounds to the right count.
+
+    data_seed  the set's own seed, of NumPy's legacy RandomState: `around(rand(length))` for each sequence
+    count      sequences
+    length     bits of a sequence
+
+    x (count, length, 1), y (count, 1).
+    """
+
+    data_seed: Annotated[int, Range(at_least=0, at_most=2**32 - 1)]
+    count: Annotated[int, Range(at_least=1)]
+    length: Annotated[int, Range(at_least=1)]
+    readout: Readout
+
+    @property
+    def inputs(self) -> int:
+        return 1
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    @property
+    def timesteps(self) -> int:
+        return self.length
+
+    @cached_property
+    def _sequences(self) -> Sequences:
+        rng = np.random.RandomState(self.data_seed)  # the article's own
+        x = np.stack([np.around(rng.rand(self.length)) for _ in range(self.count)])
+        return Sequences(x[:, :, None], x.sum(axis=1, keepdims=True))
+
+    def training(self) -> Pool:
+        return Pool(self._sequences, "sequential")
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+        return self._sequences
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+        return sequences_right(output, sequences)
+
+    def show(self, predict: Predict) -> list[str]:
+        """The article's test: the number of ones and the network's output, '5 vs 5.00'."""
+        bits = parse_bits("bits", "0 1 1 0 0 0 0 1 0 0 1 1")
+        output = predict(Sequences(bits[None, :, None], bits.sum()[None, None]))
+        return [f"{format_bits(bits)}: {bits.sum():.0f} vs {output[0, 0]:.2f}"]

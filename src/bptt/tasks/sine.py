@@ -1,0 +1,83 @@
+"""Predict the next value of a sine curve."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from bptt.core.annotations import Range
+from bptt.core.sequences import Floats, Pool, Sequences
+from bptt.tasks.interface import Predict, Readout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sine:
+    """Windows of a sampled sine curve; the target is the value that follows.
+
+    v_k = amplitude · sin(step · k). A window is v_i … v_{i+window−1}, its target v_{i+window}. The curve's first
+    `windows` windows train, each once per epoch in an order drawn anew; the `eval_size` windows that come after the
+    last of them, and share no value with them, evaluate. With a step that is no fraction of π, as any decimal number,
+    the curve never repeats a value, so these are new to the network. There is no accuracy, as no output is exactly
+    right; `show` gives the mean absolute error.
+
+    amplitude  the curve's largest value
+    step       radians from one value to the next
+    window     timesteps of a sequence
+    windows    training windows: an epoch is windows / train.batch_size updates
+    eval_size  windows of the evaluation
+
+    x (N, window, 1), y (N, 1).
+    """
+
+    amplitude: Annotated[float, Range(above=0)]
+    step: Annotated[float, Range(above=0, at_most=3)]
+    window: Annotated[int, Range(at_least=1)]
+    windows: Annotated[int, Range(at_least=1)]
+    eval_size: Annotated[int, Range(at_least=1)]
+    readout: Readout
+
+    @property
+    def inputs(self) -> int:
+        return 1
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    @property
+    def timesteps(self) -> int:
+        return self.window
+
+    @cached_property
+    def _training(self) -> Sequences:
+        return self._windows_from(0, self.windows)
+
+    @cached_property
+    def _evaluation(self) -> Sequences:
+        return self._windows_from(self.windows + self.window, self.eval_size)
+
+    def _windows_from(self, first: int, count: int) -> Sequences:
+        """The `count` windows that begin at the values `first`, `first` + 1, …"""
+        values = self.amplitude * np.sin(self.step * np.arange(first, first + count + self.window))
+        windows = sliding_window_view(values, self.window + 1)
+        return Sequences(np.ascontiguousarray(windows[:, :-1, None]), np.ascontiguousarray(windows[:, -1:]))
+
+    def training(self) -> Pool:
+        return Pool(self._training, "shuffled")
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+        return self._evaluation
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> None:  # noqa: ARG002 (no notion of right)
+        return None
+
+    def show(self, predict: Predict) -> list[str]:
+        """A few predictions, '0.0523 for 0.0510', and the mean absolute error, all of the evaluation's windows."""
+        sequences = self._evaluation
+        output, y = predict(sequences)[:, 0], sequences.y[:, 0]
+        some = np.linspace(0, len(y) - 1, min(4, len(y))).astype(int)
+        lines = [f"{output[i]:.4f} for {y[i]:.4f}" for i in some]
+        error = np.abs(output - y).mean()
+        return [*lines, f"mean absolute error {error:.6f} on {len(y)} windows that were not trained on"]

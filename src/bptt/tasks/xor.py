@@ -1,0 +1,71 @@
+"""Temporal XOR (Elman 1990, "Finding Structure in Time")."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from bptt.core.annotations import Range
+from bptt.core.sequences import Floats, Generated, Sequences
+from bptt.tasks.accuracy import bits_right
+from bptt.tasks.encoding import Integers, format_bits
+from bptt.tasks.interface import Predict, Readout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Xor:
+    """Predict the next bit of a stream in which every third bit is the exclusive or of the two before it.
+
+    b_{3i}, b_{3i+1} are random, b_{3i+2} = b_{3i} ⊕ b_{3i+1}; a sequence begins with a triple, x_t = b_t, y_t =
+    b_{t+1}. Only the predictable bits are scored: the timesteps t = 1, 4, 7, … whose next bit is an exclusive or.
+    (Elman scored all, and showed that the error falls at these; the others add the same noise to every network's loss.)
+    Accuracy: the share of the scored bits that round right.
+
+    length     timesteps of a sequence
+    eval_size  sequences of the evaluation, drawn once
+
+    x (N, length, 1), y (N, length, 1).
+    """
+
+    length: Annotated[int, Range(at_least=2)]
+    eval_size: Annotated[int, Range(at_least=1)]
+    readout: Readout
+
+    @property
+    def inputs(self) -> int:
+        return 1
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    @property
+    def timesteps(self) -> int:
+        return self.length
+
+    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+        """`count` fresh sequences."""
+        triples = -(-(self.length + 1) // 3)
+        return _predict_next(rng.integers(2, size=(count, triples, 2)), self.length)
+
+    def training(self) -> Generated:
+        return Generated(self.make, 2 * self.length)
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:
+        return self.make(rng, self.eval_size)
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+        return bits_right(output, sequences)
+
+    def show(self, predict: Predict) -> list[str]:
+        """The four pairs with the bits that are predicted to follow them."""
+        sequences = _predict_next(np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]]), 11)
+        predicted = format_bits(predict(sequences)[0, :, 0], sequences.full_scored[0])
+        return [f"stream    0 {format_bits(sequences.y[0, :, 0])}", f"predicted . {predicted}"]
+
+
+def _predict_next(pairs: Integers, length: int) -> Sequences:
+    """(N, triples, 2) random bits → the first `length` bits of their streams, with the bits that follow as targets."""
+    triples = np.concatenate([pairs, pairs[..., :1] ^ pairs[..., 1:]], axis=-1)
+    stream = triples.reshape(len(pairs), -1, 1).astype(np.float64)
+    return Sequences(stream[:, :length], stream[:, 1 : length + 1], scored=np.arange(length) % 3 == 1)

@@ -1,0 +1,54 @@
+"""A configuration as MLflow's params: flat, with keys and values that MLflow takes."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
+_LONGEST_KEY = 250
+_LONGEST_VALUE = 6000
+
+
+def flattened(config: Mapping[str, Any]) -> dict[str, str]:
+    """The whole configuration, one entry per value, nested keys joined with dots.
+
+    Values are written as on the command line (null, true, 0.1, [1, 2]); an empty group stays visible as {}. What MLflow
+    refuses in a key becomes _, and a value of more than 6,000 characters is cut with a note: config.yaml has it whole.
+    """
+    params: dict[str, str] = {}
+    for path, value in _leaves(config, ()):
+        params[_unused(_key(path), params)] = _cut(_written(value))
+    return params
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping) and (value or not path):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, str(key)))
+    else:
+        yield path, value
+
+
+def _key(path: tuple[str, ...]) -> str:
+    return _FORBIDDEN.sub("_", ".".join(path))[:_LONGEST_KEY]
+
+
+def _unused(key: str, taken: Mapping[str, str]) -> str:
+    if key not in taken:
+        return key
+    number = 2
+    while (candidate := f"{key[: _LONGEST_KEY - 8]}_{number}") in taken:
+        number += 1
+    return candidate
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    note = f" ... (cut: {len(text)} characters; config.yaml has them all)"
+    return text[: _LONGEST_VALUE - len(note)] + note

@@ -1,0 +1,72 @@
+"""Hydra's application as our commands use it: what runs, and with which exit code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from bptt.cli import hydra_app
+
+
+@pytest.fixture
+def seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    monkeypatch.chdir(tmp_path)
+    return []
+
+
+def remember(seeds: list[int], fails: int | None = None, code: int | None = None) -> Callable[[DictConfig], int | None]:
+    def task(config: DictConfig) -> int | None:
+        seeds.append(config.seed)
+        if config.seed == fails:
+            raise RuntimeError(f"seed {fails} fails")
+        return code
+
+    return task
+
+
+def test_one_run(seeds: list[int]) -> None:
+    assert hydra_app.run(["seed=3"], remember(seeds)) == 0
+    assert seeds == [3]
+    (folder,) = Path("multirun/runs").iterdir()
+    assert "seed: 3" in (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("arguments", [["-m", "seed=range(1,4)"], ["hydra.mode=MULTIRUN", "seed=1,2,3"]])
+def test_a_run_for_each_value(seeds: list[int], arguments: list[str]) -> None:
+    assert hydra_app.run(arguments, remember(seeds)) == 0
+    assert seeds == [1, 2, 3]
+
+
+def test_the_task_s_exit_code(seeds: list[int]) -> None:
+    assert hydra_app.run(["-m", "seed=1,2"], remember(seeds, code=1)) == 1
+    assert seeds == [1, 2]
+
+
+def test_an_exception_fails_the_command_after_the_other_runs(
+    seeds: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hydra_app.run(["-m", "seed=1,2,3"], remember(seeds, fails=2)) == 1
+    assert seeds == [1, 2, 3]
+    assert "RuntimeError: seed 2 fails" in capsys.readouterr().err
+
+
+def test_nothing_starts_when_one_run_of_a_sweep_is_wrong(seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert hydra_app.run(["-m", "seed=1,2,-3"], remember(seeds)) == 2
+    assert seeds == []
+    assert capsys.readouterr().err == "seed=-3: must be a whole number at least 0\n"
+    assert list(Path().iterdir()) == []
+
+
+def test_choices_of_the_users_own(seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/mine.yaml").write_text("# @package _global_\nseed: 11\n", encoding="utf-8")
+    assert hydra_app.run(["--config-dir", "own", "experiment=mine"], remember(seeds)) == 0
+    assert seeds == [11]
+    assert hydra_app.run(["--config-dir", "own", "experiment=mien"], remember(seeds)) == 2
+    assert "did you mean mine?" in capsys.readouterr().err
+
+
+def test_no_pickle_is_read(seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert hydra_app.run(["--experimental-rerun", "config.pickle"], remember(seeds)) == 2
+    assert capsys.readouterr().err == "--experimental-rerun: reads a pickle, which bptt does not\n"

@@ -1,0 +1,36 @@
+import os
+import signal
+import time
+
+import pytest
+
+from bptt.cli import interrupts
+from bptt.cli.interrupts import Interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interrupts() as asked:
+        os.kill(os.getpid(), number)
+        assert asked.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_who_does_not_stop_soon_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_SECONDS", 0.05)
+    with Interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(30)
+
+
+def test_who_settles_is_left_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_SECONDS", 0.05)
+    with Interrupts() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        asked.settle()
+        time.sleep(0.2)
+    assert asked.requested

@@ -1,0 +1,128 @@
+"""A run that was broken off goes on to the same bits, in the same MLflow run."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30")
+
+# Every point goes to the store at once, the last checkpoint is that of the 10th point, and the 20th point is the end.
+ENDS = """
+import os, signal
+import bptt.core.training as training
+import bptt.cli.execute as execute
+import bptt.tracking.record as record
+record._SECONDS_BETWEEN_BATCHES = 0.0
+advance, write, calls = training.Training.advance, execute.write_checkpoint, []
+def ending(self):
+    calls.append(1)
+    if len(calls) == 20:
+        os.kill(os.getpid(), signal.{signal})
+    return advance(self)
+def until_the_tenth(*arguments):
+    if len(calls) <= 10 or signal.{signal} != signal.SIGKILL:
+        write(*arguments)
+training.Training.advance, execute.write_checkpoint = ending, until_the_tenth
+"""
+
+
+def assert_same(run: Any, undisturbed: Any) -> None:
+    """The run has the bits of the undisturbed one, and each point once."""
+    _, other = undisturbed
+    assert run.stored.info.status == "FINISHED"
+    assert run.stored.data.tags["bptt.outcome"] == "completed"
+    for name in ("history.parquet", "gradient_flow.parquet"):
+        mine, theirs = (pd.read_parquet(which.artifacts[name]) for which in (run, other))
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    with np.load(run.artifacts["weights.npz"]) as mine, np.load(other.artifacts["weights.npz"]) as theirs:
+        assert mine.files == theirs.files
+        assert all(np.array_equal(mine[name], theirs[name]) for name in theirs.files)
+    stored, expected = run.metrics, other.metrics
+    assert set(stored) == set(expected)
+    assert all(np.array_equal(stored[name], expected[name], equal_nan=True) for name in expected)
+    assert run.journal["status"] == "FINISHED"
+    assert not (run.folder / "checkpoint.npz").exists()
+
+
+def test_killed_with_a_checkpoint(work: Any, undisturbed: Any) -> None:
+    every_point = "tracking.checkpoint_seconds=1e-9"
+    done = work.bptt("train", *EXPERIMENT, every_point, first=ENDS.format(signal="SIGKILL"))
+    run = work.newest
+    assert done.returncode == -9
+    assert run.stored.info.status == "RUNNING"
+    assert len(run.metrics["loss/train"]) == 19
+    assert (run.folder / "checkpoint.npz").exists()
+    again = work.bptt("resume", str(run.folder))
+    assert again.returncode == 0, again.stderr
+    assert "going on after update" in again.stderr
+    assert_same(run, undisturbed)
+    nothing = work.bptt("resume", str(run.folder))
+    assert nothing.returncode == 2
+    assert "its run has finished" in nothing.stderr
+
+
+def test_killed_before_the_first_checkpoint(work: Any, undisturbed: Any) -> None:
+    assert work.bptt("train", *EXPERIMENT, first=ENDS.format(signal="SIGKILL")).returncode == -9
+    run = work.newest
+    assert not (run.folder / "checkpoint.npz").exists()
+    assert work.bptt("resume", str(run.folder)).returncode == 0
+    assert_same(run, undisturbed)
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+def test_interrupted(work: Any, undisturbed: Any, signal: str) -> None:
+    done = work.bptt("train", *EXPERIMENT, first=ENDS.format(signal=signal))
+    run = work.newest
+    assert done.returncode == 130, done.stderr
+    assert "interrupted after" in done.stdout
+    assert done.stderr.endswith(f"go on with: bptt resume {run.folder}\n")
+    assert run.stored.info.status == "KILLED"
+    history = pd.read_parquet(run.artifacts["history.parquet"])
+    assert len(history) == 20
+    assert run.metrics["loss/train"] == list(zip(history["update"], history["loss/train"], strict=True))
+    again = work.bptt("resume", str(run.folder))
+    assert again.returncode == 0, again.stderr
+    assert f"going on after update {history['update'].iloc[-1]}" in again.stderr
+    assert_same(run, undisturbed)
+
+
+def test_a_sweep_that_is_interrupted_starts_no_further_run(work: Any, undisturbed: Any) -> None:
+    done = work.bptt("train", "-m", *EXPERIMENT, "seed=0,1,2", first=ENDS.format(signal="SIGINT"))
+    assert done.returncode == 130
+    name = next(line for line in done.stdout.splitlines() if line.startswith("sweep ")).split()[1].rstrip(":")
+    found = undisturbed[1].client.search_runs(["1"], f"tags.`bptt.sweep` = '{name}'")
+    assert [run.info.status for run in found] == ["KILLED", "KILLED"]
+
+
+def test_what_cannot_go_on_is_told_in_one_line(work: Any, undisturbed: Any) -> None:
+    assert work.bptt("train", *EXPERIMENT, first=ENDS.format(signal="SIGINT")).returncode == 130
+    run = work.newest
+    checkpoint, journal = run.folder / "checkpoint.npz", run.folder / "run.json"
+    whole, recorded = checkpoint.read_bytes(), json.loads(journal.read_text())
+
+    def refused(folder: object) -> str:
+        done = work.bptt("resume", str(folder))
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    assert "no such folder" in refused(work.path / "none")
+    assert "not the folder of a run" in refused(work.path)
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    assert "cut off or damaged; delete it" in refused(run.folder)
+    checkpoint.write_bytes(whole)
+    journal.write_text(json.dumps({**recorded, "numerical_version": "old"}))
+    assert "another numerical version" in refused(run.folder)
+    journal.write_text(json.dumps(recorded))
+    config = run.folder / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("seed: 0", "seed: 1"))
+    assert "was changed since the run began" in refused(run.folder)
+    config.write_text(text)
+    assert run.stored.info.status == "KILLED"

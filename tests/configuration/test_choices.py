@@ -1,0 +1,147 @@
+"""Every choice of every group, and every experiment, is composed, built and trained for two updates."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from bptt.configuration.build import Configuration, checked
+from bptt.configuration.composing import composed
+from bptt.configuration.paths import conf_folder
+from bptt.core.blocks import parameter_blocks
+from bptt.core.training import train
+
+CHOICES = [
+    (path.parent.relative_to(conf_folder()).as_posix(), path.stem) for path in sorted(conf_folder().glob("*/**/*.yaml"))
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
+    """What some choices need beside themselves."""
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.Generator(np.random.PCG64(1))
+    np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
+    run = checked(composed()).run
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
+    return {
+        ("task", "arrays"): [f"task.path={folder / 'data.npz'}"],
+        ("init", "file"): [f"init.path={folder / 'weights.npz'}"],
+        ("loss", "cross_entropy"): ["task=sentiment"],
+    }
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
+def test_choice(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
+    needs = files.get((group, name), [])
+    configuration = checked(composed([f"{group}={name}", *needs, "train.updates=2"]))
+    (record,) = train([configuration.run])
+    assert record.outcome == "completed"
+    assert record.updates == 2
+    assert np.array_equal(record.history["update"], [1, 2])
+    assert all(np.isfinite(values).all() for values in record.parameters.values())
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
+def test_resolved_is_a_normal_form(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
+    configuration = checked(composed([f"{group}={name}", *files.get((group, name), [])]))
+    again = checked(configuration.resolved)
+    assert again.resolved == configuration.resolved
+    assert again.run == configuration.run
+
+
+def test_every_default_stands_in_its_file() -> None:
+    """What is recorded is what the files say: no class adds a value of its own."""
+
+    def names(values: dict[str, Any], prefix: str = "") -> set[str]:
+        return {
+            inner
+            for name, value in values.items()
+            for inner in (
+                {f"{prefix}{name}"} | (names(value, f"{prefix}{name}.") if isinstance(value, dict) else set())
+            )
+        }
+
+    config = OmegaConf.to_container(composed())
+    assert isinstance(config, dict)
+    written = {str(key): value for key, value in config.items() if key != "hydra"}
+    assert names(checked(composed()).resolved) == names(written)
+
+
+def build(*overrides: str) -> Configuration:
+    return checked(composed(overrides))
+
+
+def test_blocks_that_start_differently() -> None:
+    blocks = build("init.recurrent=orthogonal", "init.bias=0", "init.input={name: normal, scale: 0.25}").run.init.blocks
+    assert {name: (type(init).__name__, init.scale) for name, init in blocks.items()} == {
+        "recurrent": ("Orthogonal", 1.0),
+        "bias": ("Constant", 0.0),
+        "input": ("Normal", 0.25),
+    }
+
+
+def test_equal_runs_have_equal_resolved_configurations() -> None:
+    one = build("train.updates=1e3", "optimizer.alpha=1", "init.recurrent=orthogonal").resolved
+    other = build("train.updates=1000", "optimizer.alpha=1.0", "init.recurrent={name: orthogonal, scale: 1}").resolved
+    assert one == other
+    assert type(one["train"]["updates"]) is int
+    assert type(one["optimizer"]["alpha"]) is float
+
+
+def test_model_takes_its_readout_from_the_task() -> None:
+    assert build("task=sentiment").run.model.readout == "softmax"
+    assert build("task=sine").run.model.readout == "identity"
+    assert build("task=sine", "model.readout=sigmoid").run.model.readout == "sigmoid"
+
+
+def test_loss_named_by_the_user_goes_before_the_task_s() -> None:
+    assert type(build("task=leftbit").run.loss).__name__ == "BinaryCrossEntropy"
+    assert type(build("task=leftbit", "loss=squared_error").run.loss).__name__ == "SquaredError"
+    assert type(build("experiment=outlace_leftbit", "loss=squared_error").run.loss).__name__ == "SquaredError"
+
+
+def test_choices_of_the_users_own(tmp_path: Path) -> None:
+    for group, text in {
+        "model": "_target_: bptt.core.models.gru.Gru\nhidden_size: 5\nlayers: 2\nbias: double\nreadout: sigmoid\n",
+        "init": "_target_: bptt.core.inits.normal.Normal\nscale: 0.125\n",
+        "experiment": "# @package _global_\ndefaults:\n  - override /model: mine\nseed: 7\n",
+    }.items():
+        (tmp_path / group).mkdir()
+        (tmp_path / group / "mine.yaml").write_text(text, encoding="utf-8")
+    run = checked(composed(["experiment=mine", "init.recurrent=mine"], tmp_path)).run
+    assert (run.model.hidden_size, run.model.layers, run.seed) == (5, 2, 7)
+    assert run.init.blocks["recurrent"].scale == 0.125
+
+
+def test_classes_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_clips.py").write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Mine:\n    limit: float = 2.0\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    configuration = build("allow=[their_clips]", "clip._target_=their_clips.Mine")
+    assert configuration.run.clip.limit == 2.0
+    assert configuration.resolved["clip"] == {"_target_": "their_clips.Mine", "limit": 2.0}
+
+
+def test_experiments_are_the_articles() -> None:
+    sentiment = build("experiment=hull_sentiment").run
+    sentences = sentiment.task.training().sequences.count  # type: ignore[attr-defined]
+    assert sentiment.train.updates == 1000 * sentences
+    sine = build("experiment=sullivan_sine").run
+    windows = sine.task.training().sequences.count  # type: ignore[attr-defined]
+    assert sine.train.updates * sine.train.batch_size == 100 * windows
+    leftbit = build("experiment=outlace_leftbit").run
+    assert leftbit.loss.weight == 1 / 13
+    counting = build("experiment=roelants_counting").run
+    blocks = {name: init.scale for name, init in counting.init.blocks.items()}
+    assert blocks == {"input": -1.5, "recurrent": 2.0}
+    assert dataclasses.asdict(counting.optimizer) == {"eta_plus": 1.2, "eta_minus": 0.5, "delta_zero": 0.001}
+    adder = build("experiment=zhu_adder").run
+    rng = np.random.Generator(np.random.PCG64(0))
+    assert adder.task.evaluation(rng).count == 128 * 128

@@ -1,0 +1,212 @@
+"""What can't be run is refused before anything starts, in one line for each thing that is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bptt.configuration.build import checked
+from bptt.configuration.composing import composed
+from bptt.configuration.problems import ConfigurationError
+
+ROOT_KEYS = "(allowed: task, model, loss, optimizer, clip, init, train, tracking, seed, allow)"
+ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
+MODELS = "(choices: elman, gru, jordan, linear, lstm)"
+INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
+BLOCK = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
+QUOTE = "a value with blanks, brackets or any of =,:'\" is written key='…'"
+
+
+def refusal(overrides: list[str]) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        checked(composed(overrides))
+    assert all("\n" not in line for line in caught.value.lines)
+    return list(caught.value.lines)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        # keys
+        ("model.hiden_size=3", f"unknown key; did you mean model.hidden_size? {ELMAN_KEYS}"),
+        ("hidden_size=3", f"unknown key; did you mean model.hidden_size? {ROOT_KEYS}"),
+        ("modle=lstm", f"unknown key; did you mean model? {ROOT_KEYS}"),
+        ("sseed=1", f"unknown key; did you mean seed? {ROOT_KEYS}"),
+        ("zzz=1", f"unknown key {ROOT_KEYS}"),
+        ("clip.threshold=1", "unknown key (allowed: nothing)"),
+        ("tracking.url=x", "unknown key; did you mean tracking.uri? (allowed: tracking.uri, tracking.experiment, tracking.enabled, tracking.checkpoint_seconds)"),
+        ("train.early_stop.metrics=x", "unknown key; did you mean train.early_stop.metric? (allowed: train.early_stop.metric, train.early_stop.threshold)"),
+        # types and ranges
+        ("model.hidden_size=three", "must be a whole number at least 1"),
+        ("model.hidden_size=0", "must be a whole number at least 1"),
+        ("model.hidden_size=2.5", "must be a whole number at least 1"),
+        ("model.hidden_size=true", "must be a whole number at least 1"),
+        ("model.hidden_size=null", "must be a whole number at least 1"),
+        ("model.hidden_size=[3]", "must be a whole number at least 1"),
+        ("model.hidden_size='3'", "must be a whole number at least 1"),
+        ("model.activation=tahn", "must be one of tanh, sigmoid, relu, identity; did you mean tanh?"),
+        ("model.bias=true", "must be one of none, single, double"),
+        ("model.readout=", "must be one of none, identity, sigmoid, softmax"),
+        ("optimizer.alpha=nan", "must be a number at least 0"),
+        ("optimizer.alpha=inf", "must be a number at least 0"),
+        ("optimizer.alpha=-0.1", "must be a number at least 0"),
+        ("optimizer.beta1=1", "must be a number at least 0 and below 1"),
+        ("loss.weight=0", "must be a number above 0"),
+        ("train.updates=1.5", "must be a whole number at least 1"),
+        ("train.truncation=0", "must be a whole number at least 1, or null"),
+        ("train.carry_state=1", "must be true or false"),
+        ("train.log_spacing=logarithmic", "must be one of linear, log"),
+        ("train.early_stop=3", "must be a group of values (metric, threshold)"),
+        ("train.early_stop.metric=loss", "must be one of loss/train, loss/eval, accuracy/eval, or null; did you mean loss/eval?"),
+        ("seed=-1", "must be a whole number at least 0"),
+        ("seed=x", "must be a whole number at least 0"),
+        ("tracking.enabled=maybe", "must be true or false"),
+        ("tracking.experiment=null", "must be text"),
+        # choices
+        ("model=elmann", f"no such choice; did you mean elman? {MODELS}"),
+        ("model=transformer", f"no such choice {MODELS}"),
+        ("model=null", f"no such choice {MODELS}"),
+        ("clip=[none,value]", "no such choice (choices: none, norm, value)"),
+        # blocks
+        ("init.recurrent=orthogonl", f"{BLOCK}; did you mean orthogonal? {INITS}"),
+        ("init.recurrent=true", f"{BLOCK} {INITS}"),
+        ("init.recurrent={scale:2}", f"{BLOCK} {INITS}"),
+        ("init.recurent=0", "unknown key; did you mean init.recurrent? (allowed: init.scale, init.input, init.recurrent, init.bias, init.recurrent_bias, init.readout_weight, init.readout_bias)"),
+        # interpolations and classes
+        ("model.readout=${tsk.readout}", "can't be followed (Interpolation key 'tsk.readout' not found)"),
+        ("model.readout=${nope:1}", "can't be followed (Unsupported interpolation type nope)"),
+        ("model._target_=os.system", "must name a class of bptt.core.models (allow=[PACKAGE] adds your own)"),
+        ("model._target_=bptt.core.losses.squared_error.SquaredError", "must name a class of bptt.core.models (allow=[PACKAGE] adds your own)"),
+        ("model._target_=bptt.core.models.elman.Elmann", "can't be imported (AttributeError: module 'bptt.core.models.elman' has no attribute 'Elmann')"),
+        ("model._target_=bptt.core.models.elman.elman_step", "is no dataclass"),
+        ("model._target_=3", "must name a class of bptt.core.models (allow=[PACKAGE] adds your own)"),
+    ],
+)  # fmt: skip
+def test_one_override(override: str, line: str) -> None:
+    (found,) = refusal([override])
+    key, _, value = override.partition("=")
+    shown = value.replace("[none,value]", "[none, value]").replace("{scale:2}", "{scale: 2}") or "''"
+    assert found == f"{key}={shown}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lines"),
+    [
+        # grammar
+        (["model.hidden_size"], ["model.hidden_size: not of the form key=value"]),
+        (["=3"], ["=3: not of the form key=value"]),
+        ([""], [": not of the form key=value"]),
+        (["~"], ["~: not of the form key=value"]),
+        (["seed=[1,"], [f"seed=[1,: can't be read; {QUOTE}"]),
+        (["seed=${"], [f"seed=${{: can't be read; {QUOTE}"]),
+        (["se ed=1"], [f"se ed=1: can't be read; {QUOTE}"]),
+        (["seed='1"], [f"seed='1: can't be read; {QUOTE}"]),
+        (["seed=foo(1)"], ["seed=foo(1): Unknown function 'foo'"]),
+        (["seed=1,2"], ["seed=1,2: several values are a sweep, which needs -m (a list is written seed=[1,2])"]),
+        (["seed=1", "seed=2"], ["seed=2: given twice, as seed=1 before"]),
+        (["model=gru", "model=gru"], ["model=gru: given twice, as model=gru before"]),
+        # + and ~
+        (["+zzz=1"], [f"zzz=1: unknown key {ROOT_KEYS}"]),
+        (["++zzz=1"], [f"zzz=1: unknown key {ROOT_KEYS}"]),
+        (["+model.hidden_size=3"], ["+model.hidden_size: the key is there already; leave out the +"]),
+        (["~seed"], ["seed: missing; must be a whole number at least 0"]),
+        (["~model.layers"], ["model.layers: missing; must be a whole number at least 1"]),
+        (["~model"], ["model: missing; choose one: model=…"]),
+        (["~train"], ["train: missing; choose one: train=default"]),
+        (["~zzz"], ["~zzz: no such key"]),
+        (["hydra.zzz=1"], ["hydra.zzz: unknown key"]),
+        # missing values and files
+        (["init=file"], ["init.path: missing; give it a value: init.path=…"]),
+        (["init=file", "init.path=nowhere.npz"], ["init.path=nowhere.npz: no such file"]),
+        (["init.input={name:file,path:nowhere.npz}"], ["init.input.path=nowhere.npz: no such file"]),
+        (["task=arrays", "task.path=nowhere.npz"], ["task.path=nowhere.npz: no such file"]),
+        # blocks
+        (["init.bias={name:glorot,scale:-1}"], ["init.bias.scale=-1: must be a number at least 0"]),
+        (["init.bias={name:glorot,sale:1}"], ["init.bias.sale=1: unknown key; did you mean init.bias.scale? (allowed: init.bias.scale)"]),
+        # combinations
+        (["loss=binary_cross_entropy", "model.readout=identity"], ["model.readout=identity: loss=binary_cross_entropy needs model.readout=sigmoid"]),
+        (["loss=cross_entropy"], ["model.readout=sigmoid: loss=cross_entropy needs model.readout=softmax"]),
+        (["task=sentiment", "loss=binary_cross_entropy", "model.readout=softmax"], ["model.readout=softmax: loss=binary_cross_entropy needs model.readout=sigmoid"]),
+        (["model.readout=softmax"], ["model.readout=softmax: is always 1 with a single output; use sigmoid"]),
+        (["model.readout=none"], ["model.hidden_size=16: model.readout=none makes the state the output, so model.hidden_size must be 1, the task's outputs"]),
+        (["task=counting", "task.length=1", "task.count=4", "loss=cross_entropy", "model.readout=softmax"], ["model.readout=softmax: is always 1 with a single output; use sigmoid"]),
+        (["task=sine", "task.amplitude=2", "loss=binary_cross_entropy", "model.readout=sigmoid"], ["loss=binary_cross_entropy: takes targets from 0 to 1, the task has -2 to 2"]),
+        (["train.early_stop.metric=accuracy/eval", "train.early_stop.threshold=99"], ["train.early_stop.threshold=99.0: an accuracy is at most 1"]),
+        (["task=sine", "train.early_stop.metric=accuracy/eval"], ["train.early_stop.metric=accuracy/eval: the task has no accuracy; use loss/eval"]),
+        (["optimizer=irprop_minus", "optimizer.delta_min=100"], ["optimizer.delta_min=100.0: at most delta_max=50.0"]),
+        # several at once
+        (
+            ["seed=-1", "model.layers=0", "clip=vlaue", "optimizer.alfa=1", "abc"],
+            [
+                "abc: not of the form key=value",
+                "clip=vlaue: no such choice; did you mean value? (choices: none, norm, value)",
+                "seed=-1: must be a whole number at least 0",
+                "model.layers=0: must be a whole number at least 1",
+                "optimizer.alfa=1: unknown key; did you mean optimizer.alpha? (allowed: optimizer.alpha, optimizer.beta1, optimizer.beta2, optimizer.small_constant)",
+            ],
+        ),
+        # what stands under a choice that there is not can't be judged
+        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, arrays, charlm, copying, counting, leftbit, sentiment, sine, temporal_order, xor)"]),
+    ],
+)  # fmt: skip
+def test_refusals(overrides: list[str], lines: list[str]) -> None:
+    assert refusal(overrides) == lines
+
+
+def test_init_file_of_wrong_shape(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    np.savez(path, **{"cell.0.input": np.zeros((1, 16))})  # type: ignore[arg-type]
+    lines = refusal(["init=file", f"init.path={path}"])
+    assert lines[0] == f"init.path={path}: cell.0.input has shape (1, 16), needed is (2, 16)"
+    assert lines[1] == f"init.path={path}: lacks cell.0.recurrent; it holds cell.0.input"
+    lines = refusal(["init.recurrent={name: file, path: '" + str(path) + "'}"])
+    assert lines == [f"init.recurrent.path={path}: lacks cell.0.recurrent; it holds cell.0.input"]
+
+
+def test_wrong_choice_in_a_file_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /model: elmo\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        composed(["experiment=mine"], tmp_path)
+    assert caught.value.lines == ("model/elmo: no such choice (choices: elman, gru, jordan, linear, lstm)",)
+
+
+def test_file_of_the_users_own_that_is_no_yaml(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("a: [1,\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        composed(["model=mine"], tmp_path)
+    assert len(caught.value.lines) == 1
+    assert "mine.yaml" in caught.value.lines[0]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bptt", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["train", "seed=-1", "model.layers=0"], ["seed=-1: must be a whole number at least 0", "model.layers=0: must be a whole number at least 1"]),
+        (["train", "-m", "seed=1,-1", "model=lstm"], ["seed=-1: must be a whole number at least 0"]),
+        (["train", "-m", "model=elman,lsmt"], [f"model=lsmt: no such choice; did you mean lstm? {MODELS}"]),
+        (["train", "-m", "seed=range(1,2,0)"], ["seed=range(1,2,0): range() arg 3 must not be zero"]),
+        (["train", "-m", "seed=interval(0,1)"], ["seed=interval(0,1): neither a list of values nor a range"]),
+        (["train", "--cfg", "job", "zzz=1"], [f"zzz=1: unknown key {ROOT_KEYS}"]),
+        (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
+        (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
+        (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
+        (["trian"], ["trian: no such command; did you mean train? (commands: train, resume, check-gradients, ui)"]),
+    ],
+)  # fmt: skip
+def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.stderr.splitlines() == lines
+    assert result.stdout == ""
+    assert result.returncode == 2
+    assert list(tmp_path.iterdir()) == []

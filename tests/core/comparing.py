@@ -1,0 +1,44 @@
+"""Records compared bit for bit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bptt.core.run import Record, Run
+from bptt.core.training import Training
+
+
+def assert_same_bits(found: NDArray[Any], expected: NDArray[Any], what: str) -> None:
+    assert found.dtype == expected.dtype, what
+    assert found.shape == expected.shape, what
+    np.testing.assert_array_equal(found, expected, what)
+    if found.dtype == np.float64:  # array_equal takes 0 for −0
+        assert np.array_equal(np.signbit(found[found == 0]), np.signbit(expected[expected == 0])), what
+
+
+def assert_same_record(found: Record, expected: Record) -> None:
+    """Everything that a record holds: outcome, history, flow, parameters and state."""
+    assert found.outcome == expected.outcome
+    assert found.updates == expected.updates
+    assert list(found.history) == list(expected.history)
+    for name, values in expected.history.items():
+        assert_same_bits(found.history[name], values, name)
+    assert_same_bits(found.flow, expected.flow, "flow")
+    assert_same_parameters(found, expected)
+    assert_same_bits(found.state, expected.state, "state")
+
+
+def assert_same_parameters(found: Record, expected: Record) -> None:
+    assert list(found.parameters) == list(expected.parameters)
+    for name, values in expected.parameters.items():
+        assert_same_bits(found.parameters[name], values, name)
+
+
+def finished(runs: Sequence[Run], checkpoint: Any = None) -> list[Record]:
+    """Trained to the end, from a checkpoint if there is one."""
+    training = Training(runs, checkpoint)
+    while training.advance() is not None:
+        pass
+    return training.records()

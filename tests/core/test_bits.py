@@ -1,0 +1,345 @@
+"""The three rules of bit equality: among others or alone, interrupted or not, again and elsewhere the same bits."""
+
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bptt.core.blocks import Block
+from bptt.core.clips.norm import Norm
+from bptt.core.inits.initialisation import Initialisation
+from bptt.core.inits.normal import Normal
+from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
+from bptt.core.losses.squared_error import SquaredError
+from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.sgd import Sgd
+from bptt.core.run import EarlyStop, Record, Run
+from bptt.core.sequences import Floats, Generated, Pool, Sequences
+from bptt.core.simd import WIDTH
+from bptt.core.training import Training
+from tests.core.comparing import assert_same_parameters, assert_same_record, finished
+from tests.core.discovering import components, example
+from tests.core.making import Noise, make_model, make_run
+
+MODES = {"lanes": 3, "rows": 11}  # batch sizes: runs side by side; rows of one run, the last vector not full
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortPages(Noise):
+    """Noise whose pages hold 3 updates or fewer, so that they end between recorded updates."""
+
+    batch: int
+
+    def training(self) -> Generated:
+        return Generated(self.make, 65536 // (3 * self.batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSet(Noise):
+    """All lanes learn from and are evaluated on the same fixed sequences, some of whose timesteps do not count."""
+
+    def _set(self, seed: int) -> Sequences:
+        rng = np.random.default_rng(seed)
+        sequences = self.make(rng, 13)
+        return Sequences(sequences.x, sequences.y, sequences.lengths, rng.random((13, self.timesteps)) < 0.7)
+
+    def training(self) -> Pool:  # type: ignore[override]
+        return Pool(self._set(1), "random")
+
+    def evaluation(self, rng: np.random.Generator) -> Sequences:
+        return self._set(2)
+
+
+def lanes_of(count: int, make: Callable[[int, float], Run]) -> list[Run]:
+    """Runs that differ in seed and in everything that may differ from lane to lane."""
+    return [make(lane * 7 % 5, 0.07 * lane) for lane in range(count)]
+
+
+def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
+    """Lanes of a model in one of three settings, which together reach every path through the network."""
+    optimizers, clips = components("optimizers"), components("clips")
+    settings: dict[str, dict[str, Any]] = {
+        "plain": {"task": ShortPages(batch=batch), "optimizer": "sgd", "clip": "none", "layers": 1},
+        "carried": {
+            "task": ShortPages(ragged=True, batch=batch),
+            "optimizer": "momentum",
+            "clip": "norm",
+            "layers": 2,
+            "carry_state": True,
+            "truncation": 2,
+        },
+        "last": {"task": SharedSet(last_only=False, ragged=True), "optimizer": "adam", "clip": "value", "layers": 1},
+    }
+    chosen = settings[variant]
+    optimizer, clip, layers = (chosen.pop(key) for key in ("optimizer", "clip", "layers"))
+
+    def make(seed: int, stretch: float) -> Run:
+        return make_run(
+            model=make_model(name, layers=layers, bias="double", hidden_size=5),
+            loss=BinaryCrossEntropy(weight=1.0 + stretch),
+            init=Initialisation(Normal(scale=0.3 + stretch)),
+            optimizer=example(optimizers[optimizer], stretch),
+            clip=example(clips[clip], stretch),
+            seed=seed,
+            updates=8,
+            log_points=4,
+            batch_size=batch,
+            **chosen,
+        )
+
+    return make
+
+
+def assert_lanes_are_alone(runs: list[Run]) -> list[Record]:
+    """Every run has the same bits alone, in groups of several sizes, and in other orders."""
+    alone = [finished([run])[0] for run in runs]
+    numbers = list(range(len(runs)))
+    orders = [numbers, numbers[::-1], numbers[4:] + numbers[:4], numbers[:8], numbers[5:8], numbers[9:]]
+    for order in (order for order in orders if order):
+        for lane, record in zip(order, finished([runs[lane] for lane in order]), strict=True):
+            assert_same_record(record, alone[lane])
+    return alone
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("variant", ["plain", "carried", "last"])
+@pytest.mark.parametrize("name", components("models"))
+def test_a_lane_among_others_is_the_run_alone(name: str, variant: str, mode: str) -> None:
+    alone = assert_lanes_are_alone(lanes_of(11, varied(name, variant, MODES[mode])))
+    different = {record.parameters["cell.0.recurrent"].tobytes() for record in alone}
+    assert len(different) == 11
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("optimizer", components("optimizers"))
+def test_hyperparameters_of_every_optimizer_and_clip_are_each_lanes_own(optimizer: str, mode: str) -> None:
+    for number, clip in enumerate(components("clips")):
+
+        def make(seed: int, stretch: float, number: int = number, clip: str = clip) -> Run:
+            return make_run(
+                model=make_model(("elman", "jordan", "linear")[number % 3]),
+                optimizer=example(components("optimizers")[optimizer], stretch),
+                clip=example(components("clips")[clip], 4.0 * stretch),
+                seed=3,  # nothing but the hyperparameters differs
+                updates=5,
+                log_points=2,
+                batch_size=MODES[mode],
+            )
+
+        runs = [make(3, 0.07 * lane) for lane in range(WIDTH + 1)]
+        alone = [finished([run])[0] for run in runs]
+        for record, expected in zip(finished(runs[::-1])[::-1], alone, strict=True):
+            assert_same_record(record, expected)
+        assert len({record.parameters["cell.0.input"].tobytes() for record in alone}) == len(runs)
+
+
+@dataclass(frozen=True)
+class NotANumber:
+    """An init that is spoilt from the start."""
+
+    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Block, ...]) -> Floats:
+        return np.full(sum(block.size for block in blocks), np.nan)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", components("models"))
+def test_lanes_that_diverge_disturb_no_other(name: str, mode: str) -> None:
+    def make(seed: int, alpha: float, **changes: Any) -> Run:
+        return make_run(
+            model=make_model(name, readout="identity"),
+            optimizer=Momentum(alpha=alpha, epsilon=0.5),
+            clip=Norm(threshold=1e300),
+            seed=seed,
+            updates=12,
+            log_points=4,
+            batch_size=MODES[mode],
+            carry_state=True,
+            **changes,
+        )
+
+    good = [make(seed, 0.01) for seed in range(4)]
+    spoilt, exploding = make(0, 0.01, init=NotANumber()), make(1, 1e200)
+    runs = [exploding, good[0], spoilt, good[1], good[2], make(5, 1e160), good[3]]
+    found = finished(runs)
+    assert [record.outcome for record in found] == [
+        "diverged",
+        "completed",
+        "diverged",
+        "completed",
+        "completed",
+        "diverged",
+        "completed",
+    ]
+    for run, record in zip(runs, found, strict=True):
+        assert_same_record(record, finished([run])[0])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_lanes_that_stop_early_are_what_they_are_alone(mode: str) -> None:
+    def make(threshold: float) -> Run:
+        stop = EarlyStop(metric="loss/train", threshold=threshold)
+        return make_run(
+            optimizer=Sgd(alpha=0.05),
+            updates=30,
+            log_points=10,
+            early_stop=stop,
+            batch_size=MODES[mode],
+            carry_state=True,
+        )
+
+    course = finished([make(0.0)])[0].history["loss/train"]
+    runs = [make(threshold) for threshold in (0.0, 1e9, float(np.sort(course)[4]), float(course[-1]) - 1e-9)]
+    found = finished(runs)
+    assert {record.outcome for record in found} == {"completed", "early_stopped"}
+    assert found[1].updates == 1
+    for run, record in zip(runs, found, strict=True):
+        assert_same_record(record, finished([run])[0])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_recording_elsewhere_changes_no_weight(mode: str) -> None:
+    runs = lanes_of(3, varied("gru", "carried", MODES[mode]))
+    expected = finished(runs)
+    for points, spacing in ((1, "linear"), (2, "linear"), (8, "linear"), (3, "log")):
+        other = [
+            dataclasses.replace(run, train=dataclasses.replace(run.train, log_points=points, log_spacing=spacing))
+            for run in runs
+        ]
+        for record, usual in zip(finished(other), expected, strict=True):
+            assert_same_parameters(record, usual)
+            assert np.array_equal(record.state, usual.state)
+            assert record.history["loss/train"][-1] == usual.history["loss/train"][-1]
+
+
+def through_a_file(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
+    np.savez(path, **checkpoint)
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", components("models"))
+def test_resumed_is_undisturbed(name: str, mode: str, tmp_path: Path) -> None:
+    runs = lanes_of(WIDTH + 2, varied(name, "carried", MODES[mode]))
+    undisturbed = finished(runs)
+    training = Training(runs)
+    for number in itertools.count():
+        saved = through_a_file(training.checkpoint(), tmp_path / "checkpoint.npz")
+        for record, expected in zip(finished(runs, saved), undisturbed, strict=True):
+            assert_same_record(record, expected)
+        if training.advance() is None:
+            break
+    assert number == 4  # recorded updates
+
+
+@pytest.mark.parametrize("optimizer", components("optimizers"))
+def test_every_optimizer_resumes(optimizer: str, tmp_path: Path) -> None:
+    run = make_run(optimizer=example(components("optimizers")[optimizer]), updates=9, log_points=3)
+    training = Training([run])
+    training.advance()
+    training.advance()
+    saved = through_a_file(training.checkpoint(), tmp_path / "checkpoint.npz")
+    assert_same_record(finished([run], saved)[0], finished([run])[0])
+
+
+def test_resumed_with_lanes_that_had_ended(tmp_path: Path) -> None:
+    stop = EarlyStop(metric="loss/train", threshold=0.0)
+    model = make_model("elman", readout="identity")
+    run = make_run(model=model, optimizer=Sgd(alpha=0.02), updates=20, log_points=6, early_stop=stop)
+    stopped = dataclasses.replace(run.train, early_stop=dataclasses.replace(stop, threshold=1e9))
+    runs = [
+        dataclasses.replace(run, optimizer=Sgd(alpha=1e200)),
+        run,
+        dataclasses.replace(run, train=stopped),
+        dataclasses.replace(run, seed=4),
+    ]
+    undisturbed = finished(runs)
+    assert [record.outcome for record in undisturbed] == ["diverged", "completed", "early_stopped", "completed"]
+    for points in range(1, 7):
+        training = Training(runs)
+        for _ in range(points):
+            training.advance()
+        saved = through_a_file(training.checkpoint(), tmp_path / "checkpoint.npz")
+        resumed = Training(runs, saved)
+        assert resumed.update == training.update
+        while (found := resumed.advance()) is not None:
+            expected = training.advance()
+            assert expected is not None
+            np.testing.assert_equal(dataclasses.asdict(found), dataclasses.asdict(expected))
+        for record, expected_record in zip(resumed.records(), undisturbed, strict=True):
+            assert_same_record(record, expected_record)
+
+
+def test_a_checkpoint_of_other_runs_is_refused() -> None:
+    training = Training([make_run()])
+    training.advance()
+    with pytest.raises(ValueError, match="1 lanes, this training 2"):
+        Training([make_run(), make_run(seed=1)], training.checkpoint())
+    with pytest.raises(ValueError, match="shape"):
+        Training([make_run(model=make_model("elman", hidden_size=5))], training.checkpoint())
+
+
+def some_runs(mode: str) -> list[Run]:
+    return lanes_of(3, varied("elman", "carried", MODES[mode]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_same_again(mode: str) -> None:
+    for record, again in zip(finished(some_runs(mode)), finished(some_runs(mode)), strict=True):
+        assert_same_record(again, record)
+
+
+ELSEWHERE = """
+import sys
+import numpy as np
+from tests.core.comparing import finished
+from tests.core.test_bits import some_runs
+record = finished(some_runs(sys.argv[1])[1:2])[0]
+np.savez(sys.argv[2], flow=record.flow, state=record.state, **record.parameters, **record.history)
+"""
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's, with its path, for another process that runs the tests' code."""
+    paths = os.pathsep.join(dict.fromkeys(path or str(Path.cwd()) for path in sys.path))
+    return os.environ | {"PYTHONPATH": paths} | changes
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_same_in_another_process(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "record.npz"
+    subprocess.run([sys.executable, "-c", ELSEWHERE, mode, str(path)], check=True, env=environment(), timeout=300)
+    record = finished(some_runs(mode))[1]
+    expected = {"flow": record.flow, "state": record.state, **record.parameters, **record.history}
+    with np.load(path) as found:
+        assert set(found.files) == set(expected)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values, name)
+
+
+NARROW = "BPTT_SIMD_WIDTH"
+
+
+@pytest.mark.skipif(os.environ.get(NARROW) == "4", reason="this is the narrow one")
+def test_the_rules_hold_with_narrow_vectors() -> None:
+    chosen = "(elman and (lanes or rows) and not process) or again or recording or early or (optimizer and adam)"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__)), "-k", chosen]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(**{NARROW: "4"}), timeout=600)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert "passed" in result.stdout
+
+
+def test_losses_weigh_each_lane_for_itself() -> None:
+    runs = [make_run(loss=SquaredError(weight=weight), optimizer=Sgd(alpha=0.05)) for weight in (0.5, 1.0, 1 / 13)]
+    for run, record in zip(runs, finished(runs), strict=True):
+        assert_same_record(record, finished([run])[0])
+    first = [record.history["loss/train"][0] for record in finished(runs)]
+    np.testing.assert_allclose(first, np.array([0.5, 1.0, 1 / 13]) * first[1], rtol=1e-15)

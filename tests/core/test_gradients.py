@@ -1,0 +1,85 @@
+"""Gradients of every model, read-out, loss, truncation and depth against automatic differentiation of the plain mathematics."""
+
+import itertools
+from typing import Any
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from bptt.core.blocks import parameter_blocks, parameter_count, to_flat, to_named
+from bptt.core.gradcheck import gradient_of, plain_loss
+from bptt.core.sequences import Sequences
+from tests.core.making import LOSSES, make_model, make_run
+
+CASES = [
+    (name, readout, loss)
+    for name in ("linear", "elman", "jordan", "gru", "lstm")
+    for readout, loss in (
+        ("none", "squared_error"),
+        ("identity", "squared_error"),
+        ("sigmoid", "squared_error"),
+        ("softmax", "squared_error"),
+        ("sigmoid", "binary_cross_entropy"),
+        ("softmax", "cross_entropy"),
+    )
+]
+
+
+def some_sequences(rng: np.random.Generator, count: int, outputs: int, kind: str) -> Sequences:
+    x = rng.standard_normal((count, 5, 2))
+    if kind == "last":
+        return Sequences(x, rng.dirichlet(np.ones(outputs), count))
+    y = rng.dirichlet(np.ones(outputs), (count, 5))
+    if kind == "every":
+        return Sequences(x, y)
+    lengths = rng.integers(1, 6, count)
+    lengths[0] = 5
+    return Sequences(x, y, lengths, np.array([False, True, True, False, True]) | (rng.random((count, 5)) < 0.3))
+
+
+def expected_gradient(run: Any, flat: Any, sequences: Sequences) -> dict[str, Any]:
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    held = to_named(blocks, flat)
+
+    def loss(named: Any) -> Any:
+        return plain_loss(run, named, held, sequences, anp)
+
+    return autograd.grad(loss)(held)
+
+
+def assert_gradient_right(run: Any, sequences: Sequences, seed: int) -> None:
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    flat = np.random.default_rng(seed).standard_normal(parameter_count(blocks)) * 0.4
+    found = to_named(blocks, gradient_of(run, flat, sequences))
+    expected = expected_gradient(run, flat, sequences)
+    scale = np.linalg.norm(to_flat(blocks, expected))
+    assert scale > 0
+    for block in blocks:
+        error = np.linalg.norm(found[block.name] - expected[block.name])
+        size = np.linalg.norm(expected[block.name])
+        assert error <= 1e-10 * size, f"{block.name}: relative error {error / size:.1e}"
+
+
+@pytest.mark.parametrize(("name", "readout", "loss"), CASES)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_gradient_equals_automatic_differentiation(name: str, readout: str, loss: str, layers: int) -> None:
+    number = itertools.count()
+    for truncation, kind in itertools.product((None, 1, 2, 4), ("every", "last", "ragged")):
+        seed = next(number)
+        batch = (2, 9)[seed % 2]  # lanes side by side, or the rows of one lane
+        outputs = 3 if readout != "none" else 4
+        model = make_model(
+            name, layers=layers, readout=readout, hidden_size=4, bias=("none", "single", "double")[seed % 3]
+        )
+        run = make_run(model=model, loss=LOSSES[loss](weight=0.7), inputs=2, outputs=outputs, truncation=truncation)
+        assert_gradient_right(run, some_sequences(np.random.default_rng(seed), batch, outputs, kind), seed)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
+@pytest.mark.parametrize("name", ["elman", "jordan"])
+def test_gradient_of_every_activation(name: str, activation: str) -> None:
+    model = make_model(name, activation=activation, hidden_size=9, layers=3, bias="double")
+    run = make_run(model=model, inputs=2, outputs=3)
+    assert_gradient_right(run, some_sequences(np.random.default_rng(5), 3, 3, "ragged"), 6)

@@ -1,0 +1,106 @@
+"""What holds for every task, found by its YAML."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from bptt.core.run import Task
+from bptt.core.sequences import Generated, Sequences
+
+CONFIGURATIONS = Path(__file__).parents[2] / "conf" / "task"
+NAMES = sorted(file.stem for file in CONFIGURATIONS.glob("*.yaml"))
+
+
+def make(name: str, build: Callable[..., Any], folder: Path) -> Any:
+    if name != "arrays":
+        return build(name)
+    rng = np.random.default_rng(0)
+    path = folder / "data.npz"
+    np.savez(path, x=rng.random((5, 4, 3)), y=rng.random((5, 4, 2)), lengths=np.array([4, 1, 2, 3, 4]))
+    return build(name, path=str(path))
+
+
+def same(a: Sequences, b: Sequences) -> bool:
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("x", "y", "full_lengths", "full_scored"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_yaml_shows_every_field_with_a_comment_and_picks_a_loss(
+    name: str, build: Callable[..., Any], tmp_path: Path
+) -> None:
+    task = make(name, build, tmp_path)
+    text = (CONFIGURATIONS / f"{name}.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    fields = [field.name for field in dataclasses.fields(task)]
+    assert list(values) == ["defaults", "_target_", *fields]
+    assert [key.partition("@")[0] for key in values["defaults"][0]] == ["override /loss"]
+    assert values["defaults"][1] == "_self_"
+    assert text.startswith("# ")
+    assert all("  # " in line for line in text.splitlines() if line.partition(":")[0] in fields)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sequences_have_the_shapes_that_the_task_says(name: str, build: Callable[..., Any], tmp_path: Path) -> None:
+    task: Task = make(name, build, tmp_path)
+    for sequences in (
+        task.training().page(np.random.SeedSequence(1), 0, 3).sequences,
+        task.evaluation(np.random.default_rng(0)),
+    ):
+        assert sequences.x.dtype == sequences.y.dtype == np.float64
+        assert sequences.x.shape[2] == task.inputs
+        assert sequences.y.shape[-1] == task.outputs
+        assert len(sequences.x) == len(sequences.y)
+        assert sequences.timesteps <= task.timesteps
+        assert np.isfinite(sequences.x).all()
+        assert np.isfinite(sequences.y).all()
+        assert ((sequences.full_lengths >= 1) & (sequences.full_lengths <= sequences.timesteps)).all()
+        assert sequences.full_scored.any(axis=1).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stream_is_a_function_of_the_seed_and_the_update(
+    name: str, build: Callable[..., Any], tmp_path: Path
+) -> None:
+    task, again = make(name, build, tmp_path), make(name, build, tmp_path)
+    assert task == again
+    assert hash(task) == hash(again)
+    stream, other = task.training(), again.training()
+    page = stream.page(np.random.SeedSequence(7), 0, 2)
+    later = page.end + 1
+    other.page(np.random.SeedSequence(8), 5, 2)
+    first, second = (s.page(np.random.SeedSequence(7), later, 2) for s in (stream, other))
+    assert first.first == second.first == page.end
+    assert np.array_equal(first.rows, second.rows)
+    assert same(first.sequences, second.sequences)
+    assert same(task.evaluation(np.random.default_rng(3)), again.evaluation(np.random.default_rng(3)))
+    if isinstance(stream, Generated):
+        assert not np.array_equal(page.sequences.x, first.sequences.x)
+        assert stream.numbers == page.sequences.x[0].size + page.sequences.y[0].size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_outputs_are_right_and_those_of_a_diverged_network_are_not(
+    name: str, build: Callable[..., Any], tmp_path: Path
+) -> None:
+    task: Task = make(name, build, tmp_path)
+    sequences = task.evaluation(np.random.default_rng(0))
+    right = task.accuracy(sequences.y, sequences)
+    wrong = task.accuracy(np.full_like(sequences.y, np.nan), sequences)
+    assert (right, wrong) == ((None, None) if name in ("sine", "arrays") else (1.0, 0.0))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shown_is_lines_even_of_a_diverged_network(
+    name: str, build: Callable[..., Any], tmp_path: Path
+) -> None:
+    task = make(name, build, tmp_path)
+    if hasattr(task, "show"):
+        for predict in (lambda sequences: sequences.y, lambda sequences: np.full_like(sequences.y, np.nan)):
+            lines = task.show(predict)
+            assert lines
+            assert all(line and "\n" not in line for line in lines)

@@ -1,0 +1,101 @@
+"""Imports point one way, `bptt` itself is light, and nothing in the repository names a machine or a package index."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+# A package, and what of bptt it may import; all but core may import other people's packages, mlflow excepted.
+MAY_IMPORT = {
+    "bptt": set(),
+    "bptt.__main__": {"bptt.cli"},
+    "bptt.core": {"bptt.core"},
+    "bptt.tasks": {"bptt.tasks", "bptt.core.annotations", "bptt.core.sequences"},
+    "bptt.configuration": {"bptt", "bptt.configuration", "bptt.core", "bptt.tasks"},
+    "bptt.tracking": {"bptt", "bptt.tracking", "bptt.core"},
+    "bptt.analysis": {"bptt.analysis", "bptt.tracking"},
+    "bptt.sweeps": {"bptt.sweeps", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
+    "bptt.cli": {
+        f"bptt{name}" for name in ("", ".cli", ".configuration", ".sweeps", ".analysis", ".tracking", ".core")
+    },
+    "hydra_plugins": {"bptt.sweeps"},
+}
+CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that is imported anywhere in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from (submodules & MODULES.keys()) or {node.module}
+
+
+def within(module: str, packages: set[str]) -> bool:
+    return any(module == package or (package != "bptt" and module.startswith(f"{package}.")) for package in packages)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    package = next(name for name in sorted(MAY_IMPORT, reverse=True) if within(module, {name}))
+    for imported in imports(MODULES[module]):
+        top = imported.partition(".")[0]
+        if top in ("bptt", "hydra_plugins"):
+            assert within(imported, MAY_IMPORT[package]), f"{module} imports {imported}"
+        elif package == "bptt.core":
+            assert top in CORE_STANDS_ON | sys.stdlib_module_names, f"{module} imports {imported}"
+        else:
+            assert top != "mlflow" or package == "bptt.tracking", f"{module} imports {imported}"
+
+
+def test_there_is_no_import_cycle() -> None:
+    graph = {module: set(imports(path)) & MODULES.keys() - {module} for module, path in MODULES.items()}
+    list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("module", ["bptt", "bptt.cli.main", "bptt.cli.hydra_app"])
+def test_import_is_light(module: str) -> None:
+    heavy = {"mlflow", "matplotlib", "numba", "pandas", "scipy", "seaborn"}
+    code = f"import sys, {module}; print(*({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+def test_no_machine_and_no_package_index_is_named() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    index = r"index-url|https?://[^ \"]*/simple(/|\"|$)|https?://[^ \"]*\.(whl|tar\.gz)|pypi\.org|pythonhosted"
+    machine = r"(^|[^\w.])/(work|root|home)/[a-z.]"
+    pattern = re.compile(f"{index}|{machine}", re.MULTILINE)
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file():
+            continue
+        text = path.read_bytes().decode("utf-8", "ignore")
+        # By this option uv is told not to write the index into the lock file.
+        assert not pattern.search(text.replace("--no-emit-index-url", "")), name

@@ -1,0 +1,43 @@
+from pathlib import Path
+from typing import Any
+
+from bptt.tracking.digest import current_version, digest
+
+CONFIG: dict[str, Any] = {"seed": 0, "optimizer": {"alpha": 1, "beta": 0.5}, "tracking": {"uri": None}, "allow": []}
+
+
+def test_what_a_number_does_not_depend_on_does_not_count() -> None:
+    other = {"tracking": {"uri": "sqlite:///other.db"}, "optimizer": {"beta": 0.5, "alpha": 1.0}, "seed": 0}
+    assert digest(CONFIG, "v1") == digest(other, "v1")
+
+
+def test_everything_else_counts() -> None:
+    changed = [
+        {**CONFIG, "seed": 1},
+        {**CONFIG, "optimizer": {"alpha": 1, "beta": 0.5000000000000001}},
+        {**CONFIG, "optimizer": {"alpha": True, "beta": 0.5}},
+        {**CONFIG, "optimizer": {"alpha": "1", "beta": 0.5}},
+        {**CONFIG, "optimizer": {"alpha": 1, "beta": 0.5, "gamma": None}},
+    ]
+    digests = {digest(config, "v1") for config in changed} | {digest(CONFIG, "v1"), digest(CONFIG, "v2")}
+    assert len(digests) == len(changed) + 2
+
+
+def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
+    here, there = tmp_path / "here.npz", tmp_path / "there.npz"
+    here.write_bytes(b"1")
+    there.write_bytes(b"1")
+    config = {"task": {"path": str(here)}}
+    before = digest(config, "v1")
+    assert digest({"task": {"path": str(there)}}, "v1") == before
+    here.write_bytes(b"2")
+    assert digest(config, "v1") != before
+
+
+def test_known_value_so_that_no_release_changes_it_unnoticed() -> None:
+    assert digest(CONFIG, "v1") == "d584fcd908c47fff"
+
+
+def test_the_program_has_one_version() -> None:
+    assert current_version() == current_version()
+    assert len(current_version()) == 16

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bptt.core.run import Record
+from bptt.tracking.files import read_arrays, write_arrays, write_record
+
+
+def record() -> Record:
+    return Record(
+        outcome="diverged",
+        updates=7,
+        history={
+            "update": np.array([1, 7]),
+            "loss/train": np.array([0.1, np.inf]),
+            "loss/eval": np.array([0.3, np.nan]),
+        },
+        flow=np.array([[1.0, 0.5, 0.25], [2.0, 0.0, np.nan]]),
+        parameters={"cell.0.input": np.array([[0.1, 1 / 3]]), "readout.bias": np.zeros(1)},
+        state=np.zeros((1, 2)),
+    )
+
+
+def test_the_files_hold_the_record(tmp_path: Path) -> None:
+    paths = write_record(tmp_path, record())
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+    history = pd.read_parquet(tmp_path / "history.parquet")
+    assert list(history.columns) == ["update", "loss/train", "loss/eval"]
+    assert history["update"].tolist() == [1, 7]
+    assert history["loss/train"].tolist() == [0.1, np.inf]
+    assert np.isnan(history["loss/eval"][1])
+    flow = pd.read_parquet(tmp_path / "gradient_flow.parquet")
+    assert flow["update"].tolist() == [1, 1, 1, 7, 7, 7]
+    assert flow["lag"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert np.array_equal(flow["norm"], [1.0, 0.5, 0.25, 2.0, 0.0, np.nan], equal_nan=True)
+    weights = read_arrays(tmp_path / "weights.npz")
+    assert sorted(weights) == ["cell.0.input", "readout.bias"]
+    assert np.array_equal(weights["cell.0.input"], [[0.1, 1 / 3]])
+
+
+def test_an_older_file_stays_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, {"a": np.arange(3)})
+    with pytest.raises(ValueError, match="pickle"):
+        write_arrays(path, {"a": np.array([object()])})
+    assert np.array_equal(read_arrays(path)["a"], [0, 1, 2])
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200, -1])
+def test_a_cut_file_is_told(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, {"a": np.arange(100.0)})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"arrays\.npz: cut off or damaged"):
+        read_arrays(path)
+
+
+def test_a_changed_byte_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, {"a": np.arange(100.0)})
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        read_arrays(path)

@@ -1,0 +1,129 @@
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bptt.tracking.address import StoreError
+from bptt.tracking.store import Store, impatient, open_store
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+
+def test_a_new_store_writes_ahead_and_has_absolute_artifacts(
+    open_experiment: Callable[[], Store], store_folder: Path
+) -> None:
+    store = open_experiment()
+    again = open_experiment()
+    assert again.experiment_id == store.experiment_id
+    with closing(sqlite3.connect(store_folder / "mlflow.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    run = store.client.create_run(store.experiment_id)
+    location = store_folder / "mlruns" / store.experiment / run.info.run_id / "artifacts"
+    assert run.info.artifact_uri == location.as_uri()
+
+
+def test_a_deleted_experiment_is_told(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(StoreError, match=r"this experiment was deleted.*mlflow experiments restore"):
+        open_experiment()
+
+
+def test_other_tables_than_this_mlflows_are_told(store_folder: Path, open_experiment: Callable[[], Store]) -> None:
+    open_experiment()
+    copy = store_folder / "old.db"
+    with (
+        closing(sqlite3.connect(store_folder / "mlflow.db")) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+        target.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        target.commit()
+    with pytest.raises(StoreError, match=r"version 451aebb31d03.*mlflow db upgrade sqlite:///") as caught:
+        open_store(f"sqlite:///{copy}", "bptt")
+    assert "\n" not in str(caught.value)
+    with closing(sqlite3.connect(copy)) as target:
+        target.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+        target.commit()
+    with pytest.raises(StoreError, match=r"install the newer MLflow.*mlflow db upgrade"):
+        open_store(f"sqlite:///{copy}", "bptt")
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_text("not a database, but a text that is long enough to have a header" * 9)
+    with pytest.raises(StoreError, match=r"notes\.db: can't be used as an SQLite database"):
+        open_store(f"sqlite:///{path}", "bptt")
+    assert path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="can't be opened"):
+        open_store(f"sqlite:///{tmp_path}/file/mlflow.db", "bptt")
+
+
+def test_a_server_that_is_not_there_is_told_within_seconds() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=f"http://127.0.0.1:{port}: the store can't be reached") as caught:
+        open_store(f"http://127.0.0.1:{port}", "bptt")
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - began < 30
+
+
+def test_a_database_server_that_is_not_there_is_told() -> None:
+    with pytest.raises(StoreError, match=r"postgresql://me:\*\*\*@127\.0\.0\.1:1/db: the database can't be reached"):
+        open_store("postgresql://me:secret@127.0.0.1:1/db", "bptt")
+
+
+def test_a_creation_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    def interrupted(_uri: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "MlflowClient", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlruns"]
+
+
+def test_patience_is_the_users_own_where_they_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with impatient():
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> None:
+    code = "import bptt.tracking.store as s; print(s.open_store(None, 'together').experiment_id)"
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    results = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0], results
+    assert {out for out, _ in results} == {"1\n"}
+    assert {err for _, err in results} == {""}
