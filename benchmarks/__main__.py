@@ -44,12 +44,13 @@ def main() -> int:
     described = machine.describe()
     path = arguments.out or report.default_path()
     progress = Console(stderr=True)
+    wide = Console() if sys.stdout.isatty() else Console(width=160)
     with progress.status("") as status:
         results = [suite.measure(workload, rounds, target, status.update) for workload in chosen]
+        report.show_results(results, wide)
         status.update("the program's start")
         started = None if arguments.no_start else start.measure(min(rounds, 5))
-    wide = Console() if sys.stdout.isatty() else Console(width=160)
-    report.show(results, started, wide)
+    report.show_start(started, wide)
     report.write(path, results, started, described, {"rounds": rounds, "seconds_per_side_and_round": target})
     print(f"written to {path}")
     return 0

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from benchmarks.measure import TRIAL_ROUNDS, fastest, seconds, updates_for
+from benchmarks.measure import seconds
 from benchmarks.workloads import Problem
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.adam import Adam
@@ -21,12 +21,11 @@ from bptt.core.sequences import Floats
 
 jax.config.update("jax_enable_x64", True)
 _ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
-_TRIAL = 64
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How it is written: `unroll` of the scan over timesteps; matrix products, or sums that XLA can fuse with what follows."""
+    """How it is written: `unroll` of the scan over timesteps; products as `@`, or as sums that XLA can fuse."""
 
     unroll: int
     product: str
@@ -81,16 +80,16 @@ def _optimizer(hyper: Any) -> tuple[int, Callable[..., Any]]:
         return 2, adam
     if isinstance(hyper, Momentum):
 
-        def momentum(theta: Any, g: Any, slots: Any, update: Any) -> Any:
+        def momentum(theta: Any, g: Any, slots: Any, _: Any) -> Any:
             change = hyper.alpha * g + hyper.epsilon * slots[0]
             return theta - change, (change,)
 
         return 1, momentum
-    return 0, lambda theta, g, slots, update: (theta - hyper.alpha * g, ())
+    return 0, lambda theta, g, _, __: (theta - hyper.alpha * g, ())
 
 
 def _program(problem: Problem, variant: Variant) -> Callable[..., Any]:
-    """(parameters, slots, state, x (U, [L,] …), y) → (last parameters, losses (U, [L])): all updates in one compiled call."""
+    """(parameters, slots, state, x (U, [L,] …), y) → (last parameters, losses (U, [L])): all updates in one program."""
     one_lane = jax.value_and_grad(functools.partial(_loss, problem, variant), has_aux=True)
     gradients = one_lane if problem.lanes == 1 else jax.vmap(one_lane)
     _, step = _optimizer(problem.run.optimizer)
@@ -110,50 +109,41 @@ def _program(problem: Problem, variant: Variant) -> Callable[..., Any]:
     return program
 
 
-def _arguments(problem: Problem, updates: int) -> tuple[Any, ...]:
+def _arguments(problem: Problem) -> tuple[Any, ...]:
     lane: Any = 0 if problem.lanes == 1 else slice(None)
     theta = {name: jnp.asarray(value[lane]) for name, value in problem.parameters.items()}
     count, _ = _optimizer(problem.run.optimizer)
     slots = {name: (jnp.zeros_like(value),) * count for name, value in theta.items()}
     state = np.zeros((problem.lanes, problem.run.train.batch_size, problem.run.model.hidden_size))[lane]
-    x, y = problem.x[:updates, lane], problem.y[:updates, lane]
+    x, y = problem.x[:, lane], problem.y[:, lane]
     return theta, slots, jnp.asarray(state), jnp.asarray(x), jnp.asarray(y)
-
-
-def trained(problem: Problem, variant: Variant) -> tuple[Floats, Mapping[str, Floats]]:
-    """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
-    theta, losses = jax.jit(_program(problem, variant))(*_arguments(problem, problem.updates))
-    named = {name: np.asarray(value).reshape(problem.parameters[name].shape) for name, value in theta.items()}
-    return np.asarray(losses).reshape(problem.updates, problem.lanes), named
 
 
 @dataclass(frozen=True)
 class Jax:
-    """Some updates of a problem, compiled in the form that was fastest."""
+    """All updates of a problem, compiled."""
 
-    variant: Variant
-    updates: int
+    problem: Problem
     compile_seconds: float
     compiled: Any
     arguments: tuple[Any, ...]
 
     def seconds_per_update(self) -> float:
-        return seconds(lambda: jax.block_until_ready(self.compiled(*self.arguments))) / self.updates
+        return seconds(lambda: jax.block_until_ready(self.compiled(*self.arguments))) / self.problem.updates
+
+    def trained(self) -> tuple[Floats, Mapping[str, Floats]]:
+        """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
+        problem = self.problem
+        theta, losses = self.compiled(*self.arguments)
+        named = {name: np.asarray(value).reshape(problem.parameters[name].shape) for name, value in theta.items()}
+        return np.asarray(losses).reshape(problem.updates, problem.lanes), named
 
 
-def _compile(problem: Problem, variant: Variant, updates: int) -> Jax:
-    arguments = _arguments(problem, updates)
+def prepared(problem: Problem, variant: Variant) -> Jax:
+    """Compiled and run once."""
+    arguments = _arguments(problem)
     start = time.perf_counter()
     compiled = jax.jit(_program(problem, variant)).lower(*arguments).compile()
-    took = time.perf_counter() - start
-    side = Jax(variant, updates, took, compiled, arguments)
+    side = Jax(problem, time.perf_counter() - start, compiled, arguments)
     side.seconds_per_update()
     return side
-
-
-def prepared(problem: Problem, target: float) -> Jax:
-    """The fastest variant, at as many updates as take about `target` seconds."""
-    trials = {variant: _compile(problem, variant, min(_TRIAL, problem.updates)) for variant in variants(problem)}
-    sides = {variant: trial.seconds_per_update for variant, trial in trials.items()}
-    chosen, least = fastest(sides, TRIAL_ROUNDS)
-    return _compile(problem, chosen, updates_for(target, least, most=problem.updates))

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 Name = TypeVar("Name")
 Result = TypeVar("Result")
-TRIAL_ROUNDS = 8  # for choosing among forms of one side
 
 
 @dataclass(frozen=True)

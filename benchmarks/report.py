@@ -38,8 +38,8 @@ def _verdict(target: float | None, reached: float) -> str:
     return "" if target is None else f"≥ {target:g} × {'✓' if reached >= target else '✗'}"
 
 
-def show(results: Sequence[Result], start: Start | None, console: Console) -> None:
-    """Print the table of ratios and the starts."""
+def show_results(results: Sequence[Result], console: Console) -> None:
+    """Print the table of ratios."""
     table = Table(title="µs per lane and update: median (min–max) of alternating rounds, one core, float64")
     for column in ("workload", "lanes", *_TITLES.values()):
         table.add_column(column, justify="left" if column == "workload" else "right")
@@ -55,11 +55,15 @@ def show(results: Sequence[Result], start: Start | None, console: Console) -> No
     console.print(table)
     least = min(result.core_share for result in results)
     if least < _QUIET:
-        console.print(f"Not quiet: other programs took up to {1 - least:.0%} of the core; measure again on a quiet machine.")
+        console.print(f"Not quiet: other programs took up to {1 - least:.0%} of the core.")
+
+
+def show_start(start: Start | None, console: Console) -> None:
     if start is not None:
         console.print(
-            f"bptt train experiment=roelants_counting: {_spread(start.warm)} s (target < {TARGETS['warm']:g} s); the first "
-            f"time ever {start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
+            f"bptt train experiment=roelants_counting: {_spread(start.warm)} s (target < {TARGETS['warm']:g} s); the "
+            f"first time ever {start.cold:.1f} s, of which {start.compiling:.1f} s compile "
+            f"(target ≤ {TARGETS['cold']:g} s)"
         )
 
 

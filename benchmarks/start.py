@@ -24,18 +24,19 @@ class Start:
 
 
 def _seconds(cache: Path) -> float:
-    """One run in a new folder; raises CalledProcessError when it fails."""
+    """One run in a new folder; raises RuntimeError when it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "BPTT_"))}
     with tempfile.TemporaryDirectory(prefix="bptt-bench-") as folder:
         start = time.perf_counter()
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "bptt", *COMMAND],
             cwd=folder,
             env=kept | {"BPTT_CACHE_DIR": str(cache)},
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         )
+        if done.returncode:
+            raise RuntimeError(f"bptt {' '.join(COMMAND)} failed:\n{done.stderr[-2000:]}")
         return time.perf_counter() - start
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.measure import TRIAL_ROUNDS, fastest, seconds, updates_for
+from benchmarks.measure import seconds
 from benchmarks.workloads import Problem
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.adam import Adam
@@ -18,7 +18,6 @@ from bptt.core.sequences import Floats
 
 torch.set_num_threads(1)
 _ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
-_TRIAL = 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,11 @@ def variants(problem: Problem) -> list[Variant]:
     has_module = problem.lanes == 1 and model.activation == "tanh" and problem.run.train.truncation is None
     forms = [plain, "nn.RNN"] if has_module and model.bias == "double" else [plain]
     return [Variant(form, fused) for form, fused in itertools.product(forms, (False, True))]
+
+
+def _transposed(block: torch.Tensor) -> torch.Tensor:
+    """A bias stays what it is."""
+    return block.mT if block.ndim == 2 else block
 
 
 class Network:
@@ -76,7 +80,7 @@ class Network:
         for ours, theirs in pairs.items():
             parameter = getattr(module, theirs)
             with torch.no_grad():
-                parameter.copy_(self._p[f"cell.0.{ours}"].T)
+                parameter.copy_(_transposed(self._p[f"cell.0.{ours}"]))
             self._p[f"cell.0.{ours}"] = parameter
 
     def parameters(self) -> dict[str, Floats]:
@@ -139,34 +143,26 @@ class Network:
         return kept
 
 
-def _tensors(problem: Problem, updates: int) -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = problem.x[:updates], problem.y[:updates]
-    return torch.tensor(x[:, 0] if problem.lanes == 1 else x), torch.tensor(y[:, 0] if problem.lanes == 1 else y)
-
-
-def trained(problem: Problem, variant: Variant) -> tuple[Floats, Mapping[str, Floats]]:
-    """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
-    network = Network(problem, variant)
-    losses = network.train(*_tensors(problem, problem.updates), keep_losses=True)
-    return np.stack(losses), network.parameters()
-
-
 @dataclass(frozen=True)
 class Torch:
-    """Some updates of a problem in the form that was fastest."""
+    """All updates of a problem in one form; x and y have a lane axis where there are many lanes."""
 
     problem: Problem
     variant: Variant
-    data: Any
+    x: torch.Tensor
+    y: torch.Tensor
 
     def seconds_per_update(self) -> float:
         network = Network(self.problem, self.variant)
-        return seconds(lambda: network.train(*self.data, keep_losses=False)) / len(self.data[0])
+        return seconds(lambda: network.train(self.x, self.y, keep_losses=False)) / self.problem.updates
+
+    def trained(self) -> tuple[Floats, Mapping[str, Floats]]:
+        """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
+        network = Network(self.problem, self.variant)
+        losses = network.train(self.x, self.y, keep_losses=True)
+        return np.stack(losses), network.parameters()
 
 
-def prepared(problem: Problem, target: float) -> Torch:
-    """The fastest variant, at as many updates as take about `target` seconds."""
-    trial = _tensors(problem, _TRIAL)
-    sides = {variant: Torch(problem, variant, trial).seconds_per_update for variant in variants(problem)}
-    chosen, least = fastest(sides, TRIAL_ROUNDS)
-    return Torch(problem, chosen, _tensors(problem, updates_for(target, least, most=problem.updates)))
+def prepared(problem: Problem, variant: Variant) -> Torch:
+    lane: Any = 0 if problem.lanes == 1 else slice(None)
+    return Torch(problem, variant, torch.tensor(problem.x[:, lane]), torch.tensor(problem.y[:, lane]))

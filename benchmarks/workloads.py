@@ -1,7 +1,7 @@
 """What is trained, as runs for us and as plain arrays for the others."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class Bits:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self._windows(rng, _EVALUATED)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> None:
+    def accuracy(self, output: Floats, sequences: Sequences) -> None:  # noqa: ARG002 (none is needed)
         return None
 
 
@@ -155,6 +155,10 @@ class Problem:
     @property
     def first_scored(self) -> int:
         return self.x.shape[2] - self.y.shape[2]
+
+    def first(self, updates: int) -> "Problem":
+        """The same with fewer updates."""
+        return replace(self, x=self.x[:updates], y=self.y[:updates])
 
     @property
     def loss_weight(self) -> float:

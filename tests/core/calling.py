@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from bptt.core.kernel import LANES, call_clip, call_forward, call_loss, call_optimizer
+from bptt.core.kernel import LANES, call_clip, call_loss, call_optimizer
 from bptt.core.layout import Net
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros, store
@@ -23,12 +23,7 @@ def _clip(address: Any, gradient: Any, vectors: Any, hyper: Any, clipped: Any) -
 
 @numba.njit(nogil=True, error_model="numpy")
 def _loss(address: Any, net: Any, memory: Any, values: Any) -> None:
-    store(values, 0, call_loss(address, (net, memory)))
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def _forward(address: Any, net: Any, theta: Any, memory: Any) -> None:
-    call_forward(address, (net, theta, memory))
+    store(values, 0, call_loss(address, (net, memory, 0)))
 
 
 def vectors_of(numbers: Any) -> Floats:
@@ -74,8 +69,3 @@ def loss(component: Any, mode: str, net: Net, memory: Floats) -> Floats:
     values = aligned_zeros(1, WIDTH)
     _loss(component.kernel.address(mode), net, memory, values)
     return values[0].copy()
-
-
-def forward(cell: Any, mode: str, net: Net, theta: Floats, memory: Floats) -> None:
-    """States and outputs of a working memory."""
-    _forward(cell.forward.address(mode), net, theta, memory)

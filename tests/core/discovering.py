@@ -10,7 +10,7 @@ from bptt.core.annotations import Range, per_lane_fields
 
 
 def components(kind: str) -> dict[str, type[Any]]:
-    """Class by module name, for a package of `bptt.core`: what is a dataclass there and has a kernel, a cell or values."""
+    """Class by module name, of a package of `bptt.core`: the dataclasses there with a kernel, a cell or values."""
     package = importlib.import_module(f"bptt.core.{kind}")
     found = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -23,7 +23,7 @@ def components(kind: str) -> dict[str, type[Any]]:
     return found
 
 
-#: Values that make a component learn gently, by the name of the field; two for the fields that may differ between lanes.
+#: Values that make a component learn gently, by the name of the field.
 _USUAL = {
     "alpha": 0.03,
     "epsilon": 0.8,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -208,7 +208,8 @@ def test_lanes_that_stop_early_are_what_they_are_alone(mode: str) -> None:
 def test_recording_elsewhere_changes_no_weight(mode: str) -> None:
     runs = lanes_of(3, varied("gru", "carried", MODES[mode]))
     expected = finished(runs)
-    for points, spacing in ((1, "linear"), (2, "linear"), (8, "linear"), (3, "log")):
+    elsewhere: list[tuple[int, Literal["linear", "log"]]] = [(1, "linear"), (2, "linear"), (8, "linear"), (3, "log")]
+    for points, spacing in elsewhere:
         other = [
             dataclasses.replace(run, train=dataclasses.replace(run.train, log_points=points, log_spacing=spacing))
             for run in runs
@@ -231,13 +232,13 @@ def test_resumed_is_undisturbed(name: str, mode: str, tmp_path: Path) -> None:
     runs = lanes_of(WIDTH + 2, varied(name, "carried", MODES[mode]))
     undisturbed = finished(runs)
     training = Training(runs)
-    for number in itertools.count():
+    for points in itertools.count():
         saved = through_a_file(training.checkpoint(), tmp_path / "checkpoint.npz")
         for record, expected in zip(finished(runs, saved), undisturbed, strict=True):
             assert_same_record(record, expected)
         if training.advance() is None:
+            assert points == 4
             break
-    assert number == 4  # recorded updates
 
 
 @pytest.mark.parametrize("optimizer", components("optimizers"))

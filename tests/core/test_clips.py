@@ -93,7 +93,7 @@ def test_nan_passes(name: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", THETA)
-@pytest.mark.parametrize("size", [1.0, 1e200, 1e-200, 1e305, 1e-305, 2.0**501, 2.0**-501])
+@pytest.mark.parametrize("size", [1.0, 1e200, 1e-200, 1e305, 1e-300, 2.0**501, 2.0**-501])
 def test_norm_scales_the_whole_gradient(size: float, mode: str) -> None:
     gradient = gradients(mode) * size
     found, clipped = clip(Norm, mode, gradient, [0.5 * size])
@@ -110,9 +110,8 @@ def test_norm_of_gradients_that_mix_huge_and_tiny(mode: str) -> None:
     gradient[0], gradient[1] = 3e200, 4e200
     gradient[2:] *= 1e-200
     found, clipped = clip(Norm, mode, gradient, [1.0])
-    np.testing.assert_allclose(
-        found[:2], np.broadcast_to([[0.6], [0.8]], (2, *gradient.shape[1:], 1))[..., 0], rtol=1e-15
-    )
+    np.testing.assert_allclose(found[0], 0.6, rtol=1e-15)
+    np.testing.assert_allclose(found[1], 0.8, rtol=1e-15)
     assert (found[2:] == 0.0).all()  # 1e-200 / 5e200 is below the smallest number
     assert (clipped == 1.0).all()
 

@@ -1,4 +1,4 @@
-"""Gradients of every model, read-out, loss, truncation and depth against automatic differentiation of the plain mathematics."""
+"""Gradients of every model, read-out, loss, truncation and depth against automatic differentiation."""
 
 import itertools
 from typing import Any

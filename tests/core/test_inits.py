@@ -112,7 +112,7 @@ def test_orthogonal_has_orthonormal_rows_or_columns_in_each_gate(name: str) -> N
 
 
 def test_orthogonal_is_uniform_over_the_group() -> None:
-    """Each element of a 2×2 rotation or reflection is a cosine of a uniform angle; LAPACK's own signs would be one-sided."""
+    """An element of a 2×2 rotation or reflection is the cosine of a uniform angle; LAPACK's own signs are one-sided."""
     block = Block("cell.0.recurrent", "recurrent", (2, 8000), 0, 4000, 2)
     corners = Orthogonal(scale=1.0).values(np.random.default_rng(3), block)[0, ::2]
     assert abs(corners.mean()) < 5.0 * math.sqrt(0.5 / 4000)

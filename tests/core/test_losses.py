@@ -130,7 +130,7 @@ def test_what_is_not_scored_contributes_nothing_not_even_nan(name: str) -> None:
 
 
 def identity_set(name: str, x: Floats, target: Floats, **more: Any) -> tuple[EvaluationSet, Floats]:
-    """Sequences whose logits are their inputs, and the parameters (of a linear network without memory) that make it so."""
+    """Sequences whose logits are their inputs, and the parameters of a linear network that make it so."""
     model = make_model("linear", hidden_size=OUTPUTS, bias="none", readout=READOUT[name])
     theta = np.concatenate([np.eye(OUTPUTS).ravel(), np.zeros(OUTPUTS**2), np.eye(OUTPUTS).ravel()])
     return EvaluationSet(model, LOSSES[name](weight=1.0), Sequences(x, target, **more)), theta

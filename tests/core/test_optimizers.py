@@ -1,7 +1,7 @@
 """Steps of every optimizer: the first two worked out by hand, more of them against other statements of the method."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -129,7 +129,7 @@ def irprop_minus(
         if g * previous > 0:
             delta = min(delta * eta_plus, high)
         if g * previous < 0:
-            delta, g = max(delta * eta_minus, low), 0.0  # noqa: PLW2901
+            delta, g = max(delta * eta_minus, low), 0.0
         previous = g
         yield -sign(g) * delta
 
@@ -232,11 +232,12 @@ def test_training_takes_these_steps(name: str, batch_size: int) -> None:
     blocks_gradient = _gradients(still, once, batch_size)
     for block, (start, first, second) in blocks_gradient.items():
         for place in np.ndindex(start.shape):
-            moved = course(WRITTEN_OUT[name], start[place], [first[place], second[place]], hyper)
+            grads = [float(first[place]), float(second[place])]
+            moved = course(WRITTEN_OUT[name], float(start[place]), grads, hyper)
             np.testing.assert_allclose([once[block][place], twice[block][place]], moved, rtol=1e-11, atol=1e-14)
 
 
-def _gradients(run: Run, once: dict[str, Floats], batch_size: int) -> dict[str, tuple[Floats, Floats, Floats]]:
+def _gradients(run: Run, once: Mapping[str, Floats], batch_size: int) -> dict[str, tuple[Floats, Floats, Floats]]:
     """Per block: the start, and the gradients of the first and, at `once`, of the second update's batch."""
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
     start = run.init.parameters(np.random.SeedSequence(run.seed, spawn_key=(0,)), blocks)

@@ -98,7 +98,7 @@ class Kernel:
         if self._cache is None:
             return False
         index = self._cache._cache_file._load_index()
-        return any(key[0] == self.signatures[mode].args for key in index)
+        return any(key[0] == self.signatures[mode] for key in index)
 
     def __call__(self, *args: Any) -> Any:
         for mode in self.signatures:

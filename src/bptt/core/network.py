@@ -32,14 +32,15 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
 
     truncation 0: each timestep's loss flows back through all timesteps before it. truncation k: the loss of timestep t
     flows back through the timesteps t, t − 1, …, t − k + 1 and no further, for each t on its own.
-    flow: measure instead of train. The last timestep's loss alone flows back, through all timesteps; the norm of
+    flow: measure instead of train. The loss of each sequence's last scored timestep alone flows back; the norm of
     ∂loss/∂h over rows, layers and units is written to flow[t], and no gradient.
     """
     last, width = net.timesteps - 1, net.rows * net.outputs
+    if flow:
+        _keep_last_scored(net, memory, begin)
     if flow or truncation <= 1:  # one pass: either there is one window, or windows of one timestep do not overlap
-        inject = last if flow else begin
         onward = flow or truncation == 0
-        _window_back(step_back, input_back, net, theta, memory, begin, last, inject, onward, net.delta, net.logit_delta)
+        _window_back(step_back, input_back, net, theta, memory, begin, last, begin, onward, net.delta, net.logit_delta)
     else:
         clear(memory, net.logit_delta, net.timesteps * width)
         clear(memory, net.delta, net.layers * net.timesteps * net.rows * net.deltas * net.hidden)
@@ -79,9 +80,10 @@ def _window_back(step_back, input_back, net, theta, memory, start, end, inject, 
         stop = first + span
         lowest = first if net.feedback == 1 else max(inject, first, net.first_output)
         read_out_back(net, theta, memory, lowest, stop, logits, lowest >= inject)
+        stride = 1 if onward else span  # timesteps that do not wait for each other are done at once
         for layer in range(net.layers - 1, -1, -1):
-            for t in range(stop - 1, first - 1, -1):
-                step_back(net, theta, memory, layer, t, base, onward and t > start)
+            for t in range(stop - stride, first - 1, -stride):
+                step_back(net, theta, memory, layer, t, stride, base, onward and t > start)
             input_back(net, theta, memory, layer, first, stop, base)
 
 
@@ -92,6 +94,20 @@ def _is_scored(net, memory, t):
         if any_of(load(memory, net.scored + t * net.rows + r) > splat(0.0)):
             return True
     return False
+
+
+@inline
+def _keep_last_scored(net, memory, begin):
+    """Clear what the loss wrote for every timestep but the last that counts, of each sequence for itself."""
+    n = net.outputs
+    for r in range(net.rows):
+        later = splat(0.0)
+        for t in range(net.timesteps - 1, max(begin, net.first_output) - 1, -1):
+            place = t * net.rows + r
+            for o in range(place * n, place * n + n):
+                d = load(memory, net.output_delta + o)
+                store(memory, net.output_delta + o, select(later > splat(0.0), splat(0.0), d))
+            later = later + load(memory, net.scored + place)
 
 
 @inline

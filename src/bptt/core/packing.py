@@ -16,7 +16,7 @@ ROWS = types.Array(types.int64, 3, "C")  # (lanes, updates, batch)
 @inline
 def pack(net, memory, x, y, lengths, scored, rows, update, side_by_side, weights, uniform):
     """Write the sequences `rows[:, update]` to the regions x, target, live and scored; return the first timestep of the
-    longest. Earlier timesteps are not written.
+    longest. Of earlier timesteps nothing but live and scored is written, which are 0 there.
 
     side_by_side: number e of a vector is lane e (row r of the batch is vector r); else it is row r·WIDTH + e of the one
     lane. weights: (WIDTH,) of a scored timestep's loss. uniform: live and scored stand there already and hold for all.
@@ -38,7 +38,7 @@ def pack(net, memory, x, y, lengths, scored, rows, update, side_by_side, weights
             n = rows[lane, update, row]
             begin = steps - lengths[own, n]
             if not uniform:
-                for t in range(first, steps):
+                for t in range(steps):
                     alive = t >= begin
                     counts = alive and scored[own, n, max(t - begin, 0)] != 0
                     memory[net.live + t * net.rows + r, e] = 1.0 if alive else 0.0

@@ -121,6 +121,6 @@ def same_program(journal: Journal, version: str) -> None:
     """Raise ResumeError unless the run was begun by a program that computes the same bits as this one."""
     if journal.numerical_version != version:
         raise ResumeError(
-            f"{journal.name}: begun with another numerical version of bptt ({journal.numerical_version}, not {version}):"
+            f"{journal.name}: begun with another numerical version ({journal.numerical_version}, not {version}):"
             " it can't go on to the same bits; train it anew"
         )

@@ -43,12 +43,12 @@ def elman_step(net, theta, memory, layer, t):
 
 
 @inline
-def elman_step_back(net, theta, memory, layer, t, base, onward):
-    """δ_t = ∂L/∂h_t ⊙ f′;  ∂L/∂c_{t−1} += δ_t Rᵀ (where the gradient flows onward)."""
-    n, rows = net.hidden, net.rows
+def elman_step_back(net, theta, memory, layer, t, steps, base, onward):
+    """δ_t = ∂L/∂h_t ⊙ f′;  ∂L/∂c_{t−1} += δ_t Rᵀ where the gradient flows onward, else for `steps` timesteps from t."""
+    n, rows = net.hidden, steps * net.rows
     h, dh, delta = state_at(net, layer, t + 1), state_delta_at(net, layer, t), delta_at(net, base, layer, t)
     for r in range(rows):
-        live = load(memory, net.live + t * rows + r) > splat(0.0)
+        live = load(memory, net.live + t * net.rows + r) > splat(0.0)
         for j in range(r * n, r * n + n):
             d = load(memory, dh + j) * slope(net.activation, load(memory, h + j))
             store(memory, delta + j, select(live, d, splat(0.0)))

@@ -54,16 +54,16 @@ def gru_step(net, theta, memory, layer, t):
 
 
 @inline
-def gru_step_back(net, theta, memory, layer, t, base, onward):
+def gru_step_back(net, theta, memory, layer, t, steps, base, onward):
     """δ_z = ∂L/∂h_t ⊙ (h_{t−1} − n) ⊙ z(1 − z);  δ_n = ∂L/∂h_t ⊙ (1 − z) ⊙ (1 − n²);  δ_m = δ_n ⊙ r;
     δ_r = δ_n ⊙ m ⊙ r(1 − r);  ∂L/∂h_{t−1} += ∂L/∂h_t ⊙ z + (δ_r, δ_z, δ_m) Rᵀ.
     """
-    n, rows = net.hidden, net.rows
+    n, rows = net.hidden, steps * net.rows
     before, gates = state_at(net, layer, t), gate_at(net, layer, t)
     d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
     zero = splat(0.0)
     for row in range(rows):
-        live = load(memory, net.live + t * rows + row) > zero
+        live = load(memory, net.live + t * net.rows + row) > zero
         for j in range(n):
             a, p, unit = gates + row * 4 * n + j, delta + row * 4 * n + j, row * n + j
             r, z, candidate, m = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)

@@ -54,18 +54,18 @@ def lstm_step(net, theta, memory, layer, t):
 
 
 @inline
-def lstm_step_back(net, theta, memory, layer, t, base, onward):
+def lstm_step_back(net, theta, memory, layer, t, steps, base, onward):
     """From ∂L/∂h_t and ∂L/∂c_t, with s = tanh c_t:
 
     dc = ∂L/∂c_t + ∂L/∂h_t ⊙ o ⊙ (1 − s²);  ∂L/∂c_{t−1} = dc ⊙ f;  ∂L/∂h_{t−1} += δ Rᵀ
     δ_i = dc ⊙ g ⊙ i(1 − i);  δ_f = dc ⊙ c_{t−1} ⊙ f(1 − f);  δ_g = dc ⊙ i ⊙ (1 − g²);  δ_o = ∂L/∂h_t ⊙ s ⊙ o(1 − o)
     """
-    n, rows = net.hidden, net.rows
+    n, rows = net.hidden, steps * net.rows
     before, gates = state_at(net, layer, t), gate_at(net, layer, t)
     d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
     zero = splat(0.0)
     for r in range(rows):
-        live = load(memory, net.live + t * rows + r) > zero
+        live = load(memory, net.live + t * net.rows + r) > zero
         for j in range(n):
             a, h, c, p = gates + r * 5 * n + j, r * 2 * n + j, r * 2 * n + n + j, delta + r * 4 * n + j
             i, f, g = load(memory, a), load(memory, a + n), load(memory, a + 2 * n)

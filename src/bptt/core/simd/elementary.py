@@ -115,7 +115,7 @@ def tanh(x):
 
 @inline
 def log(x):
-    """ln x for positive normal x within 1 ulp or so (fdlibm's reduction, to 2^k·m with √½ ≤ m < √2)."""
+    """ln x for positive normal x below 2¹⁰²² within 1 ulp or so (fdlibm's reduction, to 2^k·m with √½ ≤ m < √2)."""
     k = _exponent(x * 1.4142135623730951)
     m = x * _power_of_two(-k)
     f = m - 1.0

@@ -1,0 +1,181 @@
+"""What holds for any shapes and lengths, tried on random ones."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bptt.core import gradcheck
+from bptt.core.blocks import parameter_blocks, parameter_count
+from bptt.core.evaluation import predict, sequence_arrays
+from bptt.core.gradcheck import gradient_of
+from bptt.core.kernel import LANES, SHARED
+from bptt.core.layout import build_net
+from bptt.core.packing import pack_rows
+from bptt.core.run import Run
+from bptt.core.sequences import Floats, Sequences
+from bptt.core.simd import WIDTH, aligned_zeros
+from tests.core.comparing import finished
+from tests.core.discovering import components
+from tests.core.making import make_model, make_run
+from tests.core.test_training import Given
+
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+@st.composite
+def ragged(draw: st.DrawFn, most: int = 2 * WIDTH + 3) -> Sequences:
+    """Sequences of any count, length and width, some timesteps of which may not be scored."""
+    count, timesteps = draw(st.integers(1, most)), draw(st.integers(1, 6))
+    inputs, outputs = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    lengths = draw(st.none() | st.lists(st.integers(1, timesteps), min_size=count, max_size=count))
+    kind = draw(st.sampled_from(["last", "every", "some of all", "some of each"]))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    x = rng.standard_normal((count, timesteps, inputs))
+    valid = None if lengths is None else np.array(lengths, np.int64)
+    if kind == "last":
+        return Sequences(x, rng.random((count, outputs)), valid)
+    y = rng.random((count, timesteps, outputs))
+    shape = {"every": None, "some of all": (timesteps,), "some of each": (count, timesteps)}[kind]
+    return Sequences(x, y, valid, None if shape is None else rng.random(shape) < 0.6)
+
+
+@st.composite
+def networks(draw: st.DrawFn, sequences: Sequences) -> tuple[Run, Floats]:
+    """A run for these sequences, and parameters."""
+    model = make_model(
+        draw(st.sampled_from(sorted(components("models")))),
+        hidden_size=draw(st.integers(1, 10)),
+        layers=draw(st.integers(1, 3)),
+        bias=draw(st.sampled_from(["none", "single", "double"])),
+        readout=draw(st.sampled_from(["identity", "sigmoid", "softmax"])),
+    )
+    inputs, outputs = sequences.x.shape[2], sequences.y.shape[-1]
+    truncation = draw(st.none() | st.integers(1, 7))
+    run = make_run(model=model, inputs=inputs, outputs=outputs, truncation=truncation)
+    count = parameter_count(parameter_blocks(model, inputs, outputs))
+    return run, np.random.default_rng(draw(st.integers(0, 1000))).standard_normal(count) * 0.5
+
+
+@few
+@given(ragged())
+def test_packing_is_undone_by_reading_from_the_right(sequences: Sequences) -> None:
+    count, timesteps, inputs = sequences.x.shape
+    rows, outputs = -(-count // WIDTH), sequences.y.shape[-1]
+    net = build_net(
+        model=make_model("elman"),
+        inputs=inputs,
+        outputs=outputs,
+        timesteps=timesteps,
+        rows=rows,
+        last_only=sequences.last_only,
+        fused=False,
+    )
+    memory, weights = aligned_zeros(net.size, WIDTH), np.full(WIDTH, 0.25)
+    order = np.random.default_rng(1).permutation(count)
+    pack_rows(net, memory, *sequence_arrays(sequences), order[None, None], weights)
+
+    def region(first: int, last: int) -> Floats:
+        """(rows · WIDTH, T, numbers)"""
+        values = memory[first:last].reshape(timesteps, rows, -1, WIDTH)
+        return values.transpose(1, 3, 0, 2).reshape(rows * WIDTH, timesteps, -1)
+
+    x, target = region(net.x, net.target), region(net.target, net.live)
+    live, scored = region(net.live, net.scored)[..., 0], region(net.scored, net.state)[..., 0]
+    for place, n in enumerate(order):
+        length = sequences.full_lengths[n]
+        begin = timesteps - length
+        assert np.array_equal(x[place, begin:], sequences.x[n, :length])
+        assert np.array_equal(live[place], (np.arange(timesteps) >= begin).astype(float))
+        assert np.array_equal(scored[place, begin:], 0.25 * sequences.full_scored[n, :length])
+        assert (scored[place, :begin] == 0.0).all()
+        if sequences.last_only:
+            assert np.array_equal(target[place, -1], sequences.y[n])
+        else:
+            assert np.array_equal(target[place, begin:], sequences.y[n, :length])
+    assert (live[count:] == 0.0).all()
+    assert (scored[count:] == 0.0).all()
+
+
+def gradient_in(mode: str, run: Run, flat: Floats, sequences: Sequences) -> Floats:
+    """With what the mode says side by side in the vectors, whatever the batch's size."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gradcheck, "mode_of", lambda batch: mode)
+        return gradient_of(run, flat, sequences)
+
+
+def assert_close(found: Floats, expected: Floats) -> None:
+    assert np.linalg.norm(found - expected) <= 1e-12 * np.linalg.norm(expected) + 1e-300
+
+
+@few
+@given(st.data())
+def test_rows_and_lanes_give_the_same_gradient(data: st.DataObject) -> None:
+    sequences = data.draw(ragged())
+    run, flat = data.draw(networks(sequences))
+    found = gradient_in(SHARED, run, flat, sequences)
+    assert_close(found, gradient_in(LANES, run, flat, sequences))
+
+
+def one(sequences: Sequences, n: int) -> Sequences:
+    """Sequence n cut to its length, with its own scored timesteps."""
+    length = int(sequences.full_lengths[n])
+    y = sequences.y[n : n + 1] if sequences.last_only else sequences.y[n : n + 1, :length]
+    scored = None if sequences.last_only else sequences.full_scored[n : n + 1, :length]
+    return Sequences(sequences.x[n : n + 1, :length], y, None, scored)
+
+
+@few
+@given(st.data())
+def test_a_batchs_gradient_is_the_mean_of_its_sequences(data: st.DataObject) -> None:
+    sequences = data.draw(ragged(WIDTH + 2))
+    run, flat = data.draw(networks(sequences))
+    each = [gradient_of(run, flat, one(sequences, n)) for n in range(sequences.count)]
+    size = max(np.linalg.norm(gradient) for gradient in each)
+    error = np.linalg.norm(gradient_of(run, flat, sequences) - np.mean(each, axis=0))
+    assert error <= 1e-12 * size
+
+
+@few
+@given(st.data())
+def test_what_is_predicted_for_a_sequence_does_not_depend_on_the_others(data: st.DataObject) -> None:
+    sequences = data.draw(ragged(9 * WIDTH))
+    run, flat = data.draw(networks(sequences))
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    named = {block.name: flat[block.first : block.first + block.size].reshape(block.shape) for block in blocks}
+    found = predict(run, named, sequences)
+    assert found.shape == sequences.y.shape
+    for n in range(0, sequences.count, 5):
+        alone = predict(run, named, one(sequences, n))[0]
+        mine = found[n] if sequences.last_only else found[n, : int(sequences.full_lengths[n])]
+        np.testing.assert_allclose(mine, alone, rtol=1e-12, atol=1e-14)
+
+
+@few
+@given(st.data())
+def test_any_lane_among_others_is_the_run_alone(data: st.DataObject) -> None:
+    sequences = data.draw(ragged())
+    shape, _ = data.draw(networks(sequences))
+    task = Given(sequences, order="random")
+    chosen: dict[str, Any] = {
+        "batch_size": data.draw(st.integers(1, 10)),
+        "carry_state": data.draw(st.booleans()),
+        "truncation": shape.train.truncation,
+        "updates": 3,
+        "log_points": 2,
+    }
+    runs = [
+        make_run(task=task, model=shape.model, seed=seed, **chosen)
+        for seed in range(data.draw(st.integers(2, WIDTH + 1)))
+    ]
+    together = finished(runs)
+    lane = data.draw(st.integers(0, len(runs) - 1))
+    alone = finished([runs[lane]])[0]
+    assert np.array_equal(together[lane].state, alone.state)
+    assert np.array_equal(together[lane].flow, alone.flow)
+    for name, values in alone.parameters.items():
+        assert np.array_equal(together[lane].parameters[name], values)
+    for name, values in alone.history.items():
+        assert np.array_equal(together[lane].history[name], values, equal_nan=True), name

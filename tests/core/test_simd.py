@@ -1,0 +1,359 @@
+"""The vector vocabulary: accuracy against extended precision over the whole range, special values, order of sums."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+import pytest
+
+import bptt.core
+from bptt.core import kernel, simd
+from bptt.core.kernel import check_memory, source_hash
+from bptt.core.sequences import Floats
+from bptt.core.simd import VECTOR_BYTES, WIDTH, aligned_zeros
+from tests.core.test_bits import environment
+
+extended = pytest.mark.skipif(
+    bool(np.finfo(np.longdouble).eps >= 2.0**-60), reason="needs numbers of extended precision"
+)
+
+
+def over_vectors(function: Any) -> Callable[[Any], Floats]:
+    """A function of vectors as one of arrays (n,)."""
+
+    @numba.njit(error_model="numpy")
+    def loop(source: Any, target: Any) -> None:
+        for i in range(source.shape[0]):
+            simd.store(target, i, function(simd.load(source, i)))
+
+    def of_array(x: Any) -> Floats:
+        given = np.asarray(x, np.float64)
+        source = aligned_zeros(-(-given.size // WIDTH), WIDTH)
+        source.reshape(-1)[: given.size] = given
+        target = aligned_zeros(*source.shape)
+        loop(source, target)
+        return target.reshape(-1)[: given.size].copy()
+
+    return of_array
+
+
+exp, sigmoid, tanh, log, log1p = map(over_vectors, (simd.exp, simd.sigmoid, simd.tanh, simd.log, simd.log1p))
+
+
+def assert_within(found: Floats, expected: Any, ulps: float) -> None:
+    """Within so many units in the last place of the exact result, subnormal results included."""
+    rounded = expected.astype(np.float64)
+    error = np.abs((found.astype(np.longdouble) - expected) / np.spacing(np.abs(rounded)))
+    worst = int(np.argmax(error))
+    assert error[worst] <= ulps, f"{float(error[worst]):.2f} ulp, {found[worst]!r} for {rounded[worst]!r}"
+
+
+def spread(low: float, high: float, count: int = 200_000) -> Floats:
+    """Evenly and, around 0, logarithmically spaced arguments."""
+    rng = np.random.default_rng(1)
+    tiny = 10.0 ** rng.uniform(-320, math.log10(max(abs(low), abs(high))), count // 4)
+    tiny = tiny * np.where(rng.random(tiny.size) < 0.5, 1.0, -1.0)
+    values = np.concatenate([rng.uniform(low, high, count), np.linspace(low, high, 1001), tiny])
+    return values[(values >= low) & (values <= high)]
+
+
+@extended
+def test_exp_over_the_normal_range() -> None:
+    x = spread(-708.0, 709.7)
+    assert_within(exp(x), np.exp(x.astype(np.longdouble)), 1.0)
+
+
+@extended
+def test_exp_of_subnormal_results() -> None:
+    x = spread(-745.1, -708.3)
+    x = x[x < -708.4]
+    found = exp(x)
+    assert (found > 0.0).all()
+    assert (found < np.finfo(np.float64).smallest_normal).all()
+    assert_within(found, np.exp(x.astype(np.longdouble)), 1.0)
+
+
+def test_exp_beyond_the_range_and_of_special_values() -> None:
+    assert exp([709.79, 1e3, 1e308, np.inf]).tolist() == [np.inf] * 4
+    assert exp([-745.2, -746.0, -1e3, -1e308, -np.inf]).tolist() == [0.0] * 5
+    assert exp([0.0, -0.0, 5e-324, -5e-324]).tolist() == [1.0] * 4
+    assert np.isnan(exp([np.nan, -np.nan])).all()
+
+
+@extended
+def test_sigmoid() -> None:
+    x = spread(-708.0, 745.0)
+    assert_within(sigmoid(x), 1.0 / (1.0 + np.exp(-x.astype(np.longdouble))), 3.0)
+
+
+def test_sigmoid_of_special_values() -> None:
+    assert sigmoid([-np.inf, -1e308, -746.0, 0.0, -0.0, 40.0, 1e308, np.inf]).tolist() == [0, 0, 0, 0.5, 0.5, 1, 1, 1]
+    assert np.isnan(sigmoid([np.nan]))[0]
+    x = np.linspace(-800.0, 800.0, 4001)
+    assert (np.diff(sigmoid(x)) >= 0.0).all()
+    assert ((sigmoid(x) >= 0.0) & (sigmoid(x) <= 1.0)).all()
+
+
+@extended
+def test_tanh_keeps_the_digits_of_small_arguments() -> None:
+    x = spread(-25.0, 25.0)
+    x = x[np.abs(x) > 1e-307]
+    assert_within(tanh(x), np.tanh(x.astype(np.longdouble)), 3.0)
+
+
+def test_tanh_of_special_values() -> None:
+    small = np.array([1e-9, 1e-16, 1e-100, 1e-300, 2.3e-308, 5e-324])
+    small = np.concatenate([small, -small])
+    np.testing.assert_allclose(tanh(small), small, rtol=5e-16)
+    assert tanh([-np.inf, -1e308, -20.0, 20.0, 1e308, np.inf]).tolist() == [-1, -1, -1, 1, 1, 1]
+    zeros = tanh([0.0, -0.0])
+    assert zeros.tolist() == [0.0, 0.0]
+    assert np.signbit(zeros).tolist() == [False, True]
+    assert np.isnan(tanh([np.nan]))[0]
+    x = spread(-25.0, 25.0, 1000)
+    assert np.array_equal(tanh(-x), -tanh(x))
+    assert (np.abs(tanh(x)) <= 1.0).all()
+
+
+@extended
+def test_log_of_normal_numbers() -> None:
+    rng = np.random.default_rng(2)
+    x = np.concatenate([10.0 ** rng.uniform(-307.6, 307.6, 100_000), rng.uniform(0.5, 2.0, 100_000)])
+    near_one = 1.0 + np.concatenate([np.arange(-200, 200) * 2.0**-53 * 2, rng.uniform(-1e-6, 1e-6, 10_000)])
+    ends = np.array([np.finfo(np.float64).smallest_normal, np.nextafter(2.0**1022, 0.0)])
+    x = np.concatenate([x, near_one, ends, [math.sqrt(2.0), math.sqrt(0.5), 2.0, 0.5]])
+    x = x[x != 1.0]
+    assert_within(log(x), np.log(x.astype(np.longdouble)), 1.5)
+    assert log([1.0])[0] == 0.0
+
+
+@extended
+def test_log1p_from_0_to_1() -> None:
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.uniform(0.0, 1.0, 100_000), 10.0 ** rng.uniform(-307.0, 0.0, 100_000), [1.0]])
+    assert_within(log1p(x), np.log1p(x.astype(np.longdouble)), 2.0)
+    assert log1p([0.0, 5e-324]).tolist() == [0.0, 5e-324]
+    np.testing.assert_allclose(log1p([1.0]), math.log(2.0), rtol=3e-16)
+
+
+@numba.njit(error_model="numpy")
+def powers(source: Any, target: Any, exponents: Any) -> None:
+    for i in range(exponents.shape[0]):
+        simd.store(target, i, simd.integer_power(simd.load(source, 0), exponents[i]))
+
+
+def test_integer_power() -> None:
+    x, exponents = aligned_zeros(1, WIDTH), np.array([0, 1, 2, 3, 7, 10, 64, 1000, 60_000])
+    x[0] = np.linspace(-1.5, 1.5, WIDTH)
+    x[0, 0], x[0, 1] = 0.999, -0.5
+    found = aligned_zeros(len(exponents), WIDTH)
+    powers(x, found, exponents)
+    for values, n in zip(found, exponents, strict=True):
+        with np.errstate(over="ignore", under="ignore"):
+            np.testing.assert_allclose(values, x[0] ** float(n), rtol=1e-12, atol=1e-323)
+    assert (found[0] == 1.0).all()
+    assert np.array_equal(found[1], x[0])
+    assert np.array_equal(found[2], x[0] * x[0])
+
+
+@numba.njit(error_model="numpy")
+def folded(memory: Any) -> Any:
+    x = simd.load(memory, 0)
+    return simd.total(x), simd.largest(x), simd.any_of(x > simd.splat(2.0))
+
+
+def test_sums_fold_the_upper_half_onto_the_lower() -> None:
+    rng = np.random.default_rng(4)
+    memory = aligned_zeros(1, WIDTH)
+    for _ in range(200):
+        memory[0] = rng.standard_normal(WIDTH) * 10.0 ** rng.integers(-8, 8, WIDTH)
+        halves = memory[0]
+        while len(halves) > 1:
+            halves = halves[: len(halves) // 2] + halves[len(halves) // 2 :]
+        total, largest, any_above = folded(memory)
+        assert total == halves[0]
+        assert largest == memory[0].max()
+        assert any_above == (memory[0] > 2.0).any()
+    for place in range(WIDTH):
+        memory[0] = -np.inf
+        memory[0, place] = 3.0
+        assert folded(memory)[1:] == (3.0, True)
+
+
+@numba.njit(error_model="numpy")
+def element_by_element(memory: Any) -> None:
+    x, y, z = simd.load(memory, 0), simd.load(memory, 1), simd.load(memory, 2)
+    simd.store(memory, 3, simd.fma(x, y, z))
+    simd.store(memory, 4, simd.sqrt(simd.absolute(x)))
+    simd.store(memory, 5, simd.copysign(x, y))
+    simd.store(memory, 6, simd.nearest(x))
+    simd.store(memory, 7, simd.select((x < y) & (y <= z), x, z))
+    simd.store(memory, 8, -x / y + 2.0 * z - 1.0)
+    simd.store(memory, 9, x * y + z)
+
+
+def test_arithmetic_is_numpys_to_the_bit() -> None:
+    rng = np.random.default_rng(5)
+    memory = aligned_zeros(10, WIDTH)
+    memory[0] = [2.5, -0.5, 1.0 + 2.0**-30, -3.5, *rng.standard_normal(WIDTH - 4)]
+    memory[1] = [1.0, -2.0, 1.0 - 2.0**-30, 4.0, *rng.standard_normal(WIDTH - 4)]
+    memory[2] = [2.0, 0.25, -1.0, 5.0, *rng.standard_normal(WIDTH - 4)]
+    x, y, z = memory[:3].copy()
+    element_by_element(memory)
+    assert memory[3, 2] == -(2.0**-60)  # rounded once: twice would give 0
+    np.testing.assert_allclose(memory[3], x * y + z, rtol=1e-14, atol=1e-15)
+    assert np.array_equal(memory[4], np.sqrt(np.abs(x)))
+    assert np.array_equal(memory[5], np.copysign(x, y))
+    assert np.array_equal(memory[6], np.rint(x))
+    assert np.array_equal(memory[7], np.where((x < y) & (y <= z), x, z))
+    assert np.array_equal(memory[8], -x / y + 2.0 * z - 1.0)
+    assert np.array_equal(memory[9], x * y + z)  # never contracted to an fma
+    assert memory[9, 2] == 0.0
+
+
+def test_an_elements_bits_do_not_depend_on_its_place_or_neighbours() -> None:
+    x = spread(-30.0, 30.0, 2000)[: 100 * WIDTH]
+    for function in (exp, sigmoid, tanh, log, log1p):
+        alone = function(np.abs(x) if function in (log, log1p) else x)
+        for shift in range(1, WIDTH):
+            rolled = np.roll(np.abs(x) if function in (log, log1p) else x, shift)
+            rolled[shift - 1] = np.nan
+            found = np.roll(function(rolled), -shift)
+            same = np.arange(x.size) != x.size - 1
+            assert found[same].tobytes() == alone[same].tobytes()
+
+
+def test_aligned_zeros() -> None:
+    for shape in ((1, WIDTH), (3, WIDTH), (2, 5, WIDTH), (7,)):
+        memory = aligned_zeros(*shape)
+        assert memory.shape == shape
+        assert memory.dtype == np.float64
+        assert memory.ctypes.data % 64 == 0
+        assert memory.flags.c_contiguous
+        assert (memory == 0.0).all()
+        check_memory(memory=memory)
+
+
+def test_memory_that_kernels_cannot_take_is_refused() -> None:
+    good = aligned_zeros(4, WIDTH)
+    misaligned = aligned_zeros(5 * WIDTH)[1 : 1 + 4 * WIDTH].reshape(4, WIDTH)
+    wrong: dict[str, Any] = {
+        "misaligned": misaligned,
+        "strided": aligned_zeros(8, WIDTH)[::2],
+        "transposed": aligned_zeros(WIDTH, 2 * WIDTH).T,
+        "single": np.zeros_like(good, dtype=np.float32),
+        "integers": good.view(np.int64),
+    }
+    check_memory(good=good, more=aligned_zeros(1, WIDTH))
+    for name, array in wrong.items():
+        with pytest.raises(
+            ValueError, match=f"{name}: kernels need C-contiguous float64 memory aligned to {VECTOR_BYTES}"
+        ):
+            check_memory(good=good, **{name: array})
+
+
+def hash_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The source hash of another copy of the core."""
+    monkeypatch.setattr(kernel, "__file__", str(folder / "kernel.py"))
+    return source_hash.__wrapped__()
+
+
+def copied(folder: Path) -> Path:
+    core = Path(next(iter(bptt.core.__path__)))
+    return Path(shutil.copytree(core, folder / "core", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def test_every_source_file_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = copied(tmp_path)
+    original = hash_of(core, monkeypatch)
+    assert original == source_hash()
+    seen = {original}
+    sources = sorted(core.rglob("*.py"))
+    assert len(sources) > 40
+    for path in sources:
+        text = path.read_text()
+        path.write_text(text + "\n")
+        seen.add(hash_of(core, monkeypatch))
+        path.write_text(text)
+    assert len(seen) == len(sources) + 1
+    assert hash_of(core, monkeypatch) == original
+    (core / "norms.py").rename(core / "other.py")
+    assert hash_of(core, monkeypatch) not in seen
+
+
+def test_versions_and_width_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {source_hash()}
+    for module, name, value in ((numba, "__version__", "0.1"), (np, "__version__", "1.0"), (kernel, "WIDTH", 2)):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, value)
+            seen.add(source_hash.__wrapped__())
+    assert len(seen) == 4
+
+
+USES_A_HELPER = """
+from bptt.core.optimizers.rprop import Rprop
+from tests.core.calling import Steps
+print(Steps(Rprop, [1.0, 0.5, 1.0], [0.0]).step([1.0])[0, 0])
+"""
+
+
+def test_a_kernel_is_compiled_anew_when_a_helper_in_another_file_changed(tmp_path: Path) -> None:
+    (tmp_path / "bptt").mkdir()
+    package = Path(next(iter(bptt.core.__path__))).parent
+    shutil.copy(package / "__init__.py", tmp_path / "bptt")
+    core = copied(tmp_path / "bptt")
+    paths = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+
+    def step() -> float:
+        command = [sys.executable, "-c", USES_A_HELPER]
+        changed = environment(PYTHONPATH=paths, BPTT_CACHE_DIR=str(tmp_path / "kernels"))
+        return float(
+            subprocess.run(command, capture_output=True, text=True, check=True, env=changed, timeout=300).stdout
+        )
+
+    assert step() == -0.5
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "kernels").rglob("*.nbc")}
+    assert kept
+    assert step() == -0.5
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kernels").rglob("*.nbc")} == kept  # found again
+    helper = core / "optimizers" / "signs.py"
+    text = helper.read_text()
+    assert text.count("splat(1.0)") == 1
+    helper.write_text(text.replace("splat(1.0)", "splat(2.0)"))
+    assert step() == -1.0
+
+
+@pytest.mark.skipif("BPTT_OTHER_WIDTH" in os.environ, reason="this is the other width")
+def test_all_of_this_holds_for_the_other_width() -> None:
+    if WIDTH == 4 and not llvmlite.binding.get_host_cpu_features().get("avx512f", False):
+        pytest.skip("this machine has no vectors of 8 numbers")
+    changed = environment(BPTT_SIMD_WIDTH=str(12 - WIDTH), BPTT_OTHER_WIDTH="1")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(Path(__file__)),
+        "-k",
+        "not key and not anew",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, env=changed, timeout=300)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert "passed" in result.stdout
+
+
+def test_a_width_that_is_not_there_is_refused() -> None:
+    command = [sys.executable, "-c", "import bptt.core.simd"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(BPTT_SIMD_WIDTH="6"), timeout=60)
+    assert result.returncode == 1
+    assert "BPTT_SIMD_WIDTH=6: allowed are 4 and 8" in result.stderr
