@@ -22,8 +22,8 @@ def _clip(address: Any, gradient: Any, vectors: Any, hyper: Any, clipped: Any) -
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _loss(address: Any, net: Any, memory: Any, values: Any) -> None:
-    store(values, 0, call_loss(address, (net, memory, 0)))
+def _loss(address: Any, sizes: Any, memory: Any, values: Any) -> None:
+    store(values, 0, call_loss(address, (sizes, memory, 0)))
 
 
 def vectors_of(numbers: Any) -> Floats:
@@ -67,5 +67,5 @@ def clip(component: Any, mode: str, gradient: Any, hyper: Any) -> tuple[Floats, 
 def loss(component: Any, mode: str, net: Net, memory: Floats) -> Floats:
     """(WIDTH,): what a loss returns for a working memory; it writes its derivative there."""
     values = aligned_zeros(1, WIDTH)
-    _loss(component.kernel.address(mode), net, memory, values)
+    _loss(component.kernel.address(mode), np.array(net, np.int64), memory, values)
     return values[0].copy()

@@ -75,7 +75,7 @@ def test_packing_is_undone_by_reading_from_the_right(sequences: Sequences) -> No
     )
     memory, weights = aligned_zeros(net.size, WIDTH), np.full(WIDTH, 0.25)
     order = np.random.default_rng(1).permutation(count)
-    pack_rows(net, memory, *sequence_arrays(sequences), order[None, None], weights)
+    pack_rows(np.array(net, np.int64), memory, *sequence_arrays(sequences), order[None, None], weights)
 
     def region(first: int, last: int) -> Floats:
         """(rows · WIDTH, T, numbers)"""

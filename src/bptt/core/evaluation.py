@@ -7,7 +7,7 @@ from numba import types
 
 from bptt.core.blocks import parameter_blocks, to_flat
 from bptt.core.kernel import MEMORY, NUMBERS, SHARED, Kernel, call_forward, call_loss
-from bptt.core.layout import NET, Net, build_net, state_at
+from bptt.core.layout import SIZES, Net, build_net, read_net, state_at
 from bptt.core.packing import pack_rows
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH, aligned_zeros, load, store, total
@@ -16,7 +16,8 @@ _CHUNK = 8  # vectors of rows that are evaluated at once
 CHUNKS = types.Array(types.float64, 3, "C")
 
 
-def _evaluate(forward, loss, net, theta, memory, data, start, outputs):
+def _evaluate(forward, loss, sizes, theta, memory, data, start, outputs):
+    net = read_net(sizes)
     result = 0.0
     given = data.shape[1]
     states, width = net.rows * net.slots * net.hidden, net.rows * net.outputs
@@ -30,8 +31,8 @@ def _evaluate(forward, loss, net, theta, memory, data, start, outputs):
         first = data.shape[0] * net.layers * states
         for i in range(width):
             store(memory, net.output + i, load(start, first + chunk * width + i))
-        call_forward(forward, (net, theta, memory, 0))
-        result += total(call_loss(loss, (net, memory, 0)))
+        call_forward(forward, (sizes, theta, memory, 0))
+        result += total(call_loss(loss, (sizes, memory, 0)))
         place = net.output + (net.first_output + 1) * width
         for i in range(outputs.shape[1]):
             for e in range(WIDTH):
@@ -41,7 +42,7 @@ def _evaluate(forward, loss, net, theta, memory, data, start, outputs):
 
 evaluate_chunks = Kernel(
     _evaluate,
-    {SHARED: types.float64(types.int64, types.int64, NET, NUMBERS, MEMORY, CHUNKS, MEMORY, CHUNKS)},
+    {SHARED: types.float64(types.int64, types.int64, SIZES, NUMBERS, MEMORY, CHUNKS, MEMORY, CHUNKS)},
 )
 
 
@@ -75,6 +76,7 @@ class EvaluationSet:
             last_only=sequences.last_only,
             fused=loss.fused,
         )
+        self._sizes = np.array(self.net, np.int64)
         self._forward, self._loss = model.cell.forward.address(SHARED), loss.kernel.address(SHARED)
         self._memory = aligned_zeros(self.net.size, WIDTH)
         self._data = self._packed()
@@ -90,7 +92,7 @@ class EvaluationSet:
         weights = np.full(WIDTH, 1.0 / self.sequences.count)
         for first in range(0, len(numbers), per_chunk):
             memory = aligned_zeros(self.net.size, WIDTH)
-            pack_rows(self.net, memory, *arrays, numbers[first : first + per_chunk][None, None], weights)
+            pack_rows(self._sizes, memory, *arrays, numbers[first : first + per_chunk][None, None], weights)
             chunks.append(memory[: self.net.state].copy())
         return np.stack(chunks)
 
@@ -100,7 +102,7 @@ class EvaluationSet:
         state (batch, numbers), see `Record.state`: sequence n starts from row n mod batch; None: from zero.
         """
         loss = evaluate_chunks(
-            self._forward, self._loss, self.net, theta, self._memory, self._data, self._start(state), self._outputs
+            self._forward, self._loss, self._sizes, theta, self._memory, self._data, self._start(state), self._outputs
         )
         return float(loss), self._unpacked()
 
@@ -131,7 +133,7 @@ class EvaluationSet:
 
 
 def predict(run: Any, parameters: Any, sequences: Sequences, state: Floats | None = None) -> Floats:
-    """What a run's network gives with these named parameters: (N, T, outputs), or (N, outputs) for targets at the end."""
+    """What a run's network gives with these parameters: (N, T, outputs), or (N, outputs) for targets at the end."""
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
     _, output = EvaluationSet(run.model, run.loss, sequences).evaluate(to_flat(blocks, parameters), state)
     return output

@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
 
-from bptt.core.layout import NET
+from bptt.core.layout import SIZES
 from bptt.core.simd import VECTOR_BYTES, WIDTH, vector
 
 MEMORY = types.Array(types.float64, 2, "C")  # (n, WIDTH): vectors
@@ -140,14 +140,14 @@ def _caller(signatures: list[Any]) -> Any:
     return call
 
 
-#: forward(net, theta, memory, begin): the timesteps of a batch from `begin` on; writes states and outputs.
-FORWARD = Kind("forward", lambda theta: types.void(NET, theta, MEMORY, types.int64))
-#: backward(net, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote; see `network`.
+#: forward(sizes, theta, memory, begin): the timesteps of a batch from `begin` on; writes states and outputs.
+FORWARD = Kind("forward", lambda theta: types.void(SIZES, theta, MEMORY, types.int64))
+#: backward(sizes, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote.
 BACKWARD = Kind(
-    "backward", lambda theta: types.void(NET, theta, theta, MEMORY, types.int64, types.int64, types.boolean)
+    "backward", lambda theta: types.void(SIZES, theta, theta, MEMORY, types.int64, types.int64, types.boolean)
 )
-#: loss(net, memory, begin) → the loss, summed over the timesteps from `begin` on and the outputs; writes ∂loss/∂output.
-LOSS = Kind("loss", lambda _: vector(NET, MEMORY, types.int64))
+#: loss(sizes, memory, begin) → the loss, summed over outputs and the timesteps from `begin` on; writes ∂loss/∂output.
+LOSS = Kind("loss", lambda _: vector(SIZES, MEMORY, types.int64))
 #: clip(gradient, vectors, hyper) → 1 where the gradient was clipped; `vectors` is the gradient's memory as (n, WIDTH).
 CLIP = Kind("clip", lambda theta: vector(theta, MEMORY, MEMORY))
 #: optimizer(parameters, gradient, slots, hyper, live, update): one step, counted from 1, where live[0] is not 0.

@@ -57,6 +57,7 @@ class LaneBlock:
         parameter_count: int,
     ) -> None:
         self.runs, self.net, self._mode, self._memory = runs, net, mode, memory
+        self._sizes = np.array(net, np.int64)
         self._stream, self._seeds = stream, seeds
         self._count = parameter_count
         self._batch = runs[0].train.batch_size
@@ -137,7 +138,7 @@ class LaneBlock:
         train_updates.compile(self._mode)
         train_updates.dispatcher(
             *self._addresses,
-            self.net,
+            self._sizes,
             self._as_mode(self._parameters),
             self._as_mode(self._gradient),
             self._parameters,
@@ -170,7 +171,7 @@ class LaneBlock:
         return states[:, -1], outputs[-1]
 
     def state(self, place: int) -> Floats:
-        """(batch, layers · slots · H + outputs): what a lane's last update ended with, each row's states and its output."""
+        """(batch, layers · slots · H + outputs): what a lane's last update ended with, of each row."""
         net, batch = self.net, self._batch
         states, outputs = self._carried
         by_row = states.reshape(net.layers, net.rows, -1, WIDTH)

@@ -12,6 +12,7 @@ timestep is T − 1 for all, and a shorter one starts later (`live` says when).
 from typing import Any, NamedTuple
 
 from numba import types
+from numba.extending import intrinsic
 
 from bptt.core.simd import inline
 
@@ -60,7 +61,21 @@ class Net(NamedTuple):
     size: int  # vectors in all
 
 
-NET = types.NamedUniTuple(types.int64, len(Net._fields), Net)
+#: How kernels are given a net: `np.array(net)`, since forty numbers by value cost more than a small kernel's work.
+SIZES = types.Array(types.int64, 1, "C")
+_NET = types.NamedUniTuple(types.int64, len(Net._fields), Net)
+
+
+@intrinsic
+def read_net(typingctx, sizes):
+    """The net that `sizes` holds."""
+
+    def codegen(context, builder, sig, args):
+        first = context.make_array(sig.args[0])(context, builder, args[0]).data
+        places = [builder.gep(first, [context.get_constant(types.intp, place)]) for place in range(len(_NET))]
+        return context.make_tuple(builder, _NET, [builder.load(place) for place in places])
+
+    return _NET(sizes), codegen
 
 
 def build_net(

@@ -1,8 +1,8 @@
 """A stack of recurrent layers with a read-out, forward in time and backward (BPTT; Werbos 1990).
 
 A cell (see `bptt.core.models`) says what one layer does; the passes here run it over layers and timesteps, and are
-compiled together with it. Where a layer needs only its own past, a whole layer is done before the next, its inputs for all
-timesteps at once; with feedback (Jordan) all layers of a timestep come before the next timestep.
+compiled together with it. Where a layer needs only its own past, a whole layer is done before the next, its inputs for
+all timesteps at once; with feedback (Jordan) all layers of a timestep come before the next timestep.
 """
 
 from bptt.core.layout import delta_at, readout_weights, state_at, state_delta_at

@@ -3,7 +3,7 @@
 from numba import types
 
 from bptt.core.kernel import LANES, MEMORY, NUMBERS, SHARED, Kernel
-from bptt.core.layout import NET
+from bptt.core.layout import SIZES, read_net
 from bptt.core.simd import WIDTH, inline
 
 X = types.Array(types.float64, 4, "C")  # (own, N, T, inputs): own data of each lane, or own = 1 where all share it
@@ -55,11 +55,11 @@ def pack(net, memory, x, y, lengths, scored, rows, update, side_by_side, weights
     return first
 
 
-def _pack_one(net, memory, x, y, lengths, scored, rows, weights):
-    pack(net, memory, x, y, lengths, scored, rows, 0, False, weights, False)
+def _pack_one(sizes, memory, x, y, lengths, scored, rows, weights):
+    pack(read_net(sizes), memory, x, y, lengths, scored, rows, 0, False, weights, False)
 
 
 #: Pack one batch of one run into vectors of rows.
-pack_rows = Kernel(_pack_one, {SHARED: types.void(NET, MEMORY, X, Y, LENGTHS, SCORED, ROWS, NUMBERS)})
+pack_rows = Kernel(_pack_one, {SHARED: types.void(SIZES, MEMORY, X, Y, LENGTHS, SCORED, ROWS, NUMBERS)})
 PACKED = (X, Y, LENGTHS, SCORED, ROWS)
 MODES = (SHARED, LANES)

@@ -177,19 +177,66 @@ def set_outer(memory, gradient, w, w_row, source, source_row, delta, delta_row, 
             set_gradient(gradient, p + 3 * w_row, d0)
             j += 1
         i += 4
-    while i < n_in:
+    while i + 2 <= n_in:
         j = 0
         while j + 4 <= n_out:
             a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+            b0, b1, b2, b3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+            s, t = source + i, delta + j
+            for _ in range(rows):
+                y0, y1, y2, y3 = load(memory, t), load(memory, t + 1), load(memory, t + 2), load(memory, t + 3)
+                x = load(memory, s)
+                a0, a1, a2, a3 = fma(x, y0, a0), fma(x, y1, a1), fma(x, y2, a2), fma(x, y3, a3)
+                x = load(memory, s + 1)
+                b0, b1, b2, b3 = fma(x, y0, b0), fma(x, y1, b1), fma(x, y2, b2), fma(x, y3, b3)
+                s += source_row
+                t += delta_row
+            p = w + i * w_row + j
+            _set_four(gradient, p, a0, a1, a2, a3)
+            _set_four(gradient, p + w_row, b0, b1, b2, b3)
+            j += 4
+        while j + 2 <= n_out:
+            a0, a1, b0, b1 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+            s, t = source + i, delta + j
+            for _ in range(rows):
+                y0, y1 = load(memory, t), load(memory, t + 1)
+                x = load(memory, s)
+                a0, a1 = fma(x, y0, a0), fma(x, y1, a1)
+                x = load(memory, s + 1)
+                b0, b1 = fma(x, y0, b0), fma(x, y1, b1)
+                s += source_row
+                t += delta_row
+            p = w + i * w_row + j
+            set_gradient(gradient, p, a0)
+            set_gradient(gradient, p + 1, a1)
+            set_gradient(gradient, p + w_row, b0)
+            set_gradient(gradient, p + w_row + 1, b1)
+            j += 2
+        while j < n_out:
+            a0, b0 = splat(0.0), splat(0.0)
+            s, t = source + i, delta + j
+            for _ in range(rows):
+                y = load(memory, t)
+                a0, b0 = fma(load(memory, s), y, a0), fma(load(memory, s + 1), y, b0)
+                s += source_row
+                t += delta_row
+            set_gradient(gradient, w + i * w_row + j, a0)
+            set_gradient(gradient, w + (i + 1) * w_row + j, b0)
+            j += 1
+        i += 2
+    while i < n_in:
+        j = 0
+        while j + 2 <= n_out:
+            a0, a1 = splat(0.0), splat(0.0)
             s, t = source + i, delta + j
             for _ in range(rows):
                 x = load(memory, s)
                 a0, a1 = fma(x, load(memory, t), a0), fma(x, load(memory, t + 1), a1)
-                a2, a3 = fma(x, load(memory, t + 2), a2), fma(x, load(memory, t + 3), a3)
                 s += source_row
                 t += delta_row
-            _set_four(gradient, w + i * w_row + j, a0, a1, a2, a3)
-            j += 4
+            set_gradient(gradient, w + i * w_row + j, a0)
+            set_gradient(gradient, w + i * w_row + j + 1, a1)
+            j += 2
         while j < n_out:
             a0 = splat(0.0)
             s, t = source + i, delta + j
@@ -213,13 +260,24 @@ def _set_four(gradient, p, v0, v1, v2, v3):
 @inline
 def set_sum(memory, gradient, w, delta, delta_row, rows, n_out):
     """gradient[w + j] = Σ_r delta[r, j]."""
-    for j in range(n_out):
+    j = 0
+    while j + 2 <= n_out:
+        a, b = splat(0.0), splat(0.0)
+        t = delta + j
+        for _ in range(rows):
+            a, b = a + load(memory, t), b + load(memory, t + 1)
+            t += delta_row
+        set_gradient(gradient, w + j, a)
+        set_gradient(gradient, w + j + 1, b)
+        j += 2
+    while j < n_out:
         a = splat(0.0)
         t = delta + j
         for _ in range(rows):
             a = a + load(memory, t)
             t += delta_row
         set_gradient(gradient, w + j, a)
+        j += 1
 
 
 @inline

@@ -13,7 +13,7 @@ from bptt.core.kernel import (
     call_loss,
     call_optimizer,
 )
-from bptt.core.layout import NET, state_at
+from bptt.core.layout import SIZES, read_net, state_at
 from bptt.core.norms import norm
 from bptt.core.packing import LENGTHS, ROWS, SCORED, X, Y, pack
 from bptt.core.simd import any_of, inline, load, per_run, select, splat, store
@@ -42,7 +42,7 @@ def _train_updates(
     loss,
     clip,
     optimizer,
-    net,
+    sizes,
     theta,
     gradient,
     parameters,
@@ -67,11 +67,12 @@ def _train_updates(
     live,
     report,
 ):
+    net = read_net(sizes)
     for k in range(count):
         begin = pack(net, memory, x, y, lengths, scored, rows, place + k, theta.ndim == 2, weights, uniform and k > 0)
         _start_state(net, memory, begin, carry)
-        call_forward(forward, (net, theta, memory, begin))
-        value = per_run(theta, call_loss(loss, (net, memory, begin)))
+        call_forward(forward, (sizes, theta, memory, begin))
+        value = per_run(theta, call_loss(loss, (sizes, memory, begin)))
         lives = load(live, 0)
         finite = (value - value) == splat(0.0)
         ends = select(finite, splat(0.0), lives)
@@ -82,19 +83,19 @@ def _train_updates(
             store(live, 0, lives)
             if not any_of(lives > splat(0.0)):
                 return
-        call_backward(backward, (net, theta, gradient, memory, begin, truncation, False))
+        call_backward(backward, (sizes, theta, gradient, memory, begin, truncation, False))
         if measure and k == count - 1:
             store(report, LOSS_VALUE, value)
             store(report, GRADIENT_NORM, norm(vectors, 0, vectors.shape[0], gradient))
-            call_backward(backward, (net, theta, gradient, memory, begin, truncation, True))
+            call_backward(backward, (sizes, theta, gradient, memory, begin, truncation, True))
         clipped = call_clip(clip, (gradient, vectors, clip_hyper))
         store(report, CLIPPED, load(report, CLIPPED) + select(lives > splat(0.0), clipped, splat(0.0)))
         call_optimizer(optimizer, (parameters, vectors, slots, optimizer_hyper, live, update + k))
 
 
 _ADDRESS, _BOOL = types.int64, types.boolean
-#: train_updates(addresses of forward, backward, loss, clip, optimizer; net; theta and gradient as the mode has them,
-#: and both again as vectors; optimizer state; hyperparameters (K, WIDTH); working memory; data (see `packing`); …)
+#: train_updates(addresses of forward, backward, loss, clip, optimizer; sizes of the net; theta and gradient as the mode
+#: has them, and both again as vectors; optimizer state; hyperparameters (K, WIDTH); working memory; data (see `packing`); …)
 #: `place` is the first update's place in `rows`, `update` its number (from 1), `live` (1, WIDTH) who is trained, and
 #: `report` (REPORT_ROWS, WIDTH) what happened; with `measure` the last update's loss, gradient norm and flow are taken.
 train_updates = Kernel(
@@ -102,7 +103,7 @@ train_updates = Kernel(
     {
         mode: types.void(
             *[_ADDRESS] * 5,
-            NET,
+            SIZES,
             theta,
             theta,
             *[MEMORY] * 6,

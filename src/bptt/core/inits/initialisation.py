@@ -25,7 +25,7 @@ class Initialisation:
     blocks: Mapping[BlockKind, Init] = dataclasses.field(default_factory=dict)
 
     def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Block, ...]) -> Floats:
-        """The flat row (P,) of all blocks, each from a stream of its own: another scheme for one leaves the others alone."""
+        """The flat row (P,) of all blocks, each from a stream of its own: another scheme for one changes no other."""
         schemes = [self.blocks.get(block.kind, self.default) for block in blocks]
         values = [
             scheme.values(generator(seed, number), block)

@@ -5,11 +5,13 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
+from bptt.core.layout import read_net
 from bptt.core.simd import absolute, exp, fma, load, log1p, select, splat, store
 
 
 @LOSS
-def binary_cross_entropy(net, memory, begin):
+def binary_cross_entropy(sizes, memory, begin):
+    net = read_net(sizes)
     result = splat(0.0)
     for t in range(max(begin, net.first_output), net.timesteps):
         for r in range(net.rows):

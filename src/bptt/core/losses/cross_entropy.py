@@ -5,11 +5,13 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
+from bptt.core.layout import read_net
 from bptt.core.simd import exp, fma, load, log, select, splat, store
 
 
 @LOSS
-def cross_entropy(net, memory, begin):
+def cross_entropy(sizes, memory, begin):
+    net = read_net(sizes)
     result = splat(0.0)
     n = net.outputs
     for t in range(max(begin, net.first_output), net.timesteps):

@@ -5,11 +5,13 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
+from bptt.core.layout import read_net
 from bptt.core.simd import fma, load, select, splat, store
 
 
 @LOSS
-def squared_error(net, memory, begin):
+def squared_error(sizes, memory, begin):
+    net = read_net(sizes)
     result = splat(0.0)
     for t in range(max(begin, net.first_output), net.timesteps):
         for r in range(net.rows):

@@ -14,7 +14,7 @@ from bptt.core.layers import (
     set_context_gradient,
     set_input_gradient,
 )
-from bptt.core.layout import cell_bias, delta_at, recurrent_bias, state_at, state_delta_at
+from bptt.core.layout import cell_bias, delta_at, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
 from bptt.core.products import fill_bias
@@ -73,14 +73,23 @@ def elman_gradient(net, gradient, memory, layer, begin):
 
 
 @FORWARD
-def elman_forward(net, theta, memory, begin):
-    run_forward(elman_prepare, elman_step, net, theta, memory, begin)
+def elman_forward(sizes, theta, memory, begin):
+    run_forward(elman_prepare, elman_step, read_net(sizes), theta, memory, begin)
 
 
 @BACKWARD
-def elman_backward(net, theta, gradient, memory, begin, truncation, flow):
+def elman_backward(sizes, theta, gradient, memory, begin, truncation, flow):
     run_backward(
-        elman_step_back, elman_input_back, elman_gradient, net, theta, gradient, memory, begin, truncation, flow
+        elman_step_back,
+        elman_input_back,
+        elman_gradient,
+        read_net(sizes),
+        theta,
+        gradient,
+        memory,
+        begin,
+        truncation,
+        flow,
     )
 
 

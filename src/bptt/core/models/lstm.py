@@ -13,7 +13,7 @@ from bptt.core.layers import (
     set_context_gradient,
     set_input_gradient,
 )
-from bptt.core.layout import cell_bias, delta_at, gate_at, recurrent_bias, state_at, state_delta_at
+from bptt.core.layout import cell_bias, delta_at, gate_at, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
 from bptt.core.products import fill_bias
@@ -99,13 +99,24 @@ def lstm_gradient(net, gradient, memory, layer, begin):
 
 
 @FORWARD
-def lstm_forward(net, theta, memory, begin):
-    run_forward(lstm_prepare, lstm_step, net, theta, memory, begin)
+def lstm_forward(sizes, theta, memory, begin):
+    run_forward(lstm_prepare, lstm_step, read_net(sizes), theta, memory, begin)
 
 
 @BACKWARD
-def lstm_backward(net, theta, gradient, memory, begin, truncation, flow):
-    run_backward(lstm_step_back, lstm_input_back, lstm_gradient, net, theta, gradient, memory, begin, truncation, flow)
+def lstm_backward(sizes, theta, gradient, memory, begin, truncation, flow):
+    run_backward(
+        lstm_step_back,
+        lstm_input_back,
+        lstm_gradient,
+        read_net(sizes),
+        theta,
+        gradient,
+        memory,
+        begin,
+        truncation,
+        flow,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ class Nesterov:
     """change_u = α·g + ε·change_{u−1};  θ ← θ − (α·g + ε·change_u);  change_0 = 0.
 
     The form of Sutskever, Martens, Dahl & Hinton 2013 (equations 3 and 4), written for the point at which the gradient
-    is taken (Bengio, Boulanger-Lewandowski & Pascanu 2013, equation 7), so that θ is what is stored and evaluated. With a
-    constant α it equals torch.optim.SGD(nesterov=True).
+    is taken (Bengio, Boulanger-Lewandowski & Pascanu 2013, equation 7), so that θ is what is stored and evaluated. With
+    a constant α it equals torch.optim.SGD(nesterov=True).
     """
 
     alpha: Annotated[PerLane, Range(at_least=0)]

@@ -153,7 +153,7 @@ def total(typingctx, x):
 
 @intrinsic
 def largest(typingctx, x):
-    """The largest of a vector's numbers; NaN counts as smaller than any."""
+    """The largest of a vector's numbers, none of which may be NaN."""
 
     def codegen(context, builder, sig, args):
         def larger(left, right):

@@ -17,13 +17,13 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 def _widest() -> int:
-    """Numbers in a vector: what `BPTT_SIMD_WIDTH` says, else 8 with AVX-512 and 4 without."""
-    asked = os.environ.get("BPTT_SIMD_WIDTH", "")
-    if asked in ("4", "8"):
-        return int(asked)
-    if asked:
-        raise ValueError(f"BPTT_SIMD_WIDTH={asked}: allowed are 4 and 8")
-    return 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
+    """Numbers in a vector: 8 with AVX-512 and 4 without, or what `BPTT_SIMD_WIDTH` asks for and the processor has."""
+    widest = 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
+    asked = os.environ.get("BPTT_SIMD_WIDTH", "") or str(widest)
+    allowed = [str(width) for width in (4, 8) if width <= widest]
+    if asked not in allowed:
+        raise ValueError(f"BPTT_SIMD_WIDTH={asked}: this processor allows {' and '.join(allowed)}")
+    return int(asked)
 
 
 WIDTH = _widest()
