@@ -167,9 +167,10 @@ def test_an_exception_is_recorded_with_its_traceback(work: Any, undisturbed: Any
 
 def test_jobs_of_a_sweep_are_runs_below_one(work: Any, undisturbed: Any) -> None:
     _, alone = undisturbed
+    before = set((work.path / "multirun").iterdir())
     done = work.bptt("train", "-m", *EXPERIMENT, "seed=0,3", "optimizer.eta_plus=1.2,1.3", first=FAILS)
     assert done.returncode == 1, done.stderr
-    (folder,) = [path for path in (work.path / "multirun").iterdir() if path.name != "runs"]
+    (folder,) = set((work.path / "multirun").iterdir()) - before
     client = alone.client
     found = client.search_runs(["1"], f"tags.`bptt.sweep` = '{folder.name}'", max_results=10)
     (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]

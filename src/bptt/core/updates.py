@@ -95,7 +95,7 @@ def _train_updates(
 
 _ADDRESS, _BOOL = types.int64, types.boolean
 #: train_updates(addresses of forward, backward, loss, clip, optimizer; sizes of the net; theta and gradient as the mode
-#: has them, and both again as vectors; optimizer state; hyperparameters (K, WIDTH); working memory; data (see `packing`); …)
+#: has them, and both again as vectors; optimizer state; hyperparameters (K, WIDTH); working memory; data; …)
 #: `place` is the first update's place in `rows`, `update` its number (from 1), `live` (1, WIDTH) who is trained, and
 #: `report` (REPORT_ROWS, WIDTH) what happened; with `measure` the last update's loss, gradient norm and flow are taken.
 train_updates = Kernel(
