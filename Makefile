@@ -1,7 +1,7 @@
 # Everything a newcomer needs is here, with no more than Python and make: `make sweep`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-SWEEP := experiment=outlace_leftbit model.hidden_size=2,3 'seed=range(10)'
+SWEEP := experiment=outlace_leftbit model.hidden_size=2,3,4 'seed=range(20)'
 
 .PHONY: sweep test bench ui lint format lock clean
 

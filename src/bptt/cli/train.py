@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from bptt.cli.execute import Ended
+    from bptt.cli.sweep_table import SweptRun
     from bptt.configuration.build import Configuration
 
 
@@ -44,7 +45,7 @@ class _Command:
     """The runs of one command.
 
     started, failed, refused  how many began; ended with an error or only partly recorded; could not begin
-    sweep                     the name of the sweep that they are, where they are one
+    sweep, swept              the name of the sweep that they are, where they are one, and what finished of it
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
@@ -53,6 +54,7 @@ class _Command:
         self._argv, self._records = argv, Records()
         self.started = self.failed = self.refused = 0
         self.sweep: str | None = None
+        self.swept: list[SweptRun] = []
         self.interrupted = False
 
     def train(self, config: "DictConfig") -> None:
@@ -77,6 +79,7 @@ class _Command:
         from bptt.cli.naming import run_name, swept_values
         from bptt.cli.records import as_recorded
         from bptt.cli.summary import result, whereabouts
+        from bptt.cli.sweep_table import SweptRun
         from bptt.tracking.digest import current_version, digest
         from bptt.tracking.files import write_config
         from bptt.tracking.journal import LOCK, Journal, write_journal
@@ -116,6 +119,8 @@ class _Command:
         print("\n".join(result(configuration.run, journal, ended)), flush=True)
         if self.sweep is None:
             print("\n".join(whereabouts(tracker, folder)), flush=True)
+        elif ended.status == "FINISHED" and ended.record is not None:
+            self.swept.append(SweptRun(swept=swept, record=ended.record))
         self._judge(ended, folder, interrupts.requested)
 
     def _judge(self, ended: "Ended", folder: Path, interrupted: bool) -> None:
@@ -137,6 +142,10 @@ class _Command:
             print(error, file=sys.stderr)
         if self.sweep is not None:
             print(f"sweep {self.sweep}: {self.started} runs, {self.failed} of them failed")
+            if self.swept:
+                from bptt.cli.sweep_table import sweep_table
+
+                print("".join(f"  {line}\n" for line in sweep_table(self.swept)), end="")
         return 2 if self.refused and not self.started else int(trouble)
 
 
