@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
+from bptt.core.annotations import InvalidValue
 
 Task = Callable[[DictConfig], int | None]
 
@@ -38,6 +39,9 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
         return _Application(task, args, parser, command, settings).run()
     except ConfigurationError as error:
         print("\n".join(error.lines), file=sys.stderr)
+        return 2
+    except InvalidValue as error:  # of an environment variable: a configuration's were told where it was checked
+        print(error, file=sys.stderr)
         return 2
     except Exception:
         traceback.print_exc()

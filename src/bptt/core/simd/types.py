@@ -13,6 +13,8 @@ from numba.core.imputils import lower_cast
 from numba.extending import models, register_model
 from numpy.typing import NDArray
 
+from bptt.core.annotations import InvalidValue
+
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
@@ -22,7 +24,7 @@ def _widest() -> int:
     asked = os.environ.get("BPTT_SIMD_WIDTH", "") or str(widest)
     allowed = [str(width) for width in (4, 8) if width <= widest]
     if asked not in allowed:
-        raise ValueError(f"BPTT_SIMD_WIDTH={asked}: this processor allows {' and '.join(allowed)}")
+        raise InvalidValue("BPTT_SIMD_WIDTH", asked, f"this processor allows {' and '.join(allowed)}")
     return int(asked)
 
 
