@@ -2,7 +2,7 @@
 
 from numba import types
 
-from bptt.core.kernel import LANES, MEMORY, NUMBERS, SHARED, Kernel
+from bptt.core.kernel import MEMORY, NUMBERS, SHARED, Kernel
 from bptt.core.layout import SIZES, read_net
 from bptt.core.simd import WIDTH, inline
 
@@ -61,5 +61,3 @@ def _pack_one(sizes, memory, x, y, lengths, scored, rows, weights):
 
 #: Pack one batch of one run into vectors of rows.
 pack_rows = Kernel(_pack_one, {SHARED: types.void(SIZES, MEMORY, X, Y, LENGTHS, SCORED, ROWS, NUMBERS)})
-PACKED = (X, Y, LENGTHS, SCORED, ROWS)
-MODES = (SHARED, LANES)
