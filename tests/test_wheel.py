@@ -17,7 +17,11 @@ def test_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(installed)
 
     held = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    for folder, target in ((ROOT / "src" / "bptt", "bptt"), (ROOT / "conf", "bptt/conf")):
+    for folder, target in (
+        (ROOT / "src" / "bptt", "bptt"),
+        (ROOT / "src" / "hydra_plugins", "hydra_plugins"),
+        (ROOT / "conf", "bptt/conf"),
+    ):
         for path in (*folder.rglob("*.py"), *folder.rglob("*.yaml"), *folder.rglob("*.txt")):
             assert f"{target}/{path.relative_to(folder).as_posix()}" in held
 

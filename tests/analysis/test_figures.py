@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from bptt.analysis.figures import gradient_flow, loss_curve, power
+from bptt.analysis.figures import gradient_flow, loss_curve
+from bptt.analysis.style import power
 
 UPDATES = np.array([1, 10, 20, 30])
 LOSS = np.array([1.0, 0.1, 0.01, 0.001])

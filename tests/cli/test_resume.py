@@ -91,14 +91,6 @@ def test_interrupted(work: Any, undisturbed: Any, signal: str) -> None:
     assert_same(run, undisturbed)
 
 
-def test_a_sweep_that_is_interrupted_starts_no_further_run(work: Any, undisturbed: Any) -> None:
-    done = work.bptt("train", "-m", *EXPERIMENT, "seed=0,1,2", first=ENDS.format(signal="SIGINT"))
-    assert done.returncode == 130
-    name = next(line for line in done.stdout.splitlines() if line.startswith("sweep ")).split()[1].rstrip(":")
-    found = undisturbed[1].client.search_runs(["1"], f"tags.`bptt.sweep` = '{name}'")
-    assert [run.info.status for run in found] == ["KILLED", "KILLED"]
-
-
 def test_what_cannot_go_on_is_told_in_one_line(work: Any, undisturbed: Any) -> None:
     assert work.bptt("train", *EXPERIMENT, first=ENDS.format(signal="SIGINT")).returncode == 130
     run = work.newest

@@ -165,30 +165,6 @@ def test_an_exception_is_recorded_with_its_traceback(work: Any, undisturbed: Any
     assert len(pd.read_parquet(run.artifacts["history.parquet"])) == 7
 
 
-def test_jobs_of_a_sweep_are_runs_below_one(work: Any, undisturbed: Any) -> None:
-    _, alone = undisturbed
-    before = set((work.path / "multirun").iterdir())
-    done = work.bptt("train", "-m", *EXPERIMENT, "seed=0,3", "optimizer.eta_plus=1.2,1.3", first=FAILS)
-    assert done.returncode == 1, done.stderr
-    (folder,) = set((work.path / "multirun").iterdir()) - before
-    client = alone.client
-    found = client.search_runs(["1"], f"tags.`bptt.sweep` = '{folder.name}'", max_results=10)
-    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
-    children = {run.info.run_name: run for run in found if "mlflow.parentRunId" in run.data.tags}
-    assert parent.info.run_name == folder.name
-    assert parent.info.status == "FAILED"
-    assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {parent.info.run_id}
-    names = {f"counting linear optimizer.eta_plus={eta} seed={seed}" for eta in (1.2, 1.3) for seed in (0, 3)}
-    assert set(children) == names
-    # The first one failed, the others were trained.
-    assert sorted(run.info.status for run in children.values()) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
-    assert f"sweep {folder.name}: 4 runs, 1 of them failed" in done.stdout
-    path = Path(children["counting linear optimizer.eta_plus=1.2 seed=3"].info.artifact_uri.removeprefix("file://"))
-    assert not (path / "figures").exists()
-    with np.load(path / "weights.npz") as mine, np.load(alone.artifacts["weights.npz"]) as other:
-        assert all(np.array_equal(mine[name], other[name]) for name in other.files)
-
-
 def test_a_wrong_request_leaves_nothing(cold: Any) -> None:
     done = cold.bptt("train", "optimizer.alpha=-1")
     assert done.returncode == 2
@@ -231,13 +207,3 @@ def test_two_commands_at_once_in_a_cold_folder(cold: Any) -> None:
     runs = cold.newest.client.search_runs(["1"])
     assert sorted(run.info.run_name for run in runs) == ["counting linear seed=0", "counting linear seed=1"]
     assert {run.info.status for run in runs} == {"FINISHED"}
-
-
-def test_a_password_in_the_stores_address_is_not_recorded() -> None:
-    from bptt.cli.records import as_recorded
-    from bptt.configuration.build import Configuration, Tracking
-
-    tracking = Tracking(uri="http://me:secret@host", experiment="bptt", enabled=True)
-    resolved = {"seed": 0, "tracking": {"uri": tracking.uri, "experiment": "bptt"}}
-    told = as_recorded(Configuration(None, tracking, resolved))  # type: ignore[arg-type]
-    assert told == {"seed": 0, "tracking": {"uri": "http://me:***@host", "experiment": "bptt"}}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from bptt.configuration.build import Configuration, checked
+from bptt.configuration.build import Configuration, SweepSettings, checked
 from bptt.configuration.composing import composed
 from bptt.configuration.paths import conf_folder
 from bptt.core.blocks import parameter_blocks
@@ -55,7 +55,7 @@ def test_resolved_is_a_normal_form(group: str, name: str, files: dict[tuple[str,
 
 
 def test_every_default_stands_in_its_file() -> None:
-    """What is recorded is what the files say: no class adds a value of its own."""
+    """What is recorded is what the files say of a run: no class adds a value of its own."""
 
     def names(values: dict[str, Any], prefix: str = "") -> set[str]:
         return {
@@ -68,7 +68,7 @@ def test_every_default_stands_in_its_file() -> None:
 
     config = OmegaConf.to_container(composed())
     assert isinstance(config, dict)
-    written = {str(key): value for key, value in config.items() if key != "hydra"}
+    written = {str(key): value for key, value in config.items() if key not in {"hydra", "reuse", "on_error"}}
     assert names(checked(composed()).resolved) == names(written)
 
 
@@ -91,6 +91,13 @@ def test_equal_runs_have_equal_resolved_configurations() -> None:
     assert one == other
     assert type(one["train"]["updates"]) is int
     assert type(one["optimizer"]["alpha"]) is float
+
+
+def test_how_a_sweep_goes_about_its_runs_is_no_part_of_a_run() -> None:
+    configuration = build("reuse=false", "on_error=stop")
+    assert configuration.sweep == SweepSettings(reuse=False, on_error="stop")
+    assert configuration.resolved == build().resolved
+    assert build().sweep == checked(configuration.resolved).sweep == SweepSettings(reuse=True, on_error="continue")
 
 
 def test_model_takes_its_readout_from_the_task() -> None:

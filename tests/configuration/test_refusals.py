@@ -11,7 +11,7 @@ from bptt.configuration.build import checked
 from bptt.configuration.composing import composed
 from bptt.configuration.problems import ConfigurationError
 
-ROOT_KEYS = "(allowed: task, model, loss, optimizer, clip, init, train, tracking, seed, allow)"
+ROOT_KEYS = "(allowed: task, model, loss, optimizer, clip, init, train, tracking, seed, allow, reuse, on_error)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
@@ -62,6 +62,8 @@ def refusal(overrides: list[str]) -> list[str]:
         ("train.early_stop.metric=loss", "must be one of loss/train, loss/eval, accuracy/eval, or null; did you mean loss/eval?"),
         ("seed=-1", "must be a whole number at least 0"),
         ("seed=x", "must be a whole number at least 0"),
+        ("reuse=yes", "must be true or false"),
+        ("on_error=stp", "must be one of continue, stop; did you mean stop?"),
         ("tracking.enabled=maybe", "must be true or false"),
         ("tracking.experiment=null", "must be text"),
         # choices

@@ -311,13 +311,42 @@ def test_the_spectral_radius_of_complex_and_broken_weights() -> None:
     model = make_model("elman", hidden_size=2, bias="none", readout="none")
     blocks = parameter_blocks(model, 1, 2)
     rotation = np.array([0.0, 0.0, 0.6, -0.8, 0.8, 0.6])
-    assert spectral_radius(model, blocks, 3.0 * rotation) == pytest.approx(3.0, rel=1e-14)
-    for broken in (np.nan, np.inf):
-        rotation[3] = broken
-        assert np.isnan(spectral_radius(model, blocks, rotation))
+    lanes = np.stack([3.0 * rotation, rotation, rotation, rotation])
+    lanes[1, 3], lanes[2, 2] = np.nan, np.inf
+    radii = spectral_radius(model, blocks, lanes)
+    np.testing.assert_allclose(radii, [3.0, np.nan, np.nan, 1.0], rtol=1e-14)
+    assert np.isnan(spectral_radius(model, blocks, lanes[1:3])).all()
     jordan = make_model("jordan", hidden_size=2, bias="none")
     blocks = parameter_blocks(jordan, 1, 1)
-    assert np.isnan(spectral_radius(jordan, blocks, np.full(6, 1e200)))  # V R leaves the range; and no warning
+    assert np.isnan(spectral_radius(jordan, blocks, np.full((1, 6), 1e200)))  # V R leaves the range; and no warning
+
+
+@pytest.mark.parametrize("name", components("models"))
+def test_the_spectral_radius_of_a_lane_among_others_has_the_bits_of_the_lane_alone(name: str) -> None:
+    from bptt.core.stability import spectral_radius
+
+    rng = np.random.default_rng(3)
+    for hidden in (1, 2, 5, 8, 17):
+        model = make_model(name, hidden_size=hidden, layers=2)
+        blocks = parameter_blocks(model, 2, 3)
+        lanes = rng.standard_normal((9, sum(block.size for block in blocks)))
+        recurrent = next(block for block in blocks if block.name == "cell.0.recurrent")
+        whole = np.zeros(recurrent.shape)
+        np.fill_diagonal(whole[:, -hidden:], rng.standard_normal(hidden))
+        lanes[2, recurrent.first : recurrent.first + recurrent.size] = whole.ravel()  # among it, real eigenvalues
+        lanes[5] = np.inf
+        expected = [spectral_radius(model, blocks, lane[None])[0] for lane in lanes]
+        assert np.array_equal(spectral_radius(model, blocks, lanes), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("lags", [1, 2, 3, 7, 8, 9, 30, 129, 300])
+def test_the_decay_rate_of_a_lane_among_others_has_the_bits_of_the_lane_alone(lags: int) -> None:
+    rng = np.random.default_rng(lags)
+    for lanes in (1, 2, 5, 64):
+        flow = rng.random((lanes, lags)) + 1e-3
+        flow[::3, ::4] = 0.0
+        expected = [decay_rate(lane[None])[0] for lane in flow]
+        assert np.array_equal(decay_rate(flow), expected, equal_nan=True)
 
 
 def test_the_recorded_updates() -> None:

@@ -24,7 +24,6 @@ JOURNAL = Journal(
     digest="d",
     numerical_version="v",
     current_folder="/runs",
-    own_figures=True,
 )
 
 

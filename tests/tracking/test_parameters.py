@@ -1,4 +1,6 @@
-from bptt.tracking.parameters import flattened
+from typing import Any
+
+from bptt.tracking.parameters import flattened, without_secrets
 
 
 def test_every_value_gets_a_key_and_reads_as_on_the_command_line() -> None:
@@ -43,3 +45,10 @@ def test_long_keys_are_cut_and_stay_apart() -> None:
     keys = list(flattened({"k" * 300 + "a": 1, "k" * 300 + "b": 2}))
     assert len(keys) == 2
     assert max(map(len, keys)) <= 250
+
+
+def test_a_password_in_the_stores_address_is_blotted_out() -> None:
+    resolved: dict[str, Any] = {"seed": 0, "tracking": {"uri": "http://me:secret@host", "experiment": "bptt"}}
+    assert without_secrets(resolved) == {"seed": 0, "tracking": {"uri": "http://me:***@host", "experiment": "bptt"}}
+    assert resolved["tracking"]["uri"] == "http://me:secret@host"
+    assert without_secrets({"tracking": {"uri": None}}) == {"tracking": {"uri": None}}

@@ -1,44 +1,28 @@
-"""Figures of runs: tidy tables in, a figure out, no file touched.
+"""Figures of a run: tidy tables in, a figure out, no file touched."""
 
-Every figure is one column of a paper wide (3.4 inches), with text of at least 7 points, and is told apart without
-colour vision: line styles differ beside the colours, and colour maps grow steadily in lightness.
-"""
-
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bptt.analysis.style import (
+    BLUE,
+    COLUMN,
+    GREEN,
+    GREY,
+    ORANGE,
+    STYLE,
+    drawable,
+    logarithmic,
+    logarithmic_ticks,
+    message,
+    update_axis,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-
-COLUMN: Final = 3.4
-#: Okabe and Ito's palette in seaborn's "colorblind" variant, whose import would take longer than drawing.
-BLUE: Final = "#0173b2"
-ORANGE: Final = "#de8f05"
-GREEN: Final = "#029e73"
-GREY: Final = "#949494"
-
-_STYLE: Final[Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.5,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.2,
-    "savefig.dpi": 200,
-    "figure.dpi": 200,
-}
 
 
 def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
@@ -51,7 +35,7 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
     from matplotlib.figure import Figure
 
     accuracy = "accuracy/eval" in history
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 3.2 if accuracy else 2.4), layout="constrained")
         panels: Any = figure.subplots(
             2 if accuracy else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1] if accuracy else [1]
@@ -59,7 +43,7 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
         top, bottom = panels[0, 0], panels[-1, 0]
         updates = history["update"].to_numpy()
         curves = {
-            name: (_drawable(history[column].to_numpy(dtype=float)), colour, style)
+            name: (drawable(history[column].to_numpy(dtype=float)), colour, style)
             for name, column, colour, style in (
                 ("training", "loss/train", BLUE, "-"),
                 ("evaluation", "loss/eval", ORANGE, "--"),
@@ -67,7 +51,7 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
             if column in history
         }
         losses = np.concatenate([values for values, _, _ in curves.values()])
-        _logarithmic(top, losses)
+        logarithmic(top, losses)
         for name, (values, colour, style) in curves.items():
             _curve(top, updates, values, name, colour, style)
         top.set_ylabel("loss")
@@ -83,7 +67,7 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
             bottom.set_yticks([0, 50, 100])
             bottom.set_ylabel("accuracy (%)")
         bottom.set_xlabel("update")
-        _update_axis(bottom, updates)
+        update_axis(bottom, updates)
     return figure
 
 
@@ -97,29 +81,23 @@ def gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
     from matplotlib.figure import Figure
 
     table = flow.pivot_table(index="lag", columns="update", values="norm", aggfunc="first", dropna=False)
-    norms = _drawable(table.to_numpy(dtype=float))
+    norms = drawable(table.to_numpy(dtype=float))
     updates, lags = table.columns.to_numpy(), table.index.to_numpy()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
         axes = figure.subplots()
         axes.set_title(title)
         if not np.any(np.isfinite(norms) & (norms > 0)):
-            _message(axes, "no gradient above zero was recorded")
+            message(axes, "no gradient above zero was recorded")
         elif len(updates) == 1:
             _profile(axes, lags, norms[:, 0], "lag (timesteps before the end)")
             axes.set_title(title or f"update {updates[0]:,}")
         elif len(lags) == 1:
             _profile(axes, updates, norms[0], "update")
-            _update_axis(axes, updates)
+            update_axis(axes, updates)
         else:
             _heat_map(figure, axes, updates, lags, norms)
     return figure
-
-
-def _drawable(values: "NDArray[Any]") -> "NDArray[Any]":
-    """The values without the outermost powers of ten, where Matplotlib's logarithmic axes overflow."""
-    ordinary = np.isfinite(values) & (values > 0)
-    return np.where(ordinary, np.clip(values, 1e-200, 1e200), values)
 
 
 def _curve(axes: "Axes", x: "NDArray[Any]", y: "NDArray[Any]", label: str, colour: str, style: str) -> None:
@@ -130,60 +108,10 @@ def _curve(axes: "Axes", x: "NDArray[Any]", y: "NDArray[Any]", label: str, colou
         axes.plot(x[finite[-1]], y[finite[-1]], "x", color=colour, markersize=5, markeredgewidth=1.4)
 
 
-def _logarithmic(axes: "Axes", values: "NDArray[Any]") -> None:
-    positive = values[np.isfinite(values) & (values > 0)]
-    if not len(positive):
-        return
-    low, high = float(positive.min()), float(positive.max())
-    if np.any(values == 0):
-        # An exact zero has no place on a logarithmic axis, so a linear piece stands below the smallest loss.
-        axes.set_yscale("symlog", linthresh=low)
-    else:
-        axes.set_yscale("log")
-        if high < 3 * low:
-            axes.set_ylim(low / 4, high * 4)
-    _logarithmic_ticks(axes.yaxis, low, high)
-
-
-def _logarithmic_ticks(axis: "Axis", low: float, high: float) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if axis.get_scale() != "symlog":
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def power(value: float) -> str:
-    """A tick's number: 0.01 to 1,000 in full, others with a power of ten (5·10⁻⁴)."""
-    if value == 0 or 0.01 <= abs(value) < 9999:
-        return f"{value:,.6g}"
-    digits, _, exponent = f"{value:.3e}".partition("e")
-    # Matplotlib's own powers go through its mathematics parser, whose import takes as long as the rest of a figure.
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    factor = f"{float(digits):g}"
-    return f"10{raised}" if factor == "1" else f"{factor}·10{raised}"
-
-
-def _update_axis(axes: "Axes", updates: "NDArray[Any]") -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    if len(updates) == 1:
-        axes.set_xticks(updates, [f"{updates[0]:,}"])
-        return
-    steps = np.diff(updates)
-    if len(steps) > 2 and steps[-1] > 10 * steps[0]:
-        axes.set_xscale("log")
-        _logarithmic_ticks(axes.xaxis, float(updates[0]), float(updates[-1]))
-        return
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-
 def _profile(axes: "Axes", x: "NDArray[Any]", norms: "NDArray[Any]", label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _logarithmic(axes, norms)
+    logarithmic(axes, norms)
     marker = "o" if len(x) <= 40 else None
     axes.plot(x, np.where(np.isfinite(norms), norms, np.nan), "-", color=BLUE, marker=marker, markersize=2.5)
     if len(x) == 1:
@@ -228,18 +156,13 @@ def _heat_map(
     axes.set_ylabel("lag (timesteps before the end)")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.invert_yaxis()
-    _update_axis(axes, updates)
+    update_axis(axes, updates)
     bar = figure.colorbar(mesh, ax=axes, pad=0.02, extend="min" if cut else "neither")
     bar.set_label("‖∂loss/∂h‖")
-    _logarithmic_ticks(bar.ax.yaxis, low, high)
+    logarithmic_ticks(bar.ax.yaxis, low, high)
 
 
 def _edges(centres: "NDArray[Any]") -> "NDArray[Any]":
     """The borders between cells around these centres."""
     middle = (centres[1:] + centres[:-1]) / 2
     return np.concatenate([[centres[0] - (middle[0] - centres[0])], middle, [centres[-1] + (centres[-1] - middle[-1])]])
-
-
-def _message(axes: "Axes", text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="#555555")
-    axes.set_axis_off()

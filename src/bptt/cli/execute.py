@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from bptt.cli.interrupts import Interrupts
 from bptt.cli.progress import progress
 from bptt.core.run import Record, Run
+from bptt.sweeps.interrupts import Interrupts
 from bptt.tracking.address import StoreError
 from bptt.tracking.files import CONFIG, flow_table, history_table, write_record, write_text
 from bptt.tracking.journal import Journal, forget_checkpoint, write_checkpoint, write_journal
@@ -110,9 +110,8 @@ def _prepared(job: Job) -> "Training":
     # What was imported stays; see `train.main`.
     gc.freeze()
     gc.enable()
-    if job.journal.own_figures:
-        # Compiled training leaves the interpreter free for the import, which takes half a second.
-        threading.Thread(target=importlib.import_module, args=("matplotlib.figure",), daemon=True).start()
+    # Compiled training leaves the interpreter free for the import, which takes half a second.
+    threading.Thread(target=importlib.import_module, args=("matplotlib.figure",), daemon=True).start()
     return training
 
 
@@ -162,8 +161,7 @@ def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str
     files: dict[Path, str | None] = {job.folder / CONFIG: None}
     if record is not None:
         files |= dict.fromkeys(write_record(job.folder, record))
-        if job.journal.own_figures:
-            files |= dict.fromkeys(_figures(job, record), "figures")
+        files |= dict.fromkeys(_figures(job, record), "figures")
     if error is not None:
         files[write_text(job.folder / TRACEBACK, error)] = None
     return files

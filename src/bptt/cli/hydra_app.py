@@ -16,15 +16,24 @@ from omegaconf import DictConfig
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
 from bptt.core.annotations import InvalidValue
+from bptt.tracking.address import StoreError
 
 Task = Callable[[DictConfig], int | None]
+
+
+class Ended(Exception):
+    """Raised by a task that is to end the command; what there was to say was said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: Sequence[str] = ()) -> int:
     """Run a task with the configuration, or with each configuration, that argv asks for; returns the exit code.
 
-    task      gets a composed configuration; what it returns is an exit code, None for 0. An exception ends it with 1
-              (with -m, Hydra's own launcher trains the other runs first)
+    task      gets a composed configuration; what it returns is an exit code, None for 0. An exception ends it with 1.
+              Where it has a method `sweep`, the launcher `lanes` gives it all jobs of a sweep at once
     command   as the user types it: `bptt train`
     settings  overrides that hold unless argv has others
     """
@@ -37,15 +46,36 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     args = parser.parse_args([*argv])
     try:
         return _Application(task, args, parser, command, settings).run()
+    except Ended as end:
+        return end.code
     except ConfigurationError as error:
         print("\n".join(error.lines), file=sys.stderr)
         return 2
-    except InvalidValue as error:  # of an environment variable: a configuration's were told where it was checked
+    except (StoreError, InvalidValue) as error:  # the latter of an environment variable: others were told before
         print(error, file=sys.stderr)
         return 2
     except Exception:
         traceback.print_exc()
         return 1
+
+
+class _Calls:
+    """The task as Hydra calls it, whose exit codes Hydra would drop."""
+
+    def __init__(self, task: Task) -> None:
+        self._task, self._codes = task, list[int]()
+        for name in ("sweep", "search"):
+            if hasattr(task, name):
+                setattr(self, name, getattr(task, name))
+
+    def __call__(self, config: DictConfig) -> int:
+        self._codes.append(self._task(config) or 0)
+        return self._codes[-1]
+
+    @property
+    def code(self) -> int:
+        """2 where nothing was started, 1 where something failed."""
+        return 2 if self._codes and set(self._codes) == {2} else int(any(self._codes))
 
 
 class _Application:
@@ -57,13 +87,12 @@ class _Application:
         command: str,
         settings: Sequence[str],
     ) -> None:
-        self._task, self._args, self._parser = task, args, parser
+        self._calls, self._args, self._parser = _Calls(task), args, parser
         given = {override.partition("=")[0].lstrip("+~") for override in args.overrides}
         settings = [f"hydra.help.app_name='{command}'"] if args.help else settings
         ours = [setting for setting in settings if setting.partition("=")[0] not in given]
         args.overrides = [*ours, *args.overrides]
         self._config_name = args.config_name or "config"
-        self._code = 0
 
     def run(self) -> int:
         from hydra._internal.hydra import Hydra
@@ -125,31 +154,29 @@ class _Application:
         several = self._args.multirun or composer.sweeps(overrides)
         config = composer.compose(overrides, RunMode.MULTIRUN if several else RunMode.RUN)
         if self._args.multirun or config.hydra.mode == RunMode.MULTIRUN:
-            self._check_all(composer, composer.jobs(config, overrides))
-            hydra.multirun(config_name=self._config_name, task_function=self._call, overrides=overrides)
-            return self._code
+            self._check_jobs(hydra, composer, config)
+            hydra.multirun(config_name=self._config_name, task_function=self._calls, overrides=overrides)
+            return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
         checked(config)
-        hydra.run(config_name=self._config_name, task_function=self._call, overrides=overrides)
-        return self._code
+        hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
+        return self._calls.code
 
-    def _check_all(self, composer: Any, jobs: Sequence[list[str]]) -> None:
-        from bptt.configuration.build import checked
+    def _check_jobs(self, hydra: Any, composer: Any, config: DictConfig) -> None:
+        """Check all jobs of a task that is called job by job: one that takes them at once does so by itself."""
+        if hasattr(self._calls, "sweep"):
+            return
+        from omegaconf import OmegaConf
 
-        lines: list[str] = []
-        for overrides in jobs:
-            try:
-                checked(composer.compose(overrides))
-            except ConfigurationError as error:
-                lines += error.lines
-        if lines:
-            raise ConfigurationError(lines)
+        from bptt.sweeps.composition import Composition
+        from bptt.sweeps.grammar import expand
 
-    def _call(self, config: DictConfig) -> int | None:
-        code = self._task(config)
-        self._code = max(self._code, code or 0)
-        return code
+        sweeper = OmegaConf.to_container(config.hydra.sweeper)
+        assert isinstance(sweeper, dict)
+        settings = {str(key): value for key, value in sweeper.items()}
+        overrides = [text for text in self._args.overrides if not text.lstrip("+~").startswith("hydra")]
+        Composition(composer, config).all(expand(settings, overrides, hydra.config_loader))
 
     def _folder(self, flag: str, text: str) -> Path:
         folder = Path(text).absolute()

@@ -9,8 +9,11 @@ from importlib import import_module
 from bptt import __version__
 
 COMMANDS = {
-    "train": "train one run, or several with -m, and record them",
-    "resume": "go on with a run that was interrupted",
+    "train": "train one run, or with -m a sweep of runs, and record them",
+    "plan": "say what a sweep would do: how many runs, what fuses, how long it takes",
+    "resume": "go on with a run or a sweep that was interrupted",
+    "sync": "send to the store what it did not get of a sweep",
+    "rm": "delete a sweep: its runs in the store, and its files",
     "check-gradients": "compare a configuration's gradients with finite differences",
     "ui": "open MLflow's pages on what was recorded",
 }
@@ -24,7 +27,8 @@ usage: bptt COMMAND …
 
   bptt train experiment=roelants_counting            an article's experiment
   bptt train task=xor model=gru optimizer.alpha=0.1  choices and values of your own
-  bptt train -m seed=0,1,2                           a run for each value
+  bptt train -m model=elman,lstm seed=0,1,2          a sweep: a run for each combination
+  bptt train sweep=hidden_size                       a sweep that comes with bptt
 
 `bptt COMMAND --help` says more. Tab completion for bash: eval "$(bptt --shell-completion install=bash)"
 """

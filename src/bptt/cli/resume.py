@@ -1,92 +1,51 @@
-"""`bptt resume FOLDER`: goes on with a run that was broken off, to the same bits and in the same MLflow run."""
+"""`bptt resume FOLDER`: goes on with what was broken off, to the same bits and in the same MLflow runs."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bptt.tracking.journal import Journal
-    from bptt.tracking.record import RunRecord
 
 
 def main(argv: Sequence[str]) -> int:
-    """Go on with the run in this folder. 0: all went well, 1: it failed, 2: it can't go on, 130: interrupted."""
+    """Go on with the run or sweep in this folder. 0: all went well, 1: a run failed, 2: it can't, 130: interrupted."""
     parser = argparse.ArgumentParser(
         prog="bptt resume",
-        description="Goes on with a run that was interrupted or killed, from its last checkpoint, as if nothing had"
-        " happened; a run without a checkpoint begins again. The configuration is the one that it was begun with.",
+        description="Goes on with a run or a sweep that was interrupted or killed, as if nothing had happened. A run"
+        " goes on from its last checkpoint; a sweep trains what is missing. The configuration is the one it was begun"
+        " with.",
+        allow_abbrev=False,
     )
-    parser.add_argument("folder", metavar="FOLDER", help="the run's folder, as `bptt train` named it")
-    return _resume(Path(parser.parse_args(argv).folder).resolve())
+    parser.add_argument("folder", metavar="FOLDER", help="the run's or the sweep's folder, as `bptt train` named it")
+    sweep = parser.add_argument_group("for a sweep, where it is to go on with other workers than it was begun with")
+    sweep.add_argument("--backend", choices=["loky", "dask", "ray"])
+    sweep.add_argument("--workers", type=int)
+    sweep.add_argument("--address")
+    args = parser.parse_args(argv)
+    settings = {name: getattr(args, name) for name in ("backend", "workers", "address")}
+    return _resume(Path(args.folder).resolve(), {name: value for name, value in settings.items() if value is not None})
 
 
-def _resume(folder: Path) -> int:
+def _resume(folder: Path, settings: dict[str, object]) -> int:
     from bptt.configuration.problems import ConfigurationError
     from bptt.tracking.address import StoreError
-    from bptt.tracking.journal import LOCK, ResumeError, read_journal
+    from bptt.tracking.archive import is_sweep
+    from bptt.tracking.block_files import ArchiveError
+    from bptt.tracking.journal import LOCK, ResumeError
     from bptt.tracking.lock import LockedError, file_lock
 
     try:
-        journal = read_journal(folder)
+        if not is_sweep(folder):
+            from bptt.cli.resume_single import resume_single
+
+            return resume_single(folder)
         with file_lock(folder / LOCK, wait=False):
-            return _go_on(folder, journal)
+            from bptt.cli.sweep import resume_sweep
+
+            return resume_sweep(folder, settings)
     except LockedError:
-        print(f"{folder}: its run is still being trained, by another process", file=sys.stderr)
-    except (ResumeError, StoreError, ConfigurationError) as error:
+        print(f"{folder}: is still being trained, by another process", file=sys.stderr)
+    except (ArchiveError, ResumeError, StoreError, ConfigurationError) as error:
         print(error, file=sys.stderr)
     except KeyboardInterrupt:
         return 130
     return 2
-
-
-def _go_on(folder: Path, journal: "Journal") -> int:
-    from bptt.cli.execute import Job, execute
-    from bptt.cli.interrupts import Interrupts
-    from bptt.cli.summary import remedies, result, whereabouts
-    from bptt.configuration.build import checked
-    from bptt.tracking.digest import current_version, digest
-    from bptt.tracking.journal import ResumeError, read_checkpoint, read_config, same_program, write_journal
-
-    if journal.status == "FINISHED":
-        raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
-    same_program(journal, current_version())
-    start = read_checkpoint(folder, journal)
-    if not Path(journal.current_folder).is_dir():
-        raise ResumeError(
-            f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
-        )
-    os.chdir(journal.current_folder)
-    configuration = checked(read_config(folder))
-    if digest(configuration.resolved, journal.numerical_version) != journal.digest:
-        raise ResumeError(f"{folder}: its config.yaml, or a data file that it names, was changed since the run began")
-    with Interrupts() as interrupts:
-        tracker = _reopened(journal)
-        write_journal(folder, journal)
-        job = Job(
-            run=configuration.run,
-            journal=journal,
-            folder=folder,
-            checkpoint_seconds=configuration.tracking.checkpoint_seconds,
-            start=start,
-        )
-        ended = execute(job, tracker, interrupts)
-    print("\n".join([*result(configuration.run, journal, ended), *whereabouts(tracker, folder)]))
-    print("".join(f"{line}\n" for line in remedies(ended, folder)), end="", file=sys.stderr)
-    if interrupts.requested:
-        return 130
-    return 1 if ended.status == "FAILED" or ended.unstored is not None else 0
-
-
-def _reopened(journal: "Journal") -> "RunRecord | None":
-    """The run in the store that it was begun in; None where it is not tracked."""
-    from bptt.tracking.record import RunRecord
-    from bptt.tracking.store import open_store
-
-    if journal.run_id is None or journal.experiment is None:
-        return None
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    uri = None if journal.uri and "***" in journal.uri else journal.uri
-    return RunRecord.reopen(open_store(uri, journal.experiment), journal.run_id)

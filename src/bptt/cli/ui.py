@@ -2,18 +2,26 @@
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bptt.tracking.newest import NewestSweep
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
+_SECONDS_TO_END = 5.0
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C. The store is found as `bptt train` finds it."""
     from bptt.tracking.address import StoreError, resolve
+    from bptt.tracking.newest import newest_sweep
 
     parser = argparse.ArgumentParser("bptt ui", description=__doc__, allow_abbrev=False)
     parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")
@@ -25,7 +33,8 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     if address.uri.startswith(("http://", "https://")):
-        print(f"The runs are on a server: open {address.shown}")
+        print(f"The runs are on a server: open {address.shown}", flush=True)
+        _print_newest(newest_sweep(address), address.shown)
         return 0
     if address.database is not None and not address.database.is_file():
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
@@ -34,15 +43,40 @@ def main(argv: Sequence[str]) -> int:
     if port is None:
         print(f"--port {args.port}: neither free nor any of the {_PORTS_TRIED} that follow", file=sys.stderr)
         return 2
-    print(f"Open http://{_HOST}:{port} (Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1"]
-    # The rest of MLflow's server starts eight more processes for jobs that nothing here uses.
-    lean = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    store = {"MLFLOW_BACKEND_STORE_URI": address.uri}  # not as an argument: it may hold a password
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would outlive this process
+    print("MLflow's server starts …", flush=True)
+    server = _server(address.uri, port)
     try:
-        return subprocess.call(command, env={**lean, **os.environ, **store})
+        newest = newest_sweep(address)
+        while server.poll() is None and not _answers(port):
+            time.sleep(0.1)
+        if server.poll() is None:
+            print(f"Open http://{_HOST}:{port} (Ctrl-C ends it)", flush=True)
+            _print_newest(newest, f"http://{_HOST}:{port}")
+        return server.wait()
     except KeyboardInterrupt:
         return 0
+    finally:
+        _end(server)
+
+
+def _server(uri: str, port: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1"]
+    lean = {
+        # The rest of MLflow's server starts eight more processes for jobs that nothing here uses.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # A line per request would push the links out of sight.
+        "UVICORN_LOG_LEVEL": "warning",
+        "PYTHONWARNINGS": "ignore",
+    }
+    store = {"MLFLOW_BACKEND_STORE_URI": uri}  # not as an argument: it may hold a password
+    return subprocess.Popen(command, env={**lean, **os.environ, **store})
+
+
+def _print_newest(sweep: "NewestSweep | None", root: str) -> None:
+    if sweep is not None:
+        print(f"The newest sweep, {sweep.name}: {root.rstrip('/')}{sweep.path}", flush=True)
 
 
 def _free_port(first: int) -> int | None:
@@ -54,3 +88,19 @@ def _free_port(first: int) -> int | None:
                 continue
             return port
     return None
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection((_HOST, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        server.kill()

@@ -5,8 +5,10 @@ configuration.run                    # what bptt.core trains
 configuration.resolved               # the whole configuration as plain values, to be recorded
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -50,6 +52,18 @@ class Tracking:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """How a sweep treats its runs; no part of what a run is.
+
+    reuse     whether a run that the store holds already, finished, is taken from there
+    on_error  what becomes of the other runs when one fails
+    """
+
+    reuse: bool = True
+    on_error: Literal["continue", "stop"] = "continue"
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Rest:
     """What a configuration holds beside its groups."""
 
@@ -57,12 +71,20 @@ class _Rest:
     allow: tuple[str, ...] = ()
 
 
+_PLAIN_GROUPS = {"train": Settings, "tracking": Tracking}
+_GROUPS = (*_COMPONENTS, "init", *_PLAIN_GROUPS)
+_REST = tuple(field.name for field in fields(_Rest))
+_SWEEP = tuple(field.name for field in fields(SweepSettings))
+_KNOWN = (*_GROUPS, *_REST, *_SWEEP)
+
+
 @dataclass(frozen=True)
 class Configuration:
-    """A configuration that was checked; `resolved` is its normal form: equal runs have equal ones."""
+    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones."""
 
     run: Run
     tracking: Tracking
+    sweep: SweepSettings
     resolved: dict[str, Any]
 
 
@@ -74,37 +96,84 @@ def checked(config: DictConfig | dict[str, Any]) -> Configuration:
     composed = config if isinstance(config, DictConfig) else OmegaConf.create(config)
     problems: list[str] = []
     values = resolve(composed, problems)
-    rest_names = ("seed", "allow")
-    groups = (*_COMPONENTS, "init", "train", "tracking")
-    known = (*groups, *rest_names)
-    problems += [unknown_key(name, values[name], known, keys(values)) for name in values if name not in known]
-
-    found: list[str] = []
-    rest = _plain_group("", {name: values[name] for name in rest_names if name in values}, _Rest, found)
-    allow = rest.allow if rest else ()
-    built = {
-        name: build_component(name, values.get(name), folder, allow, found) for name, folder in _COMPONENTS.items()
-    }
-    folders = conf_folders(composed) or [conf_folder()]
-    init = build_initialisation(values.get("init"), folders, allow, found)
-    train = _plain_group("train", values.get("train"), Settings, found)
-    tracking = _plain_group("tracking", values.get("tracking"), Tracking, found)
-    # A value that could not be had was told of already: that its key is missing would say so again.
-    told = {line.partition("=")[0].partition(":")[0] for line in problems}
-    problems += [line for line in found if line.partition(":")[0] not in told]
-    if problems:
-        raise ConfigurationError(problems)
-
-    run = Run(**built, init=init, train=train, seed=rest.seed)
-    if problems := check_combinations(run):
-        raise ConfigurationError(problems)
-    resolved = {name: described(component) for name, component in built.items()}
-    resolved |= {"init": described_initialisation(run.init), "train": plain(train), "tracking": plain(tracking)}
-    return Configuration(run, tracking, resolved | plain(rest))
+    return Checker(conf_folders(composed) or [conf_folder()]).check(values, problems)
 
 
-def _plain_group(key: str, node: Any, kind: type, problems: list[str]) -> Any:
-    if not isinstance(node, dict):
-        problems.append(f"{key}: missing; choose one: {key}=default")
+@dataclass(frozen=True)
+class _Part:
+    """What an entry of the configuration describes, its normal form, and what is wrong with it."""
+
+    made: Any
+    resolved: Any
+    problems: list[str]
+
+
+class Checker:
+    """Checks many configurations: what is equal in several of them is built once, and is the same object in all.
+
+    folders  where the choices lie, first the one with precedence
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+        self._parts: dict[tuple[str, str, tuple[str, ...]], _Part] = {}
+        self._combinations: dict[tuple[Any, ...], list[str]] = {}
+
+    def check(self, values: Mapping[str, Any], problems: Iterable[str] = ()) -> Configuration:
+        """Check the values of a configuration, and build what they describe; `problems` are those of resolving it.
+
+        Raises ConfigurationError with a line for everything that is wrong.
+        """
+        lines = [*problems]
+        lines += [unknown_key(name, values[name], _KNOWN, keys(values)) for name in values if name not in _KNOWN]
+        found: list[str] = []
+        rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
+        sweep = construct("", {name: values[name] for name in _SWEEP if name in values}, SweepSettings, found)
+        allow = rest.allow if rest else ()
+        parts = {name: self._part(name, values.get(name), allow) for name in _GROUPS}
+        for part in parts.values():
+            found += part.problems
+        # A value that could not be had was told of already: that its key is missing would say so again.
+        told = {line.partition("=")[0].partition(":")[0] for line in lines}
+        lines += [line for line in found if line.partition(":")[0] not in told]
+        if lines:
+            raise ConfigurationError(lines)
+
+        made = {name: part.made for name, part in parts.items()}
+        tracking = made.pop("tracking")
+        run = Run(**made, seed=rest.seed)
+        if lines := self._check_combinations(run):
+            raise ConfigurationError(lines)
+        resolved = {name: part.resolved for name, part in parts.items()}
+        return Configuration(run, tracking, sweep, resolved | plain(rest))
+
+    def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Part:
+        key = (name, repr(node), allow)
+        if key not in self._parts:
+            problems: list[str] = []
+            made = self._build(name, node, allow, problems)
+            self._parts[key] = _Part(made, None if made is None else _normal_form(name, made), problems)
+        return self._parts[key]
+
+    def _build(self, name: str, node: Any, allow: tuple[str, ...], problems: list[str]) -> Any:
+        if name in _COMPONENTS:
+            return build_component(name, node, _COMPONENTS[name], allow, problems)
+        if name == "init":
+            return build_initialisation(node, self._folders, allow, problems)
+        if isinstance(node, dict):
+            return construct(name, node, _PLAIN_GROUPS[name], problems)
+        problems.append(f"{name}: missing; choose one: {name}=default")
         return None
-    return construct(key, node, kind, problems)
+
+    def _check_combinations(self, run: Run) -> list[str]:
+        # What was built stays in `_parts`, so that its id means it.
+        looked_at = (id(run.task), id(run.model), id(run.loss), id(run.init), run.train.early_stop)
+        if looked_at not in self._combinations:
+            self._combinations[looked_at] = check_combinations(run)
+        return self._combinations[looked_at]
+
+
+def _normal_form(name: str, made: Any) -> dict[str, Any]:
+    if name in _COMPONENTS:
+        return described(made)
+    return described_initialisation(made) if name == "init" else plain(made)

@@ -5,7 +5,7 @@ and composed once more without its strictness: `checked` then finds every unknow
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hydra import initialize_config_dir
@@ -22,8 +22,6 @@ from omegaconf import DictConfig
 from bptt.configuration.build import checked
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError, did_you_mean, problem
-
-_BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 def composed(overrides: Sequence[str] = (), folder: Path | None = None) -> DictConfig:
@@ -44,15 +42,34 @@ def add_folder(path: ConfigSearchPath, folder: Path) -> None:
     path.prepend("command-line", f"file://{folder.absolute()}", SearchPathQuery(provider="schema", path=None))
 
 
+def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) -> tuple[list[Override], list[str]]:
+    """The overrides that can be read, and a line for each of the others; the loader knows what glob(*) finds."""
+    parser = OverridesParser.create(config_loader=loader)
+    parsed: list[Override] = []
+    lines: list[str] = []
+    for text in texts:
+        try:
+            override = parser.parse_overrides([text])[0]
+        except HydraException as error:
+            lines.append(_grammar(text, error))
+            continue
+        if override.key_or_group:
+            parsed.append(override)
+        else:
+            lines.append(_grammar(text, ValueError()))
+    return parsed, lines
+
+
 class Composer:
     """Composes configurations from the folders that a loader knows; ConfigurationError says why one can't be had."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader, self._config_name = loader, config_name
+        self._known_options: dict[str, list[str]] = {}
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """The configuration of a run, or, with RunMode.MULTIRUN, of a sweep: without the values that are swept."""
-        parsed, lines = self._parsed(overrides)
+        parsed, lines = self.parse(overrides)
         lines += _given_twice(parsed)
         # Hydra would merge the choices of a list.
         lines += [self._wrong_choice(override) for override in parsed if isinstance(override.value(), list)]
@@ -67,39 +84,23 @@ class Composer:
 
     def sweeps(self, overrides: Sequence[str]) -> bool:
         """Whether some override gives several values."""
-        return any(override.is_sweep_override() for override in self._parsed(overrides)[0])
+        return any(override.is_sweep_override() for override in self.parse(overrides)[0])
 
-    def jobs(self, sweep: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
-        """The overrides of each run of Hydra's own sweeper, in its order; none for another, which knows its own."""
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    def parse(self, overrides: Iterable[str]) -> tuple[list[Override], list[str]]:
+        """The overrides that can be read, and a line for each of the others."""
+        return parse_overrides(overrides, self._loader)
 
-        sweeper = sweep.hydra.sweeper
-        if sweeper.get("_target_") != _BASIC_SWEEPER:
-            return []
-        preset = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-        parsed, lines = self._parsed([*preset, *overrides])
-        if lines := [*lines, *filter(None, map(_no_list, parsed))]:
-            raise ConfigurationError(lines)
-        return list(BasicSweeper.split_arguments(parsed, None)[0])
+    def is_group(self, key: str) -> bool:
+        """Whether the key names a group of choices."""
+        return bool(self._options(key))
 
     def _load(self, overrides: list[str], mode: RunMode) -> DictConfig:
         return self._loader.load_configuration(config_name=self._config_name, overrides=overrides, run_mode=mode)
 
-    def _parsed(self, overrides: Sequence[str]) -> tuple[list[Override], list[str]]:
-        parser = OverridesParser.create(config_loader=self._loader)
-        parsed: list[Override] = []
-        lines: list[str] = []
-        for text in overrides:
-            try:
-                override = parser.parse_overrides([text])[0]
-            except HydraException as error:
-                lines.append(_grammar(text, error))
-                continue
-            if override.key_or_group:
-                parsed.append(override)
-            else:
-                lines.append(_grammar(text, ValueError()))
-        return parsed, lines
+    def _options(self, group: str) -> list[str]:
+        if group not in self._known_options:
+            self._known_options[group] = sorted(self._loader.get_group_options(group))
+        return self._known_options[group]
 
     def _diagnosis(self, parsed: Sequence[Override]) -> list[str]:
         """Everything that is wrong with overrides, each of which can be read."""
@@ -124,7 +125,7 @@ class Composer:
     def _wrong_choice(self, override: Override) -> str:
         """The line for an override whose group has no such choice; empty where nothing is wrong with it."""
         group, choice = override.key_or_group, override.value()
-        options = sorted(self._loader.get_group_options(group)) if not override.is_delete() else []
+        options = self._options(group) if not override.is_delete() else []
         if not options or choice in options:
             return ""
         meant = did_you_mean(choice, options) if isinstance(choice, str) else ""
@@ -133,8 +134,12 @@ class Composer:
     def _lenient(self, override: Override) -> str:
         """The override, such that it may add a key: whether the key means something is found out by `checked`."""
         text = str(override.input_line)
-        is_group = bool(self._loader.get_group_options(override.key_or_group))
-        if override.is_delete() or is_group or override.is_hydra_override() or override.package is not None:
+        if (
+            override.is_delete()
+            or self.is_group(override.key_or_group)
+            or override.is_hydra_override()
+            or override.package is not None
+        ):
             return text
         return "++" + text.lstrip("+")
 
@@ -152,19 +157,6 @@ def _unasked_sweep(override: Override) -> str:
     text = str(override.input_line)
     key, _, value = text.partition("=")
     return f"{text}: several values are a sweep, which needs -m (a list is written {key}=[{value}])"
-
-
-def _no_list(override: Override) -> str:
-    """The line for a sweep without a list of values; empty where nothing is wrong with it."""
-    if not override.is_sweep_override():
-        return ""
-    if not override.is_discrete_sweep():
-        return f"{override.input_line}: neither a list of values nor a range"
-    try:
-        values = list(override.sweep_string_iterator())
-    except ValueError as error:
-        return f"{override.input_line}: {error}"
-    return "" if values else f"{override.input_line}: holds no value"
 
 
 def _grammar(text: str, error: Exception) -> str:

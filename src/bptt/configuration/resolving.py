@@ -12,23 +12,32 @@ from bptt.configuration.problems import problem
 
 def resolve(config: DictConfig, problems: list[str]) -> dict[str, Any]:
     """The configuration without `hydra`, as a dict; a value that can't be had is left out and told in `problems`."""
-    return {key: value for key, value in _resolve(config, "", problems).items() if key != "hydra"}
+    found: dict[str, Any] = {}
+    for name in config:
+        if name != "hydra":
+            found |= resolve_entry(config, name, problems)
+    return found
+
+
+def resolve_entry(config: DictConfig, name: Any, problems: list[str]) -> dict[str, Any]:
+    """What `resolve` makes of one entry of the configuration's top: `{name: value}`, or {} where it can't be had."""
+    return _entry(config, name, str(name), problems)
 
 
 def _resolve(node: Container, prefix: str, problems: list[str]) -> Any:
     if isinstance(node, ListConfig):
         return [_value(node, index, f"{prefix}[{index}]", problems) for index in range(len(node))]
     assert isinstance(node, DictConfig)
-    found = {}
+    found: dict[str, Any] = {}
     for key in node:
-        name = f"{prefix}.{key!s}" if prefix else str(key)
-        if name == "hydra":
-            continue
-        before = len(problems)
-        value = _value(node, key, name, problems)
-        if len(problems) == before or isinstance(value, dict):
-            found[str(key)] = value
+        found |= _entry(node, key, f"{prefix}.{key!s}", problems)
     return found
+
+
+def _entry(node: DictConfig, key: Any, name: str, problems: list[str]) -> dict[str, Any]:
+    before = len(problems)
+    value = _value(node, key, name, problems)
+    return {str(key): value} if len(problems) == before or isinstance(value, dict) else {}
 
 
 def _value(node: Any, key: Any, name: str, problems: list[str]) -> Any:

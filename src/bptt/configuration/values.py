@@ -6,6 +6,7 @@ whole number, and 1 a number.
 """
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +31,7 @@ def construct(
     key     where the values stand in the configuration, "" for its top: the problems name it
     hidden  names that are allowed beside the fields, and were read by the caller
     """
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     before = len(problems)
     for name, value in values.items():
@@ -58,6 +59,11 @@ def plain(component: Any) -> dict[str, Any]:
         for field in dataclasses.fields(component)
         if field.init
     }
+
+
+@functools.cache
+def _type_hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _plain_value(value: Any) -> Any:

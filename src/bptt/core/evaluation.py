@@ -10,13 +10,30 @@ from bptt.core.kernel import MEMORY, NUMBERS, SHARED, Kernel, call_forward, call
 from bptt.core.layout import SIZES, Net, build_net, read_net, state_at
 from bptt.core.packing import pack_rows
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.simd import WIDTH, aligned_zeros, load, store, total
+from bptt.core.simd import WIDTH, aligned_zeros, inline, load, store, total
 
 _CHUNK = 8  # vectors of rows that are evaluated at once
 CHUNKS = types.Array(types.float64, 3, "C")
+_LENGTHS = types.Array(types.int64, 1, "C")
+_OUTPUTS = types.Array(types.float64, 3, "C")  # (N, T or 1, outputs)
 
 
-def _evaluate(forward, loss, sizes, theta, memory, data, start, outputs):
+@inline
+def _unpack(net, memory, first, lengths, outputs):
+    """Write what a chunk gave for the sequences from number `first` on, left-aligned; before one's end as it comes."""
+    steps = outputs.shape[1]
+    for r in range(net.rows):
+        for t in range(net.timesteps - steps, net.timesteps):
+            for o in range(net.outputs):
+                place = net.output + ((t + 1) * net.rows + r) * net.outputs + o
+                for e in range(WIDTH):
+                    n = first + r * WIDTH + e
+                    if n < outputs.shape[0]:
+                        step = t - net.timesteps + lengths[n] if steps > 1 else 0
+                        outputs[n, step + steps if step < 0 else step, o] = memory[place, e]
+
+
+def _evaluate(forward, loss, sizes, theta, memory, data, start, lengths, outputs):
     net = read_net(sizes)
     result = 0.0
     given = data.shape[1]
@@ -33,16 +50,13 @@ def _evaluate(forward, loss, sizes, theta, memory, data, start, outputs):
             store(memory, net.output + i, load(start, first + chunk * width + i))
         call_forward(forward, (sizes, theta, memory, 0))
         result += total(call_loss(loss, (sizes, memory, 0)))
-        place = net.output + (net.first_output + 1) * width
-        for i in range(outputs.shape[1]):
-            for e in range(WIDTH):
-                outputs[chunk, i, e] = memory[place + i, e]
+        _unpack(net, memory, chunk * net.rows * WIDTH, lengths, outputs)
     return result
 
 
 evaluate_chunks = Kernel(
     _evaluate,
-    {SHARED: types.float64(types.int64, types.int64, SIZES, NUMBERS, MEMORY, CHUNKS, MEMORY, CHUNKS)},
+    {SHARED: types.float64(types.int64, types.int64, SIZES, NUMBERS, MEMORY, CHUNKS, MEMORY, _LENGTHS, _OUTPUTS)},
 )
 
 
@@ -80,9 +94,7 @@ class EvaluationSet:
         self._forward, self._loss = model.cell.forward.address(SHARED), loss.kernel.address(SHARED)
         self._memory = aligned_zeros(self.net.size, WIDTH)
         self._data = self._packed()
-        self._outputs = np.zeros(
-            (len(self._data), (self.net.timesteps - self.net.first_output) * self._rows * outputs, WIDTH)
-        )
+        self._from_zero = self._start(None)
 
     def _packed(self) -> Floats:
         arrays = sequence_arrays(self.sequences)
@@ -101,10 +113,20 @@ class EvaluationSet:
 
         state (batch, numbers), see `Record.state`: sequence n starts from row n mod batch; None: from zero.
         """
+        sequences = self.sequences
+        output = np.empty((sequences.count, 1 if sequences.last_only else sequences.timesteps, self.net.outputs))
         loss = evaluate_chunks(
-            self._forward, self._loss, self._sizes, theta, self._memory, self._data, self._start(state), self._outputs
+            self._forward,
+            self._loss,
+            self._sizes,
+            theta,
+            self._memory,
+            self._data,
+            self._from_zero if state is None else self._start(state),
+            sequences.full_lengths,
+            output,
         )
-        return float(loss), self._unpacked()
+        return float(loss), output[:, 0] if sequences.last_only else output
 
     def _start(self, state: Floats | None) -> Floats:
         net, chunks = self.net, len(self._data)
@@ -119,17 +141,6 @@ class EvaluationSet:
             outputs = by_chunk[..., net.layers * unit :]
             start[chunks * net.layers * net.rows * unit :] = outputs.transpose(0, 1, 3, 2).reshape(-1, WIDTH)
         return start
-
-    def _unpacked(self) -> Floats:
-        net, count = self.net, self.sequences.count
-        steps = net.timesteps - net.first_output
-        chunks = self._outputs.reshape(-1, steps, net.rows, net.outputs, WIDTH)
-        output = chunks.transpose(0, 2, 4, 1, 3).reshape(-1, steps, net.outputs)[:count]
-        if self.sequences.last_only:
-            return np.ascontiguousarray(output[:, -1])
-        begin = net.timesteps - self.sequences.full_lengths
-        steps_back = (np.arange(net.timesteps) + begin[:, None]) % net.timesteps
-        return np.take_along_axis(output, steps_back[:, :, None], axis=1)
 
 
 def predict(run: Any, parameters: Any, sequences: Sequences, state: Floats | None = None) -> Floats:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bptt.core import stability
 from bptt.core.evaluation import sequence_arrays
@@ -94,12 +93,12 @@ class LaneBlock:
 
     def lane_parameters(self, place: int) -> Floats:
         """One lane's flat row (P,), copied."""
-        return np.ascontiguousarray(self._lane_view(place)[: self._count]).copy()
+        return self._lane_view(place)[: self._count].copy()
 
     def lane_gradient(self, place: int) -> Floats:
         """One lane's gradient (P,) of its last update, after clipping."""
         lane = self._gradient[:, place] if self._mode == LANES else self._gradient.reshape(-1)
-        return np.ascontiguousarray(lane[: self._count]).copy()
+        return lane[: self._count].copy()
 
     def freeze(self, place: int) -> None:
         """Train this lane no more."""
@@ -216,28 +215,26 @@ class LaneBlock:
             state=self.state(place),
         )
 
-    def saved(self) -> dict[str, NDArray[Any]]:
-        """All that changes while training, for a checkpoint."""
-        return {
-            "parameters": self._parameters.copy(),
-            "slots": self._slots.copy(),
-            "live": self._live.copy(),
-            "states": self._carried[0].copy(),
-            "outputs": self._carried[1].copy(),
-        }
+    def saved(self, place: int) -> dict[str, Floats]:
+        """All of a lane that changes while it is trained, for a checkpoint."""
+        return {name: view.copy() for name, view in self._changing(place).items()}
 
-    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `saved()` gave; raises ValueError where a shape differs."""
-        targets = {
+    def restore(self, place: int, saved: Mapping[str, Floats]) -> None:
+        """Let a lane go on from what `saved` gave; raises ValueError where a shape differs."""
+        for name, view in self._changing(place).items():
+            if saved[name].shape != view.shape:
+                raise ValueError(
+                    f"the checkpoint's {name} have shape {saved[name].shape}, this training's {view.shape}"
+                )
+            view[:] = saved[name]
+
+    def _changing(self, place: int) -> dict[str, Floats]:
+        states, outputs = self._carried
+        arrays = {
             "parameters": self._parameters,
             "slots": self._slots,
             "live": self._live,
-            "states": self._carried[0],
-            "outputs": self._carried[1],
+            "states": states,
+            "outputs": outputs,
         }
-        for name, target in targets.items():
-            if saved[name].shape != target.shape:
-                raise ValueError(
-                    f"the checkpoint's {name} have shape {saved[name].shape}, this training's {target.shape}"
-                )
-            target[:] = saved[name]
+        return {name: array[..., place] if self._mode == LANES else array for name, array in arrays.items()}

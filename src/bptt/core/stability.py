@@ -30,33 +30,41 @@ def decay_rate(flow: Floats) -> Floats:
     logs = np.log(np.where(usable, flow, 1.0))
     lags = np.arange(flow.shape[-1], dtype=np.float64)
     slopes = np.full(flow.shape[0], np.nan)
-    for lane, (mask, values) in enumerate(zip(usable, logs, strict=True)):
-        if mask.sum() >= 2:
-            k = lags[mask] - lags[mask].mean()
-            slopes[lane] = (k * values[mask]).sum() / (k * k).sum()
+    whole = usable.all(axis=-1)
+    if lags.size >= 2:
+        slopes[whole] = _slopes(lags, logs[whole])
+    for lane in np.flatnonzero(~whole & (usable.sum(axis=-1) >= 2)):
+        mask = usable[lane]
+        slopes[lane] = _slopes(lags[mask], logs[lane, mask])
     return slopes
 
 
-def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> float:
+def _slopes(lags: Floats, logs: Floats) -> Any:
+    k = lags - lags.mean()
+    return (k * logs).sum(axis=-1) / (k * k).sum()
+
+
+def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> Floats:
     """weights/spectral_radius: the largest |eigenvalue| of the state-to-state matrix; of a stack's layers the largest.
 
-    flat (P,). The matrix is R (H, H); for LSTM and GRU the block of the candidate (gate g or n), for Jordan's network
-    V R: from state to output and back. NaN where that is not finite.
+    flat (lanes, P) gives (lanes,). The matrix is R (H, H); for LSTM and GRU the block of the candidate (gate g or n),
+    for Jordan's network V R: from state to output and back. NaN where that is not finite.
     """
-    named = {block.name: flat[block.first : block.first + block.size].reshape(block.shape) for block in blocks}
+    named = {b.name: flat[:, b.first : b.first + b.size].reshape(-1, *b.shape) for b in blocks}
     hidden = model.hidden_size
-    matrices = []
+    largest = np.zeros(len(flat))
     for layer in range(model.layers):
-        recurrent = named[f"cell.{layer}.recurrent"]
+        matrices = named[f"cell.{layer}.recurrent"]
         if model.cell.gates > 1:
-            recurrent = recurrent[:, 2 * hidden : 3 * hidden]
-        if model.cell.feedback:
+            matrices = matrices[:, :, 2 * hidden : 3 * hidden]
+        if model.cell.feedback and "readout.weight" in named:
             with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
-                recurrent = recurrent if "readout.weight" not in named else named["readout.weight"] @ recurrent
-        matrices.append(recurrent)
-    if not all(np.isfinite(matrix).all() for matrix in matrices):
-        return float("nan")
-    return float(max(np.abs(np.linalg.eigvals(matrix)).max() for matrix in matrices))
+                matrices = named["readout.weight"] @ matrices
+        finite = np.isfinite(matrices).all(axis=(1, 2))
+        radii = np.full(len(flat), np.nan)
+        radii[finite] = np.abs(np.linalg.eigvals(matrices[finite])).max(axis=-1)
+        largest = np.maximum(largest, radii)
+    return largest
 
 
 def saturated(function: str, values: Floats) -> NDArray[np.bool_]:

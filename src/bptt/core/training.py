@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core import stability
 from bptt.core.blocks import parameter_blocks, parameter_count, to_named
+from bptt.core.checkpoint import Checkpoint
 from bptt.core.evaluation import EvaluationSet, evaluate_chunks
 from bptt.core.kernel import LANES, SHARED
 from bptt.core.lane_block import LaneBlock, LaneReport, mode_of
@@ -17,10 +17,12 @@ from bptt.core.layout import build_net
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
+from bptt.core.stability import decay_rate, spectral_radius
 from bptt.core.updates import train_updates
 
 _OUTCOMES: tuple[Literal["completed", "early_stopped", "diverged"], ...] = ("completed", "early_stopped", "diverged")
 _EARLY_STOPPED, _DIVERGED = 1, 2
+_LANE = "lane."  # in a checkpoint: what the lane's block keeps of it
 
 #: What is recorded, defined in `bptt.core.stability`; accuracy/eval only where the task has a notion of right.
 METRICS = (
@@ -81,10 +83,11 @@ class Training:
     """Runs that fuse, trained side by side from one recorded update to the next.
 
     Raises ValueError when the runs don't fuse (see `lanes.fusing_key`). A lane among others has the same bits as its
-    run alone; one that goes on from `checkpoint()` has the same bits as one that was not interrupted.
+    run alone; one that goes on from `checkpoint()`, also with some of the lanes or with those of other trainings beside
+    them (`bptt.core.checkpoint`), has the same bits as one that was not interrupted.
     """
 
-    def __init__(self, runs: Sequence[Run], checkpoint: Mapping[str, NDArray[Any]] | None = None) -> None:
+    def __init__(self, runs: Sequence[Run], checkpoint: Checkpoint | None = None) -> None:
         if len({fusing_key(run) for run in runs}) != 1:
             raise ValueError("only runs that differ in seed, init and per-lane hyperparameters can be trained together")
         self.runs = list(runs)
@@ -177,15 +180,20 @@ class Training:
                 lane_update[lane] = report.diverged_at
                 metrics["loss/train"][lane] = report.diverged_loss
                 self._states[lane] = np.nan
-            else:
+        sound = np.flatnonzero(self._ended == 0).tolist()
+        if sound:
+            thetas = np.stack([block.lane_parameters(place) for block, place in map(self._place, sound)])
+            metrics["weights/spectral_radius"][sound] = spectral_radius(self.first.model, self.blocks, thetas)
+            for lane, theta in zip(sound, thetas, strict=True):
+                report = reports[lane]
                 flow[lane], self._states[lane] = report.flow, report.state
-                for name, value in self._lane_metrics(lane, report, update - since).items():
+                for name, value in self._lane_metrics(lane, theta, report, update - since).items():
                     metrics[name][lane] = value
-        metrics["grad/decay"] = stability.decay_rate(flow)
+        metrics["grad/decay"] = decay_rate(flow)
         return Points(update, metrics, flow, running, lane_update)
 
-    def _lane_metrics(self, lane: int, report: LaneReport, updates: int) -> dict[str, float]:
-        theta, evaluation, task = self._lane_parameters(lane), self._evaluation[lane], self.first.task
+    def _lane_metrics(self, lane: int, theta: Floats, report: LaneReport, updates: int) -> dict[str, float]:
+        evaluation, task = self._evaluation[lane], self.first.task
         loss, output = evaluation.evaluate(theta, report.state if self.first.train.carry_state else None)
         accuracy = task.accuracy(output, evaluation.sequences)
         return {
@@ -194,17 +202,12 @@ class Training:
             **({} if accuracy is None else {"accuracy/eval": accuracy}),
             "grad/norm": report.gradient_norm,
             "grad/clipped": report.clipped / updates,
-            "weights/spectral_radius": stability.spectral_radius(self.first.model, self.blocks, theta),
             "activations/saturation": report.saturation,
         }
 
     def _place(self, lane: int) -> tuple[LaneBlock, int]:
         block, place = divmod(lane, len(self._lane_blocks[0].runs))
         return self._lane_blocks[block], place
-
-    def _lane_parameters(self, lane: int) -> Floats:
-        block, place = self._place(lane)
-        return block.lane_parameters(place)
 
     def _stop_early(self, points: Points) -> None:
         metric = self.first.train.early_stop.metric
@@ -242,23 +245,23 @@ class Training:
         history = self._history
         saved: dict[str, NDArray[Any]] = {
             "next": np.array(self._next),
+            "history.update": np.array([points.update for points in history], np.int64),
             "outcome": self._outcome.copy(),
             "ended": self._ended.copy(),
             "states": self._states.copy(),
-            "history.update": np.array([points.update for points in history], np.int64),
-            "history.flow": np.array([points.flow for points in history]).reshape(
-                -1, len(self.runs), self.net.timesteps
-            ),
-            "history.recorded": np.array([points.recorded for points in history]).reshape(-1, len(self.runs)),
-            "history.lane_update": np.array([points.lane_update for points in history]).reshape(-1, len(self.runs)),
+            "history.flow": self._lanes_first([points.flow for points in history], self.net.timesteps),
+            "history.recorded": self._lanes_first([points.recorded for points in history]),
+            "history.lane_update": self._lanes_first([points.lane_update for points in history]),
         }
         for name in self._names:
-            saved[f"metric.{name}"] = np.array([points.metrics[name] for points in history]).reshape(-1, len(self.runs))
-        for number, block in enumerate(self._lane_blocks):
-            saved |= {f"block.{number}.{name}": array for name, array in block.saved().items()}
-        return saved
+            saved[f"metric.{name}"] = self._lanes_first([points.metrics[name] for points in history])
+        lanes = [block.saved(place) for block, place in map(self._place, range(len(self.runs)))]
+        return saved | {_LANE + name: np.stack([lane[name] for lane in lanes]) for name in lanes[0]}
 
-    def _restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+    def _lanes_first(self, points: Sequence[NDArray[Any]], *shape: int) -> NDArray[Any]:
+        return np.array(points).reshape(len(points), len(self.runs), *shape).swapaxes(0, 1)
+
+    def _restore(self, saved: Checkpoint) -> None:
         if saved["outcome"].shape != self._outcome.shape:
             raise ValueError(f"the checkpoint has {saved['outcome'].size} lanes, this training {len(self.runs)}")
         self._next = int(saved["next"])
@@ -266,18 +269,17 @@ class Training:
         self._history = [
             Points(
                 int(update),
-                {name: saved[f"metric.{name}"][place] for name in self._names},
-                saved["history.flow"][place],
-                saved["history.recorded"][place],
-                saved["history.lane_update"][place],
+                {name: saved[f"metric.{name}"][:, point] for name in self._names},
+                saved["history.flow"][:, point],
+                saved["history.recorded"][:, point],
+                saved["history.lane_update"][:, point],
             )
-            for place, update in enumerate(saved["history.update"])
+            for point, update in enumerate(saved["history.update"])
         ]
-        for number, block in enumerate(self._lane_blocks):
-            prefix = f"block.{number}."
-            block.restore(
-                {name.removeprefix(prefix): array for name, array in saved.items() if name.startswith(prefix)}
-            )
+        own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
+        for lane in range(len(self.runs)):
+            block, place = self._place(lane)
+            block.restore(place, {name: arrays[lane] for name, arrays in own.items()})
 
 
 def train(runs: Sequence[Run]) -> list[Record]:

@@ -28,7 +28,6 @@ class Journal:
     digest             of its configuration and its numerical version
     numerical_version  of the program that trains it
     current_folder     from which the configuration's relative paths are meant
-    own_figures        whether the run draws its figures, as one outside a sweep does
     status             FINISHED once everything is recorded
     """
 
@@ -39,7 +38,6 @@ class Journal:
     digest: str
     numerical_version: str
     current_folder: str
-    own_figures: bool
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

@@ -5,9 +5,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bptt.tracking.address import without_password
+
 _FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
 _LONGEST_KEY = 250
 _LONGEST_VALUE = 6000
+
+
+def without_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole resolved configuration without a password that the store's address may hold."""
+    tracking = resolved["tracking"]
+    uri = tracking["uri"]
+    return {**resolved, "tracking": {**tracking, "uri": uri and without_password(uri)}}
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, str]:

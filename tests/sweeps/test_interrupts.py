@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from bptt.cli import interrupts
-from bptt.cli.interrupts import Interrupts
+from bptt.sweeps import interrupts
+from bptt.sweeps.interrupts import Interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -34,3 +34,13 @@ def test_who_settles_is_left_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.settle()
         time.sleep(0.2)
     assert asked.requested
+
+
+def test_where_nothing_is_half_done_the_first_signal_is_heard_at_once() -> None:
+    with Interrupts() as asked, pytest.raises(KeyboardInterrupt), asked.raising():
+        os.kill(os.getpid(), signal.SIGINT)
+    with Interrupts() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        asked.settle()
+        with pytest.raises(KeyboardInterrupt), asked.raising():
+            raise AssertionError("not reached")

@@ -1,8 +1,10 @@
-"""Ctrl-C and SIGTERM while a run trains: stop where nothing is half done, and soon."""
+"""Ctrl-C and SIGTERM while runs train: stop where nothing is half done, and soon."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -19,11 +21,13 @@ class Interrupts:
 
     The training loop looks at `requested` at each recorded update, where a checkpoint can be written. Should the next
     one be far, KeyboardInterrupt is raised after two seconds; a second signal raises it at once. `settle` ends that
-    wait: what follows is left to finish, save for a further signal.
+    wait: what follows is left to finish, save for a further signal. Within `raising` nothing is half done, so the first
+    signal raises KeyboardInterrupt at once.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._raising = False
         self._timer: threading.Timer | None = None
         self._before: dict[int, Any] = {}
 
@@ -39,6 +43,17 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """A place that may be left at any moment. A signal that came before it raises KeyboardInterrupt here."""
+        self._raising = True
+        try:
+            if self.requested:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raising = False
+
     def settle(self) -> None:
         """Don't raise KeyboardInterrupt by itself any more."""
         if self._timer is not None:
@@ -48,6 +63,8 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        if self._raising:
+            raise KeyboardInterrupt
         self._timer = threading.Timer(_SECONDS, _insist)
         self._timer.daemon = True
         self._timer.start()

@@ -1,0 +1,96 @@
+"""What rounds of sweeps come to: named figures with their spread, and what they are to reach."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.measure import Spread, ratios, spread
+from benchmarks.sweep_ours import OurSweep
+from benchmarks.sweep_usual import Sample
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound that a median is to reach."""
+
+    bound: float
+    at_least: bool = False
+
+    def reached(self, median: float) -> bool:
+        return median >= self.bound if self.at_least else median <= self.bound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A figure of one measure, over its rounds."""
+
+    measure: str
+    quantity: str
+    unit: str
+    values: Spread
+    target: Target | None = None
+
+
+def adder(sweeps: Sequence[OurSweep]) -> list[Finding]:
+    def finding(quantity: str, unit: str, value: Callable[[OurSweep], float], most: float | None = None) -> Finding:
+        return _finding("adder", quantity, unit, map(value, sweeps), most)
+
+    return [
+        finding("from the command to its end", "s", lambda sweep: sweep.seconds, 90),
+        finding("runs", "1/s", lambda sweep: sweep.runs / sweep.seconds),
+        finding("training, per run", "ms", lambda sweep: 1e3 * sweep.training / sweep.runs),
+        finding("not training, per run", "ms", lambda sweep: 1e3 * sweep.not_training, 35),
+        finding("processor time of the main process, per run", "ms", lambda sweep: 1e3 * sweep.usage.cpu / sweep.runs),
+        finding("memory at its peak", "GB", _gigabytes, 1.5),
+    ]
+
+
+def usual(samples: Sequence[Sample], ours: Sequence[OurSweep], runs: int) -> list[Finding]:
+    """ours: of the same rounds; empty where they were not measured."""
+    seconds = [sample.scaled(runs) for sample in samples]
+    found = [
+        _finding("usual", "a run", "s", (sample.per_job for sample in samples)),
+        _finding("usual", f"{runs:,} runs, scaled", "s", seconds),
+    ]
+    if ours:
+        times = ratios(seconds, (sweep.seconds for sweep in ours))
+        target = Target(50, at_least=True)
+        found.append(Finding(measure="usual", quantity="÷ adder", unit="×", values=times, target=target))
+    return found
+
+
+def start(sweeps: Sequence[OurSweep], stock: Sequence[Sample]) -> list[Finding]:
+    runs = sweeps[0].runs
+    scaled = [sample.scaled(runs) for sample in stock]
+    return [
+        _finding("start", "from the command to the first update", "s", (sweep.first_block for sweep in sweeps), 3),
+        _finding("start", "from the command to its end", "s", (sweep.seconds for sweep in sweeps)),
+        _finding("start", "a job of Hydra's own launcher that does nothing", "ms", (1e3 * s.per_job for s in stock)),
+        _finding("start", f"{runs:,} of them, scaled", "s", scaled),
+    ]
+
+
+def growth(few: Sequence[OurSweep], many: Sequence[OurSweep]) -> list[Finding]:
+    def per_run(sweeps: Sequence[OurSweep]) -> list[float]:
+        return [1e3 * sweep.seconds / sweep.runs for sweep in sweeps]
+
+    found = []
+    for sweeps in (few, many):
+        title = f"{sweeps[0].runs:,} runs: "
+        found += [
+            _finding("growth", title + "a run", "ms", per_run(sweeps)),
+            _finding("growth", title + "memory at its peak", "GB", map(_gigabytes, sweeps)),
+        ]
+    times = ratios(per_run(many), per_run(few))
+    return [
+        *found,
+        Finding(measure="growth", quantity="a run of many ÷ a run of few", unit="×", values=times, target=Target(1.2)),
+    ]
+
+
+def _gigabytes(sweep: OurSweep) -> float:
+    return sweep.usage.peak_bytes / 1e9
+
+
+def _finding(measure: str, quantity: str, unit: str, values: Iterable[float], most: float | None = None) -> Finding:
+    target = None if most is None else Target(most)
+    return Finding(measure=measure, quantity=quantity, unit=unit, values=spread(values), target=target)

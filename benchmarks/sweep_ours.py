@@ -1,0 +1,86 @@
+"""Our side of a sweep: `bptt train -m …`, and what its archive says of it."""
+
+import math
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.sweep_program import ProgramFailed, Usage, measured
+from bptt.sweeps.workers import Settings
+from bptt.tracking.archive import Archive
+from bptt.tracking.block_files import RunResult
+
+_RATES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class OurSweep:
+    """A sweep that was measured.
+
+    training     seconds that blocks were trained, those of all workers added
+    first_block  seconds from the command to the first block's begin
+    """
+
+    usage: Usage
+    runs: int
+    workers: int
+    training: float
+    first_block: float
+
+    @property
+    def seconds(self) -> float:
+        return self.usage.seconds
+
+    @property
+    def not_training(self) -> float:
+        """Seconds per run that a worker trained nothing."""
+        return (self.seconds * self.workers - self.training) / self.runs
+
+
+def rates(runs: int) -> list[str]:
+    """20 learning rates, or fewer where the runs can't be shared out among so many."""
+    return [f"{(place + 1) / 100:g}" for place in range(math.gcd(runs, _RATES))]
+
+
+def adder(runs: int, updates: int) -> list[str]:
+    """The overrides of so many runs of the adder."""
+    alphas = rates(runs)
+    return [
+        "experiment=zhu_adder",
+        "task.eval_size=256",
+        f"train.updates={updates}",
+        "reuse=false",
+        f"optimizer.alpha={','.join(alphas)}",
+        f"seed=range({runs // len(alphas)})",
+    ]
+
+
+def trivial(runs: int) -> list[str]:
+    """The overrides of so many runs in which next to nothing is trained."""
+    return ["task=adder", "train.updates=20", "train.log_points=2", "task.eval_size=16", f"seed=range({runs})"]
+
+
+def sweep(overrides: Sequence[str], runs: int) -> OurSweep:
+    """Run a sweep in a fresh folder. Raises ProgramFailed where not every run ended well and was recorded."""
+    with tempfile.TemporaryDirectory(prefix="bptt-bench-") as name:
+        usage = measured([sys.executable, "-m", "bptt", "train", "-m", *overrides], Path(name))
+        (folder,) = (Path(name) / "multirun").iterdir()
+        archive = Archive.open(folder)
+        results = archive.ended()
+        finished = sum(result.status == "FINISHED" for result in results)
+        if finished != runs or archive.stored() != archive.blocks():
+            raise ProgramFailed(f"{' '.join(overrides)}: {finished} of {runs} runs finished, or not all were recorded")
+    return OurSweep(
+        usage=usage,
+        runs=runs,
+        workers=Settings().wanted,
+        training=training_seconds(results),
+        first_block=min(result.began for result in results) - usage.began,
+    )
+
+
+def training_seconds(results: Iterable[RunResult]) -> float:
+    """Seconds of all blocks together; the results of one block all have its begin and its end."""
+    return sum(ended - began for began, ended in {(result.began, result.ended) for result in results})

@@ -1,0 +1,141 @@
+"""What a sweep varied, as the axes of figures: levels in order, and where each stands on an axis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from bptt.analysis.keys import short_keys, without_seed
+from bptt.analysis.tables import value_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_MOST_LINES: Final = 8  # settings in one panel
+_MOST_LEVELS: Final = 12  # of a key that has a line, or a panel, for each
+_CROWDED: Final = 0.06  # of an axis, between two numbers
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A swept key.
+
+    label   its short name
+    levels  its values, each once: numbers in ascending order, text as the sweep has it
+    codes   of each run the place of its value among the levels
+    scale   linear or log for numbers, as they are spaced; ordinal for text, and for numbers that would crowd
+    """
+
+    label: str
+    levels: tuple[float | str, ...]
+    codes: "NDArray[np.int64]"
+    scale: Literal["linear", "log", "ordinal"]
+
+    @property
+    def texts(self) -> list[str]:
+        """The levels as they are shown."""
+        return [value_text(level) for level in self.levels]
+
+    @property
+    def places(self) -> "NDArray[np.float64]":
+        """Where each level stands on an axis that is linear: the value, its decimal logarithm, or its number."""
+        if self.scale == "ordinal":
+            return np.arange(len(self.levels), dtype=float)
+        values = np.array(self.levels, dtype=float)
+        return np.log10(values) if self.scale == "log" else values
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a figure tells runs apart: by a line for each level of hue, by a panel for each level of facet; None: not."""
+
+    hue: Factor | None
+    facet: Factor | None
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the panels."""
+        return [""] if self.facet is None else [f"{self.facet.label} {text}" for text in self.facet.texts]
+
+    def of(self, run: int) -> tuple[int, int]:
+        """The numbers of a run's panel and line."""
+        panel, line = (0 if factor is None else int(factor.codes[run]) for factor in (self.facet, self.hue))
+        return panel, line
+
+
+def factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
+    """The swept keys but the seed, each as a factor, as far as their values differ between the runs.
+
+    Where only some runs have a key, as `clip.threshold` where clip is norm and not where it is none, the others' level
+    is the choice that they have instead, and the choice itself is no factor of its own. A key that only some runs have
+    and that another key decides, such as a bias that one cell alone was given, is none either.
+    """
+    keys = [key for key in without_seed(swept) if key in runs and len(runs[key].unique()) > 1]
+    columns: dict[str, list[Any]] = {
+        key: runs[key].astype(object).where(runs[key].notna(), None).tolist() for key in keys
+    }
+    partial = {key for key in keys if None in columns[key]}
+    dropped = set()
+    for key in keys:
+        group = key.rpartition(".")[0]
+        if key in partial and group in columns and group not in partial:
+            columns[key] = [
+                choice if value is None else value for value, choice in zip(columns[key], columns[group], strict=True)
+            ]
+            if _decides(columns[key], columns[group]):
+                dropped.add(group)
+        elif key in partial and any(_decides(columns[other], columns[key]) for other in keys if other != key):
+            dropped.add(key)
+    kept = [key for key in keys if key not in dropped]
+    short = short_keys(kept)
+    return [_factor(short[key], ["default" if value is None else value for value in columns[key]]) for key in kept]
+
+
+def settings(found: Sequence[Factor], runs: int) -> Factor:
+    """All combinations of some factors that occur in so many runs, as one factor."""
+    if len(found) == 1:
+        return found[0]
+    rows = zip(*(factor.codes for factor in found), strict=True) if found else [()] * runs
+    shown = [(factor.label, factor.texts) for factor in found]
+    values = [" ".join(f"{key}={texts[code]}" for (key, texts), code in zip(shown, row, strict=True)) for row in rows]
+    return _factor("", values)
+
+
+def split(found: Sequence[Factor], runs: int) -> Split:
+    """A line for every setting where they are few, else lines for the first factor and panels for the second.
+
+    What these don't tell apart is pooled. Where they have too many levels nothing is told apart.
+    """
+    every = settings(found, runs)
+    if len(every.levels) <= _MOST_LINES:
+        return Split(every, None)
+    if any(len(factor.levels) > _MOST_LEVELS for factor in found[:2]):
+        return Split(None, None)
+    return Split(found[0], found[1] if len(found) > 1 else None)
+
+
+def _decides(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether equal values of one always come with equal values of the other."""
+    return len(set(zip(one, other, strict=True))) == len(set(one))
+
+
+def _factor(label: str, values: Sequence[float | str]) -> Factor:
+    texts = list(dict.fromkeys(value for value in values if isinstance(value, str)))
+    numbers = sorted({value for value in values if not isinstance(value, str)})
+    levels: tuple[float | str, ...] = (*texts, *numbers)
+    place = {level: number for number, level in enumerate(levels)}
+    scale: Literal["linear", "log", "ordinal"] = "ordinal" if texts else _spacing(np.array(numbers, dtype=float))
+    return Factor(label, levels, np.array([place[value] for value in values]), scale)
+
+
+def _spacing(values: "NDArray[np.float64]") -> Literal["linear", "log", "ordinal"]:
+    """How ascending numbers are spaced; ordinal where they would crowd, or a zero stands before logarithmic steps."""
+    positive = values[values > 0]
+    if len(positive) >= max(3, len(values) - 1) and positive[-1] >= 8 * positive[0]:
+        linear, logarithmic = np.diff(positive), np.diff(np.log(positive))
+        if np.std(logarithmic) / np.mean(logarithmic) < np.std(linear) / np.mean(linear):
+            return "log" if len(positive) == len(values) else "ordinal"
+    crowded = len(values) <= _MOST_LEVELS and np.diff(values).min() < _CROWDED * (values[-1] - values[0])
+    return "ordinal" if crowded else "linear"

@@ -1,0 +1,109 @@
+"""What all figures share: sizes, colours, and axes with few, readable ticks.
+
+Every figure is one column of a paper wide (3.4 inches), with text of at least 7 points, and is told apart without
+colour vision: line styles or markers differ beside the colours, and colour maps grow steadily in lightness.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from numpy.typing import NDArray
+
+COLUMN: Final = 3.4
+#: Okabe and Ito's palette in seaborn's "colorblind" variant, whose import would take longer than drawing.
+BLUE: Final = "#0173b2"
+ORANGE: Final = "#de8f05"
+GREEN: Final = "#029e73"
+VERMILION: Final = "#d55e00"
+PURPLE: Final = "#cc78bc"
+BROWN: Final = "#ca9161"
+GREY: Final = "#949494"
+PALETTE: Final = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, BROWN, "#56b4e9", "#000000")
+
+STYLE: Final[Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "savefig.dpi": 200,
+    "figure.dpi": 200,
+}
+
+
+def power(value: float) -> str:
+    """A tick's number: 0.01 to 1,000 in full, others with a power of ten (5·10⁻⁴)."""
+    if value == 0 or 0.01 <= abs(value) < 9999:
+        return f"{value:,.6g}"
+    digits, _, exponent = f"{value:.3e}".partition("e")
+    # Matplotlib's own powers go through its mathematics parser, whose import takes as long as the rest of a figure.
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    factor = f"{float(digits):g}"
+    return f"10{raised}" if factor == "1" else f"{factor}·10{raised}"
+
+
+def drawable(values: "NDArray[Any]") -> "NDArray[Any]":
+    """The values without the outermost powers of ten, where Matplotlib's logarithmic axes overflow."""
+    ordinary = np.isfinite(values) & (values > 0)
+    return np.where(ordinary, np.clip(values, 1e-200, 1e200), values)
+
+
+def logarithmic(axes: "Axes", values: "NDArray[Any]") -> None:
+    """Make the y axis logarithmic, for these values; those that are not finite count for nothing."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return
+    low, high = float(positive.min()), float(positive.max())
+    if np.any(values == 0):
+        # An exact zero has no place on a logarithmic axis, so a linear piece stands below the smallest loss.
+        axes.set_yscale("symlog", linthresh=low)
+    else:
+        axes.set_yscale("log")
+        if high < 3 * low:
+            axes.set_ylim(low / 4, high * 4)
+    logarithmic_ticks(axes.yaxis, low, high)
+
+
+def logarithmic_ticks(axis: "Axis", low: float, high: float) -> None:
+    """Ticks of a logarithmic axis from low to high, each with its number."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if axis.get_scale() != "symlog":
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def update_axis(axes: "Axes", updates: "NDArray[Any]", ticks: int = 5) -> None:
+    """Make the x axis one of these updates: logarithmic where they are spaced so."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if len(updates) == 1:
+        axes.set_xticks(updates, [f"{updates[0]:,}"])
+        return
+    steps = np.diff(updates)
+    if len(steps) > 2 and steps[-1] > 10 * steps[0]:
+        axes.set_xscale("log")
+        logarithmic_ticks(axes.xaxis, float(updates[0]), float(updates[-1]))
+        return
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def message(axes: "Axes", text: str) -> None:
+    """Say in the middle of empty axes why they are empty."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="#555555")
+    axes.set_axis_off()

@@ -1,0 +1,142 @@
+"""A sweep's results as tables: a row for each run, and a row for each setting over its seeds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from bptt.analysis.keys import SEED, read_values, short_keys, without_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.tracking.archive import SweepJob
+
+LOSS: Final = "loss/eval"
+ACCURACY: Final = "accuracy/eval"
+GRADIENT: Final = "grad/norm"
+
+
+def run_table(jobs: "Sequence[SweepJob]", runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
+    """A row for each job: run, name, status, outcome, updates, what was swept, and what was recorded last.
+
+    runs, history  the archive's tables; a job that isn't there has not ended, and only its name and what was swept
+
+    A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
+    """
+    import pandas as pd
+
+    keys = sorted(dict.fromkeys(key for job in jobs for key in job.swept), key=lambda key: key == SEED)
+    names = pd.DataFrame({"run": [job.number for job in jobs], "name": [job.name for job in jobs]})
+    swept = pd.DataFrame({key: _column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
+    last = history.drop(columns="update").groupby("run").nth(-1)
+    ended = names.merge(runs[["run", "status", "outcome", "updates"]], on="run", how="left")
+    return pd.concat([ended, swept], axis=1).merge(last, on="run", how="left")
+
+
+def settings_table(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame":
+    """A row for each setting, which is all that was swept but the seed, in the order of its first run.
+
+    runs as of `run_table`, swept the swept keys. Columns: setting, the swept keys, then
+    runs       how many there are
+    diverged, failed, unfinished  how many of them did, FAILED, or were broken off before their end
+    loss/eval  the median of the last evaluations' loss, in which a diverged run counts as infinitely bad
+    from, to   the least and the largest of them that are finite
+    right      the share of the ended runs whose accuracy is 100 %; only where some run has an accuracy
+    """
+    import numpy as np
+    import pandas as pd
+
+    keys = [key for key in without_seed(swept) if key in runs]
+    loss, accuracy, status = final(runs, LOSS), final(runs, ACCURACY), runs["status"].fillna("")
+    columns = pd.DataFrame(
+        {
+            "setting": settings_text(runs, keys),
+            **{key: runs[key] for key in keys},
+            "diverged": runs["outcome"].eq("diverged"),
+            "failed": status.eq("FAILED"),
+            "unfinished": ~status.isin(["FINISHED", "FAILED"]),
+            LOSS: loss,
+            "finite": loss.where(np.isfinite(loss)),
+            "right": accuracy.eq(1.0).astype(float).where(accuracy.notna()),
+        }
+    )
+    grouped = columns.groupby(["setting", *keys], sort=False, dropna=False)
+    table = pd.DataFrame(
+        {
+            "runs": grouped.size(),
+            **{name: grouped[name].sum() for name in ("diverged", "failed", "unfinished")},
+            LOSS: grouped[LOSS].median(),
+            "from": grouped["finite"].min(),
+            "to": grouped["finite"].max(),
+        }
+    )
+    if accuracy.notna().any():
+        table["right"] = grouped["right"].mean()
+    return table.reset_index()
+
+
+def lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
+    """`settings_table` as text: a line of headings and one per setting; the best ones where there are more than most.
+
+    Nothing where there are fewer than two runs.
+    """
+    if settings["runs"].sum() < 2:
+        return []
+    shown = settings
+    if len(settings) > most:
+        shown = settings.sort_values(LOSS, kind="stable").head(most)
+    width = max(map(len, ["setting", *shown["setting"]]))
+    text = shown[["setting", "runs"]].assign(setting=shown["setting"].str.ljust(width))
+    for name in ("diverged", "failed", "unfinished"):
+        if name == "diverged" or settings[name].any():
+            text[name] = shown[name]
+    for name in (LOSS, "from", "to"):
+        text[name] = shown[name].map("{:.3g}".format)
+    if "right" in settings:
+        text["100 % right"] = shown["right"].map("{:.0%}".format)
+    text = text.rename(columns={"setting": "setting".ljust(width)})
+    printed = str(text.to_string(index=False)).splitlines()
+    left = len(settings) - len(shown)
+    return printed + ([f"and {left} more settings, none with a smaller loss"] if left else [])
+
+
+def final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
+    """What each run recorded last of a metric; nan where it did not end or the metric wasn't recorded.
+
+    A run that diverged has the worst there is: an infinite loss, an accuracy of zero.
+    """
+    import numpy as np
+    import pandas as pd
+
+    values = runs[metric].astype(float) if metric in runs else pd.Series(np.nan, index=runs.index)
+    if metric == ACCURACY:
+        return values.where(values.notna() | runs["outcome"].ne("diverged"), 0.0) if values.notna().any() else values
+    return values.where(values.notna() | runs["outcome"].isna(), np.inf)
+
+
+def settings_text(runs: "pd.DataFrame", keys: Sequence[str]) -> list[str]:
+    """Each run's setting in short: `alpha=0.1 epsilon=0.3`; `all` where nothing but the seed was swept."""
+    short = short_keys(keys)
+    texts = [
+        " ".join(f"{short[key]}={value_text(row[key])}" for key in keys if value_text(row[key]))
+        for row in runs[[*keys]].to_dict("records")
+    ]
+    return [text or "all" for text in texts]
+
+
+def value_text(value: object) -> str:
+    """A swept value as it is shown: `0.1`, `1e-05`, `elman`; empty where there is none."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return ""
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
+
+
+def _column(texts: Sequence[str | None]) -> "pd.Series":
+    import pandas as pd
+
+    values = read_values(texts)
+    if all(value is None or isinstance(value, str) for value in values):
+        return pd.Series(values, dtype="str")
+    whole = all(isinstance(value, int) for value in values)
+    return pd.Series(values, dtype="int64" if whole else "float64")

@@ -1,0 +1,138 @@
+"""`bptt plan [overrides]`: what a sweep would do, without doing it."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bptt.cli import hydra_app
+from bptt.configuration.problems import ConfigurationError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from bptt.sweeps.plan import Group, PlannedRun
+    from bptt.sweeps.search import Search
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the number of runs, what fuses, and an estimate of time and memory. 2: a wrong request."""
+    several = [] if {"-m", "--multirun"} & set(argv) else ["-m"]
+    return hydra_app.run([*several, *argv], _Plan(), "bptt plan")
+
+
+class _Plan:
+    """What Hydra is given to call in place of training."""
+
+    def __call__(self, _config: "DictConfig") -> int:
+        raise ConfigurationError(["hydra/launcher: the plan is of the launcher lanes"])
+
+    def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
+        from bptt.configuration.composing import Composer
+        from bptt.sweeps.composition import Composition
+        from bptt.sweeps.plan import without_duplicates
+        from bptt.tracking.digest import current_version
+
+        configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
+        runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
+        held = _held(runs)
+        print(f"runs    {len(runs):,}")
+        if repeated:
+            print(f"        {len(repeated):,} of {len(jobs):,} jobs repeat another one and are left out")
+        if held:
+            print(f"        {len(held):,} are in the store already (reuse=false trains them again)")
+        if left := [planned for planned in runs if planned.digest not in held]:
+            _print_plan(config, left)
+        return []
+
+    def search(self, _config: "DictConfig", _loader: Any, search: "Search") -> None:
+        settings = search.settings
+        print(
+            f"search  {settings.trials:,} trials, {settings.batch:,} at a time, over {', '.join(search.space.varied)}"
+        )
+        if settings.halving is not None:
+            print(f"        of which one in {settings.halving.eta:g} goes on at each rung")
+        print("        what they train, and for how long, is decided while it goes on")
+
+
+def _held(runs: "Sequence[PlannedRun]") -> set[str]:
+    """The digests of the runs that the sweep would take from the store, if there is one."""
+    from bptt.tracking.address import resolve
+
+    first = runs[0].configuration
+    if not (first.tracking.enabled and first.sweep.reuse):
+        return set()
+    address = resolve(first.tracking.uri)
+    if address.database is not None and not address.database.is_file():
+        return set()
+    from bptt.tracking.finished import finished_runs
+    from bptt.tracking.store import open_store
+
+    store = open_store(first.tracking.uri, first.tracking.experiment)
+    return set(finished_runs(store, [planned.digest for planned in runs]))
+
+
+def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
+    from omegaconf import OmegaConf
+
+    from bptt.core.training import needs_compiling
+    from bptt.sweeps import estimate
+    from bptt.sweeps.conduct import worker_settings
+    from bptt.sweeps.plan import blocks, groups
+
+    launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    assert isinstance(launcher, dict)
+    workers = worker_settings({str(key): value for key, value in launcher.items()}).wanted
+    found = groups([planned.run for planned in runs])
+    cut = blocks(found, workers)
+    if needs_compiling([group.first for group in found]):
+        print("compiling the kernels, once per machine: up to a minute", file=sys.stderr, flush=True)
+    paces = []
+    for group in found:
+        lanes = [runs[place].run for place in group.places[: group.lanes_per_vector]]
+        paces.append(estimate.measured(lanes))
+    for line in _table(runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]):
+        print(f"        {line}")
+    total = estimate.seconds(found, paces, workers)
+    size = estimate.memory(found, cut, workers)
+    print(
+        f"time    about {_duration(total)} with {workers} worker{'s'[: workers > 1]}, from a few updates of each group"
+    )
+    print(f"memory  about {size / 2**30:.1f} GiB")
+
+
+def _table(
+    runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", blocks: Sequence[Sequence[int]], seconds: Sequence[float]
+) -> list[str]:
+    import pandas as pd
+
+    from bptt.sweeps.grammar import differing
+
+    labels = [" ".join(f"{key}={text}" for key, text in values.items()) for values in _labels(runs, groups, differing)]
+    rows = [
+        {
+            "runs that fuse": label or "all",
+            "runs": len(group.places),
+            "blocks": sum(block[0] in set(group.places) for block in blocks),
+            "s per block of " + str(group.lanes_per_vector): f"{taken:.2g}",
+        }
+        for label, group, taken in zip(labels, groups, seconds, strict=True)
+    ]
+    return str(pd.DataFrame(rows).to_string(index=False)).splitlines()
+
+
+def _labels(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", differing: Any) -> list[dict[str, str]]:
+    """What tells the runs of each group from those of the others: of what was swept, all but what varies inside one."""
+    values = differing([planned.overrides for planned in runs])
+    inside = {
+        key
+        for group in groups
+        for key in values[group.places[0]]
+        if len({values[place].get(key) for place in group.places}) > 1
+    }
+    return [{key: text for key, text in values[group.places[0]].items() if key not in inside} for group in groups]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

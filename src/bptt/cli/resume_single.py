@@ -1,0 +1,70 @@
+"""A single run that was broken off: on from its last checkpoint, or from its first update."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bptt.tracking.journal import Journal
+    from bptt.tracking.record import RunRecord
+
+
+def resume_single(folder: Path) -> int:
+    """Go on with the run in this folder; returns the exit code. Raises ResumeError, LockedError, StoreError."""
+    from bptt.tracking.journal import LOCK, read_journal
+    from bptt.tracking.lock import file_lock
+
+    journal = read_journal(folder)
+    with file_lock(folder / LOCK, wait=False):
+        return _go_on(folder, journal)
+
+
+def _go_on(folder: Path, journal: "Journal") -> int:
+    from bptt.cli.execute import Job, execute
+    from bptt.cli.summary import remedies, result, whereabouts
+    from bptt.configuration.build import checked
+    from bptt.sweeps.interrupts import Interrupts
+    from bptt.tracking.digest import current_version, digest
+    from bptt.tracking.journal import ResumeError, read_checkpoint, read_config, same_program, write_journal
+
+    if journal.status == "FINISHED":
+        raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
+    same_program(journal, current_version())
+    start = read_checkpoint(folder, journal)
+    if not Path(journal.current_folder).is_dir():
+        raise ResumeError(
+            f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
+        )
+    os.chdir(journal.current_folder)
+    configuration = checked(read_config(folder))
+    if digest(configuration.resolved, journal.numerical_version) != journal.digest:
+        raise ResumeError(f"{folder}: its config.yaml, or a data file that it names, was changed since the run began")
+    with Interrupts() as interrupts:
+        tracker = _reopened(journal)
+        write_journal(folder, journal)
+        job = Job(
+            run=configuration.run,
+            journal=journal,
+            folder=folder,
+            checkpoint_seconds=configuration.tracking.checkpoint_seconds,
+            start=start,
+        )
+        ended = execute(job, tracker, interrupts)
+    print("\n".join([*result(configuration.run, journal, ended), *whereabouts(tracker, folder)]))
+    print("".join(f"{line}\n" for line in remedies(ended, folder)), end="", file=sys.stderr)
+    if interrupts.requested:
+        return 130
+    return 1 if ended.status == "FAILED" or ended.unstored is not None else 0
+
+
+def _reopened(journal: "Journal") -> "RunRecord | None":
+    """The run in the store that it was begun in; None where it is not tracked."""
+    from bptt.tracking.record import RunRecord
+    from bptt.tracking.store import open_store
+
+    if journal.run_id is None or journal.experiment is None:
+        return None
+    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
+    uri = None if journal.uri and "***" in journal.uri else journal.uri
+    return RunRecord.reopen(open_store(uri, journal.experiment), journal.run_id)

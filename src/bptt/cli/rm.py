@@ -1,0 +1,156 @@
+"""`bptt rm SWEEP`: deletes a sweep, its runs and all their files, after asking."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bptt.tracking.archive import SweepJournal
+    from bptt.tracking.removal import Removal, StoredSweep
+
+_FOLDERS = Path("multirun")
+
+
+class _Refused(Exception):
+    """The request can't be carried out; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What there is of a sweep: a folder, a record in a store, or both."""
+
+    name: str
+    folder: Path | None
+    stored: "tuple[Removal, StoredSweep] | None"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Delete a sweep. 0: it is gone, or the user thought better of it, 1: broken off, 2: a wrong request."""
+    from bptt.tracking.address import StoreError
+    from bptt.tracking.block_files import ArchiveError
+    from bptt.tracking.journal import LOCK
+    from bptt.tracking.lock import LockedError, file_lock
+
+    parser = argparse.ArgumentParser(
+        prog="bptt rm",
+        description="Deletes a sweep for good, after asking: its own run in the MLflow store and the runs below that,"
+        " their artifacts, and its folder under multirun.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("sweep", metavar="SWEEP", help="the sweep's folder, its name, or the id of its own run")
+    parser.add_argument("--uri", help="of the store; otherwise the one that the folder names, or that of `bptt train`")
+    parser.add_argument("--yes", action="store_true", help="don't ask")
+    args = parser.parse_args(argv)
+    try:
+        folder = _folder(args.sweep)
+        with nullcontext() if folder is None else file_lock(folder / LOCK, wait=False):
+            found = _find(args.sweep, args.uri, folder)
+            print("\n".join(_described(found)), flush=True)
+            if not args.yes and not _agreed():
+                print("nothing was deleted")
+                return 0
+            return _remove(found)
+    except LockedError:
+        print(f"{folder}: this sweep is still going on, in another process", file=sys.stderr)
+    except (_Refused, ArchiveError, StoreError) as error:
+        print(error, file=sys.stderr)
+    return 2
+
+
+def _folder(text: str) -> Path | None:
+    """The folder of the sweep that is meant; None: it has none here. Raises _Refused and ArchiveError."""
+    from bptt.tracking.archive import Archive, is_sweep
+
+    folder = Path(text)
+    named = folder.name == text
+    if named and not folder.is_dir() and is_sweep(_FOLDERS / text):
+        folder = _FOLDERS / text
+    if folder.is_dir():
+        return Archive.open(folder).folder.resolve()
+    if named:
+        return None
+    raise _Refused(f"{folder}: there is no such folder")
+
+
+def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
+    from bptt.tracking.archive import Archive
+    from bptt.tracking.removal import Removal
+
+    if folder is not None:
+        journal = Archive.open(folder).journal
+        return _Found(journal.name, folder, _stored(journal, uri))
+    store = Removal(uri)
+    ids = store.named(text) or [text]
+    if len(ids) > 1:
+        raise _Refused(f"{text}: several sweeps have this name; say which, by its folder or its run: {' '.join(ids)}")
+    sweep = store.sweep(ids[0])
+    if sweep is None:
+        raise _Refused(f"{text}: neither a sweep's folder here, nor a sweep in {store.address.shown}")
+    return _Found(sweep.name, None, (store, sweep))
+
+
+def _stored(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, StoredSweep] | None":
+    """The record of the sweep that a folder is of."""
+    from bptt.tracking.removal import Removal
+
+    if journal.parent is None:
+        return None
+    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
+    known = None if journal.uri and "***" in journal.uri else journal.uri
+    store = Removal(uri or known)
+    sweep = store.sweep(journal.parent)
+    return None if sweep is None else (store, sweep)
+
+
+def _described(found: _Found) -> list[str]:
+    lines = [f"sweep {found.name}"]
+    if found.stored is None:
+        lines.append("  runs    none in the store")
+    else:
+        store, sweep = found.stored
+        going_on = ", RUNNING as far as the store knows" if sweep.status == "RUNNING" else ""
+        below = f"{len(sweep.runs) - 1:,} and the sweep's own, with their artifacts{going_on}"
+        lines += [f"  runs    {below}", f"  in      experiment {sweep.experiment} of {store.address.shown}"]
+    return [*lines, f"  folder  {found.folder or 'none here'}"]
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise _Refused("nothing was deleted: it asks first, which takes a terminal, or --yes")
+    try:
+        return input("Delete all of this for good? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _remove(found: _Found) -> int:
+    from bptt.tracking.address import StoreError
+    from bptt.tracking.archive import SWEEP
+    from bptt.tracking.journal import LOCK
+
+    done = []
+    try:
+        if found.stored is not None:
+            store, sweep = found.stored
+            for note in store.remove(sweep):
+                print(note)
+            done.append(f"{len(sweep.runs):,} runs")
+        if found.folder is not None:
+            # What makes it a sweep's folder goes last: a removal that is broken off can be repeated.
+            for path in found.folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name not in (SWEEP, LOCK):
+                    path.unlink()
+            shutil.rmtree(found.folder)
+            done.append(str(found.folder))
+    except (StoreError, OSError) as error:
+        print(f"{error}\nnot all of it was deleted; the same command goes on", file=sys.stderr)
+        return 1
+    print(f"deleted {' and '.join(done)}")
+    return 0

@@ -1,0 +1,38 @@
+"""`bptt sync FOLDER`: sends to the store what it did not get of a sweep, without sending anything twice."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str]) -> int:
+    """0: the store has the whole sweep, 1: it has not, or a run failed or is missing, 2: no sweep, or no store."""
+    parser = argparse.ArgumentParser(
+        prog="bptt sync",
+        description="Sends to the store what it did not get of a sweep, as when the server was away. Nothing is"
+        " trained, and nothing is sent twice.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", metavar="SWEEP", help="the sweep's folder, as `bptt train` named it")
+    folder = Path(parser.parse_args(argv).folder).resolve()
+
+    from bptt.cli.sweep import sync_sweep
+    from bptt.configuration.problems import ConfigurationError
+    from bptt.tracking.address import StoreError
+    from bptt.tracking.archive import Archive
+    from bptt.tracking.block_files import ArchiveError
+    from bptt.tracking.journal import LOCK
+    from bptt.tracking.lock import LockedError, file_lock
+
+    try:
+        Archive.open(folder)
+        with file_lock(folder / LOCK, wait=False):
+            return sync_sweep(folder)
+    except LockedError:
+        print(f"{folder}: is still being trained, by another process", file=sys.stderr)
+    except (ArchiveError, StoreError, ConfigurationError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 2

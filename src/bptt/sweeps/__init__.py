@@ -1,0 +1,1 @@
+"""Many runs as one: what is swept, composed quickly, trained in lanes, archived."""

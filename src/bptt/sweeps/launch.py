@@ -1,0 +1,222 @@
+"""The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained."""
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from bptt.analysis.keys import short_keys
+from bptt.configuration.build import Configuration
+from bptt.configuration.composing import Composer
+from bptt.configuration.problems import ConfigurationError
+from bptt.core.run import Record, Run
+from bptt.sweeps.composition import Composition
+from bptt.sweeps.conduct import Conduct, worker_settings
+from bptt.sweeps.grammar import differing
+from bptt.sweeps.naming import run_name, swept_name
+from bptt.sweeps.plan import MOST_LANES, PlannedRun, blocks, groups, without_duplicates
+from bptt.sweeps.session import Reporter, Session
+from bptt.sweeps.workers import Workers
+from bptt.tracking.archive import Archive, SweepJob, SweepJournal
+from bptt.tracking.block_files import RunResult
+from bptt.tracking.digest import current_version
+from bptt.tracking.finished import finished_runs, read_finished
+from bptt.tracking.journal import LOCK
+from bptt.tracking.lock import file_lock
+from bptt.tracking.parameters import without_secrets
+from bptt.tracking.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Added:
+    """Jobs that were added to a sweep.
+
+    numbers  of each one's run, in their order
+    runs     number → run, of all that are new
+    records  number → what the store holds of a run already
+    blocks   of the runs that are to be trained: number and runs
+    """
+
+    numbers: list[int]
+    runs: dict[int, Run]
+    records: dict[int, Record]
+    blocks: list[tuple[int, list[int]]]
+
+
+class Launch:
+    """A sweep that one command asks for, in one batch of jobs or, where a search asks for them, in several.
+
+    config   of the sweep, with its node `hydra`
+    command  that repeats the sweep, as words
+    keys     what a search varies; None: it is none, and what differs between the jobs is what was swept
+    session  None as long as nothing was begun
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        composer: Composer,
+        command: Sequence[str],
+        reporter: Reporter,
+        keys: Sequence[str] | None = None,
+    ) -> None:
+        self._config, self._command, self.reporter, self._keys = config, list(command), reporter, keys
+        launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+        assert isinstance(launcher, dict)
+        self._launcher = {str(key): value for key, value in launcher.items()}
+        self.settings = worker_settings(self._launcher)
+        self._composition = Composition(composer, config)
+        self.session: Session | None = None
+        self._store: Store | None = None
+        self._workers: Workers | None = None
+        self._number_of: dict[str, int] = {}  # digest → run
+        self.next_block = itertools.count()
+        self._held = ExitStack()
+
+    def launch(self, jobs: Sequence[Sequence[str]]) -> list[RunResult]:
+        """Train jobs, given by their overrides; returns how each ended, in their order, without what it recorded.
+
+        Raises ConfigurationError, with everything that is wrong with any job, before anything is begun; StoreError;
+        and what `Session.train` raises.
+        """
+        if self._workers is None and len(jobs) > MOST_LANES:
+            # They need as long to start as the jobs to be composed.
+            self._workers = self._held.enter_context(Workers(self.settings, tasks=len(jobs)))
+            self._workers.warm()
+        added = self.add(jobs)
+        assert self.session is not None
+        self.session.train(added.runs, added.blocks)
+        return [self.session.results[number] for number in added.numbers]
+
+    def add(self, jobs: Sequence[Sequence[str]]) -> Added:
+        """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run."""
+        configurations = self._composition.all(jobs)
+        _check_alike(configurations)
+        found, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
+        new = [planned for planned in found if planned.digest not in self._number_of]
+        first = configurations[0]
+        if self.session is None and first.tracking.enabled:
+            self._store = open_store(first.tracking.uri, first.tracking.experiment)
+        before = 0 if self.session is None else len(self.session.jobs)
+        numbers = range(before, before + len(new))
+        planned_as = dict(zip(numbers, new, strict=True))
+        held = self._held_already(planned_as) if first.sweep.reuse else {}
+        trained = self._cut({n: planned.run for n, planned in planned_as.items() if n not in held})
+        reused = self._cut({n: planned.run for n, planned in planned_as.items() if n in held})
+        block_of = {number: block for block, members in (*trained, *reused) for number in members}
+        session = self._extended(_jobs(planned_as, block_of, self._keys), first, len(repeated))
+        self._number_of |= {planned.digest: number for number, planned in planned_as.items()}
+        for block, members in reused:
+            session.keep(block, [_taken(number, *held[number]) for number in members])
+        same = {tuple(overrides): planned.digest for overrides, planned in repeated}
+        same |= {planned.overrides: planned.digest for planned in found}
+        return Added(
+            numbers=[self._number_of[same[tuple(overrides)]] for overrides in jobs],
+            runs={number: planned.run for number, planned in planned_as.items()},
+            records={number: record for number, (_, record) in held.items()},
+            blocks=trained,
+        )
+
+    def close(self) -> None:
+        """Let go of the sweep's folder, and of its workers."""
+        self._held.close()
+
+    def _held_already(self, runs: Mapping[int, PlannedRun]) -> dict[int, tuple[str, Record]]:
+        """What the store holds of these runs, finished: the run's id there, and what it recorded."""
+        if self._store is None:
+            return {}
+        found = finished_runs(self._store, [planned.digest for planned in runs.values()])
+        held = {}
+        for number, planned in runs.items():
+            if planned.digest in found:
+                run_id = found[planned.digest]
+                record = read_finished(self._store, run_id)
+                if record is not None:
+                    held[number] = (run_id, record)
+        return held
+
+    def _cut(self, runs: Mapping[int, Run]) -> list[tuple[int, list[int]]]:
+        """Blocks of runs that fuse, each with a number of its own."""
+        numbers = list(runs)
+        parts = blocks(groups(list(runs.values())), self.settings.wanted)
+        return [(next(self.next_block), [numbers[place] for place in part]) for part in parts]
+
+    def _extended(self, added: list[SweepJob], first: Configuration, duplicates: int) -> Session:
+        if self.session is None:
+            self.session = self._begun(added, first, duplicates)
+        elif added or duplicates:
+            self.session.jobs += added
+            self.session.archive.write_jobs(self.session.jobs)
+            self.session.note(duplicates=self.session.journal.duplicates + duplicates)
+        return self.session
+
+    def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int) -> Session:
+        store = self._store
+        folder = Path(str(self._config.hydra.sweep.dir))
+        journal = SweepJournal(
+            name=folder.name,
+            command=self._command,
+            began=time.time(),
+            uri=None if store is None else store.address.shown,
+            experiment=None if store is None else store.experiment,
+            parent=None,
+            numerical_version=current_version(),
+            current_folder=str(Path.cwd()),
+            swept=list(dict.fromkeys(key for job in jobs for key in job.swept)),
+            duplicates=duplicates,
+            settings=self._launcher,
+            on_error=first.sweep.on_error,
+            search=self._keys is not None,
+        )
+        try:
+            archive = Archive.create(folder, journal, jobs)
+        except OSError as error:
+            raise ConfigurationError(
+                [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]
+            ) from error
+        self._held.enter_context(file_lock(folder / LOCK, wait=False))
+        how = Conduct(
+            workers=self.settings,
+            on_error=first.sweep.on_error,
+            checkpoint_seconds=first.tracking.checkpoint_seconds,
+        )
+        return Session(archive, jobs, store, how, self.reporter, self._workers)
+
+
+def _check_alike(configurations: Sequence[Configuration]) -> None:
+    """A sweep is recorded in one place, and conducted in one way."""
+    for name, values in (
+        ("tracking", {configuration.tracking for configuration in configurations}),
+        ("reuse and on_error", {configuration.sweep for configuration in configurations}),
+    ):
+        if len(values) > 1:
+            raise ConfigurationError([f"{name}: must be the same for all runs of a sweep"])
+
+
+def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None) -> list[SweepJob]:
+    swept = differing([planned.overrides for planned in runs.values()], keys)
+    short = short_keys(list(dict.fromkeys(key for values in swept for key in values)))
+
+    def made() -> Iterator[SweepJob]:
+        for (number, planned), values in zip(runs.items(), swept, strict=True):
+            resolved = planned.configuration.resolved
+            yield SweepJob(
+                number=number,
+                name=swept_name(values, short) if values else run_name(resolved),
+                digest=planned.digest,
+                block=block_of[number],
+                swept=values,
+                overrides=list(planned.overrides),
+                config=without_secrets(resolved),
+            )
+
+    return list(made())
+
+
+def _taken(job: int, run_id: str, record: Record) -> RunResult:
+    now = time.time()
+    return RunResult(job=job, status="FINISHED", record=record, error=None, began=now, ended=now, reused=run_id)

@@ -1,0 +1,87 @@
+"""A Ray cluster: the one at an address, or one of processes of this machine that ends with the sweep."""
+
+import copy
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
+
+import ray
+
+from bptt.configuration.problems import ConfigurationError, problem
+from bptt.sweeps.stopping import interrupts_held
+
+_RETRIES: Final = 2
+_SECONDS_TO_ANSWER: Final = 5
+
+
+class RayCluster:
+    """See `clusters.Cluster`. A task whose worker dies is given to another one by Ray itself."""
+
+    def __init__(self, address: str | None, workers: int | None) -> None:
+        self._running: dict[Any, Any] = {}  # future → Ray's reference
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(address, workers)
+        self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        self.count = workers or max(cpus, 1)
+        self.at_a_time = workers or 2 * self.count
+
+    def submit(self, call: Callable[[], Any]) -> Any:
+        reference = self._call.remote(call)
+        future = reference.future()
+        self._running[future] = reference
+        future.add_done_callback(lambda done: self._running.pop(done, None))
+        return future
+
+    def result(self, future: Any) -> Any:
+        return copy.deepcopy(future.result())  # its arrays lie in memory of Ray's
+
+    def gone(self, error: Exception, /) -> str | None:
+        if isinstance(error, ConnectionError | ray.exceptions.RaySystemError) or not ray.is_initialized():
+            return "ray: the cluster does not answer any more"
+        return None
+
+    def cancel(self) -> None:
+        for reference in list(self._running.values()):
+            ray.cancel(reference)  # by force, Ray would print that a worker has died
+
+    def close(self) -> None:
+        if self._ours:
+            ray.shutdown()
+
+
+def _call(call: Callable[[], Any]) -> Any:
+    return call()
+
+
+def _connect(address: str | None, cpus: int | None) -> None:
+    if address is not None:
+        _knock(address)
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:
+        settings |= {"num_cpus": cpus, "include_dashboard": False}
+    try:
+        with interrupts_held(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(address=address or "local", **settings)
+    except (OSError, RuntimeError, ValueError) as error:
+        says = f"no Ray cluster {'starts' if address is None else 'answers'} there ({str(error).splitlines()[0]})"
+        raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
+
+
+def _knock(address: str) -> None:
+    """Raise ConfigurationError where nobody listens, which Ray takes minutes to find out."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        if parts.hostname and parts.port:
+            socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS_TO_ANSWER).close()
+    except (OSError, ValueError) as error:
+        says = f"no Ray cluster answers there ({error})"
+        raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error

@@ -1,0 +1,78 @@
+"""A sweep that was broken off, from its archive alone: what it has, what is missing, what the store did not get."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bptt.configuration.build import checked
+from bptt.core.run import Run
+from bptt.sweeps.conduct import Conduct, worker_settings
+from bptt.sweeps.session import Reporter, Session
+from bptt.tracking.archive import Archive, SweepJob
+from bptt.tracking.block_files import ArchiveError
+from bptt.tracking.digest import current_version, digest
+from bptt.tracking.store import Store, open_store
+
+
+def reopened(folder: Path, reporter: Reporter, settings: Mapping[str, Any] | None = None) -> Session:
+    """The session of the sweep in this folder, with what has ended; the process goes to the folder it was begun in.
+
+    settings  of the launcher, where they are to be others than the sweep was begun with
+
+    Raises ArchiveError, StoreError, ConfigurationError.
+    """
+    archive = Archive.open(folder.absolute())
+    journal, jobs = archive.journal, archive.jobs()
+    if not jobs:
+        raise ArchiveError(f"{folder}: the sweep has no runs")
+    if not Path(journal.current_folder).is_dir():
+        raise ArchiveError(
+            f"{journal.current_folder}: is gone; the sweep was begun there, its files are looked for there"
+        )
+    os.chdir(journal.current_folder)
+    first = checked(jobs[0].config)
+    how = Conduct(
+        workers=worker_settings({**journal.settings, **(settings or {})}),
+        on_error=journal.on_error,
+        checkpoint_seconds=first.tracking.checkpoint_seconds,
+    )
+    session = Session(archive, jobs, _store(archive), how, reporter)
+    session.recall()
+    return session
+
+
+def missing(session: Session) -> tuple[dict[int, Run], list[tuple[int, list[int]]]]:
+    """What has not ended: the runs by job, and the blocks, each its number and its jobs.
+
+    Raises ArchiveError where this program, or a data file, would give other bits than the sweep was begun with.
+    """
+    version = session.journal.numerical_version
+    if version != current_version():
+        raise ArchiveError(
+            f"{session.journal.name}: begun with another numerical version ({version}, not {current_version()}): it"
+            " can't go on to the same bits; train it anew, or send what it has to the store with `bptt sync`"
+        )
+    runs, blocks = {}, dict[int, list[int]]()
+    for job in session.jobs:
+        if job.number in session.results:
+            continue
+        runs[job.number] = _run(session, job)
+        blocks.setdefault(job.block, []).append(job.number)
+    return runs, sorted(blocks.items())
+
+
+def _run(session: Session, job: SweepJob) -> Run:
+    configuration = checked(job.config)
+    if digest(configuration.resolved, session.journal.numerical_version) != job.digest:
+        raise ArchiveError(f"{session.archive.folder}: a data file of run {job.name} was changed since the sweep began")
+    return configuration.run
+
+
+def _store(archive: Archive) -> Store | None:
+    journal = archive.journal
+    if journal.experiment is None:
+        return None
+    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
+    uri = None if journal.uri and "***" in journal.uri else journal.uri
+    return open_store(uri, journal.experiment)

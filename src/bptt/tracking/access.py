@@ -1,0 +1,55 @@
+"""How an open store is asked: its refusals in one line, its runs page by page."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bptt.tracking.address import Address, StoreError, without_password
+from bptt.tracking.store import impatient, one_line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_PAGE = 1000
+
+
+@contextmanager
+def asking(address: Address) -> Iterator[None]:
+    """Within it a store that refuses, or that doesn't answer for seconds, raises StoreError with one line."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    # MLflow prints what a database refuses with its whole traceback; whoever asked tells it once.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    try:
+        with impatient():
+            yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise StoreError(f"{address.shown}: {_gist(error)}") from error
+
+
+def every_run(
+    client: "MlflowClient", experiment_ids: Sequence[str], matching: str, deleted: bool = False
+) -> Iterator["Run"]:
+    """The runs that a filter in MLflow's words finds, the newest first; with those in MLflow's bin where `deleted`."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    token: str | None = None
+    while True:
+        page = client.search_runs([*experiment_ids], matching, view, _PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _gist(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    # A database's own words stand behind the class of its error, in the midst of SQLAlchemy's.
+    told = re.search(r"\(\w+(?:\.\w+)*Error\) (.+)", str(error))
+    return one_line(error) if told is None else without_password(told[1].strip())

@@ -1,0 +1,195 @@
+"""A sweep's folder: what its runs are, and what they left, block by block, each written whole or not at all.
+
+    sweep.json       whose sweep it is: where it is recorded, what was swept, how it ended
+    jobs.parquet     a row per run: number, name, digest, block, and as JSON swept, overrides, config
+    blocks/000012/   runs.parquet, history.parquet, gradient_flow.parquet, weights.npz of the runs of one block
+    stored/000012    a mark: the store has this block
+
+The archive comes first: what `bptt resume` and `bptt sync` know of a sweep, they read here.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bptt.tracking.block_files import (
+    ArchiveError,
+    RunResult,
+    Tables,
+    read_block,
+    read_ended,
+    read_gradient_flow,
+    read_table,
+    read_tables,
+    write_block,
+    write_table,
+)
+from bptt.tracking.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SWEEP: Final = "sweep.json"
+JOBS: Final = "jobs.parquet"
+_JSON_COLUMNS: Final = ("swept", "overrides", "config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepJob:
+    """A run of a sweep, before it is trained.
+
+    number     its place in the sweep, from 0
+    digest     of its configuration and the numerical version
+    block      the number of the block that it is trained in
+    swept      what tells it from the other runs: key → value, as text
+    overrides  as for `bptt train`
+    config     its whole resolved configuration
+    """
+
+    number: int
+    name: str
+    digest: str
+    block: int
+    swept: dict[str, str]
+    overrides: list[str]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepJournal:
+    """Whose sweep a folder is.
+
+    command        that repeats it, as words
+    began          seconds since 1970
+    uri            of the store, a password blotted out; None, like experiment and parent: it is not tracked
+    parent         the id of the sweep's own run in the store; None as long as it was not begun
+    current_folder from which the configurations' relative paths are meant
+    swept          the keys whose values differ between runs
+    duplicates     how many jobs were left out since another one is the same run
+    settings       of the launcher
+    on_error       what becomes of the other runs when one fails
+    search         whether the runs are asked for while it goes on
+    """
+
+    name: str
+    command: list[str]
+    began: float
+    uri: str | None
+    experiment: str | None
+    parent: str | None
+    numerical_version: str
+    current_folder: str
+    swept: list[str]
+    duplicates: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    on_error: Literal["continue", "stop"] = "continue"
+    search: bool = False
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
+
+
+class Archive:
+    """The folder of a sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._blocks, self._stored = folder / "blocks", folder / "stored"
+
+    @classmethod
+    def create(cls, folder: Path, journal: SweepJournal, jobs: Sequence[SweepJob]) -> "Archive":
+        """Make the folder of a new sweep."""
+        archive = cls(folder)
+        for made in (archive._blocks, archive._stored):
+            made.mkdir(parents=True)
+        archive.write_jobs(jobs)
+        # Last, since a folder with a journal is a whole one.
+        archive.write_journal(journal)
+        return archive
+
+    @classmethod
+    def open(cls, folder: Path) -> "Archive":
+        """The archive of a sweep that was begun. Raises ArchiveError where there is none."""
+        if not folder.is_dir():
+            raise ArchiveError(f"{folder}: there is no such folder")
+        if not (folder / SWEEP).is_file():
+            raise ArchiveError(f"{folder}: not the folder of a sweep (it holds no {SWEEP})")
+        return cls(folder)
+
+    @property
+    def journal(self) -> SweepJournal:
+        """Raises ArchiveError where it can't be read."""
+        try:
+            return SweepJournal(**json.loads((self.folder / SWEEP).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
+
+    def write_journal(self, journal: SweepJournal) -> None:
+        """Write sweep.json, whole or not at all."""
+        write_text(self.folder / SWEEP, json.dumps(asdict(journal), indent=1) + "\n")
+
+    def write_jobs(self, jobs: Sequence[SweepJob]) -> None:
+        """Write jobs.parquet, whole or not at all."""
+        import pyarrow as pa
+
+        rows = [asdict(job) | {name: json.dumps(getattr(job, name)) for name in _JSON_COLUMNS} for job in jobs]
+        names = list(SweepJob.__dataclass_fields__)
+        table = pa.table({name: [row[name] for row in rows] for name in names})
+        part = self.folder / f".{JOBS}.part"
+        write_table(part, table)
+        part.replace(self.folder / JOBS)
+
+    def jobs(self) -> list[SweepJob]:
+        """All runs of the sweep, by number. Raises ArchiveError where they can't be read."""
+        rows = read_table(self.folder / JOBS).to_pylist()
+        return [SweepJob(**(row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})) for row in rows]
+
+    def write_block(self, number: int, results: Sequence[RunResult]) -> None:
+        """Write what the runs of a block left, whole or not at all."""
+        write_block(self._block(number), results)
+
+    def blocks(self) -> set[int]:
+        """The numbers of the blocks that were written."""
+        return {int(path.name) for path in self._blocks.iterdir() if path.name.isdigit()}
+
+    def ended(self) -> list[RunResult]:
+        """How all runs that have ended did, without what they recorded. Raises ArchiveError where it can't be read."""
+        return [result for folder in self._written() for result in read_ended(folder)]
+
+    def results(self, number: int) -> list[RunResult]:
+        """What `write_block` was given. Raises ArchiveError where it can't be read."""
+        return read_block(self._block(number))
+
+    def mark_stored(self, number: int) -> None:
+        """Note that the store has a block."""
+        (self._stored / f"{number:06d}").touch()
+
+    def stored(self) -> set[int]:
+        """The numbers of the blocks that the store has."""
+        return {int(path.name) for path in self._stored.iterdir()}
+
+    def checkpoint(self, number: int) -> Path:
+        """Where a block's checkpoint is kept while it is trained."""
+        return self._blocks / f"{number:06d}.checkpoint.npz"
+
+    def tables(self) -> Tables:
+        """What all blocks left so far. Raises ArchiveError where it can't be read."""
+        return read_tables(self._written())
+
+    def gradient_flow(self, ends_only: bool = False) -> "pd.DataFrame":
+        """How gradients flowed, in all blocks so far: run, update, lag, norm; runs × points × timesteps rows.
+
+        ends_only: of each run its first and its last recorded update alone. Raises ArchiveError like `tables`.
+        """
+        return read_gradient_flow(self._written(), ends_only)
+
+    def _written(self) -> list[Path]:
+        return [self._block(number) for number in sorted(self.blocks())]
+
+    def _block(self, number: int) -> Path:
+        return self._blocks / f"{number:06d}"
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether the folder is a sweep's."""
+    return (folder / SWEEP).is_file()

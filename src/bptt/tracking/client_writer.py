@@ -1,0 +1,136 @@
+"""Runs written through MLflow's client, one after the other, into a server; a broken-off one is completed."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from bptt.tracking.access import every_run
+from bptt.tracking.artifacts import put_files
+from bptt.tracking.bulk import milliseconds, points, supersedes
+from bptt.tracking.store import Store
+from bptt.tracking.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+#: The tag by which a run is found again: the server chooses its id.
+KEY: Final = "bptt.key"
+
+_RETRIES: Final = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+
+
+class ClientWriter:
+    """Writes runs below a parent run. What the server has of them is looked up once, and again after a failure.
+
+    fresh  the parent has no runs yet
+    """
+
+    def __init__(self, store: Store, parent: str, fresh: bool) -> None:
+        self._store, self._parent = store, parent
+        self._held: dict[str, _Held] = {}
+        self._known = fresh
+
+    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """Write what the server lacks; key → run id."""
+        if not self._known:
+            self._look_up()
+        # Whether a request that fails was carried out all the same is not known.
+        self._known = False
+        for run in runs:
+            held = self._held.get(run.key)
+            if supersedes(run, None if held is None else held.status):
+                self._held[run.key] = self._written(run, held)
+        self._known = True
+        return {run.key: self._held[run.key].run_id for run in runs}
+
+    def run_ids(self, keys: Sequence[str]) -> dict[str, str]:
+        """Key → id of those runs that the server has."""
+        if not self._known:
+            self._look_up()
+            self._known = True
+        return {key: self._held[key].run_id for key in keys if key in self._held and not self._held[key].deleted}
+
+    def _look_up(self) -> None:
+        self._held = {}
+        below = f"tags.`mlflow.parentRunId` = '{self._parent}'"
+        found = every_run(self._store.client, [self._store.experiment_id], below, deleted=True)
+        keyed = [(run.data.tags[KEY], _Held.of(run)) for run in found if KEY in run.data.tags]
+        for key, held in sorted(keyed, key=lambda pair: pair[1].preference):
+            if self._held.setdefault(key, held) is not held and not held.deleted:
+                # A request that was taken for lost was carried out after all.
+                self._store.client.delete_run(held.run_id)
+
+    def _written(self, run: StoredRun, held: "_Held | None") -> "_Held":
+        if held is not None and not held.deleted and held.status != "RUNNING":
+            self._store.client.delete_run(held.run_id)
+            held = None
+        if held is None or held.deleted:
+            held = _Held.of(self._created(run))
+        self._fill(run, held)
+        return replace(held, status=run.status)
+
+    def _created(self, run: StoredRun) -> "Run":
+        first = ("mlflow.user", "mlflow.parentRunId", KEY)
+        tags = {name: run.tags[name] for name in first if name in run.tags}
+        with _once():
+            return self._store.client.create_run(
+                self._store.experiment_id, start_time=milliseconds(run.began), tags=tags, run_name=run.name
+            )
+
+    def _fill(self, run: StoredRun, held: "_Held") -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        client, run_id = self._store.client, held.run_id
+        # Not every MLflow knows a point that it has already, where its value is NaN.
+        there = {name: {point.step for point in client.get_metric_history(run_id, name)} for name in held.metrics}
+        client.log_batch(
+            run_id,
+            metrics=[
+                Metric(name, value, time, step)
+                for name, values, times, steps in points(run)
+                for value, time, step in zip(values, times, steps, strict=True)
+                if step not in there.get(name, ())
+            ],
+            params=[Param(key, value) for key, value in run.params.items()],
+            tags=[RunTag(key, value) for key, value in run.tags.items()],
+        )
+        put_files(self._store.address, held.artifact_uri, run.files)
+        client.set_terminated(run_id, run.status, milliseconds(run.ended))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A run that the server has; RUNNING: half of it, as far as one can know."""
+
+    run_id: str
+    artifact_uri: str
+    status: str
+    deleted: bool
+    metrics: frozenset[str]
+
+    @classmethod
+    def of(cls, run: "Run") -> "_Held":
+        info = run.info
+        deleted = info.lifecycle_stage == "deleted"
+        return cls(info.run_id, info.artifact_uri, info.status, deleted, frozenset(run.data.metrics))
+
+    @property
+    def preference(self) -> tuple[bool, bool, bool]:
+        """Of several runs with one key the first counts: one that is not in the bin, that finished, that ended."""
+        return self.deleted, self.status != "FINISHED", self.status == "RUNNING"
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """Within it MLflow sends a request once: sent again, it could make a second run."""
+    before = os.environ.get(_RETRIES)
+    os.environ[_RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_RETRIES, None)
+        else:
+            os.environ[_RETRIES] = before

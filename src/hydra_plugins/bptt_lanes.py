@@ -1,0 +1,51 @@
+"""The launcher `lanes`: hands all jobs of a sweep to the task at once, where the task can take them so.
+
+A module of its own and not a package: Hydra's search for plugins runs a package's `__init__` twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+
+
+@dataclass
+class LanesLauncherConf:
+    """The node hydra.launcher.
+
+    backend  loky, dask, ray: what runs the workers
+    workers  how many; null: one for each core; 1: none, the runs are trained in this process
+    address  of a running Dask or Ray cluster; null: one is started on this machine
+    """
+
+    _target_: str = "hydra_plugins.bptt_lanes.LanesLauncher"
+    backend: str = "loky"
+    workers: int | None = None
+    address: str | None = None
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="lanes", node=LanesLauncherConf, provider="bptt")
+
+
+class LanesLauncher(BasicLauncher):
+    """Calls task_function.sweep(config, loader, jobs, first number) where there is one.
+
+    Any other task function is called job by job, as by Hydra's basic launcher.
+    """
+
+    def __init__(self, **_settings: Any) -> None:  # the task reads its node of the configuration
+        super().__init__()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Train the jobs, each given by its overrides; the first has the number initial_job_idx."""
+        sweep = getattr(self.task_function, "sweep", None)
+        if sweep is None:
+            return super().launch(job_overrides, initial_job_idx)
+        assert self.hydra_context is not None
+        result: Sequence[JobReturn] = sweep(
+            self.config, self.hydra_context.config_loader, job_overrides, initial_job_idx
+        )
+        return result

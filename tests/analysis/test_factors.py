@@ -1,0 +1,97 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bptt.analysis.factors import Factor, factors, settings, split
+
+
+def found(**keys: list[Any]) -> list[Factor]:
+    runs = pd.DataFrame({key.replace("__", "."): values for key, values in keys.items()})
+    return factors(runs, list(runs))
+
+
+def test_numbers_ascend_and_text_stays_in_its_order() -> None:
+    size, model = found(model__hidden_size=[4, 2, 4], model=["lstm", "elman", "elman"], seed=[0, 1, 2])
+    assert (size.label, size.levels, size.codes.tolist()) == ("hidden_size", (2, 4), [1, 0, 1])
+    assert (model.label, model.levels, model.codes.tolist()) == ("model", ("lstm", "elman"), [0, 1, 1])
+    assert model.scale == "ordinal"
+
+
+def test_a_key_with_one_value_and_the_seed_are_no_factors() -> None:
+    assert found(optimizer__alpha=[0.1, 0.1], seed=[0, 1]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.003, 0.01, 0.03, 0.1, 0.3, 1, 3], "log"),
+        ([2, 3, 4, 6, 8, 12, 16, 24, 32], "log"),
+        ([1, 2, 3, 4, 6, 8], "linear"),
+        ([10, 20, 40, 60, 80], "linear"),
+        ([0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2], "linear"),
+        ([1.01, 1.05, 1.1, 1.2, 1.3, 1.5, 2], "ordinal"),
+        ([0, 0.3, 0.6, 0.9, 0.95, 0.99], "ordinal"),
+        ([0, 0.01, 0.1, 1, 10], "ordinal"),
+        ([-1, 1], "linear"),
+        (np.geomspace(1e-4, 1, 100).tolist(), "log"),
+        (np.sort(np.random.default_rng(0).random(100)).tolist(), "linear"),
+    ],
+)
+def test_the_scale_is_that_of_the_values(values: list[float], scale: str) -> None:
+    (factor,) = found(a=values)
+    assert factor.scale == scale
+
+
+def test_places_on_an_axis() -> None:
+    assert found(a=[0.01, 0.1, 1.0])[0].places == pytest.approx([-2, -1, 0])
+    assert found(a=[10, 20, 40])[0].places.tolist() == [10, 20, 40]
+    assert found(a=["x", "y", "x"])[0].places.tolist() == [0, 1]
+
+
+def test_without_a_threshold_there_is_the_choice_instead() -> None:
+    (threshold,) = found(clip=["none", "norm", "norm"], clip__threshold=[np.nan, 1.0, 0.1])
+    assert (threshold.label, threshold.levels, threshold.codes.tolist()) == ("threshold", ("none", 0.1, 1.0), [0, 2, 1])
+    assert threshold.scale == "ordinal"
+
+
+def test_a_choice_that_the_value_does_not_tell_stays() -> None:
+    clip, threshold = found(clip=["none", "norm", "value"], clip__threshold=[np.nan, 1.0, 1.0])
+    assert clip.levels == ("none", "norm", "value")
+    assert threshold.levels == ("none", 1.0)
+
+
+def test_what_one_cell_alone_was_given_is_no_factor() -> None:
+    (model,) = found(model=["elman", "lstm", "gru"], init__bias=[np.nan, 1.0, np.nan])
+    assert model.levels == ("elman", "lstm", "gru")
+
+
+def test_a_value_that_some_runs_lack_is_called_default() -> None:
+    alpha, bias = found(optimizer__alpha=[0.1, 0.2, 0.1], init__bias=[np.nan, np.nan, 1.0])
+    assert alpha.levels == (0.1, 0.2)
+    assert bias.levels == ("default", 1.0)
+
+
+def test_all_combinations_as_one_factor() -> None:
+    both = settings(found(a=[1, 1, 2], b=["x", "y", "x"]), 3)
+    assert both.levels == ("a=1 b=x", "a=1 b=y", "a=2 b=x")
+    assert settings([], 2).codes.tolist() == [0, 0]
+
+
+def test_few_settings_have_a_line_each() -> None:
+    told = split(found(a=[1, 1, 2, 2], b=[1, 2, 1, 2]), 4)
+    assert told.titles == [""]
+    assert [told.of(run) for run in range(4)] == [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+
+def test_more_settings_have_lines_and_panels() -> None:
+    a, b = np.divmod(np.arange(12), 4)
+    told = split(found(a=a.tolist(), b=b.tolist()), 12)
+    assert told.titles == ["b 0", "b 1", "b 2", "b 3"]
+    assert told.of(6) == (2, 1)
+
+
+def test_very_many_settings_are_not_told_apart() -> None:
+    told = split(found(a=np.arange(50).tolist()), 50)
+    assert (told.hue, told.facet) == (None, None)

@@ -1,0 +1,162 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bptt.analysis.tables import final, lines, run_table, settings_table, value_text
+from bptt.tracking.archive import SweepJob
+
+
+def job(number: int, **swept: str) -> SweepJob:
+    keys = {key.replace("__", "."): text for key, text in swept.items()}
+    return SweepJob(number=number, name=f"run {number}", digest="", block=0, swept=keys, overrides=[], config={})
+
+
+def ended(run: int, status: str = "FINISHED", outcome: str | None = "completed") -> dict[str, Any]:
+    return {"run": run, "status": status, "outcome": outcome, "updates": 9.0, "error": None, "began": 0.0, "ended": 1.0}
+
+
+def point(run: int, update: int, loss: float, accuracy: float = np.nan) -> dict[str, Any]:
+    return {"run": run, "update": update, "loss/eval": loss, "accuracy/eval": accuracy}
+
+
+def results(*rows: tuple[str, str | None, float, float], **keys: list[Any]) -> pd.DataFrame:
+    """A table of runs: status, outcome, last loss and last accuracy of each, and the swept keys."""
+    table = pd.DataFrame(list(rows), columns=["status", "outcome", "loss/eval", "accuracy/eval"])
+    swept = {key.replace("__", "."): values for key, values in keys.items()}
+    return pd.DataFrame({"run": range(len(rows))} | swept | table.to_dict("list"))
+
+
+OK, FAILED = ("FINISHED", "completed"), ("FAILED", None)
+
+
+def test_a_run_has_what_was_swept_and_what_it_recorded_last() -> None:
+    jobs = [job(0, model="elman", seed="0", optimizer__alpha="1e-3"), job(1, model="lstm", seed="1")]
+    history = pd.DataFrame([point(1, 1, 3.0), point(1, 9, 0.5, 0.25), point(0, 1, 2.0), point(0, 5, np.nan)])
+    table = run_table(jobs, pd.DataFrame([ended(1), ended(0, outcome="diverged")]), history)
+    assert list(table) == [
+        *("run", "name", "status", "outcome", "updates"),
+        *("model", "optimizer.alpha", "seed"),
+        *("loss/eval", "accuracy/eval"),
+    ]
+    assert table["run"].tolist() == [0, 1]
+    assert table["outcome"].tolist() == ["diverged", "completed"]
+    assert table["model"].tolist() == ["elman", "lstm"]
+    assert table["seed"].dtype == np.int64
+    assert table["optimizer.alpha"][0] == 0.001
+    assert np.isnan(table["optimizer.alpha"][1])
+    # What was recorded at the last update, although it is nan.
+    assert np.isnan(table["loss/eval"][0])
+    assert table["loss/eval"][1] == 0.5
+
+
+def test_jobs_that_have_not_ended_are_there_too() -> None:
+    nothing = pd.DataFrame(columns=["run", "update", "loss/eval"]).astype({"run": int, "update": int})
+    table = run_table([job(0), job(1), job(2)], pd.DataFrame([ended(1, "FAILED", None)]), nothing)
+    assert table["name"].tolist() == ["run 0", "run 1", "run 2"]
+    assert table["status"].isna().tolist() == [True, False, True]
+    assert settings_table(table, [])[["runs", "failed", "unfinished"]].to_numpy().tolist() == [[3, 1, 2]]
+
+
+def test_what_diverged_is_the_worst_and_what_did_not_end_is_nothing() -> None:
+    runs = results((*OK, 0.5, 1.0), ("FINISHED", "diverged", np.nan, np.nan), (*FAILED, np.nan, np.nan))
+    assert final(runs, "loss/eval").tolist()[:2] == [0.5, np.inf]
+    assert final(runs, "accuracy/eval").tolist()[:2] == [1.0, 0.0]
+    assert final(runs, "loss/eval").isna().tolist() == [False, False, True]
+    assert final(runs, "accuracy/eval").isna().tolist() == [False, False, True]
+
+
+def test_a_task_without_accuracy_has_none() -> None:
+    runs = results((*OK, 0.5, np.nan), ("FINISHED", "diverged", np.nan, np.nan))
+    assert final(runs, "accuracy/eval").isna().all()
+    assert "right" not in settings_table(runs, [])
+    assert "right" not in settings_table(runs.drop(columns="accuracy/eval"), [])
+
+
+def test_a_row_for_each_setting_over_its_seeds() -> None:
+    runs = results(
+        (*OK, 0.5, 0.75),
+        (*OK, 0.25, 1.0),
+        (*OK, 0.1, 1.0),
+        ("FINISHED", "diverged", np.nan, np.nan),
+        (*FAILED, np.nan, np.nan),
+        ("KILLED", None, np.nan, np.nan),
+        model__hidden_size=[2, 3, 2, 2, 3, 3],
+        seed=[0, 0, 1, 2, 1, 2],
+    )
+    table = settings_table(runs, ["model.hidden_size", "seed"])
+    assert list(table) == [
+        *("setting", "model.hidden_size", "runs", "diverged", "failed", "unfinished"),
+        *("loss/eval", "from", "to", "right"),
+    ]
+    assert table.to_numpy().tolist() == [
+        ["hidden_size=2", 2, 3, 1, 0, 0, 0.5, 0.1, 0.5, pytest.approx(1 / 3)],
+        ["hidden_size=3", 3, 3, 0, 1, 1, 0.25, 0.25, 0.25, 1.0],
+    ]
+
+
+def test_where_most_runs_diverge_the_median_is_infinite() -> None:
+    runs = results((*OK, 0.5, 0.0), *[("FINISHED", "diverged", np.nan, np.nan)] * 2)
+    assert settings_table(runs, ["seed"])[["setting", "loss/eval", "from", "to"]].to_numpy().tolist() == [
+        ["all", np.inf, 0.5, 0.5]
+    ]
+
+
+def test_a_setting_names_only_the_keys_that_it_has() -> None:
+    runs = results(
+        *[(*OK, 0.5, 1.0)] * 4,
+        clip=["none", "norm", "norm", "none"],
+        clip__threshold=[np.nan, 0.1, 1.0, np.nan],
+    )
+    table = settings_table(runs, ["clip", "clip.threshold"])
+    assert table["setting"].tolist() == ["clip=none", "clip=norm threshold=0.1", "clip=norm threshold=1"]
+    assert table["runs"].tolist() == [2, 1, 1]
+
+
+def test_values_that_look_alike_are_settings_of_their_own() -> None:
+    runs = results(*[(*OK, 0.5, 1.0)] * 2, optimizer__alpha=[0.10000001, 0.10000002])
+    assert settings_table(runs, ["optimizer.alpha"])["setting"].tolist() == ["alpha=0.1", "alpha=0.1"]
+
+
+def test_the_printed_table() -> None:
+    runs = results(
+        (*OK, 0.5, 0.75),
+        (*OK, 0.1, 1.0),
+        ("FINISHED", "diverged", np.nan, np.nan),
+        (*OK, 0.25, 1.0),
+        model__hidden_size=[16, 16, 16, 3],
+    )
+    assert lines(settings_table(runs, ["model.hidden_size", "seed"])) == [
+        "setting         runs  diverged loss/eval from   to 100 % right",
+        "hidden_size=16     3         1       0.5  0.1  0.5         33%",
+        "hidden_size=3      1         0      0.25 0.25 0.25        100%",
+    ]
+
+
+def test_the_printed_table_tells_of_failures_where_there_are_any() -> None:
+    runs = results((*OK, 0.5, np.nan), (*FAILED, np.nan, np.nan), (None, None, np.nan, np.nan))  # type: ignore[arg-type]
+    assert lines(settings_table(runs, [])) == [
+        "setting  runs  diverged  failed  unfinished loss/eval from  to",
+        "all         3         0       1           1       0.5  0.5 0.5",
+    ]
+
+
+def test_of_many_settings_the_best_are_printed() -> None:
+    losses = [0.4, np.nan, 0.1, 0.3]
+    outcomes = ["diverged" if np.isnan(loss) else "completed" for loss in losses]
+    rows = [("FINISHED", outcome, loss, np.nan) for outcome, loss in zip(outcomes, losses, strict=True)]
+    printed = lines(settings_table(results(*rows, a__x=[1, 2, 3, 4]), ["a.x"]), most=2)
+    assert [line.split()[0] for line in printed] == ["setting", "x=3", "x=4", "and"]
+    assert printed[-1] == "and 2 more settings, none with a smaller loss"
+
+
+def test_one_run_alone_is_no_table() -> None:
+    assert lines(settings_table(results((*OK, 0.5, 1.0)), [])) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "1"), (0.1, "0.1"), (1e-5, "1e-05"), ("elman", "elman"), (np.nan, ""), (None, "")]
+)
+def test_values_as_text(value: object, text: str) -> None:
+    assert value_text(value) == text

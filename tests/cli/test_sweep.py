@@ -1,0 +1,349 @@
+"""A sweep as a user sees it: trained, recorded, broken off, gone on with, sent again."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bptt.tracking.archive import Archive
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30")
+SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep's folder, and what the store has of it."""
+
+    folder: Path
+
+    @property
+    def archive(self) -> Archive:
+        return Archive.open(self.folder)
+
+    @property
+    def runs(self) -> list[Any]:
+        """The store's runs, but for the sweep's own."""
+        return [run for run in self._found if "mlflow.parentRunId" in run.data.tags]
+
+    @property
+    def parent(self) -> Any:
+        (run,) = [run for run in self._found if "mlflow.parentRunId" not in run.data.tags]
+        return run
+
+    @property
+    def _found(self) -> list[Any]:
+        from mlflow import MlflowClient
+
+        journal = self.archive.journal
+        client = MlflowClient(journal.uri)
+        experiment = client.get_experiment_by_name("bptt")
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id], f"tags.`bptt.sweep` = '{journal.name}'"))
+
+    def artifact(self, run: Any, name: str) -> Path:
+        return Path(run.info.artifact_uri.removeprefix("file://")) / name
+
+
+def newest(work: Any) -> Swept:
+    return Swept(max(path for path in (work.path / "multirun").iterdir() if path.name != "runs"))
+
+
+def weights(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return list(first) == list(second) and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def results(archive: Archive) -> dict[str, tuple[Any, ...]]:
+    """What each run of a sweep left, by its name."""
+    names = {job.number: job.name for job in archive.jobs()}
+    return {
+        names[result.job]: (result.status, result.record)
+        for number in archive.blocks()
+        for result in archive.results(number)
+    }
+
+
+def assert_same_results(first: Archive, second: Archive) -> None:
+    mine, theirs = results(first), results(second)
+    assert mine.keys() == theirs.keys()
+    for name, (status, record) in mine.items():
+        other_status, other = theirs[name]
+        assert (status, record.outcome, record.updates) == (other_status, other.outcome, other.updates)
+        assert same(dict(record.parameters), dict(other.parameters)), name
+        assert all(np.array_equal(record.history[key], other.history[key], equal_nan=True) for key in other.history)
+        assert np.array_equal(record.flow, other.flow, equal_nan=True)
+
+
+@pytest.fixture(scope="module")
+def sweep(work: Any, undisturbed: Any) -> tuple[subprocess.CompletedProcess[str], Swept]:
+    """Four runs, one of which was asked for twice; the first sweep in its folder."""
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.2,1.3,1.20", "seed=0,3", "reuse=false")
+    return done, newest(work)
+
+
+def test_each_run_is_recorded_below_the_sweep(sweep: Any, undisturbed: Any) -> None:
+    done, found = sweep
+    assert done.returncode == 0, done.stderr
+    names = {f"eta_plus={eta} seed={seed}" for eta in (1.2, 1.3) for seed in (0, 3)}
+    assert {run.info.run_name for run in found.runs} == names
+    assert {run.info.status for run in [found.parent, *found.runs]} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in found.runs} == {found.parent.info.run_id}
+    assert found.parent.info.run_name == found.folder.name
+    _, alone = undisturbed
+    (mine,) = [run for run in found.runs if run.info.run_name == "eta_plus=1.2 seed=0"]
+    other = alone.stored
+    differs = {"mlflow.runName", "mlflow.source.name", "mlflow.parentRunId", "bptt.sweep", "bptt.key"}
+    assert {k: v for k, v in mine.data.tags.items() if k not in differs} == {
+        k: v for k, v in other.data.tags.items() if k not in differs
+    }
+    assert mine.data.params == other.data.params
+    assert mine.data.metrics == other.data.metrics
+    for name in ("config.yaml", "history.parquet", "gradient_flow.parquet"):
+        assert found.artifact(mine, name).read_bytes() == alone.artifacts[name].read_bytes(), name
+    assert same(weights(found.artifact(mine, "weights.npz")), weights(alone.artifacts["weights.npz"]))
+
+
+def test_the_sweep_says_what_it_was(sweep: Any) -> None:
+    done, found = sweep
+    out = done.stdout.splitlines()
+    name = found.folder.name
+    assert re.fullmatch(rf"sweep {name}: 4 runs in \d+\.\d s: 4 completed; 2 repeated jobs left out", out[0])
+    assert out[1].split() == ["setting", "runs", "diverged", "loss/eval", "from", "to", "100", "%", "right"]
+    assert [line.split()[:2] for line in out[2:4]] == [["eta_plus=1.2", "2"], ["eta_plus=1.3", "2"]]
+    assert any(line.startswith("files   ") and name in line for line in out)
+    assert any(re.fullmatch(r"sweep   http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?.*", line) for line in out)
+    assert any(line.startswith("compare http://127.0.0.1:5000/#/compare-runs?") for line in out)
+    assert done.stderr.splitlines() == ["training 4 runs"]
+    note = found.parent.data.tags["mlflow.note.content"]
+    assert "bptt train -m experiment=roelants_counting" in note
+    assert "optimizer.eta" in note
+    runs = pd.read_csv(found.artifact(found.parent, "tables/runs.csv"))
+    assert runs["optimizer.eta_plus"].tolist() == [1.2, 1.2, 1.3, 1.3]
+    assert list(found.artifact(found.parent, "figures").glob("*.png"))
+
+
+def test_the_same_sweep_again_trains_nothing(work: Any, sweep: Any) -> None:
+    _, first = sweep
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.3,1.2", "seed=0,3,4")
+    assert done.returncode == 0, done.stderr
+    again = newest(work)
+    assert [run.info.run_name for run in again.runs if run.data.params["seed"] != "4"] == []
+    assert "training 2 runs" in done.stderr
+    assert "4 in the store already" in done.stdout
+    mine = {name: found for name, found in results(again.archive).items() if "seed=4" not in name}
+    assert mine.keys() == results(first.archive).keys()
+    for name, (_, record) in results(first.archive).items():
+        assert same(dict(record.parameters), dict(mine[name][1].parameters))
+
+
+def test_every_wrong_job_is_told_before_anything_starts(cold: Any) -> None:
+    done = cold.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.2,0.5", "seed=0,-1", "clip=none,nrm")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    for part in ("optimizer.eta_plus=0.5", "seed=-1", "nrm"):
+        assert part in done.stderr
+    assert list(cold.path.rglob("*")) == []
+
+
+PLANTED = """
+from dataclasses import dataclass
+from bptt.tasks.counting import Counting
+
+@dataclass(frozen=True, kw_only=True)
+class Planted(Counting):
+    bad: int = 0
+
+    def accuracy(self, output, sequences):
+        if abs(output).sum() > 1e6 and self.bad:
+            raise RuntimeError("the planted error")
+        return super().accuracy(output, sequences)
+"""
+
+
+@pytest.fixture
+def planted(cold: Any) -> Any:
+    """A folder with a task of the user's that raises in a run whose weights start large, and its choices."""
+    (cold.path / "mine" / "task").mkdir(parents=True)
+    (cold.path / "planted.py").write_text(PLANTED)
+    shipped = (Path(__file__).parents[2] / "conf" / "task" / "counting.yaml").read_text()
+    chosen = re.sub(r"_target_: .*", "_target_: planted.Planted\nbad: 1", shipped)
+    (cold.path / "mine" / "task" / "planted.yaml").write_text(chosen)
+    return cold
+
+
+def failing(work: Any, *more: str) -> subprocess.CompletedProcess[str]:
+    return work.bptt(
+        "train", "-m", "--config-dir", "mine", *EXPERIMENT, "task=planted", "allow=[planted]",
+        "init.input=0.1,1e9,0.2", "seed=0,1", *more, PYTHONPATH=str(work.path),
+    )  # fmt: skip
+
+
+def test_a_failing_run_is_the_only_one_that_fails(planted: Any) -> None:
+    done = failing(planted)
+    assert done.returncode == 1, done.stderr
+    found = newest(planted)
+    by_name = {run.info.run_name: run for run in found.runs}
+    assert {name: run.info.status for name, run in by_name.items()} == {
+        f"input={start} seed={seed}": "FAILED" if start == "1000000000.0" else "FINISHED"
+        for start in ("0.1", "1000000000.0", "0.2")
+        for seed in (0, 1)
+    }
+    failed = by_name["input=1000000000.0 seed=0"]
+    assert "RuntimeError: the planted error" in found.artifact(failed, "traceback.txt").read_text()
+    assert "failed:\n  input=1000000000.0 seed=0: RuntimeError: the planted error" in done.stdout
+    assert found.parent.info.status == "FAILED"
+
+
+def test_on_error_stop_gives_up_the_others(planted: Any) -> None:
+    done = failing(planted, "on_error=stop", "hydra.launcher.workers=1", "model.bias=none,single")
+    assert done.returncode == 1, done.stderr
+    assert "on_error=stop" in done.stderr
+    found = newest(planted)
+    statuses = [run.info.status for run in found.runs]
+    assert len(statuses) == 12
+    assert statuses.count("FAILED") >= 1
+    assert statuses.count("KILLED") >= 1
+    assert found.parent.info.status == "KILLED"
+
+
+def test_a_diverging_run_is_a_result(work: Any, sweep: Any) -> None:
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.delta_zero=1e200,0.1", "reuse=false")
+    assert done.returncode == 0, done.stderr
+    outcomes = {run.info.run_name: run.data.tags["bptt.outcome"] for run in newest(work).runs}
+    assert outcomes == {"delta_zero=1e+200": "diverged", "delta_zero=0.1": "completed"}
+    assert "1 diverged" in done.stdout
+
+
+LONG = ("experiment=roelants_counting", "train.updates=200000", "seed=range(32)", "reuse=false")
+
+
+@pytest.fixture(scope="module")
+def whole(work: Any, undisturbed: Any) -> Swept:
+    """A sweep of some seconds that nothing disturbed."""
+    done = work.bptt("train", "-m", *LONG)
+    assert done.returncode == 0, done.stderr
+    return newest(work)
+
+
+def begun(work: Any, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """A sweep in a process group of its own, as on a terminal."""
+    return subprocess.Popen(
+        work.command("train", "-m", *arguments),
+        cwd=work.path,
+        env=work.environment() | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_blocks(work: Any, before: set[Path], count: int) -> Swept:
+    """The sweep that was begun, once so many of its blocks are in its archive."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for path in set((work.path / "multirun").iterdir()) - before:
+            if (path / "sweep.json").exists() and len(Archive.open(path).blocks()) >= count:
+                return Swept(path)
+        time.sleep(0.01)
+    raise AssertionError("the sweep didn't get so far")
+
+
+def folders(work: Any) -> set[Path]:
+    return set((work.path / "multirun").iterdir())
+
+
+def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept) -> None:
+    before = folders(work)
+    process = begun(work, *LONG)
+    found = wait_for_blocks(work, before, 1)
+    asked = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - asked < 10
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert f"go on with: bptt resume multirun/{found.folder.name}" in errors
+    statuses = [run.info.status for run in found.runs]
+    ended = len(results(found.archive))
+    assert 0 < ended < 32
+    assert (statuses.count("FINISHED"), statuses.count("KILLED")) == (ended, 32 - ended)
+    assert found.parent.info.status == "KILLED"
+    done = work.bptt("resume", str(found.folder))
+    assert done.returncode == 0, done.stderr
+    assert f"training {32 - ended} runs" in done.stderr
+    assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * 33
+    assert_same_results(found.archive, whole.archive)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks: int) -> None:
+    before = folders(work)
+    process = begun(work, *LONG)
+    found = wait_for_blocks(work, before, blocks)
+    time.sleep(0.1 * blocks)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = work.bptt("resume", str(found.folder))
+    assert done.returncode == 0, done.stderr
+    names = [run.info.run_name for run in found.runs]
+    assert sorted(names) == sorted(f"seed={seed}" for seed in range(32))
+    assert {run.info.status for run in [found.parent, *found.runs]} == {"FINISHED"}
+    assert_same_results(found.archive, whole.archive)
+    again = work.bptt("resume", str(found.folder))
+    assert again.returncode == 0, again.stderr
+    assert "training" not in again.stderr
+    assert len(found.runs) == 32
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_loses_nothing_that_has_ended(work: Any, whole: Swept, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small file system")
+    try:
+        done = work.bptt("train", "-m", *LONG, f"hydra.sweep.dir={small}/sweep")
+        assert done.returncode == 1, done.stderr
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+        full = Archive.open(small / "sweep")
+        assert 0 <= len(full.blocks()) < len(whole.archive.blocks())
+        shutil.copytree(small / "sweep", tmp_path / "sweep", ignore=shutil.ignore_patterns(".*"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    done = work.bptt("resume", str(tmp_path / "sweep"))
+    assert done.returncode == 0, done.stderr
+    assert_same_results(Archive.open(tmp_path / "sweep"), whole.archive)
+
+
+def test_a_cold_store_takes_a_sweep_with_several_workers(cold: Any) -> None:
+    done = cold.bptt("train", "-m", *EXPERIMENT, "seed=range(16)", "hydra.launcher.workers=4")
+    assert done.returncode == 0, done.stderr
+    assert len(newest(cold).runs) == 16
+
+
+def test_a_sweep_without_a_store_has_its_files(cold: Any) -> None:
+    done = cold.bptt("train", "-m", *EXPERIMENT, *SWEPT, "tracking.enabled=false")
+    assert done.returncode == 0, done.stderr
+    assert not (cold.path / "mlflow.db").exists()
+    found = newest(cold)
+    assert (found.folder / "tables" / "runs.csv").exists()
+    assert len(results(found.archive)) == 4

@@ -1,0 +1,50 @@
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bptt.cli.ui import main
+from bptt.tracking.store import open_store
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+
+@pytest.mark.slow
+def test_ui_links_to_the_newest_sweep_and_leaves_nothing_behind(cold: Any) -> None:
+    store = open_store(f"sqlite:///{cold.path}/mlflow.db", "bptt")
+    tags = {"bptt.sweep": "sizes", "bptt.view": "/#/the/view"}
+    store.client.create_run(store.experiment_id, tags=tags)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = cold.command("ui", "--port", str(port))
+    with subprocess.Popen(
+        command, cwd=cold.path, env=cold.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [next(process.stdout)]
+            while not lines[-1].startswith("The newest sweep"):
+                lines.append(next(process.stdout))
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+            assert process.stdout.read() == ""
+        finally:
+            process.kill()
+    assert lines[0] == "MLflow's server starts …\n"
+    assert lines[-2:] == [
+        f"Open http://127.0.0.1:{port} (Ctrl-C ends it)\n",
+        f"The newest sweep, sizes: http://127.0.0.1:{port}/#/the/view\n",
+    ]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def test_ui_without_a_free_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mlflow.db").touch()
+    assert main(["--uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", "70000"]) == 2
+    assert capsys.readouterr().err == "--port 70000: neither free nor any of the 100 that follow\n"

@@ -1,0 +1,51 @@
+"""The launcher `lanes`, by Hydra's own tests of launchers and by what it does beyond them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
+from omegaconf import DictConfig
+
+from bptt.cli import hydra_app
+
+
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("lanes", ["hydra.job.chdir=true"])])
+class TestAsHydraTestsLaunchers(LauncherTestSuite):
+    """A task that takes one job at a time is called job by job."""
+
+
+@pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/launcher=lanes"])])
+class TestInHydrasApplications(IntegrationTestSuite):
+    """The same, as programs."""
+
+
+def test_hydra_finds_it() -> None:
+    assert "LanesLauncher" in {kind.__name__ for kind in Plugins.instance().discover(Launcher)}
+
+
+class Task:
+    """A task that takes all jobs at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __call__(self, config: DictConfig) -> None:
+        raise AssertionError("called for a single job")
+
+    def sweep(self, config: DictConfig, loader: Any, jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        self.calls.append((config.hydra.launcher.workers, type(loader).__name__, [list(job) for job in jobs], first))
+        return []
+
+
+def test_all_jobs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = Task()
+    batches = ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2"]
+    assert hydra_app.run(["-m", *batches, "hydra.launcher.workers=3", "clip=none,norm", "seed=1,2"], task) == 0
+    jobs = [[f"clip={clip}", f"seed={seed}"] for clip in ("none", "norm") for seed in (1, 2)]
+    assert task.calls == [(3, "ConfigLoaderImpl", jobs[:2], 0), (3, "ConfigLoaderImpl", jobs[2:], 2)]

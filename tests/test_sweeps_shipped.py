@@ -1,0 +1,156 @@
+"""Every shipped sweep is as large as its file says, all of its runs are sound, and some show what its file says."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from bptt.configuration.build import Configuration
+from bptt.configuration.composing import Composer
+from bptt.configuration.paths import conf_folder
+from bptt.core.lanes import fusing_key
+from bptt.core.run import Run
+from bptt.core.training import train
+from bptt.sweeps.composition import Composition
+from bptt.sweeps.grammar import expand
+
+FILES = {path.stem: path for path in sorted((conf_folder() / "sweep").glob("*.yaml"))}
+#: A search asks for its runs while it goes on.
+SEARCHES = {name for name, path in FILES.items() if "_target_:" in path.read_text(encoding="utf-8")}
+SWEEPS = sorted(FILES.keys() - SEARCHES)
+
+
+@cache
+def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration]]:
+    """The sweep's own configuration, the overrides of its runs, and their configurations."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+        composer = Composer(GlobalHydra.instance().config_loader(), "config")
+        config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
+        sweeper = OmegaConf.to_container(config.hydra.sweeper)
+        assert isinstance(sweeper, dict)
+        jobs = expand({str(key): value for key, value in sweeper.items()}, [f"sweep={name}"])
+        return config, jobs, Composition(composer).all(jobs)
+
+
+def comment(name: str) -> str:
+    lines = FILES[name].read_text(encoding="utf-8").splitlines()
+    return " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+
+
+def runs(name: str, seeds: int, *overrides: str) -> list[Run]:
+    """The runs of a sweep that have these overrides, with the first seeds."""
+    _, jobs, configurations = sweep(name)
+    wanted = set(overrides)
+    return [
+        configuration.run
+        for job, configuration in zip(jobs, configurations, strict=True)
+        if wanted <= set(job) and configuration.run.seed < seeds
+    ]
+
+
+def right(name: str, seeds: int, *overrides: str) -> float:
+    """The share of these runs that end with an accuracy of 100 %."""
+    found = runs(name, seeds, *overrides)
+    assert len(found) == seeds
+    return float(np.mean([record.history["accuracy/eval"][-1] == 1 for record in train(found)]))
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_it_is_a_sweep_of_as_many_runs_as_its_file_says(name: str) -> None:
+    config, jobs, configurations = sweep(name)
+    assert config.hydra.mode is RunMode.MULTIRUN
+    (said,) = re.findall(r"([\d,]+) runs", comment(name))
+    assert int(said.replace(",", "")) == len(jobs) == len(configurations)
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_no_run_is_there_twice(name: str) -> None:
+    configurations = sweep(name)[2]
+    assert len({repr(configuration.resolved) for configuration in configurations}) == len(configurations)
+
+
+@pytest.mark.parametrize("name", ["alpha_epsilon", "eta", "init_scale_spectral_radius"])
+def test_values_that_may_vary_by_lane_fuse_into_one_group(name: str) -> None:
+    assert len({repr(fusing_key(configuration.run)) for configuration in sweep(name)[2]}) == 1
+
+
+def test_the_sweep_of_make_sweep_has_at_least_200_runs() -> None:
+    assert len(sweep("leftbit_hidden_size")[1]) >= 200
+
+
+def test_rprop_starts_each_seed_elsewhere() -> None:
+    starts = {run.init.default for run in runs("eta", 10, "optimizer.eta_plus=1.2", "optimizer.eta_minus=0.5")}
+    assert [type(start).__name__ for start in starts] == ["Uniform"]
+    assert not any(configuration.run.init.blocks for configuration in sweep("eta")[2])
+
+
+def test_the_recurrent_matrix_starts_orthogonal() -> None:
+    scales = {
+        (type(configuration.run.init.blocks["recurrent"]).__name__, configuration.run.init.blocks["recurrent"].scale)
+        for configuration in sweep("init_scale_spectral_radius")[2]
+    }
+    assert scales == {("Orthogonal", scale) for scale in (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)}
+
+
+@pytest.mark.slow
+def test_two_hidden_units_learn_leftbit_but_not_as_often() -> None:
+    shares = [right("leftbit_hidden_size", 32, f"model.hidden_size={size}") for size in (1, 2, 4, 8)]
+    assert shares[0] == 0
+    assert 0.2 < shares[1] < 0.6 < shares[2]
+    assert shares[3] > 0.9
+
+
+@pytest.mark.slow
+def test_addition_takes_more_than_four_hidden_units() -> None:
+    shares = [right("hidden_size", 8, f"model.hidden_size={size}") for size in (4, 8, 24)]
+    assert shares[0] == 0
+    assert 0 < shares[1] < shares[2] == 1
+
+
+@pytest.mark.slow
+def test_momentum_stands_in_for_a_larger_learning_rate() -> None:
+    shares = {
+        (alpha, epsilon): right("alpha_epsilon", 4, f"optimizer.alpha={alpha}", f"optimizer.epsilon={epsilon}")
+        for alpha in (0.01, 0.1, 1)
+        for epsilon in (0, 0.99)
+    }
+    assert shares == {(0.01, 0): 0, (0.01, 0.99): 1, (0.1, 0): 1, (0.1, 0.99): 0, (1, 0): 1, (1, 0.99): 0}
+
+
+@pytest.mark.slow
+def test_rprop_needs_steps_that_shrink_more_than_they_grow() -> None:
+    def share(eta_plus: float, eta_minus: float) -> float:
+        return right("eta", 10, f"optimizer.eta_plus={eta_plus}", f"optimizer.eta_minus={eta_minus}")
+
+    assert share(1.2, 0.8) >= 0.8
+    assert share(1.3, 0.8) == 0
+    assert share(1.01, 0.1) <= 0.2
+
+
+@pytest.mark.slow
+def test_only_with_clipping_is_temporal_order_learned() -> None:
+    assert right("clip_threshold", 4, "clip=none", "optimizer.alpha=0.1") == 0
+    assert right("clip_threshold", 4, "clip.threshold=1", "optimizer.alpha=0.1") == 1
+    assert right("clip_threshold", 4, "clip.threshold=10", "optimizer.alpha=0.1") == 0
+
+
+@pytest.mark.slow
+def test_a_spectral_radius_near_one_is_learned_from() -> None:
+    radii = (0.5, 1, 1.25, 2)
+    shares = [right("init_scale_spectral_radius", 4, "init.scale=0.1", f"init.recurrent.scale={r}") for r in radii]
+    assert shares[0] == 0
+    assert shares[1:3] == [1, 1]
+    assert shares[3] < 0.5
+
+
+@pytest.mark.slow
+def test_elman_forgets_what_gated_cells_keep() -> None:
+    shares = {cell: right("length_cell", 3, "task.length=60", f"model={cell}") for cell in ("elman", "gru", "lstm")}
+    assert shares["elman"] == 0
+    assert shares["gru"] == 1
+    assert shares["lstm"] > 0.5

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from bptt.tracking.access import asking, every_run
+from bptt.tracking.address import StoreError, resolve
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+AUTOFLUSHED = """(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush block)
+(sqlite3.OperationalError) database is locked
+[SQL: UPDATE runs SET status=? WHERE runs.run_uuid = ?]
+(Background on this error at: https://sqlalche.me/e/20/e3q8)"""
+
+
+def refused(error: Exception) -> str:
+    with pytest.raises(StoreError) as caught, asking(resolve("postgresql://me:secret@host/db")):
+        raise error
+    return str(caught.value)
+
+
+def test_what_a_store_says_is_told_in_one_line() -> None:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
+
+    locked = "postgresql://me:***@host/db: database is locked"
+    assert refused(MlflowException(AUTOFLUSHED)) == locked
+    assert refused(OperationalError("UPDATE", {}, Exception("no answer\nfrom it"))).endswith(
+        "(builtins.Exception) no answer"
+    )
+    assert refused(MlflowException("Run with id=0 not found")).endswith("db: Run with id=0 not found")
+    assert refused(FileNotFoundError(2, "No such file or directory", "a/b")).endswith(
+        "db: a/b: No such file or directory"
+    )
+    assert refused(OSError("too bad")).endswith("db: too bad")
+    psycopg = "(psycopg.OperationalError) connection to postgresql://me:secret@host/db failed\nmore"
+    assert refused(MlflowException(psycopg)).endswith("connection to postgresql://me:***@host/db failed")
+
+
+def test_what_is_no_refusal_passes() -> None:
+    with pytest.raises(KeyError), asking(resolve("postgresql://host/db")):
+        raise KeyError
+
+
+def test_every_page_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bptt.tracking.store import open_store
+
+    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt")
+    client, experiments = store.client, [store.experiment_id]
+    made = [client.create_run(store.experiment_id, start_time=place).info.run_id for place in range(1, 6)]
+    client.delete_run(made[0])
+    monkeypatch.setattr("bptt.tracking.access._PAGE", 2)
+    assert [run.info.run_id for run in every_run(client, experiments, "")] == made[:0:-1]
+    assert [run.info.run_id for run in every_run(client, experiments, "", deleted=True)] == made[::-1]
+    assert list(every_run(client, experiments, "attributes.status = 'FAILED'")) == []

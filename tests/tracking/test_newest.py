@@ -1,0 +1,40 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bptt.tracking.address import resolve
+from bptt.tracking.newest import NewestSweep, newest_sweep
+from bptt.tracking.shared_view import children_path
+from bptt.tracking.store import Store, open_store
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+
+def test_the_newest_sweep_of_all_experiments(store_folder: Path, open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    other = open_store(store.asked, "another experiment")
+    address = resolve(store.asked)
+
+    def add(where: Store, began: int, **tags: str) -> str:
+        named = {key.replace("_", "."): value for key, value in tags.items()}
+        return where.client.create_run(where.experiment_id, began, named).info.run_id
+
+    assert newest_sweep(address) is None
+    add(store, 1000)
+    assert newest_sweep(address) is None
+    first = add(store, 2000, bptt_sweep="first")
+    add(store, 2500, bptt_sweep="first", mlflow_parentRunId=first)
+    assert newest_sweep(address) == NewestSweep(name="first", path=children_path(store.experiment_id, first))
+    second = add(other, 3000, bptt_sweep="it's the 2nd", bptt_view="/#/somewhere")
+    add(store, 4000)
+    add(store, 5000, bptt_sweep="first", mlflow_parentRunId=first)
+    assert newest_sweep(address) == NewestSweep(name="it's the 2nd", path="/#/somewhere")
+    other.client.delete_run(second)
+    assert newest_sweep(address) == NewestSweep(name="first", path=children_path(store.experiment_id, first))
+
+
+def test_a_store_that_does_not_say(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database")
+    assert newest_sweep(resolve(f"sqlite:///{tmp_path}/mlflow.db")) is None
+    assert newest_sweep(resolve("http://127.0.0.1:9")) is None
