@@ -1,17 +1,22 @@
 # Everything a newcomer needs is here, with no more than Python and make: `make sweep`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-SWEEP := experiment=outlace_leftbit model.hidden_size=2,3,4 'seed=range(20)'
+SWEEP := leftbit_hidden_size
 
-.PHONY: sweep test bench ui lint format lock clean
+.PHONY: sweep test test-ray bench bench-sweeps ui lint format lock clean
 
-sweep: .venv/ready  ## train a first sweep
-	$(BIN)/bptt train -m $(SWEEP)
+sweep: .venv/ready  ## train a first sweep; make sweep SWEEP=hidden_size takes another one of conf/sweep
+	$(BIN)/bptt train sweep=$(SWEEP)
 	@echo
 	@echo "To look at the runs: make ui"
 
 test: .venv/ready lint  ## linter, formatter, type checker, tests
 	$(BIN)/python -m pytest
+
+test-ray: .venv/ready  ## the tests of one backend, which is large and not installed otherwise
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \
+	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	$(BIN)/python -m pytest tests/sweeps/test_clusters.py
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -22,10 +27,16 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv-bench/ready  ## side by side with PyTorch and JAX, in an environment of its own
+bench: .venv-bench/others  ## side by side with PyTorch and JAX, in an environment of its own
+	.venv-bench/bin/python -m benchmarks
+
+bench-sweeps: .venv-bench/others  ## whole sweeps, beside the usual way to run them
+	.venv-bench/bin/python -m benchmarks.sweeps
+
+.venv-bench/others: .venv-bench/ready
 	.venv-bench/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["bench"])' \
 	  | xargs .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check
-	.venv-bench/bin/python -m benchmarks
+	touch $@
 
 ui: .venv/ready  ## MLflow's pages for the runs of this folder
 	$(BIN)/bptt ui

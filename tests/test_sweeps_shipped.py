@@ -64,7 +64,7 @@ def right(name: str, seeds: int, *overrides: str) -> float:
 def test_it_is_a_sweep_of_as_many_runs_as_its_file_says(name: str) -> None:
     config, jobs, configurations = sweep(name)
     assert config.hydra.mode is RunMode.MULTIRUN
-    (said,) = re.findall(r"([\d,]+) runs", comment(name))
+    (said,) = re.findall(r"([\d,]+) runs, some \d+ s on two cores\.", comment(name))
     assert int(said.replace(",", "")) == len(jobs) == len(configurations)
 
 

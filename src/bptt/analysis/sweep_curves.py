@@ -79,13 +79,13 @@ def through_training(
         if told.hue is None:
             return _one_by_one(found, label, note, best, ceiling, span)
         figure, every = panels(told.titles, "update", label)
-        bands = []
-        for panel in range(len(every)):
-            groups = [
-                (look, [curve for run, curve in found.items() if told.of(run) == (panel, level)])
-                for level, look in enumerate(looks(told.hue))
-            ]
-            bands.append([_band(look, group) for look, group in groups if group])
+        groups: dict[tuple[int, int], list[Curve]] = {}
+        for run, curve in found.items():
+            groups.setdefault(told.of(run), []).append(curve)
+        bands = [
+            [_band(look, groups[panel, line]) for line, look in enumerate(looks(told.hue)) if (panel, line) in groups]
+            for panel in range(len(every))
+        ]
         crosses = draw_bands(every, bands, ceiling, span)
         if crosses is not None:
             update_axis(every[0], _updates(found.values()), ticks=5 if len(every) == 1 else 4)

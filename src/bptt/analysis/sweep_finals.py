@@ -44,8 +44,8 @@ def final_loss(
             if hue:
                 legend(figure, hue, markers=True)
         crosses = f" Crosses: beyond the axis ({beyond})." if beyond else ""
-        medians = "; lines: medians" if len(factor.levels) <= _MOST_MEDIANS else ""
-        caption(figure, f"Points: runs{medians}.{crosses} {note}")
+        medians = "; marks: medians" if len(factor.levels) <= _MOST_MEDIANS else ""
+        caption(figure, f"Dots: runs{medians}.{crosses} {note}")
     return figure
 
 

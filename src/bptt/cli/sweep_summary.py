@@ -36,7 +36,7 @@ def _headline(session: Session, summary: Summary) -> str:
         if count
     ]
     told = "; ".join(filter(None, [", ".join(parts), ", ".join(notes)]))
-    return f"sweep {session.journal.name}: {jobs:,} runs in {summary.seconds:.1f} s: {told}"
+    return f"sweep {session.journal.name}: {jobs:,} run{'s'[: jobs != 1]} in {summary.seconds:.1f} s: {told}"
 
 
 def _failures(session: Session) -> list[str]:

@@ -55,10 +55,6 @@ class Cluster(Protocol):
         """The future of call(), computed by a worker."""
         ...
 
-    def result(self, future: Any) -> Any:
-        """What the call of a future that is done returned."""
-        ...
-
     def gone(self, error: Exception, /) -> str | None:
         """Why no task can be computed any more, where that is what a future's error means."""
         ...
@@ -133,7 +129,7 @@ class _Backend(ParallelBackendBase):
     def retrieve_result_callback(self, out: tuple[int, Any]) -> list[Answer]:
         place, done = out
         try:
-            return self._cluster.result(done)
+            return done.result()
         except Exception as error:
             gone = self._cluster.gone(error)
             if gone is not None:

@@ -49,9 +49,6 @@ class DaskCluster:
         future.add_done_callback(self._running.discard)
         return future
 
-    def result(self, future: Any) -> Any:
-        return future.result()
-
     def gone(self, _error: Exception, /) -> str | None:
         if self._client.status == "running":
             return None

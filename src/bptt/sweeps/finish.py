@@ -93,10 +93,8 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
     """Wait until the store has every block, and mark what is missing as KILLED there; why it has not, else None."""
     if session.writer is None or session.record is None:
         return None
-    if session.writer.waiting:
-        session.reporter.say("waiting for the store; Ctrl-C gives it up")
     try:
-        session.writer.finish()
+        session.writer.finish(session.reporter.say)
         if session.writer.trouble is None and missing:
             now = time.time()
             session.record.write(

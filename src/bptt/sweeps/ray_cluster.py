@@ -6,6 +6,8 @@ import os
 import socket
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -24,24 +26,33 @@ class RayCluster:
     """See `clusters.Cluster`. A task whose worker dies is given to another one by Ray itself."""
 
     def __init__(self, address: str | None, workers: int | None) -> None:
-        self._running: dict[Any, Any] = {}  # future → Ray's reference
+        self._running: dict[Future[Any], Any] = {}  # and Ray's references to what they will be
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(address, workers)
+        self._aside = ThreadPoolExecutor(1)
         self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
         cpus = int(ray.cluster_resources().get("CPU", 0))
         self.count = workers or max(cpus, 1)
         self.at_a_time = workers or 2 * self.count
 
-    def submit(self, call: Callable[[], Any]) -> Any:
-        reference = self._call.remote(call)
-        future = reference.future()
-        self._running[future] = reference
-        future.add_done_callback(lambda done: self._running.pop(done, None))
+    def submit(self, call: Callable[[], Any]) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self._running[future] = reference = self._call.remote(call)
+        reference.future().add_done_callback(lambda done: self._pass_on(future, done))
         return future
 
-    def result(self, future: Any) -> Any:
-        return copy.deepcopy(future.result())  # its arrays lie in memory of Ray's
+    def _pass_on(self, future: "Future[Any]", done: "Future[Any]") -> None:
+        """Leave Ray's own thread, which must not submit a call; joblib does with every result."""
+        with suppress(RuntimeError):  # nobody waits for what comes after the end
+            self._aside.submit(self._settle, future, done)
+
+    def _settle(self, future: "Future[Any]", done: "Future[Any]") -> None:
+        del self._running[future]
+        try:
+            future.set_result(copy.deepcopy(done.result()))  # whose arrays lie in memory of Ray's
+        except Exception as error:
+            future.set_exception(error)
 
     def gone(self, error: Exception, /) -> str | None:
         if isinstance(error, ConnectionError | ray.exceptions.RaySystemError) or not ray.is_initialized():
@@ -55,6 +66,7 @@ class RayCluster:
     def close(self) -> None:
         if self._ours:
             ray.shutdown()
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
 
 def _call(call: Callable[[], Any]) -> Any:
@@ -72,7 +84,12 @@ def _connect(address: str | None, cpus: int | None) -> None:
             warnings.simplefilter("ignore")
             ray.init(address=address or "local", **settings)
     except (OSError, RuntimeError, ValueError) as error:
-        says = f"no Ray cluster {'starts' if address is None else 'answers'} there ({str(error).splitlines()[0]})"
+        says = str(error).splitlines()[0]
+        if address is None:
+            raise ConfigurationError(
+                [problem("hydra.launcher.backend", "ray", f"Ray does not start ({says})")]
+            ) from error
+        says = f"no Ray cluster answers there ({says}); one that is protected by a token needs RAY_AUTH_MODE=token"
         raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
 
 

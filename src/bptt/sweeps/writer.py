@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Queue
 from typing import Final
 
@@ -13,6 +13,7 @@ from bptt.tracking.stored_run import stored_run
 from bptt.tracking.sweep_record import SweepRecord
 
 _SECONDS_AFTER_A_FAILURE: Final = 30.0
+_SECONDS_TO_BE_TOLD_OF: Final = 2.0
 _MOST_WAITING: Final = 8  # blocks; training waits for the store rather than fill the memory
 
 
@@ -47,15 +48,13 @@ class Writer:
             raise self._error
         self._queue.put((number, results))
 
-    @property
-    def waiting(self) -> int:
-        """How many blocks the store does not have yet."""
-        return self._queue.qsize() + len(self._late)
-
-    def finish(self) -> None:
-        """Wait until all is written, or was refused once more; `trouble` says which."""
+    def finish(self, say: Callable[[str], None]) -> None:
+        """Wait until all is written, or was refused once more: `trouble` says. A long wait is told to `say`."""
         if self._thread.is_alive():
             self._queue.put(None)
+        self._thread.join(_SECONDS_TO_BE_TOLD_OF)
+        if self._thread.is_alive():
+            say("waiting for the store; Ctrl-C gives it up")
         self._thread.join()
         if self._error is not None:
             raise self._error

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bptt
+from bptt.configuration.build import checked
+from bptt.configuration.composing import composed
+from bptt.configuration.problems import ConfigurationError
+from bptt.core.training import train
+from bptt.tracking.archive import Archive
+
+SMALL = ["experiment=roelants_counting", "train.updates=60", "train.log_points=30", "hydra.launcher.workers=1"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_sweep_from_python_returns_tidy_tables() -> None:
+    swept = bptt.sweep([*SMALL, "optimizer.eta_plus=1.2,1.3", "seed=range(3)", "tracking.enabled=false"])
+    assert swept.swept == ["optimizer.eta_plus", "seed"]
+    assert swept.runs[["optimizer.eta_plus", "seed"]].to_numpy().tolist() == [
+        [eta, seed] for eta in (1.2, 1.3) for seed in range(3)
+    ]
+    assert set(swept.runs["status"]) == {"FINISHED"}
+    assert len(swept.history) == 6 * 30
+    assert list(swept.gradient_flow) == ["run", "update", "lag", "norm"]
+    (alone,) = train([checked(composed([*SMALL[:3], "optimizer.eta_plus=1.3", "seed=2"])).run])
+    mine = swept.history[swept.history["run"] == 5]
+    for name in alone.history:
+        assert np.array_equal(mine[name], alone.history[name], equal_nan=True), name
+
+
+def test_choices_of_the_users_own() -> None:
+    Path("mine/experiment").mkdir(parents=True)
+    Path("mine/experiment/short.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - roelants_counting\ntrain:\n  updates: 7\n", encoding="utf-8"
+    )
+    swept = bptt.sweep(
+        ["experiment=short", "seed=0,1", "tracking.enabled=false", "hydra.launcher.workers=1"], Path("mine")
+    )
+    assert swept.runs["updates"].tolist() == [7, 7]
+
+
+def test_what_is_wrong_is_raised_before_anything_is_trained() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        bptt.sweep([*SMALL, "optimizer.eta_plus=1.2,0.5", "seed=-1,0"])
+    assert any("optimizer.eta_plus=0.5" in line for line in caught.value.lines)
+    assert any("seed=-1" in line for line in caught.value.lines)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_failing_run_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bptt.core.training as training
+
+    init = training.Training.__init__
+
+    def failing(self: training.Training, runs: list, checkpoint: object = None) -> None:
+        if any(run.seed == 1 for run in runs):
+            raise RuntimeError("the planted error")
+        init(self, runs, checkpoint)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training.Training, "__init__", failing)
+    swept = bptt.sweep([*SMALL, "seed=range(3)", "tracking.enabled=false"])
+    assert swept.runs["status"].tolist() == ["FINISHED", "FAILED", "FINISHED"]
+    errors = [result.error for result in Archive.open(swept.folder).ended()]
+    assert [error is not None and "the planted error" in error for error in errors] == [False, True, False]

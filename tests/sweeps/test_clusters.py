@@ -1,0 +1,180 @@
+"""Real clusters on this machine: the same bits, and an end to everything, whoever began it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from bptt.configuration.problems import ConfigurationError
+from bptt.sweeps.block_training import train_block
+from bptt.sweeps.calls import WorkersError, answer
+from bptt.sweeps.workers import Lost, Settings, Workers
+from tests.sweeps.working import (
+    Mortal,
+    assert_as_alone,
+    block,
+    blocks,
+    double,
+    fail_for_three,
+    lane,
+    live,
+    wait,
+    where,
+)
+
+ROOT = Path(__file__).parents[2]
+pytest.importorskip("distributed", reason="Dask is not installed: pip install 'bptt[dask]'")
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[Workers]:
+    """A Dask cluster of two processes."""
+    with Workers(Settings(backend="dask", workers=2)) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Workers]:
+    """A Ray cluster of two processes."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'bptt[ray]'")
+    with Workers(Settings(backend="ray", workers=2)) as workers:
+        yield workers
+
+
+@pytest.fixture(params=["dask", pytest.param("ray", marks=pytest.mark.slow)])
+def workers(request: pytest.FixtureRequest) -> Workers:
+    return request.getfixturevalue(request.param)
+
+
+def test_blocks_have_the_bits_of_their_runs_alone(workers: Workers) -> None:
+    tasks = blocks()
+    assert_as_alone(tasks, list(workers.run(train_block, tasks)))
+
+
+def test_results_are_arrays_of_our_own(workers: Workers) -> None:
+    (result,) = workers.run(train_block, [block(0, [lane(0)])])
+    assert not isinstance(result, Lost)
+    record = result.results[0].record
+    assert record is not None
+    assert record.flow.flags.writeable
+
+
+def test_every_task_is_computed_once_by_others(workers: Workers) -> None:
+    assert workers.count == 2
+    assert set(workers.run(double, range(20))) == set(range(0, 40, 2))
+    assert list(workers.run(double, [])) == []
+    assert os.getpid() not in workers.run(where, range(6))
+
+
+def test_a_task_that_raises_is_lost_alone(workers: Workers) -> None:
+    found = list(workers.run(fail_for_three, range(6)))
+    assert sorted(task for task in found if isinstance(task, int)) == [0, 1, 2, 4, 5]
+    (lost,) = [task for task in found if isinstance(task, Lost)]
+    assert lost.task == 3
+    assert lost.reason.endswith("ValueError: three is not allowed\n")
+
+
+def test_killed_workers_lose_only_what_always_kills_them(workers: Workers, tmp_path: Path) -> None:
+    deaths = {2: 1, 5: 9}
+    tasks = [Mortal(number, tmp_path, deaths.get(number, 0)) for number in range(8)]
+    found = list(workers.run(live, tasks))
+    assert sorted(task for task in found if isinstance(task, int)) == [0, 1, 2, 3, 4, 6, 7]
+    (lost,) = [task for task in found if isinstance(task, Lost)]
+    assert lost.task == tasks[5]
+    assert lost.reason.startswith("its worker died or could not take it: ")
+
+
+def test_leaving_stops_what_runs() -> None:
+    with Workers(Settings(backend="dask", workers=2)) as workers:
+        outcomes = workers.run(wait, [0.0, 60.0, 60.0, 60.0])
+        assert next(outcomes) == 0.0
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+
+
+def test_a_single_worker_of_a_cluster_is_not_this_process() -> None:
+    with Workers(Settings(backend="dask"), tasks=1) as workers:
+        assert workers.count == 1
+        (other,) = workers.run(where, [0])
+    assert other != os.getpid()
+
+
+def refusal(backend: Literal["dask", "ray"], address: str | None) -> str:
+    """The one line for a cluster that can't be had."""
+    with pytest.raises(ConfigurationError) as error, Workers(Settings(backend=backend, address=address)):
+        pass
+    (line,) = error.value.lines
+    return line
+
+
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_a_missing_package_is_named(backend: Literal["dask", "ray"], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = {"dask": "distributed", "ray": "ray"}[backend]
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"bptt.sweeps.{backend}_cluster", raising=False)
+    expected = f"hydra.launcher.backend={backend}: a package is missing ({module}): pip install 'bptt[{backend}]'"
+    assert refusal(backend, None) == expected
+
+
+def test_an_address_that_makes_no_sense_is_refused() -> None:
+    for address, why in (
+        ("nonsense", "missing port number in address 'nonsense'"),
+        ("tcp://localhost", "missing port number in address 'tcp://localhost'"),
+    ):
+        assert refusal("dask", address) == f"hydra.launcher.address={address}: no Dask scheduler answers there ({why})"
+
+
+def test_silence_is_refused_within_seconds() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+        assert refusal("dask", address).startswith(f"hydra.launcher.address={address}: no Dask scheduler answers there (")
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_is_not_there_is_refused_at_once() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'bptt[ray]'")
+    expected = "hydra.launcher.address=127.0.0.1:9: no Ray cluster answers there ([Errno 111] Connection refused)"
+    assert refusal("ray", "127.0.0.1:9") == expected
+
+
+def test_a_worker_with_other_kernels_is_refused() -> None:
+    refused = answer(0, double, 1, "another").refused
+    assert refused is not None
+    assert refused.startswith(f"{socket.gethostname()} has numerical version ")
+    assert refused.endswith(", this program another")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def program(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of Dask's, which is killed in the end, with what it started."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli", *words] if False else [*words],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield started
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()

@@ -1,0 +1,126 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bptt.core.run import Record
+from bptt.sweeps import writer as module
+from bptt.sweeps.writer import Writer
+from bptt.tracking.address import StoreError
+from bptt.tracking.archive import Archive, SweepJob, SweepJournal
+from bptt.tracking.block_files import RunResult
+from bptt.tracking.stored_run import StoredRun
+
+
+class Store:
+    """A sweep's record in a store that is away for a while."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.refused = 0
+        self.written: list[list[str]] = []
+
+    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        if self.away:
+            self.refused += 1
+            raise StoreError("it is away")
+        self.written.append([run.name for run in runs])
+        return {}
+
+
+def result(job: int, **changes: Any) -> RunResult:
+    record = Record(
+        outcome="completed",
+        updates=1,
+        history={"update": np.array([1]), "loss/train": np.array([0.5])},
+        flow=np.zeros((1, 2)),
+        parameters={"readout.bias": np.zeros(1)},
+        state=np.zeros((1, 1)),
+    )
+    values = {"job": job, "status": "FINISHED", "record": record, "error": None, "began": 1.0, "ended": 2.0}
+    return RunResult(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    journal = SweepJournal(
+        name="sweep", command=[], began=1.0, uri=None, experiment=None, parent=None, numerical_version="v",
+        current_folder="/", swept=["seed"], duplicates=0,
+    )  # fmt: skip
+    jobs = [
+        SweepJob(number=n, name=f"seed={n}", digest=str(n), block=n, swept={"seed": str(n)}, overrides=[], config={})
+        for n in range(4)
+    ]
+    return Archive.create(tmp_path / "sweep", journal, jobs)
+
+
+def writing(archive: Archive, store: Store, *blocks: Sequence[RunResult]) -> Writer:
+    writer = Writer(archive, archive.journal, archive.jobs(), store, {})  # type: ignore[arg-type]
+    for number, results in enumerate(blocks):
+        archive.write_block(number, results)
+        writer.put(number, results)
+    return writer
+
+
+def test_each_block_is_written_and_marked(archive: Archive) -> None:
+    store = Store()
+    writer = writing(archive, store, [result(0), result(1)], [result(2)])
+    writer.finish(print)
+    assert store.written == [["seed=0", "seed=1"], ["seed=2"]]
+    assert archive.stored() == {0, 1}
+    assert writer.trouble is None
+
+
+def test_what_was_reused_is_not_written_again(archive: Archive) -> None:
+    store = Store()
+    writing(archive, store, [result(0), result(1, reused="abc")]).finish(print)
+    assert store.written == [["seed=0"]]
+
+
+def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_end(archive: Archive) -> None:
+    store = Store()
+    store.away = True
+    writer = writing(archive, store, [result(0)], [result(1)], [result(2)])
+    while writer._queue.qsize():
+        pass
+    store.away = False
+    writer.finish(print)
+    assert store.refused == 1
+    assert [sorted(names) for names in store.written] == [["seed=0"], ["seed=1"], ["seed=2"]]
+    assert archive.stored() == {0, 1, 2}
+
+
+def test_a_store_that_stays_away_is_told_of(archive: Archive) -> None:
+    store = Store()
+    store.away = True
+    writer = writing(archive, store, [result(0)], [result(1)])
+    writer.finish(print)
+    assert writer.trouble == "it is away"
+    assert archive.stored() == set()
+
+
+def test_a_long_wait_is_told_of(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS_TO_BE_TOLD_OF", 0.0)
+    told: list[str] = []
+    store = Store()
+    write = store.write
+
+    def slow(runs: Sequence[StoredRun]) -> dict[str, str]:
+        while not told:
+            pass
+        return write(runs)
+
+    monkeypatch.setattr(store, "write", slow)
+    writing(archive, store, [result(0)]).finish(told.append)
+    assert told == ["waiting for the store; Ctrl-C gives it up"]
+    assert archive.stored() == {0}
+
+
+def test_an_error_of_another_kind_comes_out(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    monkeypatch.setattr(store, "write", lambda runs: 1 / 0)
+    writer = writing(archive, store, [result(0)])
+    with pytest.raises(ZeroDivisionError):
+        writer.finish(print)
