@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -138,7 +138,9 @@ def test_silence_is_refused_within_seconds() -> None:
         listener.listen()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         began = time.monotonic()
-        assert refusal("dask", address).startswith(f"hydra.launcher.address={address}: no Dask scheduler answers there (")
+        assert refusal("dask", address).startswith(
+            f"hydra.launcher.address={address}: no Dask scheduler answers there ("
+        )
         assert time.monotonic() - began < 10
 
 
@@ -164,9 +166,9 @@ def free_port() -> int:
 
 @contextmanager
 def program(*words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of Dask's, which is killed in the end, with what it started."""
+    """A command of Dask's, which is killed in the end with all that it started."""
     started = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli", *words] if False else [*words],
+        [sys.executable, "-m", "dask", *words, "--no-dashboard"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -178,3 +180,46 @@ def program(*words: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         os.killpg(started.pid, signal.SIGKILL)
         started.wait()
+
+
+def await_listener(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler and workers that others have started, as one does it on several machines."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    settings = Settings(backend="dask", address=address)
+    with program("scheduler", "--host", "127.0.0.1", "--port", str(port)) as scheduler:
+        await_listener(port)
+        with monkeypatch.context() as patch:
+            patch.setattr("bptt.sweeps.dask_cluster._SECONDS_FOR_A_WORKER", 0.1)
+            expected = (
+                f"hydra.launcher.address={address}: this Dask scheduler has no workers;"
+                f" start some: dask worker {address} --nthreads 1 --nworkers 4"
+            )
+            assert refusal("dask", address) == expected
+        with program("worker", address, "--nthreads", "1", "--nworkers", "2"), Workers(settings) as workers:
+            tasks = blocks()
+            assert_as_alone(tasks, list(workers.run(train_block, tasks)))
+
+            endless = [block(number, [lane(number, updates=10**9, log_points=10**5)]) for number in range(8, 12)]
+            computing = workers.run(train_block, [block(0, [lane(0)]), *endless])
+            next(computing)
+            computing.close()
+            began = time.monotonic()
+            assert set(workers.run(double, range(4))) == {0, 2, 4, 6}
+            assert time.monotonic() - began < 5  # so the workers have given up what nobody wants
+
+            outcomes = workers.run(train_block, [block(0, [lane(0)]), *endless])
+            next(outcomes)
+            scheduler.kill()
+            with pytest.raises(WorkersError, match="^dask: the scheduler does not answer any more$"):
+                list(outcomes)
