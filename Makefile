@@ -11,7 +11,7 @@ sweep: .venv/ready  ## train a first sweep; make sweep SWEEP=hidden_size takes a
 	@echo "To look at the runs: make ui"
 
 test: .venv/ready lint  ## linter, formatter, type checker, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-ray: .venv/ready  ## the tests of one backend, which is large and not installed otherwise
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \

@@ -9,7 +9,7 @@ import pytest
 
 from bptt.configuration.build import checked
 from bptt.configuration.composing import composed
-from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.problems import ConfigurationError, shown
 
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, clip, init, train, tracking, seed, allow, reuse, on_error)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
@@ -161,8 +161,8 @@ def test_init_file_of_wrong_shape(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     np.savez(path, **{"cell.0.input": np.zeros((1, 16))})  # type: ignore[arg-type]
     lines = refusal(["init=file", f"init.path={path}"])
-    assert lines[0] == f"init.path={path}: cell.0.input has shape (1, 16), needed is (2, 16)"
-    assert lines[1] == f"init.path={path}: lacks cell.0.recurrent; it holds cell.0.input"
+    assert lines[0] == f"init.path={shown(str(path))}: cell.0.input has shape (1, 16), needed is (2, 16)"
+    assert lines[1] == f"init.path={shown(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"
     lines = refusal(["init.recurrent={name: file, path: '" + str(path) + "'}"])
     assert lines == [f"init.recurrent.path={path}: lacks cell.0.recurrent; it holds cell.0.input"]
 
@@ -203,7 +203,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
         (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
         (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
-        (["trian"], ["trian: no such command; did you mean train? (commands: train, resume, check-gradients, ui)"]),
+        (["trian"], ["trian: no such command; did you mean train? (commands: train, plan, resume, sync, rm, check-gradients, ui)"]),
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_missing_package_is_named(backend: Literal["dask", "ray"], monkeypatch
 def test_an_address_that_makes_no_sense_is_refused() -> None:
     for address, why in (
         ("nonsense", "missing port number in address 'nonsense'"),
-        ("tcp://localhost", "missing port number in address 'tcp://localhost'"),
+        ("tcp://localhost", "missing port number in address 'localhost'"),
     ):
         assert refusal("dask", address) == f"hydra.launcher.address={address}: no Dask scheduler answers there ({why})"
 
@@ -221,5 +221,5 @@ def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
             outcomes = workers.run(train_block, [block(0, [lane(0)]), *endless])
             next(outcomes)
             scheduler.kill()
-            with pytest.raises(WorkersError, match="^dask: the scheduler does not answer any more$"):
+            with pytest.raises(WorkersError, match=r"^dask: the scheduler does not answer any more$"):
                 list(outcomes)

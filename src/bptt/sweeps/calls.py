@@ -18,12 +18,14 @@ class Answer:
     """What became of the task at a place of a sequence of tasks.
 
     lost     why there is no result
+    died     whether that is because workers died, be it through this task or through one that they had beside it
     refused  why no task may be computed where this one was sent
     """
 
     place: int
     result: Any = None
     lost: str | None = None
+    died: bool = False
     refused: str | None = None
 
 

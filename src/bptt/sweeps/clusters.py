@@ -78,10 +78,20 @@ class ClusterPool:
         """Nothing to do: the workers of a cluster are there."""
 
     def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer]:
-        """See `workers.Pool`."""
+        """See `workers.Pool`. Tasks whose workers died are computed again at the end, each by itself."""
         from bptt.tracking.digest import current_version
 
-        version = current_version()
+        calls = [delayed(answer)(place, function, task, current_version()) for place, task in enumerate(tasks)]
+        suspects = []
+        for found in self._outputs(calls):
+            if found.died:
+                suspects.append(found.place)
+            else:
+                yield found
+        for place in suspects:
+            yield from self._outputs([calls[place]])
+
+    def _outputs(self, calls: Sequence[tuple[Any, ...]]) -> Generator[Answer]:
         parallel = Parallel(
             n_jobs=self.count,
             backend=_Backend(self._cluster),
@@ -89,8 +99,7 @@ class ClusterPool:
             batch_size=1,
             pre_dispatch=self._cluster.at_a_time,
         )
-        outputs = parallel(delayed(answer)(place, function, task, version) for place, task in enumerate(tasks))
-        with quietly_closed(outputs):
+        with quietly_closed(parallel(calls)) as outputs:
             for found in outputs:
                 if found.refused is not None:
                     raise WorkersError(f"{found.refused}: install the same versions of bptt, numpy and numba there")
@@ -134,7 +143,7 @@ class _Backend(ParallelBackendBase):
             gone = self._cluster.gone(error)
             if gone is not None:
                 raise WorkersError(gone) from error
-            return [Answer(place, lost=f"its worker died or could not take it: {error}")]
+            return [Answer(place, lost=f"its worker died or could not take it: {error}", died=True)]
 
     def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002 (joblib's signature)
         self._cluster.cancel()

@@ -3,7 +3,9 @@
 import copy
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +30,8 @@ class RayCluster:
     def __init__(self, address: str | None, workers: int | None) -> None:
         self._running: dict[Future[Any], Any] = {}  # and Ray's references to what they will be
         self._ours = not ray.is_initialized()
+        if address is not None:
+            _knock(address)
         if self._ours:
             _connect(address, workers)
         self._aside = ThreadPoolExecutor(1)
@@ -74,11 +78,10 @@ def _call(call: Callable[[], Any]) -> Any:
 
 
 def _connect(address: str | None, cpus: int | None) -> None:
-    if address is not None:
-        _knock(address)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         settings |= {"num_cpus": cpus, "include_dashboard": False}
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
         with interrupts_held(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -91,6 +94,8 @@ def _connect(address: str | None, cpus: int | None) -> None:
             ) from error
         says = f"no Ray cluster answers there ({says}); one that is protected by a token needs RAY_AUTH_MODE=token"
         raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)  # Ray puts an immediate exit there
 
 
 def _knock(address: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
+from weakref import WeakSet
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.sweeps.calls import Answer
@@ -82,7 +83,7 @@ class Workers:
     def __init__(self, settings: Settings, tasks: int | None = None) -> None:
         """tasks: how many there will be at most, where that is known; more workers than that are not started."""
         self._settings, self._most = settings, tasks
-        self._outcomes: Generator[Any] | None = None
+        self._given: WeakSet[Generator[Any]] = WeakSet()
 
     def __enter__(self) -> Self:
         self._pool = _pool(self._settings, self._most)
@@ -92,8 +93,8 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._outcomes is not None:
-            self._outcomes.close()
+        for outcomes in list(self._given):
+            outcomes.close()
         self._pool.close()
 
     def warm(self) -> None:
@@ -106,7 +107,8 @@ class Workers:
         `Lost` where the function raised, or where the workers that computed it died, three times. Closing the iterator
         stops what still runs. Raises WorkersError where no worker can go on.
         """
-        self._outcomes = outcomes = _outcomes(self._pool.answers(function, tasks), tasks)
+        outcomes = _outcomes(self._pool.answers(function, tasks), tasks)
+        self._given.add(outcomes)
         return outcomes
 
 
