@@ -244,12 +244,12 @@ def whole(work: Any, undisturbed: Any) -> Swept:
     return newest(work)
 
 
-def begun(work: Any, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """A sweep in a process group of its own, as on a terminal."""
+def begun(work: Any, *command: str) -> subprocess.Popen[str]:
+    """A command in a process group of its own, as on a terminal."""
     return subprocess.Popen(
-        work.command("train", "-m", *arguments),
+        work.command(*command),
         cwd=work.path,
-        env=work.environment() | variables,
+        env=work.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -274,7 +274,7 @@ def folders(work: Any) -> set[Path]:
 
 def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept) -> None:
     before = folders(work)
-    process = begun(work, *LONG)
+    process = begun(work, "train", "-m", *LONG)
     found = wait_for_blocks(work, before, 1)
     asked = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
@@ -298,7 +298,7 @@ def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept
 @pytest.mark.parametrize("blocks", [0, 1, 3])
 def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks: int) -> None:
     before = folders(work)
-    process = begun(work, *LONG)
+    process = begun(work, "train", "-m", *LONG)
     found = wait_for_blocks(work, before, blocks)
     time.sleep(0.1 * blocks)
     os.kill(process.pid, signal.SIGKILL)
@@ -313,6 +313,29 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks
     assert again.returncode == 0, again.stderr
     assert "training" not in again.stderr
     assert len(found.runs) == 32
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_at_any_moment_it_comes_to_the_same_end(work: Any, whole: Swept) -> None:
+    moments = np.random.Generator(np.random.PCG64(11))
+    found, kills, before = None, 0, folders(work)
+    process = begun(work, "train", "-m", *LONG)
+    while kills < 8:
+        time.sleep(moments.uniform(1.0, 5.0))
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        found = next((path for path in folders(work) - before if (path / "sweep.json").exists()), None)
+        process = begun(work, *(("train", "-m", *LONG) if found is None else ("resume", str(found))))
+    process.communicate(timeout=120)
+    assert kills > 1
+    swept = newest(work) if found is None else Swept(found)
+    assert work.bptt("resume", str(swept.folder)).returncode == 0
+    assert sorted(run.info.run_name for run in swept.runs) == sorted(f"seed={seed}" for seed in range(32))
+    assert {run.info.status for run in [swept.parent, *swept.runs]} == {"FINISHED"}
+    assert_same_results(swept.archive, whole.archive)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small file system")

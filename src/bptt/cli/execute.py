@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bptt.cli.progress import progress
 from bptt.core.run import Record, Run
@@ -66,11 +67,13 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
     error: str | None = None
     status: Status = "KILLED"
     try:
-        training = _prepared(job)
-        if _advance(training, job, tracker, interrupts):
-            status = "FINISHED"
-        else:
-            _save(training, job)
+        # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
+        with threadpool_limits(1, user_api="blas"):
+            training = _prepared(job)
+            if _advance(training, job, tracker, interrupts):
+                status = "FINISHED"
+            else:
+                _save(training, job)
     except KeyboardInterrupt:
         pass
     except Exception:

@@ -55,6 +55,8 @@ def _stopping() -> Iterator[None]:
 def resume_sweep(folder: Path, settings: Mapping[str, Any]) -> int:
     """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopened` does."""
     session = reopened(folder, SweepProgress(), settings)
+    if session.journal.search:  # which asks for other runs when it goes on
+        return _end(session, interrupted=True)
     runs, blocks = missing(session)
     session.note(status="RUNNING")
     try:

@@ -83,10 +83,9 @@ class Launch:
         Raises ConfigurationError, with everything that is wrong with any job, before anything is begun; StoreError;
         and what `Session.train` raises.
         """
-        if self._workers is None and len(jobs) > MOST_LANES:
+        if len(jobs) > MOST_LANES:
             # They need as long to start as the jobs to be composed.
-            self._workers = self._held.enter_context(Workers(self.settings, tasks=len(jobs)))
-            self._workers.warm()
+            self._open_workers().warm()
         added = self.add(jobs)
         assert self.session is not None
         self.session.train(added.runs, added.blocks)
@@ -99,6 +98,8 @@ class Launch:
         found, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
+        if self.settings.backend != "loky":
+            self._open_workers()  # a cluster that does not answer is told before anything is begun
         if self.session is None and first.tracking.enabled:
             self._store = open_store(first.tracking.uri, first.tracking.experiment)
         before = 0 if self.session is None else len(self.session.jobs)
@@ -124,6 +125,11 @@ class Launch:
     def close(self) -> None:
         """Let go of the sweep's folder, and of its workers."""
         self._held.close()
+
+    def _open_workers(self) -> Workers:
+        if self._workers is None:
+            self._workers = self._held.enter_context(Workers(self.settings))
+        return self._workers
 
     def _held_already(self, runs: Mapping[int, PlannedRun]) -> dict[int, tuple[str, Record]]:
         """What the store holds of these runs, finished: the run's id there, and what it recorded."""

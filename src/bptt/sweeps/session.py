@@ -158,9 +158,11 @@ class Session:
     def recall(self) -> None:
         """Take what the archive has as ended, and let the writer send what the store did not get."""
         self.results |= {result.job: result for result in self.archive.ended()}
-        if self.store is not None:
-            for number in sorted(self.archive.blocks() - self.archive.stored()):
-                self.begin_recording(self.store).put(number, self.archive.results(number))
+        unsent = sorted(self.archive.blocks() - self.archive.stored())
+        if self.store is not None and (unsent or self.journal.parent is not None):
+            writer = self.begin_recording(self.store)  # even if only the end of the sweep's own run is missing
+            for number in unsent:
+                writer.put(number, self.archive.results(number))
 
     def note(self, **changes: Any) -> None:
         """Change the sweep's journal."""
