@@ -22,10 +22,7 @@ class SweepCommand:
     """The sweep that a command asks for; `command` is what repeats it."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._task = SweepTask(command, SweepProgress())
-        # What was imported stays; see `train.main`.
-        gc.freeze()
-        gc.enable()
+        self._task = SweepTask(command, _Progress())
 
     def sweep(self, *arguments: Any) -> Any:
         """See `SweepTask.sweep`."""
@@ -41,6 +38,14 @@ class SweepCommand:
         """End the sweep; returns the exit code."""
         summary = self._task.finish(interrupted)
         return 0 if summary is None or self._task.session is None else _told(self._task.session, summary)
+
+
+class _Progress(SweepProgress):
+    def begin(self, runs: int) -> None:
+        # What was imported and composed stays; see `train.main`.
+        gc.freeze()
+        gc.enable()
+        super().begin(runs)
 
 
 @contextmanager
