@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from bptt.cli.progress import progress
 from bptt.core.run import Record, Run
 from bptt.sweeps.interrupts import Interrupts
+from bptt.sweeps.partial import recorded
 from bptt.tracking.address import StoreError
 from bptt.tracking.files import CONFIG, flow_table, history_table, write_record, write_text
 from bptt.tracking.journal import Journal, forget_checkpoint, write_checkpoint, write_journal
@@ -80,7 +81,7 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
         status, error = "FAILED", traceback.format_exc()
     interrupts.settle()
     seconds = time.monotonic() - began
-    record = _recorded(training)
+    record = recorded(training)
     artifacts = _files(job, record, error)
     tags = {"bptt.outcome": record.outcome} if status == "FINISHED" and record is not None else {}
     unstored = None
@@ -146,17 +147,6 @@ def _advance(training: "Training", job: Job, tracker: RunRecord | None, interrup
 def _save(training: "Training", job: Job) -> None:
     history = training.records()[0].history["update"]
     write_checkpoint(job.folder, job.journal, int(history[-1]) if len(history) else 0, training.checkpoint())
-
-
-def _recorded(training: "Training | None") -> Record | None:
-    """What was recorded; None where it is nothing, or where an error left the training without sense."""
-    if training is None:
-        return None
-    try:
-        record = training.records()[0]
-    except Exception:
-        return None
-    return record if len(record.history["update"]) else None
 
 
 def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str | None]:

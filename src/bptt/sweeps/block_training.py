@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.core.run import Record, Run
+from bptt.sweeps.partial import recorded
 from bptt.tracking.block_files import RunResult
 from bptt.tracking.record import Status
 
 if TYPE_CHECKING:
-    from bptt.core.training import Training
     from bptt.sweeps.checkpoints import Checkpoint
 
 
@@ -89,17 +89,6 @@ def _trained(runs: Sequence[Run], checkpoint: "Checkpoint | None") -> list[_Ende
         raise
     except Exception:
         if len(runs) == 1:
-            return [_Ended("FAILED", _recorded(training), traceback.format_exc())]
+            return [_Ended("FAILED", recorded(training), traceback.format_exc())]
     middle = len(runs) // 2
     return _trained(runs[:middle], None) + _trained(runs[middle:], None)
-
-
-def _recorded(training: "Training | None") -> Record | None:
-    """What a run recorded before it raised; None where it is nothing, or where the error left it without sense."""
-    if training is None:
-        return None
-    try:
-        record = training.records()[0]
-    except Exception:
-        return None
-    return record if len(record.history["update"]) else None

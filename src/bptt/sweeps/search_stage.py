@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bptt.core.checkpoint import chosen, joined
 from bptt.core.run import Record, Run
 from bptt.core.training import Training
+from bptt.sweeps.partial import recorded
 
 Checkpoint = dict[str, NDArray[Any]]
 
@@ -78,7 +79,7 @@ def _advanced(task: StageTask) -> StageResult:
         raise
     except Exception:
         if len(task.runs) == 1:
-            lane = StageLane(ended=True, record=_recorded(training), error=traceback.format_exc())
+            lane = StageLane(ended=True, record=recorded(training), error=traceback.format_exc())
             return StageResult(number=task.number, lanes=(lane,), checkpoint=None)
     middle = len(task.runs) // 2
     halves = [_advanced(_part(task, lanes)) for lanes in (range(middle), range(middle, len(task.runs)))]
@@ -106,14 +107,3 @@ def _result(task: StageTask, training: Training) -> StageResult:
     return StageResult(
         number=task.number, lanes=tuple(lanes), checkpoint=chosen(checkpoint, going_on) if going_on else None
     )
-
-
-def _recorded(training: Training | None) -> Record | None:
-    """What a run recorded before it raised; None where it is nothing, or where the error left it without sense."""
-    if training is None:
-        return None
-    try:
-        record = training.records()[0]
-    except Exception:
-        return None
-    return record if len(record.history["update"]) else None
