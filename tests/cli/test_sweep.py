@@ -359,6 +359,36 @@ def test_a_full_disk_loses_nothing_that_has_ended(work: Any, whole: Swept, tmp_p
     assert_same_results(Archive.open(tmp_path / "sweep"), whole.archive)
 
 
+def test_a_store_that_cannot_be_made_is_told_before_anything_starts(cold: Any) -> None:
+    done = cold.bptt("train", "-m", *EXPERIMENT, *SWEPT, "tracking.uri=sqlite:////proc/none/mlflow.db")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert list(cold.path.rglob("*")) == []
+
+
+def test_a_store_that_cannot_be_made_after_all_loses_nothing(cold: Any) -> None:
+    fails = """
+import bptt.sweeps.launch as launch
+from bptt.tracking.address import StoreError
+def open_store(uri, experiment):
+    raise StoreError("the planted error")
+launch.open_store = open_store
+"""
+    done = cold.bptt("train", "-m", *EXPERIMENT, *SWEPT, first=fails)
+    assert done.returncode == 1
+    found = newest(cold)
+    assert done.stderr.splitlines() == [
+        "training 4 runs",
+        "the planted error",
+        f"go on with: bptt resume multirun/{found.folder.name}",
+    ]
+    assert len(results(found.archive)) > 0
+    again = cold.bptt("resume", str(found.folder))
+    assert again.returncode == 0, again.stderr
+    assert {run.info.status for run in [found.parent, *found.runs]} == {"FINISHED"}
+    assert len(found.runs) == 4
+
+
 def test_a_cold_store_takes_a_sweep_with_several_workers(cold: Any) -> None:
     done = cold.bptt("train", "-m", *EXPERIMENT, "seed=range(16)", "hydra.launcher.workers=4")
     assert done.returncode == 0, done.stderr

@@ -164,7 +164,7 @@ def test_init_file_of_wrong_shape(tmp_path: Path) -> None:
     assert lines[0] == f"init.path={shown(str(path))}: cell.0.input has shape (1, 16), needed is (2, 16)"
     assert lines[1] == f"init.path={shown(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"
     lines = refusal(["init.recurrent={name: file, path: '" + str(path) + "'}"])
-    assert lines == [f"init.recurrent.path={path}: lacks cell.0.recurrent; it holds cell.0.input"]
+    assert lines == [f"init.recurrent.path={shown(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"]
 
 
 def test_wrong_choice_in_a_file_of_the_users_own(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bptt.analysis.tables import LOSS, final, run_table, settings_table
 from bptt.sweeps.description import description
 from bptt.sweeps.outputs import figure_files, table_files, write_files
-from bptt.sweeps.session import Session
+from bptt.sweeps.session import Session, Stopped
 from bptt.tracking.address import StoreError
 from bptt.tracking.archive import SweepJob
 from bptt.tracking.block_files import RunResult
@@ -91,16 +91,19 @@ def finish(session: Session, interrupted: bool) -> Summary:
 
 def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
     """Wait until the store has every block, and mark what is missing as KILLED there; why it has not, else None."""
-    if session.writer is None or session.record is None:
-        return None
     try:
+        session.wait_for_store()
+        if missing and session.store is not None:
+            session.begin_recording(session.store)
+        if session.writer is None or session.record is None:
+            return None
         session.writer.finish(session.reporter.say)
         if session.writer.trouble is None and missing:
             now = time.time()
             session.record.write(
                 [stored_run(session.journal, job, _killed(job, now), session.writer.tags) for job in missing]
             )
-    except StoreError as error:
+    except (Stopped, StoreError) as error:
         return str(error)
     except KeyboardInterrupt:
         return "interrupted while it was being recorded"

@@ -1,8 +1,10 @@
 """The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained."""
 
 import itertools
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.keys import short_keys
-from bptt.configuration.build import Configuration
+from bptt.configuration.build import Configuration, Tracking
 from bptt.configuration.composing import Composer
 from bptt.configuration.problems import ConfigurationError
 from bptt.core.run import Record, Run
@@ -21,6 +23,7 @@ from bptt.sweeps.naming import run_name, swept_name
 from bptt.sweeps.plan import MOST_LANES, PlannedRun, blocks, groups, without_duplicates
 from bptt.sweeps.session import Reporter, Session
 from bptt.sweeps.workers import Workers
+from bptt.tracking.address import Address, resolve
 from bptt.tracking.archive import Archive, SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
 from bptt.tracking.digest import current_version
@@ -72,6 +75,7 @@ class Launch:
         self._composition = Composition(composer, config)
         self.session: Session | None = None
         self._store: Store | None = None
+        self._opening: Future[Store] | None = None
         self._workers: Workers | None = None
         self._number_of: dict[str, int] = {}  # digest → run
         self.next_block = itertools.count()
@@ -101,7 +105,7 @@ class Launch:
         if self.settings.backend != "loky":
             self._open_workers()  # a cluster that does not answer is told before anything is begun
         if self.session is None and first.tracking.enabled:
-            self._store = open_store(first.tracking.uri, first.tracking.experiment)
+            self._open_store(first.tracking)
         before = 0 if self.session is None else len(self.session.jobs)
         numbers = range(before, before + len(new))
         planned_as = dict(zip(numbers, new, strict=True))
@@ -125,6 +129,16 @@ class Launch:
     def close(self) -> None:
         """Let go of the sweep's folder, and of its workers."""
         self._held.close()
+
+    def _open_store(self, tracking: Tracking) -> None:
+        """Open the store before anything is begun. A database that is not there yet holds no runs and is made for
+        seconds: the first ones are trained meanwhile.
+        """
+        address = resolve(tracking.uri)
+        if _can_be_made(address):
+            self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, tracking.experiment)
+        else:
+            self._store = open_store(tracking.uri, tracking.experiment)
 
     def _open_workers(self) -> Workers:
         if self._workers is None:
@@ -161,14 +175,14 @@ class Launch:
         return self.session
 
     def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int) -> Session:
-        store = self._store
+        tracking = first.tracking
         folder = Path(str(self._config.hydra.sweep.dir))
         journal = SweepJournal(
             name=folder.name,
             command=self._command,
             began=time.time(),
-            uri=None if store is None else store.address.shown,
-            experiment=None if store is None else store.experiment,
+            uri=resolve(tracking.uri).shown if tracking.enabled else None,
+            experiment=tracking.experiment if tracking.enabled else None,
             parent=None,
             numerical_version=current_version(),
             current_folder=str(Path.cwd()),
@@ -190,7 +204,19 @@ class Launch:
             on_error=first.sweep.on_error,
             checkpoint_seconds=first.tracking.checkpoint_seconds,
         )
-        return Session(archive, jobs, store, how, self.reporter, self._workers)
+        return Session(archive, jobs, self._opening or self._store, how, self.reporter, self._workers)
+
+
+def _can_be_made(address: Address) -> bool:
+    """Whether the store is a file that is not there, in a folder where it may be."""
+    file = address.database
+    return (
+        file is not None
+        and address.uri.startswith("sqlite:///")
+        and not file.exists()
+        and file.parent.is_dir()
+        and os.access(file.parent, os.W_OK)
+    )
 
 
 def _check_alike(configurations: Sequence[Configuration]) -> None:

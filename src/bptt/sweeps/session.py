@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -14,6 +15,7 @@ from bptt.sweeps.conduct import Conduct
 from bptt.sweeps.interrupts import Interrupts
 from bptt.sweeps.workers import Lost, Workers
 from bptt.sweeps.writer import Writer
+from bptt.tracking.address import StoreError
 from bptt.tracking.archive import Archive, SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
 from bptt.tracking.provenance import provenance
@@ -55,13 +57,17 @@ class Session:
         self,
         archive: Archive,
         jobs: list[SweepJob],
-        store: Store | None,
+        store: Store | Future[Store] | None,
         how: Conduct,
         reporter: Reporter,
         workers: Workers | None = None,
     ) -> None:
-        """workers: that were entered already, and are left by who did; None: they are entered when they are needed."""
-        self.archive, self.jobs, self.store, self.reporter = archive, jobs, store, reporter
+        """Store    one that is still being made is waited for when the first block has ended
+        workers  that were entered already, and are left by who did; None: they are entered when they are needed
+        """
+        self.archive, self.jobs, self.reporter = archive, jobs, reporter
+        self._opening = store if isinstance(store, Future) else None
+        self.store = None if isinstance(store, Future) else store
         self.journal: SweepJournal = archive.journal
         self.record: SweepRecord | None = None
         self.began = time.time()
@@ -138,10 +144,20 @@ class Session:
         """Write the results of a block into the archive, and hand them to the store's writer."""
         self.archive.write_block(number, results)
         self._ended_now(results)
+        self.wait_for_store()
         if all(result.reused for result in results):
             self.archive.mark_stored(number)
         elif self.store is not None:
             self.begin_recording(self.store).put(number, results)
+
+    def wait_for_store(self) -> None:
+        """Have the store, where there is one. Raises Stopped where it could not be made."""
+        if self._opening is not None:
+            opening, self._opening = self._opening, None
+            try:
+                self.store = opening.result()
+            except StoreError as error:
+                raise Stopped(str(error)) from error
 
     def begin_recording(self, store: Store) -> Writer:
         """The writer to the store, in which the sweep's own run is begun, or opened again."""
