@@ -141,6 +141,16 @@ def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     assert list(found.artifact(found.parent, "figures").glob("*.png"))
 
 
+def test_on_dask_it_is_the_same(work: Any, sweep: Any) -> None:
+    _, first = sweep
+    arguments = (*EXPERIMENT, "optimizer.eta_plus=1.2,1.3", "seed=0,3", "reuse=false")
+    done = work.bptt("train", "-m", *arguments, "hydra.launcher.backend=dask", "hydra.launcher.workers=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == ["training 4 runs"]
+    assert done.stdout.startswith("sweep ")
+    assert_same_results(newest(work).archive, first.archive)
+
+
 def test_the_same_sweep_again_trains_nothing(work: Any, sweep: Any) -> None:
     _, first = sweep
     done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.3,1.2", "seed=0,3,44")

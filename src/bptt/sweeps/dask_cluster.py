@@ -31,7 +31,7 @@ class DaskCluster:
         if address is not None:
             _knock(address)
         with ExitStack() as stack:
-            stack.enter_context(silence_logging_cmgr(_SILENT))
+            stack.enter_context(_silence())
             stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}))
             with interrupts_held(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about versions that differ: those that matter are compared elsewhere
@@ -64,6 +64,19 @@ class DaskCluster:
 
 def _unpacked(call: bytes) -> Any:
     return loads(call)()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what Dask tells of itself from its own handlers, and from those that Hydra gives to all loggers."""
+    logger = logging.getLogger("distributed")
+    propagate = logger.propagate
+    logger.propagate = False
+    try:
+        with silence_logging_cmgr(_SILENT):
+            yield
+    finally:
+        logger.propagate = propagate
 
 
 def _knock(address: str) -> None:
