@@ -110,3 +110,12 @@ def test_a_vector_width_that_is_not_there_is_told_in_one_line(tmp_path: Path) ->
     assert result.stderr.startswith("BPTT_SIMD_WIDTH=5: this processor allows 4")
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "bptt", "train", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

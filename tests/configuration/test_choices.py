@@ -11,28 +11,11 @@ from omegaconf import OmegaConf
 from bptt.configuration.build import Configuration, SweepSettings, checked
 from bptt.configuration.composing import composed
 from bptt.configuration.paths import conf_folder
-from bptt.core.blocks import parameter_blocks
 from bptt.core.training import train
 
 CHOICES = [
     (path.parent.relative_to(conf_folder()).as_posix(), path.stem) for path in sorted(conf_folder().glob("*/**/*.yaml"))
 ]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
-    """What some choices need beside themselves."""
-    folder = tmp_path_factory.mktemp("files")
-    rng = np.random.Generator(np.random.PCG64(1))
-    np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
-    run = checked(composed()).run
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
-    np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
-    return {
-        ("task", "arrays"): [f"task.path={folder / 'data.npz'}"],
-        ("init", "file"): [f"init.path={folder / 'weights.npz'}"],
-        ("loss", "cross_entropy"): ["task=sentiment"],
-    }
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))

@@ -18,7 +18,6 @@ from bptt.configuration.build import Configuration, checked
 from bptt.configuration.composing import Composer, add_folder
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
-from bptt.core.blocks import parameter_blocks
 from bptt.core.sequences import Sequences
 from bptt.sweeps.composition import Composition
 from bptt.sweeps.variant import Variant
@@ -50,23 +49,6 @@ def own(tmp_path: Path) -> Iterator[tuple[Counting, Path]]:
         path = GlobalHydra.instance().config_loader().get_search_path()
         add_folder(path, tmp_path)
         yield Counting(ConfigLoaderImpl(path), "config"), tmp_path
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
-    """What some choices need beside themselves."""
-    folder = tmp_path_factory.mktemp("files")
-    rng = np.random.Generator(np.random.PCG64(1))
-    np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
-        run = checked(Composer(GlobalHydra.instance().config_loader(), "config").compose([])).run
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
-    np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
-    return {
-        ("task", "arrays"): [f"task.path={folder / 'data.npz'}"],
-        ("init", "file"): [f"init.path={folder / 'weights.npz'}"],
-        ("loss", "cross_entropy"): ["task=sentiment"],
-    }
 
 
 def contents(configuration: Configuration) -> tuple[Any, ...]:

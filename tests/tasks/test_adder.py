@@ -76,3 +76,12 @@ def test_it_shows_additions(build: Build) -> None:
         "100 + 99 = 199",
         "127 + 1 = 128",
     ]
+
+
+def test_runs_side_by_side_evaluate_one_set_of_all_sums(build: Build) -> None:
+    first, second = (
+        build("adder", bits=3, eval_size=None).evaluation(np.random.Generator(np.random.PCG64(seed))) for seed in (0, 1)
+    )
+    assert first is second
+    assert first.count == 64
+    assert build("adder", bits=2, eval_size=None).evaluation(np.random.Generator(np.random.PCG64(0))).count == 16

@@ -54,6 +54,8 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     except (StoreError, InvalidValue) as error:  # the latter of an environment variable: others were told before
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise  # see `main`
     except Exception:
         traceback.print_exc()
         return 1

@@ -51,9 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{command}: no such command{meant} (commands: {', '.join(COMMANDS)})", file=sys.stderr)
         return 2
     try:
-        return int(import_module(f"bptt.cli.{command.replace('-', '_')}").main(rest))
+        code = int(import_module(f"bptt.cli.{command.replace('-', '_')}").main(rest))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read along, as `head` does, has gone; at its end Python would try once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _complete(argv: Sequence[str]) -> int:

@@ -27,9 +27,9 @@ class SweepProgress:
         print(text, file=self._stream, flush=True)
 
     def begin(self, runs: int) -> None:
-        """So many runs are trained now, after those of earlier calls."""
+        """So many runs are trained now."""
         self._begun = self._last = time.monotonic()
-        self._runs, self._done = runs, 0
+        self._runs, self._done, self._diverged, self._failed = runs, 0, 0, 0
         if self._stream.isatty():
             self._bar = _bar(self._stream)
             self._bar.add_task("sweep", total=runs, counts=self._counts())

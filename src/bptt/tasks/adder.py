@@ -1,6 +1,7 @@
 """Binary addition: learn to carry."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -52,24 +53,15 @@ class Adder:
     def make(self, rng: np.random.Generator, count: int) -> Sequences:
         """`count` fresh additions."""
         first, second = rng.integers(2**self.bits, size=(2, count))
-        return self._additions(first, second)
-
-    def _additions(self, first: Integers, second: Integers) -> Sequences:
-        x = np.empty((len(first), self.timesteps, 2))
-        x[:, :, 0], x[:, :, 1] = digits(first, self.timesteps), digits(second, self.timesteps)
-        return Sequences(x, digits(first + second, self.timesteps)[:, :, None])
-
-    def _every_addition(self) -> Sequences:
-        number = np.arange(4**self.bits)
-        return self._additions(number >> self.bits, number & (2**self.bits - 1))
+        return _additions(first, second, self.timesteps)
 
     def training(self) -> Stream:
         if self.bits <= _MOST_BITS_FOR_POOL:  # the same distribution, but a sequence costs one row number
-            return Pool(self._every_addition(), "random")
+            return Pool(_every_addition(self.bits), "random")
         return Generated(self.make, 3 * self.timesteps)
 
     def evaluation(self, rng: np.random.Generator) -> Sequences:
-        return self._every_addition() if self.eval_size is None else self.make(rng, self.eval_size)
+        return _every_addition(self.bits) if self.eval_size is None else self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> float:
         return sequences_right(output, sequences)
@@ -78,9 +70,21 @@ class Adder:
         """A few additions as the network makes them, '11 + 3 = 14'."""
         first = np.array([11, 5, 20, 85, 100, 127]) % 2**self.bits
         second = np.array([3, 7, 22, 42, 99, 1]) % 2**self.bits
-        output = predict(self._additions(first, second))[:, :, 0]
+        output = predict(_additions(first, second, self.timesteps))[:, :, 0]
         sums = (output > 0.5) @ 2 ** np.arange(self.timesteps)
         return [
             f"{a} + {b} = {c}" + ("" if c == a + b else f" (should be {a + b})")
             for a, b, c in zip(first, second, sums, strict=True)
         ]
+
+
+@lru_cache(maxsize=1)  # runs side by side evaluate the one set; a copy for each would fill the memory
+def _every_addition(bits: int) -> Sequences:
+    number = np.arange(4**bits)
+    return _additions(number >> bits, number & (2**bits - 1), bits + 1)
+
+
+def _additions(first: Integers, second: Integers, timesteps: int) -> Sequences:
+    x = np.empty((len(first), timesteps, 2))
+    x[:, :, 0], x[:, :, 1] = digits(first, timesteps), digits(second, timesteps)
+    return Sequences(x, digits(first + second, timesteps)[:, :, None])
