@@ -54,7 +54,7 @@ ui: .venv/ready  ## MLflow's pages for the runs of this folder
 
 # Needs uv; the file names no package index, so that it serves behind any.
 lock:
-	uv pip compile --universal --python-version 3.11 --group dev --extra dask --extra optuna --generate-hashes \
+	uv pip compile --universal --python-version 3.11 --group dev --extra dask --extra optuna --extra onnx --extra notebooks --generate-hashes \
 	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean:  ## what can be made again; never what runs wrote

@@ -21,10 +21,11 @@ MAY_IMPORT = {
     "bptt.tasks": {"bptt.tasks", "bptt.core.annotations", "bptt.core.sequences"},
     "bptt.configuration": {"bptt", "bptt.configuration", "bptt.core", "bptt.tasks"},
     "bptt.tracking": {"bptt", "bptt.tracking", "bptt.core"},
-    "bptt.analysis": {"bptt.analysis", "bptt.tracking"},
+    "bptt.analysis": {"bptt", "bptt.analysis", "bptt.tracking", "bptt.configuration", "bptt.core"},
+    "bptt.export": {"bptt", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.sweeps": {"bptt.sweeps", "bptt.analysis", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
     "bptt.cli": {
-        f"bptt{name}" for name in ("", ".cli", ".configuration", ".sweeps", ".analysis", ".tracking", ".core")
+        f"bptt{name}" for name in ("", ".cli", ".configuration", ".sweeps", ".analysis", ".export", ".tracking", ".core")
     },
     "hydra_plugins": {"bptt.sweeps"},
 }
