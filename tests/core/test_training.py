@@ -23,6 +23,7 @@ from bptt.core.lanes import recorded_updates
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
@@ -152,6 +153,22 @@ def steep(record: Record) -> Floats:
 
 
 @pytest.mark.parametrize("batch_size", [2, 9])
+def test_an_update_ratio_from_zero_is_none_and_from_tiny_weights_is_exact(batch_size: int) -> None:
+    zero = make_run(init=Initialisation(Constant(scale=0.0)), updates=2, log_points=2, batch_size=batch_size)
+    ratios = finished([zero])[0].history["update/ratio"]
+    assert np.isnan(ratios[0])
+    assert ratios[1] > 0
+    tiny = make_run(
+        init=Initialisation(Constant(scale=1e-200)),
+        optimizer=Rprop(eta_plus=1.0, eta_minus=0.5, delta_zero=2e-200),
+        updates=1,
+        batch_size=batch_size,
+    )
+    ratio = finished([tiny])[0].history["update/ratio"][0]  # the first update halves the step: 1e-200 for each weight
+    assert 0 < ratio <= 1.0 + 1e-15
+
+
+@pytest.mark.parametrize("batch_size", [2, 9])
 @pytest.mark.parametrize("name", components("models"))
 def test_every_metric_is_what_a_plain_computation_gives(name: str, batch_size: int) -> None:
     for number, task in enumerate((Noise(), Noise(ragged=True), Noise(last_only=True), Unscored(ragged=True))):
@@ -191,6 +208,8 @@ def assert_metrics_right(
     np.testing.assert_allclose(found["weights/spectral_radius"], radius_of(run, now), rtol=1e-10)
     assert found["activations/saturation"] == pytest.approx(share_saturated(run, batch, before), rel=1e-12)
     assert found["grad/clipped"] == 0.0
+    old, new = to_flat(blocks, before), to_flat(blocks, now)
+    np.testing.assert_allclose(found["update/ratio"], np.linalg.norm(new - old) / np.linalg.norm(old), rtol=1e-9)
 
 
 def radius_of(run: Run, named: dict[str, Floats]) -> float:

@@ -14,7 +14,17 @@ from bptt.core.layout import Net
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Page, Stream
 from bptt.core.simd import WIDTH, aligned_zeros
-from bptt.core.updates import CLIPPED, DIVERGED_AT, DIVERGED_LOSS, GRADIENT_NORM, LOSS_VALUE, REPORT_ROWS, train_updates
+from bptt.core.updates import (
+    CLIPPED,
+    DIVERGED_AT,
+    DIVERGED_LOSS,
+    GRADIENT_NORM,
+    LOSS_VALUE,
+    REPORT_ROWS,
+    STEP_NORM,
+    WEIGHTS_NORM,
+    train_updates,
+)
 
 _ROWS_FROM = (
     8  # batches of this size on fill vectors with rows of one run; a matter of shape alone, never of how many lanes
@@ -33,6 +43,7 @@ class LaneReport:
     loss: float
     gradient_norm: float
     clipped: float
+    update_ratio: float
     saturation: float
     flow: Floats
     diverged_at: int
@@ -63,6 +74,7 @@ class LaneBlock:
         first = runs[0]
         self._vectors = parameter_count if mode == LANES else -(-parameter_count // WIDTH)
         self._parameters = aligned_zeros(self._vectors, WIDTH)
+        self._previous = aligned_zeros(self._vectors, WIDTH)
         self._gradient = aligned_zeros(self._vectors, WIDTH)
         self._slots = aligned_zeros(max(first.optimizer.slots, 1) * self._vectors, WIDTH)
         for place, row in enumerate(parameters):
@@ -83,7 +95,13 @@ class LaneBlock:
         cell = first.model.cell
         components = (cell.forward, cell.backward, first.loss.kernel, first.clip.kernel, first.optimizer.kernel)
         self._addresses = [kernel.address(mode) for kernel in components]
-        check_memory(memory=memory, parameters=self._parameters, gradient=self._gradient, slots=self._slots)
+        check_memory(
+            memory=memory,
+            parameters=self._parameters,
+            previous=self._previous,
+            gradient=self._gradient,
+            slots=self._slots,
+        )
 
     def _as_mode(self, vectors: Floats) -> Floats:
         return vectors if self._mode == LANES else vectors.reshape(-1)
@@ -141,6 +159,7 @@ class LaneBlock:
             self._as_mode(self._parameters),
             self._as_mode(self._gradient),
             self._parameters,
+            self._previous,
             self._gradient,
             self._slots,
             self._optimizer_hyper,
@@ -208,6 +227,7 @@ class LaneBlock:
             loss=float(self._report[LOSS_VALUE, number]),
             gradient_norm=float(self._report[GRADIENT_NORM, number]),
             clipped=float(self._report[CLIPPED, number]),
+            update_ratio=stability.update_ratio(*self._report[[STEP_NORM, WEIGHTS_NORM], number].tolist()),
             saturation=float(self._shares[number]),
             flow=self._memory[self.net.flow : self.net.flow + self.net.timesteps, number][::-1].copy(),
             diverged_at=int(self._report[DIVERGED_AT, number]),

@@ -6,6 +6,7 @@ accuracy/eval            the share of the evaluation set that the task calls rig
 grad/norm                ‖∂loss/∂θ‖₂ over all parameters, before clipping
 grad/clipped             share of the updates since the last recorded one whose gradient was clipped
 grad/decay               see `decay_rate`
+update/ratio             see `update_ratio`
 weights/spectral_radius  see `spectral_radius`
 activations/saturation   see `saturation`
 """
@@ -42,6 +43,11 @@ def decay_rate(flow: Floats) -> Floats:
 def _slopes(lags: Floats, logs: Floats) -> Any:
     k = lags - lags.mean()
     return (k * logs).sum(axis=-1) / (k * k).sum()
+
+
+def update_ratio(step: float, weights: float) -> float:
+    """update/ratio: ‖θ_t − θ_{t−1}‖₂ / ‖θ_{t−1}‖₂ over all parameters, how far one update moves; NaN from θ = 0."""
+    return step / weights if weights else np.nan
 
 
 def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> Floats:

@@ -32,6 +32,7 @@ METRICS = (
     "grad/norm",
     "grad/clipped",
     "grad/decay",
+    "update/ratio",
     "weights/spectral_radius",
     "activations/saturation",
 )
@@ -202,6 +203,7 @@ class Training:
             **({} if accuracy is None else {"accuracy/eval": accuracy}),
             "grad/norm": report.gradient_norm,
             "grad/clipped": report.clipped / updates,
+            "update/ratio": report.update_ratio,
             "activations/saturation": report.saturation,
         }
 

@@ -19,8 +19,8 @@ from bptt.core.packing import LENGTHS, ROWS, SCORED, X, Y, pack
 from bptt.core.simd import any_of, inline, load, per_run, select, splat, store
 
 #: Rows of the `report` array, each (WIDTH,).
-LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS = range(5)
-REPORT_ROWS = 5
+LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM = range(7)
+REPORT_ROWS = 7
 
 
 @inline
@@ -46,6 +46,7 @@ def _train_updates(
     theta,
     gradient,
     parameters,
+    previous,
     vectors,
     slots,
     optimizer_hyper,
@@ -84,20 +85,31 @@ def _train_updates(
             if not any_of(lives > splat(0.0)):
                 return
         call_backward(backward, (sizes, theta, gradient, memory, begin, truncation, False))
-        if measure and k == count - 1:
+        measured = measure and k == count - 1
+        if measured:
             store(report, LOSS_VALUE, value)
             store(report, GRADIENT_NORM, norm(vectors, 0, vectors.shape[0], gradient))
             call_backward(backward, (sizes, theta, gradient, memory, begin, truncation, True))
         clipped = call_clip(clip, (gradient, vectors, clip_hyper))
         store(report, CLIPPED, load(report, CLIPPED) + select(lives > splat(0.0), clipped, splat(0.0)))
+        if measured:
+            for p in range(parameters.shape[0]):
+                store(previous, p, load(parameters, p))
+            store(report, WEIGHTS_NORM, norm(previous, 0, previous.shape[0], theta))
         call_optimizer(optimizer, (parameters, vectors, slots, optimizer_hyper, live, update + k))
+        if measured:
+            for p in range(parameters.shape[0]):
+                store(previous, p, load(parameters, p) - load(previous, p))
+            store(report, STEP_NORM, norm(previous, 0, previous.shape[0], theta))
 
 
 _ADDRESS, _BOOL = types.int64, types.boolean
 #: train_updates(addresses of forward, backward, loss, clip, optimizer; sizes of the net; theta and gradient as the mode
-#: has them, and both again as vectors; optimizer state; hyperparameters (K, WIDTH); working memory; data; …)
+#: has them; as vectors the parameters, room for a copy of them, and the gradient; optimizer state; hyperparameters
+#: (K, WIDTH); working memory; data; …)
 #: `place` is the first update's place in `rows`, `update` its number (from 1), `live` (1, WIDTH) who is trained, and
-#: `report` (REPORT_ROWS, WIDTH) what happened; with `measure` the last update's loss, gradient norm and flow are taken.
+#: `report` (REPORT_ROWS, WIDTH) what happened; with `measure` the last update's loss, gradient norm, flow and step are
+#: taken.
 train_updates = Kernel(
     _train_updates,
     {
@@ -106,7 +118,7 @@ train_updates = Kernel(
             SIZES,
             theta,
             theta,
-            *[MEMORY] * 6,
+            *[MEMORY] * 7,
             X,
             Y,
             LENGTHS,
