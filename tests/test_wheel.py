@@ -22,7 +22,7 @@ def test_wheel_works_outside_the_repository(tmp_path: Path) -> None:
         (ROOT / "src" / "hydra_plugins", "hydra_plugins"),
         (ROOT / "conf", "bptt/conf"),
     ):
-        for path in (*folder.rglob("*.py"), *folder.rglob("*.yaml"), *folder.rglob("*.txt")):
+        for path in (path for ending in ("py", "yaml", "txt", "j2", "css") for path in folder.rglob(f"*.{ending}")):
             assert f"{target}/{path.relative_to(folder).as_posix()}" in held
 
     code = (

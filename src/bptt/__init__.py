@@ -1,6 +1,7 @@
 """When, how fast and how reliably does a recurrent network learn?
 
-The command line is in `bptt.cli`, the numerical core in `bptt.core`; `bptt.sweep` trains a sweep from Python.
+The command line is in `bptt.cli`, the numerical core in `bptt.core`; `bptt.sweep` trains a sweep from Python and
+`bptt.load` reads what was recorded.
 """
 
 from importlib import import_module
@@ -28,3 +29,22 @@ def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Swee
     """
     # Not a plain import: what trains a sweep imports this package in its turn.
     return import_module("bptt.sweeps.api").sweep(overrides, config_dir)
+
+
+def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None" = None) -> "Sweep":
+    """What was recorded of a sweep or of runs, as tidy tables: `bptt.load("multirun/2026-05-01_12-00-00-000000").runs`.
+
+    source  a sweep's folder, a single run's folder, a sweep's name, the id of a run in the MLflow store (a sweep's own
+            run: the sweep), a query in MLflow's words (`params.model = 'gru' AND metrics."loss/eval" < 0.1`), or
+            `latest`, the newest sweep in ./multirun. `SOURCE:12` is its run number 12, and
+            `SOURCE:model=lstm,alpha=0.1` those of its runs with these values
+    uri     of the store; None: the one that `bptt train` would use in this folder
+    solved  when a run has solved its task, as `loss/eval<=0.01`; None: as the sweep says, else `accuracy/eval>=1` where
+            there is an accuracy, and a hundredth of the first loss where there is none
+
+    A sweep's folder is read where it is there, and the store otherwise. See `bptt.analysis.sweep.Sweep` for the tables.
+    Raises bptt.tracking.sources.SourceError, bptt.tracking.block_files.ArchiveError and
+    bptt.tracking.address.StoreError, each with one line for the user.
+    """
+    found: Sweep = import_module("bptt.analysis.load").load(source, uri=uri, solved=solved)
+    return found

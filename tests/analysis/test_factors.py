@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.factors import Factor, factors, settings, split
+from bptt.analysis.factors import Factor, factor_of, factors, settings, split
 
 
 def found(**keys: list[Any]) -> list[Factor]:
@@ -95,3 +95,18 @@ def test_more_settings_have_lines_and_panels() -> None:
 def test_very_many_settings_are_not_told_apart() -> None:
     told = split(found(a=np.arange(50).tolist()), 50)
     assert (told.hue, told.facet) == (None, None)
+
+
+def test_one_key_by_itself() -> None:
+    runs = pd.DataFrame({"init.scale": [0.1, 1.0], "init.recurrent.scale": [2, 2], "model.hidden_size": [4, 8]})
+    assert (factor_of(runs, "init.scale").label, factor_of(runs, "model.hidden_size").label) == (
+        "init.scale",
+        "hidden_size",
+    )
+    constant = factor_of(runs, "init.recurrent.scale")
+    assert (constant.levels, constant.codes.tolist(), constant.scale) == ((2,), [0, 0], "linear")
+
+
+def test_one_key_that_only_some_runs_have() -> None:
+    runs = pd.DataFrame({"clip": ["none", "norm", "norm"], "clip.threshold": [np.nan, 0.1, 1.0]})
+    assert factor_of(runs, "clip.threshold").levels == ("none", 0.1, 1.0)

@@ -59,6 +59,12 @@ def test_jobs_that_have_not_ended_are_there_too() -> None:
     assert settings_table(table, [])[["runs", "failed", "unfinished"]].to_numpy().tolist() == [[3, 1, 2]]
 
 
+def test_what_a_failed_run_recorded_on_its_way_is_no_outcome() -> None:
+    table = run_table([job(0)], pd.DataFrame([ended(0, "FAILED", "completed")]), pd.DataFrame([point(0, 1, 0.5)]))
+    assert table["outcome"].isna().tolist() == [True]
+    assert table["loss/eval"].tolist() == [0.5]
+
+
 def test_what_diverged_is_the_worst_and_what_did_not_end_is_nothing() -> None:
     runs = results((*OK, 0.5, 1.0), ("FINISHED", "diverged", np.nan, np.nan), (*FAILED, np.nan, np.nan))
     assert final(runs, "loss/eval").tolist()[:2] == [0.5, np.inf]

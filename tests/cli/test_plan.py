@@ -5,7 +5,7 @@ import pytest
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
-SWEEP = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30", "seed=range(10)")
+SWEEP = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30", "seed=range(10)", "report=false")
 
 
 def test_a_plan_says_what_a_sweep_would_do_and_does_nothing(cold: Any) -> None:

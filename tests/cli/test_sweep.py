@@ -1,5 +1,6 @@
 """A sweep as a user sees it: trained, recorded, broken off, gone on with, sent again."""
 
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from bptt.tracking.archive import Archive
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30")
-SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3")
+SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3", "report=false")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def weights(path: Path) -> dict[str, Any]:
         return {name: arrays[name] for name in arrays.files}
 
 
+def held(folder: Path) -> dict[str, bytes]:
+    """What a folder holds."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return list(first) == list(second) and all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -94,7 +100,8 @@ def assert_same_results(first: Archive, second: Archive) -> None:
 @pytest.fixture(scope="module")
 def sweep(work: Any, undisturbed: Any) -> tuple[subprocess.CompletedProcess[str], Swept]:
     """Four runs, one of which was asked for twice; the first sweep in its folder."""
-    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.2,1.3,1.20", "seed=0,3", "reuse=false")
+    question = "question='Which eta_plus?'"
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.2,1.3,1.20", "seed=0,3", "reuse=false", question)
     return done, newest(work)
 
 
@@ -129,21 +136,69 @@ def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     assert re.fullmatch(rf"sweep {name}: 4 runs in \d+\.\d s: 4 completed; 2 repeated jobs left out", out[0])
     assert out[1].split() == ["setting", "runs", "diverged", "loss/eval", "from", "to", "100", "%", "right"]
     assert [line.split()[:2] for line in out[2:4]] == [["eta_plus=1.2", "2"], ["eta_plus=1.3", "2"]]
-    assert any(line.startswith("files   ") and name in line for line in out)
+    assert f"files   multirun/{name}" in out
+    assert f"report  multirun/{name}/report/report.html" in out
     assert any(re.fullmatch(r"sweep   http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?.*", line) for line in out)
     assert any(line.startswith("compare http://127.0.0.1:5000/#/compare-runs?") for line in out)
     assert done.stderr.splitlines() == ["training 4 runs"]
     note = found.parent.data.tags["mlflow.note.content"]
     assert "bptt train -m experiment=roelants_counting" in note
     assert "optimizer.eta" in note
-    runs = pd.read_csv(found.artifact(found.parent, "tables/runs.csv"))
+    assert f"/runs/{found.parent.info.run_id}/artifacts/report/report.html)" in note
+
+
+def test_what_it_was_made_with_is_kept(sweep: Any) -> None:
+    _, found = sweep
+    noted = (found.folder / "provenance.json").read_bytes()
+    assert json.loads(noted)["numerical_version"] == found.archive.journal.numerical_version
+    assert found.artifact(found.parent, "provenance.json").read_bytes() == noted
+    patch = found.artifact(found.parent, "dirty.patch")
+    assert patch.exists() == (found.folder / "dirty.patch").exists() == (json.loads(noted)["git_dirty"] is True)
+
+
+def test_a_sweep_ends_with_its_report(work: Any, sweep: Any) -> None:
+    _, found = sweep
+    report = held(found.folder / "report")
+    assert held(found.artifact(found.parent, "report")) == report
+    runs = pd.read_csv(found.folder / "report" / "tables" / "runs.csv")
     assert runs["optimizer.eta_plus"].tolist() == [1.2, 1.2, 1.3, 1.3]
-    assert list(found.artifact(found.parent, "figures").glob("*.png"))
+    assert b'<p class="lead">Which eta_plus?</p>' in report["report.html"]
+    assert any(name.endswith(".svg") for name in report)
+    # Once more, from the folder by its name, it is the same; so are the numbers that the store holds.
+    again = work.bptt("report", found.folder.name, "-o", "again")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "again/report.html\n", "")
+    assert held(work.path / "again") == report
+    stored = work.bptt("report", found.parent.info.run_id, "-o", "stored", "--solved", "loss/eval<=0.5")
+    assert stored.returncode == 0, stored.stderr
+    columns = ["run", "loss/eval", "digest"]
+    from_store = pd.read_csv(work.path / "stored" / "tables" / "runs.csv")
+    assert from_store[columns].equals(runs[columns])
+    assert b"--solved" in (work.path / "stored" / "report.md").read_bytes()
+
+
+def test_reports_that_cannot_be_made_are_told(work: Any, sweep: Any) -> None:
+    _, found = sweep
+    for arguments, told in (
+        (["nowhere"], "nowhere"),
+        ([found.folder.name, "--solved", "accuracy/evl>=1"], "did you mean accuracy/eval?"),
+        ([found.folder.name, "-o", "multirun"], "holds something else than a report"),
+    ):
+        done = work.bptt("report", *arguments)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert told in done.stderr
+
+
+def test_what_a_sweep_says_of_itself_is_checked(cold: Any) -> None:
+    done = cold.bptt("train", "-m", *EXPERIMENT, "seed=0,1", "solved=accuracy/eval=1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("solved=accuracy/eval=1: ")
+    assert list(cold.path.rglob("*")) == []
 
 
 def test_on_dask_it_is_the_same(work: Any, sweep: Any) -> None:
     _, first = sweep
-    arguments = (*EXPERIMENT, "optimizer.eta_plus=1.2,1.3", "seed=0,3", "reuse=false")
+    arguments = (*EXPERIMENT, *SWEPT, "reuse=false")
     done = work.bptt("train", "-m", *arguments, "hydra.launcher.backend=dask", "hydra.launcher.workers=2")
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == ["training 4 runs"]
@@ -153,7 +208,7 @@ def test_on_dask_it_is_the_same(work: Any, sweep: Any) -> None:
 
 def test_the_same_sweep_again_trains_nothing(work: Any, sweep: Any) -> None:
     _, first = sweep
-    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.3,1.2", "seed=0,3,44")
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.3,1.2", "seed=0,3,44", "report=false")
     assert done.returncode == 0, done.stderr
     again = newest(work)
     assert [run.info.run_name for run in again.runs if run.data.params["seed"] != "44"] == []
@@ -221,10 +276,17 @@ def test_a_failing_run_is_the_only_one_that_fails(planted: Any) -> None:
     assert "RuntimeError: the planted error" in found.artifact(failed, "traceback.txt").read_text()
     assert "failed:\n  input=1000000000.0 seed=0: RuntimeError: the planted error" in done.stdout
     assert found.parent.info.status == "FAILED"
+    # The report tells why, and has the choice that only this user has.
+    page = (found.folder / "report" / "report.html").read_text()
+    assert "Of 6 runs 0 diverged, 2 failed, and 0 did not end." in page
+    assert "RuntimeError: the planted error" in page
+    assert "mine/task/planted.yaml" in page
+    assert "_target_: planted.Planted" in page
+    assert found.archive.journal.choices.keys() == {"mine/task/planted.yaml"}
 
 
 def test_on_error_stop_gives_up_the_others(planted: Any) -> None:
-    done = failing(planted, "on_error=stop", "hydra.launcher.workers=1", "model.bias=none,single")
+    done = failing(planted, "on_error=stop", "report=false", "hydra.launcher.workers=1", "model.bias=none,single")
     assert done.returncode == 1, done.stderr
     assert "on_error=stop" in done.stderr
     found = newest(planted)
@@ -236,14 +298,14 @@ def test_on_error_stop_gives_up_the_others(planted: Any) -> None:
 
 
 def test_a_diverging_run_is_a_result(work: Any, sweep: Any) -> None:
-    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.delta_zero=1e200,0.1", "reuse=false")
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.delta_zero=1e200,0.1", "reuse=false", "report=false")
     assert done.returncode == 0, done.stderr
     outcomes = {run.info.run_name: run.data.tags["bptt.outcome"] for run in newest(work).runs}
     assert outcomes == {"delta_zero=1e+200": "diverged", "delta_zero=0.1": "completed"}
     assert "1 diverged" in done.stdout
 
 
-LONG = ("experiment=roelants_counting", "train.updates=200000", "seed=range(32)", "reuse=false")
+LONG = ("experiment=roelants_counting", "train.updates=200000", "seed=range(32)", "reuse=false", "report=false")
 
 
 @pytest.fixture(scope="module")
@@ -400,7 +462,7 @@ launch.open_store = open_store
 
 
 def test_a_cold_store_takes_a_sweep_with_several_workers(cold: Any) -> None:
-    done = cold.bptt("train", "-m", *EXPERIMENT, "seed=range(16)", "hydra.launcher.workers=4")
+    done = cold.bptt("train", "-m", *EXPERIMENT, "seed=range(16)", "hydra.launcher.workers=4", "report=false")
     assert done.returncode == 0, done.stderr
     assert len(newest(cold).runs) == 16
 
@@ -410,5 +472,5 @@ def test_a_sweep_without_a_store_has_its_files(cold: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert not (cold.path / "mlflow.db").exists()
     found = newest(cold)
-    assert (found.folder / "tables" / "runs.csv").exists()
+    assert not (found.folder / "report").exists()
     assert len(results(found.archive)) == 4

@@ -14,7 +14,13 @@ from tests.serving import Server
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
-SWEEP = ("experiment=roelants_counting", "train.updates=100000", "train.log_points=20", "seed=range(24)")
+SWEEP = (
+    "experiment=roelants_counting",
+    "train.updates=100000",
+    "train.log_points=20",
+    "seed=range(24)",
+    "report=false",
+)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`bptt train`, and what its run leaves in the store."""
 
+import json
 import os
 import pty
 import re
@@ -26,14 +27,19 @@ def test_a_cold_folder(undisturbed: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert run.stored.info.status == "FINISHED"
     assert run.stored.info.run_name == "counting linear seed=0"
-    assert sorted(run.artifacts) == [
+    assert sorted(set(run.artifacts) - {"dirty.patch"}) == [
         "config.yaml",
         "figures/gradient_flow.png",
         "figures/loss.png",
         "gradient_flow.parquet",
         "history.parquet",
+        "provenance.json",
         "weights.npz",
     ]
+    noted = json.loads(run.artifacts["provenance.json"].read_text())
+    assert noted == json.loads((run.folder / "provenance.json").read_text())
+    assert noted["numerical_version"] == run.journal["numerical_version"]
+    assert ("dirty.patch" in run.artifacts) == (noted["git_dirty"] is True)
     assert not (run.folder / "checkpoint.npz").exists()
     assert run.journal["status"] == "FINISHED"
 

@@ -49,9 +49,10 @@ def test_every_default_stands_in_its_file() -> None:
             )
         }
 
+    sweeps_only = {field.name for field in dataclasses.fields(SweepSettings)}
     config = OmegaConf.to_container(composed())
     assert isinstance(config, dict)
-    written = {str(key): value for key, value in config.items() if key not in {"hydra", "reuse", "on_error"}}
+    written = {str(key): value for key, value in config.items() if key not in {"hydra", *sweeps_only}}
     assert names(checked(composed()).resolved) == names(written)
 
 
@@ -77,10 +78,14 @@ def test_equal_runs_have_equal_resolved_configurations() -> None:
 
 
 def test_how_a_sweep_goes_about_its_runs_is_no_part_of_a_run() -> None:
-    configuration = build("reuse=false", "on_error=stop")
-    assert configuration.sweep == SweepSettings(reuse=False, on_error="stop")
+    own = ("reuse=false", "on_error=stop", "question='How many, 2 or 3?'", "solved='loss/eval<=0.01'", "report=false")
+    configuration = build(*own)
+    assert configuration.sweep == SweepSettings(
+        reuse=False, on_error="stop", question="How many, 2 or 3?", solved="loss/eval<=0.01", report=False
+    )
     assert configuration.resolved == build().resolved
-    assert build().sweep == checked(configuration.resolved).sweep == SweepSettings(reuse=True, on_error="continue")
+    default = SweepSettings(reuse=True, on_error="continue", question=None, solved=None, report=True)
+    assert build().sweep == checked(configuration.resolved).sweep == default
 
 
 def test_model_takes_its_readout_from_the_task() -> None:

@@ -10,7 +10,13 @@ from bptt.configuration.problems import ConfigurationError
 from bptt.core.training import train
 from bptt.tracking.archive import Archive
 
-SMALL = ["experiment=roelants_counting", "train.updates=60", "train.log_points=30", "hydra.launcher.workers=1"]
+SMALL = [
+    "experiment=roelants_counting",
+    "train.updates=60",
+    "train.log_points=30",
+    "hydra.launcher.workers=1",
+    "report=false",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +31,9 @@ def test_a_sweep_from_python_returns_tidy_tables() -> None:
         [eta, seed] for eta in (1.2, 1.3) for seed in range(3)
     ]
     assert set(swept.runs["status"]) == {"FINISHED"}
+    assert swept.folder is not None
+    assert bptt.load(swept.folder).runs.equals(swept.runs)
+    assert bptt.load("latest:eta_plus=1.3,seed=2").runs["run"].tolist() == [5]
     assert len(swept.history) == 6 * 30
     assert list(swept.gradient_flow) == ["run", "update", "lag", "norm"]
     (alone,) = train([checked(composed([*SMALL[:3], "optimizer.eta_plus=1.3", "seed=2"])).run])
@@ -39,9 +48,16 @@ def test_choices_of_the_users_own() -> None:
         "# @package _global_\ndefaults:\n  - roelants_counting\ntrain:\n  updates: 7\n", encoding="utf-8"
     )
     swept = bptt.sweep(
-        ["experiment=short", "seed=0,1", "tracking.enabled=false", "hydra.launcher.workers=1"], Path("mine")
+        ["experiment=short", "seed=0,1", "tracking.enabled=false", "hydra.launcher.workers=1", "report=false"],
+        Path("mine"),
     )
     assert swept.runs["updates"].tolist() == [7, 7]
+    # What they were is in the sweep's folder, with the command that reads them again.
+    assert swept.folder is not None
+    journal = Archive.open(swept.folder).journal
+    own = Path("mine/experiment/short.yaml")
+    assert journal.choices == {str(own): own.read_text(encoding="utf-8")}
+    assert journal.command[2:5] == ["-m", "--config-dir", "mine"]
 
 
 def test_what_is_wrong_is_raised_before_anything_is_trained() -> None:
@@ -65,5 +81,5 @@ def test_a_failing_run_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.Training, "__init__", failing)
     swept = bptt.sweep([*SMALL, "seed=range(3)", "tracking.enabled=false"])
     assert swept.runs["status"].tolist() == ["FINISHED", "FAILED", "FINISHED"]
-    errors = [result.error for result in Archive.open(swept.folder).ended()]
+    errors = swept.runs["error"]
     assert [error is not None and "the planted error" in error for error in errors] == [False, True, False]

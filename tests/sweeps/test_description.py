@@ -3,9 +3,8 @@ import shlex
 from typing import Any
 
 import pandas as pd
-import pytest
 
-from bptt.sweeps.description import description, duration
+from bptt.sweeps.description import description
 
 KEYS = ["model.hidden_size", "init"]
 
@@ -64,11 +63,13 @@ def test_settings_are_ranked_by_their_median_and_runs_by_their_loss() -> None:
             seconds=92.4,
             experiment_id="7",
             view="/#/experiments/7/runs?viewStateShareKey=abc",
+            report="/#/experiments/7/runs/8/artifacts/report/report.html",
         )
     )
     assert text[""][:2] == [
         "**sizes**: 9 runs in 1 min 32 s, 2 diverged.",
-        "[The runs: curves and table](#/experiments/7/runs?viewStateShareKey=abc)",
+        "[The report](#/experiments/7/runs/8/artifacts/report/report.html)"
+        " · [The runs: curves and table](#/experiments/7/runs?viewStateShareKey=abc)",
     ]
     assert cells(text[""]) == [
         ["swept", "values"],
@@ -148,18 +149,3 @@ def test_tables_that_would_say_nothing_are_left_out() -> None:
     assert list(text) == ["", "To repeat it"]
     empty = description(none[:0], name="n", command=["bptt"], swept=KEYS, seconds=1.0, never_begun=2)
     assert empty.startswith("**n**: 2 runs in 1.0 s, 2 killed.")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "written"),
-    [
-        (0.04, "0.0 s"),
-        (59.94, "59.9 s"),
-        (59.96, "1 min 0 s"),
-        (92.4, "1 min 32 s"),
-        (3599.6, "1 h 0 min"),
-        (7500, "2 h 5 min"),
-    ],
-)
-def test_duration(seconds: float, written: str) -> None:
-    assert duration(seconds) == written

@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,23 @@ class Store:
         self.away = False
         self.refused = 0
         self.written: list[list[str]] = []
+        self.kept: list[dict[str, int]] = []
 
     def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
         if self.away:
             self.refused += 1
             raise StoreError("it is away")
         self.written.append([run.name for run in runs])
-        return {}
+        return {run.name: f"id of {run.name}" for run in runs}
+
+    def run_ids(self, keys: Sequence[str]) -> dict[str, str]:
+        return {key: f"id of {key}" for key in keys}
+
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        if self.away:
+            self.refused += 1
+            raise StoreError("it is away")
+        self.kept.append({name: len(content) for name, content in files.items()})
 
 
 def result(job: int, **changes: Any) -> RunResult:
@@ -70,7 +81,38 @@ def test_each_block_is_written_and_marked(archive: Archive) -> None:
     writer.finish(print)
     assert store.written == [["seed=0", "seed=1"], ["seed=2"]]
     assert archive.stored() == {0, 1}
+    assert archive.run_ids() == {f"seed={number}": f"id of seed={number}" for number in range(3)}
     assert writer.trouble is None
+
+
+def test_the_store_keeps_what_the_sweep_is_and_what_it_came_to(archive: Archive) -> None:
+    store = Store()
+    writing(archive, store, [result(0)], [result(1)]).finish(print)
+    begun = ["archive/sweep.json", "archive/jobs.parquet", "archive/reused.json"]
+    ended = ["archive/runs.parquet", "archive/history.parquet", "archive/flow_ends.parquet"]
+    assert [[*files] for files in store.kept] == [begun, begun + ended]
+    assert all(size > 0 for files in store.kept for size in files.values())
+
+
+def test_jobs_that_a_search_adds_are_kept_too(archive: Archive) -> None:
+    store = Store()
+    jobs = archive.jobs()
+    more, jobs[2:] = jobs[2:], []
+    writer = Writer(archive, archive.journal, jobs, store, {})  # type: ignore[arg-type]
+    archive.write_jobs(jobs)
+    for number in range(2):
+        archive.write_block(number, [result(number)])
+        writer.put(number, [result(number)])
+    deadline = time.monotonic() + 10
+    while len(store.written) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    jobs += more
+    archive.write_jobs(jobs)
+    archive.write_block(2, [result(2)])
+    writer.put(2, [result(2)])
+    writer.finish(print)
+    before, after, end = (files["archive/jobs.parquet"] for files in store.kept)
+    assert before < after == end
 
 
 def test_what_was_reused_is_not_written_again(archive: Archive) -> None:

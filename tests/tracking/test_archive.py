@@ -145,8 +145,12 @@ def test_a_block_is_written_whole_or_not_at_all(archive: Archive, monkeypatch: p
 
 def test_blocks_are_marked_as_stored(archive: Archive) -> None:
     archive.mark_stored(3)
-    archive.mark_stored(12)
+    archive.mark_stored(12, {"key": "id", "other": "another"})
     assert archive.stored() == {3, 12}
+    assert archive.run_ids() == {"key": "id", "other": "another"}
+    (archive.folder / "stored" / "000003").write_text("{")
+    with pytest.raises(ArchiveError, match="stored/000003: can't be read"):
+        archive.run_ids()
 
 
 def test_what_is_damaged_is_told_in_one_line(archive: Archive, tmp_path: Path) -> None:

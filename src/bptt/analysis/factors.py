@@ -1,7 +1,7 @@
 """What a sweep varied, as the axes of figures: levels in order, and where each stands on an axis."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -22,12 +22,14 @@ _CROWDED: Final = 0.06  # of an axis, between two numbers
 class Factor:
     """A swept key.
 
+    key     as it is in a configuration; empty for a combination of several
     label   its short name
     levels  its values, each once: numbers in ascending order, text as the sweep has it
     codes   of each run the place of its value among the levels
     scale   linear or log for numbers, as they are spaced; ordinal for text, and for numbers that would crowd
     """
 
+    key: str
     label: str
     levels: tuple[float | str, ...]
     codes: "NDArray[np.int64]"
@@ -90,7 +92,18 @@ def factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
             dropped.add(key)
     kept = [key for key in keys if key not in dropped]
     short = short_keys(kept)
-    return [_factor(short[key], ["default" if value is None else value for value in columns[key]]) for key in kept]
+    return [_factor(key, short[key], ["default" if value is None else value for value in columns[key]]) for key in kept]
+
+
+def factor_of(runs: "pd.DataFrame", key: str) -> Factor:
+    """One key as a factor, also where all runs have one value of it; see `factors` for what runs without it have.
+
+    Its label is told apart from those of the other keys among the columns, as `init.scale` from `init.recurrent.scale`.
+    """
+    group = key.rpartition(".")[0]
+    label = short_keys(sorted({key, *(name for name in runs if "." in name and "/" not in name)}))[key]
+    found = [replace(factor, label=label) for factor in factors(runs, [group, key]) if factor.key == key]
+    return found[0] if found else _factor(key, label, runs[key].tolist())
 
 
 def settings(found: Sequence[Factor], runs: int) -> Factor:
@@ -100,7 +113,7 @@ def settings(found: Sequence[Factor], runs: int) -> Factor:
     rows = zip(*(factor.codes for factor in found), strict=True) if found else [()] * runs
     shown = [(factor.label, factor.texts) for factor in found]
     values = [" ".join(f"{key}={texts[code]}" for (key, texts), code in zip(shown, row, strict=True)) for row in rows]
-    return _factor("", values)
+    return _factor("", "", values)
 
 
 def split(found: Sequence[Factor], runs: int) -> Split:
@@ -121,17 +134,19 @@ def _decides(one: Sequence[object], other: Sequence[object]) -> bool:
     return len(set(zip(one, other, strict=True))) == len(set(one))
 
 
-def _factor(label: str, values: Sequence[float | str]) -> Factor:
+def _factor(key: str, label: str, values: Sequence[float | str]) -> Factor:
     texts = list(dict.fromkeys(value for value in values if isinstance(value, str)))
     numbers = sorted({value for value in values if not isinstance(value, str)})
     levels: tuple[float | str, ...] = (*texts, *numbers)
     place = {level: number for number, level in enumerate(levels)}
     scale: Literal["linear", "log", "ordinal"] = "ordinal" if texts else _spacing(np.array(numbers, dtype=float))
-    return Factor(label, levels, np.array([place[value] for value in values]), scale)
+    return Factor(key, label, levels, np.array([place[value] for value in values]), scale)
 
 
 def _spacing(values: "NDArray[np.float64]") -> Literal["linear", "log", "ordinal"]:
     """How ascending numbers are spaced; ordinal where they would crowd, or a zero stands before logarithmic steps."""
+    if len(values) < 2:
+        return "linear"
     positive = values[values > 0]
     if len(positive) >= max(3, len(values) - 1) and positive[-1] >= 8 * positive[0]:
         linear, logarithmic = np.diff(positive), np.diff(np.log(positive))

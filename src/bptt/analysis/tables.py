@@ -1,25 +1,35 @@
 """A sweep's results as tables: a row for each run, and a row for each setting over its seeds."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bptt.analysis.keys import SEED, read_values, short_keys, without_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bptt.tracking.archive import SweepJob
-
 LOSS: Final = "loss/eval"
 ACCURACY: Final = "accuracy/eval"
 GRADIENT: Final = "grad/norm"
 
 
-def run_table(jobs: "Sequence[SweepJob]", runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
+class Job(Protocol):
+    """A run before what it came to: its number, its name, and what tells it from the others, as text."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def swept(self) -> Mapping[str, str]: ...
+
+
+def run_table(jobs: Sequence[Job], runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
     """A row for each job: run, name, status, outcome, updates, what was swept, and what was recorded last.
 
     runs, history  the archive's tables; a job that isn't there has not ended, and only its name and what was swept
 
+    What a run that FAILED had recorded until then is there, but it has no outcome.
     A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
     """
     import pandas as pd
@@ -29,6 +39,7 @@ def run_table(jobs: "Sequence[SweepJob]", runs: "pd.DataFrame", history: "pd.Dat
     swept = pd.DataFrame({key: _column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
     last = history.drop(columns="update").groupby("run").nth(-1)
     ended = names.merge(runs[["run", "status", "outcome", "updates"]], on="run", how="left")
+    ended["outcome"] = ended["outcome"].where(ended["status"] != "FAILED")
     return pd.concat([ended, swept], axis=1).merge(last, on="run", how="left")
 
 

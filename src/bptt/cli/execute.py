@@ -19,6 +19,7 @@ from bptt.core.run import Record, Run
 from bptt.sweeps.interrupts import Interrupts
 from bptt.sweeps.partial import recorded
 from bptt.tracking.address import StoreError
+from bptt.tracking.environment import provenance_files
 from bptt.tracking.files import CONFIG, flow_table, history_table, write_record, write_text
 from bptt.tracking.journal import Journal, forget_checkpoint, write_checkpoint, write_journal
 from bptt.tracking.record import RunRecord, Status
@@ -96,7 +97,8 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
                 _save(training, job)
     if status == "FINISHED" and unstored is None:
         forget_checkpoint(job.folder)
-    write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status))
+    outcome = record.outcome if status == "FINISHED" and record is not None else None
+    write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status, outcome=outcome))
     return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
 
 
@@ -152,6 +154,7 @@ def _save(training: "Training", job: Job) -> None:
 def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str | None]:
     """Write the run's files; each with its folder among the artifacts."""
     files: dict[Path, str | None] = {job.folder / CONFIG: None}
+    files |= dict.fromkeys(job.folder / name for name in provenance_files(job.folder))
     if record is not None:
         files |= dict.fromkeys(write_record(job.folder, record))
         files |= dict.fromkeys(_figures(job, record), "figures")
@@ -164,11 +167,11 @@ def _figures(job: Job, record: Record) -> list[Path]:
     folder = job.folder / "figures"
     paths = [folder / "loss.png", folder / "gradient_flow.png"]
     try:
-        from bptt.analysis.figures import gradient_flow, loss_curve
+        from bptt.analysis.figures import gradient_flow, loss_curve, save
 
         folder.mkdir(exist_ok=True)
-        loss_curve(history_table(record), job.journal.name).savefig(paths[0])
-        gradient_flow(flow_table(record), job.journal.name).savefig(paths[1])
+        save(loss_curve(history_table(record), job.journal.name), paths[0], "png")
+        save(gradient_flow(flow_table(record), job.journal.name), paths[1], "png")
     except Exception as error:
         # A trained run is worth more than its picture.
         say(f"the figures can't be drawn: {error!r}")

@@ -26,6 +26,7 @@ def _go_on(folder: Path, journal: "Journal") -> int:
     from bptt.configuration.build import checked
     from bptt.sweeps.interrupts import Interrupts
     from bptt.tracking.digest import current_version, digest
+    from bptt.tracking.environment import note_resumption
     from bptt.tracking.journal import ResumeError, read_checkpoint, read_config, same_program, write_journal
 
     if journal.status == "FINISHED":
@@ -43,6 +44,7 @@ def _go_on(folder: Path, journal: "Journal") -> int:
     with Interrupts() as interrupts:
         tracker = _reopened(journal)
         write_journal(folder, journal)
+        note_resumption(folder)
         job = Job(
             run=configuration.run,
             journal=journal,

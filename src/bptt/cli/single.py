@@ -36,6 +36,7 @@ def _train(configuration: "Configuration", folder: Path) -> int:
     from bptt.sweeps.interrupts import Interrupts
     from bptt.sweeps.naming import run_name
     from bptt.tracking.digest import current_version, digest
+    from bptt.tracking.environment import write_provenance
     from bptt.tracking.files import CONFIG, config_text, write_text
     from bptt.tracking.journal import LOCK, Journal, write_journal
     from bptt.tracking.lock import file_lock
@@ -58,6 +59,7 @@ def _train(configuration: "Configuration", folder: Path) -> int:
             current_folder=str(Path.cwd()),
         )
         write_text(folder / CONFIG, config_text(recorded))
+        write_provenance(folder)
         write_journal(folder, journal)
         job = Job(run=configuration.run, journal=journal, folder=folder, checkpoint_seconds=tracking.checkpoint_seconds)
         ended = execute(job, tracker, interrupts)

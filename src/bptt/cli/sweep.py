@@ -1,8 +1,10 @@
 """A sweep from the command line: launched or gone on with, shown while it trains, ended, and told of."""
 
 import gc
+import importlib
 import shlex
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from bptt.sweeps.hydra_task import SweepTask
 from bptt.sweeps.reopen import missing, reopened
 from bptt.sweeps.search import STUDY
 from bptt.sweeps.session import Session, Stopped
+from bptt.tracking.environment import note_resumption
 
 
 class SweepCommand:
@@ -45,7 +48,14 @@ class _Progress(SweepProgress):
         # What was imported and composed stays; see `train.main`.
         gc.freeze()
         gc.enable()
+        # Workers train; the report's imports take a second or two at the end otherwise.
+        threading.Thread(target=_import_what_reports_need, name="imports", daemon=True).start()
         super().begin(runs)
+
+
+def _import_what_reports_need() -> None:
+    for name in ("scipy.stats", "matplotlib.figure", "seaborn", "bptt.analysis.figures"):
+        importlib.import_module(name)
 
 
 @contextmanager
@@ -63,6 +73,8 @@ def resume_sweep(folder: Path, settings: Mapping[str, Any]) -> int:
     if session.journal.search:  # which asks for other runs when it goes on
         return _end(session, interrupted=True)
     runs, blocks = missing(session)
+    if runs:
+        note_resumption(session.archive.folder)
     session.note(status="RUNNING")
     try:
         session.train(runs, blocks)

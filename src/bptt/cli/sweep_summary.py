@@ -53,6 +53,8 @@ def _failures(session: Session) -> list[str]:
 
 def _whereabouts(session: Session, summary: Summary) -> list[str]:
     found = [f"files   {session.archive.folder}"]
+    if summary.report is not None:
+        found.append(f"report  {summary.report}")
     if session.store is None:
         return found
     pages = [(name, path) for name, path in (("sweep", summary.view), ("compare", summary.compare)) if path is not None]

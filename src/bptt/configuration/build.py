@@ -57,10 +57,16 @@ class SweepSettings:
 
     reuse     whether a run that the store holds already, finished, is taken from there
     on_error  what becomes of the other runs when one fails
+    question  what the sweep asks, for its report
+    solved    when a run has solved its task: `accuracy/eval>=1`; None: see `bptt.analysis.solved`
+    report    whether it ends by writing its report
     """
 
     reuse: bool = True
     on_error: Literal["continue", "stop"] = "continue"
+    question: str | None = None
+    solved: str | None = None
+    report: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

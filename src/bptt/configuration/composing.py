@@ -90,6 +90,11 @@ class Composer:
         """The overrides that can be read, and a line for each of the others."""
         return parse_overrides(overrides, self._loader)
 
+    def files(self, overrides: Sequence[str]) -> list[str]:
+        """The files that a run with these overrides is composed of, by their names in a folder: `model/lstm`."""
+        found = self._loader.compute_defaults_list(self._config_name, [*overrides], RunMode.RUN)
+        return [default.config_path for default in found.defaults if default.config_path is not None]
+
     def is_group(self, key: str) -> bool:
         """Whether the key names a group of choices."""
         return bool(self._options(key))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bptt.analysis.sweep import Sweep, load_sweep
+from bptt.analysis.load import load
+from bptt.analysis.sweep import Sweep
 from bptt.configuration.composing import Composer, add_folder
 from bptt.configuration.paths import conf_folder
 from bptt.sweeps.hydra_task import SweepTask
@@ -22,7 +23,8 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
     path = create_config_search_path(str(conf_folder()))
     if config_dir is not None:
         add_folder(path, config_dir)
-    task = SweepTask(["bptt", "train", "-m", *overrides], _Quiet())
+    own = [] if config_dir is None else ["--config-dir", str(config_dir)]
+    task = SweepTask(["bptt", "train", "-m", *own, *overrides], _Quiet())
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -37,7 +39,7 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
         GlobalHydra.instance().hydra = before
     assert task.session is not None
     task.finish(interrupted=False)
-    return load_sweep(task.session.archive.folder)
+    return load(task.session.archive.folder)
 
 
 class _Quiet:

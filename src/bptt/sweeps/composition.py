@@ -77,6 +77,11 @@ class Composition:
             raise _refusal(lines)
         return found
 
+    @property
+    def structures(self) -> list[tuple[str, ...]]:
+        """The choices of all jobs so far, as overrides."""
+        return list(self._bases)
+
     def _group(self, structure: tuple[str, ...], members: Mapping[int, Job]) -> dict[int, _Outcome]:
         """The outcomes of jobs of one structure; of those that can't be composed for one reason, that of the first."""
         try:

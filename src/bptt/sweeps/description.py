@@ -3,11 +3,12 @@
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.keys import without_seed
 from bptt.analysis.tables import ACCURACY, LOSS, final, settings_table, value_text
+from bptt.analysis.times import duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ def description(
     never_begun: int = 0,
     experiment_id: str | None = None,
     view: str | None = None,
+    report: str | None = None,
 ) -> str:
     """What was swept and how it went, the best settings and the best runs, and the command that repeats it.
 
@@ -40,11 +42,12 @@ def description(
     reused         how many of the runs were taken from earlier sweeps
     never_begun    how many runs the sweep was broken off before
     view           the path of the sweep's page in MLflow, from "/#/"
+    report         the path of its report among its artifacts, from "/#/"
     """
     runs = runs.sort_values("run", kind="stable")
     before = [
         _summary(runs, name, seconds, duplicates, reused, never_begun),
-        "" if view is None else f"[The runs: curves and table]({view.removeprefix('/')})",
+        _links({"The report": report, "The runs: curves and table": view}),
         _table(["swept", "values"], [[_plain(key), _values(runs[key])] for key in swept if key in runs]),
         _best_settings(runs, swept),
         _best_runs(runs, experiment_id),
@@ -54,16 +57,6 @@ def description(
     if len("\n\n".join([*sections, repeat])) > _LONGEST:
         repeat = "### To repeat it\n\nThe command is too long for this page; `sweep.json` in the sweep's folder has it."
     return "\n\n".join([*sections, repeat]) + "\n"
-
-
-def duration(seconds: float) -> str:
-    """`8.3 s`, `1 min 32 s`, `2 h 5 min`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, reused: int, never_begun: int) -> str:
@@ -82,6 +75,10 @@ def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, r
     if duplicates:
         text += f" {duplicates:,} left out as duplicates."
     return text
+
+
+def _links(paths: Mapping[str, str | None]) -> str:
+    return " · ".join(f"[{text}]({path.removeprefix('/')})" for text, path in paths.items() if path is not None)
 
 
 def _values(column: "pd.Series") -> str:

@@ -1,18 +1,21 @@
-"""The end of a sweep: what was to come is marked KILLED; tables, figures, a description, and a page in MLflow."""
+"""The end of a sweep: what was to come is marked KILLED; a report, a description, and a page in MLflow."""
 
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.tables import LOSS, final, run_table, settings_table
+from bptt.analysis.load import load
+from bptt.analysis.tables import LOSS, final, settings_table
 from bptt.sweeps.description import description
-from bptt.sweeps.outputs import figure_files, table_files, write_files
+from bptt.sweeps.outputs import PAGE, REPORT, report_files, write_files
 from bptt.sweeps.session import Session, Stopped
 from bptt.tracking.address import StoreError
 from bptt.tracking.archive import SweepJob
 from bptt.tracking.block_files import RunResult
+from bptt.tracking.environment import provenance_files
 from bptt.tracking.record import Status
 from bptt.tracking.shared_view import compare_path, publish_view
 from bptt.tracking.stored_run import run_key, stored_run
@@ -28,7 +31,8 @@ _MOST_COMPARED: Final = 10  # so that the link fits a terminal
 class Summary:
     """What a sweep came to.
 
-    runs, settings  tables, see `bptt.analysis.tables`; runs has the ids of the store's runs beside
+    runs, settings  tables, see `bptt.analysis.sweep` and `bptt.analysis.tables`
+    report    the path of its page; None: it has none
     unstored  why the store doesn't have all of it; None: it does, or the sweep is not tracked
     view, compare  paths of MLflow's pages, from "/#/"; None: there are none
     seconds   since the sweep was begun, or gone on with
@@ -37,6 +41,7 @@ class Summary:
     runs: "pd.DataFrame"
     settings: "pd.DataFrame"
     status: Status
+    report: Path | None
     unstored: str | None
     view: str | None
     compare: str | None
@@ -46,25 +51,29 @@ class Summary:
 def finish(session: Session, interrupted: bool) -> Summary:
     """End a sweep: what has ended is recorded, what was to come is marked KILLED.
 
-    Its tables and figures are written into its folder, and kept with its own run in the store.
+    Its report is written into its folder, and kept with its own run in the store; not of a sweep that was interrupted,
+    which is to go on.
     """
     session.stop_workers()
     missing = [job for job in session.jobs if job.number not in session.results]
     status: Status = "KILLED" if interrupted or missing else "FAILED" if session.failed else "FINISHED"
     unstored = _all_sent(session, missing)
-    tables = session.archive.tables()
-    runs = run_table(session.jobs, tables.runs, tables.history)
-    runs["run_id"] = _run_ids(session, runs["run"], stored=unstored is None)
+    try:
+        session.note(status=status)
+    except OSError as error:
+        session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
+    sweep = load(session.archive.folder)
+    runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
     settings = settings_table(runs, session.journal.swept)
-    files = table_files(runs, settings) | figure_files(session, runs, tables.history)
-    write_files(session, files)
+    files = report_files(session, sweep) if session.journal.report and not interrupted else {}
+    report = write_files(session, files)
     seconds = time.time() - session.began
     view = compare = None
     if session.record is not None and unstored is None:
         store, journal, parent = session.record.store, session.journal, session.record.parent
-        metrics = [name for name in tables.history if name not in ("run", "update")]
+        metrics = [name for name in sweep.history if name not in ("run", "update")]
         diverged = set(runs.loc[runs["outcome"] == "diverged", "run"])
-        view = publish_view(store, journal.name, parent, _common(session), metrics, tables.history, diverged)
+        view = publish_view(store, journal.name, parent, _common(session), metrics, sweep.history, diverged)
         best = _best_of_each(runs, journal.swept)
         compare = compare_path(store, best) if best else None
         note = description(
@@ -78,14 +87,19 @@ def finish(session: Session, interrupted: bool) -> Summary:
             never_begun=len(missing),
             experiment_id=session.record.store.experiment_id,
             view=view,
+            report=f"/#/experiments/{store.experiment_id}/runs/{parent}/artifacts/{REPORT}/{PAGE}" if files else None,
         )
-        unstored = _closed(session.record, status, note, files, view)
-    try:
-        session.note(status=status)
-    except OSError as error:
-        session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
+        kept = {f"{REPORT}/{name}": content for name, content in files.items()}
+        unstored = _closed(session.record, status, note, kept | provenance_files(session.archive.folder), view)
     return Summary(
-        runs=runs, settings=settings, status=status, unstored=unstored, view=view, compare=compare, seconds=seconds
+        runs=runs,
+        settings=settings,
+        status=status,
+        report=report,
+        unstored=unstored,
+        view=view,
+        compare=compare,
+        seconds=seconds,
     )
 
 

@@ -12,13 +12,16 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.keys import short_keys
+from bptt.analysis.solved import Solved
 from bptt.configuration.build import Configuration, Tracking
 from bptt.configuration.composing import Composer
 from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.resolving import conf_folders
 from bptt.core.run import Record, Run
 from bptt.sweeps.composition import Composition
 from bptt.sweeps.conduct import Conduct, worker_settings
 from bptt.sweeps.grammar import differing
+from bptt.sweeps.inputs import named_files, own_choices
 from bptt.sweeps.naming import run_name, swept_name
 from bptt.sweeps.plan import MOST_LANES, PlannedRun, blocks, groups, without_duplicates
 from bptt.sweeps.session import Reporter, Session
@@ -27,6 +30,7 @@ from bptt.tracking.address import Address, resolve
 from bptt.tracking.archive import Archive, SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
 from bptt.tracking.digest import current_version
+from bptt.tracking.environment import write_provenance
 from bptt.tracking.finished import finished_runs, read_finished
 from bptt.tracking.journal import LOCK
 from bptt.tracking.lock import file_lock
@@ -72,7 +76,7 @@ class Launch:
         assert isinstance(launcher, dict)
         self._launcher = {str(key): value for key, value in launcher.items()}
         self.settings = worker_settings(self._launcher)
-        self._composition = Composition(composer, config)
+        self._composer, self._composition = composer, Composition(composer, config)
         self.session: Session | None = None
         self._store: Store | None = None
         self._opening: Future[Store] | None = None
@@ -191,9 +195,15 @@ class Launch:
             settings=self._launcher,
             on_error=first.sweep.on_error,
             search=self._keys is not None,
+            question=first.sweep.question,
+            solved=first.sweep.solved,
+            report=first.sweep.report,
+            files=named_files(job.config for job in jobs),
+            choices=own_choices(self._composer, conf_folders(self._config), self._composition.structures),
         )
         try:
             archive = Archive.create(folder, journal, jobs)
+            write_provenance(folder)
         except OSError as error:
             raise ConfigurationError(
                 [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]
@@ -223,10 +233,15 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
     """A sweep is recorded in one place, and conducted in one way."""
     for name, values in (
         ("tracking", {configuration.tracking for configuration in configurations}),
-        ("reuse and on_error", {configuration.sweep for configuration in configurations}),
+        ("reuse, on_error, question, solved, report", {configuration.sweep for configuration in configurations}),
     ):
         if len(values) > 1:
             raise ConfigurationError([f"{name}: must be the same for all runs of a sweep"])
+    if (text := configurations[0].sweep.solved) is not None:
+        try:
+            Solved.parse(text)
+        except ValueError as error:
+            raise ConfigurationError([str(error)]) from None
 
 
 def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None) -> list[SweepJob]:

@@ -1,49 +1,39 @@
-"""What a sweep's folder holds at its end, beside the archive: its tables as CSV and its figures as PNG."""
+"""What a sweep's folder holds at its end, beside the archive: its report."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bptt.sweeps.session import Session
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from bptt.analysis.sweep import Sweep
 
-_DPI: Final = 150
-
-
-def table_files(runs: "pd.DataFrame", settings: "pd.DataFrame") -> dict[str, bytes]:
-    """tables/runs.csv, a row per run, and tables/settings.csv, a row per setting over its seeds."""
-    return {
-        f"tables/{name}.csv": table.to_csv(index=False).encode()
-        for name, table in (("runs", runs), ("settings", settings))
-    }
+REPORT: Final = "report"
+PAGE: Final = "report.html"
 
 
-def figure_files(session: Session, runs: "pd.DataFrame", history: "pd.DataFrame") -> dict[str, bytes]:
-    """figures/*.png: what was swept against what was learned. Nothing where they can't be drawn, which is told."""
-    from io import BytesIO
-
+def report_files(session: Session, sweep: "Sweep") -> dict[str, bytes]:
+    """The files of the sweep's report; none where it can't be made, which is told."""
     try:
-        from bptt.analysis.sweep_figures import summary_figures
+        from bptt.analysis.report.writing import report_files
 
-        files = {}
-        flow = session.archive.gradient_flow(ends_only=True)
-        for name, figure in summary_figures(runs, history, flow, session.journal.swept).items():
-            png = BytesIO()
-            figure.savefig(png, format="png", dpi=_DPI)
-            files[f"figures/{name}.png"] = png.getvalue()
+        return report_files([sweep])
+    except KeyboardInterrupt:
+        session.reporter.say(f"the report was given up; later: bptt report {session.archive.folder}")
     except Exception as error:
-        # What was trained is worth more than its picture.
-        session.reporter.say(f"the figures can't be drawn: {error!r}")
-        return {}
-    return files
+        # What was trained is worth more than what is told of it.
+        session.reporter.say(f"the report can't be made: {error!r}")
+    return {}
 
 
-def write_files(session: Session, files: dict[str, bytes]) -> None:
-    """Write them into the sweep's folder; a full disk is told, and no more."""
+def write_files(session: Session, files: dict[str, bytes]) -> Path | None:
+    """Write the report into the sweep's folder; its page, or None where it has none. A full disk is told, no more."""
+    from bptt.analysis.report.writing import write_report
+
+    if not files:
+        return None
     try:
-        for name, content in files.items():
-            path = session.archive.folder / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
+        return write_report(session.archive.folder / REPORT, files)
     except OSError as error:
-        session.reporter.say(f"{path}: can't be written: {error.strerror or error}")
+        session.reporter.say(f"the report can't be written: {error.strerror or error}")
+    return None

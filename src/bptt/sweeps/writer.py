@@ -9,7 +9,8 @@ from typing import Final
 from bptt.tracking.address import StoreError
 from bptt.tracking.archive import Archive, SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
-from bptt.tracking.stored_run import stored_run
+from bptt.tracking.stored_run import run_key, stored_run
+from bptt.tracking.sweep_files import begun_files, ended_files
 from bptt.tracking.sweep_record import SweepRecord
 
 _SECONDS_AFTER_A_FAILURE: Final = 30.0
@@ -37,6 +38,7 @@ class Writer:
         self.trouble: str | None = None
         self._error: BaseException | None = None
         self._late: list[int] = []
+        self._described = 0  # jobs, of which the store has the list
         self._next = 0.0
         self._queue: Queue[tuple[int, Sequence[RunResult]] | None] = Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
@@ -59,6 +61,8 @@ class Writer:
         if self._error is not None:
             raise self._error
         self._write_late()
+        if self.trouble is None:
+            self._keep_results()
 
     def _work(self) -> None:
         try:
@@ -88,9 +92,22 @@ class Writer:
             if result.reused is None
         ]
         try:
-            self._record.write(runs)
+            if self._described < len(self._jobs):
+                self._described = len(self._jobs)
+                self._record.keep(begun_files(self._archive, self._journal))
+            run_ids = self._record.write(runs)
         except StoreError as error:
+            self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
         else:
-            self._archive.mark_stored(number)
+            self._archive.mark_stored(number, run_ids)
             self._late.remove(number)
+
+    def _keep_results(self) -> None:
+        """Have the store keep the tables of all runs together, from which they are read back at once."""
+        keys = {run_key(self._journal, job): job.number for job in self._jobs}
+        try:
+            run_ids = {keys[key]: run_id for key, run_id in self._record.run_ids(list(keys)).items()}
+            self._record.keep(begun_files(self._archive, self._journal) | ended_files(self._archive, run_ids))
+        except StoreError as error:
+            self.trouble = str(error)

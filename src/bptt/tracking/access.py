@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,22 +14,27 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_PAGE = 1000
+_PAGE = 250  # runs in one answer: for seconds of patience, also where the server is slow
 
 
 @contextmanager
 def asking(address: Address) -> Iterator[None]:
     """Within it a store that refuses, or that doesn't answer for seconds, raises StoreError with one line."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     # MLflow prints what a database refuses with its whole traceback; whoever asked tells it once.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         with impatient():
             yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise StoreError(f"{address.shown}: {_gist(error)}") from error
+    except Exception as error:
+        if not isinstance(error, _refusals()):
+            raise
+        raise StoreError(f"{address.shown}: {gist(error)}") from error
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What a store refuses with; of packages that were not imported, which takes seconds, nothing can come."""
+    kinds = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
+    return OSError, *(getattr(sys.modules[module], kind) for module, kind in kinds.items() if module in sys.modules)
 
 
 def every_run(
@@ -47,7 +53,8 @@ def every_run(
             return
 
 
-def _gist(error: Exception) -> str:
+def gist(error: Exception) -> str:
+    """What went wrong, in one line without a password."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     # A database's own words stand behind the class of its error, in the midst of SQLAlchemy's.

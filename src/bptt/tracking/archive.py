@@ -3,18 +3,19 @@
     sweep.json       whose sweep it is: where it is recorded, what was swept, how it ended
     jobs.parquet     a row per run: number, name, digest, block, and as JSON swept, overrides, config
     blocks/000012/   runs.parquet, history.parquet, gradient_flow.parquet, weights.npz of the runs of one block
-    stored/000012    a mark: the store has this block
+    stored/000012    a mark: the store has this block; the runs' keys and their ids there, as JSON
 
 The archive comes first: what `bptt resume` and `bptt sync` know of a sweep, they read here.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bptt.tracking.block_files import (
+    RUNS,
     ArchiveError,
     RunResult,
     Tables,
@@ -71,6 +72,11 @@ class SweepJournal:
     settings       of the launcher
     on_error       what becomes of the other runs when one fails
     search         whether the runs are asked for while it goes on
+    question       what the sweep asks; None: nothing was said
+    solved         when a run has solved its task, as text; None: the default
+    report         whether the sweep ends by writing its report
+    files          that configurations name: path → SHA-256 of their content when the sweep began
+    choices        files of choices that don't come with bptt: path → text
     """
 
     name: str
@@ -86,6 +92,11 @@ class SweepJournal:
     settings: dict[str, Any] = field(default_factory=dict)
     on_error: Literal["continue", "stop"] = "continue"
     search: bool = False
+    question: str | None = None
+    solved: str | None = None
+    report: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
@@ -156,17 +167,36 @@ class Archive:
         """How all runs that have ended did, without what they recorded. Raises ArchiveError where it can't be read."""
         return [result for folder in self._written() for result in read_ended(folder)]
 
+    def block_of(self) -> dict[int, int]:
+        """Number of a run that has ended → the block that has it; a search cuts other ones than its jobs say.
+
+        Raises ArchiveError where it can't be read.
+        """
+        runs = {number: read_table(self._block(number) / RUNS)["run"].to_pylist() for number in sorted(self.blocks())}
+        return {run: number for number, held in runs.items() for run in held}
+
     def results(self, number: int) -> list[RunResult]:
         """What `write_block` was given. Raises ArchiveError where it can't be read."""
         return read_block(self._block(number))
 
-    def mark_stored(self, number: int) -> None:
-        """Note that the store has a block."""
-        (self._stored / f"{number:06d}").touch()
+    def mark_stored(self, number: int, run_ids: Mapping[str, str] | None = None) -> None:
+        """Note that the store has a block; run_ids: key → id there, of the runs that were written."""
+        write_text(self._stored / f"{number:06d}", json.dumps(run_ids or {}, indent=1) + "\n")
 
     def stored(self) -> set[int]:
         """The numbers of the blocks that the store has."""
-        return {int(path.name) for path in self._stored.iterdir()}
+        return {int(path.name) for path in self._stored.iterdir() if path.name.isdigit()}
+
+    def run_ids(self) -> dict[str, str]:
+        """Key → id in the store, of all runs that were written there. Raises ArchiveError where they can't be read."""
+        found: dict[str, str] = {}
+        for number in sorted(self.stored()):
+            path = self._stored / f"{number:06d}"
+            try:
+                found |= json.loads(path.read_text(encoding="utf-8") or "{}")  # earlier ones are empty
+            except (OSError, ValueError, TypeError) as error:
+                raise ArchiveError(f"{path}: can't be read: {error}") from error
+        return found
 
     def checkpoint(self, number: int) -> Path:
         """Where a block's checkpoint is kept while it is trained."""

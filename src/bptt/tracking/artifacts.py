@@ -1,18 +1,21 @@
 """A run's files in the store: written straight into their folder where that is on this machine."""
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from bptt.tracking.address import Address
 
 
 def local_folder(artifact_uri: str) -> Path | None:
     """The folder that MLflow keeps these artifacts in; None: it is not on this machine."""
+    if artifact_uri.startswith("file:///"):
+        return Path(url2pathname(urlsplit(artifact_uri).path))  # without the seconds that importing MLflow takes
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 
@@ -42,8 +45,20 @@ def fetched(address: Address, artifact_uri: str, names: Sequence[str]) -> Iterat
     repository = _repository(address, artifact_uri)
     with TemporaryDirectory() as temporary:
         for name in names:
-            repository.download_artifacts(name, temporary)
+            path = Path(temporary, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # `download_artifacts` would ask of each whether it is a folder.
+            repository._download_file(name, str(path))
         yield Path(temporary)
+
+
+def names(address: Address, artifact_uri: str, folder: str = "") -> set[str]:
+    """The files that there are in this folder of the artifacts: their paths among the artifacts."""
+    within = local_folder(artifact_uri)
+    if within is not None:
+        return {path.relative_to(within).as_posix() for path in (within / folder).glob("*") if path.is_file()}
+    listed = _repository(address, artifact_uri).list_artifacts(folder or None)
+    return {file.path for file in listed if not file.is_dir}
 
 
 def remove_artifacts(address: Address, artifact_uri: str, run_id: str, location: str) -> bool:
@@ -65,7 +80,6 @@ def _repository(address: Address, artifact_uri: str) -> Any:
     """MLflow's own access to artifacts that are elsewhere."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     return get_artifact_repository(artifact_uri, tracking_uri=address.uri)
 
 

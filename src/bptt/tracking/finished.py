@@ -39,7 +39,7 @@ def read_finished(store: Store, run_id: str) -> "Record | None":
     artifact_uri, outcome = found
     try:
         with impatient(), fetched(store.address, artifact_uri, (HISTORY, FLOW, WEIGHTS)) as folder:
-            return _record(outcome, folder)
+            return read_record(outcome, folder)
     except Exception:  # whatever a damaged file, or one that is gone, leads to
         return None
 
@@ -99,7 +99,11 @@ def _outcome(store: Store, run_id: str) -> tuple[str, str] | None:
     return None if outcome is None else (run.info.artifact_uri, outcome)
 
 
-def _record(outcome: Any, folder: Path) -> "Record | None":
+def read_record(outcome: Any, folder: Path) -> "Record | None":
+    """The record whose files a folder holds, without its `state`; None where it is not whole.
+
+    Raises what a damaged file, or one that is missing, leads to.
+    """
     from bptt.core.run import Record
 
     history, flow = _columns(folder / HISTORY), _columns(folder / FLOW)

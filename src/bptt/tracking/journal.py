@@ -29,6 +29,7 @@ class Journal:
     numerical_version  of the program that trains it
     current_folder     from which the configuration's relative paths are meant
     status             FINISHED once everything is recorded
+    outcome            of a run that FINISHED: completed, early_stopped, diverged
     """
 
     run_id: str | None
@@ -39,6 +40,7 @@ class Journal:
     numerical_version: str
     current_folder: str
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
+    outcome: str | None = None
 
 
 class ResumeError(Exception):

@@ -16,11 +16,14 @@ from bptt.tracking.lock import file_lock
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# What MLflow is told unless the user said otherwise: no telemetry, and no lines of its own among the program's.
+# What MLflow is told unless the user said otherwise: no telemetry, no lines of its own among the program's, and in a
+# model no project files of whatever folder it is started in.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",
 }
 # A server that doesn't answer is found out in seconds rather than in MLflow's minutes.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}

@@ -67,6 +67,11 @@ class SweepRecord:
         with asking(self.store.address):
             return self._writer.run_ids(keys)
 
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Keep files (path among the artifacts → content) with the sweep's own run; older ones are replaced."""
+        with asking(self.store.address):
+            put_files(self.store.address, self._artifact_uri, files)
+
     def close(
         self, status: Status, description: str | None, files: Mapping[str, bytes], tags: Mapping[str, str]
     ) -> None:

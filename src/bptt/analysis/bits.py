@@ -1,0 +1,194 @@
+"""Two records of what should be the same run, compared number by number: to the bit, or to a tolerance."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bptt.core.run import Record
+
+FLOW = "gradient flow"
+STATE = "state at the end"
+_UPDATES = "recorded updates"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place at which a part of a run differs; of numbers, the first one beyond the tolerance.
+
+    update     None: the part is of the run's end
+    place      where in the part, in words; empty where it is a single value
+    then, now  the values
+    """
+
+    update: int | None
+    place: str
+    then: float | int | str
+    now: float | int | str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A metric, the gradient flow, an array of weights, …: what became of it.
+
+    values     how many numbers were compared
+    differing  how many of them have other bits
+    largest    the largest relative difference, see `compared`; infinite where one is no number, nan: nothing differs
+    first      None: the same bits, or none that is beyond the tolerance
+    """
+
+    name: str
+    values: int
+    differing: int
+    largest: float
+    first: Difference | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was compared of a run, and the names of what only one of the two records has."""
+
+    parts: tuple[Part, ...]
+    only_then: tuple[str, ...] = ()
+    only_now: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs, or nothing beyond the tolerance."""
+        return all(part.first is None for part in self.parts)
+
+    @property
+    def same_bits(self) -> bool:
+        """Whether nothing differs at all."""
+        return self.same and not any(part.differing for part in self.parts)
+
+    @property
+    def first(self) -> tuple[Part, Difference] | None:
+        """What differs first in the course of training; None: nothing does."""
+        found = [(part, part.first) for part in self.parts if part.first is not None]
+        return min(found, key=_when, default=None)
+
+
+def compared(then: Record, now: Record, tolerance: float | None = None, ended: bool = True) -> Compared:
+    """Compare what was recorded then with what was recorded now.
+
+    tolerance  None: numbers are the same where all their bits are, and every NaN is the same as any other. Otherwise
+               where |a − b| ≤ tolerance · s as well; s is the larger of |a| and |b|, and in weights and states, which
+               are made of many, the largest of the whole array
+    ended      False: the run was broken off then, so that only what it had recorded by then is compared
+
+    Metrics and gradient flow are compared as long as the recorded updates are the same ones. A state that one of the
+    records does not hold is left out, as are metrics that only one of them has.
+    """
+    before, after = (np.asarray(record.history["update"], np.int64) for record in (then, now))
+    points = _alike(before, after)
+    parts = [_text("outcome", then.outcome, now.outcome)] if ended else []
+    parts += [_text("last update", then.updates, now.updates), _axis(before, after, points)]
+    names = [name for name in then.history if name != "update" and name in now.history]
+    rows = before[:points]
+    parts += [
+        _recorded(name, rows, then.history[name][:points], now.history[name][:points], tolerance) for name in names
+    ]
+    if then.flow.shape[1] == now.flow.shape[1]:
+        parts.append(_recorded(FLOW, rows, then.flow[:points], now.flow[:points], tolerance))
+    else:
+        parts.append(_text(f"{FLOW}'s timesteps", then.flow.shape[1], now.flow.shape[1]))
+    parts += _arrays(then.parameters, now.parameters, tolerance)
+    if then.state.size and now.state.size:
+        parts += _arrays({STATE: then.state}, {STATE: now.state}, tolerance)
+    return Compared(
+        tuple(parts),
+        tuple(name for name in then.history if name not in now.history),
+        tuple(name for name in now.history if name not in then.history),
+    )
+
+
+def told(name: str, then: str, now: str) -> Compared:
+    """A run of which only this can be compared."""
+    return Compared((_text(name, then, now),))
+
+
+def _text(name: str, then: str | int, now: str | int) -> Part:
+    differs = then != now
+    return Part(name, 1, int(differs), np.inf if differs else np.nan, _single(then, now) if differs else None)
+
+
+def _single(then: Any, now: Any) -> Difference:
+    return Difference(None, "", then, now)
+
+
+def _alike(then: NDArray[np.int64], now: NDArray[np.int64]) -> int:
+    """How many recorded updates are the same, from the first one on."""
+    shorter = min(len(then), len(now))
+    differs = np.flatnonzero(then[:shorter] != now[:shorter])
+    return int(differs[0]) if len(differs) else shorter
+
+
+def _axis(then: NDArray[np.int64], now: NDArray[np.int64], points: int) -> Part:
+    longer = max(len(then), len(now))
+    first = None
+    if points < longer:
+        at = [int(own[points]) if points < len(own) else "none" for own in (then, now)]
+        first = Difference(None, f"number {points + 1}", at[0], at[1])
+    return Part(_UPDATES, longer, longer - points, np.inf if first else np.nan, first)
+
+
+def _recorded(
+    name: str, updates: NDArray[np.int64], then: NDArray[Any], now: NDArray[Any], tolerance: float | None
+) -> Part:
+    """Of a metric (points,), or of the gradient flow (points, timesteps)."""
+    then, now = np.asarray(then, np.float64), np.asarray(now, np.float64)
+    differs = _other_bits(then, now)
+    if not differs.any():
+        return Part(name, then.size, 0, np.nan, None)
+    relative = _relative(then, now, np.maximum(np.abs(then), np.abs(now)))
+    beyond = differs if tolerance is None else differs & ~(relative <= tolerance)
+    first = None
+    if beyond.any():
+        place = np.unravel_index(int(beyond.argmax()), beyond.shape)
+        lag = f"lag {place[1]}" if len(place) > 1 else ""
+        first = Difference(int(updates[place[0]]), lag, float(then[place]), float(now[place]))
+    return Part(name, then.size, int(differs.sum()), float(relative[differs].max()), first)
+
+
+def _arrays(then: Mapping[str, Any], now: Mapping[str, Any], tolerance: float | None) -> Iterator[Part]:
+    for name in dict.fromkeys([*then, *now]):
+        shapes = [str(np.shape(own[name])) if name in own else "none" for own in (then, now)]
+        if shapes[0] != shapes[1]:
+            yield _text(f"{name}'s shape", *shapes)
+        else:
+            yield _array(name, np.asarray(then[name], np.float64), np.asarray(now[name], np.float64), tolerance)
+
+
+def _array(name: str, then: NDArray[Any], now: NDArray[Any], tolerance: float | None) -> Part:
+    differs = _other_bits(then, now)
+    if not differs.any():
+        return Part(name, then.size, 0, np.nan, None)
+    sizes = np.abs(np.stack([then, now]))
+    relative = _relative(then, now, np.max(sizes, where=np.isfinite(sizes), initial=0.0))
+    beyond = differs if tolerance is None else differs & ~(relative <= tolerance)
+    first = None
+    if beyond.any():
+        place = tuple(int(index) for index in np.unravel_index(int(beyond.argmax()), beyond.shape))
+        first = Difference(None, str(list(place)), float(then[place]), float(now[place]))
+    return Part(name, then.size, int(differs.sum()), float(relative[differs].max()), first)
+
+
+def _other_bits(then: NDArray[Any], now: NDArray[Any]) -> NDArray[np.bool_]:
+    bits = (np.ascontiguousarray(own, np.float64).view(np.int64) for own in (then, now))
+    differs: NDArray[np.bool_] = np.not_equal(*bits)
+    return differs & ~(np.isnan(then) & np.isnan(now))
+
+
+def _relative(then: NDArray[Any], now: NDArray[Any], scale: Any) -> NDArray[Any]:
+    """|then − now| / scale; 0 where both are equal, as 0.0 and −0.0 are, infinite where one of them is no number."""
+    with np.errstate(all="ignore"):
+        relative = np.where(then == now, 0.0, np.abs(then - now) / scale)
+    return np.where(np.isnan(relative), np.inf, relative)
+
+
+def _when(found: tuple[Part, Difference]) -> float:
+    update = found[1].update
+    return np.inf if update is None else float(update)

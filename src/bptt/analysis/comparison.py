@@ -1,0 +1,137 @@
+"""Two sets of runs side by side: what tells their configurations apart, and how sure it is which does better."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from bptt.analysis.improvement import probability_of_improvement
+from bptt.analysis.intervals import Interval, Location, location_intervals, share_difference, wilson
+from bptt.analysis.survival import median_updates
+from bptt.analysis.tables import ACCURACY, LOSS, final, settings_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+METRICS: Final = (LOSS, f"best/{LOSS}", ACCURACY)
+_LARGER_IS_BETTER: Final = ("accuracy/", "best/accuracy/")
+_SMALLER_IS_BETTER: Final = ("loss/", "best/loss/")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key of the configuration, and which values it has in each set of runs; None: a configuration without it."""
+
+    key: str
+    a: frozenset[str | None]
+    b: frozenset[str | None]
+
+
+@dataclass(frozen=True)
+class Success:
+    """The shares of the runs that solved their task, of those that ended, and a's share less b's."""
+
+    a: Interval
+    b: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The median number of updates until runs solve their task; nan: fewer than half did.
+
+    sooner  P(a run of a solves it sooner than one of b) + ½ P(neither does, or both at the same update)
+    """
+
+    a: Interval
+    b: Interval
+    sooner: Interval
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric as recorded last.
+
+    smaller_is_better  None: it is neither
+    improvement        P(a run of a is better than one of b) + ½ P(alike); P(it is larger), where none is better
+    """
+
+    metric: str
+    smaller_is_better: bool | None
+    a: Location
+    b: Location
+    improvement: Interval
+
+
+def differences(
+    a: "Iterable[Mapping[str, str]]", b: "Iterable[Mapping[str, str]]"
+) -> tuple[list[Difference], list[Difference]]:
+    """The keys whose values in the flat configurations of a aren't those in b's; and those that vary in both alike."""
+    every, other = ([*configs] for configs in (a, b))
+    keys = dict.fromkeys(key for config in (*every, *other) for key in config)
+    found = [
+        Difference(key, *(frozenset(config.get(key) for config in configs) for configs in (every, other)))
+        for key in keys
+    ]
+    return [one for one in found if one.a != one.b], [one for one in found if one.a == one.b and len(one.a) > 1]
+
+
+def compare_success(a: "pd.DataFrame", b: "pd.DataFrame") -> Success:
+    """How many runs of two tables, as of `load(…).runs`, solved their task, by the same criterion."""
+    first, second = _ended(a), _ended(b)
+    solved = int(first["solved"].sum()), int(second["solved"].sum())
+    ended = len(first), len(second)
+    return Success(wilson(solved[0], ended[0]), wilson(solved[1], ended[1]), share_difference(solved, ended))
+
+
+def compare_speed(a: "pd.DataFrame", b: "pd.DataFrame") -> Speed:
+    """How soon the runs of two tables, as of `load(…).runs`, solved their task, by the same criterion."""
+    first, second = _ended(a), _ended(b)
+    return Speed(
+        median_updates(first["observed"], first["solved"]),
+        median_updates(second["observed"], second["solved"]),
+        probability_of_improvement(*(runs["solved_update"].fillna(np.inf) for runs in (first, second))),
+    )
+
+
+def compare_metric(a: "pd.DataFrame", b: "pd.DataFrame", metric: str) -> Compared:
+    """A metric of the runs of two tables, as of `load(…).runs`, that ended.
+
+    A run that diverged has an infinite loss and an accuracy of 0; of other metrics, what it recorded last.
+    """
+    smaller = True if metric.startswith(_SMALLER_IS_BETTER) else False if metric.startswith(_LARGER_IS_BETTER) else None
+    first, second = _values(a, metric), _values(b, metric)
+    left, right = location_intervals([first, second])
+    return Compared(metric, smaller, left, right, probability_of_improvement(first, second, bool(smaller)))
+
+
+def compare_settings(
+    a: "pd.DataFrame", b: "pd.DataFrame", keys: Sequence[str], metric: str = LOSS
+) -> list[tuple[str, Success, Compared]]:
+    """The settings that both tables have, in the order of a: text, success, and a metric.
+
+    keys: what makes a setting, see `keys.without_seed`
+    """
+    first, second = (dict(iter(runs.groupby(np.array(settings_text(runs, keys)), sort=False))) for runs in (a, b))
+    return [
+        (setting, compare_success(runs, second[setting]), compare_metric(runs, second[setting], metric))
+        for setting, runs in first.items()
+        if setting in second
+    ]
+
+
+def better(improvement: Interval) -> str | None:
+    """Which of a and b is better, as far as that is sure; None: it isn't."""
+    return "A" if improvement.low > 0.5 else "B" if improvement.high < 0.5 else None
+
+
+def _ended(runs: "pd.DataFrame") -> "pd.DataFrame":
+    return runs[runs["outcome"].notna()]
+
+
+def _values(runs: "pd.DataFrame", metric: str) -> "NDArray[Any]":
+    ended = _ended(runs)
+    worst_known = metric.startswith((*_SMALLER_IS_BETTER, *_LARGER_IS_BETTER))
+    return (final(ended, metric) if worst_known else ended[metric]).to_numpy(float)

@@ -1,0 +1,163 @@
+"""Figures of a run: tidy tables in, a figure out, no file touched."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bptt.analysis.style import (
+    BLUE,
+    COLUMN,
+    GREEN,
+    GREY,
+    ORANGE,
+    STYLE,
+    drawable,
+    edges,
+    logarithmic,
+    logarithmic_ticks,
+    message,
+    update_axis,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+
+def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
+    """Loss against updates, training and evaluation, on a logarithmic axis; accuracy below, where the task has one.
+
+    history: columns `update`, `loss/train`, and, where measured, `loss/eval`, `accuracy/eval`. Where a loss stops being
+    finite the curve ends with a cross at the last finite value.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    accuracy = "accuracy/eval" in history
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN, 3.2 if accuracy else 2.4), layout="constrained")
+        panels: Any = figure.subplots(
+            2 if accuracy else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1] if accuracy else [1]
+        )
+        top, bottom = panels[0, 0], panels[-1, 0]
+        updates = history["update"].to_numpy()
+        curves = {
+            name: (drawable(history[column].to_numpy(dtype=float)), colour, style)
+            for name, column, colour, style in (
+                ("training", "loss/train", BLUE, "-"),
+                ("evaluation", "loss/eval", ORANGE, "--"),
+            )
+            if column in history
+        }
+        losses = np.concatenate([values for values, _, _ in curves.values()])
+        logarithmic(top, losses)
+        for name, (values, colour, style) in curves.items():
+            _curve(top, updates, values, name, colour, style)
+        top.set_ylabel("loss")
+        if np.isfinite(losses).any():
+            top.legend(frameon=False)
+        else:
+            top.text(0.5, 0.5, "no finite loss was recorded", ha="center", va="center", transform=top.transAxes)
+            top.set_yticks([])
+        top.set_title(title)
+        if accuracy:
+            _curve(bottom, updates, 100 * history["accuracy/eval"].to_numpy(dtype=float), "evaluation", GREEN, "-")
+            bottom.set_ylim(-4, 104)
+            bottom.set_yticks([0, 50, 100])
+            bottom.set_ylabel("accuracy (%)")
+        bottom.set_xlabel("update")
+        update_axis(bottom, updates)
+    return figure
+
+
+def gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
+    """How far back the gradient reaches while training goes on: ‖∂loss/∂h‖ by lag (down) and update (across).
+
+    flow: columns `update`, `lag`, `norm`. Colours are logarithmic; grey is zero (the gradient was cut off, or died out
+    below the smallest number), white not finite. One recorded update, or one timestep, is drawn as a line instead.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    table = flow.pivot_table(index="lag", columns="update", values="norm", aggfunc="first", dropna=False)
+    norms = drawable(table.to_numpy(dtype=float))
+    updates, lags = table.columns.to_numpy(), table.index.to_numpy()
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(title)
+        if not np.any(np.isfinite(norms) & (norms > 0)):
+            message(axes, "no gradient above zero was recorded")
+        elif len(updates) == 1:
+            _profile(axes, lags, norms[:, 0], "lag (timesteps before the end)")
+            axes.set_title(title or f"update {updates[0]:,}")
+        elif len(lags) == 1:
+            _profile(axes, updates, norms[0], "update")
+            update_axis(axes, updates)
+        else:
+            _heat_map(figure, axes, updates, lags, norms)
+    return figure
+
+
+def _curve(axes: "Axes", x: "NDArray[Any]", y: "NDArray[Any]", label: str, colour: str, style: str) -> None:
+    finite = np.flatnonzero(np.isfinite(y))
+    marker = "o" if len(finite) == 1 else None
+    axes.plot(x, np.where(np.isfinite(y), y, np.nan), style, color=colour, label=label, marker=marker, markersize=3)
+    if len(finite) and finite[-1] < len(y) - 1:
+        axes.plot(x[finite[-1]], y[finite[-1]], "x", color=colour, markersize=5, markeredgewidth=1.4)
+
+
+def _profile(axes: "Axes", x: "NDArray[Any]", norms: "NDArray[Any]", label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    logarithmic(axes, norms)
+    marker = "o" if len(x) <= 40 else None
+    axes.plot(x, np.where(np.isfinite(norms), norms, np.nan), "-", color=BLUE, marker=marker, markersize=2.5)
+    if len(x) == 1:
+        axes.set_xticks(x)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(label)
+    axes.set_ylabel("‖∂loss/∂h‖")
+
+
+def _heat_map(
+    figure: "Figure", axes: "Axes", updates: "NDArray[Any]", lags: "NDArray[Any]", norms: "NDArray[Any]"
+) -> None:
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap, LogNorm
+    from matplotlib.ticker import MaxNLocator
+
+    zero, finite = norms == 0, np.isfinite(norms)
+    positive = np.where(finite & ~zero, norms, np.nan)
+    low, high = float(np.nanmin(positive)), float(np.nanmax(positive))
+    # A vanished gradient may be 1e-300: what is sixteen digits below a usual update's largest is all one colour.
+    usual = float(np.median(np.max(positive, axis=0, where=finite & ~zero, initial=0.0)))
+    floor = max(low, usual * 1e-16)
+    cut, low = floor > low, floor
+    if high < 1.01 * low:
+        low, high = low / 2, high * 2
+    viridis = mpl.colormaps["viridis"]
+    axes.grid(False)
+    axes.set_facecolor("white")
+    borders = edges(updates), edges(lags)
+    if zero.any():
+        axes.pcolormesh(*borders, np.ma.masked_where(~zero, norms), cmap=ListedColormap([GREY]), rasterized=True)
+    mesh = axes.pcolormesh(
+        *borders,
+        np.ma.masked_invalid(positive),
+        norm=LogNorm(low, high),
+        cmap=viridis.with_extremes(under=viridis(0.0)),
+        rasterized=True,
+    )
+    notes = [note for note, there in (("grey: zero", zero.any()), ("white: not finite", not finite.all())) if there]
+    axes.set_xlabel("update" + (f" ({', '.join(notes)})" if notes else ""))
+    axes.set_ylabel("lag (timesteps before the end)")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.invert_yaxis()
+    update_axis(axes, updates)
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, extend="min" if cut else "neither")
+    bar.set_label("‖∂loss/∂h‖")
+    logarithmic_ticks(bar.ax.yaxis, low, high)

@@ -1,0 +1,62 @@
+"""When runs solve their task: survival curves."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from bptt.analysis.figures.axes import percent_axis
+from bptt.analysis.figures.metrics import SOLVED, axis_label
+from bptt.analysis.figures.panels import Look, legend, looks, panels
+from bptt.analysis.figures.recorded import groups, pooled, told_apart
+from bptt.analysis.style import STYLE, update_axis
+from bptt.analysis.survival import survival
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+MOST_BANDS: Final = 6  # in one panel
+
+
+def survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
+    """The share of each setting's runs that have solved their task, against the update: Kaplan and Meier's estimate.
+
+    runs   as of `bptt.load(…).runs`, with solved and observed; those that have not ended don't count
+    swept  the swept keys
+
+    Bands are 95 % intervals, see `bptt.analysis.survival.survival`, where a panel has six lines or fewer. A tick stands
+    where a run was watched no longer without having solved it.
+    """
+    import matplotlib as mpl
+    import pandas as pd
+
+    ended, told = told_apart(runs, swept)
+    told = pooled(told, len(ended))
+    assert told.hue is not None
+    observed, solved = ended["observed"].to_numpy(dtype=float), ended[SOLVED].to_numpy(dtype=bool)
+    drawn = looks(told.hue)
+    with mpl.rc_context(STYLE):
+        figure, every = panels(told.titles, "update", axis_label(SOLVED))
+        for (panel, line), chosen in groups(told, len(ended)).items():
+            curve = survival(observed[chosen], solved[chosen])
+            censored = np.unique(observed[chosen][~solved[chosen]])
+            # Where all have solved it nothing is left to happen, and the line goes on.
+            curve = pd.concat([curve, curve.tail(1).assign(update=np.nanmax(observed))])
+            _step(every[panel], drawn[line], curve, censored, bands=len(drawn) <= MOST_BANDS)
+        percent_axis(every[0])
+        update_axis(every[0], np.array([0.0, np.nanmax(observed)]), ticks=5 if len(every) == 1 else 4)
+        legend(figure, told.hue, markers=False)
+    return figure
+
+
+def _step(axes: "Axes", look: Look, curve: "pd.DataFrame", censored: "NDArray[np.float64]", bands: bool) -> None:
+    updates, share = curve["update"].to_numpy(), 100 * curve["solved_share"].to_numpy()
+    axes.step(updates, share, look.line, where="post", color=look.colour)
+    if bands:
+        low, high = 100 * curve["low"], 100 * curve["high"]
+        axes.fill_between(updates, low, high, step="post", color=look.colour, alpha=0.15, linewidth=0)
+    height = share[np.searchsorted(updates, censored, side="right") - 1]
+    axes.plot(censored, height, "|", color=look.colour, markersize=5, markeredgewidth=0.8)

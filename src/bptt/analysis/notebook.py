@@ -1,0 +1,119 @@
+"""What the notebooks share: a sweep opened from where they lie, and tables that are read at a glance."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bptt.analysis.factors import factors
+from bptt.analysis.improvement import probability_of_improvement
+from bptt.analysis.intervals import Interval
+from bptt.analysis.keys import without_seed
+from bptt.analysis.load import load
+from bptt.analysis.sweep import Sweep
+from bptt.analysis.tables import final, settings_text
+from bptt.tracking.sources import SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.core.run import Run
+
+
+def opened(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
+    """`bptt.load`, from a notebook: one that lies beside multirun/ in a folder of its own goes up to where that is.
+
+    Relative names, of the store and of what configurations read, are meant from there too. Tables are shown with their
+    texts in full from here on. Raises what `bptt.load` does, and SourceError where no run has ended.
+    """
+    import pandas as pd
+
+    pd.set_option("display.max_colwidth", None)
+    if not Path("multirun").is_dir() and Path("../multirun").is_dir():
+        os.chdir("..")
+    sweep = load(source, uri=uri, solved=solved)
+    if sweep.runs["outcome"].isna().all():
+        raise SourceError(f"{sweep.name}: no run of it has ended, so there is nothing to be seen")
+    return sweep
+
+
+def overview(sweep: Sweep) -> "pd.DataFrame":
+    """What the sweep is, in a few rows."""
+    import pandas as pd
+
+    runs = sweep.runs
+    counts = {
+        "ended": runs["outcome"].notna().sum(),
+        "diverged": runs["outcome"].eq("diverged").sum(),
+        "failed": runs["status"].eq("FAILED").sum(),
+        "solved": runs["solved"].sum(),
+    }
+    rows = {
+        "sweep": sweep.name,
+        "question": sweep.question or "",
+        "command": shlex.join(sweep.command),
+        "swept": ", ".join(sweep.swept),
+        "runs": f"{len(runs):,}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()),
+        "solved means": str(sweep.solved),
+    }
+    return pd.DataFrame({"": [text for text in rows.values() if text]}, index=[key for key in rows if rows[key]])
+
+
+def varied(sweep: Sweep) -> list[str]:
+    """The swept keys, but the seed, that differ between the runs that ended."""
+    return [factor.key for factor in factors(sweep.runs[sweep.runs["outcome"].notna()], sweep.swept)]
+
+
+def with_intervals(statistics: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":
+    """Columns of `setting_statistics`, those that are there: each estimate with the ends of its interval behind it."""
+    import pandas as pd
+
+    columns = {}
+    for name in names:
+        if f"{name}_low" in statistics:
+            ends = zip(*(statistics[part] for part in (name, f"{name}_low", f"{name}_high")), strict=True)
+            columns[name] = [_text(Interval(*values)) for values in ends]
+        elif name in statistics:
+            columns[name] = statistics[name].tolist()
+    return pd.DataFrame(columns, index=statistics.index)
+
+
+def against(sweep: Sweep, setting: str, metric: str = "loss/eval") -> "pd.DataFrame":
+    """How likely a run of this setting ends better than one of each other setting; settings as `setting_statistics`."""
+    import pandas as pd
+
+    runs = sweep.runs[sweep.runs["outcome"].notna()]
+    values = final(runs, metric).to_numpy()
+    texts = np.array(settings_text(runs, [key for key in without_seed(sweep.swept) if key in runs]))
+    smaller = not metric.startswith(("accuracy", "best/accuracy"))
+    rows = {
+        other: _text(probability_of_improvement(values[texts == setting], values[texts == other], smaller))
+        for other in dict.fromkeys(texts.tolist())
+        if other != setting
+    }
+    return pd.DataFrame(rows.items(), columns=["setting", f"P({setting} is better)"])
+
+
+def best_run(sweep: Sweep, metric: str = "loss/eval") -> int:
+    """The number of the run that ended with the least of a metric. Raises ValueError where none ended."""
+    values = final(sweep.runs, metric)
+    if values.isna().all():
+        raise ValueError(f"{sweep.name}: no run has ended with a {metric}")
+    return int(sweep.runs.loc[values.idxmin(), "run"])
+
+
+def run_of(sweep: Sweep, number: int) -> "Run":
+    """A run of a sweep, as `bptt.core` trains it."""
+    from bptt.configuration.build import checked
+
+    return checked(sweep.configs[number]).run
+
+
+def _text(interval: Interval) -> str:
+    if np.isnan(interval.value):
+        return "–"
+    ends = ["…" if np.isnan(end) else f"{end:.3g}" for end in (interval.low, interval.high)]
+    return f"{interval.value:.3g}" + ("" if ends == ["…", "…"] else f"  [{ends[0]}, {ends[1]}]")

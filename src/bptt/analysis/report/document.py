@@ -1,0 +1,164 @@
+"""What a report is made of, before it has a format: sections of paragraphs, tables, figures and commands.
+
+Text stands here as it is meant; each format escapes it when it is rendered.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.analysis.figures import Drawn
+
+
+@dataclass(frozen=True)
+class Mono:
+    """Words of a program: a key, a command, a file's name."""
+
+    text: str
+    kind: ClassVar[str] = "mono"
+
+
+@dataclass(frozen=True)
+class Strong:
+    """Words that stand out."""
+
+    text: str
+    kind: ClassVar[str] = "strong"
+
+
+Span = str | Mono | Strong
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; `lead` is the one that opens a report."""
+
+    spans: tuple[Span, ...]
+    lead: bool = False
+    kind: ClassVar[str] = "paragraph"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is typed, or read by a program, to be copied as it stands; folded where a reader seldom wants it.
+
+    summary  what it is, in words; told above it
+    """
+
+    text: str
+    summary: tuple[Span, ...] = ()
+    folded: bool = False
+    kind: ClassVar[str] = "listing"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as a reader sees it.
+
+    key        of the frame's column that it shows
+    heading    what is written above it
+    form       how its values are written: text, a whole number, a number to three digits, a share in percent, or as it
+               is
+    low, high  keys of an interval around it, which is written behind it
+    of         key of the count that it is a part of, `39 of 100`
+    mono       a program's word
+    """
+
+    key: str
+    heading: str
+    form: Literal["text", "count", "number", "share", "exact"] = "text"
+    low: str | None = None
+    high: str | None = None
+    of: str | None = None
+    mono: bool = False
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is set flush right."""
+        return self.form != "text"
+
+    @property
+    def keys(self) -> list[str]:
+        """All columns of the frame that it shows."""
+        return [key for key in (self.key, self.of, self.low, self.high) if key is not None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: all of `frame` goes into its CSV file; `columns` and the first `most` rows are what a reader sees.
+
+    name     of its files; unique in a report
+    title    a few words
+    caption  what is to be known about it, in whole sentences
+    folded   shown when it is asked for
+    latex    whether it is written as LaTeX too
+    """
+
+    name: str
+    title: str
+    caption: tuple[Span, ...]
+    frame: "pd.DataFrame"
+    columns: Sequence[Column]
+    most: int = 200
+    folded: bool = False
+    latex: bool = True
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures side by side, where there is room for that."""
+
+    drawn: "Sequence[Drawn]"
+    kind: ClassVar[str] = "figures"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+    kind: ClassVar[str] = "heading"
+
+
+Element = Paragraph | Listing | Table | Figures | Heading
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section; its `id` is what a link names."""
+
+    id: str
+    title: str
+    elements: Sequence[Element]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report.
+
+    title   what it is about
+    facts   what is told below the title, in a few words each
+    sections in their order
+    """
+
+    title: str
+    facts: Sequence[str]
+    sections: Sequence[Section]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables, in their order."""
+        return [element for element in self._elements() if isinstance(element, Table)]
+
+    @property
+    def figures(self) -> "list[Drawn]":
+        """All figures, in their order."""
+        return [drawn for element in self._elements() if isinstance(element, Figures) for drawn in element.drawn]
+
+    def _elements(self) -> Iterator[Element]:
+        for section in self.sections:
+            yield from section.elements

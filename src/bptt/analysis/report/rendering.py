@@ -1,0 +1,156 @@
+"""A report in its formats: HTML in one file, Markdown, and the tables as CSV and LaTeX."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt import __version__
+from bptt.analysis.report import escaping
+from bptt.analysis.report.cells import Cell, Number, rows
+from bptt.analysis.report.document import Column, Figures, Mono, Report, Span, Table
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+    from bptt.analysis.figures import Drawn
+
+_PIXELS: Final = 96  # to an inch, of CSS
+_LONG: Final = 32  # characters of a text that may be broken
+
+
+def pages(report: Report, images: Mapping[str, bytes], linked: str) -> dict[str, bytes]:
+    """report.html and report.md.
+
+    images  each figure's name → SVG, which report.html holds
+    linked  the format of the files in figures/ that report.md shows
+    """
+    numbers = {id(item): place for kind in (report.tables, report.figures) for place, item in enumerate(kind, 1)}
+    sections = [
+        {
+            "id": section.id,
+            "title": section.title,
+            "elements": [_viewed(element, numbers, images) for element in section.elements],
+        }
+        for section in report.sections
+    ]
+    whole = {"title": report.title, "facts": report.facts, "sections": sections}
+    values = {"report": whole, "version": __version__, "linked": linked}
+    return {f"report.{ending}": _template(f"report.{ending}.j2").render(values).encode() for ending in ("html", "md")}
+
+
+def table_files(report: Report) -> dict[str, bytes]:
+    """tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
+    files = {}
+    for table in report.tables:
+        files[f"tables/{table.name}.csv"] = table.frame.to_csv(index=False, lineterminator="\n").encode()
+        if table.latex:
+            files[f"tables/{table.name}.tex"] = _latex(table).encode()
+    return files
+
+
+def _viewed(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes]) -> Any:
+    """An element with all that a template needs of it."""
+    if isinstance(element, Table):
+        return _table(element, numbers[id(element)])
+    if isinstance(element, Figures):
+        return {
+            "kind": "figures",
+            "figures": [_figure(drawn, numbers[id(drawn)], images[drawn.name]) for drawn in element.drawn],
+        }
+    return element
+
+
+def _table(table: Table, number: int) -> dict[str, Any]:
+    columns = [_column(table, column) for column in table.columns]
+    shown = [list(zip(columns, row, strict=True)) for row in rows(table)]
+    kinds = ["csv", "tex"] if table.latex else ["csv"]
+    return {
+        "kind": "table",
+        "number": number,
+        "name": table.name,
+        "title": table.title,
+        "caption": table.caption,
+        "columns": columns,
+        "rows": shown,
+        "left": len(table.frame) - len(shown),
+        "folded": table.folded,
+        "files": [f"tables/{table.name}.{kind}" for kind in kinds],
+    }
+
+
+def _column(table: Table, column: Column) -> dict[str, Any]:
+    longest = max((len(str(value)) for value in table.frame[column.key].head(table.most)), default=0)
+    css = "n" if column.numeric else "t" if longest > _LONG else "s"
+    return {"heading": column.heading, "numeric": column.numeric, "css": css}
+
+
+def _figure(drawn: "Drawn", number: int, image: bytes) -> dict[str, Any]:
+    width, height = (round(_PIXELS * inches) for inches in drawn.figure.get_size_inches())
+    return {
+        "number": number,
+        "name": drawn.name,
+        "title": drawn.title,
+        "caption": drawn.caption,
+        "alt": drawn.alt,
+        "image": b64encode(image).decode(),
+        "width": width,
+        "height": height,
+    }
+
+
+def _latex(table: Table) -> str:
+    caption = [escaping.latex(f"{table.title}."), "".join(map(_latex_span, table.caption))]
+    return _template("table.tex.j2").render(
+        caption=" ".join(filter(None, caption)),
+        name=table.name,
+        layout="".join("r" if column.numeric else "l" for column in table.columns),
+        headings=[escaping.latex(column.heading) for column in table.columns],
+        rows=[[_latex_cell(cell) for cell in row] for row in rows(table)],
+    )
+
+
+def _latex_span(span: Span) -> str:
+    if isinstance(span, str):
+        return escaping.latex(span)
+    command = "texttt" if isinstance(span, Mono) else "textbf"
+    return rf"\{command}{{{escaping.latex(span.text)}}}"
+
+
+def _latex_cell(cell: Cell) -> str:
+    shown = escaping.latex(_text(cell.shown))
+    text = rf"\texttt{{{shown}}}" if cell.mono else shown
+    if cell.of is not None:
+        text += f" of {escaping.latex(cell.of.text)}"
+    if cell.low is not None and cell.high is not None:
+        text += f" ({escaping.latex(_text(cell.low))} to {escaping.latex(_text(cell.high))})"
+    return text
+
+
+def _text(shown: str | Number) -> str:
+    return shown if isinstance(shown, str) else shown.text
+
+
+def _template(name: str) -> "Template":
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("bptt.analysis.report"),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {
+        "line": escaping.one_line,
+        "md": escaping.markdown,
+        "code": escaping.markdown_code,
+        "fence": escaping.fence,
+    }
+    return found

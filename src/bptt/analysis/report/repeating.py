@@ -1,0 +1,142 @@
+"""The section on how to repeat everything, from an empty folder to each number."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.analysis.report.commands import own_folders, shell
+from bptt.analysis.report.document import Element, Heading, Listing, Mono, Paragraph, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bptt.analysis.report.inputs import Inputs
+    from bptt.analysis.sweep import Sweep
+
+_LONGEST_PATCH: Final = 300_000  # characters
+
+
+def repeating(sweeps: "Sequence[Sweep]", inputs: "Sequence[Inputs]", options: "Sequence[str]") -> Section:
+    """How a stranger who has the report alone repeats it.
+
+    options  of `bptt report`, as they were given
+    """
+    several = len(sweeps) > 1
+    elements: list[Element] = [
+        Heading("The program"),
+        *_installation(sweeps[0], inputs[0]),
+        Heading("The sweeps" if several else "The sweep"),
+    ]
+    for sweep, read in zip(sweeps, inputs, strict=True):
+        elements += _sweep(sweep, read, several)
+    names = [sweep.name for sweep in sweeps]
+    elements += [
+        Heading("The report, and the bits"),
+        Paragraph(
+            (
+                "A sweep ends by writing its report into its folder, below ",
+                Mono("multirun/"),
+                ". The first command writes it once more; the second trains every run again from what was recorded, and"
+                " says of each metric and each weight whether it has the same bits. ",
+                Mono("latest"),
+                " is the newest sweep.",
+            )
+        )
+        if not several
+        else Paragraph(("In place of the names, those of the sweeps that were just trained:",)),
+        Listing(_end([*names] if several else ["latest"], options)),
+    ]
+    if not several:
+        elements += [
+            Paragraph(("Where this sweep's own folder or store is at hand:",)),
+            Listing(_end(names, options)),
+        ]
+    elements += [Heading("What may differ"), *_differences()]
+    return Section("repeat", "How to repeat it", elements)
+
+
+def _end(names: "Sequence[str]", options: "Sequence[str]") -> str:
+    report = shell(["bptt", "report", *names, *options])
+    return "\n".join([report, *(shell(["bptt", "reproduce", name]) for name in names)])
+
+
+def _installation(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
+    known = sweep.provenance
+    packages: Mapping[str, str] = known.get("packages") or {}
+    pinned = [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "bptt"]
+    python = ".".join(str(known.get("python") or "3").split(".")[:2])
+    commit = known.get("git_commit")
+    lines = []
+    if commit:
+        lines.append(shell(["git", "checkout", str(commit)]))
+        if known.get("git_dirty"):
+            lines.append("git apply dirty.patch")
+    lines += [f"python{python} -m venv .venv", ". .venv/bin/activate"]
+    own = "." if commit else f"bptt=={packages['bptt']}" if "bptt" in packages else "bptt"
+    lines.append(shell(["python", "-m", "pip", "install", own, *pinned]))
+    told: list[Any] = ["In a clone of bptt's repository, the program as it was, with the packages as they were:"]
+    if not commit:
+        told = ["The program was not installed from a repository; its version, with the packages as they were:"]
+    return [Paragraph(tuple(told)), Listing("\n".join(lines)), *_patch(sweep, inputs)]
+
+
+def _patch(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
+    if not sweep.provenance.get("git_dirty"):
+        return []
+    if inputs.patch is None:
+        return [Paragraph(("The program differed from its commit by a patch that is not at hand.",))]
+    if len(inputs.patch) > _LONGEST_PATCH:
+        return [
+            Paragraph(
+                (
+                    Mono("dirty.patch"),
+                    f" has {len(inputs.patch):,} characters; it lies beside this report, and in the sweep's folder.",
+                )
+            )
+        ]
+    return [Listing(inputs.patch, (Mono("dirty.patch"), ": how the program differed from its commit"), folded=True)]
+
+
+def _sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:
+    elements: list[Element] = []
+    if named:
+        elements.append(Paragraph((Mono(sweep.name), ":")))
+    if not sweep.command:
+        return [*elements, Paragraph(("The command is not known: the store holds none.",))]
+    own = own_folders(sweep.command)
+    if own and inputs.choices:
+        elements.append(Paragraph(("The command reads choices that do not come with bptt. These files first:",)))
+        elements += [Listing(text, (Mono(name),), folded=True) for name, text in inputs.choices.items()]
+    elif own:
+        folders = " and ".join(own)
+        elements.append(
+            Paragraph(
+                (
+                    "The command reads choices from ",
+                    Mono(folders),
+                    ", which do not come with bptt; under Setup stands the configuration that was resolved from them.",
+                )
+            )
+        )
+    if inputs.files:
+        elements.append(Paragraph(("It reads these files, each with its SHA-256:",)))
+        elements.append(Listing("\n".join(f"{digest}  {name}" for name, digest in inputs.files.items())))
+    if inputs.packages:
+        names = ", ".join(inputs.packages)
+        elements.append(Paragraph((f"It runs code of packages that do not come with bptt: {names}.",)))
+    elements.append(Listing(shell(sweep.command)))
+    return elements
+
+
+def _differences() -> list[Element]:
+    return [
+        Paragraph(
+            (
+                "On the same machine with the same versions every number comes out the same, bit for bit, but for what"
+                " is measured in seconds. Another processor may round differently in the last bits: its vectors may be"
+                " wider, its BLAS may add in another order, and its exponential may be another one. Training magnifies"
+                " such differences, so that single runs near a boundary may end differently; shares and medians over"
+                " seeds stay within their intervals. ",
+                Mono("bptt reproduce --tolerance"),
+                " tells how far apart they are.",
+            )
+        )
+    ]

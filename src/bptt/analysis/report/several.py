@@ -1,0 +1,228 @@
+"""The report of several sweeps: what differs between them, their results side by side, and then each one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from bptt.analysis.comparison import compare_metric, compare_settings, compare_success
+from bptt.analysis.report.document import (
+    Column,
+    Element,
+    Figures,
+    Heading,
+    Mono,
+    Paragraph,
+    Report,
+    Section,
+    Span,
+    Table,
+)
+from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.inputs import inputs_of
+from bptt.analysis.report.origin import made_with
+from bptt.analysis.report.repeating import repeating
+from bptt.analysis.report.results import setting_columns
+from bptt.analysis.report.setup import in_short, listed, value_written
+from bptt.analysis.report.single import sections_of, title_of
+from bptt.analysis.tables import LOSS
+from bptt.analysis.times import duration, moment
+
+if TYPE_CHECKING:
+    from bptt.analysis.figures import Drawn
+    from bptt.analysis.sweep import Sweep
+
+
+def several(sweeps: "Sequence[Sweep]", drawn: "Sequence[Sequence[Drawn]]", options: Sequence[str]) -> Report:
+    """What is to be told of several sweeps together.
+
+    drawn    the figures of each
+    options  of `bptt report`, as they were given
+    """
+    every = [Findings(sweep) for sweep in sweeps]
+    labels = labels_of(every)
+    sections = [
+        _in_short(every, labels),
+        _sweeps(every, labels),
+        _differing(every, labels),
+        _side_by_side(every, labels),
+        *(
+            _one(number, label, sections_of(findings, figures))
+            for number, (label, findings, figures) in enumerate(zip(labels, every, drawn, strict=True), 1)
+        ),
+        _origins(sweeps, labels),
+        repeating(sweeps, [inputs_of(sweep) for sweep in sweeps], options),
+    ]
+    runs = sum(len(sweep.runs) for sweep in sweeps)
+    return Report(" and ".join(labels), [f"{len(sweeps)} sweeps", f"{runs:,} runs"], sections)
+
+
+def labels_of(every: Sequence[Findings]) -> list[str]:
+    """What each sweep is called in the report: its title, and its name where titles are alike."""
+    titles = [title_of(findings) for findings in every]
+    return [
+        title if titles.count(title) == 1 else f"{title} ({findings.sweep.name})"
+        for title, findings in zip(titles, every, strict=True)
+    ]
+
+
+def _in_short(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+    elements: list[Element] = []
+    for label, findings in zip(labels, every, strict=True):
+        elements += [Heading(label), *in_short(findings).elements]
+    return Section("question", "In short", elements)
+
+
+def _sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+    import pandas as pd
+
+    rows = [
+        {
+            "sweep": label,
+            "name": findings.sweep.name,
+            "runs": len(findings.sweep.runs),
+            "settings": len(findings.statistics),
+            "solved": str(findings.sweep.solved),
+            "status": findings.sweep.status,
+            "begun": "" if findings.sweep.began is None else moment(findings.sweep.began),
+            "wall_time": _wall(findings.sweep),
+        }
+        for label, findings in zip(labels, every, strict=True)
+    ]
+    columns = [
+        Column("sweep", "sweep"),
+        Column("name", "name"),
+        Column("runs", "runs", "count"),
+        Column("settings", "settings", "count"),
+        Column("solved", "solved is", mono=True),
+        Column("begun", "begun"),
+        Column("wall_time", "wall time"),
+        Column("status", "status"),
+    ]
+    return Section("sweeps", "The sweeps", [Table("sweeps", "The sweeps", (), pd.DataFrame(rows), columns)])
+
+
+def _wall(sweep: "Sweep") -> str:
+    return "" if sweep.began is None or sweep.ended is None else duration(sweep.ended - sweep.began)
+
+
+def _differing(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+    """The keys that don't have the same values in all sweeps; what all have in common stands with each sweep."""
+    import pandas as pd
+
+    values = [_values(findings) for findings in every]
+    keys = dict.fromkeys(key for found in values for key in found)
+    rows = [
+        {"key": key} | {label: listed(found.get(key, [])) for label, found in zip(labels, values, strict=True)}
+        for key in keys
+        if any(found.get(key) != values[0].get(key) for found in values[1:])
+    ]
+    if not rows:
+        return Section("differing", "What differs", [Paragraph(("The sweeps have the same configurations.",))])
+    columns = [Column("key", "key", mono=True), *(Column(label, label, mono=True) for label in labels)]
+    caption: tuple[Span, ...] = ("Every key whose values are not the same in all sweeps.",)
+    table = Table("differing", "What differs between the sweeps", caption, pd.DataFrame(rows), columns)
+    return Section("differing", "What differs", [table])
+
+
+def _values(findings: Findings) -> dict[str, list[str]]:
+    """Key → its values in a sweep's configurations, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for flat in findings.flat:
+        for key, value in flat.items():
+            if not key.startswith("tracking."):
+                found.setdefault(key, {})[value_written(value)] = None
+    return {key: list(values) for key, values in found.items()}
+
+
+def _side_by_side(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+    import pandas as pd
+
+    parts = [
+        findings.statistics.drop(columns=findings.keys).assign(sweep=label)
+        for label, findings in zip(labels, every, strict=True)
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    frame.insert(0, "sweep", frame.pop("sweep"))
+    columns = [Column("sweep", "sweep"), *setting_columns(frame, [])]
+    table = Table("side_by_side", "All settings", ("With each estimate its 95 % interval.",), frame, columns)
+    return Section("side_by_side", "Results side by side", [table, *_compared(every, labels)])
+
+
+def _compared(every: Sequence[Findings], labels: Sequence[str]) -> list[Element]:
+    """Each two sweeps: settings that both have, else all runs of the one against all of the other."""
+    import pandas as pd
+
+    rows = [
+        row
+        for (first, one), (second, other) in combinations(zip(labels, every, strict=True), 2)
+        for row in _pair((first, one), (second, other))
+    ]
+    caption: tuple[Span, ...] = (
+        "How likely a run of the first sweep ends with a smaller ",
+        Mono(LOSS),
+        " than one of the second, ties counted half, with its bootstrap interval; and the difference of the shares that"
+        " solved the task, first less second, with Newcombe's interval. Where the sweeps have settings in common each"
+        " is compared with itself.",
+    )
+    columns = [
+        Column("first", "first"),
+        Column("second", "second"),
+        Column("setting", "setting"),
+        Column("probability", "probability that the first is better", "share", "low", "high"),
+        Column("difference", "difference of the shares solved", "share", "difference_low", "difference_high"),
+    ]
+    return [Heading("Which is better"), Table("compared", "The sweeps compared", caption, pd.DataFrame(rows), columns)]
+
+
+def _pair(first: tuple[str, Findings], second: tuple[str, Findings]) -> Iterator[dict[str, Any]]:
+    one, other = (findings.sweep.runs for _, findings in (first, second))
+    keys = first[1].keys
+    found = compare_settings(one, other, keys) if set(keys) == set(second[1].keys) else []
+    for setting, success, loss in found or [
+        ("all runs", compare_success(one, other), compare_metric(one, other, LOSS))
+    ]:
+        yield {
+            "first": first[0],
+            "second": second[0],
+            "setting": setting,
+            "probability": loss.improvement.value,
+            "low": loss.improvement.low,
+            "high": loss.improvement.high,
+            "difference": success.difference.value,
+            "difference_low": success.difference.low,
+            "difference_high": success.difference.high,
+        }
+
+
+def _one(number: int, label: str, sections: Sequence[Section]) -> Section:
+    """All that is told of one sweep, in one section; its files are numbered."""
+    elements: list[Element] = []
+    for section in sections:
+        elements += [Heading(section.title), *(_numbered(element, number) for element in section.elements)]
+    return Section(f"sweep-{number}", label, elements)
+
+
+def _numbered(element: Element, number: int) -> Element:
+    if isinstance(element, Table):
+        return replace(element, name=f"{number}_{element.name}")
+    if isinstance(element, Figures):
+        return Figures([replace(drawn, name=f"{number}_{drawn.name}") for drawn in element.drawn])
+    return element
+
+
+def _origins(sweeps: "Sequence[Sweep]", labels: Sequence[str]) -> Section:
+    """What the sweeps were made with, side by side."""
+    import pandas as pd
+
+    told = [dict(made_with(sweep)) for sweep in sweeps]
+    packages = [sweep.provenance.get("packages") or {} for sweep in sweeps]
+    rows = [_row(name, told, labels) for name in dict.fromkeys(name for found in told for name in found)]
+    rows += [_row(name, packages, labels) for name in dict.fromkeys(name for found in packages for name in found)]
+    columns = [Column("what", ""), *(Column(label, label, mono=True) for label in labels)]
+    table = Table("made_with", "What the numbers were made with", (), pd.DataFrame(rows), columns)
+    return Section("provenance", "Provenance", [table])
+
+
+def _row(name: str, found: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, str]:
+    return {"what": name} | {label: str(known.get(name, "")) for label, known in zip(labels, found, strict=True)}

@@ -1,0 +1,69 @@
+"""A report's files: made from sweeps, and written into a folder."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bptt.analysis.report.formats import FORMATS, Format
+from bptt.analysis.report.inputs import inputs_of
+from bptt.analysis.report.rendering import pages, table_files
+from bptt.analysis.report.several import several
+from bptt.analysis.report.single import single
+from bptt.tracking.environment import PATCH
+
+if TYPE_CHECKING:
+    from bptt.analysis.figures import Drawn
+    from bptt.analysis.sweep import Sweep
+
+PAGE: Final = "report.html"
+_OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
+
+
+def report_files(
+    sweeps: "Sequence[Sweep]", formats: Sequence[Format] = FORMATS[:1], options: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """report.html, which stands by itself; report.md with figures/; tables/ with the numbers. Path → content.
+
+    formats  of the files in figures/; the first is the one that report.md shows
+    options  of `bptt report`, as they were given
+    """
+    from bptt.analysis.figures import drawn
+
+    figures = [drawn(sweep) for sweep in sweeps]
+    if len(sweeps) == 1:
+        report = single(sweeps[0], figures[0], options)
+    else:
+        report = several(sweeps, figures, options)
+    images = {figure.name: _images(figure, formats) for figure in report.figures}
+    files = pages(report, {name: image["svg"] for name, image in images.items()}, formats[0]) | table_files(report)
+    files |= {f"figures/{name}.{kind}": image[kind] for name, image in images.items() for kind in formats}
+    patch = inputs_of(sweeps[0]).patch
+    return files if patch is None else files | {PATCH: patch.encode()}
+
+
+def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a report into a folder, over an earlier one; returns the path of its page. Raises OSError."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(content)
+        part.replace(path)
+    for name, endings in _OWN.items():
+        for ending in endings:
+            for path in (folder / name).glob(f"*.{ending}"):
+                if f"{name}/{path.name}" not in files:
+                    path.unlink()
+    return folder / PAGE
+
+
+def _images(drawn: "Drawn", formats: Sequence[Format]) -> dict[Format, bytes]:
+    from bptt.analysis.figures import save
+
+    found: dict[Format, bytes] = {}
+    for kind in dict.fromkeys((*FORMATS[:1], *formats)):
+        buffer = BytesIO()
+        save(drawn.figure, buffer, kind)
+        found[kind] = buffer.getvalue()
+    return found

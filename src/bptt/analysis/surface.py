@@ -1,0 +1,136 @@
+"""The cost surface: the loss over two weights of a network, the others held, and the way that training takes over it.
+
+A weight is named by its block and its place there, ("cell.0.recurrent", (0, 0)); blocks are those of `weights.npz`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from bptt.analysis.replay import Visited, blocks_of, evaluation_of, state_gradient, visited
+from bptt.configuration.problems import did_you_mean
+from bptt.core.blocks import Block, to_flat
+from bptt.core.evaluation import EvaluationSet
+from bptt.core.run import Run
+from bptt.core.sequences import Sequences
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+Weight = tuple[str, tuple[int, ...]]
+
+INPUT: Final[Weight] = ("cell.0.input", (0, 0))
+RECURRENT: Final[Weight] = ("cell.0.recurrent", (0, 0))
+
+
+def surface(
+    run: Run,
+    parameters: "Mapping[str, ArrayLike]",
+    *,
+    x: Weight = INPUT,
+    y: Weight = RECURRENT,
+    xs: "ArrayLike",
+    ys: "ArrayLike",
+    sequences: Sequences | None = None,
+) -> "pd.DataFrame":
+    """The loss where weight x has each of the values xs and weight y each of ys: a row per point, x, y, loss.
+
+    parameters  of the network, by block; all but the two weights stay as they are there
+    sequences   whose loss it is; None: those of the run's `loss/eval`, from a state of zero
+
+    With the run's own weights the loss is the bits of its `loss/eval` (unless states are carried). Raises ValueError
+    for a weight that the network doesn't have.
+    """
+    import pandas as pd
+
+    blocks = blocks_of(run)
+    across, up = place_of(blocks, x), place_of(blocks, y)
+    if across == up:
+        raise ValueError(f"{name_of(x)}: is both weights of the surface")
+    evaluation = EvaluationSet(run.model, run.loss, evaluation_of(run) if sequences is None else sequences)
+    flat = to_flat(blocks, {name: np.asarray(values, np.float64) for name, values in parameters.items()})
+    grid = np.stack(np.meshgrid(np.asarray(xs, np.float64), np.asarray(ys, np.float64)), axis=-1).reshape(-1, 2)
+    losses = np.empty(len(grid))
+    for number, point in enumerate(grid):
+        flat[[across, up]] = point
+        losses[number] = evaluation.evaluate(flat)[0] * run.loss.weight
+    return pd.DataFrame({"x": grid[:, 0], "y": grid[:, 1], "loss": losses})
+
+
+def path(run: Run, *, x: Weight = INPUT, y: Weight = RECURRENT, updates: Iterable[int] | None = None) -> "pd.DataFrame":
+    """The way of two weights while the run is trained: a row per update from 0, the start: update, x, y, loss.
+
+    updates  some of them, in ascending order; None: each one
+    loss     of the evaluation set, as `loss/eval`, with all the weights of that update
+
+    The run is trained again, to the same bits. Where it diverges the way ends before. Raises ValueError as `surface`.
+    """
+    import pandas as pd
+
+    blocks = blocks_of(run)
+    across, up = place_of(blocks, x), place_of(blocks, y)
+
+    def row(at: Visited) -> tuple[int, float, float, float]:
+        return at.update, float(at.flat[across]), float(at.flat[up]), at.loss
+
+    return pd.DataFrame(map(row, visited(run, updates)), columns=["update", "x", "y", "loss"])
+
+
+def state_gradients(
+    run: Run,
+    parameters: "Mapping[str, ArrayLike]",
+    points: Sequence[tuple[float, float]],
+    *,
+    x: Weight = INPUT,
+    y: Weight = RECURRENT,
+    sequences: Sequences | None = None,
+) -> "pd.DataFrame":
+    """How the gradient grows or dies out on its way back, at points (x, y) of a surface.
+
+    A row per point, layer, hidden unit and timestep k from 1: x, y, layer, unit, k, gradient. That is
+    ∂loss/∂h_k with its sign, summed over the sequences, of the last scored timestep's loss averaged over them; h_k is
+    the state after timestep k, and all sequences end at the last k. Parameters and sequences as of `surface`.
+    """
+    import pandas as pd
+
+    blocks = blocks_of(run)
+    places = [place_of(blocks, x), place_of(blocks, y)]
+    data = evaluation_of(run) if sequences is None else sequences
+    flat = to_flat(blocks, {name: np.asarray(values, np.float64) for name, values in parameters.items()})
+    tables = []
+    for point in points:
+        flat[places] = point
+        gradient = state_gradient(run, flat, data)
+        layer, timestep, unit = np.indices(gradient.shape).reshape(3, -1)
+        columns: dict[str, Any] = {"x": point[0], "y": point[1], "layer": layer, "unit": unit, "k": timestep + 1}
+        tables.append(pd.DataFrame(columns | {"gradient": gradient.ravel()}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def around(path: "pd.DataFrame", points: int = 101, room: float = 0.15) -> "tuple[NDArray[Any], NDArray[Any]]":
+    """(xs, ys) of a surface that holds a path with some room, as a share of its width, on each side."""
+    axes = []
+    for name in ("x", "y"):
+        low, high = float(path[name].min()), float(path[name].max())
+        margin = room * (high - low) or 1.0
+        axes.append(np.linspace(low - margin, high + margin, points))
+    return axes[0], axes[1]
+
+
+def name_of(weight: Weight) -> str:
+    """A weight as it is written: `cell.0.recurrent[0, 0]`."""
+    return f"{weight[0]}[{', '.join(map(str, weight[1]))}]"
+
+
+def place_of(blocks: Sequence[Block], weight: Weight) -> int:
+    """A weight's place in a flat row of parameters. Raises ValueError where there is no such weight."""
+    name, index = weight
+    names = [block.name for block in blocks]
+    if name not in names:
+        raise ValueError(f"{name}: no such weights{did_you_mean(name, names)} (there are: {', '.join(names)})")
+    block = blocks[names.index(name)]
+    if len(index) != len(block.shape) or not all(0 <= i < n for i, n in zip(index, block.shape, strict=True)):
+        raise ValueError(f"{name_of(weight)}: no such weight; {name} has the shape {block.shape}")
+    return block.first + int(np.ravel_multi_index(index, block.shape))

@@ -1,0 +1,163 @@
+"""`bptt export RUN`: a trained network outside bptt, as an MLflow model and in ONNX."""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bptt.export.network import TrainedNetwork
+    from bptt.tracking.recorded import RecordedRun
+
+_ONNX = "network.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What is to be made; folder None: nothing is left but what is logged."""
+
+    folder: Path | None
+    onnx: bool
+    log: bool
+    uri: str | None
+
+
+def main(argv: Sequence[str]) -> int:
+    """0: it is exported, 1: what was exported doesn't give what bptt computes, 2: a wrong request."""
+    parser = argparse.ArgumentParser(
+        prog="bptt export",
+        description="Makes an MLflow model of a run's trained network, for `mlflow models predict` and `mlflow models"
+        " serve`, where numpy and mlflow are installed without bptt. Its outputs are compared with bptt's own.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, SWEEP:NUMBER, latest:NUMBER, or the id of a run")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="a new folder; otherwise model-NAME")
+    parser.add_argument("--onnx", action="store_true", help=f"write {_ONNX} beside it (float64)")
+    parser.add_argument("--log", action="store_true", help="log it to its run; without -o no folder is written")
+    parser.add_argument("--uri", help="of the store that has the run; otherwise that of `bptt train`")
+    args = parser.parse_args(argv)
+
+    from bptt.configuration.problems import ConfigurationError
+    from bptt.export.network import ExportError, exported
+    from bptt.tracking.address import StoreError
+    from bptt.tracking.block_files import ArchiveError
+    from bptt.tracking.sources import SourceError
+
+    try:
+        recorded = _one_run(args.run, args.uri)
+        folder = args.output if args.output or args.log else Path(_folder_name(recorded.name))
+        wanted = _Wanted(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
+        _check(wanted, recorded)
+        return _export(exported(recorded), recorded, wanted)
+    except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+    return 2
+
+
+def _one_run(source: str, uri: str | None) -> "RecordedRun":
+    from bptt.export.network import ExportError
+    from bptt.tracking.recorded import recorded_runs
+
+    runs = recorded_runs(source, uri)
+    if len(runs) != 1:
+        example = f", as in {source}:{runs[0].number}" if runs else ""
+        raise ExportError(f"{source}: {len(runs):,} runs; name one of them{example}")
+    return runs[0]
+
+
+def _folder_name(name: str) -> str:
+    return "model-" + re.sub(r"[^\w.=+-]+", "-", name).strip("-")
+
+
+def _check(wanted: _Wanted, recorded: "RecordedRun") -> None:
+    """Raise ExportError for what can be known before anything is made."""
+    from bptt.export.network import ExportError
+
+    folder = wanted.folder
+    if folder is not None and (folder.exists() or folder.is_symlink()):
+        raise ExportError(f"{folder}: is there already; name a new folder: -o DIR")
+    if wanted.log and recorded.run_id is None:
+        raise ExportError(f"{recorded.name}: not known to be in a store; name its run there: bptt export RUN_ID --log")
+    if wanted.onnx:
+        try:
+            import onnx  # noqa: F401 (whether it is there)
+            import onnxruntime  # noqa: F401
+        except ImportError as error:
+            raise ExportError(f"--onnx: a package is missing ({error.name}): pip install 'bptt[onnx]'") from None
+
+
+def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Wanted) -> int:
+    from bptt.export.agreement import ALLOWED, difference, mlflow_output, onnx_output
+    from bptt.tracking.saved_model import load_model, log_model, save_model
+
+    ours, files = network.predict(), {}
+    apart: dict[str, float] = {}
+    if wanted.onnx:
+        from bptt.export.onnx_graph import onnx_model
+
+        files[_ONNX] = onnx_model(network).SerializeToString()
+        apart[_ONNX] = difference(ours, onnx_output(files[_ONNX], network))
+    model_id = None
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        save_model(folder, network.content(), files)
+        apart["the model"] = difference(ours, mlflow_output(load_model(folder), network))
+        wrong = [name for name, distance in apart.items() if not distance <= ALLOWED]
+        if wanted.log and recorded.run_id is not None and not wrong:
+            model_id = log_model(_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
+        if wanted.folder is not None:
+            wanted.folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(folder, wanted.folder)
+    _tell(network, recorded, wanted.folder, model_id, apart)
+    for name in wrong:
+        print(f"{name}: differs from what bptt computes by more than {ALLOWED:g}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _store(recorded: "RecordedRun", uri: str | None) -> str | None:
+    """The store that has the run: the one that was named, otherwise the one that its configuration names."""
+    from bptt.tracking.address import resolve
+
+    configured = recorded.config["tracking"]["uri"]
+    if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
+        return uri
+    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
+    if configured is not None and "***" in configured:
+        return None
+    return resolve(configured, recorded.current_folder).uri
+
+
+def _tell(
+    network: "TrainedNetwork",
+    recorded: "RecordedRun",
+    folder: Path | None,
+    model_id: str | None,
+    apart: dict[str, float],
+) -> None:
+    config = network.config
+    wide, layers = config["hidden_size"], config["layers"]
+    output = f"(N, {config['outputs']})" if config["last_only"] else f"(N, T, {config['outputs']})"
+    layered = f"{layers} layers of {wide} units" if layers > 1 else f"{wide} units"
+    print(f"run      {recorded.name}: {config['cell']}, {layered}; (N, T, {config['inputs']}) → {output}")
+    if recorded.outcome == "diverged":
+        print("outcome  diverged: these are the weights of the update at which it did")
+    if network.run.train.carry_state and not network.carried:
+        print("start    zero: the state with which training ended was not recorded where this run was read")
+    count = network.sequences.count
+    of = f"{count:,} sequence{'s' if count > 1 else ''} of the evaluation"
+    for name, distance in apart.items():
+        print(f"outputs  of {name}: within {distance:.1g} of bptt's, on {of}")
+    if model_id is not None:
+        print(f"logged   models:/{model_id}, by run {recorded.run_id}")
+    if folder is not None:
+        model, example = shlex.quote(str(folder)), shlex.quote(str(folder / "serving_input_example.json"))
+        print(f"model    {folder}\npredict  mlflow models predict -m {model} -i {example} --env-manager local")

@@ -1,0 +1,87 @@
+"""`bptt report SWEEP…`: what a sweep found, or several side by side, as a document that others can repeat."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bptt.analysis.report.formats import FORMATS
+
+if TYPE_CHECKING:
+    from bptt.analysis.sweep import Sweep
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the report and print its page's path. 0: it is there, 1: it can't be written, 2: a wrong request."""
+    args = _parser().parse_args(argv)
+    from bptt.analysis.load import load
+    from bptt.tracking.address import StoreError
+    from bptt.tracking.block_files import ArchiveError
+    from bptt.tracking.sources import SourceError
+
+    try:
+        sweeps = [load(source, uri=args.uri, solved=args.solved) for source in args.sweep]
+        folder = _folder(sweeps) if args.output is None else Path(args.output)
+        _check(folder)
+        print(_written(sweeps, folder, args))
+    except (SourceError, ArchiveError, StoreError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{folder}: can't be written: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bptt report",
+        description="Writes what a sweep found as one HTML file that stands by itself, as Markdown with its figures,"
+        " and its tables as CSV and LaTeX; several sweeps are compared in one report.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "sweep", metavar="SWEEP", nargs="+", help="a sweep's folder, its name, or the id of its own run; latest"
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", help="otherwise report/ in the sweep's folder")
+    parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")
+    parser.add_argument(
+        "--solved", metavar="CRITERION", help="when a run has solved its task: 'loss/eval<=0.01'; otherwise the sweep's"
+    )
+    parser.add_argument(
+        "--figures",
+        metavar="FORMAT",
+        nargs="+",
+        choices=FORMATS,
+        default=list(FORMATS[:1]),
+        help=f"formats of the files in figures/: {', '.join(FORMATS)}",
+    )
+    return parser
+
+
+def _folder(sweeps: "Sequence[Sweep]") -> Path:
+    if len(sweeps) > 1:
+        return Path("report-comparison")
+    (sweep,) = sweeps
+    if sweep.folder is None or ":" in sweep.name:
+        return Path(f"report-{sweep.name}".replace("/", "_").replace(":", "-"))
+    return sweep.folder / "report"
+
+
+def _check(folder: Path) -> None:
+    """Raise SourceError where the folder holds something else."""
+    from bptt.analysis.report.writing import PAGE
+    from bptt.tracking.sources import SourceError
+
+    if folder.exists() and not folder.is_dir():
+        raise SourceError(f"-o {folder}: not a folder")
+    if folder.is_dir() and not (folder / PAGE).exists() and any(folder.iterdir()):
+        raise SourceError(f"-o {folder}: holds something else than a report; name a folder of its own")
+
+
+def _written(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace) -> Path:
+    from bptt.analysis.report.writing import report_files, write_report
+
+    options = [] if args.solved is None else ["--solved", args.solved]
+    return write_report(folder, report_files(sweeps, args.figures, options))

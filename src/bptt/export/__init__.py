@@ -1,0 +1,1 @@
+"""A trained network outside bptt: as an MLflow model, and as an ONNX graph."""

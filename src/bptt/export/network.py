@@ -1,0 +1,127 @@
+"""What is exported of a run: its network with its trained weights, and sequences on which it can be tried."""
+
+from contextlib import chdir, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bptt.configuration.build import checked
+from bptt.core.evaluation import predict
+from bptt.core.models.elman import Elman
+from bptt.core.models.gru import Gru
+from bptt.core.models.jordan import Jordan
+from bptt.core.models.linear import Linear
+from bptt.core.models.lstm import Lstm
+from bptt.core.run import Record, Run
+from bptt.core.sequences import Floats, Sequences
+from bptt.tracking.recorded import RecordedRun
+from bptt.tracking.saved_model import ModelContent
+
+# Linear is Elman's with the identity for its activation.
+_CELLS = {Linear: "elman", Elman: "elman", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}
+_EXAMPLE_NUMBERS = 2000  # of an input example: it is stored as text, to be read
+_EXAMPLE_SEQUENCES = 4
+_TRIED_SEQUENCES = 100
+
+
+class ExportError(Exception):
+    """A run can't be exported; the message is one line for the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A run's network as training left it.
+
+    sequences  of the run's evaluation, 100 at most
+    state      (batch, numbers) from which sequences start, see `Record.state`; zeros (1, numbers) unless it is carried
+    carried    whether it is: whether training carried it from update to update, and it is known
+    """
+
+    run: Run
+    weights: dict[str, Floats]
+    sequences: Sequences
+    state: Floats
+    carried: bool
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What is to be known of the network beside its weights."""
+        model, task = self.run.model, self.run.task
+        return {
+            "cell": _CELLS[type(model)],
+            "activation": model.activation,
+            "readout": model.readout,
+            "bias": model.bias,
+            "layers": model.layers,
+            "inputs": task.inputs,
+            "hidden_size": model.hidden_size,
+            "outputs": task.outputs,
+            "last_only": self.sequences.last_only,
+            "carried": self.carried,
+        }
+
+    def predict(self) -> Floats:
+        """What it gives for its sequences, as bptt computes it: (N, T, outputs), or (N, outputs)."""
+        return predict(self.run, self.weights, self.sequences, self.state)
+
+    def content(self) -> ModelContent:
+        """The MLflow model of it. Its input example are the first sequences, cut where they are very long."""
+        x, lengths, task = self.sequences.x, self.sequences.lengths, self.run.task
+        symbols = getattr(task, "vocabulary", None)
+        steps = min(x.shape[1], max(1, _EXAMPLE_NUMBERS // x.shape[2]))
+        count = min(len(x), _EXAMPLE_SEQUENCES, max(1, _EXAMPLE_NUMBERS // (steps * x.shape[2])))
+        return ModelContent(
+            config=self.config,
+            weights=self.weights,
+            state=self.state,
+            x=x[:count, :steps],
+            lengths=None if lengths is None else np.minimum(lengths[:count], steps),
+            metadata={"task": type(task).__name__.lower()} | ({"vocabulary": list(symbols)} if symbols else {}),
+        )
+
+
+def exported(recorded: RecordedRun) -> TrainedNetwork:
+    """What is exported of a recorded run.
+
+    Raises ExportError where it left no weights, and ConfigurationError where its configuration can't be built here.
+    """
+    record = recorded.record
+    if record is None:
+        raise ExportError(f"{recorded.name}: {recorded.status}, and left no weights: there is nothing to export")
+    folder = recorded.current_folder
+    # Relative paths in its configuration are meant from where it was trained.
+    with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
+        return trained_network(checked(recorded.config).run, record)
+
+
+def trained_network(run: Run, record: Record) -> TrainedNetwork:
+    """What is exported of a run that left this record. Raises ExportError where the model is not one of bptt's own."""
+    if type(run.model) not in _CELLS:
+        raise ExportError(f"model {type(run.model).__name__}: only bptt's own models can be exported")
+    slots = run.model.cell.slots * run.model.hidden_size * run.model.layers
+    # A store does not hold the state with which training ended.
+    carried = run.train.carry_state and record.state.size > 0
+    return TrainedNetwork(
+        run=run,
+        weights={name: np.asarray(array, np.float64) for name, array in record.parameters.items()},
+        sequences=_first(_evaluation(run), _TRIED_SEQUENCES),
+        state=record.state if carried else np.zeros((1, slots + run.task.outputs)),
+        carried=carried,
+    )
+
+
+def _evaluation(run: Run) -> Sequences:
+    """The sequences on which the run was evaluated, see `bptt.core.training`."""
+    seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(2,))
+    return run.task.evaluation(np.random.Generator(np.random.PCG64(seed)))
+
+
+def _first(sequences: Sequences, count: int) -> Sequences:
+    scored = sequences.scored
+    return Sequences(
+        sequences.x[:count],
+        sequences.y[:count],
+        None if sequences.lengths is None else sequences.lengths[:count],
+        scored[:count] if scored is not None and scored.ndim == 2 else scored,
+    )

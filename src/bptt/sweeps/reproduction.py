@@ -1,0 +1,191 @@
+"""Recorded runs are trained again from their records alone, and what both trainings left is compared."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bptt.analysis.bits import Compared, compared, told
+from bptt.configuration.build import Checker
+from bptt.configuration.paths import conf_folder
+from bptt.configuration.problems import ConfigurationError
+from bptt.core.run import Record, Run
+from bptt.sweeps.retraining import Again, retrained
+from bptt.sweeps.search_stage import StageLane
+from bptt.sweeps.session import Reporter
+from bptt.tracking.address import StoreError
+from bptt.tracking.block_files import ArchiveError, RunResult
+from bptt.tracking.digest import digest
+from bptt.tracking.record import Status
+from bptt.tracking.recorded import RecordedRun
+
+
+@dataclass(frozen=True)
+class NotCompared:
+    """Why a run can't be compared.
+
+    kind  empty: it recorded nothing. untrainable: this program can't train what its record says, or a file is not
+          there. damaged: the record can't be read, or was changed
+    why   in words
+    """
+
+    kind: Literal["empty", "untrainable", "damaged"]
+    why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a run that was to be reproduced."""
+
+    run: RecordedRun
+    found: Compared | NotCompared
+
+    @property
+    def same(self) -> bool:
+        """Whether it was compared, and nothing differs, or nothing beyond the tolerance."""
+        return isinstance(self.found, Compared) and self.found.same
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was nothing to compare it with."""
+        return isinstance(self.found, NotCompared) and self.found.kind == "empty"
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its record can't be read, or was changed."""
+        return isinstance(self.found, NotCompared) and self.found.kind == "damaged"
+
+
+def reproduce(runs: Sequence[RecordedRun], tolerance: float | None, reporter: Reporter) -> list[Verdict]:
+    """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
+
+    See `bptt.analysis.bits.compared` for `tolerance`. Raises KeyboardInterrupt, ConfigurationError and WorkersError.
+    """
+    places = defaultdict[Path | None, list[int]](list)
+    for place, run in enumerate(runs):
+        places[run.current_folder].append(place)
+    found = dict[int, Compared | NotCompared]()
+    home = Path.cwd()
+    for folder, own in places.items():
+        # Workers look for the files of a configuration where they are started.
+        with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
+            found |= _Reproduction({place: runs[place] for place in own}, home, tolerance).verdicts(reporter)
+    return [Verdict(run, found[place]) for place, run in enumerate(runs)]
+
+
+class _Reproduction:
+    """Runs whose files are looked for in the current folder; their records are read from `home`."""
+
+    def __init__(self, runs: Mapping[int, RecordedRun], home: Path, tolerance: float | None) -> None:
+        self._runs, self._home, self._tolerance = runs, home, tolerance
+        self._checker = Checker([conf_folder()])
+
+    def verdicts(self, reporter: Reporter) -> dict[int, Compared | NotCompared]:
+        found = dict[int, Compared | NotCompared]()
+        again = dict[int, Again]()
+        for place, run in self._runs.items():
+            prepared = self._prepared(run)
+            if isinstance(prepared, Again):
+                again[place] = prepared
+            else:
+                found[place] = prepared
+        if again:
+            reporter.begin(len(again))
+            for block in retrained(again, reporter):
+                found |= {place: self._compared(self._runs[place], lane) for place, lane in sorted(block.items())}
+                reporter.ended([_ended(place, lane) for place, lane in block.items()])
+            reporter.end()
+        return found
+
+    def _prepared(self, run: RecordedRun) -> Again | NotCompared:
+        if run.status == "RUNNING":
+            return _empty(run, "has not ended, as far as its record says")
+        config = run.config
+        for key, path in _paths(config):
+            if not Path(path).expanduser().is_file():
+                return NotCompared("untrainable", f"{key}={path}: there is no such file in {Path.cwd()}")
+        if run.numerical_version is not None and digest(config, run.numerical_version) != run.digest:
+            files = " and ".join(path for _, path in _paths(config))
+            if files:
+                return NotCompared("untrainable", f"{files}, or its configuration, was changed since it was trained")
+            return NotCompared("damaged", "its configuration in the record was changed since it was trained")
+        try:
+            trained = self._checker.check(config).run
+        except ConfigurationError as error:
+            first = str(error).partition("\n")[0]
+            return NotCompared("untrainable", f"this program does not take its configuration: {first}")
+        return self._until(run, trained)
+
+    def _until(self, run: RecordedRun, trained: Run) -> Again | NotCompared:
+        """To its end; one that was interrupted, or stopped by a search, to the last update that it recorded."""
+        if run.status == "FAILED":
+            return Again(trained, trained.train.updates, alone=True)
+        if run.status == "FINISHED":
+            return Again(trained, trained.train.updates)
+        record = self._read(run)
+        if record is None:
+            return _empty(run, "was interrupted before it had recorded anything")
+        return record if isinstance(record, NotCompared) else Again(trained, int(record.history["update"][-1]))
+
+    def _compared(self, run: RecordedRun, lane: StageLane) -> Compared | NotCompared:
+        if run.status == "FAILED" or lane.error is not None:
+            return told("end", *self._ends(run, lane))
+        record = self._read(run)
+        if record is None:
+            return NotCompared("damaged", "what it recorded is no longer there")
+        if isinstance(record, NotCompared):
+            return record
+        assert lane.record is not None
+        ended = run.status == "FINISHED" and run.outcome is not None
+        return compared(record, lane.record, self._tolerance, ended)
+
+    def _ends(self, run: RecordedRun, lane: StageLane) -> tuple[str, str]:
+        """How a run ended of which an error was the end, then or now."""
+        now = "finished" if lane.error is None else f"failed: {_last_line(lane.error)}"
+        if run.status != "FAILED":
+            return "finished", now
+        error = self._read_error(run)
+        if error is None and lane.error is not None:
+            return now, now  # that it failed is all that is known
+        return "failed" if error is None else f"failed: {_last_line(error)}", now
+
+    def _read(self, run: RecordedRun) -> Record | NotCompared | None:
+        try:
+            with chdir(self._home):
+                return run.record
+        except (ArchiveError, StoreError) as error:
+            return NotCompared("damaged", str(error))
+
+    def _read_error(self, run: RecordedRun) -> str | None:
+        """The traceback of a run that FAILED; None: it is not known."""
+        with chdir(self._home):
+            table = run.recording.tables([run.place]).runs
+        errors = table["error"].dropna().tolist() if "error" in table else []
+        return str(errors[0]) if errors else None
+
+
+def _empty(run: RecordedRun, why: str) -> NotCompared:
+    """A run without a record, which is as it should be unless the whole sweep went well."""
+    if run.recording.head.status == "FINISHED":
+        return NotCompared("damaged", "what it recorded is no longer there: its sweep has finished")
+    return NotCompared("empty", why)
+
+
+def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every file that a configuration names, with its key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{prefix}{key}.")
+        elif key == "path" and isinstance(value, str):
+            yield f"{prefix}{key}", value
+
+
+def _ended(place: int, lane: StageLane) -> RunResult:
+    status: Status = "FINISHED" if lane.error is None else "FAILED"
+    return RunResult(job=place, status=status, record=lane.record, error=lane.error, began=0.0, ended=0.0)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else ""

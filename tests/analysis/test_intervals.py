@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap, lognorm, trim_mean
+
+from bptt.analysis.intervals import (
+    Interval,
+    iqm_interval,
+    location_intervals,
+    median_interval,
+    score_ends,
+    share_difference,
+    wilson,
+)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def ends(interval: Interval) -> tuple[float, float]:
+    return interval.low, interval.high
+
+
+def interquartile_mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    cut = values.shape[axis] // 4
+    return np.asarray(np.sort(values, axis=axis)[..., cut : values.shape[axis] - cut].mean(axis))
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 10), (41, 50), (3, 1000)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_wilson_is_scipys(successes: int, trials: int, level: float) -> None:
+    expected = binomtest(successes, trials).proportion_ci(level, method="wilson")
+    found = wilson(successes, trials, level)
+    assert found.value == successes / trials
+    assert ends(found) == pytest.approx((expected.low, expected.high), abs=1e-14)
+
+
+def test_an_end_of_wilsons_interval_is_exact_at_none_and_at_all() -> None:
+    assert wilson(0, 7).low == 0.0
+    assert wilson(7, 7).high == 1.0
+
+
+def test_without_trials_nothing_is_known() -> None:
+    assert np.isnan([*vars(wilson(0, 0)).values()]).all()
+    assert np.isnan([*vars(share_difference((0, 1), (0, 2))).values()]).all()
+
+
+def test_score_ends_solve_wilsons_equation_for_sizes_that_are_not_whole() -> None:
+    share, size, z = np.array([0.2, 0.9]), np.array([7.3, 31.4]), 1.959963984540054
+    for end in score_ends(share, size):
+        assert np.abs(share - end) == pytest.approx(z * np.sqrt(end * (1 - end) / size))
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        ((56, 48), (70, 80), 0.0524, 0.3339),
+        ((9, 3), (10, 10), 0.1705, 0.8090),
+        ((5, 0), (56, 29), -0.0381, 0.1926),
+        ((0, 0), (10, 20), -0.1611, 0.2775),
+        ((10, 0), (10, 10), 0.6075, 1.0),
+    ],
+)
+def test_difference_of_shares_as_newcombe_published_it(
+    successes: tuple[int, int], trials: tuple[int, int], low: float, high: float
+) -> None:
+    found = share_difference(successes, trials)
+    assert found.value == successes[0] / trials[0] - successes[1] / trials[1]
+    assert ends(found) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("size", [3, 10, 21, 50])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_bootstrap_intervals_are_scipys(size: int, level: float) -> None:
+    values = np.sort(rng(size).lognormal(size=size))  # as they are drawn from
+    for found, statistic in ((median_interval, np.median), (iqm_interval, interquartile_mean)):
+        expected = bootstrap(
+            (values,),
+            statistic,
+            confidence_level=level,
+            batch=max(25_000 // size, 100),
+            rng=np.random.Generator(np.random.PCG64(np.random.SeedSequence(20170811))),
+        ).confidence_interval
+        interval = found(values[::-1], level)
+        assert interval.value == pytest.approx(float(statistic(values)), rel=1e-14)
+        assert ends(interval) == pytest.approx((expected.low, expected.high), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 7, 8, 50])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(size: int) -> None:
+    values = rng(size).normal(size=size)
+    assert iqm_interval(values).value == pytest.approx(trim_mean(values, 0.25))
+
+
+def test_samples_together_have_the_bits_of_each_alone() -> None:
+    samples = [rng(seed).lognormal(size=size) for seed, size in enumerate((10, 30, 10, 0, 2))]
+    for sample, together in zip(samples, location_intervals(samples), strict=True):
+        alone = location_intervals([sample])[0]
+        assert np.array_equal([*vars(alone.median).values()], [*vars(together.median).values()], equal_nan=True)
+        assert np.array_equal([*vars(alone.iqm).values()], [*vars(together.iqm).values()], equal_nan=True)
+
+
+def test_intervals_are_scaled_with_the_values() -> None:
+    values = rng().lognormal(size=20)
+    found, scaled = iqm_interval(values), iqm_interval(1e-30 * values)
+    assert (scaled.value, *ends(scaled)) == pytest.approx(1e-30 * np.array([found.value, *ends(found)]), rel=1e-9)
+
+
+def test_equal_values_have_an_interval_without_width() -> None:
+    assert median_interval([0.5] * 9) == Interval(0.5, 0.5, 0.5)
+    assert iqm_interval([0.5] * 9) == Interval(0.5, 0.5, 0.5)
+    assert iqm_interval([np.inf] * 9) == Interval(np.inf, np.inf, np.inf)
+
+
+def test_few_values_have_no_interval() -> None:
+    assert np.isnan(ends(median_interval([1.0, 3.0]))).all()
+    assert median_interval([1.0, 3.0]).value == 2.0
+    assert np.isnan(median_interval([]).value)
+    assert np.isnan(iqm_interval([np.nan]).value)
+
+
+def test_diverged_runs_are_above_all_others() -> None:
+    # A third diverged: the median is finite, more than half of them might have in another such sweep.
+    some = np.array([*np.linspace(1, 2, 10), *[np.inf] * 5])
+    median = median_interval(some)
+    assert median.value == np.linspace(1, 2, 10)[7]
+    assert 1 < median.low < median.value < median.high == np.inf
+    mean = iqm_interval(some)  # 3 of 15 are dropped at each end
+    assert mean.value == mean.high == np.inf
+    assert 1 < mean.low < np.inf
+    few = np.array([*np.linspace(1, 2, 45), np.inf])
+    assert np.isfinite(ends(iqm_interval(few))).all()
+
+
+def test_what_is_not_a_number_does_not_count() -> None:
+    values = rng().random(12)
+    assert median_interval([*values, np.nan]) == median_interval(values)
+
+
+@pytest.mark.parametrize("size", [10, 30])
+def test_intervals_cover_the_truth_as_often_as_they_say(size: int) -> None:
+    # Of 400 samples; two standard errors of a share of 0.95 are 0.022.
+    distribution = lognorm(1.0)
+    samples = distribution.rvs((400, size), random_state=rng(1))
+    truth = distribution.median(), float(np.mean(distribution.ppf(np.linspace(0.25, 0.75, 100_001))))
+    found = location_intervals(list(samples))
+    for true, intervals in zip(truth, ([one.median for one in found], [one.iqm for one in found]), strict=True):
+        covered = np.mean([interval.low <= true <= interval.high for interval in intervals])
+        assert 0.92 < covered < 0.98

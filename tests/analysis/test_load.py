@@ -1,0 +1,228 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import bptt
+from bptt.analysis.load import load
+from bptt.analysis.sweep import Sweep
+from bptt.tracking.archive import Archive
+from bptt.tracking.recorded import recorded_runs
+from bptt.tracking.sources import SourceError
+from bptt.tracking.store import open_store
+from bptt.tracking.sweep_record import SweepRecord
+from tests.recording import REUSED, archived, config, jobs, stored
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+
+@dataclass(frozen=True)
+class Place:
+    """A sweep that is in a folder, and in a store."""
+
+    archive: Archive
+    record: SweepRecord
+    uri: str
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("place")
+    archive = archived(folder / "multirun" / "the sweep")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    return Place(archive, stored(archive, open_store(uri, "an experiment of its own")), uri)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder from which the sweep's own can't be seen."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def ended(place: Place, elsewhere: None) -> Iterator[Sweep]:
+    place.record.close("KILLED", None, {}, {})
+    yield load("the sweep", uri=place.uri)
+    SweepRecord.reopen(place.record.store, place.record.parent, "the sweep")
+
+
+@pytest.fixture
+def going_on(place: Place, elsewhere: None) -> Sweep:
+    return load(place.record.parent, uri=place.uri)
+
+
+@pytest.fixture
+def from_folder(place: Place) -> Sweep:
+    return load(place.archive.folder)
+
+
+def test_a_run_has_all_that_it_came_to(from_folder: Sweep) -> None:
+    runs = from_folder.runs
+    assert list(runs)[:7] == ["run", "name", "status", "outcome", "updates", "model", "optimizer.alpha"]
+    assert runs["run"].tolist() == list(range(9))
+    killed, failed = ["KILLED"], ["FAILED"]
+    assert runs["status"].fillna("").tolist() == ["FINISHED"] * 4 + failed * 2 + killed + ["FINISHED", ""]
+    # What a run that FAILED had recorded is no outcome.
+    assert runs["outcome"].fillna("").tolist() == [
+        *("completed", "completed", "diverged", "early_stopped", "", "", "completed", "completed", "")
+    ]
+    nan = np.nan
+    columns = {
+        "loss/eval": [0.1, 1.0, np.inf, 0.0, 5.0, nan, 5.0, 0.125, nan],
+        "best/loss/eval": [0.1, 0.5, 3.0, 0.0, 5.0, nan, 5.0, 0.125, nan],
+        "best/accuracy/eval": [1.0, 0.75, 0.5, 1.0, 0.0, nan, 0.25, 1.0, nan],
+        "solved_update": [40, nan, nan, 40, nan, nan, nan, 100, nan],
+        # One that was pruned is censored where it was stopped, one that diverged at the end of its training.
+        "observed": [40, 100, 100, 40, nan, nan, 40, 100, nan],
+        "seconds": [1.0] * 6 + [2.0, nan, nan],
+    }
+    for name, values in columns.items():
+        np.testing.assert_array_equal(runs[name], values, name)
+    assert runs["solved"].tolist() == [True, False, False, True, False, False, False, True, False]
+    assert [error and error.splitlines()[-1] for error in runs["error"]] == [
+        *[None] * 4, *["RuntimeError: the planted error"] * 2, *[None] * 3
+    ]  # fmt: skip
+    assert runs["digest"].tolist() == [job.digest for job in jobs()]
+
+
+def test_what_is_known_of_a_sweep(from_folder: Sweep, place: Place) -> None:
+    assert from_folder.name == "the sweep"
+    assert from_folder.folder == place.archive.folder
+    assert from_folder.run_id == place.record.parent
+    assert from_folder.swept == ["model", "optimizer.alpha"]
+    assert from_folder.command == ["bptt", "train", "-m", "model=elman,lstm"]
+    assert (from_folder.began, from_folder.ended, from_folder.status) == (999.0, 1042.0, "KILLED")
+    assert str(from_folder.solved) == "accuracy/eval>=1"
+    assert from_folder.duplicates == 3
+    assert from_folder.configs == {number: config(number) for number in range(9)}
+    assert from_folder.overrides[3] == ["model=lstm", "optimizer.alpha=0.1"]
+
+
+def test_the_store_says_the_same_of_a_sweep_that_has_ended(ended: Sweep, from_folder: Sweep) -> None:
+    same(ended, from_folder)
+    assert ended.folder is None
+    assert ended.runs["run_id"][7] == REUSED
+    for name in ("name", "run_id", "swept", "command", "began", "status", "solved", "duplicates"):
+        assert getattr(ended, name) == getattr(from_folder, name), name
+
+
+def test_and_of_one_that_goes_on(going_on: Sweep, from_folder: Sweep) -> None:
+    assert going_on.status == "RUNNING"
+    assert going_on.runs["run_id"][7] == REUSED
+    same(going_on, from_folder)
+
+
+def test_runs_that_a_query_finds(place: Place, elsewhere: None) -> None:
+    query = "tags.bptt.sweep = 'the sweep' AND params.optimizer.alpha != '0.1' AND attributes.status != 'RUNNING'"
+    found = load(query, uri=place.uri)
+    assert found.name == query
+    assert found.runs["name"].tolist() == [
+        "alpha=0.0 model=elman",
+        "alpha=0.0 model=lstm",
+        "alpha=0.2 model=elman",
+        "alpha=0.2 model=lstm",
+        "alpha=0.3 model=elman",
+    ]
+    # The choice of a model decides its class, which is no value of its own.
+    assert found.swept == ["model", "optimizer.alpha"]
+    assert found.runs["optimizer.alpha"].tolist() == [0.0, 0.0, 0.2, 0.2, 0.3]
+    assert found.runs["observed"].tolist()[:2] == [40, 100]
+    assert found.configs[3] == config(5)
+    assert load(f"{query}:model=lstm", uri=place.uri).runs["run"].tolist() == [1, 3]
+
+
+def test_one_run_of_the_store(place: Place, elsewhere: None) -> None:
+    everything = load("the sweep", uri=place.uri)
+    alone = load(everything.runs["run_id"][2], uri=place.uri)
+    assert alone.swept == []
+    assert alone.runs["run"].tolist() == [0]
+    assert alone.runs["outcome"].tolist() == ["diverged"]
+    assert np.isposinf(alone.history["loss/eval"].iloc[-1])
+    assert alone.gradient_flow["norm"].tolist() == (np.arange(8.0) / 3.0).tolist()
+
+
+def test_metrics_of_the_store_where_there_is_no_file(place: Place, elsewhere: None) -> None:
+    from bptt.tracking.readers import open_reader
+    from bptt.tracking.reading_client import ClientReader
+
+    reader = open_reader(place.uri)
+    own = reader.run(place.record.parent)
+    assert own is not None
+    rows = {7 + number: row for number, row in enumerate(reader.below(own))}
+    by_statement, by_client = (
+        one.histories(rows).sort_values(["run", "update"], ignore_index=True)
+        for one in (reader, ClientReader(reader.address))
+    )
+    assert_frame_equal(by_statement, by_client, check_like=True, check_dtype=False)
+    # MLflow stores an infinity as the largest number.
+    assert np.isposinf(by_statement.loc[by_statement["run"] == 9, "loss/eval"]).tolist() == [False, True]
+    assert np.isnan(by_statement.loc[by_statement["run"] == 9, "accuracy/eval"]).tolist() == [False, True]
+
+
+def test_a_part_of_a_sweep(place: Place, from_folder: Sweep) -> None:
+    part = load(f"{place.archive.folder}:alpha=0.1,0.2,model=lstm", solved="loss/eval<=0.5")
+    assert part.name == "the sweep:alpha=0.1,0.2,model=lstm"
+    assert part.runs["run"].tolist() == [3, 5]
+    assert part.swept == ["optimizer.alpha"]
+    assert set(part.history["run"]) == {3}
+    assert part.runs["solved_update"].tolist()[0] == 40
+    flow = from_folder.gradient_flow
+    assert_frame_equal(part.gradient_flow, flow[flow["run"] == 3].reset_index(drop=True))
+    assert set(part.configs) == {3, 5}
+
+
+def test_a_criterion_is_of_the_whole_sweep(tmp_path: Path) -> None:
+    archive = archived(tmp_path / "sweep", solved=None)
+    for path in archive.folder.glob("blocks/*/history.parquet"):
+        pd.read_parquet(path).drop(columns="accuracy/eval").to_parquet(path)
+    everything, part = load(archive.folder), load(f"{archive.folder}:2")
+    # A hundredth of the median of 1, 2, …, 7.
+    assert str(everything.solved) == str(part.solved) == "loss/eval<=0.04"
+    assert everything.runs["solved_update"].dropna().to_dict() == {3: 40.0}
+
+
+def test_a_criterion_that_can_not_be_is_refused(place: Place) -> None:
+    with pytest.raises(SourceError, match="solved=los/eval<=1: los/eval was not recorded; did you mean loss/eval"):
+        load(place.archive.folder, solved="los/eval<=1")
+
+
+def test_bptt_load_is_it(place: Place) -> None:
+    assert_frame_equal(bptt.load(place.archive.folder).runs, load(place.archive.folder).runs)
+
+
+def test_recorded_runs_are_whole(place: Place, ended: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    from_store = recorded_runs("the sweep", place.uri)
+    monkeypatch.chdir(place.archive.folder)
+    from_folder = recorded_runs(Path())
+    monkeypatch.chdir("/")  # where they are read is another folder
+    assert [run.number for run in from_folder] == list(range(9))
+    for one, other in zip(from_folder, from_store, strict=True):
+        for name in ("name", "number", "run_id", "digest", "status", "outcome", "numerical_version", "config"):
+            assert getattr(one, name) == getattr(other, name), (one, name)
+        if one.outcome is None:
+            continue
+        left, right = one.record, other.record
+        assert left is not None
+        assert right is not None
+        assert (left.outcome, left.updates) == (right.outcome, right.updates)
+        assert (left.state.shape, right.state.shape) == ((1, 2), (0, 0))
+        for name, values in [*left.history.items(), *left.parameters.items()]:
+            assert np.array_equal(values, {**right.history, **right.parameters}[name], equal_nan=True), name
+        assert np.array_equal(left.flow, right.flow)
+    assert from_folder[5].record is None
+    assert from_folder[8].record is None
+    assert from_store[8].status == "KILLED"
+    assert str(from_folder[0].current_folder) == "/nowhere"
+
+
+def same(one: Sweep, other: Sweep) -> None:
+    assert_frame_equal(one.runs, other.runs, check_dtype=False)
+    assert_frame_equal(one.history, other.history)
+    assert_frame_equal(one.flow_ends, other.flow_ends)
+    assert one.configs == other.configs
+    assert one.overrides == other.overrides
+    assert_frame_equal(one.gradient_flow, other.gradient_flow)

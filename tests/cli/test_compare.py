@@ -1,0 +1,187 @@
+"""`bptt compare`, as whoever has two sweeps sees it; nothing is trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bptt.analysis.improvement import probability_of_improvement
+from bptt.analysis.intervals import iqm_interval, median_interval, share_difference, wilson
+from bptt.cli.main import main
+from bptt.core.run import Record
+from bptt.tracking.archive import Archive, SweepJob, SweepJournal
+from bptt.tracking.block_files import RunResult
+
+SAID = Callable[..., tuple[int, list[str], str]]
+SEEDS = 8
+
+
+def sweep(folder: Path, target: str, alphas: list[float], losses: list[list[float]], **changes: Any) -> None:
+    """A sweep over alpha and the seed. A run with a loss below 0.5 is right at its second and last update, 100."""
+    jobs, results = [], []
+    for number in range(len(alphas) * SEEDS):
+        place, seed = divmod(number, SEEDS)
+        loss = losses[place][seed]
+        config = {
+            "model": {"_target_": target},
+            "optimizer": {"alpha": alphas[place]},
+            "tracking": {"experiment": folder.name},
+            "train": {"updates": 100},
+            "seed": seed,
+        } | changes
+        swept = {"optimizer.alpha": str(alphas[place]), "seed": str(seed)}
+        digest = f"{folder.name} {number}"
+        jobs.append(
+            SweepJob(number=number, name=str(swept), digest=digest, block=0, swept=swept, overrides=[], config=config)
+        )
+        history = {"loss/eval": [2.0, loss], "accuracy/eval": [0.5, float(loss < 0.5)], "grad/decay": [0.0, -loss]}
+        record = Record(
+            outcome="completed" if np.isfinite(loss) else "diverged",
+            updates=100,
+            history={"update": np.array([1, 100])} | {name: np.array(values) for name, values in history.items()},
+            flow=np.ones((2, 1)),
+            parameters={"readout.bias": np.zeros(1)},
+            state=np.empty((0, 0)),
+        )
+        results.append(RunResult(job=number, status="FINISHED", record=record, error=None, began=0.0, ended=1.0))
+    journal = SweepJournal(
+        name=folder.name, command=[], began=0.0, uri=None, experiment=None, parent=None, numerical_version="v",
+        current_folder="/nowhere", swept=["optimizer.alpha", "seed"], duplicates=0, status="FINISHED",
+    )  # fmt: skip
+    Archive.create(folder, journal, jobs).write_block(0, results)
+
+
+GOOD, FAIR, BAD = ([start + 0.01 * seed for seed in range(SEEDS)] for start in (0.1, 0.45, 0.8))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    gru, elman = "bptt.core.models.gru.GRU", "bptt.core.models.elman.Elman"
+    sweep(folder / "gated", gru, [0.1, 0.2], [GOOD, FAIR], loss={"weight": 0.5})
+    sweep(folder / "plain", elman, [0.1, 0.2, 0.3], [FAIR, [*BAD[:-1], np.inf], BAD])
+    return folder
+
+
+@pytest.fixture
+def said(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> SAID:
+    monkeypatch.chdir(place)
+
+    def run(*arguments: str) -> tuple[int, list[str], str]:
+        try:
+            code = main(["compare", *arguments])
+        except SystemExit as end:
+            code = int(str(end.code))
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err
+
+    return run
+
+
+def columns(lines: list[str], first: str) -> list[str]:
+    """The cells of the row that begins with this."""
+    (line,) = [line for line in lines if line.startswith(first)]
+    return [cell.strip() for cell in line.removeprefix(first).split("  ") if cell.strip()]
+
+
+def shown(interval: Any, form: str = "{:.3g}") -> str:
+    return "{} [{}, {}]".format(*(form.format(part) for part in (interval.value, interval.low, interval.high)))
+
+
+def percent(interval: Any, form: str = "{:.0f}") -> str:
+    value, low, high = (
+        form.format(100 * part).replace("-", "−") for part in (interval.value, interval.low, interval.high)
+    )
+    return f"{value} % [{low}, {high}]"
+
+
+def test_two_sweeps(said: SAID) -> None:
+    code, lines, err = said("gated", "plain")
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["A", "gated", "16", "runs,", "2", "settings"]
+    assert lines[1].split() == ["B", "plain", "24", "runs,", "3", "settings"]
+    # Where it is recorded makes no difference.
+    assert not [line for line in lines if "experiment" in line]
+    assert columns(lines, "  model ") == ["GRU", "Elman"]
+    assert columns(lines, "  loss.weight ") == ["0.5", "–"]
+    assert columns(lines, "  optimizer.alpha ") == ["0.1, 0.2", "0.1, 0.2, 0.3"]
+    assert "both vary  seed 0 … 7 (8 values)" in lines
+    assert columns(lines, "diverged") == ["0", "1"]
+    a, b = [*GOOD, *FAIR], [*FAIR, *BAD[:-1], np.inf, *BAD]
+    solved = columns(lines, "solved: accuracy/eval>=1")
+    assert solved[:2] == [percent(wilson(13, 16)), percent(wilson(5, 24))]
+    assert solved[2:] == ["A − B", percent(share_difference((13, 5), (16, 24)), "{:+.0f}")]
+    assert columns(lines, "loss/eval, median") == [
+        shown(median_interval(a)), shown(median_interval(b)), "P(A better)", shown(probability_of_improvement(a, b))
+    ]  # fmt: skip
+    assert [line for line in lines if shown(iqm_interval(a)) in line]
+    assert "A solves the task more often" in lines
+    assert "loss/eval: A is better" in lines
+    assert "the loss differs: losses may not compare" in lines
+
+
+def test_setting_by_setting(said: SAID) -> None:
+    _, lines, _ = said("gated:alpha=0.1,0.2", "plain:alpha=0.1,0.2")
+    cells = columns(lines, "alpha=0.1 ")
+    assert cells[:3] == [
+        percent(wilson(8, 8)),
+        percent(wilson(5, 8)),
+        percent(share_difference((8, 5), (8, 8)), "{:+.0f}"),
+    ]
+    assert cells[3:] == [
+        shown(median_interval(GOOD)), shown(median_interval(FAIR)), shown(probability_of_improvement(GOOD, FAIR))
+    ]  # fmt: skip
+    assert cells[-1].startswith("1 [0.75")  # all of A are better than all of B, and there are eight of each
+    assert [line for line in lines if line.startswith("of 2 settings A is better in 2, B in 0;")]
+
+
+def test_two_single_runs_have_values_alone(said: SAID) -> None:
+    code, lines, _ = said("gated:0", "plain:15")
+    assert code == 0
+    assert columns(lines, "outcome") == ["completed", "diverged"]
+    assert columns(lines, "solved: accuracy/eval>=1") == ["after 100 updates", "never"]
+    assert columns(lines, "loss/eval") == ["0.1", "inf"]
+    assert "one run each gives no interval: what other seeds would say is not known" in lines
+    assert not [line for line in lines if "[" in line or "better" in line]
+
+
+def test_a_sweep_and_itself(said: SAID) -> None:
+    code, lines, _ = said("gated", "gated")
+    assert code == 0
+    assert "nothing differs in the configurations" in lines
+    assert "16 runs stand on both sides, which intervals know nothing of" in lines
+    assert "loss/eval: which is better is not sure" in lines
+
+
+def test_one_run_against_many_has_no_probability_that_is_sure(said: SAID) -> None:
+    _, lines, _ = said("gated:0", "plain:alpha=0.3")
+    assert columns(lines, "loss/eval, median") == ["0.1", shown(median_interval(BAD)), "P(A better)", "1"]
+    assert "loss/eval: which is better is not sure" in lines
+
+
+def test_the_metrics_and_the_criterion_that_are_asked_for(said: SAID) -> None:
+    _, lines, _ = said("gated", "plain", "--metric", "grad/decay", "--solved", "loss/eval<=0.16")
+    assert columns(lines, "solved: loss/eval<=0.16")[0] == percent(wilson(7, 16))
+    assert columns(lines, "grad/decay, median")[2] == "P(A larger)"
+    assert not [line for line in lines if line.startswith(("loss/eval,", "grad/decay:"))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gated", "nowhere/at/all"], "nowhere/at/all"),
+        (
+            ["gated", "plain", "--metric", "grad/deca"],
+            "grad/deca: not recorded on both sides; did you mean grad/decay?",
+        ),
+        (["gated", "plain", "--solved", "los/eval<=1"], "did you mean loss/eval?"),
+        (["gated", "plain:alpha=7"], "no run has this value"),
+    ],
+)
+def test_wrong_requests(said: SAID, arguments: list[str], message: str) -> None:
+    code, lines, err = said(*arguments)
+    assert (code, lines) == (2, [])
+    assert message in err
+    assert err.count("\n") == 1

@@ -1,0 +1,134 @@
+"""`bptt export`, from a sweep and a run to a model that MLflow loads."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bptt
+from bptt.cli.export import main
+from bptt.configuration.build import checked
+from bptt.core.evaluation import predict
+from bptt.tracking.archive import Archive
+from bptt.tracking.saved_model import load_model
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
+
+SWEEP = ["experiment=outlace_leftbit", "train.updates=40", "train.log_points=2", "model.hidden_size=2,3"]
+
+
+@dataclass(frozen=True)
+class Exporting:
+    """`bptt export` in a folder that has a sweep of two runs."""
+
+    archive: Archive
+    capture: pytest.CaptureFixture[str]
+
+    def __call__(self, command: str) -> tuple[int, list[str], list[str]]:
+        """The exit code, and the lines on stdout and stderr."""
+        self.capture.readouterr()
+        code = main(shlex.split(command))
+        out, err = self.capture.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        bptt.sweep([*SWEEP, "hydra.launcher.workers=1", "report=false"])
+    return folder
+
+
+@pytest.fixture
+def export(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Exporting:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (sweep,) = (folder / "multirun").iterdir()
+    return Exporting(Archive.open(sweep), capsys)
+
+
+def test_a_run_of_a_sweep_becomes_a_model_with_the_same_outputs(export: Exporting) -> None:
+    code, out, err = export("latest:1 -o model --onnx")
+    assert (code, err) == (0, [])
+    assert out[0] == "run      hidden_size=3: elman, 3 units; (N, T, 1) → (N, T, 1)"
+    assert "of network.onnx: within " in out[1]
+    assert out[-1] == "predict  mlflow models predict -m model -i model/serving_input_example.json --env-manager local"
+    assert Path("model/network.onnx").stat().st_size > 0
+    (result,) = (result for block in export.archive.blocks() for result in export.archive.results(block) if result.job)
+    run = checked(export.archive.jobs()[1].config).run
+    sequences = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+    assert result.record is not None
+    ours = predict(run, result.record.parameters, sequences, result.record.state if run.train.carry_state else None)
+    assert np.max(np.abs(load_model(Path("model")).predict(sequences.x) - ours)) < 1e-13
+
+
+def test_without_a_name_the_folder_is_called_after_the_run(export: Exporting) -> None:
+    code, out, _ = export("latest:0")
+    assert code == 0
+    assert "model    model-hidden_size=2" in out
+    assert Path("model-hidden_size=2/MLmodel").is_file()
+
+
+def test_it_is_logged_to_its_run(export: Exporting) -> None:
+    from mlflow import MlflowClient
+
+    before = set(Path().iterdir())
+    code, out, _ = export("latest:1 --log")
+    assert code == 0
+    assert set(Path().iterdir()) == before
+    (line,) = (line for line in out if line.startswith("logged"))
+    model_id, run_id = line.removeprefix("logged   models:/").split(", by run ")
+    client = MlflowClient("sqlite:///mlflow.db")
+    assert client.get_logged_model(model_id).source_run_id == run_id
+    assert client.get_run(run_id).data.params["model.hidden_size"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("latest", "latest: 2 runs; name one of them, as in latest:0"),
+        ("latest:7", ":7: there is no such run"),
+        ("latest:1 -o multirun", "multirun: is there already; name a new folder: -o DIR"),
+        ("nothing", "nothing: "),
+        ("latest:1 -o mlflow.db/model", "mlflow.db: "),
+        ("latest:1 --log --uri sqlite:///none.db -o other", "none.db: there is no such store"),
+    ],
+)
+def test_a_wrong_request_is_told_in_one_line(export: Exporting, command: str, said: str) -> None:
+    before = set(Path().iterdir())
+    code, out, err = export(command)
+    assert (code, out) == (2, [])
+    assert len(err) == 1
+    assert said in err[0]
+    assert set(Path().iterdir()) == before
+
+
+def test_a_model_that_gives_something_else_is_told_of_and_not_logged(
+    export: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[object] = []
+    monkeypatch.setattr("bptt.export.agreement.mlflow_output", lambda model, network: network.predict() + 1e-6)
+    monkeypatch.setattr("bptt.tracking.saved_model.log_model", lambda *given: logged.append(given))
+    code, _, err = export("latest:1 -o off --log")
+    assert (code, logged) == (1, [])
+    assert err == ["the model: differs from what bptt computes by more than 1e-09"]
+
+
+def test_onnx_says_how_it_is_installed(export: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_module: Callable[..., object] = __import__
+
+    def without_onnx(name: str, *given: object) -> object:
+        if name == "onnx":
+            raise ModuleNotFoundError(name=name)
+        return import_module(name, *given)
+
+    monkeypatch.setattr("builtins.__import__", without_onnx)
+    code, _, err = export("latest:1 -o other --onnx")
+    assert (code, err) == (2, ["--onnx: a package is missing (onnx): pip install 'bptt[onnx]'"])
+    assert not Path("other").exists()

@@ -1,0 +1,105 @@
+"""The notebooks: stored without outputs, and executed on small sweeps that are made here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import bptt
+
+FOLDER = Path(__file__).parents[1] / "analysis"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+LEFTBIT = ["experiment=outlace_leftbit", "clip=norm", "clip.threshold=0.05,1", "model.hidden_size=2,3", "seed=range(3)"]
+LEFTBIT += ["train.updates=300", "train.log_points=10", "tracking.enabled=false", "hydra.launcher.workers=1"]
+COUNTING = ["experiment=roelants_counting", "optimizer.eta_plus=1.1,1.2", "optimizer.eta_minus=0.4,0.5"]
+COUNTING += ["train.updates=60", "train.log_points=20", "tracking.enabled=false", "hydra.launcher.workers=1"]
+
+#: How many figures each shows, and what stands in which of its cells.
+FIGURES = {"convergence": 7, "counting_surface": 10, "gradient_stability": 6, "hyperparameters": 6}
+SHOWN = {
+    "convergence": {"open": "12: 12 ended", "statistics": "threshold=0.05 hidden_size=2"},
+    "counting_surface": {
+        "settings": "1.001355547, 0.999674474",
+        "gradients-table": "905523.2",
+        "sweep-open": "eta_plus",
+    },
+    "gradient_stability": {"open": "12: 12 ended", "table": "grad/decay"},
+    "hyperparameters": {"shares": "interactions", "against": "is better", "command": "bptt train experiment="},
+}
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Each notebook after it was executed: one on a sweep that is named, the others, below multirun/, on the newest."""
+    root = tmp_path_factory.mktemp("notebooks")
+    below = root / "analysis"
+    below.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        named, _ = bptt.sweep(COUNTING), bptt.sweep(LEFTBIT)
+    environment = os.environ | {"IPYTHONDIR": str(root / "ipython"), "PYTHONWARNINGS": "default"}
+    started = {}
+    for name in NAMES:
+        words = [str(FOLDER / f"{name}.ipynb"), str(root / f"{name}.ipynb"), "--no-progress-bar", "--cwd"]
+        words += [str(root), "-p", "sweep", named.name] if name == "counting_surface" else [str(below)]
+        started[name] = subprocess.Popen(
+            [sys.executable, "-m", "papermill", *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    printed = {name: process.communicate(timeout=300)[0] for name, process in started.items()}
+    for name, process in started.items():
+        assert process.returncode == 0, f"{name}: {printed[name]}"
+    return {name: read(root / f"{name}.ipynb") for name in NAMES}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def outputs(notebook: Any, cell: str | None = None) -> list[Any]:
+    code = [each for each in notebook["cells"] if each["cell_type"] == "code" and cell in (None, each["id"])]
+    assert code
+    return [output for each in code for output in each["outputs"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_without_a_warning(executed: dict[str, Any], name: str) -> None:
+    for output in outputs(executed[name]):
+        assert output["output_type"] != "error"
+        assert output.get("name") != "stderr", output.get("text")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_shows_its_figures_and_tables(executed: dict[str, Any], name: str) -> None:
+    figures = [output for output in outputs(executed[name]) if "image/png" in output.get("data", {})]
+    assert len(figures) == FIGURES[name]
+    for cell, text in SHOWN[name].items():
+        assert text in json.dumps([output.get("data") for output in outputs(executed[name], cell)], ensure_ascii=False)
+
+
+def test_there_are_four_notebooks() -> None:
+    assert [*FIGURES] == [*SHOWN] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_stored_without_outputs(name: str) -> None:
+    notebook = read(FOLDER / f"{name}.ipynb")
+    nbformat.validate(notebook)
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) >= (4, 5)
+    assert notebook["metadata"]["kernelspec"]["language"] == "python"  # papermill asks for it
+    cells = notebook["cells"]
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    (parameters,) = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
+    assert 'sweep = "latest"' in "".join(parameters["source"])
+    assert sum(cell["cell_type"] == "markdown" for cell in cells) >= 5
