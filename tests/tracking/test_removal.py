@@ -11,6 +11,7 @@ import pytest
 from bptt.tracking.address import StoreError
 from bptt.tracking.artifacts import local_folder
 from bptt.tracking.removal import Removal
+from bptt.tracking.saved_model import ModelContent, log_model
 from bptt.tracking.shared_view import publish_view
 from bptt.tracking.store import Store
 from bptt.tracking.stored_run import StoredRun
@@ -53,7 +54,8 @@ def stored(store: Store) -> dict[str, int]:
     """How many rows of the whole store there are, by table."""
     assert store.address.database is not None
     with closing(sqlite3.connect(store.address.database)) as connection:
-        tables = ("runs", "metrics", "latest_metrics", "params", "tags", "experiment_tags")
+        models = ("logged_models", "logged_model_params", "logged_model_tags", "logged_model_metrics", "inputs")
+        tables = ("runs", "metrics", "latest_metrics", "params", "tags", "experiment_tags", *models)
         return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
 
 
@@ -78,6 +80,31 @@ def test_nothing_is_left_of_a_sweep_and_all_of_the_others(open_experiment: Calla
     assert removal.named("gone") == []
     assert removal.sweep(record.parent) is None
     assert removal.named("kept") == [kept.parent]
+
+
+def test_a_model_that_was_logged_goes_with_its_run(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    uri = store.address.uri
+    model = ModelContent(
+        config={"inputs": 1, "outputs": 1, "last_only": True, "carried": False},
+        weights={"cell.0.input": np.ones((1, 1))},
+        state=np.zeros((1, 2)),
+        x=np.ones((1, 1, 1)),
+        lengths=None,
+        metadata={},
+    )
+    log_model(uri, begun(store, "kept", 1).parent, model)
+    before, files = stored(store), set(artifacts(store).rglob("*"))
+    assert before["logged_models"] == before["inputs"] == 1
+    gone = begun(store, "gone", 2, start=10)
+    removal = Removal(uri)
+    sweep = removal.sweep(gone.parent)
+    assert sweep is not None
+    log_model(uri, next(iter(sweep.runs)), model)
+    assert stored(store)["logged_models"] == 2
+    assert removal.remove(sweep) == []
+    assert stored(store) == before
+    assert set(artifacts(store).rglob("*")) == files
 
 
 def test_a_removal_that_is_broken_off_is_gone_on_with(

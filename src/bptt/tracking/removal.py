@@ -1,4 +1,4 @@
-"""Deleting a sweep from the store for good: its own run, the runs below it, and their artifacts."""
+"""Deleting a sweep from the store for good: its own run, the runs below it, their artifacts and exported models."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,6 +9,7 @@ from bptt.tracking.access import asking, every_run
 from bptt.tracking.address import Address, StoreError, resolve
 from bptt.tracking.artifacts import remove_artifacts
 from bptt.tracking.database import Database
+from bptt.tracking.removed_models import delete_models, models_in_database, models_in_server
 from bptt.tracking.store import _open, set_environment
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ class Removal:
         notes: list[str] = []
         with asking(self.address):
             run_ids = list(sweep.runs)
+            if self._database is None:
+                for model_id in models_in_server(self._client, sweep.experiment_id, set(run_ids)):
+                    self._client.delete_logged_model(model_id)
             for start in range(0, len(run_ids), _AT_ONCE):
                 notes += self._remove(sweep, run_ids[start : start + _AT_ONCE])
             from mlflow.exceptions import MlflowException
@@ -106,12 +110,16 @@ class Removal:
                 self._client.delete_run(run_id)
             return []
         # The rows last: they are what says where the files are.
+        models = models_in_database(self._database, run_ids)
+        folders = {run_id: sweep.runs[run_id] for run_id in run_ids}
+        folders |= {model.model_id: model.artifact_uri for model in models}
         notes = [
-            f"{sweep.runs[run_id]}: lies outside the experiment's artifacts, and is left there"
-            for run_id in run_ids
-            if not remove_artifacts(self.address, sweep.runs[run_id], run_id, sweep.location)
+            f"{uri}: lies outside the experiment's artifacts, and is left there"
+            for owner, uri in folders.items()
+            if not remove_artifacts(self.address, uri, owner, sweep.location)
         ]
         with self._database.transaction() as connection:
+            delete_models(connection, models)
             self._database.delete(connection, run_ids)
         return notes
 
