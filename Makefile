@@ -3,12 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 SWEEP := leftbit_hidden_size
 
-.PHONY: sweep test test-ray bench bench-sweeps ui lint format lock clean
+.PHONY: sweep results notebooks test test-ray bench bench-sweeps ui lint format lock clean
 
 sweep: .venv/ready  ## train a first sweep; make sweep SWEEP=hidden_size takes another one of conf/sweep
 	$(BIN)/bptt train sweep=$(SWEEP)
 	@echo
 	@echo "To look at the runs: make ui"
+
+results: .venv/ready  ## train the shipped sweeps and write docs/results from them; half an hour on two cores
+	$(BIN)/python -m docs.make_results
+
+notebooks: .venv/ready  ## the notebooks of analysis/ on the newest sweep, with their figures, into multirun/notebooks
+	mkdir -p multirun/notebooks
+	for n in analysis/*.ipynb; do $(BIN)/python -m papermill --no-progress-bar $$n multirun/notebooks/$${n##*/} || exit 1; done
 
 test: .venv/ready lint  ## linter, formatter, type checker, tests
 	$(BIN)/python -m pytest -n auto --dist loadfile

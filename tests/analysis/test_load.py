@@ -135,6 +135,25 @@ def test_runs_that_a_query_finds(place: Place, elsewhere: None) -> None:
     assert load(f"{query}:model=lstm", uri=place.uri).runs["run"].tolist() == [1, 3]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "metrics.`loss/eval` < 1",
+        "attributes.status = 'FAILED' and params.model like 'lst%'",
+        "attributes.run_name = 'alpha=0.0 model=lstm'",
+        "tags.bptt.outcome = 'diverged' AND params.`optimizer.alpha` = '0.1'",
+    ],
+)
+def test_a_query_finds_what_mlflow_finds(place: Place, elsewhere: None, query: str) -> None:
+    from bptt.tracking.readers import open_reader
+    from bptt.tracking.reading_client import ClientReader
+
+    reader = open_reader(place.uri)
+    found = reader.matching(query)
+    assert found == ClientReader(reader.address).matching(query)
+    assert found
+
+
 def test_one_run_of_the_store(place: Place, elsewhere: None) -> None:
     everything = load("the sweep", uri=place.uri)
     alone = load(everything.runs["run_id"][2], uri=place.uri)
@@ -173,6 +192,21 @@ def test_a_part_of_a_sweep(place: Place, from_folder: Sweep) -> None:
     flow = from_folder.gradient_flow
     assert_frame_equal(part.gradient_flow, flow[flow["run"] == 3].reset_index(drop=True))
     assert set(part.configs) == {3, 5}
+
+
+def test_a_sweep_in_which_nothing_has_ended_yet(tmp_path: Path) -> None:
+    from shutil import rmtree
+
+    archive = archived(tmp_path / "sweep", status="RUNNING")
+    rmtree(archive.folder / "blocks")
+    (archive.folder / "blocks").mkdir()
+    sweep = load(archive.folder)
+    assert (sweep.status, sweep.ended) == ("RUNNING", None)
+    assert sweep.runs["run"].tolist() == list(range(9))
+    assert sweep.runs[["status", "outcome", "updates", "observed", "solved_update"]].isna().all().all()
+    assert not sweep.runs["solved"].any()
+    assert sweep.history.empty
+    assert sweep.gradient_flow.empty
 
 
 def test_a_criterion_is_of_the_whole_sweep(tmp_path: Path) -> None:

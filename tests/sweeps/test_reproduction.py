@@ -52,9 +52,7 @@ def job(number: int, *overrides: str, **changes: Any) -> SweepJob:
     config = checked({**checked(composed([*COMMON, *overrides])).resolved, **changes}).resolved
     own = digest(config, current_version())
     # As in a search, whose blocks are others than the one that is noted first.
-    return SweepJob(
-        number=number, name=f"run {number}", digest=own, block=99, swept={}, overrides=[], config=config
-    )
+    return SweepJob(number=number, name=f"run {number}", digest=own, block=99, swept={}, overrides=[], config=config)
 
 
 def archive_of(folder: Path, jobs: Sequence[SweepJob], results: Sequence[RunResult]) -> Path:

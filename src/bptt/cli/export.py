@@ -146,8 +146,10 @@ def _tell(
     config = network.config
     wide, layers = config["hidden_size"], config["layers"]
     output = f"(N, {config['outputs']})" if config["last_only"] else f"(N, T, {config['outputs']})"
-    layered = f"{layers} layers of {wide} units" if layers > 1 else f"{wide} units"
-    print(f"run      {recorded.name}: {config['cell']}, {layered}; (N, T, {config['inputs']}) → {output}")
+    units = f"{wide} unit{'s'[: wide != 1]}"
+    layered = f"{layers} layers of {units}" if layers > 1 else units
+    cell = type(network.run.model).__name__.lower()
+    print(f"run      {recorded.name}: {cell}, {layered}; (N, T, {config['inputs']}) → {output}")
     if recorded.outcome == "diverged":
         print("outcome  diverged: these are the weights of the update at which it did")
     if network.run.train.carry_state and not network.carried:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.tracking.access import asking, every_run
 from bptt.tracking.address import Address
-from bptt.tracking.narrowing import SourceError
 from bptt.tracking.reading import PARENT_TAG, SWEEP_TAG, StoredRow, StoreReader, in_order, infinite
 from bptt.tracking.recording import no_history
-from bptt.tracking.store import _open, one_line, set_environment
+from bptt.tracking.run_filter import understood
+from bptt.tracking.store import _open, set_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class ClientReader(StoreReader):
 
     def sweeps_named(self, name: str) -> list[StoredRow]:
         """See `StoreReader.sweeps_named`."""
-        quoted = f"'{name}'" if "'" not in name else f'"{name}"'
+        quoted = f"'{name}'" if "'" not in name else f'"{name}"'  # MLflow's filters know no escape
         with asking(self.address):
             # The runs below a sweep's own have its tag as well, but not its name.
             own = f"tags.`{SWEEP_TAG}` = {quoted} AND attributes.run_name = {quoted}"
@@ -63,15 +63,8 @@ class ClientReader(StoreReader):
 
     def matching(self, query: str) -> list[StoredRow]:
         """See `StoreReader.matching`."""
-        from mlflow.exceptions import MlflowException
-
-        with asking(self.address):
-            try:
-                found = [_row(run) for run in every_run(self._client, self._experiments(), query)]
-            except MlflowException as error:
-                if error.error_code == "INVALID_PARAMETER_VALUE":
-                    raise SourceError(f"{query}: not a query that MLflow understands: {one_line(error)}") from None
-                raise
+        with asking(self.address), understood(query):
+            found = [_row(run) for run in every_run(self._client, self._experiments(), query)]
         return in_order([row for row in found if not row.is_sweep])
 
     def histories(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":

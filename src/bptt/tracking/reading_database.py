@@ -9,6 +9,8 @@ from bptt.tracking.access import asking, gist
 from bptt.tracking.address import Address, StoreError
 from bptt.tracking.database import parts
 from bptt.tracking.reading import PARENT_TAG, SWEEP_TAG, StoredRow, StoreReader, in_order, infinite
+from bptt.tracking.run_filter import matching_ids
+from bptt.tracking.store import set_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,12 @@ class DatabaseReader(StoreReader):
         """See `StoreReader.matching`."""
         from bptt.tracking.reading_client import ClientReader
 
-        return ClientReader(self.address).matching(query)
+        set_environment()
+        with asking(self.address):
+            run_ids = matching_ids(self._engine, query)
+        if run_ids is None:
+            return ClientReader(self.address).matching(query)
+        return [row for row in self.runs(run_ids) if not row.is_sweep]
 
     def histories(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
         """See `StoreReader.histories`; the database sets the points of an update side by side."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from bptt.analysis.figures import Drawn, drawn, outcomes, save, training
+from bptt.analysis.figures import Drawn, drawn, outcomes, reach, save, training
 from bptt.analysis.figures.captioned import Material
 from bptt.analysis.sweep import Sweep
 from tests.analysis.figures.swept import Swept, diverge, fail, sweep_of
@@ -58,7 +58,7 @@ def test_one_swept_key(sizes: dict[str, Drawn]) -> None:
 
 
 def test_two_swept_keys_have_maps() -> None:
-    found = rendered(figures(grid()))
+    found = figures(grid())
     assert list(found) == [
         *("success_map", "success_alpha", "survival", "convergence", "loss_map", "final_loss_alpha", "variance"),
         *("gradient_profiles_first", "gradient_profiles_last", "gradient_flow_map", "radius_against_decay"),
@@ -99,7 +99,7 @@ def test_at_the_first_update_settings_that_start_alike_have_no_figure() -> None:
     )
     first = sweep.gradient_flow["update"] == 1
     sweep.gradient_flow.loc[first, "norm"] = 0.5 ** sweep.gradient_flow.loc[first, "lag"]
-    assert "gradient_profiles_first" not in figures(sweep, training.flow)
+    assert "gradient_profiles_first" not in figures(sweep, reach.flow)
 
 
 def test_what_diverged_failed_or_did_not_end_is_counted() -> None:
@@ -150,18 +150,20 @@ def test_seeds_alone_have_no_figure_against_a_key() -> None:
 
 
 def test_a_single_run_has_its_loss_and_its_gradients() -> None:
-    found = rendered(figures(sweep_of(1)))
+    found = figures(sweep_of(1))
     assert next(iter(found)) == "convergence"
     assert found["convergence"].caption == (
         "The loss of training batches and of the evaluation set through training; below, the accuracy. 1 run."
     )
+    assert "radius_against_decay" not in found
+    assert "median" not in " ".join(one.caption + one.alt for one in found.values())
     assert found["convergence"].alt.endswith("training loss 0.01, evaluation loss 0.01 and accuracy 0 %.")
 
 
 def test_a_search_is_drawn() -> None:
     random = np.random.default_rng(0)
     keys: dict[str, Any] = {"optimizer__alpha": 10 ** random.uniform(-4, 0, 30), "init__scale": random.random(30)}
-    found = rendered(figures(sweep_of(30, **keys)))
+    found = figures(sweep_of(30, **keys))
     assert {"final_loss_alpha", "final_loss_scale", "success_alpha", "variance"} <= set(found)
     assert "a line for each of the 30 runs" in found["convergence"].caption
 

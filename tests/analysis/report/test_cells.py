@@ -11,7 +11,7 @@ from bptt.analysis.report.document import Column, Table
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        (0.0, "0.00"),
+        (0.0, "0"),
         (0.0404, "0.0404"),
         (0.1, "0.100"),
         (1.0, "1.00"),
@@ -34,7 +34,7 @@ def test_number(value: float, written: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(0.0, "0 %"), (0.004, "0.4 %"), (0.5, "50 %"), (0.994, "99.4 %"), (1.0, "100 %"), (-0.25, "-25 %")],
+    [(0.0, "0 %"), (0.5, "50 %"), (0.994, "99.4 %"), (1.0, "100 %"), (-0.25, "−25 %"), (0.004, "0.4 %")],
 )
 def test_share(value: float, written: str) -> None:
     assert share(value) == written

@@ -277,7 +277,7 @@ def test_many_settings_are_shown_best_first() -> None:
 def test_without_a_record_of_the_environment() -> None:
     page = page_of(replace(planted(command=[]), provenance={}))
     assert "The environment was not recorded." in page.text
-    assert "The command is not known" in page.text
+    assert "The command was not recorded" in page.text
 
 
 def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from bptt.analysis.factors import Factor, Split, factors
 from bptt.analysis.figures.captions import counted
 from bptt.analysis.figures.metrics import shown
-from bptt.analysis.figures.recorded import pooled, recorded, told_apart, usual_start
+from bptt.analysis.figures.recorded import groups, pooled, recorded, told_apart, usual_start
 from bptt.analysis.tables import LOSS
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ class Material:
         if LOSS not in self.sweep.history:
             return np.inf
         return (shown(LOSS).start or np.inf) * usual_start(recorded(self.sweep.history, self.ended, LOSS))
+
+    @property
+    def single(self) -> bool:
+        """Whether each line is a single run, of which there is no median."""
+        return len(groups(pooled(self.told, len(self.ended)), len(self.ended))) == len(self.ended)
 
     def has(self, metric: str) -> bool:
         """Whether a metric was recorded, and not always zero."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.figures import outcomes, training
+from bptt.analysis.figures import outcomes, reach, training
 from bptt.analysis.figures.captioned import Drawn, Material
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[Drawn]], ...]] = (
     training.loss,
     outcomes.losses,
     outcomes.variance,
-    training.flow,
-    training.radius,
+    reach.flow,
+    reach.radius,
     training.gradients,
 )
 

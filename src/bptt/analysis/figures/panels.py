@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LIGHTEST: Final = 0.8  # of viridis: its yellow is hard to see on white
 _LINES: Final[tuple[Literal["-", "--", "-.", ":"], ...]] = ("-", "--", "-.", ":")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<")
 
@@ -31,7 +32,7 @@ def looks(factor: Factor) -> list[Look]:
     import matplotlib as mpl
 
     texts = sum(isinstance(level, str) for level in factor.levels)
-    shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(factor.levels) - texts))
+    shades = mpl.colormaps["viridis"](np.linspace(0, _LIGHTEST, len(factor.levels) - texts))
     # Beside numbers in viridis' colours, text is black.
     colours = ["#000000"] * texts if 0 < texts < len(factor.levels) else [*PALETTE] * (1 + texts // len(PALETTE))
     return [

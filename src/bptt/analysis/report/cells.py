@@ -46,8 +46,10 @@ def number(value: float) -> str:
         return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
     rounded = float(f"{value:.{_DIGITS}g}")
-    if rounded == 0 or 1e-3 <= abs(rounded) < 1e6:
+    if 1e-3 <= abs(rounded) < 1e6:
         if abs(rounded) >= 100:
             return f"{value:,.0f}".replace("-", "−")
         return f"{value:#.{_DIGITS}g}".rstrip(".").replace("-", "−")
@@ -61,7 +63,7 @@ def share(value: float) -> str:
         return MISSING
     percent = 100 * value
     near = 0 < percent < 1 or 99 < percent < 100
-    return f"{percent:.1f} %" if near else f"{percent:.0f} %"
+    return (f"{percent:.1f} %" if near else f"{percent:.0f} %").replace("-", "−")
 
 
 def _cell(row: Mapping[str, Any], column: Column) -> Cell:

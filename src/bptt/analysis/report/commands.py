@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from bptt.tracking.archive import is_sweep
+
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
@@ -15,6 +17,24 @@ _TAKE_A_FOLDER: Final = ("--config-dir", "-cd", "--config-path", "-cp", "--confi
 def shell(words: Sequence[str]) -> str:
     """The words as they are typed into a shell."""
     return shlex.join(words)
+
+
+def is_single(sweep: "Sweep") -> bool:
+    """Whether it is a run on its own."""
+    return sweep.folder is not None and not is_sweep(sweep.folder)
+
+
+def whole_command(sweep: "Sweep") -> list[str]:
+    """What trains all of it; empty unknown."""
+    return (run_command(sweep, 0) or []) if is_single(sweep) else sweep.command
+
+
+def source_of(sweep: "Sweep") -> str:
+    """What `bptt report` and `bptt reproduce` know it by: a sweep's name, a single run's folder, an id of the store."""
+    if sweep.folder is None:
+        own, colon, narrowing = sweep.name.partition(":")
+        return f"{sweep.run_id or own}{colon}{narrowing}"
+    return str(sweep.folder) if is_single(sweep) else sweep.name
 
 
 def run_command(sweep: "Sweep", run: int) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.report.commands import own_folders, shell
+from bptt.analysis.report.commands import is_single, own_folders, shell, source_of, whole_command
 from bptt.analysis.report.document import Element, Heading, Listing, Mono, Paragraph, Section
 
 if TYPE_CHECKING:
@@ -27,9 +27,20 @@ def repeating(sweeps: "Sequence[Sweep]", inputs: "Sequence[Inputs]", options: "S
     ]
     for sweep, read in zip(sweeps, inputs, strict=True):
         elements += _sweep(sweep, read, several)
-    names = [sweep.name for sweep in sweeps]
-    elements += [
-        Heading("The report, and the bits"),
+    elements += [Heading("The report, and the bits"), *_report(sweeps, options)]
+    elements += [Heading("What may differ"), *_differences()]
+    return Section("repeat", "How to repeat it", elements)
+
+
+def _report(sweeps: "Sequence[Sweep]", options: "Sequence[str]") -> list[Element]:
+    names = [source_of(sweep) for sweep in sweeps]
+    if len(sweeps) > 1:
+        return [
+            Paragraph(("With the names that the sweeps have now in place of these:",)),
+            Listing(_end(names, options)),
+        ]
+    newest = "latest" + "".join(sweeps[0].name.partition(":")[1:])
+    after: list[Element] = [
         Paragraph(
             (
                 "A sweep ends by writing its report into its folder, below ",
@@ -39,18 +50,11 @@ def repeating(sweeps: "Sequence[Sweep]", inputs: "Sequence[Inputs]", options: "S
                 Mono("latest"),
                 " is the newest sweep.",
             )
-        )
-        if not several
-        else Paragraph(("In place of the names, those of the sweeps that were just trained:",)),
-        Listing(_end([*names] if several else ["latest"], options)),
+        ),
+        Listing(_end([newest], options)),
     ]
-    if not several:
-        elements += [
-            Paragraph(("Where this sweep's own folder or store is at hand:",)),
-            Listing(_end(names, options)),
-        ]
-    elements += [Heading("What may differ"), *_differences()]
-    return Section("repeat", "How to repeat it", elements)
+    here: list[Element] = [Paragraph(("Where what was recorded is at hand:",)), Listing(_end(names, options))]
+    return [*(after if sweeps[0].command and not is_single(sweeps[0]) else []), *here]
 
 
 def _end(names: "Sequence[str]", options: "Sequence[str]") -> str:
@@ -99,9 +103,10 @@ def _sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:
     elements: list[Element] = []
     if named:
         elements.append(Paragraph((Mono(sweep.name), ":")))
-    if not sweep.command:
-        return [*elements, Paragraph(("The command is not known: the store holds none.",))]
-    own = own_folders(sweep.command)
+    command = whole_command(sweep)
+    if not command:
+        return [*elements, Paragraph(("The command was not recorded; under Setup stands the whole configuration.",))]
+    own = own_folders(command)
     if own and inputs.choices:
         elements.append(Paragraph(("The command reads choices that do not come with bptt. These files first:",)))
         elements += [Listing(text, (Mono(name),), folded=True) for name, text in inputs.choices.items()]
@@ -122,7 +127,7 @@ def _sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:
     if inputs.packages:
         names = ", ".join(inputs.packages)
         elements.append(Paragraph((f"It runs code of packages that do not come with bptt: {names}.",)))
-    elements.append(Listing(shell(sweep.command)))
+    elements.append(Listing(shell(command)))
     return elements
 
 

@@ -93,6 +93,11 @@ def _answer(findings: Findings) -> Iterator[Span]:
     if "success" not in settings or not findings.ended:
         yield "."
         return
+    if len(runs) == 1:
+        yield from (", which solved" if solved else ", which did not solve", " the task: ")
+        yield Mono(str(findings.sweep.solved))
+        yield " at some recorded update." if solved else " at no recorded update."
+        return
     overall = wilson(solved, findings.ended)
     of = "those that ended" if findings.ended < len(runs) else "them"
     yield f". {solved:,} of {of} solved the task, "

@@ -1,0 +1,1 @@
+"""What `make results` runs: shipped sweeps to docs/results."""

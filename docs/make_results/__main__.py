@@ -1,0 +1,85 @@
+"""python -m docs.make_results: train the shipped sweeps that aren't there yet, and write docs/results."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from docs.make_results.tables import UnsupportedError
+from docs.make_results.training import TrainingError, shipped, trained
+
+_RESULTS: Final = Path("docs/results")
+_ARCHIVES: Final = Path("multirun/results")
+_MOST_PAGE: Final = 1_500_000
+_MOST: Final = 15_000_000
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: all is written, 1: a sweep failed, or the tables don't support a sentence of the index."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    names = args.sweep or shipped()
+    if unknown := [name for name in names if name not in shipped()]:
+        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(shipped())})")
+    try:
+        for number, name in enumerate(names, 1):
+            print(f"{number} of {len(names)}: {name}", flush=True)
+            if not args.index:
+                report(trained(name, args.archives), args.output / name)
+        missing = [name for name in shipped() if not (args.output / name / "report.md").exists()]
+        if missing:
+            print(f"no index, since there is no report of {', '.join(missing)}")
+            return 0
+        from docs.make_results.index import write
+
+        print(write(args.output, shipped()))
+    except (TrainingError, UnsupportedError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    size = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
+    print(f"{size / 1e6:.1f} MB in {args.output}" + (f", more than {_MOST / 1e6:g} MB" if size > _MOST else ""))
+    return 0
+
+
+def report(archive: Path, folder: Path) -> None:
+    """Write the report of a finished sweep: HTML, Markdown with PNG figures, tables as CSV."""
+    from bptt.analysis.load import load
+    from bptt.analysis.report.writing import report_files, write_report
+
+    files = report_files([load(archive)], ["png"])
+    page = write_report(
+        folder,
+        {name: _smaller(content) if name.endswith(".png") else content for name, content in files.items()},
+    )
+    if page.stat().st_size > _MOST_PAGE:
+        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB, more than {_MOST_PAGE / 1e6:g} MB")
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same image with a palette of 256 colours, in a third of the space."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m docs.make_results", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "sweep",
+        nargs="*",
+        choices=[*shipped(), []],
+        metavar="SWEEP",
+        help="only these; otherwise all that come with bptt",
+    )
+    parser.add_argument("--index", action="store_true", help="write the index alone, from the reports that are there")
+    parser.add_argument("--output", type=Path, default=_RESULTS, help=f"where the reports go ({_RESULTS})")
+    parser.add_argument("--archives", type=Path, default=_ARCHIVES, help=f"where the sweeps are ({_ARCHIVES})")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

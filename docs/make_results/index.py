@@ -1,0 +1,68 @@
+"""The index of the results: claims and what was found, from the reports' tables alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from docs.make_results import articles, lengths
+from docs.make_results.figures import success_by_length
+from docs.make_results.tables import Tables
+from docs.make_results.variants import VARIANTS
+from docs.make_results.wording import table
+
+NAME: Final = "README.md"
+
+_OPENING: Final = """# Results
+
+What `bptt`'s shipped sweeps found: of the claims of the five tutorials it stands on, and of how far back networks
+learn. `make results` trains the sweeps, writes the report of each, and this page from their tables: all numbers below
+come from there, and each report says how to repeat them.
+
+A share of runs is followed by its 95 % interval (Wilson), a difference of shares by Newcombe's. Runs of a setting
+differ in their seed, and so in their first weights, training data and evaluation data. A run that diverged has not
+solved its task.
+"""
+
+
+def write(folder: Path, names: Sequence[str]) -> Path:
+    """Write the index into the folder of the reports, with its own figures; returns its path. Raises UnsupportedError.
+
+    names  of the sweeps
+    """
+    from bptt.analysis.figures import save
+
+    every = {name: Tables(folder / name) for name in names}
+    text = page(every)
+    for name in VARIANTS:
+        save(success_by_length(every[name]), folder / f"{name}.png", "png")
+    path = folder / NAME
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def page(every: Mapping[str, Tables]) -> str:
+    """The index in Markdown."""
+    parts = [
+        _OPENING,
+        "## What the articles say\n",
+        *articles.sections(every),
+        "## Over how many timesteps\n",
+        *lengths.sections(every),
+        "## All reports\n",
+        _reports(every),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _reports(every: Mapping[str, Tables]) -> str:
+    rows = [
+        [
+            f"[{name}]({name}/report.md)",
+            f"{len(tables.settings):,}",
+            f"{int(tables.settings['runs'].sum()):,}",
+            f"{int(tables.settings['diverged'].sum()):,}",
+            f"{int(tables.settings['failed'].sum() + tables.settings['unfinished'].sum()):,}",
+        ]
+        for name, tables in every.items()
+    ]
+    return table(["sweep", "settings", "runs", "diverged", "failed or not ended"], rows)

@@ -1,0 +1,73 @@
+"""Archives of the shipped sweeps: found where they are finished, gone on with where broken off, else trained."""
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from bptt.configuration.composing import Composer
+from bptt.configuration.paths import conf_folder
+from bptt.sweeps.composition import Composition
+from bptt.sweeps.grammar import expand
+from bptt.tracking.archive import Archive, is_sweep
+from bptt.tracking.digest import current_version, digest
+
+_SEARCH: Final = "_target_"
+
+
+class TrainingError(Exception):
+    """A sweep did not end as it should; one line."""
+
+
+def shipped() -> list[str]:
+    """The names of the shipped sweeps."""
+    return sorted(path.stem for path in (conf_folder() / "sweep").glob("*.yaml"))
+
+
+def trained(name: str, root: Path) -> Path:
+    """The folder of the finished archive of a sweep, which is trained, or gone on with, where it is missing.
+
+    root  where the folders are. A folder's name tells by which configurations and numerical version it was trained, so
+          that another one is begun where any of that has changed
+
+    Raises TrainingError.
+    """
+    folder = root / f"{name}-{fingerprint(name)}"
+    if not is_sweep(folder):
+        _bptt("train", f"sweep={name}", f"hydra.sweep.dir={folder}")
+    elif Archive.open(folder).journal.status != "FINISHED":
+        _bptt("resume", str(folder))
+    status = Archive.open(folder).journal.status
+    if status != "FINISHED":
+        raise TrainingError(f"{folder}: {status}; see what failed with `bptt report {folder}`")
+    return folder
+
+
+def fingerprint(name: str) -> str:
+    """Eight hexadecimal characters that change with any run of a sweep, and with the numerical version."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+        composer = Composer(GlobalHydra.instance().config_loader(), "config")
+        config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
+        sweeper = OmegaConf.to_container(config.hydra.sweeper)
+        assert isinstance(sweeper, dict)
+        settings = {str(key): value for key, value in sweeper.items()}
+        own = [f"sweep={name}"]
+        search = not str(settings[_SEARCH]).endswith(".GridSweeper")
+        # A search asks for its runs while it goes on.
+        jobs = [tuple(own)] if search else expand(settings, own)
+        told = [digest(run.resolved, current_version()) for run in Composition(composer, config).all(jobs)]
+    told += [str(config.question), str(config.solved), json.dumps(settings) if search else ""]
+    return sha256("\n".join(told).encode()).hexdigest()[:8]
+
+
+def _bptt(*words: str) -> None:
+    ended = subprocess.run([sys.executable, "-m", "bptt", *words], check=False)
+    if ended.returncode:
+        raise TrainingError(f"bptt {' '.join(words)}: ended with exit code {ended.returncode}")

@@ -1,0 +1,53 @@
+"""The cells and starts of the study of long dependencies, as their sweeps tell them apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from docs.make_results.tables import Share, Tables
+
+LENGTH: Final = "task.length"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A cell with a start.
+
+    where  the values of swept keys that it has, see `Tables.rows`
+    """
+
+    name: str
+    where: Mapping[str, object]
+
+    def solved(self, tables: Tables, length: float, clip: str) -> Share:
+        """How many of its runs solved the task."""
+        return tables.solved(task__length=length, clip=clip, **self.where)
+
+    def lengths(self, tables: Tables) -> list[float]:
+        """Those over which it was trained."""
+        return sorted(float(length) for length in tables.rows(tables.settings, self.where)[LENGTH].unique())
+
+
+VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
+    "length_temporal_order": (
+        Variant("sigmoid, N(0, 0.01²)", {"model__activation": "sigmoid"}),
+        Variant("tanh, N(0, 0.1²)", {"model__activation": "tanh", "init__recurrent": None}),
+        Variant("tanh, orthogonal · 0.95", {"init__recurrent": "{name:orthogonal,scale:0.95}"}),
+        Variant("GRU, Glorot", {"model": "gru"}),
+        Variant("LSTM, Glorot", {"model": "lstm"}),
+    ),
+    "length_adding": (
+        Variant("tanh, Glorot", {"init": "glorot", "model": None}),
+        Variant("tanh, orthogonal", {"init": "orthogonal"}),
+        Variant("ReLU, identity (IRNN)", {"init": "identity"}),
+        Variant("GRU, Glorot", {"model": "gru"}),
+        Variant("LSTM, Glorot", {"model": "lstm"}),
+    ),
+    "length_copying": (
+        Variant("linear, orthogonal", {"init": "orthogonal", "model": None}),
+        Variant("linear, Glorot", {"init": "glorot", "model": None}),
+        Variant("tanh, orthogonal", {"model": "elman"}),
+        Variant("GRU, Glorot", {"model": "gru"}),
+        Variant("LSTM, Glorot", {"model": "lstm"}),
+    ),
+}

@@ -1,0 +1,199 @@
+"""The index of the results says what the tables say, and refuses to say what they don't; no sweep is trained here."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from bptt.analysis.keys import read_values
+from bptt.configuration.composing import Composer
+from bptt.configuration.paths import conf_folder
+from bptt.sweeps.grammar import differing, expand
+from docs.make_results import index, training
+from docs.make_results.__main__ import main
+from docs.make_results.tables import Share, Tables, UnsupportedError
+from docs.make_results.variants import VARIANTS
+from docs.make_results.wording import compared
+
+#: key → value of a setting; how many of so many runs solve their task.
+Solves = Callable[[dict[str, object], int], int]
+_RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
+
+@cache
+def composed(name: str) -> tuple[DictConfig, list[dict[str, str]]]:
+    """A shipped sweep: its configuration, and what tells each of its runs from the others."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+        config = Composer(GlobalHydra.instance().config_loader(), "config").compose([f"sweep={name}"], RunMode.MULTIRUN)
+    sweeper = OmegaConf.to_container(config.hydra.sweeper)
+    assert isinstance(sweeper, dict)
+    if "trials" in sweeper:
+        return config, [{"optimizer.alpha": "0.1", "seed": "0"}]
+    return config, differing(expand({str(key): value for key, value in sweeper.items()}, [f"sweep={name}"]))
+
+
+def report(folder: Path, name: str, solves: Solves) -> None:
+    """The tables that a sweep's report would have, if its runs came out so."""
+    config, jobs = composed(name)
+    keys = [key for key in dict.fromkeys(key for job in jobs for key in job) if key != "seed"]
+    runs = pd.DataFrame({key: read_values([job.get(key) for job in jobs]) for key in keys}).assign(updates=1000)
+    settings = runs.groupby(keys, dropna=False, sort=False).size().rename("runs").reset_index()
+    counts = [solves(row, row["runs"]) for row in settings.to_dict("records")]
+    settings = settings.assign(ended=settings["runs"], solved=counts, held=counts, loss_median=1.0)
+    settings = settings.assign(diverged=0, failed=0, unfinished=0)
+    place = runs.groupby(keys, dropna=False, sort=False).cumcount()
+    solved = place < runs.merge(settings, on=keys, how="left")["solved"]
+    runs["solved_update"] = np.where(solved, 500.0, np.nan)
+    (folder / name / "tables").mkdir(parents=True)
+    settings.to_csv(folder / name / "tables" / "results.csv", index=False)
+    runs.to_csv(folder / name / "tables" / "runs.csv", index=False)
+    setup = {
+        part: " ".join(f"{key}={value}" for key, value in config[part].items()) for part in ("task", "model", "train")
+    }
+    setup["optimizer"] = f"alpha={config.optimizer.get('alpha')}"
+    pd.DataFrame({"part": setup.keys(), "values": setup.values()}).to_csv(
+        folder / name / "tables" / "setup.csv", index=False
+    )
+    figures = ("success_map", "success_hidden_size", "success_threshold")
+    text = "\n".join(f"![What one sees.](figures/{figure}.png)" for figure in figures)
+    (folder / name / "report.md").write_text(text, encoding="utf-8")
+
+
+def made(folder: Path, solves: Solves) -> dict[str, Tables]:
+    for name in training.shipped():
+        report(folder, name, solves)
+    return {name: Tables(folder / name) for name in training.shipped()}
+
+
+def most(setting: dict[str, object], runs: int) -> int:
+    """Large networks learn, and so do clipped ones, over short lengths."""
+    if "model.hidden_size" in setting:
+        return runs if float(str(setting["model.hidden_size"])) > 2 else runs // 4
+    if "task.length" in setting:
+        return runs if setting["clip"] == "norm" and float(str(setting["task.length"])) < 25 else 0
+    return runs // 2
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
+    return made(tmp_path_factory.mktemp("results"), most)
+
+
+@pytest.fixture(scope="module")
+def text(every: dict[str, Tables]) -> str:
+    return index.page(every)
+
+
+def test_every_shipped_sweep_has_a_place_in_the_index(text: str) -> None:
+    for name in training.shipped():
+        assert f"[{name}]({name}/report.md)" in text
+
+
+def test_numbers_are_those_of_the_tables(every: dict[str, Tables], text: str) -> None:
+    assert "25 of 100 (18 to 34 %) networks with 2 units" in text  # Wilson's interval
+    assert "of those\nwith 3 units 100 of 100 (96 to 100 %)" in text
+    assert "less often, by 75 percentage points (65 to 82)" in text  # Newcombe's
+    runs = sum(int(tables.settings["runs"].sum()) for tables in every.values())
+    listed = [int(row.split("|")[3].replace(",", "")) for row in text[text.index("## All reports") :].splitlines()[4:]]
+    assert sum(listed) == runs
+
+
+def test_no_number_is_left_out_of_a_table(text: str) -> None:
+    assert "nan" not in text
+    assert not re.search(r"\|  \|\n", text)
+
+
+def test_a_sentence_turns_with_the_numbers(tmp_path: Path, text: str) -> None:
+    def other(setting: dict[str, object], runs: int) -> int:
+        return runs - most(setting, runs)
+
+    turned = index.page(made(tmp_path, other))
+    assert "The claim holds: 2 hidden units" in text
+    assert "The claim does not hold: 2 hidden units learn it more often than 3." in turned
+    assert "Clipping helps." in text
+    assert "Clipping hurts." in turned
+
+
+def test_every_setting_of_the_lengths_is_some_variant(every: dict[str, Tables]) -> None:
+    for name, variants in VARIANTS.items():
+        tables = every[name]
+        rows = [index for variant in variants for index in tables.rows(tables.settings, variant.where).index]
+        assert sorted(rows) == list(tables.settings.index)
+
+
+def test_the_figures_show_the_tables(every: dict[str, Tables]) -> None:
+    from docs.make_results.figures import success_by_length
+
+    figure = success_by_length(every["length_adding"])
+    shown = {bars.get_label(): list(bars.lines[0].get_ydata()) for bars in figure.axes[0].containers}
+    assert shown == {"no clipping": [0, 0, 0], "clipped": [100, 0, 0]}
+
+
+def test_what_the_tables_lack_is_refused(every: dict[str, Tables], tmp_path: Path) -> None:
+    tables = every["leftbit_hidden_size"]
+    with pytest.raises(UnsupportedError, match=r"leftbit_hidden_size: no setting with .*5"):
+        tables.held(model__hidden_size=5)
+    with pytest.raises(UnsupportedError, match=r"model\.layers was not swept"):
+        tables.held(model__layers=1)
+    with pytest.raises(UnsupportedError, match="is not there"):
+        Tables(tmp_path / "eta").held()
+
+
+def test_shares_are_compared_as_sure_as_they_are() -> None:
+    assert compared(Share(50, 100), Share(20, 100)) == "more often, by 30 percentage points (17 to 42)"
+    assert compared(Share(20, 100), Share(50, 100)) == "less often, by 30 percentage points (17 to 42)"
+    assert compared(Share(5, 10), Share(4, 10)).startswith("about as often (a difference of +10 percentage points")
+
+
+def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
+
+    class Ended:
+        def __init__(self, folder: Path) -> None:
+            self.journal = self
+            self.status = statuses.pop(0)
+
+        open = classmethod(lambda cls, folder: cls(folder))
+
+    monkeypatch.setattr(training, "_bptt", lambda *words: commands.append(words))
+    monkeypatch.setattr(training, "Archive", Ended)
+    monkeypatch.setattr(training, "is_sweep", Path.is_dir)
+    folder = tmp_path / f"eta-{training.fingerprint('eta')}"
+
+    statuses = ["FINISHED"]
+    assert training.trained("eta", tmp_path) == folder
+    folder.mkdir()
+    statuses = ["KILLED", "FINISHED", "FINISHED", "FINISHED"]
+    training.trained("eta", tmp_path)  # goes on
+    training.trained("eta", tmp_path)  # has nothing to do
+    assert commands == [("train", "sweep=eta", f"hydra.sweep.dir={folder}"), ("resume", str(folder))]
+    statuses = ["FINISHED", "FAILED"]
+    with pytest.raises(training.TrainingError, match="FAILED"):
+        training.trained("eta", tmp_path)
+
+
+def test_another_sweep_has_another_fingerprint() -> None:
+    found = {name: training.fingerprint(name) for name in ("eta", "leftbit_momentum", "optuna_adder")}
+    assert len(set(found.values())) == 3
+    assert found == {name: training.fingerprint(name) for name in found}
+
+
+def test_only_what_is_shipped_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["lenght_adding"])
+    assert refused.value.code == 2
+    assert "length_adding" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not (_RESULTS / index.NAME).exists(), reason="`make results` was not run")
+def test_the_index_that_is_there_says_what_its_tables_say() -> None:
+    every = {name: Tables(_RESULTS / name) for name in training.shipped()}
+    assert (_RESULTS / index.NAME).read_text(encoding="utf-8") == index.page(every)
