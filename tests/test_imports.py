@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "bptt.export": {"bptt", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.sweeps": {"bptt.sweeps", "bptt.analysis", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
     "bptt.cli": {
-        f"bptt{name}" for name in ("", ".cli", ".configuration", ".sweeps", ".analysis", ".export", ".tracking", ".core")
+        f"bptt{name}"
+        for name in ("", ".cli", ".configuration", ".sweeps", ".analysis", ".export", ".tracking", ".core")
     },
     "hydra_plugins": {"bptt.sweeps"},
 }

@@ -1,10 +1,8 @@
 """A sweep from the command line: launched or gone on with, shown while it trains, ended, and told of."""
 
 import gc
-import importlib
 import shlex
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,14 +46,7 @@ class _Progress(SweepProgress):
         # What was imported and composed stays; see `train.main`.
         gc.freeze()
         gc.enable()
-        # Workers train; the report's imports take a second or two at the end otherwise.
-        threading.Thread(target=_import_what_reports_need, name="imports", daemon=True).start()
         super().begin(runs)
-
-
-def _import_what_reports_need() -> None:
-    for name in ("scipy.stats", "matplotlib.figure", "seaborn", "bptt.analysis.figures"):
-        importlib.import_module(name)
 
 
 @contextmanager

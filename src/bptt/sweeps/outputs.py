@@ -1,18 +1,24 @@
 """What a sweep's folder holds at its end, beside the archive: its report."""
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.sweeps.session import Session
-
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
+    from bptt.sweeps.session import Session
 
 REPORT: Final = "report"
 PAGE: Final = "report.html"
 
 
-def report_files(session: Session, sweep: "Sweep") -> dict[str, bytes]:
+def import_what_a_report_needs() -> None:
+    """Import what takes long; imported again it takes no time."""
+    for name in ("scipy.stats", "matplotlib.figure", "seaborn", "bptt.analysis.figures"):
+        importlib.import_module(name)
+
+
+def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
     """The files of the sweep's report; none where it can't be made, which is told."""
     try:
         from bptt.analysis.report.writing import report_files
@@ -26,7 +32,7 @@ def report_files(session: Session, sweep: "Sweep") -> dict[str, bytes]:
     return {}
 
 
-def write_files(session: Session, files: dict[str, bytes]) -> Path | None:
+def write_files(session: "Session", files: dict[str, bytes]) -> Path | None:
     """Write the report into the sweep's folder; its page, or None where it has none. A full disk is told, no more."""
     from bptt.analysis.report.writing import write_report
 

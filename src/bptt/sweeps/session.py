@@ -1,5 +1,6 @@
 """A sweep while it is trained: blocks go to the workers, their results to the archive first, then to the store."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from bptt.sweeps.block_training import BlockTask, train_block
 from bptt.sweeps.calls import WorkersError
 from bptt.sweeps.conduct import Conduct
 from bptt.sweeps.interrupts import Interrupts
+from bptt.sweeps.outputs import import_what_a_report_needs
 from bptt.sweeps.workers import Lost, Workers
 from bptt.sweeps.writer import Writer
 from bptt.tracking.address import StoreError
@@ -77,6 +79,7 @@ class Session:
         self.writer: Writer | None = None
         self._stack = ExitStack()
         self._workers = workers
+        self._importing = False
 
     @property
     def failed(self) -> bool:
@@ -137,6 +140,10 @@ class Session:
         except OSError as error:
             raise Stopped(f"{self.archive.folder}: can't be written: {error.strerror or error}") from error
         self.reporter.ended(results)
+        if self.journal.report and not self._importing:
+            # Workers train on meanwhile; at the end these imports would take a second or two.
+            self._importing = True
+            threading.Thread(target=import_what_a_report_needs, name="imports", daemon=True).start()
         if self._how.on_error == "stop" and any(result.status == "FAILED" for result in results):
             raise Stopped("a run failed, and on_error=stop gives up the others")
 
