@@ -42,6 +42,17 @@ def test_a_sweep_from_python_returns_tidy_tables() -> None:
         assert np.array_equal(mine[name], alone.history[name], equal_nan=True), name
 
 
+def test_a_password_on_the_command_line_is_written_nowhere() -> None:
+    secret = "-".join(("hidden", "word"))  # the work tree's patch holds this text
+    store = f"tracking.uri=postgresql://me:{secret}@nowhere/db"
+    swept = bptt.sweep([*SMALL, store, "seed=0,1", "tracking.enabled=false"])
+    assert swept.folder is not None
+    archive = Archive.open(swept.folder)
+    assert "tracking.uri=postgresql://me:***@nowhere/db" in archive.journal.command
+    assert all(any("***@nowhere/db" in text for text in job.overrides) for job in archive.jobs())
+    assert not [path for path in swept.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+
 def test_choices_of_the_users_own() -> None:
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/short.yaml").write_text(

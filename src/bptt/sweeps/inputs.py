@@ -7,6 +7,7 @@ from typing import Any
 
 from bptt.configuration.composing import Composer
 from bptt.configuration.paths import conf_folder
+from bptt.tracking.address import without_password
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -33,7 +34,8 @@ def own_choices(composer: Composer, folders: Sequence[Path], structures: Iterabl
     for name in dict.fromkeys([*names, *blocks]):
         path = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
         if path is not None and any(path.is_relative_to(folder) for folder in own):
-            found[_shown(path)] = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST]
+            text = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST]
+            found[_shown(path)] = "".join(map(without_password, text.splitlines(keepends=True)))
     return found
 
 

@@ -26,7 +26,7 @@ from bptt.sweeps.naming import run_name, swept_name
 from bptt.sweeps.plan import MOST_LANES, PlannedRun, blocks, groups, without_duplicates
 from bptt.sweeps.session import Reporter, Session
 from bptt.sweeps.workers import Workers
-from bptt.tracking.address import Address, resolve
+from bptt.tracking.address import Address, resolve, without_password
 from bptt.tracking.archive import Archive, SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
 from bptt.tracking.digest import current_version
@@ -183,7 +183,7 @@ class Launch:
         folder = Path(str(self._config.hydra.sweep.dir))
         journal = SweepJournal(
             name=folder.name,
-            command=self._command,
+            command=[without_password(word) for word in self._command],
             began=time.time(),
             uri=resolve(tracking.uri).shown if tracking.enabled else None,
             experiment=tracking.experiment if tracking.enabled else None,
@@ -257,7 +257,7 @@ def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Seq
                 digest=planned.digest,
                 block=block_of[number],
                 swept=values,
-                overrides=list(planned.overrides),
+                overrides=[without_password(text) for text in planned.overrides],
                 config=without_secrets(resolved),
             )
 

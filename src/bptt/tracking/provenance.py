@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from bptt.tracking.address import without_password
 from bptt.tracking.work_tree import own_git_tags
 
 VERSION: Final = "bptt.version."
@@ -19,7 +20,7 @@ def provenance() -> dict[str, str]:
     return {
         "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:5000],
+        "mlflow.source.name": without_password(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
         f"{VERSION}python": platform.python_version(),
         **{f"{VERSION}{name}": found for name in _PACKAGES if (found := installed(name))},
         **own_git_tags(),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 #: What a sweep is told about itself, and no run is made of.
 _OF_SWEEPS: Final = ("reuse", "on_error", "question", "solved", "report")
+_WHEREABOUTS: Final = ("hydra.sweep.dir=", "hydra.sweep.subdir=", "hydra.run.dir=")
 _TAKE_A_FOLDER: Final = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
 
 
@@ -25,8 +26,10 @@ def is_single(sweep: "Sweep") -> bool:
 
 
 def whole_command(sweep: "Sweep") -> list[str]:
-    """What trains all of it; empty unknown."""
-    return (run_command(sweep, 0) or []) if is_single(sweep) else sweep.command
+    """What trains all of it; empty unknown. Where its folder was to lie is nobody else's."""
+    if is_single(sweep):
+        return run_command(sweep, 0) or []
+    return [word for word in sweep.command if not word.startswith(_WHEREABOUTS)]
 
 
 def source_of(sweep: "Sweep") -> str:
