@@ -15,6 +15,7 @@ from bptt.configuration.build import Configuration
 from bptt.configuration.composing import Composer
 from bptt.configuration.paths import conf_folder
 from bptt.core.lanes import fusing_key
+from bptt.core.models.linear import Linear
 from bptt.core.run import Run
 from bptt.core.training import train
 from bptt.sweeps.composition import Composition
@@ -124,9 +125,11 @@ def test_momentum_has_a_partner_that_moves_as_far_without() -> None:
     rates = {(run.optimizer.alpha, run.optimizer.epsilon) for run in runs("leftbit_momentum", 1)}
     with_momentum = {rate for rate in rates if rate[1]}
     assert with_momentum == {(0.1, 0.3), (0.1, 0.9)}
-    assert rates - with_momentum - {(0.1, 0)} == {
-        (pytest.approx(alpha / (1 - epsilon), rel=1e-12), 0) for alpha, epsilon in with_momentum
-    }
+    without = sorted(alpha for alpha, epsilon in rates - with_momentum)
+    assert without == pytest.approx(
+        [0.1, *sorted(alpha / (1 - epsilon) for alpha, epsilon in with_momentum)], rel=1e-12
+    )
+    assert len(rates) == 5
 
 
 def test_the_sweep_of_make_sweep_has_at_least_200_runs() -> None:
@@ -222,7 +225,11 @@ def test_rectified_linear_units_from_the_identity_add_over_fifty_timesteps() -> 
 
 @pytest.mark.slow
 def test_an_orthogonal_linear_network_remembers() -> None:
-    assert solved("length_copying", 3, "task.length=5", "model=linear", "init=orthogonal", "clip=norm") == 1
+    # Nothing says so of the linear networks: the sweep's own choice of a model.
+    every = runs("length_copying", 3, "task.length=5", "init=orthogonal", "clip=norm")
+    linear = [run for run in every if isinstance(run.model, Linear)]
+    assert len(linear) == 3
+    assert all(record.outcome == "early_stopped" for record in train(linear))
     assert solved("length_copying", 3, "task.length=5", "model=elman", "clip=norm") == 0
 
 

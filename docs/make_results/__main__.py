@@ -11,23 +11,24 @@ from docs.make_results.tables import UnsupportedError
 from docs.make_results.training import TrainingError, shipped, trained
 
 _RESULTS: Final = Path("docs/results")
-_ARCHIVES: Final = Path("multirun/results")
+_ARCHIVES: Final = Path("multirun")
 _MOST_PAGE: Final = 1_500_000
 _MOST: Final = 15_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: all is written, 1: a sweep failed, or the tables don't support a sentence of the index."""
+    """0: all is written, 1: a sweep failed, or the index can't be written from the tables; 130: interrupted."""
     parser = _parser()
     args = parser.parse_args(argv)
     names = args.sweep or shipped()
     if unknown := [name for name in names if name not in shipped()]:
         parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(shipped())})")
     try:
-        for number, name in enumerate(names, 1):
-            print(f"{number} of {len(names)}: {name}", flush=True)
-            if not args.index:
-                report(trained(name, args.archives), args.output / name)
+        if not args.index:
+            # All are trained first: reports that were written would make the next sweep's work tree a changed one.
+            archives = {name: _trained(number, name, args.archives) for number, name in enumerate(names, 1)}
+            for name, archive in archives.items():
+                print(report(archive, args.output / name), flush=True)
         missing = [name for name in shipped() if not (args.output / name / "report.md").exists()]
         if missing:
             print(f"no index, since there is no report of {', '.join(missing)}")
@@ -38,23 +39,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TrainingError, UnsupportedError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     size = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
     print(f"{size / 1e6:.1f} MB in {args.output}" + (f", more than {_MOST / 1e6:g} MB" if size > _MOST else ""))
     return 0
 
 
-def report(archive: Path, folder: Path) -> None:
-    """Write the report of a finished sweep: HTML, Markdown with PNG figures, tables as CSV."""
+def _trained(number: int, name: str, archives: Path) -> Path:
+    print(f"sweep {number}: {name}", flush=True)
+    return trained(name, archives)
+
+
+def report(archive: Path, folder: Path) -> Path:
+    """Write the report of a finished sweep, with PNG figures for its Markdown; returns its page."""
     from bptt.analysis.load import load
     from bptt.analysis.report.writing import report_files, write_report
 
-    files = report_files([load(archive)], ["png"])
+    sweep = load(archive)
+    files = report_files([sweep], ["png"])
     page = write_report(
         folder,
         {name: _smaller(content) if name.endswith(".png") else content for name, content in files.items()},
     )
+    if sweep.provenance.get("git_dirty"):
+        print(f"{archive}: trained by a program that differs from its commit; the report says how")
     if page.stat().st_size > _MOST_PAGE:
         print(f"{page}: {page.stat().st_size / 1e6:.1f} MB, more than {_MOST_PAGE / 1e6:g} MB")
+    return page
 
 
 def _smaller(png: bytes) -> bytes:

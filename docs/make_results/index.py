@@ -8,7 +8,7 @@ from docs.make_results import articles, lengths
 from docs.make_results.figures import success_by_length
 from docs.make_results.tables import Tables
 from docs.make_results.variants import VARIANTS
-from docs.make_results.wording import table
+from docs.make_results.wording import table, wrapped
 
 NAME: Final = "README.md"
 
@@ -20,7 +20,8 @@ come from there, and each report says how to repeat them.
 
 A share of runs is followed by its 95 % interval (Wilson), a difference of shares by Newcombe's. Runs of a setting
 differ in their seed, and so in their first weights, training data and evaluation data. A run that diverged has not
-solved its task.
+solved its task. What is said of the articles is of the end of training; figures, and the study of lengths, count a run
+as solved that met its criterion at some recorded update.
 """
 
 
@@ -51,7 +52,7 @@ def page(every: Mapping[str, Tables]) -> str:
         "## All reports\n",
         _reports(every),
     ]
-    return "\n".join(parts) + "\n"
+    return wrapped("\n".join(parts)) + "\n"
 
 
 def _reports(every: Mapping[str, Tables]) -> str:

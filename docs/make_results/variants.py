@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from docs.make_results.tables import Share, Tables
+from docs.make_results.tables import Share, Tables, UnsupportedError
 
 LENGTH: Final = "task.length"
 
@@ -51,3 +51,24 @@ VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
         Variant("LSTM, Glorot", {"model": "lstm"}),
     ),
 }
+
+
+def reach(tables: Tables, variant: Variant, clip: str) -> str:
+    """The largest length over which more than half of a variant's runs solved the task."""
+    reached = [
+        length for length in variant.lengths(tables) if variant.solved(tables, length, clip).interval.value > 0.5
+    ]
+    return f"{max(reached):g} timesteps" if reached else "none of the lengths"
+
+
+def pooled(tables: Tables, variants: list[Variant], clip: str, length: float | None = None) -> Share:
+    """The solved runs of several variants, of one length or of all."""
+    shares = [
+        variant.solved(tables, each, clip)
+        for variant in variants
+        for each in variant.lengths(tables)
+        if length is None or each == length
+    ]
+    if not shares:
+        raise UnsupportedError(f"{tables.name}: no runs over {length} timesteps")
+    return sum(shares[1:], shares[0])

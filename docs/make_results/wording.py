@@ -1,8 +1,7 @@
 """Words for numbers: what they say is worked out from the numbers, never the other way round."""
 
 from collections.abc import Iterable, Sequence
-
-import numpy as np
+from textwrap import fill
 
 from docs.make_results.tables import Share, Tables
 
@@ -15,7 +14,8 @@ def compared(one: Share, other: Share) -> str:
         return f"more often, by {value:.0f} percentage points ({low:.0f} to {high:.0f})"
     if high < 0:
         return f"less often, by {-value:.0f} percentage points ({-high:.0f} to {-low:.0f})"
-    return f"about as often (a difference of {value:+.0f} percentage points, {low:+.0f} to {high:+.0f})"
+    signed = f"{value:+.0f} percentage points, {low:+.0f} to {high:+.0f}".replace("-", "−")
+    return f"about as often (a difference of {signed})"
 
 
 def direction(one: Share, other: Share) -> int:
@@ -27,11 +27,6 @@ def direction(one: Share, other: Share) -> int:
 def verdict(way: int, expected: int, holds: str, opposite: str, open_: str) -> str:
     """The sentence that fits: the difference has the expected direction, the opposite one, or none that shows."""
     return {expected: holds, -expected: opposite}.get(way, open_)
-
-
-def updates(value: float) -> str:
-    """A number of updates; nan was not reached."""
-    return "not reached" if np.isnan(value) else f"update {value:,.0f}"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -54,6 +49,17 @@ def figure(tables: Tables, *names: str) -> str:
 def link(tables: Tables) -> str:
     """To a sweep's report."""
     return f"[report]({tables.name}/report.md), [as a page]({tables.name}/report.html)"
+
+
+def wrapped(text: str) -> str:
+    """Markdown whose paragraphs have lines of at most 120 characters; tables, figures and headings stay as they are."""
+    blocks = text.split("\n\n")
+    return "\n\n".join(block if block.lstrip().startswith(("|", "#", "![")) else _filled(block) for block in blocks)
+
+
+def _filled(block: str) -> str:
+    lines = fill(" ".join(block.split()), 120, break_long_words=False, break_on_hyphens=False)
+    return lines + "\n" * (len(block) - len(block.rstrip("\n")))
 
 
 def listed(parts: Sequence[str]) -> str:

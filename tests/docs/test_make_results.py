@@ -63,7 +63,7 @@ def report(folder: Path, name: str, solves: Solves) -> None:
     pd.DataFrame({"part": setup.keys(), "values": setup.values()}).to_csv(
         folder / name / "tables" / "setup.csv", index=False
     )
-    figures = ("success_map", "success_hidden_size", "success_threshold")
+    figures = ("success_map", "success_hidden_size")
     text = "\n".join(f"![What one sees.](figures/{figure}.png)" for figure in figures)
     (folder / name / "report.md").write_text(text, encoding="utf-8")
 

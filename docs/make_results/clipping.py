@@ -1,0 +1,68 @@
+"""Clipping against none: sentiment and temporal order."""
+
+from collections.abc import Mapping
+
+from docs.make_results.tables import Share, Tables
+from docs.make_results.wording import compared, direction, figure, link, table, verdict
+
+
+def clipping(every: Mapping[str, Tables]) -> str:
+    """The section on clipping, in Markdown."""
+    words, order = every["sentiment_clip"], every["clip_threshold"]
+
+    def sentence(alpha: float, threshold: float | None) -> Share:
+        kept = {"clip": "none"} if threshold is None else {"clip__threshold": threshold}
+        return words.held(optimizer__alpha=alpha, **kept)
+
+    none, clipped = sentence(0.02, None), sentence(0.02, 1)
+    finding = verdict(
+        direction(clipped, none),
+        1,
+        "The article's network needs it.",
+        "The article's network does better without it.",
+        "At its learning rate the article's network does not need it.",
+    )
+    thresholds = [None, *words.levels("clip.threshold")]
+    rows = [
+        [f"α = {alpha:g}", *(str(sentence(alpha, threshold)) for threshold in thresholds)]
+        for alpha in words.levels("optimizer.alpha")
+    ]
+    return f"""### Clipping against none
+
+**Claim.** The articles name gradient clipping among the remedies for gradients that explode; the sentiment article
+clips every element of the gradient to [−1, 1], with α = 0.02.
+
+**Found, sentiment.** {finding} With clipping {clipped} networks label all test sentences right, without it {none}:
+{compared(clipped, none)} with it.
+
+{table(["sentiment", *(_threshold(threshold) for threshold in thresholds)], rows)}
+
+**Found, temporal order over {order.value("task.length")} timesteps.** {_clipping_of_order(order)}
+
+{figure(order, "success_map")}
+
+Sentiment: {link(words)}; temporal order: {link(order)}
+"""
+
+
+def _clipping_of_order(tables: Tables) -> str:
+    def share(alpha: float, threshold: float | None) -> Share:
+        kept = {"clip": "none"} if threshold is None else {"clip__threshold": threshold}
+        return tables.held(optimizer__alpha=alpha, **kept)
+
+    thresholds = tables.levels("clip.threshold")
+    rows, parts = [], []
+    for alpha in tables.levels("optimizer.alpha"):
+        none = share(alpha, None)
+        best = max(thresholds, key=lambda threshold: share(alpha, threshold).count)
+        rows.append([f"α = {alpha:g}", *(str(share(alpha, threshold)) for threshold in [None, *thresholds])])
+        parts.append(f"at α = {alpha:g}, to {best:g}, {compared(share(alpha, best), none)}")
+    headings = ["temporal order", *(_threshold(threshold) for threshold in [None, *thresholds])]
+    return f"""All sequences are right at the end, with the best threshold compared with no
+clipping: {"; ".join(parts)}.
+
+{table(headings, rows)}"""
+
+
+def _threshold(threshold: float | None) -> str:
+    return "no clipping" if threshold is None else f"clipped to {threshold:g}"

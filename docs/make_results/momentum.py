@@ -1,0 +1,107 @@
+"""Momentum against none: LEFTBIT and binary addition."""
+
+from collections.abc import Mapping
+from math import isnan
+from typing import Final
+
+from docs.make_results.tables import Share, Tables
+from docs.make_results.wording import compared, direction, figure, link, listed, table
+
+#: Of α/(1 − ε), by which the runs of binary addition are told apart.
+_BINS: Final = ((0, 0.05), (0.05, 0.2), (0.2, 2), (2, 20), (20, 200))
+
+
+def momentum(every: Mapping[str, Tables]) -> str:
+    """The section on momentum, in Markdown."""
+    left, adder = every["leftbit_momentum"], every["alpha_epsilon"]
+    plain = _rates(left, 0.1, 0)
+    rows = [
+        [_rate(alpha, epsilon), str(_rates(left, alpha, epsilon)), _half(left, alpha, epsilon)]
+        for alpha, epsilon in _pairs(left)
+    ]
+    pairs = [
+        (epsilon, _rates(left, 0.1, epsilon), _rates(left, 0.1 / (1 - epsilon), 0))
+        for epsilon in left.levels("optimizer.epsilon")
+        if epsilon
+    ]
+    against_none = listed([f"with ε = {epsilon:g} {compared(with_it, plain)}" for epsilon, with_it, _ in pairs])
+    against_larger = listed([f"with ε = {epsilon:g} {compared(with_it, larger)}" for epsilon, with_it, larger in pairs])
+    if any(direction(with_it, larger) for _, with_it, larger in pairs):
+        finding = "Momentum is not the same as a larger learning rate."
+    elif any(direction(with_it, plain) for _, with_it, _ in pairs):
+        finding = "What momentum does for LEFTBIT, a larger learning rate does as well."
+    else:
+        finding = "Momentum makes no difference that shows to how often LEFTBIT is learned."
+    return f"""### Momentum against none
+
+**Claim.** The articles name momentum among the remedies; outlace.com trains LEFTBIT with α = 0.1, ε = 0.3.
+
+**Found, LEFTBIT.** {finding} All bits are right at the end, compared with no momentum at the same α = 0.1,
+{against_none}; compared with no momentum and the learning rate α/(1 − ε) that it amounts to, {against_larger}.
+
+{table(["LEFTBIT", "all bits right at the end", "half have once had them right by"], rows)}
+
+**Found, binary addition.** {_adder_finding(adder)}
+
+{_by_effective_rate(adder)}
+
+{figure(adder, "success_map")}
+
+LEFTBIT: {link(left)}; binary addition: {link(adder)}
+"""
+
+
+def _rates(tables: Tables, alpha: float, epsilon: float) -> Share:
+    return tables.held(optimizer__alpha=alpha, optimizer__epsilon=epsilon)
+
+
+def _pairs(tables: Tables) -> list[tuple[float, float]]:
+    keys = ["optimizer.epsilon", "optimizer.alpha"]
+    return [(row[1], row[0]) for row in sorted(map(tuple, tables.settings[keys].to_numpy()))]
+
+
+def _rate(alpha: float, epsilon: float) -> str:
+    return f"α = {alpha:.3g}, ε = {epsilon:g}" + (f", α/(1 − ε) = {alpha / (1 - epsilon):.3g}" if epsilon else "")
+
+
+def _half(tables: Tables, alpha: float, epsilon: float) -> str:
+    update = tables.median_updates(optimizer__alpha=alpha, optimizer__epsilon=epsilon)
+    return "–" if isnan(update) else f"update {update:,.0f}"
+
+
+def _effective(tables: Tables) -> list[tuple[Share | None, Share | None]]:
+    """For each of the bins of α/(1 − ε) the runs without momentum and those with it, where there are any."""
+    return [(_of_bin(tables, low, high, False), _of_bin(tables, low, high, True)) for low, high in _BINS]
+
+
+def _of_bin(tables: Tables, low: float, high: float, momentum: bool) -> Share | None:
+    shares = [
+        _rates(tables, alpha, epsilon)
+        for alpha, epsilon in _pairs(tables)
+        if low <= alpha / (1 - epsilon) < high and bool(epsilon) is momentum
+    ]
+    return sum(shares[1:], shares[0]) if shares else None
+
+
+def _adder_finding(tables: Tables) -> str:
+    both = [(plain, moved) for plain, moved in _effective(tables) if plain and moved]
+    better = sum(direction(moved, plain) > 0 for plain, moved in both)
+    worse = sum(direction(moved, plain) < 0 for plain, moved in both)
+    if not better and not worse:
+        return (
+            "What counts is how far a constant gradient moves the weights, α/(1 − ε): where that is alike, so are the"
+            " results."
+        )
+    return (
+        f"Where a constant gradient moves the weights alike far, α/(1 − ε), momentum does better in {better} of"
+        f" {len(both)} ranges, and worse in {worse}."
+    )
+
+
+def _by_effective_rate(tables: Tables) -> str:
+    """Runs by α/(1 − ε), without momentum and with it."""
+    rows = [
+        [f"{low:g} to {high:g}", *("–" if share is None else str(share) for share in pair)]
+        for (low, high), pair in zip(_BINS, _effective(tables), strict=True)
+    ]
+    return table(["α/(1 − ε)", "all sums right, without momentum", "with momentum"], rows)
