@@ -129,6 +129,11 @@ def test_each_run_is_recorded_below_the_sweep(sweep: Any, undisturbed: Any) -> N
     assert same(weights(found.artifact(mine, "weights.npz")), weights(alone.artifacts["weights.npz"]))
 
 
+def said(done: Any) -> list[str]:
+    """Its lines on stderr, but for how far it is, which a slow machine is told more often."""
+    return [line for line in done.stderr.splitlines() if "runs/s" not in line]
+
+
 def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     done, found = sweep
     out = done.stdout.splitlines()
@@ -140,7 +145,7 @@ def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     assert f"report  multirun/{name}/report/report.html" in out
     assert any(re.fullmatch(r"sweep   http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?.*", line) for line in out)
     assert any(line.startswith("compare http://127.0.0.1:5000/#/compare-runs?") for line in out)
-    assert done.stderr.splitlines() == ["training 4 runs"]
+    assert said(done) == ["training 4 runs"]
     note = found.parent.data.tags["mlflow.note.content"]
     assert "bptt train -m experiment=roelants_counting" in note
     assert "optimizer.eta" in note
@@ -201,7 +206,7 @@ def test_on_dask_it_is_the_same(work: Any, sweep: Any) -> None:
     arguments = (*EXPERIMENT, *SWEPT, "reuse=false")
     done = work.bptt("train", "-m", *arguments, "hydra.launcher.backend=dask", "hydra.launcher.workers=2")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == ["training 4 runs"]
+    assert said(done) == ["training 4 runs"]
     assert done.stdout.startswith("sweep ")
     assert_same_results(newest(work).archive, first.archive)
 

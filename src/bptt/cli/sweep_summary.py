@@ -40,7 +40,8 @@ def _headline(session: Session, summary: Summary) -> str:
 
 
 def _failures(session: Session) -> list[str]:
-    failed = [result for result in session.results.values() if result.error is not None]
+    ended = sorted(session.results.values(), key=lambda result: result.job)
+    failed = [result for result in ended if result.error is not None]
     if not failed:
         return []
     rows = [

@@ -1,6 +1,5 @@
 """What a sweep's folder holds at its end, beside the archive: its report."""
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +9,6 @@ if TYPE_CHECKING:
 
 REPORT: Final = "report"
 PAGE: Final = "report.html"
-
-
-def import_what_a_report_needs() -> None:
-    """Import what takes long; imported again it takes no time."""
-    for name in ("scipy.stats", "matplotlib.figure", "seaborn", "bptt.analysis.figures"):
-        importlib.import_module(name)
 
 
 def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:

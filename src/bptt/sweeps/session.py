@@ -13,8 +13,8 @@ from bptt.core.training import needs_compiling
 from bptt.sweeps.block_training import BlockTask, train_block
 from bptt.sweeps.calls import WorkersError
 from bptt.sweeps.conduct import Conduct
+from bptt.sweeps.early_imports import import_what_a_report_needs
 from bptt.sweeps.interrupts import Interrupts
-from bptt.sweeps.outputs import import_what_a_report_needs
 from bptt.sweeps.workers import Lost, Workers
 from bptt.sweeps.writer import Writer
 from bptt.tracking.address import StoreError
@@ -141,7 +141,6 @@ class Session:
             raise Stopped(f"{self.archive.folder}: can't be written: {error.strerror or error}") from error
         self.reporter.ended(results)
         if self.journal.report and not self._importing:
-            # Workers train on meanwhile; at the end these imports would take a second or two.
             self._importing = True
             threading.Thread(target=import_what_a_report_needs, name="imports", daemon=True).start()
         if self._how.on_error == "stop" and any(result.status == "FAILED" for result in results):

@@ -66,7 +66,7 @@ class Planted(Recording):
         return [f"{key}={value}" for key, value in self.members[number].swept.items()] + ["reuse=false"]
 
     def record(self, number: int) -> None:
-        raise NotImplementedError
+        raise AssertionError("a report needs no run as a whole")
 
     def provenance(self) -> dict[str, Any]:
         return PROVENANCE
