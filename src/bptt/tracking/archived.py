@@ -33,22 +33,12 @@ class ArchivedSweep(Recording):
         """See `Recording.head`."""
         journal = self._journal
         ends = self._tables.runs["ended"]
-        return Head(
-            name=journal.name,
+        return Head.of(
+            journal,
             folder=self._folder,
             run_id=journal.parent,
-            swept=journal.swept,
             status=journal.status,
-            command=journal.command,
-            began=journal.began,
             ended=None if journal.status == "RUNNING" or ends.empty else float(ends.max()),
-            question=journal.question,
-            solved=journal.solved,
-            files=journal.files,
-            choices=journal.choices,
-            duplicates=journal.duplicates,
-            numerical_version=journal.numerical_version,
-            current_folder=Path(journal.current_folder),
         )
 
     @cached_property

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
+    from bptt.tracking.archive import SweepJournal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,29 @@ class Head:
     current_folder: Path | None = None
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, journal: "SweepJournal", *, folder: Path | None, run_id: str | None, status: str, ended: float | None
+    ) -> "Head":
+        """What a sweep's journal says of it, wherever that is kept."""
+        return cls(
+            name=journal.name,
+            folder=folder,
+            run_id=run_id,
+            swept=journal.swept,
+            status=status,
+            command=journal.command,
+            began=journal.began,
+            ended=ended,
+            question=journal.question,
+            solved=journal.solved,
+            files=journal.files,
+            choices=journal.choices,
+            duplicates=journal.duplicates,
+            numerical_version=journal.numerical_version,
+            current_folder=Path(journal.current_folder),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

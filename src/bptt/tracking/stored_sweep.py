@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt.tracking.access import asking
@@ -78,21 +77,4 @@ class StoredSweep(Stored):
 
 def kept_head(own: StoredRow, kept: KeptSweep) -> Head:
     """What is known of a sweep by the files that are kept with its own run."""
-    journal = kept.journal
-    return Head(
-        name=journal.name,
-        folder=None,
-        run_id=own.run_id,
-        swept=journal.swept,
-        status=own.status,
-        command=journal.command,
-        began=journal.began,
-        ended=own.ended,
-        question=journal.question,
-        solved=journal.solved,
-        files=journal.files,
-        choices=journal.choices,
-        duplicates=journal.duplicates,
-        numerical_version=journal.numerical_version,
-        current_folder=Path(journal.current_folder),
-    )
+    return Head.of(kept.journal, folder=None, run_id=own.run_id, status=own.status, ended=own.ended)
