@@ -75,6 +75,18 @@ def writing(archive: Archive, store: Store, *blocks: Sequence[RunResult]) -> Wri
     return writer
 
 
+def test_a_disk_that_takes_no_marks_fails_nothing(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = Store()
+    monkeypatch.setattr(Archive, "mark_stored", full)
+    writer = writing(archive, store, [result(0), result(1)], [result(2)])
+    writer.finish(lambda _: None)
+    assert writer.trouble is None
+    assert store.written == [["seed=0", "seed=1"], ["seed=2"]]
+
+
 def test_each_block_is_written_and_marked(archive: Archive) -> None:
     store = Store()
     writer = writing(archive, store, [result(0), result(1)], [result(2)])

@@ -110,7 +110,7 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
         if missing and session.store is not None:
             session.begin_recording(session.store)
         if session.writer is None or session.record is None:
-            return None
+            return session.no_store
         session.writer.finish(session.reporter.say)
         if session.writer.trouble is None and missing:
             now = time.time()

@@ -53,6 +53,7 @@ class Session:
 
     results  of the runs that have ended, by job number, without what they recorded
     last     of each run that has ended: `update` and metrics as they were recorded last
+    no_store why the store that was being made could not be; None: it could, or is there
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Session:
         self.archive, self.jobs, self.reporter = archive, jobs, reporter
         self._opening = store if isinstance(store, Future) else None
         self.store = None if isinstance(store, Future) else store
+        self.no_store: str | None = None
         self.journal: SweepJournal = archive.journal
         self.record: SweepRecord | None = None
         self.began = time.time()

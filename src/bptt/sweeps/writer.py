@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Queue
 from typing import Final
 
@@ -100,7 +101,8 @@ class Writer:
             self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
         else:
-            self._archive.mark_stored(number, run_ids)
+            with suppress(OSError):  # of a full disk: without the mark the block is sent again, which adds nothing
+                self._archive.mark_stored(number, run_ids)
             self._late.remove(number)
 
     def _keep_results(self) -> None:
