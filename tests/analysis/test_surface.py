@@ -9,7 +9,7 @@ from bptt.configuration.build import checked
 from bptt.configuration.composing import composed
 from bptt.core import plain
 from bptt.core.blocks import to_named
-from bptt.core.evaluation import EvaluationSet
+from bptt.core.evaluation import Evaluation
 from bptt.core.gradcheck import first_sequences
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
@@ -132,10 +132,11 @@ def test_state_gradients_are_derivatives() -> None:
         for t in range(after):
             state, output, _ = plain.timestep(run.model, weights, data.x[n, t], state, output, np)
         states[n, :6] = np.concatenate(state)
-    rest = EvaluationSet(run.model, run.loss, Sequences(data.x[:, after:], data.y))
+    rest = Evaluation(run.model, run.loss, [Sequences(data.x[:, after:], data.y)])
 
     def loss(moved: np.ndarray) -> float:
-        return rest.evaluate(flat, states + np.append(moved, np.zeros(run.task.outputs)))[0] * run.loss.weight
+        shifted = states + np.append(moved, np.zeros(run.task.outputs))
+        return float(rest.evaluate(flat[None], shifted[None])[0][0]) * run.loss.weight
 
     step = 1e-5 * np.eye(6)[3:]
     expected = [(loss(move) - loss(-move)) / 2e-5 for move in step]

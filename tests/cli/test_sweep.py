@@ -310,7 +310,8 @@ def test_a_diverging_run_is_a_result(work: Any, sweep: Any) -> None:
     assert "1 diverged" in done.stdout
 
 
-LONG = ("experiment=roelants_counting", "train.updates=200000", "seed=range(32)", "reuse=false", "report=false")
+RUNS = 128  # in blocks of 8
+LONG = ("experiment=roelants_counting", "train.updates=50000", f"seed=range({RUNS})", "reuse=false", "report=false")
 
 
 @pytest.fixture(scope="module")
@@ -362,13 +363,13 @@ def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept
     assert f"go on with: bptt resume multirun/{found.folder.name}" in errors
     statuses = [run.info.status for run in found.runs]
     ended = len(results(found.archive))
-    assert 0 < ended < 32
-    assert (statuses.count("FINISHED"), statuses.count("KILLED")) == (ended, 32 - ended)
+    assert 0 < ended < RUNS
+    assert (statuses.count("FINISHED"), statuses.count("KILLED")) == (ended, RUNS - ended)
     assert found.parent.info.status == "KILLED"
     done = work.bptt("resume", str(found.folder))
     assert done.returncode == 0, done.stderr
-    assert f"training {32 - ended} runs" in done.stderr
-    assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * 33
+    assert f"training {RUNS - ended} runs" in done.stderr
+    assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * (RUNS + 1)
     assert_same_results(found.archive, whole.archive)
 
 
@@ -383,13 +384,13 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks
     done = work.bptt("resume", str(found.folder))
     assert done.returncode == 0, done.stderr
     names = [run.info.run_name for run in found.runs]
-    assert sorted(names) == sorted(f"seed={seed}" for seed in range(32))
+    assert sorted(names) == sorted(f"seed={seed}" for seed in range(RUNS))
     assert {run.info.status for run in [found.parent, *found.runs]} == {"FINISHED"}
     assert_same_results(found.archive, whole.archive)
     again = work.bptt("resume", str(found.folder))
     assert again.returncode == 0, again.stderr
     assert "training" not in again.stderr
-    assert len(found.runs) == 32
+    assert len(found.runs) == RUNS
 
 
 @pytest.mark.slow
@@ -410,7 +411,7 @@ def test_killed_again_and_again_at_any_moment_it_comes_to_the_same_end(work: Any
     assert kills > 1
     swept = newest(work) if found is None else Swept(found)
     assert work.bptt("resume", str(swept.folder)).returncode == 0
-    assert sorted(run.info.run_name for run in swept.runs) == sorted(f"seed={seed}" for seed in range(32))
+    assert sorted(run.info.run_name for run in swept.runs) == sorted(f"seed={seed}" for seed in range(RUNS))
     assert {run.info.status for run in [swept.parent, *swept.runs]} == {"FINISHED"}
     assert_same_results(swept.archive, whole.archive)
 
@@ -443,24 +444,35 @@ def test_a_store_that_cannot_be_made_is_told_before_anything_starts(cold: Any) -
     assert list(cold.path.rglob("*")) == []
 
 
-def test_a_store_that_cannot_be_made_after_all_loses_nothing(cold: Any) -> None:
-    fails = """
+FAILS = """
 import bptt.sweeps.launch as launch
 from bptt.tracking.address import StoreError
 def open_store(uri, experiment):
     raise StoreError("the planted error")
 launch.open_store = open_store
 """
-    done = cold.bptt("train", "-m", *EXPERIMENT, *SWEPT, first=fails)
+
+
+@pytest.mark.parametrize(
+    ("swept", "told", "command"),
+    [
+        # Two blocks: the sweep ends after the first of them, which is kept.
+        (("loss.weight=1,2", "clip=none,value", "report=false"), ["go on with: bptt resume {}"], "resume"),
+        # One block: all has been trained when the store can't be made.
+        (SWEPT, ["the store doesn't have all of it: the planted error", "later: bptt sync {}"], "sync"),
+    ],
+)
+def test_a_store_that_cannot_be_made_after_all_loses_nothing(
+    swept: tuple[str, ...], told: list[str], command: str, cold: Any
+) -> None:
+    done = cold.bptt("train", "-m", *EXPERIMENT, *swept, first=FAILS)
     assert done.returncode == 1
     found = newest(cold)
-    assert done.stderr.splitlines() == [
-        "training 4 runs",
-        "the planted error",
-        f"go on with: bptt resume multirun/{found.folder.name}",
-    ]
-    assert len(results(found.archive)) > 0
-    again = cold.bptt("resume", str(found.folder))
+    lines = [line.format(f"multirun/{found.folder.name}") for line in told]
+    said = [line for line in done.stderr.splitlines() if not line.startswith("compiling")]
+    assert said == ["training 4 runs", "the planted error", *lines]
+    assert len(results(found.archive)) == (2 if command == "resume" else 4)
+    again = cold.bptt(command, str(found.folder))
     assert again.returncode == 0, again.stderr
     assert {run.info.status for run in [found.parent, *found.runs]} == {"FINISHED"}
     assert len(found.runs) == 4

@@ -6,24 +6,25 @@ import numba
 import numpy as np
 
 from bptt.core.kernel import LANES, call_clip, call_loss, call_optimizer
-from bptt.core.layout import Net
 from bptt.core.sequences import Floats
-from bptt.core.simd import WIDTH, aligned_zeros, store
+from bptt.core.simd import WIDTH, aligned_zeros, pointer_to, store
+from bptt.core.workspace import Workspace, as_mode
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def _optimize(address: Any, parameters: Any, gradient: Any, slots: Any, hyper: Any, live: Any, update: Any) -> None:
-    call_optimizer(address, (parameters, gradient, slots, hyper, live, update))
+    changing = pointer_to(parameters), pointer_to(gradient), pointer_to(slots)
+    call_optimizer(address, (*changing, parameters.shape[0], pointer_to(hyper), pointer_to(live), update))
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _clip(address: Any, gradient: Any, vectors: Any, hyper: Any, clipped: Any) -> None:
-    store(clipped, 0, call_clip(address, (gradient, vectors, hyper)))
+def _clip(address: Any, gradient: Any, count: Any, hyper: Any, clipped: Any) -> None:
+    store(pointer_to(clipped), 0, call_clip(address, (pointer_to(gradient), count, pointer_to(hyper))))
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _loss(address: Any, sizes: Any, memory: Any, values: Any) -> None:
-    store(values, 0, call_loss(address, (sizes, memory, 0)))
+def _loss(address: Any, sizes: Any, memory: Any) -> None:
+    call_loss(address, (pointer_to(sizes), pointer_to(memory), 0))
 
 
 def vectors_of(numbers: Any) -> Floats:
@@ -55,17 +56,14 @@ def clip(component: Any, mode: str, gradient: Any, hyper: Any) -> tuple[Floats, 
     """(gradient, whether it was clipped (WIDTH,)) for gradients (P, WIDTH) of lanes, or one run's (P,)."""
     given = np.asarray(gradient, np.float64)
     count = len(given) if mode == LANES else -(-len(given) // WIDTH)
-    vectors = aligned_zeros(count, WIDTH)
-    flat = vectors if mode == LANES else vectors.reshape(-1)
+    flat = as_mode(aligned_zeros(count, WIDTH), mode)
     flat[: len(given)] = given
     clipped = aligned_zeros(1, WIDTH)
-    _clip(component.kernel.address(mode), flat, vectors, vectors_of(hyper), clipped)
+    _clip(component.kernel.address(mode), flat, count, vectors_of(hyper), clipped)
     assert (flat[len(given) :] == 0.0).all()
     return flat[: len(given)].copy(), clipped[0].copy()
 
 
-def loss(component: Any, mode: str, net: Net, memory: Floats) -> Floats:
-    """(WIDTH,): what a loss returns for a working memory; it writes its derivative there."""
-    values = aligned_zeros(1, WIDTH)
-    _loss(component.kernel.address(mode), np.array(net, np.int64), memory, values)
-    return values[0].copy()
+def loss(component: Any, space: Workspace) -> None:
+    """Let a loss write into a working memory."""
+    _loss(component.kernel.address(space.mode), space.sizes, space.memory)

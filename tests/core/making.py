@@ -50,8 +50,9 @@ class Noise:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, 11)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float | None:
-        return float((output.argmax(-1) == sequences.y.argmax(-1)).mean())
+    def accuracy(self, output: Floats, sequences: Sequences) -> Any:
+        right = output.argmax(-1) == sequences.y.argmax(-1)
+        return right.mean(axis=-1 if sequences.last_only else (-2, -1))
 
 
 def make_model(name: str, **changes: Any) -> Any:

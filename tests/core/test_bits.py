@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from bptt.core import lanes
 from bptt.core.blocks import Block
 from bptt.core.clips.norm import Norm
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
+from bptt.core.kernel import LANES, UNITS
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.momentum import Momentum
@@ -29,7 +32,7 @@ from tests.core.comparing import assert_same_parameters, assert_same_record, fin
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
 
-MODES = {"lanes": 3, "rows": 11}  # batch sizes: runs side by side; rows of one run, the last vector not full
+BATCHES = {"small": 3, "large": 11}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,18 +112,56 @@ def assert_lanes_are_alone(runs: list[Run]) -> list[Record]:
     return alone
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("variant", ["plain", "carried", "last"])
 @pytest.mark.parametrize("name", components("models"))
-def test_a_lane_among_others_is_the_run_alone(name: str, variant: str, mode: str) -> None:
-    alone = assert_lanes_are_alone(lanes_of(11, varied(name, variant, MODES[mode])))
+def test_a_lane_among_others_is_the_run_alone(name: str, variant: str, batch: str) -> None:
+    alone = assert_lanes_are_alone(lanes_of(11, varied(name, variant, BATCHES[batch])))
     different = {record.parameters["cell.0.recurrent"].tobytes() for record in alone}
     assert len(different) == 11
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("variant", ["plain", "carried", "last"])
+@pytest.mark.parametrize("name", components("models"))
+def test_what_fills_the_vectors_changes_no_bit(
+    name: str, variant: str, batch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = lanes_of(WIDTH + 1, varied(name, variant, BATCHES[batch]))
+    found = {}
+    for mode, fewest in {LANES: 1, UNITS: WIDTH + 1}.items():
+        monkeypatch.setattr(lanes, "fewest_lanes", lambda hidden_size, batch, fewest=fewest: fewest)
+        assert {used for used, _ in lanes.blocks_of_lanes(5, BATCHES[batch], len(runs))} == {mode}
+        found[mode] = finished(runs)
+    for of_lanes, of_units in zip(found[LANES], found[UNITS], strict=True):
+        assert_same_record(of_lanes, of_units)
+
+
+@pytest.mark.parametrize("hidden_size", [1, 7, 8, 12])
+@pytest.mark.parametrize("name", components("models"))
+def test_nor_does_it_where_units_fill_their_vectors_or_leave_room(
+    name: str, hidden_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One lane beside idle ones, and hidden sizes around the vectors' width."""
+    run = make_run(model=make_model(name, hidden_size=hidden_size), task=Noise(ragged=True), updates=5, batch_size=2)
+    alone = finished([run])[0]
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda hidden_size, batch: 1)
+    assert_same_record(finished([run])[0], alone)
+
+
+def test_nor_do_threads() -> None:
+    """Trainings at the same time in threads of one process, which run compiled code side by side."""
+    groups = [lanes_of(WIDTH + 2, varied(name, "carried", 3)) for name in ("elman", "gru")] * 2
+    expected = [finished(runs) for runs in groups[:2]] * 2
+    with ThreadPoolExecutor(len(groups)) as threads:
+        for records, alone in zip(threads.map(finished, groups), expected, strict=True):
+            for found, record in zip(records, alone, strict=True):
+                assert_same_record(found, record)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("optimizer", components("optimizers"))
-def test_hyperparameters_of_every_optimizer_and_clip_are_each_lanes_own(optimizer: str, mode: str) -> None:
+def test_hyperparameters_of_every_optimizer_and_clip_are_each_lanes_own(optimizer: str, batch: str) -> None:
     for number, clip in enumerate(components("clips")):
 
         def make(seed: int, stretch: float, number: int = number, clip: str = clip) -> Run:
@@ -131,7 +172,7 @@ def test_hyperparameters_of_every_optimizer_and_clip_are_each_lanes_own(optimize
                 seed=3,  # nothing but the hyperparameters differs
                 updates=5,
                 log_points=2,
-                batch_size=MODES[mode],
+                batch_size=BATCHES[batch],
             )
 
         runs = [make(3, 0.07 * lane) for lane in range(WIDTH + 1)]
@@ -149,9 +190,9 @@ class NotANumber:
         return np.full(sum(block.size for block in blocks), np.nan)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", components("models"))
-def test_lanes_that_diverge_disturb_no_other(name: str, mode: str) -> None:
+def test_lanes_that_diverge_disturb_no_other(name: str, batch: str) -> None:
     def make(seed: int, alpha: float, **changes: Any) -> Run:
         return make_run(
             model=make_model(name, readout="identity"),
@@ -160,7 +201,7 @@ def test_lanes_that_diverge_disturb_no_other(name: str, mode: str) -> None:
             seed=seed,
             updates=12,
             log_points=4,
-            batch_size=MODES[mode],
+            batch_size=BATCHES[batch],
             carry_state=True,
             **changes,
         )
@@ -182,8 +223,8 @@ def test_lanes_that_diverge_disturb_no_other(name: str, mode: str) -> None:
         assert_same_record(record, finished([run])[0])
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_lanes_that_stop_early_are_what_they_are_alone(mode: str) -> None:
+@pytest.mark.parametrize("batch", BATCHES)
+def test_lanes_that_stop_early_are_what_they_are_alone(batch: str) -> None:
     def make(threshold: float) -> Run:
         stop = EarlyStop(metric="loss/train", threshold=threshold)
         return make_run(
@@ -191,7 +232,7 @@ def test_lanes_that_stop_early_are_what_they_are_alone(mode: str) -> None:
             updates=30,
             log_points=10,
             early_stop=stop,
-            batch_size=MODES[mode],
+            batch_size=BATCHES[batch],
             carry_state=True,
         )
 
@@ -204,9 +245,9 @@ def test_lanes_that_stop_early_are_what_they_are_alone(mode: str) -> None:
         assert_same_record(record, finished([run])[0])
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_recording_elsewhere_changes_no_weight(mode: str) -> None:
-    runs = lanes_of(3, varied("gru", "carried", MODES[mode]))
+@pytest.mark.parametrize("batch", BATCHES)
+def test_recording_elsewhere_changes_no_weight(batch: str) -> None:
+    runs = lanes_of(3, varied("gru", "carried", BATCHES[batch]))
     expected = finished(runs)
     elsewhere: list[tuple[int, Literal["linear", "log"]]] = [(1, "linear"), (2, "linear"), (8, "linear"), (3, "log")]
     for points, spacing in elsewhere:
@@ -226,10 +267,10 @@ def through_a_file(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
         return {name: archive[name] for name in archive.files}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", components("models"))
-def test_resumed_is_undisturbed(name: str, mode: str, tmp_path: Path) -> None:
-    runs = lanes_of(WIDTH + 2, varied(name, "carried", MODES[mode]))
+def test_resumed_is_undisturbed(name: str, batch: str, tmp_path: Path) -> None:
+    runs = lanes_of(WIDTH + 2, varied(name, "carried", BATCHES[batch]))
     undisturbed = finished(runs)
     training = Training(runs)
     for points in itertools.count():
@@ -288,13 +329,13 @@ def test_a_checkpoint_of_other_runs_is_refused() -> None:
         Training([make_run(model=make_model("elman", hidden_size=5))], training.checkpoint())
 
 
-def some_runs(mode: str) -> list[Run]:
-    return lanes_of(3, varied("elman", "carried", MODES[mode]))
+def some_runs(batch: str) -> list[Run]:
+    return lanes_of(3, varied("elman", "carried", BATCHES[batch]))
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_same_again(mode: str) -> None:
-    for record, again in zip(finished(some_runs(mode)), finished(some_runs(mode)), strict=True):
+@pytest.mark.parametrize("batch", BATCHES)
+def test_same_again(batch: str) -> None:
+    for record, again in zip(finished(some_runs(batch)), finished(some_runs(batch)), strict=True):
         assert_same_record(again, record)
 
 
@@ -314,11 +355,11 @@ def environment(**changes: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": paths} | changes
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_same_in_another_process(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", BATCHES)
+def test_same_in_another_process(batch: str, tmp_path: Path) -> None:
     path = tmp_path / "record.npz"
-    subprocess.run([sys.executable, "-c", ELSEWHERE, mode, str(path)], check=True, env=environment(), timeout=300)
-    record = finished(some_runs(mode))[1]
+    subprocess.run([sys.executable, "-c", ELSEWHERE, batch, str(path)], check=True, env=environment(), timeout=300)
+    record = finished(some_runs(batch))[1]
     expected = {"flow": record.flow, "state": record.state, **record.parameters, **record.history}
     with np.load(path) as found:
         assert set(found.files) == set(expected)
@@ -331,7 +372,7 @@ NARROW = "BPTT_SIMD_WIDTH"
 
 @pytest.mark.skipif(os.environ.get(NARROW) == "4", reason="this is the narrow one")
 def test_the_rules_hold_with_narrow_vectors() -> None:
-    chosen = "(elman and (lanes or rows) and not process) or again or recording or early or (optimizer and adam)"
+    chosen = "(elman and not process) or room or again or recording or early or (optimizer and adam)"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__)), "-k", chosen]
     result = subprocess.run(command, capture_output=True, text=True, env=environment(**{NARROW: "4"}), timeout=600)
     assert result.returncode == 0, result.stdout[-4000:]

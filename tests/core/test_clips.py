@@ -9,7 +9,7 @@ import pytest
 from bptt.core.clips.none import NoClip
 from bptt.core.clips.norm import Norm
 from bptt.core.clips.value import Value
-from bptt.core.kernel import LANES, SHARED, THETA
+from bptt.core.kernel import LANES, MODES, UNITS
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH
@@ -34,7 +34,7 @@ def exact_norm(gradient: Floats) -> float:
     return math.hypot(*gradient)
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", components("clips"))
 def test_below_the_threshold_it_is_the_identity_to_the_bit(name: str, mode: str) -> None:
     gradient = gradients(mode)
@@ -45,7 +45,7 @@ def test_below_the_threshold_it_is_the_identity_to_the_bit(name: str, mode: str)
     assert (clipped == 0.0).all()
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 def test_no_clip_changes_nothing_whatever_comes(mode: str) -> None:
     gradient = gradients(mode)
     gradient[:4] = np.array([np.nan, np.inf, -np.inf, 1e308]).reshape((4, 1)[: gradient.ndim])
@@ -54,7 +54,7 @@ def test_no_clip_changes_nothing_whatever_comes(mode: str) -> None:
     assert (clipped == 0.0).all()
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 def test_value_bounds_each_element(mode: str) -> None:
     gradient = gradients(mode)
     gradient[0], gradient[1] = np.inf, -np.inf
@@ -69,7 +69,7 @@ def test_value_bounds_each_element(mode: str) -> None:
     assert (clipped == 0.0).all()
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_value_says_when_a_single_element_was_clipped(mode: str, sign: float) -> None:
     for place in range(COUNT):
@@ -80,7 +80,7 @@ def test_value_says_when_a_single_element_was_clipped(mode: str, sign: float) ->
         assert np.array_equal(found, 0.25 * gradient)
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", components("clips"))
 def test_nan_passes(name: str, mode: str) -> None:
     gradient = gradients(mode)
@@ -92,7 +92,7 @@ def test_nan_passes(name: str, mode: str) -> None:
         assert np.array_equal(found[others], np.clip(gradient, -0.5, 0.5)[others])
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [1.0, 1e200, 1e-200, 1e305, 1e-300, 2.0**501, 2.0**-501])
 def test_norm_scales_the_whole_gradient(size: float, mode: str) -> None:
     gradient = gradients(mode) * size
@@ -104,7 +104,7 @@ def test_norm_scales_the_whole_gradient(size: float, mode: str) -> None:
         np.testing.assert_allclose(exact_norm(after), 0.5 * size, rtol=1e-14)
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 def test_norm_of_gradients_that_mix_huge_and_tiny(mode: str) -> None:
     gradient = gradients(mode)
     gradient[0], gradient[1] = 3e200, 4e200
@@ -116,7 +116,7 @@ def test_norm_of_gradients_that_mix_huge_and_tiny(mode: str) -> None:
     assert (clipped == 1.0).all()
 
 
-@pytest.mark.parametrize("mode", THETA)
+@pytest.mark.parametrize("mode", MODES)
 def test_norm_stands_between_below_and_above(mode: str) -> None:
     gradient = np.zeros((COUNT, WIDTH) if mode == LANES else COUNT)
     gradient[0], gradient[COUNT - 1] = 3.0, 4.0
@@ -143,7 +143,7 @@ def test_lanes_are_clipped_each_by_its_own_norm_and_threshold() -> None:
 def test_one_run_counts_all_its_parameters() -> None:
     gradient = np.zeros(COUNT)
     gradient[[0, WIDTH, COUNT - 1]] = [2.0, 3.0, 6.0]  # in different vectors and at different places in them: norm 7
-    found, _ = clip(Norm, SHARED, gradient, [3.5])
+    found, _ = clip(Norm, UNITS, gradient, [3.5])
     np.testing.assert_allclose(found, gradient / 2, rtol=1e-15)
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from bptt.core.blocks import parameter_blocks, parameter_count, to_flat, to_named
 from bptt.core.gradcheck import gradient_of, plain_loss
+from bptt.core.kernel import LANES, UNITS
 from bptt.core.sequences import Sequences
+from tests.core.comparing import assert_same_bits
 from tests.core.making import LOSSES, make_model, make_run
 
 CASES = [
@@ -52,7 +54,9 @@ def expected_gradient(run: Any, flat: Any, sequences: Sequences) -> dict[str, An
 def assert_gradient_right(run: Any, sequences: Sequences, seed: int) -> None:
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
     flat = np.random.default_rng(seed).standard_normal(parameter_count(blocks)) * 0.4
-    found = to_named(blocks, gradient_of(run, flat, sequences))
+    of_units, of_lanes = (gradient_of(run, flat, sequences, mode) for mode in (UNITS, LANES))
+    assert_same_bits(of_lanes, of_units, "what stands side by side in a vector changes no bit")
+    found = to_named(blocks, of_units)
     expected = expected_gradient(run, flat, sequences)
     scale = np.linalg.norm(to_flat(blocks, expected))
     assert scale > 0
@@ -68,7 +72,7 @@ def test_gradient_equals_automatic_differentiation(name: str, readout: str, loss
     number = itertools.count()
     for truncation, kind in itertools.product((None, 1, 2, 4), ("every", "last", "ragged")):
         seed = next(number)
-        batch = (2, 9)[seed % 2]  # lanes side by side, or the rows of one lane
+        batch = (2, 9)[seed % 2]
         outputs = 3 if readout != "none" else 4
         model = make_model(
             name, layers=layers, readout=readout, hidden_size=4, bias=("none", "single", "double")[seed % 3]

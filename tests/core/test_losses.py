@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.core.evaluation import EvaluationSet
+from bptt.core.evaluation import Evaluation
 from bptt.core.gradcheck import gradient_of
-from bptt.core.kernel import LANES, SHARED, THETA
-from bptt.core.layout import Net, build_net
+from bptt.core.kernel import LANES, MODES, UNITS
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.simd import WIDTH, aligned_zeros
+from bptt.core.simd import WIDTH
+from bptt.core.workspace import Workspace
 from tests.core import calling
 from tests.core.comparing import finished
 from tests.core.discovering import components
@@ -54,86 +54,90 @@ def derivative_of(name: str, z: Floats, target: Floats) -> Floats:
     return np.exp(log_softmax(z)) * target.sum(axis=-1, keepdims=True) - target
 
 
-def prepared(name: str, logit: Floats, target: Floats, weights: Floats) -> tuple[Net, Floats]:
-    """A working memory in which a forward pass has left logits (T, rows, outputs, WIDTH); weights (T, rows, WIDTH)."""
-    net = build_net(
-        model=make_model("linear", readout=READOUT[name]),
-        inputs=2,
-        outputs=OUTPUTS,
-        timesteps=STEPS,
-        rows=ROWS,
-        last_only=False,
-        fused=LOSSES[name].fused,
-    )
-    memory = aligned_zeros(net.size, WIDTH)
+def prepared(name: str, mode: str, logit: Floats, target: Floats, weights: Floats) -> Workspace:
+    """A working memory in which a forward pass has left logits (lanes, T, rows, outputs); weights (lanes, T, rows)."""
+    shape = Sequences(np.zeros((1, STEPS, 2)), np.zeros((1, STEPS, OUTPUTS)))
+    space = Workspace(make_model("linear", readout=READOUT[name]), LOSSES[name], shape, ROWS, mode)
+    net = space.net
     with np.errstate(invalid="ignore"):  # NaN among the logits
-        output = np.moveaxis(output_of(name, np.moveaxis(logit, 2, -1)), -1, 2)
-    memory[net.output + ROWS * OUTPUTS : net.output_delta] = output.reshape(-1, WIDTH)
-    memory[net.logit : net.output] = logit.reshape(-1, WIDTH)
-    memory[net.target : net.live] = target.reshape(-1, WIDTH)
-    memory[net.live : net.scored] = 1.0
-    memory[net.scored : net.state] = weights.reshape(-1, WIDTH)
-    return net, memory
+        output = output_of(name, logit)
+    for region, values in ((net.output, output), (net.logit, logit), (net.target, target)):
+        outputs_first = np.moveaxis(values, -1, 1).reshape(len(values), OUTPUTS, -1)
+        space.lanes_first(region, OUTPUTS, net.places * net.per)[:, :, : STEPS * ROWS] = outputs_first
+    for region, marks in ((net.live, np.ones_like(weights)), (net.scored, weights)):
+        space.lanes_first(region, net.places * net.per)[:, : STEPS * ROWS] = marks.reshape(len(marks), -1)
+    return space
 
 
-def assert_loss_right(name: str, mode: str, logit: Floats, target: Floats, weights: Floats) -> None:
-    net, memory = prepared(name, logit, target, weights)
-    found = calling.loss(components("losses")[name], mode, net, memory)
-    z, y = np.moveaxis(logit, 2, -1), np.moveaxis(target, 2, -1)
-    value = np.where(weights > 0, weights * value_of(name, z, y), 0.0)
-    np.testing.assert_allclose(found, value.sum(axis=(0, 1)), rtol=1e-13)
-    delta = memory[net.output_delta : net.logit_delta].reshape(STEPS, ROWS, OUTPUTS, WIDTH)
+def written(space: Workspace) -> tuple[Floats, Floats]:
+    """(the loss of each place (lanes, T, rows), ∂loss/∂output (lanes, T, rows, outputs))."""
+    net = space.net
+    value = space.lanes_first(net.loss, net.places * net.per)[:, : STEPS * ROWS].reshape(-1, STEPS, ROWS)
+    delta = space.lanes_first(net.output_delta, OUTPUTS, net.places * net.per)[:, :, : STEPS * ROWS]
+    return value, np.moveaxis(delta.reshape(-1, OUTPUTS, STEPS, ROWS), 1, -1)
+
+
+def assert_loss_right(name: str, mode: str, z: Floats, y: Floats, weights: Floats) -> None:
+    space = prepared(name, mode, z, y, weights)
+    calling.loss(components("losses")[name], space)
+    value, delta = written(space)
+    expected = np.where(weights > 0, weights * value_of(name, z, y), 0.0)
+    np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-16)
     expected = np.where(weights[..., None] > 0, weights[..., None] * derivative_of(name, z, y), 0.0)
-    np.testing.assert_allclose(delta, np.moveaxis(expected, -1, 2), rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(delta, expected, rtol=1e-13, atol=1e-16)
 
 
-@pytest.mark.parametrize("mode", THETA)
+def lanes_in(mode: str) -> int:
+    return WIDTH if mode == LANES else 1
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", components("losses"))
 def test_value_and_derivative(name: str, mode: str) -> None:
     rng = np.random.default_rng(1)
-    shape = (STEPS, ROWS, OUTPUTS, WIDTH)
-    target = rng.dirichlet(np.ones(OUTPUTS), (STEPS, ROWS, WIDTH)).transpose(0, 1, 3, 2)
-    weights = rng.random((STEPS, ROWS, WIDTH)) * (rng.random((STEPS, ROWS, WIDTH)) < 0.7)
-    assert_loss_right(name, mode, rng.standard_normal(shape) * 3.0, target, weights)
-    assert_loss_right(name, mode, rng.standard_normal(shape), 2.0 * target, weights)  # not only shares of 1
-    hot = np.eye(OUTPUTS)[rng.integers(OUTPUTS, size=(STEPS, ROWS, WIDTH))].transpose(0, 1, 3, 2)
-    assert_loss_right(name, mode, rng.standard_normal(shape) * 10.0, hot, weights)
+    places = (lanes_in(mode), STEPS, ROWS)
+    target = rng.dirichlet(np.ones(OUTPUTS), places)
+    weights = rng.random(places) * (rng.random(places) < 0.7)
+    assert_loss_right(name, mode, rng.standard_normal(target.shape) * 3.0, target, weights)
+    assert_loss_right(name, mode, rng.standard_normal(target.shape), 2.0 * target, weights)  # not only shares of 1
+    hot = np.eye(OUTPUTS)[rng.integers(OUTPUTS, size=places)]
+    assert_loss_right(name, mode, rng.standard_normal(target.shape) * 10.0, hot, weights)
 
 
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "cross_entropy"])
 def test_extreme_logits_stay_finite(name: str) -> None:
     rng = np.random.default_rng(2)
-    logit = rng.choice([-800.0, 800.0], (STEPS, ROWS, OUTPUTS, WIDTH)) + rng.standard_normal(
-        (STEPS, ROWS, OUTPUTS, WIDTH)
-    )
-    target = np.eye(OUTPUTS)[rng.integers(OUTPUTS, size=(STEPS, ROWS, WIDTH))].transpose(0, 1, 3, 2)
-    assert_loss_right(name, LANES, logit, target, np.ones((STEPS, ROWS, WIDTH)))
+    places = (WIDTH, STEPS, ROWS)
+    logit = rng.choice([-800.0, 800.0], (*places, OUTPUTS)) + rng.standard_normal((*places, OUTPUTS))
+    assert_loss_right(name, LANES, logit, np.eye(OUTPUTS)[rng.integers(OUTPUTS, size=places)], np.ones(places))
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", components("losses"))
-def test_what_is_not_scored_contributes_nothing_not_even_nan(name: str) -> None:
+def test_what_is_not_scored_contributes_nothing_not_even_nan(name: str, mode: str) -> None:
     rng = np.random.default_rng(3)
-    shape = (STEPS, ROWS, OUTPUTS, WIDTH)
-    logit, target = rng.standard_normal(shape), rng.random(shape)
-    weights = np.ones((STEPS, ROWS, WIDTH))
-    weights[1, 2, 0] = weights[3, 0, WIDTH - 1] = 0.0
-    net, memory = prepared(name, logit, target, weights)
-    expected = calling.loss(LOSSES[name], LANES, net, memory)
+    places = (lanes_in(mode), STEPS, ROWS)
+    logit, target = rng.standard_normal((*places, OUTPUTS)), rng.random((*places, OUTPUTS))
+    weights = np.ones(places)
+    weights[0, 1, 2] = weights[-1, 3, 0] = 0.0
+    space = prepared(name, mode, logit, target, weights)
+    calling.loss(LOSSES[name], space)
+    expected = [array.copy() for array in written(space)]
     for spoilt in (logit, target):
-        spoilt[1, 2, :, 0] = spoilt[3, 0, :, WIDTH - 1] = np.nan
-    net, memory = prepared(name, logit, target, weights)
-    assert np.array_equal(calling.loss(LOSSES[name], LANES, net, memory), expected)
-    delta = memory[net.output_delta : net.logit_delta].reshape(shape)
-    assert (delta[1, 2, :, 0] == 0.0).all()
-    assert (delta[3, 0, :, WIDTH - 1] == 0.0).all()
-    assert np.isfinite(delta).all()
+        spoilt[0, 1, 2] = spoilt[-1, 3, 0] = np.nan
+    space = prepared(name, mode, logit, target, weights)
+    calling.loss(LOSSES[name], space)
+    for found, clean in zip(written(space), expected, strict=True):
+        assert np.array_equal(found, clean)
+        assert (found[weights == 0.0] == 0.0).all()
+        assert np.isfinite(found).all()
 
 
-def identity_set(name: str, x: Floats, target: Floats, **more: Any) -> tuple[EvaluationSet, Floats]:
+def identity_set(name: str, x: Floats, target: Floats, **more: Any) -> tuple[Evaluation, Floats]:
     """Sequences whose logits are their inputs, and the parameters of a linear network that make it so."""
     model = make_model("linear", hidden_size=OUTPUTS, bias="none", readout=READOUT[name])
     theta = np.concatenate([np.eye(OUTPUTS).ravel(), np.zeros(OUTPUTS**2), np.eye(OUTPUTS).ravel()])
-    return EvaluationSet(model, LOSSES[name](weight=1.0), Sequences(x, target, **more)), theta
+    return Evaluation(model, LOSSES[name](weight=1.0), [Sequences(x, target, **more)]), theta[None]
 
 
 @pytest.mark.parametrize("name", components("losses"))
@@ -142,13 +146,13 @@ def test_a_sets_loss_is_the_mean_over_sequences_of_the_sum_over_scored_timesteps
     x, target = rng.standard_normal((21, 5, OUTPUTS)), rng.dirichlet(np.ones(OUTPUTS), (21, 5))
     lengths, scored = rng.integers(1, 6, 21), rng.random((21, 5)) < 0.6
     evaluation, theta = identity_set(name, x, target, lengths=lengths, scored=scored)
-    loss, output = evaluation.evaluate(theta)
+    (loss,), (output,) = evaluation.evaluate(theta)
     counts = scored & (np.arange(5) < lengths[:, None])
     np.testing.assert_allclose(loss, (value_of(name, x, target) * counts).sum() / 21, rtol=1e-13)
     for n, length in enumerate(lengths):
         np.testing.assert_allclose(output[n, :length], output_of(name, x)[n, :length], rtol=1e-13, atol=1e-16)
     last, theta = identity_set(name, x, target[:, 0], lengths=lengths)
-    loss, output = last.evaluate(theta)
+    (loss,), (output,) = last.evaluate(theta)
     ends = x[np.arange(21), lengths - 1]
     np.testing.assert_allclose(loss, value_of(name, ends, target[:, 0]).mean(), rtol=1e-13)
     np.testing.assert_allclose(output, output_of(name, ends), rtol=1e-13, atol=1e-16)
@@ -159,7 +163,7 @@ def test_a_whole_network_with_extreme_logits_is_finite(name: str) -> None:
     x = np.array([[[800.0, -800.0, 800.0], [-800.0, 0.0, 1.0]]])
     target = np.array([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]])
     evaluation, theta = identity_set(name, x, target)
-    loss, output = evaluation.evaluate(theta)
+    (loss,), (output,) = evaluation.evaluate(theta)
     np.testing.assert_allclose(loss, value_of(name, x, target).sum(), rtol=1e-14)
     np.testing.assert_allclose(output, output_of(name, x), rtol=1e-13, atol=1e-307)
 
@@ -192,5 +196,5 @@ def test_training_and_evaluation_report_the_weighted_loss(name: str) -> None:
 
 
 def test_both_modes_are_tested() -> None:
-    assert set(THETA) == {LANES, SHARED}
+    assert set(MODES) == {LANES, UNITS}
     assert set(READOUT) == set(components("losses"))

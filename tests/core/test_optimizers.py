@@ -205,6 +205,14 @@ def test_rprop_of_a_zero_gradient_keeps_its_place_and_grows() -> None:
     np.testing.assert_allclose(steps.step([1.0]), 1.0 - 0.006, rtol=EXACT)
 
 
+def test_rprop_of_a_gradient_that_is_always_zero_never_leaves_its_place() -> None:
+    steps = Steps(Rprop, [1.2, 0.5, 0.01], [1.0])
+    for _ in range(4000):  # Δ is infinite by then
+        steps.step([0.0])
+    assert np.isinf(steps.slots[1]).all()
+    assert (steps.step([0.0]) == 1.0).all()
+
+
 def test_irprop_minus_keeps_its_steps_within_bounds() -> None:
     steps = Steps(IrpropMinus, [2.0, 0.5, 0.1, 0.08, 0.3], [0.0])
     places = [float(steps.step([gradient])[0, 0]) for gradient in (1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0)]

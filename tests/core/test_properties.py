@@ -2,22 +2,24 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bptt.core import gradcheck
 from bptt.core.blocks import parameter_blocks, parameter_count
-from bptt.core.evaluation import predict, sequence_arrays
+from bptt.core.evaluation import predict
 from bptt.core.gradcheck import gradient_of
-from bptt.core.kernel import LANES, SHARED
-from bptt.core.layout import build_net
-from bptt.core.packing import pack_rows
+from bptt.core.kernel import LANES, MODES, UNITS
+from bptt.core.layout import read_net
+from bptt.core.losses.squared_error import SquaredError
+from bptt.core.packing import pack, sequence_arrays
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.simd import WIDTH, aligned_zeros
-from tests.core.comparing import finished
+from bptt.core.simd import WIDTH, pointer_to
+from bptt.core.workspace import Workspace
+from tests.core.comparing import assert_same_bits, finished
 from tests.core.discovering import components
 from tests.core.making import make_model, make_run
 from tests.core.test_training import Given
@@ -59,64 +61,54 @@ def networks(draw: st.DrawFn, sequences: Sequences) -> tuple[Run, Floats]:
     return run, np.random.default_rng(draw(st.integers(0, 1000))).standard_normal(count) * 0.5
 
 
+@numba.njit(error_model="numpy")
+def pack_once(sizes: Any, memory: Any, x: Any, y: Any, lengths: Any, scored: Any, rows: Any, shares: Any) -> Any:
+    net = read_net(pointer_to(sizes))
+    return pack(net, pointer_to(memory), x, y, lengths, scored, rows, 0, rows.shape[2], shares, False, False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ["elman", "jordan"])
 @few
-@given(ragged())
-def test_packing_is_undone_by_reading_from_the_right(sequences: Sequences) -> None:
+@given(sequences=ragged())
+def test_packing_is_undone_by_reading_from_the_right(kind: str, mode: str, sequences: Sequences) -> None:
     count, timesteps, inputs = sequences.x.shape
-    rows, outputs = -(-count // WIDTH), sequences.y.shape[-1]
-    net = build_net(
-        model=make_model("elman"),
-        inputs=inputs,
-        outputs=outputs,
-        timesteps=timesteps,
-        rows=rows,
-        last_only=sequences.last_only,
-        fused=False,
-    )
-    memory, weights = aligned_zeros(net.size, WIDTH), np.full(WIDTH, 0.25)
+    model = make_model(kind, bias="none")
+    space = Workspace(model, SquaredError, sequences, count, mode)
     order = np.random.default_rng(1).permutation(count)
-    pack_rows(np.array(net, np.int64), memory, *sequence_arrays(sequences), order[None, None], weights)
+    begin = pack_once(space.sizes, space.memory, *sequence_arrays([sequences])[:4], order[None, None], np.array([0.25]))
+    assert begin == timesteps - sequences.full_lengths.max()
+    net = space.net
 
-    def region(first: int, last: int) -> Floats:
-        """(rows · WIDTH, T, numbers)"""
-        values = memory[first:last].reshape(timesteps, rows, -1, WIDTH)
-        return values.transpose(1, 3, 0, 2).reshape(rows * WIDTH, timesteps, -1)
+    def places(region: int, *shape: int) -> Floats:
+        """(…, T, rows) of the first lane."""
+        found = space.lanes_first(region, *shape, net.places * net.per)[0, ..., net.lead * net.per :]
+        return found[..., : timesteps * net.rows].reshape(*shape, timesteps, net.rows)
 
-    x, target = region(net.x, net.target), region(net.target, net.live)
-    live, scored = region(net.live, net.scored)[..., 0], region(net.scored, net.state)[..., 0]
-    for place, n in enumerate(order):
+    x = space.lanes_first(net.x, timesteps, net.rows, inputs)[0]
+    live, scored, target = places(net.live), places(net.scored), places(net.target, sequences.y.shape[-1])
+    for row, n in enumerate(order):
         length = sequences.full_lengths[n]
         begin = timesteps - length
-        assert np.array_equal(x[place, begin:], sequences.x[n, :length])
-        assert np.array_equal(live[place], (np.arange(timesteps) >= begin).astype(float))
-        assert np.array_equal(scored[place, begin:], 0.25 * sequences.full_scored[n, :length])
-        assert (scored[place, :begin] == 0.0).all()
+        assert np.array_equal(x[begin:, row], sequences.x[n, :length])
+        assert np.array_equal(live[:, row], (np.arange(timesteps) >= begin).astype(float))
+        assert np.array_equal(scored[begin:, row], 0.25 * sequences.full_scored[n, :length])
+        assert (scored[:begin, row] == 0.0).all()
         if sequences.last_only:
-            assert np.array_equal(target[place, -1], sequences.y[n])
+            assert np.array_equal(target[:, -1, row], sequences.y[n])
         else:
-            assert np.array_equal(target[place, begin:], sequences.y[n, :length])
-    assert (live[count:] == 0.0).all()
-    assert (scored[count:] == 0.0).all()
-
-
-def gradient_in(mode: str, run: Run, flat: Floats, sequences: Sequences) -> Floats:
-    """With what the mode says side by side in the vectors, whatever the batch's size."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(gradcheck, "mode_of", lambda batch: mode)
-        return gradient_of(run, flat, sequences)
-
-
-def assert_close(found: Floats, expected: Floats) -> None:
-    assert np.linalg.norm(found - expected) <= 1e-12 * np.linalg.norm(expected) + 1e-300
+            assert np.array_equal(target[:, begin:, row].T, sequences.y[n, :length])
+    assert (live[:, count:] == 0.0).all()
+    assert (scored[:, count:] == 0.0).all()
 
 
 @few
 @given(st.data())
-def test_rows_and_lanes_give_the_same_gradient(data: st.DataObject) -> None:
+def test_units_and_lanes_give_the_same_gradient_to_the_bit(data: st.DataObject) -> None:
     sequences = data.draw(ragged())
     run, flat = data.draw(networks(sequences))
-    found = gradient_in(SHARED, run, flat, sequences)
-    assert_close(found, gradient_in(LANES, run, flat, sequences))
+    found = gradient_of(run, flat, sequences, UNITS)
+    assert_same_bits(found, gradient_of(run, flat, sequences, LANES), "gradient")
 
 
 def one(sequences: Sequences, n: int) -> Sequences:

@@ -20,14 +20,17 @@ from bptt.core.inits.constant import Constant
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.lanes import recorded_updates
+from bptt.core.layout import ACTIVATIONS
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import EarlyStop, Record, Run
+from bptt.core.saturation import saturated
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
-from bptt.core.stability import decay_rate, saturated
+from bptt.core.spectral import spectral_radii
+from bptt.core.stability import decay_rate, spectral_radius
 from bptt.core.training import METRICS, Training, needs_compiling, train
 from tests.core.comparing import finished
 from tests.core.discovering import components
@@ -291,10 +294,14 @@ def test_saturation_of_large_weights_and_every_activation(activation: str, batch
 
 def test_what_saturated_means() -> None:
     h = np.array([-0.996, -0.99, 0.0, 0.002, 0.003, 0.99, 0.996, 0.998])
-    assert saturated("tanh", h).tolist() == [True, False, False, False, False, False, True, True]
-    assert saturated("sigmoid", h[2:]).tolist() == [True, True, False, False, False, True]
-    assert saturated("relu", h).tolist() == [False, False, True, False, False, False, False, False]
-    assert not saturated("identity", h * 1e9).any()
+
+    def where(activation: str, values: Floats) -> list[bool]:
+        return [bool(saturated.py_func(ACTIVATIONS[activation], value)) for value in values]
+
+    assert where("tanh", h) == [True, False, False, False, False, False, True, True]
+    assert where("sigmoid", h[2:]) == [True, True, False, False, False, True]
+    assert where("relu", h) == [False, False, True, False, False, False, False, False]
+    assert not any(where("identity", h * 1e9))
 
 
 def test_decay_rate() -> None:
@@ -325,8 +332,6 @@ def test_gradient_flow_of_a_linear_network_falls_by_its_weight_each_timestep() -
 
 
 def test_the_spectral_radius_of_complex_and_broken_weights() -> None:
-    from bptt.core.stability import spectral_radius
-
     model = make_model("elman", hidden_size=2, bias="none", readout="none")
     blocks = parameter_blocks(model, 1, 2)
     rotation = np.array([0.0, 0.0, 0.6, -0.8, 0.8, 0.6])
@@ -340,10 +345,22 @@ def test_the_spectral_radius_of_complex_and_broken_weights() -> None:
     assert np.isnan(spectral_radius(jordan, blocks, np.full((1, 6), 1e200)))  # V R leaves the range; and no warning
 
 
+def test_the_spectral_radius_is_the_largest_eigenvalue() -> None:
+    rng = np.random.default_rng(1)
+    for size in (1, 2, 3, 8, 17, 50):
+        matrices = rng.standard_normal((40, size, size)) * 10.0 ** rng.uniform(-200, 200, (40, 1, 1))
+        matrices[:10] += np.swapaxes(matrices[:10], 1, 2)
+        expected = np.abs(np.linalg.eigvals(matrices)).max(axis=-1)
+        np.testing.assert_allclose(spectral_radii(matrices), expected, rtol=1e-12)
+    orthogonal = np.linalg.qr(rng.standard_normal((9, 16, 16)))[0]
+    np.testing.assert_allclose(spectral_radii(0.9 * orthogonal), 0.9, rtol=1e-13)
+    triangular = np.triu(np.ones((1, 6, 6)))  # one eigenvalue, 1, with one eigenvector
+    np.testing.assert_allclose(spectral_radii(triangular), 1.0, rtol=1e-12)
+    assert spectral_radii(np.stack([np.eye(5), 0.0 * np.eye(5), np.eye(5, k=1)])).tolist() == [1.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize("name", components("models"))
 def test_the_spectral_radius_of_a_lane_among_others_has_the_bits_of_the_lane_alone(name: str) -> None:
-    from bptt.core.stability import spectral_radius
-
     rng = np.random.default_rng(3)
     for hidden in (1, 2, 5, 8, 17):
         model = make_model(name, hidden_size=hidden, layers=2)
@@ -407,6 +424,18 @@ def test_points_come_one_by_one_and_agree_with_the_record(spacing: str) -> None:
             given = [points.update if name == "update" else points.metrics[name][lane] for points in seen]
             np.testing.assert_array_equal(values, given)
         np.testing.assert_array_equal(record.flow, [points.flow[lane] for points in seen])
+
+
+class Mistaken(Noise):
+    """A task whose accuracy mixes the networks that it is given."""
+
+    def accuracy(self, output: Floats, sequences: Sequences) -> Any:
+        return output.mean()
+
+
+def test_an_accuracy_that_is_not_one_number_for_each_network_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"task.accuracy gave shape \(\) for outputs of shape \(1, 11, 5, 3\)"):
+        finished([make_run(task=Mistaken())])
 
 
 def test_accuracy_is_left_out_where_the_task_has_no_notion_of_it() -> None:
@@ -546,7 +575,7 @@ def test_runs_that_fuse_differ_in_seed_init_and_what_is_per_lane() -> None:
         make_run(clip=Value(threshold=0.1), early_stop=EarlyStop(threshold=3.0)),
     ]
     assert [record.updates for record in train(runs)] == [20] * 4
-    assert not needs_compiling(runs)
+    assert not needs_compiling([runs])
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 10])

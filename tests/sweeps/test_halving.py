@@ -186,7 +186,12 @@ def test_what_is_decided_depends_on_no_order() -> None:
 def test_every_worker_has_lanes_to_train() -> None:
     found = Sweep(lambda seed, _: float(seed), runs_of(64), settings(batch=64), workers=4)
     assert [len(task.runs) for task in found.rounds[0]] == [16] * 4
-    found = Sweep(lambda seed, _: float(seed), runs_of(64, batch_size=9), settings(batch=64), workers=3)
+    found = Sweep(
+        lambda seed, _: float(seed),
+        runs_of(64, model=make_model("elman", hidden_size=100)),
+        settings(batch=64),
+        workers=3,
+    )
     assert [len(task.runs) for task in found.rounds[0]] == [22, 22, 20]
 
 

@@ -63,7 +63,7 @@ def test_a_block_of_long_sequences_fits_the_memory() -> None:
     assert {len(block) for block in cut([long] * 64, workers=1)} == {WIDTH}
 
 
-@pytest.mark.parametrize("batch_size", [1, 16])
-def test_rows_that_fill_the_vectors_need_no_company(batch_size: int) -> None:
-    (group,) = groups([run(f"train.batch_size={batch_size}")])
-    assert group.lanes_per_vector == (WIDTH if batch_size == 1 else 1)
+@pytest.mark.parametrize("hidden_size", [3, 128])
+def test_units_that_fill_the_vectors_need_no_company(hidden_size: int) -> None:
+    (group,) = groups([run(f"model.hidden_size={hidden_size}")])
+    assert group.lanes_per_vector == (WIDTH if hidden_size == 3 else 1)

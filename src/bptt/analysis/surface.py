@@ -11,7 +11,7 @@ import numpy as np
 from bptt.analysis.replay import Visited, blocks_of, evaluation_of, state_gradient, visited
 from bptt.configuration.problems import did_you_mean
 from bptt.core.blocks import Block, to_flat
-from bptt.core.evaluation import EvaluationSet
+from bptt.core.evaluation import Evaluation
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
 
@@ -23,6 +23,7 @@ Weight = tuple[str, tuple[int, ...]]
 
 INPUT: Final[Weight] = ("cell.0.input", (0, 0))
 RECURRENT: Final[Weight] = ("cell.0.recurrent", (0, 0))
+_AT_ONCE: Final = 64  # points
 
 
 def surface(
@@ -49,13 +50,16 @@ def surface(
     across, up = place_of(blocks, x), place_of(blocks, y)
     if across == up:
         raise ValueError(f"{name_of(x)}: is both weights of the surface")
-    evaluation = EvaluationSet(run.model, run.loss, evaluation_of(run) if sequences is None else sequences)
+    data = evaluation_of(run) if sequences is None else sequences
+    evaluation = Evaluation(run.model, run.loss, [data] * _AT_ONCE)
     flat = to_flat(blocks, {name: np.asarray(values, np.float64) for name, values in parameters.items()})
     grid = np.stack(np.meshgrid(np.asarray(xs, np.float64), np.asarray(ys, np.float64)), axis=-1).reshape(-1, 2)
     losses = np.empty(len(grid))
-    for number, point in enumerate(grid):
-        flat[[across, up]] = point
-        losses[number] = evaluation.evaluate(flat)[0] * run.loss.weight
+    for first in range(0, len(grid), _AT_ONCE):
+        points = grid[first : first + _AT_ONCE]
+        thetas = np.tile(flat, (_AT_ONCE, 1))
+        thetas[: len(points), [across, up]] = points
+        losses[first : first + _AT_ONCE] = evaluation.evaluate(thetas)[0][: len(points)] * run.loss.weight
     return pd.DataFrame({"x": grid[:, 0], "y": grid[:, 1], "loss": losses})
 
 

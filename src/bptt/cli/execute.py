@@ -110,7 +110,7 @@ def say(text: str) -> None:
 def _prepared(job: Job) -> "Training":
     from bptt.core.training import Training, needs_compiling
 
-    if needs_compiling([job.run]):
+    if needs_compiling([[job.run]]):
         say("compiling the kernels, once per machine: up to a minute")
     training = Training([job.run], job.start[1] if job.start else None)
     # What was imported stays; see `train.main`.

@@ -84,12 +84,10 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     workers = worker_settings({str(key): value for key, value in launcher.items()}).wanted
     found = groups([planned.run for planned in runs])
     cut = blocks(found, workers)
-    if needs_compiling([group.first for group in found]):
+    timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
+    if needs_compiling(timed):
         print("compiling the kernels, once per machine: up to a minute", file=sys.stderr, flush=True)
-    paces = []
-    for group in found:
-        lanes = [runs[place].run for place in group.places[: group.lanes_per_vector]]
-        paces.append(estimate.measured(lanes))
+    paces = [estimate.measured(lanes) for lanes in timed]
     for line in _table(runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]):
         print(f"        {line}")
     total = estimate.seconds(found, paces, workers)

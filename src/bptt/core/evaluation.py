@@ -1,150 +1,212 @@
-"""Outputs and loss of one network on a set of sequences; rows of the set stand side by side in the vectors."""
+"""Outputs and losses of networks on sets of sequences."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
-from bptt.core.blocks import parameter_blocks, to_flat
-from bptt.core.kernel import MEMORY, NUMBERS, SHARED, Kernel, call_forward, call_loss
-from bptt.core.layout import SIZES, Net, build_net, read_net, state_at
-from bptt.core.packing import pack_rows
-from bptt.core.sequences import Floats, Sequences
-from bptt.core.simd import WIDTH, aligned_zeros, inline, load, store, total
+from bptt.core.blocks import parameter_blocks, parameter_count, to_flat
+from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, Kernel, call_forward, call_loss
+from bptt.core.lanes import blocks_of_lanes
+from bptt.core.layout import output_element, read_net, state_at
+from bptt.core.network import start_from_zero
+from bptt.core.packing import LENGTHS, ROWS, SCORED, SHARES, X, Y, pack, sequence_arrays
+from bptt.core.places import spread_weights
+from bptt.core.sequences import Floats, Sequences, stacked
+from bptt.core.simd import (
+    WIDTH,
+    aligned_zeros,
+    elements,
+    has_units,
+    inline,
+    number_of,
+    pointer_to,
+    set_number,
+)
+from bptt.core.workspace import Workspace, as_mode
 
-_CHUNK = 8  # vectors of rows that are evaluated at once
-CHUNKS = types.Array(types.float64, 3, "C")
-_LENGTHS = types.Array(types.int64, 1, "C")
-_OUTPUTS = types.Array(types.float64, 3, "C")  # (N, T or 1, outputs)
+STARTS = types.Array(types.float64, 3, "C")  # (lanes, B or 0, numbers): states as in `Record.state`
+OUTPUTS = types.Array(types.float64, 4, "C")  # (lanes, N, T or 1, outputs)
+LOSSES = types.Array(types.float64, 2, "C")  # (lanes, N)
+_PLACES = 256  # rows times timesteps that are evaluated at once, about
 
 
 @inline
-def _unpack(net, memory, first, lengths, outputs):
-    """Write what a chunk gave for the sequences from number `first` on, left-aligned; before one's end as it comes."""
-    steps = outputs.shape[1]
-    for r in range(net.rows):
-        for t in range(net.timesteps - steps, net.timesteps):
-            for o in range(net.outputs):
-                place = net.output + ((t + 1) * net.rows + r) * net.outputs + o
-                for e in range(WIDTH):
-                    n = first + r * WIDTH + e
-                    if n < outputs.shape[0]:
-                        step = t - net.timesteps + lengths[n] if steps > 1 else 0
-                        outputs[n, step + steps if step < 0 else step, o] = memory[place, e]
+def _start(net, memory, starts, lanes, first, begin):
+    """Timestep `begin` of sequence first + r starts from row (first + r) mod B of what is given, or from zero."""
+    start_from_zero(net, memory, begin)
+    if starts.shape[1] > 0:
+        for lane in range(lanes):
+            for r in range(net.batch):
+                given, number = starts[lane, (first + r) % starts.shape[1]], 0
+                for layer in range(net.layers):
+                    state = elements(memory, state_at(net, layer, begin)) + r * net.slots * net.span
+                    for slot in range(net.slots):
+                        for j in range(net.hidden):
+                            set_number(memory, state + slot * net.span + j, lane, given[number])
+                            number += 1
+                if net.feedback == 1:
+                    for o in range(net.outputs):
+                        place = output_element(net, memory, net.output, begin - 1, o) + r
+                        set_number(memory, place, lane, given[number + o])
 
 
-def _evaluate(forward, loss, sizes, theta, memory, data, start, lengths, outputs):
-    net = read_net(sizes)
-    result = 0.0
-    given = data.shape[1]
-    states, width = net.rows * net.slots * net.hidden, net.rows * net.outputs
-    for chunk in range(data.shape[0]):
-        for i in range(given):
-            for e in range(WIDTH):
-                memory[i, e] = data[chunk, i, e]
-        for layer in range(net.layers):
-            for i in range(states):
-                store(memory, state_at(net, layer, 0) + i, load(start, (chunk * net.layers + layer) * states + i))
-        first = data.shape[0] * net.layers * states
-        for i in range(width):
-            store(memory, net.output + i, load(start, first + chunk * width + i))
-        call_forward(forward, (sizes, theta, memory, 0))
-        result += total(call_loss(loss, (sizes, memory, 0)))
-        _unpack(net, memory, chunk * net.rows * WIDTH, lengths, outputs)
-    return result
+@inline
+def _unpack(net, memory, starts, n, r, lane, length, outputs, losses):
+    """What a forward pass gave for sequence n of a lane, left-aligned, and its loss."""
+    steps, given = outputs.shape[2], starts.shape[1]
+    taken = min(length, steps)
+    for o in range(net.outputs):
+        for t in range(taken):
+            place = output_element(net, memory, net.output, net.timesteps - taken + t, o) + r
+            outputs[lane, n, t, o] = number_of(memory, place, lane)
+        behind = starts[lane, n % given, starts.shape[2] - net.outputs + o] if given > 0 else 0.0
+        for t in range(taken, steps):
+            outputs[lane, n, t, o] = behind
+    losses[lane, n] = 0.0
+    for t in range(net.timesteps - taken, net.timesteps):
+        losses[lane, n] += number_of(memory, output_element(net, memory, net.loss, t, 0) + r, lane)
+
+
+def _evaluate(
+    forward,
+    loss,
+    sizes_array,
+    parameters,
+    memory_array,
+    x,
+    y,
+    lengths,
+    scored,
+    rows,
+    shares,
+    alike,
+    starts,
+    outputs,
+    losses,
+):
+    sizes, theta, memory = pointer_to(sizes_array), pointer_to(parameters), pointer_to(memory_array)
+    net, weights = read_net(sizes), memory if has_units(memory) else theta
+    lanes, count = shares.shape[0], losses.shape[1]
+    spread_weights(net, theta, memory)
+    for chunk in range(rows.shape[1]):
+        n, batch = rows[0, chunk, 0], min(net.batch, count - rows[0, chunk, 0])
+        begin = pack(net, memory, x, y, lengths, scored, rows, chunk, batch, shares, alike, alike and chunk > 0)
+        _start(net, memory, starts, lanes, n, begin)
+        call_forward(forward, (sizes, weights, memory, begin))
+        call_loss(loss, (sizes, memory, begin))
+        for lane in range(lanes):
+            own = min(lane, lengths.shape[0] - 1)
+            for r in range(batch):
+                _unpack(net, memory, starts, n + r, r, lane, lengths[own, n + r], outputs, losses)
 
 
 evaluate_chunks = Kernel(
     _evaluate,
-    {SHARED: types.float64(types.int64, types.int64, SIZES, NUMBERS, MEMORY, CHUNKS, MEMORY, _LENGTHS, _OUTPUTS)},
+    {
+        mode: types.void(
+            *[types.int64] * 2,
+            SIZES_ARRAY,
+            *[memory] * 2,
+            X,
+            Y,
+            LENGTHS,
+            SCORED,
+            ROWS,
+            SHARES,
+            types.boolean,
+            STARTS,
+            OUTPUTS,
+            LOSSES,
+        )
+        for mode, memory in ARRAYS.items()
+    },
 )
 
 
-def sequence_arrays(sequences: Sequences) -> tuple[Any, ...]:
-    """(x, y, lengths, scored) of one set, as `packing` takes them, with a first axis of 1."""
-    y = sequences.y[:, None, :] if sequences.last_only else sequences.y
-    return (
-        np.ascontiguousarray(sequences.x, np.float64)[None],
-        np.ascontiguousarray(y, np.float64)[None],
-        sequences.full_lengths[None],
-        np.ascontiguousarray(sequences.full_scored, np.uint8)[None],
-    )
+class Evaluation:
+    """Sets of sequences on which networks of one model are evaluated, again and again.
 
+    sets   one for each network, of equal shapes; networks may share one
+    batch  of which the networks are trained: it decides what fills the vectors, so that no other kernels are needed
 
-class EvaluationSet:
-    """A set of sequences packed for one model, to be evaluated with many parameters.
-
-    loss_weight is left out (1): losses of a set are proportional to it.
+    The loss's weight is left out (1): losses are proportional to it.
     """
 
-    def __init__(self, model: Any, loss: Any, sequences: Sequences) -> None:
-        self.sequences = sequences
-        inputs, outputs = sequences.x.shape[2], sequences.y.shape[-1]
-        self._rows = min(_CHUNK, -(-sequences.count // WIDTH))
-        self.net: Net = build_net(
-            model=model,
-            inputs=inputs,
-            outputs=outputs,
-            timesteps=sequences.timesteps,
-            rows=self._rows,
-            last_only=sequences.last_only,
-            fused=loss.fused,
-        )
-        self._sizes = np.array(self.net, np.int64)
-        self._forward, self._loss = model.cell.forward.address(SHARED), loss.kernel.address(SHARED)
-        self._memory = aligned_zeros(self.net.size, WIDTH)
-        self._data = self._packed()
-        self._from_zero = self._start(None)
+    def __init__(self, model: Any, loss: Any, sets: Sequence[Sequences], batch: int = 1) -> None:
+        first = sets[0]
+        self._shape = (first.count, 1 if first.last_only else first.timesteps, first.y.shape[-1])
+        self._last_only = first.last_only
+        rows = max(1, min(first.count, _PLACES // first.timesteps))
+        numbers = np.arange(-(-first.count // rows) * rows).reshape(1, -1, rows)
+        passes: dict[str, _Pass] = {}
+        data: dict[int, Any] = {}
+        self._blocks = []
+        for mode, lanes in blocks_of_lanes(model.hidden_size, batch, len(sets)):
+            if mode not in passes:
+                passes[mode] = _Pass(model, loss, first, rows, mode)
+            of_lanes = [sets[lane] for lane in lanes]
+            together = stacked(of_lanes)
+            if id(together) not in data:
+                data[id(together)] = (
+                    together,
+                    *sequence_arrays([together] if together is sets[lanes[0]] else of_lanes),
+                )
+            same, x, y, lengths, scored, alike = data[id(together)]
+            self._blocks.append((lanes, passes[mode], same, (x, y, lengths, scored, numbers), alike))
 
-    def _packed(self) -> Floats:
-        arrays = sequence_arrays(self.sequences)
-        per_chunk = self._rows * WIDTH
-        numbers = np.arange(self.sequences.count)
-        chunks = []
-        weights = np.full(WIDTH, 1.0 / self.sequences.count)
-        for first in range(0, len(numbers), per_chunk):
-            memory = aligned_zeros(self.net.size, WIDTH)
-            pack_rows(self._sizes, memory, *arrays, numbers[first : first + per_chunk][None, None], weights)
-            chunks.append(memory[: self.net.state].copy())
-        return np.stack(chunks)
+    def by_block(
+        self, thetas: Floats, states: Floats | None, wanted: NDArray[np.bool_]
+    ) -> Iterator[tuple[slice, Sequences, Floats, Floats]]:
+        """`evaluate` some networks at a time, if any of them is wanted: (which, their sequences, losses, outputs)."""
+        for lanes, forward, sequences, data, alike in self._blocks:
+            place, count = slice(lanes.start, lanes.stop), len(lanes)
+            if wanted[place].any():
+                given = np.empty((count, 0, 0)) if states is None else np.ascontiguousarray(states[place])
+                outputs, losses = np.empty((count, *self._shape)), np.empty((count, self._shape[0]))
+                forward(thetas[place], given, data, alike, outputs, losses)
+                mean = losses.sum(axis=-1) / self._shape[0]
+                yield place, sequences, mean, outputs[:, :, 0] if self._last_only else outputs
 
-    def evaluate(self, theta: Floats, state: Floats | None = None) -> tuple[float, Floats]:
-        """(loss, output) with parameters theta (P,): output (N, T, outputs), or (N, outputs) for targets at the end.
+    def evaluate(self, thetas: Floats, states: Floats | None = None) -> tuple[Floats, Floats]:
+        """(losses (L,), outputs (L, N, T, outputs), or (L, N, outputs) for targets at the end) with parameters (L, P).
 
-        state (batch, numbers), see `Record.state`: sequence n starts from row n mod batch; None: from zero.
+        states (L, batch, numbers), see `Record.state`: sequence n starts from row n mod batch; None: from zero. Behind
+        a sequence's end its outputs are what they were before its first timestep.
         """
-        sequences = self.sequences
-        output = np.empty((sequences.count, 1 if sequences.last_only else sequences.timesteps, self.net.outputs))
-        loss = evaluate_chunks(
-            self._forward,
-            self._loss,
-            self._sizes,
-            theta,
-            self._memory,
-            self._data,
-            self._from_zero if state is None else self._start(state),
-            sequences.full_lengths,
-            output,
-        )
-        return float(loss), output[:, 0] if sequences.last_only else output
+        found = list(self.by_block(thetas, states, np.ones(len(thetas), bool)))
+        return np.concatenate([losses for *_, losses, _ in found]), np.concatenate([outputs for *_, outputs in found])
 
-    def _start(self, state: Floats | None) -> Floats:
-        net, chunks = self.net, len(self._data)
-        unit, context = net.slots * net.hidden, net.outputs
-        start = aligned_zeros(chunks * net.rows * (net.layers * unit + context), WIDTH)
-        if state is not None:
-            rows = np.zeros((chunks * net.rows * WIDTH, state.shape[1]))
-            rows[: self.sequences.count] = state[np.arange(self.sequences.count) % len(state)]
-            by_chunk = rows.reshape(chunks, net.rows, WIDTH, -1)
-            states = by_chunk[..., : net.layers * unit].reshape(chunks, net.rows, WIDTH, net.layers, unit)
-            start[: chunks * net.layers * net.rows * unit] = states.transpose(0, 3, 1, 4, 2).reshape(-1, WIDTH)
-            outputs = by_chunk[..., net.layers * unit :]
-            start[chunks * net.layers * net.rows * unit :] = outputs.transpose(0, 1, 3, 2).reshape(-1, WIDTH)
-        return start
+
+class _Pass:
+    """The forward pass and the loss of a model, in one mode, and the memory for it."""
+
+    def __init__(self, model: Any, loss: Any, sequences: Sequences, rows: int, mode: str) -> None:
+        self._space = Workspace(model, loss, sequences, rows, mode)
+        count = parameter_count(parameter_blocks(model, sequences.x.shape[2], sequences.y.shape[-1]))
+        self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
+        self._kernels = model.cell.forward.address(mode), loss.kernel.address(mode)
+
+    def __call__(
+        self, thetas: Floats, states: Floats, data: tuple[Any, ...], alike: bool, outputs: Floats, losses: Floats
+    ) -> None:
+        space, lanes, count = self._space, *thetas.shape
+        if space.mode == LANES:
+            self._theta[:, :lanes] = thetas.T
+        else:
+            self._theta[:count] = thetas[0]
+        evaluate_chunks.compile(space.mode)
+        evaluate_chunks.dispatcher(
+            *(*self._kernels, space.sizes, self._theta, space.memory),
+            *(*data, np.ones(lanes), alike, states, outputs, losses),
+        )
 
 
 def predict(run: Any, parameters: Any, sequences: Sequences, state: Floats | None = None) -> Floats:
     """What a run's network gives with these parameters: (N, T, outputs), or (N, outputs) for targets at the end."""
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
-    _, output = EvaluationSet(run.model, run.loss, sequences).evaluate(to_flat(blocks, parameters), state)
-    return output
+    evaluation = Evaluation(run.model, run.loss, [sequences])
+    _, outputs = evaluation.evaluate(to_flat(blocks, parameters)[None], None if state is None else state[None])
+    return outputs[0]

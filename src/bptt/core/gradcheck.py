@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 
 from bptt.core import plain
-from bptt.core.blocks import parameter_blocks, parameter_count, to_named
+from bptt.core.blocks import parameter_blocks, to_named
 from bptt.core.clips.none import NoClip
-from bptt.core.kernel import LANES
-from bptt.core.lane_block import LaneBlock, mode_of
-from bptt.core.layout import build_net
+from bptt.core.kernel import UNITS
+from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.run import Run
+from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.core.simd import WIDTH, aligned_zeros
 
 #: Relative error above which a block fails. The differences reach 1e-9 or better; a factor wrong by 0.1 % gives 1e-3.
 BOUND = 1e-6
@@ -42,35 +40,13 @@ class BlockError:
         return bool(self.relative_error <= self.bound)
 
 
-def gradient_of(run: Run, flat: Floats, sequences: Sequences) -> Floats:
+def gradient_of(run: Run, flat: Floats, sequences: Sequences, mode: str = UNITS) -> Floats:
     """∂loss/∂θ (P,) at θ = flat on these sequences as one batch, as the compiled kernels give it."""
-    batch = sequences.count
-    run = dataclasses.replace(
-        run, optimizer=Sgd(alpha=0.0), clip=NoClip(), train=dataclasses.replace(run.train, batch_size=batch, updates=1)
-    )
-    mode = mode_of(batch)
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
-    net = build_net(
-        model=run.model,
-        inputs=run.task.inputs,
-        outputs=run.task.outputs,
-        timesteps=sequences.timesteps,
-        rows=batch if mode == LANES else -(-batch // WIDTH),
-        last_only=sequences.last_only,
-        fused=run.loss.fused,
-    )
-    block = LaneBlock(
-        [run],
-        net=net,
-        mode=mode,
-        memory=aligned_zeros(net.size, WIDTH),
-        stream=Pool(sequences, "sequential"),
-        seeds=[np.random.SeedSequence(0)],
-        parameters=[flat],
-        parameter_count=parameter_count(blocks),
-    )
+    settings = dataclasses.replace(run.train, batch_size=sequences.count, updates=1)
+    still = dataclasses.replace(run, optimizer=Sgd(alpha=0.0), clip=NoClip(), train=settings)
+    block = single_lane(still, Pool(sequences, "sequential"), flat, mode)
     block.train(0, 1)
-    return block.lane_gradient(0)
+    return block.gradients[0]
 
 
 def plain_loss(run: Run, named: dict[str, Any], held: dict[str, Any], sequences: Sequences, xp: Any) -> Any:
@@ -102,8 +78,7 @@ def plain_loss(run: Run, named: dict[str, Any], held: dict[str, Any], sequences:
 
 def first_sequences(run: Run, count: int) -> Sequences:
     """The first sequences of a run's training data."""
-    seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(1,))
-    page = run.task.training().page(seed, 0, run.train.batch_size)
+    page = run.task.training().page(seed_of(run, 1), 0, run.train.batch_size)
     rows, data = page.rows.ravel()[:count], page.sequences
     scored = data.scored if data.scored is None or data.scored.ndim == 1 else data.scored[rows]
     return Sequences(data.x[rows], data.y[rows], None if data.lengths is None else data.lengths[rows], scored)
@@ -112,7 +87,7 @@ def first_sequences(run: Run, count: int) -> Sequences:
 def check_gradients(run: Run) -> list[BlockError]:
     """Compare the kernels' gradient with finite differences, norm-wise per block, at the run's initial parameters."""
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
-    seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(0,))
+    seed = seed_of(run, 0)
     flat = run.init.parameters(seed, blocks)
     sequences = first_sequences(run, _SEQUENCES)
     gradient = gradient_of(run, flat, sequences)

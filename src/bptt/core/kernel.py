@@ -20,14 +20,17 @@ from numba.extending import intrinsic
 from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
 
-from bptt.core.layout import SIZES
-from bptt.core.simd import VECTOR_BYTES, WIDTH, vector
+from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, vector
 
-MEMORY = types.Array(types.float64, 2, "C")  # (n, WIDTH): vectors
-NUMBERS = types.Array(types.float64, 1, "C")
-SHARED = "rows"  # one run fills a vector with rows of its batch: theta (P,)
-LANES = "lanes"  # runs stand side by side: theta (P, WIDTH)
-THETA = {SHARED: NUMBERS, LANES: MEMORY}
+SIZES = types.CPointer(types.int64)  # a `layout.Net`
+LANES = "lanes"  # runs stand side by side
+UNITS = "units"  # neighbouring numbers of one run do
+#: What fills a vector, and the type of memory that says so; see `bptt.core.simd.memory`. Both give the same bits.
+MODES = {LANES: LANES_MEMORY, UNITS: UNITS_MEMORY}
+#: The same memory as an array, for kernels that are called from Python: (n, WIDTH), or a single run's (n,).
+VECTOR_ARRAY, NUMBER_ARRAY = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 1))
+ARRAYS = {LANES: VECTOR_ARRAY, UNITS: NUMBER_ARRAY}
+SIZES_ARRAY = types.Array(types.int64, 1, "C")
 
 
 @functools.cache
@@ -111,7 +114,7 @@ class Kind:
 
     def __init__(self, name: str, signature: Callable[[Any], Any]) -> None:
         self.name = name
-        self.signatures = {mode: signature(theta) for mode, theta in THETA.items()}
+        self.signatures = {mode: signature(memory) for mode, memory in MODES.items()}
         self.call = _caller(list(self.signatures.values()))
 
     def __call__(self, function: Callable[..., Any]) -> Kernel:
@@ -140,19 +143,31 @@ def _caller(signatures: list[Any]) -> Any:
     return call
 
 
-#: forward(sizes, theta, memory, begin): the timesteps of a batch from `begin` on; writes states and outputs.
-FORWARD = Kind("forward", lambda theta: types.void(SIZES, theta, MEMORY, types.int64))
-#: backward(sizes, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote.
-BACKWARD = Kind(
-    "backward", lambda theta: types.void(SIZES, theta, theta, MEMORY, types.int64, types.int64, types.boolean)
+_INTEGER = types.int64
+#: product(result, row, step, left, row, step, right, row, step, rows, terms, columns, onto): see `bptt.core.products`.
+PRODUCT = Kind(
+    "product",
+    lambda memory: types.void(
+        *(VECTORS, _INTEGER, _INTEGER),
+        *(memory, _INTEGER, _INTEGER),
+        *(VECTORS, _INTEGER, _INTEGER),
+        *[_INTEGER] * 3,
+        types.boolean,
+    ),
 )
-#: loss(sizes, memory, begin) → the loss, summed over outputs and the timesteps from `begin` on; writes ∂loss/∂output.
-LOSS = Kind("loss", lambda _: vector(SIZES, MEMORY, types.int64))
-#: clip(gradient, vectors, hyper) → 1 where the gradient was clipped; `vectors` is the gradient's memory as (n, WIDTH).
-CLIP = Kind("clip", lambda theta: vector(theta, MEMORY, MEMORY))
-#: optimizer(parameters, gradient, slots, hyper, live, update): one step, counted from 1, where live[0] is not 0.
-OPTIMIZER = Kind("optimizer", lambda _: types.void(MEMORY, MEMORY, MEMORY, MEMORY, MEMORY, types.int64))
+#: forward(sizes, theta, memory, begin): the timesteps of a batch from `begin` on; writes states and outputs.
+FORWARD = Kind("forward", lambda memory: types.void(SIZES, memory, memory, _INTEGER))
+#: backward(sizes, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote.
+BACKWARD = Kind("backward", lambda memory: types.void(SIZES, memory, memory, memory, _INTEGER, _INTEGER, types.boolean))
+#: loss(sizes, memory, begin): each place's loss from timestep `begin` on, and ∂loss/∂output.
+LOSS = Kind("loss", lambda memory: types.void(SIZES, memory, _INTEGER))
+#: clip(gradient, count, hyper) → 1 where the gradient, so many vectors, was clipped.
+CLIP = Kind("clip", lambda memory: vector(memory, _INTEGER, VECTORS))
+#: optimizer(parameters, gradient, slots, count, hyper, live, update): a step, counted from 1, of so many vectors of
+#: parameters where live is not 0. What they hold is all the same to it: no parameter's step asks for another parameter.
+OPTIMIZER = Kind("optimizer", lambda _: types.void(*[VECTORS] * 3, _INTEGER, VECTORS, VECTORS, _INTEGER))
 
+call_product = PRODUCT.call
 call_forward, call_backward, call_loss = FORWARD.call, BACKWARD.call, LOSS.call
 call_clip, call_optimizer = CLIP.call, OPTIMIZER.call
 

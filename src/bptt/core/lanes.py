@@ -1,12 +1,14 @@
-"""Which runs may be trained together, and their hyperparameters side by side."""
+"""Which runs may be trained together, what fills their vectors, and their hyperparameters side by side."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from bptt.core.annotations import per_lane_fields
+from bptt.core.kernel import LANES, UNITS
 from bptt.core.run import Run
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
@@ -25,14 +27,38 @@ def _shared(component: Any) -> tuple[Any, ...]:
     return (type(component), *values)
 
 
-def hyperparameters(components: Sequence[Any], side_by_side: bool) -> Floats:
-    """(K, WIDTH): the K PerLane fields of each lane's component; one run's fill the vectors unless side_by_side."""
+def fewest_lanes(hidden_size: int, batch: int) -> int:
+    """From how many lanes on vectors of lanes are faster than vectors of units, as measured; above WIDTH: never.
+
+    Both give the same bits. Vectors of units are full where layers are large; sums of several rows share the weights
+    they load, which vectors of lanes need at every size.
+    """
+    units_per_lane = 6.0 if batch == 1 else 4.5 if batch < 8 else 2.7
+    return math.ceil((2.0 + hidden_size / units_per_lane) * WIDTH / 8)
+
+
+def lanes_per_vector(run: Run) -> int:
+    """How many such runs fill the vectors that they are trained with."""
+    return WIDTH if fewest_lanes(run.model.hidden_size, run.train.batch_size) <= WIDTH else 1
+
+
+def blocks_of_lanes(hidden_size: int, batch: int, lanes: int) -> list[tuple[str, range]]:
+    """Lanes 0 ≤ l < lanes cut into those whose numbers share vectors, each with the mode: LANES, or UNITS for one."""
+    fewest, blocks, first = fewest_lanes(hidden_size, batch), [], 0
+    while fewest <= WIDTH and lanes - first >= fewest:
+        blocks.append((LANES, range(first, min(first + WIDTH, lanes))))
+        first = blocks[-1][1].stop
+    return blocks + [(UNITS, range(lane, lane + 1)) for lane in range(first, lanes)]
+
+
+def hyperparameters(components: Sequence[Any], mode: str) -> Floats:
+    """(K, WIDTH): the K PerLane fields of each lane's component; with UNITS the one run's fill the vectors."""
     names = per_lane_fields(components[0])
     hyper = aligned_zeros(max(len(names), 1), WIDTH)
     for k, name in enumerate(names):
         values = [float(getattr(component, name)) for component in components]
         hyper[k, : len(values)] = values
-        if not side_by_side:
+        if mode == UNITS:
             hyper[k] = values[0]
     return hyper
 

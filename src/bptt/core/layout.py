@@ -5,8 +5,12 @@ Parameter blocks, in this order (G: gates, 1 but for LSTM 4 and GRU 3; C: hidden
     cell.0.input (inputs, G·H)  cell.0.recurrent (C, G·H)  cell.0.bias (G·H)  cell.0.recurrent_bias (G·H)
     cell.1.input (H, G·H) …     readout.weight (H, outputs)  readout.bias (outputs)
 
-Everything multiplies from the left: x @ W. Memory is counted in vectors. Sequences are right-aligned in it: the last
-timestep is T − 1 for all, and a shorter one starts later (`live` says when).
+Everything multiplies from the left: x @ W. Sequences are right-aligned in the memory: the last timestep is T − 1 for
+all, and a shorter one starts later (`is_live` says when).
+
+What stands side by side in a vector (`bptt.core.simd.memory`) is with LANES one number of each lane. With UNITS it is
+neighbouring numbers of one run: where it is about hidden states units of a layer, with room for whole vectors; where it
+is about outputs *places*, the rows of all timesteps one after the other, t · rows + r being row r of timestep t.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +18,8 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.extending import intrinsic
 
-from bptt.core.simd import inline
+from bptt.core.kernel import LANES
+from bptt.core.simd import WIDTH, element, elements, inline, splat
 
 BIASES = {"none": 0, "single": 1, "double": 2}
 ACTIVATIONS = {"identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
@@ -22,7 +27,10 @@ READOUTS = {"none": 0, "identity": 1, "sigmoid": 2, "softmax": 3}
 
 
 class Net(NamedTuple):
-    """A network's sizes, its code path, and the first vector of each region of the working memory."""
+    """A network's sizes, its code path, and the first vector of each region of the working memory.
+
+    (…) after a region are its axes, of vectors; those of *elements* are marked.
+    """
 
     layers: int
     inputs: int
@@ -38,31 +46,43 @@ class Net(NamedTuple):
     activation: int
     readout: int
     timesteps: int
-    rows: int  # vectors that make up a batch
+    batch: int  # sequences
+    rows: int  # as many; with UNITS and feedback some are added to fill vectors
     first_output: int  # the first timestep whose output is wanted
     fused: int  # 1: the loss writes its derivative by the logits, 0: by the outputs
-    x: int  # (T, rows, inputs)
-    target: int  # (T, rows, outputs)
-    live: int  # (T, rows): 1 from a sequence's first timestep on
-    scored: int  # (T, rows): the weight of a timestep's loss, 0 where it doesn't count
-    state: int  # (layers, T + 1, rows, slots · hidden): state[t] is what timestep t starts from
-    gate: int  # (layers, T, rows, kept · hidden): what the backward pass needs of a step
-    logit: int  # (T, rows, outputs)
-    output: int  # (T + 1, rows, outputs): output[t + 1] is what timestep t gave
-    output_delta: int  # (T, rows, outputs): what the loss wrote
-    logit_delta: int  # (T, rows, outputs): ∂loss/∂logit of all windows together
-    delta: int  # (layers, T, rows, deltas · hidden): ∂loss/∂pre-activation of all windows together
-    window_logit_delta: int  # (T, rows, outputs): ∂loss/∂logit of one window, where windows overlap
-    window_delta: int  # (layers, T, rows, deltas · hidden): ∂loss/∂pre-activation of one window
-    state_delta: int  # (layers, T, rows, slots · hidden): ∂loss/∂state after each timestep, of one window
-    context_delta: int  # (T, rows, outputs): the part of ∂loss/∂output that came back through a context
-    flow_state: int  # (layers, rows, hidden): ∂loss/∂h of one timestep
-    flow: int  # (T,): its norm
+    per: int  # places in a vector: 1 with LANES, WIDTH with UNITS
+    units: int  # vectors that hold a layer's units
+    span: int  # elements in as many vectors
+    places: int  # vectors that hold the places of one output, the rows ahead of the first timestep included
+    lead: int  # vectors of rows ahead of the first timestep: the output before it, with feedback
+    product: int  # address of the kernel `products.product`
+    x: int  # elements (T, rows, inputs)
+    live: int  # (places): 1 from a sequence's first timestep on
+    scored: int  # (places): the weight of a timestep's loss, 0 where it doesn't count
+    target: int  # (outputs, places)
+    one: int  # 1
+    state: int  # (layers, T + 1, rows, slots, units): state[t] is what timestep t starts from
+    gate: int  # (layers, T, rows, kept, units): what the backward pass needs of a step
+    logit: int  # (outputs, places)
+    output: int  # (outputs, places)
+    output_delta: int  # (outputs, places): what the loss wrote
+    loss: int  # (places): the loss of each place
+    logit_delta: int  # (outputs, places): ∂loss/∂logit of all windows together
+    delta: int  # (layers, T, rows, deltas, units): ∂loss/∂pre-activation of all windows together
+    window_logit_delta: int  # (outputs, places): ∂loss/∂logit of one window, where windows overlap
+    window_delta: int  # (layers, T, rows, deltas, units): ∂loss/∂pre-activation of one window
+    state_delta: int  # (layers, T, rows, slots, units): ∂loss/∂state after each timestep, of one window
+    context_delta: int  # (outputs, places): the part of ∂loss/∂output that came back through a context
+    flow_state: int  # elements (layers, batch, hidden): ∂loss/∂h of one timestep
+    flow: int  # elements (T): its norm
+    by_place: int  # with UNITS (places / WIDTH, units · WIDTH): states as `places.by_place` turns them
+    weights: int  # with UNITS the parameters, each row in whole vectors; with LANES 0, they are theta's
+    columns: int  # with UNITS the same, columns as rows
+    gradient: int  # with UNITS the gradient of `weights`; with LANES 0
     size: int  # vectors in all
 
 
-#: How kernels are given a net: `np.array(net)`, since forty numbers by value cost more than a small kernel's work.
-SIZES = types.Array(types.int64, 1, "C")
+#: Kernels are given a pointer to a net's numbers: fifty of them by value cost more than a small kernel's work.
 _NET = types.NamedUniTuple(types.int64, len(Net._fields), Net)
 
 
@@ -71,11 +91,15 @@ def read_net(typingctx, sizes):
     """The net that `sizes` holds."""
 
     def codegen(context, builder, sig, args):
-        first = context.make_array(sig.args[0])(context, builder, args[0]).data
-        places = [builder.gep(first, [context.get_constant(types.intp, place)]) for place in range(len(_NET))]
+        places = [builder.gep(args[0], [context.get_constant(types.intp, place)]) for place in range(len(_NET))]
         return context.make_tuple(builder, _NET, [builder.load(place) for place in places])
 
     return _NET(sizes), codegen
+
+
+def _vectors(numbers: int) -> int:
+    """Vectors that hold so many numbers of one run."""
+    return -(-numbers // WIDTH)
 
 
 def build_net(
@@ -84,118 +108,212 @@ def build_net(
     inputs: int,
     outputs: int,
     timesteps: int,
-    rows: int,
+    batch: int,
     last_only: bool,
     fused: bool,
+    mode: str,
+    product: int,
 ) -> Net:
-    """Lay out a model (see `bptt.core.models`) for batches of `rows` vectors of sequences of `timesteps`."""
-    layers, hidden, cell = model.layers, model.hidden_size, model.cell
+    """Lay out a model (see `bptt.core.models`) for batches of so many sequences of so many timesteps.
+
+    product: the address of `products.product` for the mode.
+    """
+    layers, hidden, cell, lanes = model.layers, model.hidden_size, model.cell, mode == LANES
+    rows = batch if lanes or not cell.feedback else WIDTH * _vectors(batch)
+    per, units = (1, hidden) if lanes else (WIDTH, _vectors(hidden))
+    span, context = units * per, outputs if cell.feedback else hidden
+    lead = rows // per if cell.feedback else 0
+    places = lead + -(-timesteps * rows // per)
+    if outputs > 1:
+        places |= 1  # an even distance between outputs could put all of them into the same set of the cache
+    steps = layers * timesteps * rows
+
+    def of_one_run(numbers: int) -> int:
+        return numbers if lanes else _vectors(numbers)
+
+    biases, gates = BIASES[model.bias], cell.gates
+    rows_of_weights = inputs + (layers - 1) * hidden + layers * (context + biases)
+    readout = of_one_run(0 if model.readout == "none" else (hidden + (biases > 0)) * outputs)
+    packed = 0 if lanes else rows_of_weights * gates * units + readout
+    turned = 0 if lanes else (2 * layers * gates * span + WIDTH + outputs) * units
     sizes = {
-        "x": timesteps * rows * inputs,
-        "target": timesteps * rows * outputs,
-        "live": timesteps * rows,
-        "scored": timesteps * rows,
-        "state": layers * (timesteps + 1) * rows * cell.slots * hidden,
-        "gate": layers * timesteps * rows * cell.kept * hidden,
-        "logit": timesteps * rows * outputs,
-        "output": (timesteps + 1) * rows * outputs,
-        "output_delta": timesteps * rows * outputs,
-        "logit_delta": timesteps * rows * outputs,
-        "delta": layers * timesteps * rows * cell.deltas * hidden,
-        "window_logit_delta": timesteps * rows * outputs,
-        "window_delta": layers * timesteps * rows * cell.deltas * hidden,
-        "state_delta": layers * timesteps * rows * cell.slots * hidden,
-        "context_delta": timesteps * rows * outputs,
-        "flow_state": layers * rows * hidden,
-        "flow": timesteps,
+        "x": of_one_run(timesteps * rows * inputs),
+        "live": places,
+        "scored": places,
+        "target": outputs * places,
+        "one": 1,
+        "state": layers * (timesteps + 1) * rows * cell.slots * units,
+        "gate": steps * cell.kept * units,
+        "logit": outputs * places,
+        "output": outputs * places,
+        "output_delta": outputs * places,
+        "loss": places,
+        "logit_delta": outputs * places,
+        "delta": steps * cell.deltas * units,
+        "window_logit_delta": outputs * places,
+        "window_delta": steps * cell.deltas * units,
+        "state_delta": steps * cell.slots * units,
+        "context_delta": outputs * places,
+        "flow_state": of_one_run(layers * batch * hidden),
+        "flow": of_one_run(timesteps),
+        "by_place": 0 if lanes else (_vectors(timesteps * rows) + 1) * span,
+        "weights": packed,
+        "columns": turned,
+        "gradient": packed + outputs * units,
     }
-    places, place = {}, 0
+    first, places_of = 0, {}
     for name, size in sizes.items():
-        places[name] = place
-        place += size
+        places_of[name] = first
+        first += size
+    if lanes:
+        places_of |= {"weights": 0, "columns": 0, "gradient": 0}
     return Net(
         layers=layers,
         inputs=inputs,
         hidden=hidden,
         outputs=outputs,
-        gates=cell.gates,
+        gates=gates,
         deltas=cell.deltas,
         kept=cell.kept,
         slots=cell.slots,
-        context=outputs if cell.feedback else hidden,
+        context=context,
         feedback=int(cell.feedback),
-        biases=BIASES[model.bias],
+        biases=biases,
         activation=ACTIVATIONS[model.activation],
         readout=READOUTS[model.readout],
         timesteps=timesteps,
+        batch=batch,
         rows=rows,
         first_output=timesteps - 1 if last_only and not cell.feedback else 0,
         fused=int(fused),
-        size=place,
-        **places,
+        per=per,
+        units=units,
+        span=span,
+        places=places,
+        lead=lead,
+        product=product,
+        size=first + WIDTH * cell.slots * units,  # `places.by_place` may read as many behind the last state
+        **places_of,
     )
 
 
 # ------------------------------------------------------------------------------- parameters, inside and outside kernels
 @inline
 def input_weights(net, layer):
-    """The first parameter of layer's input block."""
+    """Where layer's input block begins."""
     if layer == 0:
-        return 0
-    columns = net.gates * net.hidden
-    first = (net.inputs + net.context + net.biases) * columns
-    return first + (layer - 1) * (net.hidden + net.context + net.biases) * columns
+        return net.weights
+    first = (net.inputs + net.context + net.biases) * net.gates * net.units
+    return net.weights + first + (layer - 1) * (net.hidden + net.context + net.biases) * net.gates * net.units
 
 
 @inline
 def recurrent_weights(net, layer):
-    """The first parameter of layer's recurrent block."""
+    """Where layer's recurrent block begins."""
     width = net.inputs if layer == 0 else net.hidden
-    return input_weights(net, layer) + width * net.gates * net.hidden
+    return input_weights(net, layer) + width * net.gates * net.units
 
 
 @inline
 def cell_bias(net, layer):
-    """The first parameter of layer's bias, −1 without."""
+    """Where layer's bias begins; −1 without."""
     if net.biases == 0:
         return -1
-    return recurrent_weights(net, layer) + net.context * net.gates * net.hidden
+    return recurrent_weights(net, layer) + net.context * net.gates * net.units
 
 
 @inline
 def recurrent_bias(net, layer):
-    """The first parameter of layer's recurrent bias, −1 without."""
+    """Where layer's recurrent bias begins; −1 without."""
     if net.biases < 2:
         return -1
-    return cell_bias(net, layer) + net.gates * net.hidden
+    return cell_bias(net, layer) + net.gates * net.units
 
 
 @inline
 def readout_weights(net):
-    """The first parameter of the read-out; its bias follows its weights."""
+    """Where the read-out begins: elements (hidden, outputs), and the biases behind them."""
     return input_weights(net, net.layers)
+
+
+@inline
+def input_columns(net, layer):
+    """(place, from column to column, from row to row) of layer's input block, column by column."""
+    if net.per == 1:
+        return input_weights(net, layer), 1, net.gates * net.units
+    return net.columns + 2 * layer * net.gates * net.span * net.units, net.units, 1
+
+
+@inline
+def recurrent_columns(net, layer):
+    """(place, from column to column, from row to row) of layer's recurrent block, column by column."""
+    if net.per == 1:
+        return recurrent_weights(net, layer), 1, net.gates * net.units
+    return net.columns + (2 * layer + 1) * net.gates * net.span * net.units, net.units, 1
+
+
+@inline
+def readout_columns(net):
+    """(place, from column to column, from row to row) of the read-out's weights, column by column."""
+    if net.per == 1:
+        return readout_weights(net), 1, net.outputs
+    return net.columns + 2 * net.layers * net.gates * net.span * net.units, net.units, 1
+
+
+@inline
+def gradient_at(net, weights):
+    """Where the gradient of the weights at `weights` begins; the read-out's is by column (`readout_columns`)."""
+    return weights - net.weights + net.gradient
 
 
 # ----------------------------------------------------------------------------------------------------- working memory
 @inline
 def state_at(net, layer, t):
     """State that timestep t of a layer starts from."""
-    return net.state + (layer * (net.timesteps + 1) + t) * net.rows * net.slots * net.hidden
+    return net.state + (layer * (net.timesteps + 1) + t) * net.rows * net.slots * net.units
 
 
 @inline
 def gate_at(net, layer, t):
     """What a layer keeps of timestep t for the backward pass."""
-    return net.gate + (layer * net.timesteps + t) * net.rows * net.kept * net.hidden
+    return net.gate + (layer * net.timesteps + t) * net.rows * net.kept * net.units
 
 
 @inline
 def delta_at(net, base, layer, t):
     """∂loss/∂pre-activation of a layer's timestep t; base: net.delta or net.window_delta."""
-    return base + (layer * net.timesteps + t) * net.rows * net.deltas * net.hidden
+    return base + (layer * net.timesteps + t) * net.rows * net.deltas * net.units
 
 
 @inline
 def state_delta_at(net, layer, t):
     """∂loss/∂state of a layer after timestep t."""
-    return net.state_delta + (layer * net.timesteps + t) * net.rows * net.slots * net.hidden
+    return net.state_delta + (layer * net.timesteps + t) * net.rows * net.slots * net.units
+
+
+@inline
+def place_before(net, t):
+    """The vector, counted from a region's first, that holds the first place of timestep t."""
+    if net.per == 1:
+        return net.lead + t * net.rows
+    return net.lead + t * net.rows // WIDTH
+
+
+@inline
+def place_behind(net, t):
+    """The vector, counted from a region's first, behind all places of the timesteps before t."""
+    if net.per == 1:
+        return net.lead + t * net.rows
+    return net.lead + (t * net.rows + WIDTH - 1) // WIDTH
+
+
+@inline
+def output_element(net, memory, region, t, o):
+    """The element of a region (outputs, places) at which output o of timestep t's first row stands."""
+    return elements(memory, region + o * net.places + net.lead) + t * net.rows
+
+
+@inline
+def is_live(net, memory, t, row):
+    """Whether a row's sequence has begun at timestep t."""
+    return element(memory, elements(memory, net.live + net.lead) + t * net.rows + row) > splat(0.0)

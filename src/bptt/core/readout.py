@@ -1,8 +1,19 @@
 """The read-out: y_t = f(h_t V + c) with f the identity, the logistic function or soft-max; or y_t = h_t without one."""
 
-from bptt.core.layout import READOUTS, readout_weights, state_at, state_delta_at
-from bptt.core.products import add_product, fill_bias
-from bptt.core.simd import exp, inline, load, select, sigmoid, splat, store
+from bptt.core.layout import (
+    READOUTS,
+    gradient_at,
+    output_element,
+    place_before,
+    place_behind,
+    readout_columns,
+    readout_weights,
+    state_at,
+    state_delta_at,
+)
+from bptt.core.places import by_place, sum_of_places
+from bptt.core.products import multiply
+from bptt.core.simd import element, elements, exp, inline, load, select, set_element, sigmoid, splat, store, within
 
 _NONE, _SIGMOID, _SOFTMAX = READOUTS["none"], READOUTS["sigmoid"], READOUTS["softmax"]
 
@@ -10,45 +21,54 @@ _NONE, _SIGMOID, _SOFTMAX = READOUTS["none"], READOUTS["sigmoid"], READOUTS["sof
 @inline
 def read_out(net, theta, memory, start, stop):
     """Outputs of the timesteps start ≤ t < stop. Before a sequence begins its output stays what it was."""
-    n, rows = net.outputs, (stop - start) * net.rows
-    logit, output = net.logit + start * net.rows * n, net.output + start * net.rows * n
-    state, state_row = state_at(net, net.layers - 1, start + 1), net.slots * net.hidden
+    first, last, n = place_before(net, start), place_behind(net, stop), net.outputs
+    h, h_row = by_place(net, memory, state_at(net, net.layers - 1, start + 1), net.slots * net.units, start, stop)
     if net.readout == _NONE:
-        for r in range(rows):
-            for o in range(n):
-                store(memory, logit + r * n + o, load(memory, state + r * state_row + o))
-    else:
-        v = readout_weights(net)
-        fill_bias(memory, logit, n, theta, v + net.hidden * n if net.biases > 0 else -1, -1, rows, n)
-        add_product(memory, logit, n, state, state_row, theta, v, n, 1, rows, net.hidden, n)
-    for r in range(rows):
-        z, before, after = logit + r * n, output + r * n, output + (net.rows + r) * n
-        live = load(memory, net.live + start * net.rows + r) > splat(0.0)
-        if net.readout == _SOFTMAX:
-            _softmax(memory, z, after, n)
         for o in range(n):
-            y = load(memory, z + o)
+            for q in range(first, last):
+                store(memory, net.logit + o * net.places + q, load(memory, h + (q - first) * h_row + o))
+    else:
+        v = elements(theta, readout_weights(net))
+        for o in range(n):
+            bias = splat(0.0)
+            if net.biases > 0:
+                bias = element(theta, v + net.hidden * n + o)
+            for q in range(first, last):
+                store(memory, net.logit + o * net.places + q, bias)
+        logits, columns = (memory, net.logit + first, net.places, 1), (theta, v, 1, n)
+        multiply(net, logits, columns, (memory, h, 1, h_row), n, net.hidden, last - first, True)
+    for q in range(first, last):
+        live = load(memory, net.live + q) > splat(0.0)
+        z, y = net.logit + q, net.output + q
+        if net.readout == _SOFTMAX:
+            _softmax(memory, z, y, n, net.places)
+        for o in range(n):
+            place = o * net.places
+            value = load(memory, z + place)
             if net.readout == _SIGMOID:
-                y = sigmoid(y)
+                value = sigmoid(value)
             if net.readout == _SOFTMAX:
-                y = load(memory, after + o)
-            store(memory, after + o, select(live, y, load(memory, before + o)))
+                value = load(memory, y + place)
+            before = splat(0.0)
+            if net.feedback == 1:
+                before = load(memory, y + place - net.lead)
+            store(memory, y + place, select(live, value, before))
 
 
 @inline
-def _softmax(memory, z, y, n):
+def _softmax(memory, z, y, n, step):
     """y_o = e^(z_o − max z) / Σ e^(z − max z)."""
     top = load(memory, z)
     for o in range(1, n):
-        value = load(memory, z + o)
+        value = load(memory, z + o * step)
         top = select(value > top, value, top)
     norm = splat(0.0)
     for o in range(n):
-        value = exp(load(memory, z + o) - top)
+        value = exp(load(memory, z + o * step) - top)
         norm = norm + value
-        store(memory, y + o, value)
+        store(memory, y + o * step, value)
     for o in range(n):
-        store(memory, y + o, load(memory, y + o) / norm)
+        store(memory, y + o * step, load(memory, y + o * step) / norm)
 
 
 @inline
@@ -56,33 +76,37 @@ def read_out_back(net, theta, memory, start, stop, logit_delta, inject):
     """Add ∂loss/∂output of the timesteps start ≤ t < stop to ∂loss/∂h of the top layer: what the loss wrote, where
     `inject`, and what came back through a context. ∂loss/∂logit is written to the region `logit_delta`.
     """
-    n, rows, first = net.outputs, (stop - start) * net.rows, start * net.rows
-    delta, y = logit_delta + first * n, net.output + (first + net.rows) * n
-    given, context = net.output_delta + first * n, net.context_delta + first * n
-    for r in range(rows):
-        live = load(memory, net.live + first + r) > splat(0.0)
+    n, step = net.outputs, net.places
+    for q in range(place_before(net, start), place_behind(net, stop)):
+        asked = within(memory, q - net.lead, start * net.rows, stop * net.rows)
+        live = (load(memory, net.live + q) > splat(0.0)) & asked
+        y, given, context = net.output + q, net.output_delta + q, net.context_delta + q
         mean = splat(0.0)
         if net.readout == _SOFTMAX:
-            for p in range(r * n, r * n + n):
-                mean = mean + _output_delta(net, memory, given + p, context + p, inject) * load(memory, y + p)
-        for p in range(r * n, r * n + n):
-            value = load(memory, y + p)
-            d = _output_delta(net, memory, given + p, context + p, inject)
+            for o in range(n):
+                d = _output_delta(net, memory, given + o * step, context + o * step, inject)
+                mean = mean + d * load(memory, y + o * step)
+        for o in range(n):
+            value = load(memory, y + o * step)
+            d = _output_delta(net, memory, given + o * step, context + o * step, inject)
             if net.readout == _SIGMOID:
                 d = d * (value * (1.0 - value))
             if net.readout == _SOFTMAX:
                 d = value * (d - mean)
             if inject and net.fused == 1:
-                d = d + load(memory, given + p)
-            store(memory, delta + p, select(live, d, splat(0.0)))
-    state_delta, state_row = state_delta_at(net, net.layers - 1, start), net.slots * net.hidden
+                d = d + load(memory, given + o * step)
+            store(memory, logit_delta + q + o * step, select(live, d, splat(0.0)))
+    top, top_row, rows = state_delta_at(net, net.layers - 1, start), net.slots * net.units, (stop - start) * net.rows
+    delta, delta_step = output_element(net, memory, logit_delta, start, 0), net.places * net.per
     if net.readout == _NONE:
         for r in range(rows):
             for o in range(n):
-                place = state_delta + r * state_row + o
-                store(memory, place, load(memory, place) + load(memory, delta + r * n + o))
+                h = elements(memory, top + r * top_row) + o
+                set_element(memory, h, element(memory, h) + element(memory, delta + o * delta_step + r))
     else:
-        add_product(memory, state_delta, state_row, delta, n, theta, readout_weights(net), 1, n, rows, n, net.hidden)
+        v, v_column, v_row = readout_columns(net)
+        deltas, columns = (memory, delta, 1, delta_step), (theta, v, v_column, v_row)
+        multiply(net, (memory, top, top_row, 1), deltas, columns, rows, n, net.units, True)
 
 
 @inline
@@ -94,3 +118,20 @@ def _output_delta(net, memory, given, context, inject):
     if net.feedback == 1:
         d = d + load(memory, context)
     return d
+
+
+@inline
+def set_readout_gradient(net, gradient, memory, begin):
+    """∂loss/∂V = Σ_t h_tᵀ δ_t;  ∂loss/∂c = Σ_t δ_t."""
+    if net.readout != _NONE:
+        n, first = net.outputs, max(begin, net.first_output)
+        v, (_, v_column, v_row) = gradient_at(net, readout_weights(net)), readout_columns(net)
+        deltas = (memory, output_element(net, memory, net.logit_delta, first, 0), net.places * net.per, 1)
+        states = (memory, state_at(net, net.layers - 1, first + 1), net.slots * net.units, 1)
+        steps = (net.timesteps - first) * net.rows
+        multiply(net, (gradient, v, v_column, v_row), deltas, states, n, steps, net.units, False)
+        if net.biases > 0:
+            c = elements(gradient, v + n * net.units)
+            for o in range(n):
+                delta = net.logit_delta + o * net.places
+                set_element(gradient, c + o, sum_of_places(net, memory, delta, first))

@@ -31,10 +31,12 @@ class Task(Protocol):
         """The set on which `loss/eval` and `accuracy/eval` are measured; rng serves tasks that draw it."""
         ...
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float | None:
-        """The share that is right of output (N, T, outputs), or (N, outputs) where only the last timestep has a target.
+    def accuracy(self, output: Floats, sequences: Sequences) -> Any:
+        """The share that is right of output (…, N, T, outputs), or (…, N, outputs) where only the last timestep has a
+        target, as an array (…); None where a task has no notion of right.
 
-        None where a task has no notion of right.
+        What stands before N are networks that were evaluated on these sequences; if `sequences` has such axes too, each
+        on its own.
         """
         ...
 
@@ -83,6 +85,11 @@ class Run:
     clip: Any
     train: Settings
     seed: int
+
+
+def seed_of(run: Run, stream: int) -> np.random.SeedSequence:
+    """A run's independent streams: 0 initialisation, 1 training data, 2 evaluation data."""
+    return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Sequences, and the streams that say which of them serve which update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -19,6 +19,8 @@ class Sequences:
     y        (N, T, outputs): a target at every timestep; or (N, outputs): one, at the last timestep
     lengths  (N,) valid timesteps of each sequence, 1..T; None: all T. Values behind a sequence's end are ignored.
     scored   (T,) or (N, T) bool: the timesteps whose target counts; None: all. Only with targets at every timestep.
+
+    Several sets, `stacked`, have one more axis before N.
     """
 
     x: Floats
@@ -28,32 +30,42 @@ class Sequences:
 
     @property
     def count(self) -> int:
-        return self.x.shape[0]
+        return self.x.shape[-3]
 
     @property
     def timesteps(self) -> int:
-        return self.x.shape[1]
+        return self.x.shape[-2]
 
     @property
     def last_only(self) -> bool:
         """Whether only the last timestep has a target."""
-        return self.y.ndim == 2
+        return self.y.ndim < self.x.ndim
 
     @cached_property
     def full_lengths(self) -> NDArray[np.int64]:
         """(N,): `lengths`, with T where it is None."""
         if self.lengths is not None:
             return np.ascontiguousarray(self.lengths, np.int64)
-        return np.full(self.count, self.timesteps, np.int64)
+        return np.full(self.x.shape[:-2], self.timesteps, np.int64)
 
     @cached_property
     def full_scored(self) -> NDArray[np.bool_]:
         """(N, T): which timesteps count, from `scored`, `lengths` and the targets' shape together."""
         steps = np.arange(self.timesteps)
         if self.last_only:
-            return steps == self.full_lengths[:, None] - 1
-        inside = steps < self.full_lengths[:, None]
+            return steps == self.full_lengths[..., None] - 1
+        inside = steps < self.full_lengths[..., None]
         return inside if self.scored is None else inside & self.scored
+
+
+def stacked(sets: Sequence[Sequences]) -> Sequences:
+    """Sets of equal shapes with a first axis for the sets; where all are the same set, that one as it is."""
+    first = sets[0]
+    if all(one is first for one in sets):
+        return first
+    x, y = (np.stack([getattr(one, name) for one in sets]) for name in ("x", "y"))
+    lengths = np.stack([one.full_lengths for one in sets])
+    return Sequences(x, y, lengths, None if first.last_only else np.stack([one.full_scored for one in sets]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,16 +8,16 @@ grad/clipped             share of the updates since the last recorded one whose 
 grad/decay               see `decay_rate`
 update/ratio             see `update_ratio`
 weights/spectral_radius  see `spectral_radius`
-activations/saturation   see `saturation`
+activations/saturation   see `bptt.core.saturation.saturation`
 """
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bptt.core.blocks import Block
 from bptt.core.sequences import Floats
+from bptt.core.spectral import spectral_radii
 
 
 def decay_rate(flow: Floats) -> Floats:
@@ -45,9 +45,10 @@ def _slopes(lags: Floats, logs: Floats) -> Any:
     return (k * logs).sum(axis=-1) / (k * k).sum()
 
 
-def update_ratio(step: float, weights: float) -> float:
+def update_ratio(step: Floats, weights: Floats) -> Floats:
     """update/ratio: ‖θ_t − θ_{t−1}‖₂ / ‖θ_{t−1}‖₂ over all parameters, how far one update moves; NaN from θ = 0."""
-    return step / weights if weights else np.nan
+    with np.errstate(over="ignore", invalid="ignore"):  # where weights are that large
+        return np.divide(step, weights, out=np.full(step.shape, np.nan), where=weights != 0)
 
 
 def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> Floats:
@@ -66,35 +67,5 @@ def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> Floa
         if model.cell.feedback and "readout.weight" in named:
             with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
                 matrices = named["readout.weight"] @ matrices
-        finite = np.isfinite(matrices).all(axis=(1, 2))
-        radii = np.full(len(flat), np.nan)
-        radii[finite] = np.abs(np.linalg.eigvals(matrices[finite])).max(axis=-1)
-        largest = np.maximum(largest, radii)
+        largest = np.maximum(largest, spectral_radii(matrices))
     return largest
-
-
-def saturated(function: str, values: Floats) -> NDArray[np.bool_]:
-    """Where a unit's derivative has less than 1 % of its largest value.
-
-    tanh: 1 − h² < 0.01; logistic: 4h(1 − h) < 0.01; relu: h = 0; identity: never.
-    """
-    if function == "tanh":
-        return 1.0 - values * values < 0.01
-    if function == "sigmoid":
-        return 4.0 * values * (1.0 - values) < 0.01
-    if function == "relu":
-        return values == 0.0
-    return np.zeros(values.shape, bool)
-
-
-def saturation(groups: list[tuple[str, Floats]], live: NDArray[np.bool_]) -> Floats:
-    """activations/saturation: the share of activations that are `saturated`, over layers, timesteps, rows and units.
-
-    groups: (function, values (layers, T, rows, H, numbers)); live (T, rows, numbers). For LSTM and GRU the gates and
-    the candidate count, for the others the hidden states. Returns (numbers,), shares of each vector's number.
-    """
-    count = np.zeros(live.shape[-1], np.int64)
-    for function, values in groups:
-        count += (saturated(function, values) & live[None, :, :, None, :]).sum(axis=(0, 1, 2, 3))
-    layers, hidden = groups[0][1].shape[0], groups[0][1].shape[3]
-    return count / np.maximum(live.sum(axis=(0, 1)) * layers * hidden * len(groups), 1)

@@ -1,22 +1,24 @@
 """Training as a pure function: components, lanes and seeds in, records out. Nothing is logged or written here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.blocks import parameter_blocks, parameter_count, to_named
+from bptt.core.blocks import parameter_blocks, to_named
 from bptt.core.checkpoint import Checkpoint
-from bptt.core.evaluation import EvaluationSet, evaluate_chunks
-from bptt.core.kernel import LANES, SHARED
-from bptt.core.lane_block import LaneBlock, LaneReport, mode_of
-from bptt.core.lanes import fusing_key, recorded_updates
-from bptt.core.layout import build_net
-from bptt.core.run import Record, Run
+from bptt.core.evaluation import Evaluation, evaluate_chunks
+from bptt.core.fused import FusedRuns
+from bptt.core.kernel import UNITS, Kernel
+from bptt.core.lane_block import BlockReport
+from bptt.core.lanes import blocks_of_lanes, fusing_key, recorded_updates
+from bptt.core.products import product
+from bptt.core.run import Record, Run, seed_of
+from bptt.core.saturation import count_saturated
 from bptt.core.sequences import Floats
-from bptt.core.simd import WIDTH, aligned_zeros
+from bptt.core.spectral import radii_of
 from bptt.core.stability import decay_rate, spectral_radius
 from bptt.core.updates import train_updates
 
@@ -38,11 +40,6 @@ METRICS = (
 )
 
 
-def _seed(run: Run, stream: int) -> np.random.SeedSequence:
-    """The run's independent streams: 0 initialisation, 1 training data, 2 evaluation data."""
-    return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
-
-
 @dataclass(frozen=True)
 class Points:
     """What was recorded at one update.
@@ -61,23 +58,21 @@ class Points:
     lane_update: NDArray[np.int64]
 
 
-def kernels_of(run: Run) -> list[tuple[Any, str]]:
-    """The kernels, each with its mode, that training this run calls."""
-    mode = mode_of(run.train.batch_size)
-    cell = run.model.cell
-    called = [(k, mode) for k in (cell.forward, cell.backward, run.clip.kernel, run.optimizer.kernel, train_updates)]
-    return [
-        *called,
-        (run.loss.kernel, mode),
-        (run.loss.kernel, SHARED),
-        (cell.forward, SHARED),
-        (evaluate_chunks, SHARED),
-    ]
+def kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
+    """The kernels, each with its mode, that training these runs side by side calls."""
+    run, cell = runs[0], runs[0].model.cell
+    modes = {mode for mode, _ in blocks_of_lanes(run.model.hidden_size, run.train.batch_size, len(runs))}
+    kernels = (
+        *(product, cell.forward, run.loss.kernel, evaluate_chunks),
+        *(cell.backward, run.clip.kernel, run.optimizer.kernel, train_updates, count_saturated),
+    )
+    return [(kernel, mode) for kernel in kernels for mode in sorted(modes)] + [(product, UNITS), (radii_of, UNITS)]
 
 
-def needs_compiling(runs: Sequence[Run]) -> bool:
-    """Whether a kernel must be compiled before these runs can be trained: the first time ever on a machine."""
-    return not all(kernel.is_ready(mode) for run in runs for kernel, mode in kernels_of(run))
+def needs_compiling(blocks: Iterable[Sequence[Run]]) -> bool:
+    """Whether a kernel must be compiled before such blocks of runs can be trained: the first time ever on a machine."""
+    called = {(kernel, mode) for runs in blocks for kernel, mode in kernels_of(runs)}
+    return not all(kernel.is_ready(mode) for kernel, mode in called)
 
 
 class Training:
@@ -95,60 +90,19 @@ class Training:
         self.first = first = self.runs[0]
         self.points = recorded_updates(first.train.updates, first.train.log_points, first.train.log_spacing)
         self.blocks = parameter_blocks(first.model, first.task.inputs, first.task.outputs)
-        mode = mode_of(first.train.batch_size)
-        per_block = WIDTH if mode == LANES else 1
-        stream = first.task.training()
-        probe = stream.page(_seed(first, 1), 0, first.train.batch_size).sequences
-        self.net = build_net(
-            model=first.model,
-            inputs=first.task.inputs,
-            outputs=first.task.outputs,
-            timesteps=probe.timesteps,
-            rows=first.train.batch_size if mode == LANES else -(-first.train.batch_size // WIDTH),
-            last_only=probe.last_only,
-            fused=first.loss.fused,
-        )
-        memory = aligned_zeros(self.net.size, WIDTH)
-        self._lane_blocks = [
-            LaneBlock(
-                self.runs[start : start + per_block],
-                net=self.net,
-                mode=mode,
-                memory=memory,
-                stream=stream,
-                seeds=[_seed(run, 1) for run in self.runs[start : start + per_block]],
-                parameters=[
-                    run.init.parameters(_seed(run, 0), self.blocks) for run in self.runs[start : start + per_block]
-                ],
-                parameter_count=parameter_count(self.blocks),
-            )
-            for start in range(0, len(self.runs), per_block)
-        ]
-        self._evaluation = self._evaluation_sets()
-        self._names = self._metric_names()
+        self._lanes = FusedRuns(self.runs, self.blocks)
+        sets = [first.task.evaluation(np.random.Generator(np.random.PCG64(seed_of(run, 2)))) for run in self.runs]
+        self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)
+        without = first.task.accuracy(np.zeros(sets[0].y.shape), sets[0]) is None
+        self._names = [name for name in METRICS if not (without and name == "accuracy/eval")]
         self._next = 0
         self._history: list[Points] = []
         self._outcome = np.zeros(len(self.runs), np.int64)
         self._ended = np.zeros(len(self.runs), np.int64)  # the update at which a lane ended; 0: it is trained
         # Kept here because a block goes on computing the states of lanes that have ended.
-        self._states = np.stack([block.state(place) for block, place in map(self._place, range(len(self.runs)))])
+        self._states = self._lanes.states
         if checkpoint is not None:
             self._restore(checkpoint)
-
-    def _evaluation_sets(self) -> list[EvaluationSet]:
-        sets: dict[int, EvaluationSet] = {}
-        chosen = []
-        for run in self.runs:
-            sequences = self.first.task.evaluation(np.random.Generator(np.random.PCG64(_seed(run, 2))))
-            if id(sequences) not in sets:
-                sets[id(sequences)] = EvaluationSet(run.model, run.loss, sequences)
-            chosen.append(sets[id(sequences)])
-        return chosen
-
-    def _metric_names(self) -> list[str]:
-        evaluation = self._evaluation[0].sequences
-        without = self.first.task.accuracy(np.zeros(evaluation.y.shape), evaluation) is None
-        return [name for name in METRICS if not (without and name == "accuracy/eval")]
 
     @property
     def update(self) -> int:
@@ -160,8 +114,7 @@ class Training:
         if self._next == len(self.points) or self._ended.all():
             return None
         since, update = self.update, int(self.points[self._next])
-        reports = [report for block in self._lane_blocks for report in block.train(since, update)]
-        points = self._recorded(reports, since, update)
+        points = self._recorded(self._lanes.train(since, update), since, update)
         self._history.append(points)
         self._next += 1
         self._stop_early(points)
@@ -169,47 +122,45 @@ class Training:
             self._ended[self._ended == 0] = update
         return points
 
-    def _recorded(self, reports: list[LaneReport], since: int, update: int) -> Points:
-        lanes, running = len(self.runs), self._ended == 0
-        metrics = {name: np.full(lanes, np.nan) for name in self._names}
-        flow = np.full((lanes, self.net.timesteps), np.nan)
-        lane_update = np.where(running, update, self._ended)
-        for lane in np.flatnonzero(running).tolist():
-            report = reports[lane]
-            if report.diverged_at:
-                self._outcome[lane], self._ended[lane] = _DIVERGED, report.diverged_at
-                lane_update[lane] = report.diverged_at
-                metrics["loss/train"][lane] = report.diverged_loss
-                self._states[lane] = np.nan
-        sound = np.flatnonzero(self._ended == 0).tolist()
-        if sound:
-            thetas = np.stack([block.lane_parameters(place) for block, place in map(self._place, sound)])
-            metrics["weights/spectral_radius"][sound] = spectral_radius(self.first.model, self.blocks, thetas)
-            for lane, theta in zip(sound, thetas, strict=True):
-                report = reports[lane]
-                flow[lane], self._states[lane] = report.flow, report.state
-                for name, value in self._lane_metrics(lane, theta, report, update - since).items():
-                    metrics[name][lane] = value
+    def _recorded(self, report: BlockReport, since: int, update: int) -> Points:
+        running = self._ended == 0
+        diverged = running & (report.diverged_at > 0)
+        self._outcome[diverged], self._ended[diverged] = _DIVERGED, report.diverged_at[diverged]
+        self._states[diverged] = np.nan
+        sound = self._ended == 0
+        self._states[sound] = report.state[sound]
+        metrics = {name: np.full(len(self.runs), np.nan) for name in self._names}
+        metrics["loss/train"][diverged] = report.diverged_loss[diverged]
+        flow = np.full((len(self.runs), self._lanes.timesteps), np.nan)
+        flow[sound] = report.flow[sound]
+        if sound.any():
+            for name, values in self._measured(report, sound, update - since).items():
+                metrics[name][sound] = values[sound]
         metrics["grad/decay"] = decay_rate(flow)
-        return Points(update, metrics, flow, running, lane_update)
+        return Points(update, metrics, flow, running, np.where(sound, update, self._ended))
 
-    def _lane_metrics(self, lane: int, theta: Floats, report: LaneReport, updates: int) -> dict[str, float]:
-        evaluation, task = self._evaluation[lane], self.first.task
-        loss, output = evaluation.evaluate(theta, report.state if self.first.train.carry_state else None)
-        accuracy = task.accuracy(output, evaluation.sequences)
+    def _measured(self, report: BlockReport, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
+        """Metrics (lanes,) of the sound lanes; of the others something."""
+        thetas, states = self._lanes.parameters, self._states if self.first.train.carry_state else None
+        radii, losses, accuracies = (np.full(len(self.runs), np.nan) for _ in range(3))
+        radii[sound] = spectral_radius(self.first.model, self.blocks, thetas[sound])
+        for lanes, sequences, loss, output in self._evaluation.by_block(thetas, states, sound):
+            losses[lanes] = [run.loss.weight for run in self.runs[lanes]] * loss
+            if "accuracy/eval" in self._names:
+                shares = np.asarray(self.first.task.accuracy(output, sequences))
+                if shares.shape != loss.shape:
+                    raise ValueError(f"task.accuracy gave shape {shares.shape} for outputs of shape {output.shape}")
+                accuracies[lanes] = shares
         return {
             "loss/train": report.loss,
-            "loss/eval": loss * self.runs[lane].loss.weight,
-            **({} if accuracy is None else {"accuracy/eval": accuracy}),
+            "loss/eval": losses,
+            **({"accuracy/eval": accuracies} if "accuracy/eval" in self._names else {}),
             "grad/norm": report.gradient_norm,
             "grad/clipped": report.clipped / updates,
             "update/ratio": report.update_ratio,
+            "weights/spectral_radius": radii,
             "activations/saturation": report.saturation,
         }
-
-    def _place(self, lane: int) -> tuple[LaneBlock, int]:
-        block, place = divmod(lane, len(self._lane_blocks[0].runs))
-        return self._lane_blocks[block], place
 
     def _stop_early(self, points: Points) -> None:
         metric = self.first.train.early_stop.metric
@@ -219,17 +170,15 @@ class Training:
         thresholds = np.array([run.train.early_stop.threshold for run in self.runs])
         reached = values >= thresholds if metric == "accuracy/eval" else values <= thresholds
         for lane in np.flatnonzero(reached & (self._ended == 0)):
-            block, place = self._place(int(lane))
-            block.freeze(place)
+            self._lanes.freeze(int(lane))
             self._outcome[lane], self._ended[lane] = _EARLY_STOPPED, points.update
 
     def records(self) -> list[Record]:
         """What each run has left so far; whole once `advance()` returned None."""
-        return [self._record(lane) for lane in range(len(self.runs))]
+        return [self._record(lane, flat) for lane, flat in enumerate(self._lanes.parameters)]
 
-    def _record(self, lane: int) -> Record:
+    def _record(self, lane: int, flat: Floats) -> Record:
         seen = [points for points in self._history if points.recorded[lane]]
-        block, place = self._place(lane)
         return Record(
             outcome=_OUTCOMES[self._outcome[lane]],
             updates=int(self._ended[lane]) or self.update,
@@ -237,8 +186,8 @@ class Training:
                 "update": np.array([points.lane_update[lane] for points in seen], np.int64),
                 **{name: np.array([points.metrics[name][lane] for points in seen]) for name in self._names},
             },
-            flow=np.array([points.flow[lane] for points in seen]).reshape(len(seen), self.net.timesteps),
-            parameters=to_named(self.blocks, block.lane_parameters(place)),
+            flow=np.array([points.flow[lane] for points in seen]).reshape(len(seen), self._lanes.timesteps),
+            parameters=to_named(self.blocks, flat),
             state=self._states[lane].copy(),
         )
 
@@ -251,14 +200,13 @@ class Training:
             "outcome": self._outcome.copy(),
             "ended": self._ended.copy(),
             "states": self._states.copy(),
-            "history.flow": self._lanes_first([points.flow for points in history], self.net.timesteps),
+            "history.flow": self._lanes_first([points.flow for points in history], self._lanes.timesteps),
             "history.recorded": self._lanes_first([points.recorded for points in history]),
             "history.lane_update": self._lanes_first([points.lane_update for points in history]),
         }
         for name in self._names:
             saved[f"metric.{name}"] = self._lanes_first([points.metrics[name] for points in history])
-        lanes = [block.saved(place) for block, place in map(self._place, range(len(self.runs)))]
-        return saved | {_LANE + name: np.stack([lane[name] for lane in lanes]) for name in lanes[0]}
+        return saved | {_LANE + name: arrays for name, arrays in self._lanes.saved().items()}
 
     def _lanes_first(self, points: Sequence[NDArray[Any]], *shape: int) -> NDArray[Any]:
         return np.array(points).reshape(len(points), len(self.runs), *shape).swapaxes(0, 1)
@@ -279,9 +227,7 @@ class Training:
             for point, update in enumerate(saved["history.update"])
         ]
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
-        for lane in range(len(self.runs)):
-            block, place = self._place(lane)
-            block.restore(place, {name: arrays[lane] for name, arrays in own.items()})
+        self._lanes.restore(own)
 
 
 def train(runs: Sequence[Run]) -> list[Record]:

@@ -9,15 +9,15 @@ from bptt.tracking.lock import LockedError, file_lock
 
 
 def compile_kernels(runs: Sequence[Run]) -> None:
-    """Compile what training these runs calls and nobody has compiled yet.
+    """Compile what training these runs side by side calls and nobody has compiled yet.
 
     Processes that do so at the same time share the work: each takes the next kernel that no other one is at, and in the
     end waits for theirs.
     """
-    if not needs_compiling(runs):
+    if not needs_compiling([runs]):
         return
     modes: dict[Kernel, set[str]] = {}
-    for kernel, mode in (called for run in runs for called in kernels_of(run)):
+    for kernel, mode in kernels_of(runs):
         modes.setdefault(kernel, set()).add(mode)
     folder = cache_folder() / source_hash()[:16]
     try:

@@ -15,11 +15,8 @@ from typing import Any
 import numpy as np
 
 from bptt.core.checkpoint import chosen, joined
-from bptt.core.kernel import LANES
-from bptt.core.lane_block import mode_of
-from bptt.core.lanes import fusing_key, recorded_updates
+from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.run import Record, Run
-from bptt.core.simd import WIDTH
 from bptt.sweeps.search_settings import SearchSettings
 from bptt.sweeps.search_stage import Checkpoint, StageResult, StageTask
 from bptt.tracking.block_files import RunResult
@@ -223,7 +220,7 @@ class SuccessiveHalving:
 
     def _vector(self, run: Run) -> int:
         """How many lanes of such runs make a vector."""
-        return min(WIDTH, self._settings.batch) if mode_of(run.train.batch_size) == LANES else 1
+        return min(lanes_per_vector(run), self._settings.batch)
 
 
 def _final(lanes: Sequence[_Lane], result: StageResult) -> list[RunResult]:

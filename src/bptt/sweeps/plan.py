@@ -9,12 +9,8 @@ import numpy as np
 
 from bptt.configuration.build import Configuration
 from bptt.core.blocks import parameter_blocks, parameter_count
-from bptt.core.kernel import LANES
-from bptt.core.lane_block import mode_of
-from bptt.core.lanes import fusing_key, recorded_updates
-from bptt.core.layout import build_net
+from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.run import Run
-from bptt.core.simd import WIDTH
 from bptt.tracking.digest import digest
 
 MOST_LANES: Final = 64  # of a block; more would not train faster, and a killed sweep would lose more of them
@@ -54,7 +50,7 @@ class Group:
     @cached_property
     def lanes_per_vector(self) -> int:
         """How many lanes stand in a vector; blocks are filled with whole vectors."""
-        return WIDTH if mode_of(self.first.train.batch_size) == LANES else 1
+        return lanes_per_vector(self.first)
 
 
 def without_duplicates(
@@ -105,16 +101,8 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
     per_weight = 3 * settings.updates * settings.batch_size + points * evaluated
     # The gates, and what surrounds a weight, cost something too where the weights are few.
     cost = float(per_weight * task.timesteps * (parameters + 8 * run.model.hidden_size))
-    net = build_net(
-        model=run.model,
-        inputs=task.inputs,
-        outputs=task.outputs,
-        timesteps=task.timesteps,
-        rows=settings.batch_size,
-        last_only=False,
-        fused=run.loss.fused,
-    )
-    recorded = points * (task.timesteps + net.outputs + 16)
-    state = settings.batch_size * (net.layers * net.slots * net.hidden + net.outputs)
+    model = run.model
+    recorded = points * (task.timesteps + task.outputs + 16)
+    state = settings.batch_size * (model.layers * model.cell.slots * model.hidden_size + task.outputs)
     numbers = recorded + (2 + run.optimizer.slots) * parameters + 2 * state
     return Group(first=run, places=places, cost=cost, bytes=_MACHINE_BYTES * numbers + _PAGE_BYTES)

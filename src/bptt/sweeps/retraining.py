@@ -36,7 +36,7 @@ def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[in
     numbers, again = list(runs), list(runs.values())
     cut = blocks(_groups(again), _SETTINGS.wanted)
     tasks = [_task(number, [again[place] for place in part]) for number, part in enumerate(cut)]
-    if needs_compiling([entry.run for entry in again]):
+    if needs_compiling([again[place].run for place in part] for part in cut):
         reporter.say("compiling the kernels, once per machine: up to a minute")
     with Interrupts() as interrupts, Workers(_SETTINGS, tasks=len(tasks)) as workers:
         with interrupts.raising():

@@ -97,7 +97,7 @@ class Session:
         tasks = [self._task(number, jobs, runs) for number, jobs in blocks]
         if not tasks:
             return
-        if needs_compiling([runs[jobs[0]] for _, jobs in blocks]):
+        if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
             self.reporter.say("compiling the kernels, once per machine: up to a minute")
         self.begin(sum(len(task.jobs) for task in tasks))
         for outcome in self.computed(train_block, tasks, most=len(tasks)):
@@ -165,7 +165,8 @@ class Session:
             try:
                 self.store = opening.result()
             except StoreError as error:
-                raise Stopped(str(error)) from error
+                self.no_store = str(error)
+                raise Stopped(self.no_store) from error
 
     def begin_recording(self, store: Store) -> Writer:
         """The writer to the store, in which the sweep's own run is begun, or opened again."""

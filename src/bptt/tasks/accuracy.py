@@ -1,8 +1,10 @@
 """Shares of right outputs. A diverged network's NaN is never right.
 
 Outputs and targets are (N, T, outputs), or (N, outputs) where only the last timestep has a target. Only scored
-timesteps count.
+timesteps count. Axes before N, of outputs, or of outputs and sequences alike, are those of the result.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,36 +12,40 @@ from numpy.typing import NDArray
 from bptt.core.sequences import Floats, Sequences
 
 
-def bits_right(output: Floats, sequences: Sequences) -> float:
+def bits_right(output: Floats, sequences: Sequences) -> Any:
     """The share of the scored output numbers that round to their targets, which are whole numbers."""
-    return float(_scored(_rounds(output, sequences), sequences).mean())
+    return _share(_rounds(output, sequences), sequences)
 
 
-def sequences_right(output: Floats, sequences: Sequences) -> float:
+def sequences_right(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which every scored output number rounds to its target."""
     right = _rounds(output, sequences).all(axis=-1)
     if not sequences.last_only:
         right = (right | ~sequences.full_scored).all(axis=-1)
-    return float(right.mean())
+    return right.mean(axis=-1)
 
 
-def classes_right(output: Floats, sequences: Sequences) -> float:
+def classes_right(output: Floats, sequences: Sequences) -> Any:
     """The share of the scored timesteps at which the largest output stands where the one-hot target has its 1.
 
     Of equal outputs, the first is the largest.
     """
     right = (output.argmax(axis=-1) == sequences.y.argmax(axis=-1)) & ~np.isnan(output).any(axis=-1)
-    return float(_scored(right, sequences).mean())
+    return _share(right[..., None], sequences)
 
 
-def close(output: Floats, sequences: Sequences, error: float) -> float:
+def close(output: Floats, sequences: Sequences, error: float) -> Any:
     """The share of the scored output numbers that are less than `error` away from their targets."""
-    return float(_scored(np.abs(output - sequences.y) < error, sequences).mean())
+    return _share(np.abs(output - sequences.y) < error, sequences)
 
 
 def _rounds(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
     return np.rint(output) == sequences.y
 
 
-def _scored(right: NDArray[np.bool_], sequences: Sequences) -> NDArray[np.bool_]:
-    return right if sequences.last_only else right[sequences.full_scored]
+def _share(right: NDArray[np.bool_], sequences: Sequences) -> Any:
+    """Of right (…, N, T, outputs), or (…, N, outputs), the share that is true of what is scored."""
+    if sequences.last_only:
+        return right.mean(axis=(-2, -1))
+    scored = sequences.full_scored[..., None]
+    return (right & scored).sum(axis=(-3, -2, -1)) / (scored.sum(axis=(-3, -2, -1)) * right.shape[-1])

@@ -10,7 +10,7 @@ from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
 from bptt.tasks.accuracy import sequences_right
 from bptt.tasks.encoding import Integers, digits
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.interface import Predict, Readout, Shares
 
 _MOST_BITS_FOR_ALL = 10
 _MOST_BITS_FOR_POOL = 7
@@ -63,7 +63,7 @@ class Adder:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return _every_addition(self.bits) if self.eval_size is None else self.make(rng, self.eval_size)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return sequences_right(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:

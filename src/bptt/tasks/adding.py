@@ -8,7 +8,7 @@ import numpy as np
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import close
-from bptt.tasks.interface import Readout
+from bptt.tasks.interface import Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,5 +64,5 @@ class Adding:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return close(output, sequences, 0.04)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import bits_right, classes_right
-from bptt.tasks.interface import Readout
+from bptt.tasks.interface import Readout, Shares
 from bptt.tasks.npz import load
 
 
@@ -72,7 +72,7 @@ class Arrays:
     def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._sequences[1]
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float | None:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares | None:
         if self.readout == "softmax" and self._targets_are_classes:
             return classes_right(output, sequences)
         if self.readout == "sigmoid" and self._targets_are_bits:

@@ -10,7 +10,7 @@ from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import classes_right
 from bptt.tasks.encoding import Integers, one_hot
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.interface import Predict, Readout, Shares
 from bptt.tasks.text import read_text
 
 _SHOWN = 60  # characters
@@ -106,7 +106,7 @@ class Charlm:
         kept = min(whole, self.eval_size)
         return self._windows(codes, np.arange(kept) * whole // kept * self.window)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return classes_right(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:

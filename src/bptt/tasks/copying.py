@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import classes_right
 from bptt.tasks.encoding import one_hot
-from bptt.tasks.interface import Readout
+from bptt.tasks.interface import Readout, Shares
 
 _SYMBOLS = 8
 _BLANK, _DELIMITER = _SYMBOLS, _SYMBOLS + 1
@@ -63,6 +63,6 @@ class Copying:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
-        recalled = Sequences(sequences.x[:, -_COPIED:], sequences.y[:, -_COPIED:])
-        return classes_right(output[:, -_COPIED:], recalled)
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
+        recalled = Sequences(sequences.x[..., -_COPIED:, :], sequences.y[..., -_COPIED:, :])
+        return classes_right(output[..., -_COPIED:, :], recalled)

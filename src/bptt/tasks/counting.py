@@ -10,7 +10,7 @@ from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import sequences_right
 from bptt.tasks.encoding import format_bits, parse_bits
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.interface import Predict, Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Counting:
     def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._sequences
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return sequences_right(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import bits_right
 from bptt.tasks.encoding import format_bits, parse_bits
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.interface import Predict, Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Leftbit:
     def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._evaluation
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return bits_right(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:

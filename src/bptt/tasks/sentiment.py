@@ -12,7 +12,7 @@ from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import classes_right
 from bptt.tasks.encoding import one_hot
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.interface import Predict, Readout, Shares
 from bptt.tasks.text import read_text
 
 LABELS = ("happy", "sad")
@@ -74,7 +74,7 @@ class Sentiment:
     def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._sequences["test"]
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return classes_right(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:

@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import classes_right
 from bptt.tasks.encoding import one_hot
-from bptt.tasks.interface import Readout
+from bptt.tasks.interface import Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,5 +61,5 @@ class TemporalOrder:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return classes_right(output, sequences)

@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import bits_right
 from bptt.tasks.encoding import Integers, format_bits
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.interface import Predict, Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Xor:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def accuracy(self, output: Floats, sequences: Sequences) -> float:
+    def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return bits_right(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:

@@ -8,7 +8,7 @@ from bptt.core.simd import splat
 
 
 @CLIP
-def no_clip(gradient, vectors, hyper):
+def no_clip(gradient, count, hyper):
     return splat(0.0)
 
 

@@ -5,18 +5,18 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import CLIP, Kernel
-from bptt.core.norms import norm
-from bptt.core.simd import load, select, splat, store
+from bptt.core.simd import elements, load, select, splat, store
+from bptt.core.sums import norm
 
 
 @CLIP
-def clip_norm(gradient, vectors, hyper):
+def clip_norm(gradient, count, hyper):
     threshold = load(hyper, 0)
-    size = norm(vectors, 0, vectors.shape[0], gradient)
+    size = norm(gradient, 0, elements(gradient, count))
     above = size > threshold
     scale = select(above, threshold / size, splat(1.0))
-    for p in range(vectors.shape[0]):
-        store(vectors, p, load(vectors, p) * scale)
+    for p in range(count):
+        store(gradient, p, load(gradient, p) * scale)
     return select(above, splat(1.0), splat(0.0))
 
 

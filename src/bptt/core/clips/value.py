@@ -5,19 +5,19 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import CLIP, Kernel
-from bptt.core.simd import largest, load, select, splat, store
+from bptt.core.simd import has_units, largest, load, select, splat, store
 
 
 @CLIP
-def clip_value(gradient, vectors, hyper):
+def clip_value(gradient, count, hyper):
     threshold = load(hyper, 0)
     clipped = splat(0.0)
-    for p in range(vectors.shape[0]):
-        g = load(vectors, p)
+    for p in range(count):
+        g = load(gradient, p)
         above, below = g > threshold, g < -threshold
         clipped = select(above, splat(1.0), select(below, splat(1.0), clipped))
-        store(vectors, p, select(above, threshold, select(below, -threshold, g)))
-    if gradient.ndim == 1:
+        store(gradient, p, select(above, threshold, select(below, -threshold, g)))
+    if has_units(gradient):
         return splat(largest(clipped))
     return clipped
 

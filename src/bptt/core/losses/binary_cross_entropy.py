@@ -5,27 +5,25 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
-from bptt.core.layout import read_net
+from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.simd import absolute, exp, fma, load, log1p, select, splat, store
 
 
 @LOSS
 def binary_cross_entropy(sizes, memory, begin):
     net = read_net(sizes)
-    result = splat(0.0)
-    for t in range(max(begin, net.first_output), net.timesteps):
-        for r in range(net.rows):
-            scored = load(memory, net.scored + t * net.rows + r)
-            counts = scored > splat(0.0)
-            for o in range(net.outputs):
-                place = (t * net.rows + r) * net.outputs + o
-                z, target = load(memory, net.logit + place), load(memory, net.target + place)
-                error = load(memory, net.output + net.rows * net.outputs + place) - target
-                positive = select(z < splat(0.0), splat(0.0), z)
-                entropy = positive - z * target + log1p(exp(-absolute(z)))
-                store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
-                result = select(counts, fma(scored, entropy, result), result)
-    return result
+    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
+        scored, value = load(memory, net.scored + q), splat(0.0)
+        counts = scored > splat(0.0)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            z, target = load(memory, net.logit + place), load(memory, net.target + place)
+            error = load(memory, net.output + place) - target
+            positive = select(z < splat(0.0), splat(0.0), z)
+            entropy = positive - z * target + log1p(exp(-absolute(z)))
+            store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
+            value = select(counts, fma(scored, entropy, value), value)
+        store(memory, net.loss + q, value)
 
 
 @dataclass(frozen=True, kw_only=True)

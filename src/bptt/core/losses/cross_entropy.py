@@ -5,36 +5,34 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
-from bptt.core.layout import read_net
+from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.simd import exp, fma, load, log, select, splat, store
 
 
 @LOSS
 def cross_entropy(sizes, memory, begin):
     net = read_net(sizes)
-    result = splat(0.0)
-    n = net.outputs
-    for t in range(max(begin, net.first_output), net.timesteps):
-        for r in range(net.rows):
-            scored = load(memory, net.scored + t * net.rows + r)
-            counts = scored > splat(0.0)
-            first = (t * net.rows + r) * n
-            logit, target = net.logit + first, net.target + first
-            top = load(memory, logit)
-            for o in range(1, n):
-                z = load(memory, logit + o)
-                top = select(z > top, z, top)
-            norm, share, mass = splat(0.0), splat(0.0), splat(0.0)
-            for o in range(n):
-                z = load(memory, logit + o) - top
-                norm = norm + exp(z)
-                share = fma(load(memory, target + o), z, share)
-                mass = mass + load(memory, target + o)
-            result = select(counts, fma(scored, mass * log(norm) - share, result), result)
-            for o in range(n):
-                error = mass * load(memory, net.output + net.rows * n + first + o) - load(memory, target + o)
-                store(memory, net.output_delta + first + o, select(counts, scored * error, splat(0.0)))
-    return result
+    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
+        scored = load(memory, net.scored + q)
+        counts = scored > splat(0.0)
+        top = load(memory, net.logit + q)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            z = load(memory, net.logit + place)
+            top = select(z > top, z, top)
+        norm, share, mass = splat(0.0), splat(0.0), splat(0.0)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            z = load(memory, net.logit + place) - top
+            norm = norm + exp(z)
+            share = fma(load(memory, net.target + place), z, share)
+            mass = mass + load(memory, net.target + place)
+        value = scored * (mass * log(norm) - share)
+        store(memory, net.loss + q, select(counts, value, splat(0.0)))
+        for o in range(net.outputs):
+            place = q + o * net.places
+            error = mass * load(memory, net.output + place) - load(memory, net.target + place)
+            store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
 
 
 @dataclass(frozen=True, kw_only=True)

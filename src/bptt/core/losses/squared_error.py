@@ -5,25 +5,23 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
-from bptt.core.layout import read_net
+from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.simd import fma, load, select, splat, store
 
 
 @LOSS
 def squared_error(sizes, memory, begin):
     net = read_net(sizes)
-    result = splat(0.0)
-    for t in range(max(begin, net.first_output), net.timesteps):
-        for r in range(net.rows):
-            scored = load(memory, net.scored + t * net.rows + r)
-            counts = scored > splat(0.0)
-            for o in range(net.outputs):
-                place = (t * net.rows + r) * net.outputs + o
-                error = load(memory, net.output + net.rows * net.outputs + place) - load(memory, net.target + place)
-                weighted = select(counts, scored * error, splat(0.0))
-                store(memory, net.output_delta + place, weighted + weighted)
-                result = select(counts, fma(weighted, error, result), result)
-    return result
+    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
+        scored, value = load(memory, net.scored + q), splat(0.0)
+        counts = scored > splat(0.0)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            error = load(memory, net.output + place) - load(memory, net.target + place)
+            weighted = select(counts, scored * error, splat(0.0))
+            store(memory, net.output_delta + place, weighted + weighted)
+            value = select(counts, fma(weighted, error, value), value)
+        store(memory, net.loss + q, value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,34 +10,33 @@ from bptt.core.layers import (
     add_context_back,
     add_input,
     add_input_back,
+    fill_bias,
     set_bias_gradient,
     set_context_gradient,
     set_input_gradient,
 )
-from bptt.core.layout import cell_bias, delta_at, read_net, recurrent_bias, state_at, state_delta_at
+from bptt.core.layout import cell_bias, delta_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
-from bptt.core.products import fill_bias
 from bptt.core.simd import inline, load, select, splat, store
 
 
 @inline
 def elman_prepare(net, theta, memory, layer, start, stop):
     """x_t W + b + b′, the part that needs no past."""
-    h, n = state_at(net, layer, start + 1), net.hidden
-    rows = (stop - start) * net.rows
-    fill_bias(memory, h, n, theta, cell_bias(net, layer), recurrent_bias(net, layer), rows, n)
+    h, n, rows = state_at(net, layer, start + 1), net.units, (stop - start) * net.rows
+    fill_bias(net, theta, memory, h, n, cell_bias(net, layer), recurrent_bias(net, layer), rows, n)
     add_input(net, theta, memory, layer, start, stop, h, n, n)
 
 
 @inline
 def elman_step(net, theta, memory, layer, t):
     """h_t = f(x_t W + b + b′ + c_{t−1} R), the context c being h or, for Jordan, y; h stays until a sequence begins."""
-    n, rows = net.hidden, net.rows
+    n = net.units
     h, before = state_at(net, layer, t + 1), state_at(net, layer, t)
     add_context(net, theta, memory, layer, t, h, n, 0, n)
-    for r in range(rows):
-        live = load(memory, net.live + t * rows + r) > splat(0.0)
+    for r in range(net.rows):
+        live = is_live(net, memory, t, r)
         for j in range(r * n, r * n + n):
             store(memory, h + j, select(live, activate(net.activation, load(memory, h + j)), load(memory, before + j)))
 
@@ -45,27 +44,27 @@ def elman_step(net, theta, memory, layer, t):
 @inline
 def elman_step_back(net, theta, memory, layer, t, steps, base, onward):
     """δ_t = ∂L/∂h_t ⊙ f′;  ∂L/∂c_{t−1} += δ_t Rᵀ where the gradient flows onward, else for `steps` timesteps from t."""
-    n, rows = net.hidden, steps * net.rows
+    n = net.units
     h, dh, delta = state_at(net, layer, t + 1), state_delta_at(net, layer, t), delta_at(net, base, layer, t)
-    for r in range(rows):
-        live = load(memory, net.live + t * net.rows + r) > splat(0.0)
+    for r in range(steps * net.rows):
+        live = is_live(net, memory, t, r)
         for j in range(r * n, r * n + n):
             d = load(memory, dh + j) * slope(net.activation, load(memory, h + j))
             store(memory, delta + j, select(live, d, splat(0.0)))
     if onward:
-        add_context_back(net, theta, memory, layer, t, delta, 0, n)
+        add_context_back(net, theta, memory, layer, t, delta, 0, 1)
 
 
 @inline
 def elman_input_back(net, theta, memory, layer, start, stop, base):
     """∂L/∂x_t += δ_t Wᵀ."""
-    add_input_back(net, theta, memory, layer, start, stop, base, net.hidden)
+    add_input_back(net, theta, memory, layer, start, stop, base, 1)
 
 
 @inline
 def elman_gradient(net, gradient, memory, layer, begin):
     """∂L/∂W = Σ x_tᵀ δ_t;  ∂L/∂R = Σ c_{t−1}ᵀ δ_t;  ∂L/∂b = ∂L/∂b′ = Σ δ_t."""
-    n, delta = net.hidden, delta_at(net, net.delta, layer, begin)
+    n, delta = net.units, delta_at(net, net.delta, layer, begin)
     set_input_gradient(net, gradient, memory, layer, begin, n)
     set_context_gradient(net, gradient, memory, layer, begin, delta, 0, n)
     set_bias_gradient(net, gradient, memory, begin, cell_bias(net, layer), delta, n)

@@ -9,25 +9,25 @@ from bptt.core.layers import (
     add_context_back,
     add_input,
     add_input_back,
+    fill_bias,
     set_bias_gradient,
     set_context_gradient,
     set_input_gradient,
 )
-from bptt.core.layout import cell_bias, delta_at, gate_at, read_net, recurrent_bias, state_at, state_delta_at
+from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
-from bptt.core.products import fill_bias
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
 
 
 @inline
 def gru_prepare(net, theta, memory, layer, start, stop):
     """x_t W + b of the three gates, with b′ where it adds to the same sum, and b′_n for itself: what needs no past."""
-    n, gates, rows = net.hidden, gate_at(net, layer, start), (stop - start) * net.rows
+    n, gates, rows = net.units, gate_at(net, layer, start), (stop - start) * net.rows
     first, second = cell_bias(net, layer), recurrent_bias(net, layer)
-    fill_bias(memory, gates, 4 * n, theta, first, second, rows, 2 * n)
-    fill_bias(memory, gates + 2 * n, 4 * n, theta, first + 2 * n if first >= 0 else -1, -1, rows, n)
-    fill_bias(memory, gates + 3 * n, 4 * n, theta, second + 2 * n if second >= 0 else -1, -1, rows, n)
+    fill_bias(net, theta, memory, gates, 4 * n, first, second, rows, 2 * n)
+    fill_bias(net, theta, memory, gates + 2 * n, 4 * n, first + 2 * n if first >= 0 else -1, -1, rows, n)
+    fill_bias(net, theta, memory, gates + 3 * n, 4 * n, second + 2 * n if second >= 0 else -1, -1, rows, n)
     add_input(net, theta, memory, layer, start, stop, gates, 4 * n, 3 * n)
 
 
@@ -36,12 +36,12 @@ def gru_step(net, theta, memory, layer, t):
     """r, z = σ(x_t W + b + b′ + h_{t−1} R);  m = h_{t−1} R_n + b′_n;  n = tanh(x_t W_n + b_n + r ⊙ m);
     h_t = n + z ⊙ (h_{t−1} − n).
     """
-    n, rows = net.hidden, net.rows
+    n = net.units
     h, before, gates = state_at(net, layer, t + 1), state_at(net, layer, t), gate_at(net, layer, t)
     add_context(net, theta, memory, layer, t, gates, 4 * n, 0, 2 * n)
     add_context(net, theta, memory, layer, t, gates + 3 * n, 4 * n, 2 * n, n)
-    for row in range(rows):
-        live = load(memory, net.live + t * rows + row) > splat(0.0)
+    for row in range(net.rows):
+        live = is_live(net, memory, t, row)
         for j in range(n):
             a = gates + row * 4 * n + j
             r, z = sigmoid(load(memory, a)), sigmoid(load(memory, a + n))
@@ -58,12 +58,12 @@ def gru_step_back(net, theta, memory, layer, t, steps, base, onward):
     """δ_z = ∂L/∂h_t ⊙ (h_{t−1} − n) ⊙ z(1 − z);  δ_n = ∂L/∂h_t ⊙ (1 − z) ⊙ (1 − n²);  δ_m = δ_n ⊙ r;
     δ_r = δ_n ⊙ m ⊙ r(1 − r);  ∂L/∂h_{t−1} += ∂L/∂h_t ⊙ z + (δ_r, δ_z, δ_m) Rᵀ.
     """
-    n, rows = net.hidden, steps * net.rows
+    n = net.units
     before, gates = state_at(net, layer, t), gate_at(net, layer, t)
     d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
     zero = splat(0.0)
-    for row in range(rows):
-        live = load(memory, net.live + t * net.rows + row) > zero
+    for row in range(steps * net.rows):
+        live = is_live(net, memory, t, row)
         for j in range(n):
             a, p, unit = gates + row * 4 * n + j, delta + row * 4 * n + j, row * n + j
             r, z, candidate, m = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)
@@ -78,20 +78,20 @@ def gru_step_back(net, theta, memory, layer, t, steps, base, onward):
                 earlier = state_delta_at(net, layer, t - 1) + unit
                 store(memory, earlier, load(memory, earlier) + select(live, dh * z, zero))
     if onward:
-        add_context_back(net, theta, memory, layer, t, delta, 0, 2 * n)
-        add_context_back(net, theta, memory, layer, t, delta + 3 * n, 2 * n, n)
+        add_context_back(net, theta, memory, layer, t, delta, 0, 2)
+        add_context_back(net, theta, memory, layer, t, delta + 3 * n, 2, 1)
 
 
 @inline
 def gru_input_back(net, theta, memory, layer, start, stop, base):
     """∂L/∂x_t += (δ_r, δ_z, δ_n) Wᵀ."""
-    add_input_back(net, theta, memory, layer, start, stop, base, 3 * net.hidden)
+    add_input_back(net, theta, memory, layer, start, stop, base, 3)
 
 
 @inline
 def gru_gradient(net, gradient, memory, layer, begin):
     """∂L/∂W = Σ x_tᵀ (δ_r, δ_z, δ_n);  ∂L/∂R = Σ h_{t−1}ᵀ (δ_r, δ_z, δ_m);  biases: the sums of the same."""
-    n, delta = net.hidden, delta_at(net, net.delta, layer, begin)
+    n, delta = net.units, delta_at(net, net.delta, layer, begin)
     set_input_gradient(net, gradient, memory, layer, begin, 3 * n)
     set_context_gradient(net, gradient, memory, layer, begin, delta, 0, 2 * n)
     set_context_gradient(net, gradient, memory, layer, begin, delta + 3 * n, 2 * n, n)

@@ -9,34 +9,33 @@ from bptt.core.layers import (
     add_context_back,
     add_input,
     add_input_back,
+    fill_bias,
     set_bias_gradient,
     set_context_gradient,
     set_input_gradient,
 )
-from bptt.core.layout import cell_bias, delta_at, gate_at, read_net, recurrent_bias, state_at, state_delta_at
+from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
-from bptt.core.products import fill_bias
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
 
 
 @inline
 def lstm_prepare(net, theta, memory, layer, start, stop):
     """x_t W + b + b′ of the four gates, the part that needs no past."""
-    gates, columns, rows = gate_at(net, layer, start), 4 * net.hidden, (stop - start) * net.rows
-    first, second = cell_bias(net, layer), recurrent_bias(net, layer)
-    fill_bias(memory, gates, 5 * net.hidden, theta, first, second, rows, columns)
-    add_input(net, theta, memory, layer, start, stop, gates, 5 * net.hidden, columns)
+    n, gates, rows = net.units, gate_at(net, layer, start), (stop - start) * net.rows
+    fill_bias(net, theta, memory, gates, 5 * n, cell_bias(net, layer), recurrent_bias(net, layer), rows, 4 * n)
+    add_input(net, theta, memory, layer, start, stop, gates, 5 * n, 4 * n)
 
 
 @inline
 def lstm_step(net, theta, memory, layer, t):
     """i, f, o = σ(·), g = tanh(·) of x_t W + b + b′ + h_{t−1} R;  c_t = f ⊙ c_{t−1} + i ⊙ g;  h_t = o ⊙ tanh c_t."""
-    n, rows = net.hidden, net.rows
+    n = net.units
     state, before, gates = state_at(net, layer, t + 1), state_at(net, layer, t), gate_at(net, layer, t)
     add_context(net, theta, memory, layer, t, gates, 5 * n, 0, 4 * n)
-    for r in range(rows):
-        live = load(memory, net.live + t * rows + r) > splat(0.0)
+    for r in range(net.rows):
+        live = is_live(net, memory, t, r)
         for j in range(n):
             a, h, c = gates + r * 5 * n + j, r * 2 * n + j, r * 2 * n + n + j
             i, f = sigmoid(load(memory, a)), sigmoid(load(memory, a + n))
@@ -60,12 +59,12 @@ def lstm_step_back(net, theta, memory, layer, t, steps, base, onward):
     dc = ∂L/∂c_t + ∂L/∂h_t ⊙ o ⊙ (1 − s²);  ∂L/∂c_{t−1} = dc ⊙ f;  ∂L/∂h_{t−1} += δ Rᵀ
     δ_i = dc ⊙ g ⊙ i(1 − i);  δ_f = dc ⊙ c_{t−1} ⊙ f(1 − f);  δ_g = dc ⊙ i ⊙ (1 − g²);  δ_o = ∂L/∂h_t ⊙ s ⊙ o(1 − o)
     """
-    n, rows = net.hidden, steps * net.rows
+    n = net.units
     before, gates = state_at(net, layer, t), gate_at(net, layer, t)
     d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
     zero = splat(0.0)
-    for r in range(rows):
-        live = load(memory, net.live + t * net.rows + r) > zero
+    for r in range(steps * net.rows):
+        live = is_live(net, memory, t, r)
         for j in range(n):
             a, h, c, p = gates + r * 5 * n + j, r * 2 * n + j, r * 2 * n + n + j, delta + r * 4 * n + j
             i, f, g = load(memory, a), load(memory, a + n), load(memory, a + 2 * n)
@@ -79,19 +78,19 @@ def lstm_step_back(net, theta, memory, layer, t, steps, base, onward):
             if onward:
                 store(memory, state_delta_at(net, layer, t - 1) + c, select(live, dc * f, zero))
     if onward:
-        add_context_back(net, theta, memory, layer, t, delta, 0, 4 * n)
+        add_context_back(net, theta, memory, layer, t, delta, 0, 4)
 
 
 @inline
 def lstm_input_back(net, theta, memory, layer, start, stop, base):
     """∂L/∂x_t += δ_t Wᵀ."""
-    add_input_back(net, theta, memory, layer, start, stop, base, 4 * net.hidden)
+    add_input_back(net, theta, memory, layer, start, stop, base, 4)
 
 
 @inline
 def lstm_gradient(net, gradient, memory, layer, begin):
     """∂L/∂W = Σ x_tᵀ δ_t;  ∂L/∂R = Σ h_{t−1}ᵀ δ_t;  ∂L/∂b = ∂L/∂b′ = Σ δ_t."""
-    columns, delta = 4 * net.hidden, delta_at(net, net.delta, layer, begin)
+    columns, delta = 4 * net.units, delta_at(net, net.delta, layer, begin)
     set_input_gradient(net, gradient, memory, layer, begin, columns)
     set_context_gradient(net, gradient, memory, layer, begin, delta, 0, columns)
     set_bias_gradient(net, gradient, memory, begin, cell_bias(net, layer), delta, columns)

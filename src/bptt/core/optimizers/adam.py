@@ -9,12 +9,11 @@ from bptt.core.simd import integer_power, load, select, splat, sqrt, store
 
 
 @OPTIMIZER
-def adam(parameters, gradient, slots, hyper, live, update):
+def adam(parameters, gradient, slots, count, hyper, live, update):
     alpha, beta1, beta2, small = load(hyper, 0), load(hyper, 1), load(hyper, 2), load(hyper, 3)
     moves = load(live, 0) > splat(0.0)
     rate = alpha / (1.0 - integer_power(beta1, update))
     root = sqrt(1.0 - integer_power(beta2, update))
-    count = parameters.shape[0]
     for p in range(count):
         theta, g = load(parameters, p), load(gradient, p)
         mean = beta1 * load(slots, p) + (1.0 - beta1) * g

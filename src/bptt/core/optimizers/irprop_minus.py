@@ -10,12 +10,11 @@ from bptt.core.simd import load, select, splat, store
 
 
 @OPTIMIZER
-def irprop_minus(parameters, gradient, slots, hyper, live, update):
+def irprop_minus(parameters, gradient, slots, count, hyper, live, update):
     eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
     delta_min, delta_max = load(hyper, 3), load(hyper, 4)
     moves = load(live, 0) > splat(0.0)
     zero = splat(0.0)
-    count = parameters.shape[0]
     for p in range(count):
         theta, now, before = load(parameters, p), sign(load(gradient, p)), load(slots, p)
         step = delta_zero if update == 1 else load(slots, count + p)

@@ -9,10 +9,10 @@ from bptt.core.simd import load, select, splat, store
 
 
 @OPTIMIZER
-def momentum(parameters, gradient, slots, hyper, live, update):
+def momentum(parameters, gradient, slots, count, hyper, live, update):
     alpha, epsilon = load(hyper, 0), load(hyper, 1)
     moves = load(live, 0) > splat(0.0)
-    for p in range(parameters.shape[0]):
+    for p in range(count):
         theta = load(parameters, p)
         change = alpha * load(gradient, p) + epsilon * load(slots, p)
         store(slots, p, change)

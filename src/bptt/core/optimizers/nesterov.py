@@ -9,10 +9,10 @@ from bptt.core.simd import load, select, splat, store
 
 
 @OPTIMIZER
-def nesterov(parameters, gradient, slots, hyper, live, update):
+def nesterov(parameters, gradient, slots, count, hyper, live, update):
     alpha, epsilon = load(hyper, 0), load(hyper, 1)
     moves = load(live, 0) > splat(0.0)
-    for p in range(parameters.shape[0]):
+    for p in range(count):
         theta, step = load(parameters, p), alpha * load(gradient, p)
         change = step + epsilon * load(slots, p)
         store(slots, p, change)

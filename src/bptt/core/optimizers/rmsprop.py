@@ -9,10 +9,10 @@ from bptt.core.simd import load, select, splat, sqrt, store
 
 
 @OPTIMIZER
-def rmsprop(parameters, gradient, slots, hyper, live, update):
+def rmsprop(parameters, gradient, slots, count, hyper, live, update):
     alpha, decay, small = load(hyper, 0), load(hyper, 1), load(hyper, 2)
     moves = load(live, 0) > splat(0.0)
-    for p in range(parameters.shape[0]):
+    for p in range(count):
         theta, g = load(parameters, p), load(gradient, p)
         square = decay * load(slots, p) + (1.0 - decay) * (g * g)
         store(slots, p, square)

@@ -10,17 +10,17 @@ from bptt.core.simd import load, select, splat, store
 
 
 @OPTIMIZER
-def rprop(parameters, gradient, slots, hyper, live, update):
+def rprop(parameters, gradient, slots, count, hyper, live, update):
     eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
     moves = load(live, 0) > splat(0.0)
-    count = parameters.shape[0]
     for p in range(count):
         theta, now, before = load(parameters, p), sign(load(gradient, p)), load(slots, p)
         step = delta_zero if update == 1 else load(slots, count + p)
         step = step * select(now == before, eta_plus, eta_minus)
         store(slots, p, now)
         store(slots, count + p, step)
-        store(parameters, p, select(moves, theta - now * step, theta))
+        moved = select(now == splat(0.0), theta, theta - now * step)  # else 0 · ∞, where Δ grew without bound
+        store(parameters, p, select(moves, moved, theta))
 
 
 @dataclass(frozen=True, kw_only=True)

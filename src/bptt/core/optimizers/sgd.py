@@ -9,10 +9,10 @@ from bptt.core.simd import load, select, splat, store
 
 
 @OPTIMIZER
-def sgd(parameters, gradient, slots, hyper, live, update):
+def sgd(parameters, gradient, slots, count, hyper, live, update):
     alpha = load(hyper, 0)
     moves = load(live, 0) > splat(0.0)
-    for p in range(parameters.shape[0]):
+    for p in range(count):
         theta = load(parameters, p)
         store(parameters, p, select(moves, theta - alpha * load(gradient, p), theta))
 

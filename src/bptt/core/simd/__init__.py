@@ -1,21 +1,54 @@
 """The vector vocabulary in which the kernels are written, so that they read like scalar mathematics."""
 
-from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, nearest, select, splat, sqrt, total
+from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
+from bptt.core.simd.blocks import MOST_COLUMNS, ahead, multiply_block, multiply_row
 from bptt.core.simd.elementary import exp, integer_power, log, log1p, sigmoid, tanh
 from bptt.core.simd.inlining import inline
-from bptt.core.simd.memory import load, per_run, set_gradient, store, weight
+from bptt.core.simd.memory import (
+    LANES_MEMORY,
+    UNITS_MEMORY,
+    VECTORS,
+    element,
+    elements,
+    elements_at,
+    flat_number,
+    has_units,
+    load,
+    number_of,
+    one_run,
+    pointer_to,
+    prefetch,
+    set_element,
+    set_number,
+    store,
+    vectors_at,
+    within,
+)
+from bptt.core.simd.numbers import copy_few, copy_vector, transpose_all, transpose_few
 from bptt.core.simd.types import ALIGNMENT, VECTOR_BYTES, WIDTH, aligned_zeros, mask, vector
 
 __all__ = [
     "ALIGNMENT",
+    "LANES_MEMORY",
+    "MOST_COLUMNS",
+    "UNITS_MEMORY",
+    "VECTORS",
     "VECTOR_BYTES",
     "WIDTH",
     "absolute",
+    "ahead",
     "aligned_zeros",
     "any_of",
+    "copy_few",
+    "copy_vector",
     "copysign",
+    "element",
+    "elements",
+    "elements_at",
     "exp",
+    "flat_number",
     "fma",
+    "has_units",
     "inline",
     "integer_power",
     "largest",
@@ -23,16 +56,24 @@ __all__ = [
     "log",
     "log1p",
     "mask",
-    "nearest",
-    "per_run",
+    "multiply_block",
+    "multiply_row",
+    "number_of",
+    "one_run",
+    "pointer_to",
+    "prefetch",
     "select",
-    "set_gradient",
+    "set_element",
+    "set_number",
     "sigmoid",
     "splat",
     "sqrt",
     "store",
     "tanh",
     "total",
+    "transpose_all",
+    "transpose_few",
     "vector",
-    "weight",
+    "vectors_at",
+    "within",
 ]

@@ -103,12 +103,6 @@ def copysign(typingctx, magnitude, sign):
 
 
 @intrinsic
-def nearest(typingctx, x):
-    """The nearest integer, halves to the even one."""
-    return vector(vector), _pointwise("rint", 1)
-
-
-@intrinsic
 def select(typingctx, condition, yes, no):
     """`yes` where the condition holds, `no` elsewhere; the other side's NaN does not leak."""
 

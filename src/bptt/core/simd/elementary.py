@@ -1,12 +1,43 @@
 """exp, log, logistic function and tanh of vectors, without branches; NaN and infinities come out as they should."""
 
+from collections.abc import Sequence
+from decimal import Decimal, localcontext
+
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from bptt.core.simd.arithmetic import absolute, copysign, fma, nearest, select, splat
+from bptt.core.simd.arithmetic import absolute, copysign, fma, select, splat
 from bptt.core.simd.inlining import inline
-from bptt.core.simd.types import INTEGERS, VECTOR, WIDTH, vector
+from bptt.core.simd.types import F64, I64, INTEGERS, VECTOR, WIDTH, vector
+
+_STEPS = 16  # of the table of 2^(k/16)
+
+
+def _of_step(values: Sequence[float]):
+    """An intrinsic: of `_STEPS` values the one whose number stands in the lowest four bits of a number's mantissa."""
+
+    @intrinsic
+    def look_up(typingctx, shifted):
+        def codegen(context, builder, sig, args):
+            places = builder.bitcast(args[0], INTEGERS)
+            if WIDTH == 8:  # two registers hold all values, and AVX-512 has an instruction for it
+                kind = ir.FunctionType(VECTOR, [VECTOR, INTEGERS, VECTOR])
+                permute = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.pd.512")
+                return builder.call(permute, [ir.Constant(VECTOR, values[:8]), places, ir.Constant(VECTOR, values[8:])])
+            table = cgutils.global_constant(builder, "table", ir.Constant(ir.ArrayType(F64, _STEPS), values))
+            places = builder.and_(places, ir.Constant(INTEGERS, [_STEPS - 1] * WIDTH))
+            found = ir.Constant(VECTOR, ir.Undefined)
+            for i in range(WIDTH):
+                number = ir.Constant(ir.IntType(32), i)
+                place = builder.extract_element(places, number)
+                value = builder.load(builder.gep(table, [ir.Constant(I64, 0), place]))
+                found = builder.insert_element(found, value, number)
+            return found
+
+        return vector(vector), codegen
+
+    return look_up
 
 
 def _two_to_the(builder, n):
@@ -15,6 +46,11 @@ def _two_to_the(builder, n):
     shifted = builder.fadd(n, ir.Constant(VECTOR, [6755399441055744.0] * WIDTH))
     biased = builder.add(builder.bitcast(shifted, INTEGERS), ir.Constant(INTEGERS, [1023] * WIDTH))
     return builder.bitcast(builder.shl(biased, ir.Constant(INTEGERS, [52] * WIDTH)), VECTOR)
+
+
+def _floor(builder, value):
+    kind = ir.FunctionType(VECTOR, [VECTOR])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{WIDTH}f64"), [value])
 
 
 @intrinsic
@@ -28,8 +64,8 @@ def _power_of_two(typingctx, n):
 
 
 @intrinsic
-def times_power_of_two(typingctx, x, n):
-    """x·2ⁿ for 1 ≤ x ≤ 2 and integers −1100 ≤ n ≤ 1100 held as float64, rounded once where the result is subnormal."""
+def _times_power_of_two(typingctx, x, n):
+    """x·2^⌊n⌋ for 1 ≤ x ≤ 2 and −1100 ≤ n ≤ 1100, rounded once where the result is subnormal."""
 
     def codegen(context, builder, sig, args):
         if WIDTH == 8:  # AVX-512 has an instruction for it
@@ -38,12 +74,10 @@ def times_power_of_two(typingctx, x, n):
             scale = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.mask.scalef.pd.512")
             return builder.call(scale, [args[0], args[1], args[0], ir.Constant(mask, 255), ir.Constant(rounding, 4)])
         # Two steps: 2ⁿ itself would leave the range of exponents where the result is subnormal.
-        floor = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(VECTOR, [VECTOR]), f"llvm.floor.v{WIDTH}f64"
-        )
-        half = builder.call(floor, [builder.fmul(args[1], ir.Constant(VECTOR, [0.5] * WIDTH))])
+        whole = _floor(builder, args[1])
+        half = _floor(builder, builder.fmul(whole, ir.Constant(VECTOR, [0.5] * WIDTH)))
         once = builder.fmul(args[0], _two_to_the(builder, half))
-        return builder.fmul(once, _two_to_the(builder, builder.fsub(args[1], half)))
+        return builder.fmul(once, _two_to_the(builder, builder.fsub(whole, half)))
 
     return vector(vector, vector), codegen
 
@@ -61,55 +95,60 @@ def _exponent(typingctx, x):
     return vector(vector), codegen
 
 
+def _parts_of_power(k: int) -> tuple[float, float]:
+    """2^(k/16) as a float64, and what is missing to it, relative to it."""
+    with localcontext(prec=60):
+        exact = Decimal(2) ** (Decimal(k) / _STEPS)
+        rounded = Decimal(float(exact))
+        return float(rounded), float((exact - rounded) / rounded)
+
+
+_power, _power_rest = (_of_step(column) for column in zip(*map(_parts_of_power, range(_STEPS)), strict=True))
+_SHIFT = 1.5 * 2.0**52 / _STEPS  # a number added to it is rounded to a multiple of 1/16, its sixteenths lowest
 _LOG2_E = 1.4426950408889634
-_LN2_HIGH = 6.93147180369123816490e-01  # ln 2 in two parts (fdlibm): n·high is exact for |n| < 2²⁰
+_LN2_HIGH = 6.93147180369123816490e-01  # ln 2 in two parts (fdlibm): n·high is exact for 16n < 2²⁰
 _LN2_LOW = 1.90821492927058770002e-10
-_C = [1.0]
-for _k in range(1, 14):
-    _C.append(_C[-1] * _k)
-_C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / c for c in _C[2:])
 
 
 @inline
-def _exp_reduced(x):
-    """(n, e^r − 1) with x = n·ln 2 + r and |r| ≤ ln 2 / 2; Taylor's series to r¹³, whose remainder is below 2⁻⁵⁷."""
-    n = nearest(x * _LOG2_E)
+def _reduced(x):
+    """(s, n, e^r − 1) with x = n·ln 2 + r, n a multiple of 1/16 and |r| ≤ ln 2 / 32; `_power(s)` is 2^(n − ⌊n⌋).
+
+    Taylor's series to r⁷, whose remainder is below 2⁻⁵³ |r|.
+    """
+    shifted = fma(x, splat(_LOG2_E), splat(_SHIFT))
+    n = shifted - _SHIFT
     r = fma(n, splat(-_LN2_LOW), fma(n, splat(-_LN2_HIGH), x))
     square = r * r  # Estrin's scheme: short chains, so that neighbouring elements overlap
-    fourth = square * square
-    c23, c45 = fma(r, splat(_C3), splat(_C2)), fma(r, splat(_C5), splat(_C4))
-    c67, c89 = fma(r, splat(_C7), splat(_C6)), fma(r, splat(_C9), splat(_C8))
-    c1011, c1213 = fma(r, splat(_C11), splat(_C10)), fma(r, splat(_C13), splat(_C12))
-    low, middle, high = fma(square, c45, c23), fma(square, c89, c67), fma(square, c1213, c1011)
-    return n, fma(square, fma(fourth, fma(fourth, high, middle), low), r)
+    c23, c45 = fma(r, splat(1.0 / 6.0), splat(0.5)), fma(r, splat(1.0 / 120.0), splat(1.0 / 24.0))
+    c67 = fma(r, splat(1.0 / 5040.0), splat(1.0 / 720.0))
+    return shifted, n, fma(square, fma(square, fma(square, c67, c45), c23), r)
 
 
 @inline
 def exp(x):
-    """e^x within 1 ulp or so; 0 and ∞ where it under- or overflows, NaN for NaN."""
+    """e^x within 1.1 ulp; 0 and ∞ where it under- or overflows, NaN for NaN."""
     x = select(x > splat(710.0), splat(710.0), x)  # comparisons with NaN are false, so NaN passes
     x = select(x < splat(-746.0), splat(-746.0), x)
-    n, p = _exp_reduced(x)
-    return times_power_of_two(p + 1.0, n)
+    shifted, n, p = _reduced(x)
+    power = _power(shifted)
+    return _times_power_of_two(fma(power, p, power), n)
 
 
 @inline
 def sigmoid(x):
     """1 / (1 + e^(−x)), within 3 ulp for x ≥ −708; 0 further down, where the result would be subnormal."""
-    x = select(x > splat(746.0), splat(746.0), x)
-    x = select(x < splat(-710.0), splat(-710.0), x)
-    n, p = _exp_reduced(-x)
-    return 1.0 / (times_power_of_two(p + 1.0, n) + 1.0)
+    return 1.0 / (exp(-x) + 1.0)
 
 
 @inline
 def tanh(x):
-    """(e^(2x) − 1) / (e^(2x) + 1), from e^(2|x|) − 1 so that small arguments keep all their digits."""
+    """(e^(2x) − 1) / (e^(2x) + 1) within 3 ulp, from e^(2|x|) − 1 so that small arguments keep all their digits."""
     size = absolute(x)
     size = select(size > splat(20.0), splat(20.0), size)
-    n, p = _exp_reduced(size * 2.0)
-    scale = _power_of_two(n)
-    less_one = fma(scale, p, scale - 1.0)
+    shifted, n, p = _reduced(size + size)
+    power = _times_power_of_two(_power(shifted), n)
+    less_one = fma(power, p + _power_rest(shifted), power - 1.0)
     return copysign(less_one / (less_one + 2.0), x)
 
 
@@ -136,9 +175,22 @@ def log(x):
 
 @inline
 def log1p(x):
-    """ln(1 + x) for 0 ≤ x ≤ 1; what rounding took from 1 + x is put back to first order."""
-    u = x + 1.0
-    return log(u) + (x - (u - 1.0)) / u
+    """ln(1 + x) for 0 ≤ x ≤ 1 within 2 ulp: 2·artanh(s) with s = x / (2 + x) ≤ 1/3, written so that x leads.
+
+    2s = x − s·x, and p is (artanh(s)/s − 1)/s² as a polynomial in s², interpolated at Chebyshev's points on [0, 1/9]
+    within 2⁻⁵³.
+    """
+    s = x / (x + 2.0)
+    z = s * s
+    square = z * z
+    c01 = fma(z, splat(0.20000000000007292), splat(1.0 / 3.0))
+    c23 = fma(z, splat(0.11111111358713932), splat(0.1428571428355438))
+    c45 = fma(z, splat(0.07692785032479312), splat(0.09090894718066429))
+    c67 = fma(z, splat(0.06000536404795356), splat(0.06657072104827468))
+    c89 = fma(z, splat(0.08082022805971766), splat(0.04400369243072337))
+    fourth = square * square
+    p = fma(fourth, fma(fourth, c89, fma(square, c67, c45)), fma(square, c23, c01))
+    return fma(-s, x - (z + z) * p, x)
 
 
 @inline

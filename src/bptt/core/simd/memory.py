@@ -1,87 +1,235 @@
-"""Between memory and vectors. Memory is a C-contiguous float64 array of shape (n, WIDTH) at a multiple of the vector's
-size (`aligned_zeros`); a vector's address is its row. Kernels check nothing: `kernel.check_memory` does, before.
+"""Between memory and vectors.
+
+Kernels see memory as a pointer. It lies at a multiple of `ALIGNMENT` bytes (`aligned_zeros`), and the pointer's type
+says what stands side by side in a vector:
+
+    LANES_MEMORY  one number of each of WIDTH runs
+    UNITS_MEMORY  WIDTH neighbouring numbers of one run
+
+Vector i is at the same place in both. An *element* is one number of the mathematics: with lanes a vector of its own,
+with units a number, which as a vector is broadcast.
 """
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bptt.core.simd.arithmetic import folded
-from bptt.core.simd.types import I64, VECTOR, VECTOR_BYTES, WIDTH, splat_value, vector
+from bptt.core.simd.types import F64, I64, INTEGERS, VECTOR, VECTOR_BYTES, WIDTH, mask, splat_value, vector
+
+LANES_MEMORY = types.CPointer(vector)
+UNITS_MEMORY = types.CPointer(types.float64)
+VECTORS = LANES_MEMORY  # vectors, whatever they hold
+_F64_POINTER, _VECTOR_POINTER = F64.as_pointer(), VECTOR.as_pointer()
 
 
-def _pointer(context, builder, sig, args, numbers):
-    """The address of element `args[1]` of array `args[0]`, an element being so many numbers."""
-    array = context.make_array(sig.args[0])(context, builder, args[0])
-    index = context.cast(builder, args[1], sig.args[1], types.intp)
-    return builder.gep(array.data, [builder.mul(index, ir.Constant(I64, numbers))])
+def numbers_at(context, builder, memory, kind_of_place, place, count):
+    """The address of a place, a place being so many numbers."""
+    place = context.cast(builder, place, kind_of_place, types.intp)
+    return builder.gep(builder.bitcast(memory, _F64_POINTER), [builder.mul(place, ir.Constant(I64, count))])
 
 
-def _load(builder, pointer):
-    value = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
+def load_vector(builder, pointer):
+    value = builder.load(builder.bitcast(pointer, _VECTOR_POINTER))
     value.align = VECTOR_BYTES
     return value
 
 
-def _store(builder, pointer, value):
-    builder.store(value, builder.bitcast(pointer, VECTOR.as_pointer())).align = VECTOR_BYTES
+def store_vector(builder, pointer, value):
+    builder.store(value, builder.bitcast(pointer, _VECTOR_POINTER)).align = VECTOR_BYTES
+
+
+def _per_element(memory):
+    return WIDTH if memory == LANES_MEMORY else 1
+
+
+@intrinsic
+def pointer_to(typingctx, array):
+    """The memory of an array: (n, WIDTH) of lanes or other vectors, (n,) of one run."""
+    kind = LANES_MEMORY if array.ndim == 2 else types.CPointer(array.dtype)
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        return builder.bitcast(data, context.get_value_type(kind))
+
+    return kind(array), codegen
+
+
+@intrinsic
+def has_units(typingctx, memory):
+    """Whether a vector of this memory holds numbers of one run; known when it is compiled."""
+
+    def codegen(context, builder, sig, args):
+        return context.get_constant(types.boolean, memory == UNITS_MEMORY)
+
+    return types.boolean(memory), codegen
 
 
 @intrinsic
 def load(typingctx, memory, index):
-    """The vector memory[index]."""
+    """Vector `index`."""
 
     def codegen(context, builder, sig, args):
-        return _load(builder, _pointer(context, builder, sig, args, WIDTH))
+        return load_vector(builder, numbers_at(context, builder, args[0], index, args[1], WIDTH))
 
     return vector(memory, index), codegen
 
 
 @intrinsic
 def store(typingctx, memory, index, value):
-    """memory[index] = value."""
+    """Let vector `index` be this value."""
 
     def codegen(context, builder, sig, args):
-        _store(builder, _pointer(context, builder, sig, args, WIDTH), args[2])
+        store_vector(builder, numbers_at(context, builder, args[0], index, args[1], WIDTH), args[2])
         return context.get_dummy_value()
 
     return types.void(memory, index, vector), codegen
 
 
 @intrinsic
-def weight(typingctx, theta, p):
-    """Parameter p: theta[p], a number of each lane's (P, WIDTH); or one run's theta[p] for all rows (P,)."""
-    lanes = theta.ndim == 2
+def elements(typingctx, memory, index):
+    """The number of the element with which vector `index` begins."""
+    count = WIDTH // _per_element(memory)
 
     def codegen(context, builder, sig, args):
-        pointer = _pointer(context, builder, sig, args, WIDTH if lanes else 1)
-        return _load(builder, pointer) if lanes else splat_value(builder, builder.load(pointer))
+        return builder.mul(context.cast(builder, args[1], index, types.int64), ir.Constant(I64, count))
 
-    return vector(theta, p), codegen
+    return types.int64(memory, index), codegen
 
 
 @intrinsic
-def set_gradient(typingctx, gradient, p, value):
-    """Parameter p's gradient: each number to its lane (P, WIDTH), or their sum over the rows to the one run's (P,)."""
-    lanes = gradient.ndim == 2
+def element(typingctx, memory, number):
+    """An element as a vector."""
 
     def codegen(context, builder, sig, args):
-        pointer = _pointer(context, builder, sig, args, WIDTH if lanes else 1)
-        if lanes:
-            _store(builder, pointer, args[2])
+        place = numbers_at(context, builder, args[0], number, args[1], _per_element(memory))
+        return load_vector(builder, place) if memory == LANES_MEMORY else splat_value(builder, builder.load(place))
+
+    return vector(memory, number), codegen
+
+
+@intrinsic
+def set_element(typingctx, memory, number, value):
+    """Let an element be this value, of which with units the first number counts."""
+
+    def codegen(context, builder, sig, args):
+        place = numbers_at(context, builder, args[0], number, args[1], _per_element(memory))
+        if memory == LANES_MEMORY:
+            store_vector(builder, place, args[2])
         else:
-            builder.store(folded(builder, args[2], builder.fadd), pointer)
+            builder.store(builder.extract_element(args[2], ir.Constant(ir.IntType(32), 0)), place)
         return context.get_dummy_value()
 
-    return types.void(gradient, p, vector), codegen
+    return types.void(memory, number, vector), codegen
+
+
+def _lanes_number(context, builder, memory, args, kinds):
+    place = numbers_at(context, builder, args[0], kinds[0], args[1], _per_element(memory))
+    if memory == UNITS_MEMORY:
+        return place
+    return builder.gep(place, [context.cast(builder, args[2], kinds[1], types.intp)])
 
 
 @intrinsic
-def per_run(typingctx, theta, value):
-    """What a sum over vectors means for each run: as it is where lanes stand side by side, folded where rows do."""
-    lanes = theta.ndim == 2
+def number_of(typingctx, memory, number, lane):
+    """One lane's number of an element; with units there is one lane."""
 
     def codegen(context, builder, sig, args):
-        return args[1] if lanes else splat_value(builder, folded(builder, args[1], builder.fadd))
+        return builder.load(_lanes_number(context, builder, memory, args, (number, lane)))
 
-    return vector(theta, vector), codegen
+    return types.float64(memory, number, lane), codegen
+
+
+@intrinsic
+def set_number(typingctx, memory, number, lane, value):
+    """Let one lane's number of an element be this value."""
+
+    def codegen(context, builder, sig, args):
+        new = context.cast(builder, args[3], value, types.float64)
+        builder.store(new, _lanes_number(context, builder, memory, args, (number, lane)))
+        return context.get_dummy_value()
+
+    return types.void(memory, number, lane, value), codegen
+
+
+@intrinsic
+def within(typingctx, memory, index, first, stop):
+    """Where a vector's numbers belong to the elements first ≤ e < stop; with lanes all or none of them do."""
+
+    def codegen(context, builder, sig, args):
+        places = [context.cast(builder, a, k, types.int64) for a, k in zip(args[1:], sig.args[1:], strict=True)]
+        numbers = ir.Constant(INTEGERS, [0] * WIDTH if memory == LANES_MEMORY else list(range(WIDTH)))
+        if memory == UNITS_MEMORY:
+            places[0] = builder.mul(places[0], ir.Constant(I64, WIDTH))
+        index, first, stop = (splat_value(builder, place, INTEGERS) for place in places)
+        here = builder.add(index, numbers)
+        return builder.and_(builder.icmp_signed(">=", here, first), builder.icmp_signed("<", here, stop))
+
+    return mask(memory, index, first, stop), codegen
+
+
+@intrinsic
+def one_run(typingctx, memory, value):
+    """What a sum of vectors means for each run: with lanes as it is, with units its numbers' sum, broadcast."""
+
+    def codegen(context, builder, sig, args):
+        if memory == LANES_MEMORY:
+            return args[1]
+        return splat_value(builder, folded(builder, args[1], builder.fadd))
+
+    return vector(memory, vector), codegen
+
+
+@intrinsic
+def vectors_at(typingctx, memory, index):
+    """A pointer to vector `index`."""
+
+    def codegen(context, builder, sig, args):
+        place = numbers_at(context, builder, args[0], index, args[1], WIDTH)
+        return builder.bitcast(place, _VECTOR_POINTER)
+
+    return VECTORS(memory, index), codegen
+
+
+@intrinsic
+def elements_at(typingctx, memory, number):
+    """A pointer to an element."""
+
+    def codegen(context, builder, sig, args):
+        place = numbers_at(context, builder, args[0], number, args[1], _per_element(memory))
+        return builder.bitcast(place, context.get_value_type(memory))
+
+    return memory(memory, number), codegen
+
+
+@intrinsic
+def flat_number(typingctx, array, place):
+    """The number at a place of an array of any shape."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        return builder.load(numbers_at(context, builder, data, place, args[1], 1))
+
+    return types.float64(array, place), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, i, j):
+    """Let the cache fetch array[i, j], all of it up to two lines, before it is read."""
+
+    def codegen(context, builder, sig, args):
+        made = context.make_array(array)(context, builder, args[0])
+        steps = [builder.extract_value(made.strides, axis) for axis in (0, 1)]
+        place = builder.ptrtoint(made.data, I64)
+        for index, kind, step in zip(args[1:], sig.args[1:], steps, strict=True):
+            place = builder.add(place, builder.mul(context.cast(builder, index, kind, types.int64), step))
+        integer, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, integer, integer, integer])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        last = builder.add(place, builder.sub(steps[1], ir.Constant(I64, 1)))
+        for address in (place, last):
+            builder.call(fetch, [builder.inttoptr(address, byte), *(ir.Constant(integer, n) for n in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, i, j), codegen

@@ -56,7 +56,7 @@ F64 = ir.DoubleType()
 I64 = ir.IntType(64)
 VECTOR = ir.VectorType(F64, WIDTH)
 INTEGERS = ir.VectorType(I64, WIDTH)
-_BITS = ir.VectorType(ir.IntType(1), WIDTH)
+BITS = ir.VectorType(ir.IntType(1), WIDTH)
 
 
 @register_model(_Vector)
@@ -68,13 +68,14 @@ class _VectorModel(models.PrimitiveModel):
 @register_model(_Mask)
 class _MaskModel(models.PrimitiveModel):
     def __init__(self, manager, fe_type):
-        super().__init__(manager, fe_type, _BITS)
+        super().__init__(manager, fe_type, BITS)
 
 
-def splat_value(builder, number):
-    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+def splat_value(builder, number, kind=VECTOR):
+    undefined = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), zeros)
+    return builder.shuffle_vector(first, undefined, zeros)
 
 
 @lower_cast(types.Float, vector)

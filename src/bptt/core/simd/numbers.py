@@ -1,0 +1,134 @@
+"""Numbers of one run that do not begin at a vector's place: copied and transposed, as many as are asked for."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from bptt.core.simd.memory import numbers_at
+from bptt.core.simd.types import BITS, I64, INTEGERS, VECTOR, WIDTH, splat_value
+
+
+def _first(builder, count):
+    """A mask of the first `count` numbers of a vector."""
+    numbers = ir.Constant(INTEGERS, list(range(WIDTH)))
+    return builder.icmp_signed("<", numbers, splat_value(builder, count, INTEGERS))
+
+
+def _whole(builder, pointer):
+    """Where a whole vector stands that begins at any number."""
+    return builder.bitcast(pointer, VECTOR.as_pointer())
+
+
+def _load(builder, pointer, mask):
+    """The numbers of the mask, and zeros."""
+    place = _whole(builder, pointer)
+    kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), ir.IntType(32), BITS, VECTOR])
+    name = f"llvm.masked.load.v{WIDTH}f64.p0v{WIDTH}f64"
+    load = cgutils.get_or_insert_function(builder.module, kind, name)
+    return builder.call(load, [place, ir.Constant(ir.IntType(32), 8), mask, ir.Constant(VECTOR, [0.0] * WIDTH)])
+
+
+def _store(builder, pointer, value, mask):
+    place = _whole(builder, pointer)
+    kind = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), ir.IntType(32), BITS])
+    name = f"llvm.masked.store.v{WIDTH}f64.p0v{WIDTH}f64"
+    store = cgutils.get_or_insert_function(builder.module, kind, name)
+    builder.call(store, [value, place, ir.Constant(ir.IntType(32), 8), mask])
+
+
+@intrinsic
+def copy_vector(typingctx, target, place, source, first):
+    """target[place : place + WIDTH] = source[first : first + WIDTH]."""
+
+    def codegen(context, builder, sig, args):
+        value = builder.load(_whole(builder, numbers_at(context, builder, args[2], first, args[3], 1)))
+        value.align = 8
+        goes = _whole(builder, numbers_at(context, builder, args[0], place, args[1], 1))
+        builder.store(value, goes).align = 8
+        return context.get_dummy_value()
+
+    return types.void(target, place, source, first), codegen
+
+
+@intrinsic
+def copy_few(typingctx, target, place, source, first, count):
+    """target[place : place + count] = source[first : first + count] for count ≤ WIDTH; nothing else is written."""
+
+    def codegen(context, builder, sig, args):
+        came = numbers_at(context, builder, args[2], first, args[3], 1)
+        goes = numbers_at(context, builder, args[0], place, args[1], 1)
+        mask = _first(builder, args[4])
+        _store(builder, goes, _load(builder, came, mask), mask)
+        return context.get_dummy_value()
+
+    return types.void(target, place, source, first, types.int64), codegen
+
+
+def _transposed(builder, vectors):
+    """The columns of a square of vectors: log₂ WIDTH rounds that exchange halves of ever fewer numbers."""
+    half = WIDTH // 2
+    while half:
+        exchanged = list(vectors)
+        for i in range(WIDTH):
+            if i & half:
+                continue
+            low = [e if not e & half else WIDTH + (e ^ half) for e in range(WIDTH)]
+            high = [e ^ half if not e & half else WIDTH + e for e in range(WIDTH)]
+            for target, order in ((i, low), (i | half, high)):
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), order)
+                exchanged[target] = builder.shuffle_vector(vectors[i], vectors[i | half], mask)
+        vectors = exchanged
+        half //= 2
+    return vectors
+
+
+@intrinsic
+def transpose_few(typingctx, target, place, target_row, source, first, source_row, rows, columns):
+    """target[place + c·target_row + r] = source[first + r·source_row + c] for r < rows and c < columns, both ≤ WIDTH.
+
+    Nothing else is written.
+    """
+
+    def codegen(context, builder, sig, args):
+        came = numbers_at(context, builder, args[3], first, args[4], 1)
+        goes = numbers_at(context, builder, args[0], place, args[1], 1)
+        nothing = ir.Constant(I64, 0)
+
+        def mask(number, present, count):
+            inside = builder.icmp_signed("<", ir.Constant(I64, number), present)
+            return _first(builder, builder.select(inside, count, nothing))
+
+        vectors = [
+            _load(builder, builder.gep(came, [builder.mul(args[5], ir.Constant(I64, r))]), mask(r, args[6], args[7]))
+            for r in range(WIDTH)
+        ]
+        for c, value in enumerate(_transposed(builder, vectors)):
+            row = builder.gep(goes, [builder.mul(args[2], ir.Constant(I64, c))])
+            _store(builder, row, value, mask(c, args[7], args[6]))
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(target, place, whole, source, first, whole, whole, whole), codegen
+
+
+@intrinsic
+def transpose_all(typingctx, target, place, target_row, source, first, source_row):
+    """`transpose_few` of WIDTH rows and columns."""
+
+    def codegen(context, builder, sig, args):
+        came = numbers_at(context, builder, args[3], first, args[4], 1)
+        goes = numbers_at(context, builder, args[0], place, args[1], 1)
+        vectors = []
+        for r in range(WIDTH):
+            row = builder.gep(came, [builder.mul(args[5], ir.Constant(I64, r))])
+            value = builder.load(_whole(builder, row))
+            value.align = 8
+            vectors.append(value)
+        for c, value in enumerate(_transposed(builder, vectors)):
+            row = builder.gep(goes, [builder.mul(args[2], ir.Constant(I64, c))])
+            builder.store(value, _whole(builder, row)).align = 8
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(target, place, whole, source, first, whole), codegen
