@@ -62,9 +62,17 @@ def networks(draw: st.DrawFn, sequences: Sequences) -> tuple[Run, Floats]:
 
 
 @numba.njit(error_model="numpy")
-def pack_once(sizes: Any, memory: Any, x: Any, y: Any, lengths: Any, scored: Any, rows: Any, shares: Any) -> Any:
-    net = read_net(pointer_to(sizes))
-    return pack(net, pointer_to(memory), x, y, lengths, scored, rows, 0, rows.shape[2], shares, False, False)
+def _packed(
+    sizes: Any, memory: Any, x: Any, y: Any, lengths: Any, scored: Any, rows: Any, shares: Any, alike: Any, places: Any
+) -> Any:
+    net, batch = read_net(pointer_to(sizes)), rows.shape[2]
+    return pack(net, pointer_to(memory), x, y, lengths, scored, rows, 0, batch, shares, alike, False, places)
+
+
+def pack_once(space: Workspace, sets: list[Sequences], rows: Any, shares: Any) -> int:
+    """Pack one update's sequences, rows (lanes, batch); returns the first timestep."""
+    *arrays, alike = sequence_arrays(sets)
+    return int(_packed(space.sizes, space.memory, *arrays, rows[:, None], shares, alike, space.places))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -76,7 +84,7 @@ def test_packing_is_undone_by_reading_from_the_right(kind: str, mode: str, seque
     model = make_model(kind, bias="none")
     space = Workspace(model, SquaredError, sequences, count, mode)
     order = np.random.default_rng(1).permutation(count)
-    begin = pack_once(space.sizes, space.memory, *sequence_arrays([sequences])[:4], order[None, None], np.array([0.25]))
+    begin = pack_once(space, [sequences], order[None], np.array([0.25]))
     assert begin == timesteps - sequences.full_lengths.max()
     net = space.net
 
@@ -100,6 +108,31 @@ def test_packing_is_undone_by_reading_from_the_right(kind: str, mode: str, seque
             assert np.array_equal(target[:, begin:, row].T, sequences.y[n, :length])
     assert (live[:, count:] == 0.0).all()
     assert (scored[:, count:] == 0.0).all()
+
+
+@pytest.mark.parametrize("last_only", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(("timesteps", "inputs"), [(1, 1), (5, 3), (WIDTH, 1), (2 * WIDTH + 1, 2)])
+def test_all_lanes_at_once_are_packed_as_each_alone(timesteps: int, inputs: int, own: bool, last_only: bool) -> None:
+    """Sequences of one length in batches of one, which are moved as squares of numbers."""
+    rng = np.random.default_rng(timesteps)
+
+    def some() -> Sequences:
+        y = rng.standard_normal((7, 1) if last_only else (7, timesteps, 1))
+        return Sequences(rng.standard_normal((7, timesteps, inputs)), y)
+
+    sets = [some() for _ in range(WIDTH if own else 1)]
+    rows, shares = rng.integers(7, size=(WIDTH, 1)), rng.random(WIDTH)
+    model = make_model("elman")
+    together = Workspace(model, SquaredError, sets[0], 1, LANES)
+    pack_once(together, sets, rows, shares)
+    for lane in range(WIDTH):
+        alone = Workspace(model, SquaredError, sets[0], 1, UNITS)
+        pack_once(alone, [sets[lane if own else 0]], rows[lane : lane + 1], shares[lane : lane + 1])
+        for region in ("x", "live", "scored", "target"):
+            count = timesteps * (inputs if region == "x" else 1)
+            found = together.lanes_first(getattr(together.net, region), count)[lane]
+            assert np.array_equal(found, alone.lanes_first(getattr(alone.net, region), count)[0]), region
 
 
 @few

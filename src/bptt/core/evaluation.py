@@ -12,7 +12,7 @@ from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, Kernel, call_forward, c
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
-from bptt.core.packing import LENGTHS, ROWS, SCORED, SHARES, X, Y, pack, sequence_arrays
+from bptt.core.packing import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack, sequence_arrays
 from bptt.core.places import spread_weights
 from bptt.core.sequences import Floats, Sequences, stacked
 from bptt.core.simd import (
@@ -83,6 +83,7 @@ def _evaluate(
     rows,
     shares,
     alike,
+    places,
     starts,
     outputs,
     losses,
@@ -93,7 +94,7 @@ def _evaluate(
     spread_weights(net, theta, memory)
     for chunk in range(rows.shape[1]):
         n, batch = rows[0, chunk, 0], min(net.batch, count - rows[0, chunk, 0])
-        begin = pack(net, memory, x, y, lengths, scored, rows, chunk, batch, shares, alike, alike and chunk > 0)
+        begin = pack(net, memory, x, y, lengths, scored, rows, chunk, batch, shares, alike, alike and chunk > 0, places)
         _start(net, memory, starts, lanes, n, begin)
         call_forward(forward, (sizes, weights, memory, begin))
         call_loss(loss, (sizes, memory, begin))
@@ -117,6 +118,7 @@ evaluate_chunks = Kernel(
             ROWS,
             SHARES,
             types.boolean,
+            PLACES,
             STARTS,
             OUTPUTS,
             LOSSES,
@@ -200,7 +202,7 @@ class _Pass:
         evaluate_chunks.compile(space.mode)
         evaluate_chunks.dispatcher(
             *(*self._kernels, space.sizes, self._theta, space.memory),
-            *(*data, np.ones(lanes), alike, states, outputs, losses),
+            *(*data, np.ones(lanes), alike, space.places, states, outputs, losses),
         )
 
 

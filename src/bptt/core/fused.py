@@ -24,7 +24,7 @@ class FusedRuns:
         self._blocks: list[LaneBlock] = []
         for mode, lanes in blocks_of_lanes(first.model.hidden_size, batch, len(runs)):
             if mode not in spaces:
-                spaces[mode] = Workspace(first.model, first.loss, sequences, batch, mode)
+                spaces[mode] = Workspace(first.model, first.loss, sequences, batch, mode, first.train.truncation)
             block = [runs[lane] for lane in lanes]
             start = [run.init.parameters(seed_of(run, 0), blocks) for run in block]
             self._blocks.append(LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start))

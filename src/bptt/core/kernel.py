@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
 
-from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, vector
+from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, kernel, vector
 
 SIZES = types.CPointer(types.int64)  # a `layout.Net`
 LANES = "lanes"  # runs stand side by side
@@ -68,7 +68,7 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any], signatures: dict[str, Any]) -> None:
         self.signatures = signatures
-        self.dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+        self.dispatcher = kernel(function)
         functools.update_wrapper(self, function)
         self._compiled: dict[str, Any] = {}
 

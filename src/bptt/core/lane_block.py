@@ -153,6 +153,7 @@ class LaneBlock:
             self._rows,
             self._shares,
             alike,
+            space.places,
             done - page.first,
             done + 1,
             count,
@@ -206,5 +207,5 @@ class LaneBlock:
 def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS) -> LaneBlock:
     """One run alone, in either mode."""
     sequences = stream.page(seed_of(run, 1), 0, run.train.batch_size).sequences
-    workspace = Workspace(run.model, run.loss, sequences, run.train.batch_size, mode)
+    workspace = Workspace(run.model, run.loss, sequences, run.train.batch_size, mode, run.train.truncation)
     return LaneBlock([run], workspace=workspace, stream=stream, parameters=[parameters])

@@ -172,3 +172,11 @@ def set_bias_gradient(net, gradient, memory, begin, bias, delta, columns):
             columns,
             False,
         )
+
+
+@inline
+def copy_bias_gradient(net, gradient, bias, source, columns):
+    """∂loss/∂b′ = ∂loss/∂b, which is found at `source`, where there is a second bias b′ in the same sum."""
+    if bias >= 0:
+        for j in range(columns):
+            store(gradient, gradient_at(net, bias) + j, load(gradient, gradient_at(net, source) + j))

@@ -68,10 +68,10 @@ class Net(NamedTuple):
     output_delta: int  # (outputs, places): what the loss wrote
     loss: int  # (places): the loss of each place
     logit_delta: int  # (outputs, places): ∂loss/∂logit of all windows together
-    delta: int  # (layers, T, rows, deltas, units): ∂loss/∂pre-activation of all windows together
-    window_logit_delta: int  # (outputs, places): ∂loss/∂logit of one window, where windows overlap
-    window_delta: int  # (layers, T, rows, deltas, units): ∂loss/∂pre-activation of one window
     state_delta: int  # (layers, T, rows, slots, units): ∂loss/∂state after each timestep, of one window
+    delta: int  # (layers, T, rows, deltas, units): ∂loss/∂pre-activation of all windows together; may be state_delta
+    window_logit_delta: int  # (outputs, places): ∂loss/∂logit of one window, where windows overlap
+    window_delta: int  # (layers, T, rows, deltas, units): ∂loss/∂pre-activation where state_delta is to stay
     context_delta: int  # (outputs, places): the part of ∂loss/∂output that came back through a context
     flow_state: int  # elements (layers, batch, hidden): ∂loss/∂h of one timestep
     flow: int  # elements (T): its norm
@@ -111,6 +111,7 @@ def build_net(
     batch: int,
     last_only: bool,
     fused: bool,
+    truncation: int | None,
     mode: str,
     product: int,
 ) -> Net:
@@ -118,6 +119,8 @@ def build_net(
 
     product: the address of `products.product` for the mode.
     """
+    # A layer without gates puts ∂loss/∂pre-activation in the place of ∂loss/∂state, unless windows are to be added up.
+    in_place = model.cell.deltas == model.cell.slots == 1 and (truncation is None or truncation == 1)
     layers, hidden, cell, lanes = model.layers, model.hidden_size, model.cell, mode == LANES
     rows = batch if lanes or not cell.feedback else WIDTH * _vectors(batch)
     per, units = (1, hidden) if lanes else (WIDTH, _vectors(hidden))
@@ -149,10 +152,10 @@ def build_net(
         "output_delta": outputs * places,
         "loss": places,
         "logit_delta": outputs * places,
-        "delta": steps * cell.deltas * units,
+        "state_delta": steps * cell.slots * units,
+        "delta": 0 if in_place else steps * cell.deltas * units,
         "window_logit_delta": outputs * places,
         "window_delta": steps * cell.deltas * units,
-        "state_delta": steps * cell.slots * units,
         "context_delta": outputs * places,
         "flow_state": of_one_run(layers * batch * hidden),
         "flow": of_one_run(timesteps),
@@ -165,6 +168,8 @@ def build_net(
     for name, size in sizes.items():
         places_of[name] = first
         first += size
+    if in_place:
+        places_of["delta"] = places_of["state_delta"]
     if lanes:
         places_of |= {"weights": 0, "columns": 0, "gradient": 0}
     return Net(

@@ -49,6 +49,8 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
     if flow:
         _keep_last_scored(net, memory, begin)
     last, onward, base, logits = net.timesteps - 1, flow or truncation == 0, net.delta, net.logit_delta
+    if flow:
+        base = net.window_delta  # ∂loss/∂state is what is measured
     apart = not flow and truncation > 1  # a window for each timestep's loss, and windows overlap
     if apart:
         clear(memory, net.logit_delta, net.outputs * net.places)

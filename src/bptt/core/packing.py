@@ -8,7 +8,19 @@ from numba import types
 
 from bptt.core.layout import output_element
 from bptt.core.sequences import Sequences
-from bptt.core.simd import elements, flat_number, inline, prefetch, set_number
+from bptt.core.simd import (
+    WIDTH,
+    ahead,
+    copy_numbers,
+    elements,
+    has_units,
+    inline,
+    number_of,
+    numbers_of,
+    prefetch,
+    set_number,
+    transpose_lanes,
+)
 
 X = types.Array(types.float64, 4, "C")  # (own, N, T, inputs): own data of each lane, or own = 1 where all share it
 Y = types.Array(types.float64, 4, "C")  # (own, N, T or 1, outputs)
@@ -16,17 +28,21 @@ LENGTHS = types.Array(types.int64, 2, "C")  # (own, N)
 SCORED = types.Array(types.uint8, 3, "C")  # (own, N, T)
 ROWS = types.Array(types.int64, 3, "C")  # (own, updates, batch): the sequences that an update takes
 SHARES = types.Array(types.float64, 1, "C")  # (lanes,): of each scored timestep's loss
+PLACES = types.Array(types.int64, 2, "C")  # (2, WIDTH)
 
 
 @inline
-def pack(net, memory, x, y, lengths, scored, rows, update, batch, shares, alike, masked):
+def pack(net, memory, x, y, lengths, scored, rows, update, batch, shares, alike, masked, places):
     """Write the first `batch` sequences of rows[:, update] for every lane to the regions x, target, live and scored;
     return the first timestep of the longest. Of earlier timesteps nothing but live and scored is written, which are 0.
 
     alike: all sequences have all timesteps; masked: live and scored stand there already, and hold for all.
+    places (2, WIDTH): room for numbers of the kernel's own.
     """
-    steps, first = net.timesteps, 0 if alike else net.timesteps
-    for lane in range(shares.shape[0]):
+    steps, lanes, first = net.timesteps, shares.shape[0], 0 if alike else net.timesteps
+    # Whole sequences of all lanes are moved as squares of numbers, which are transposed.
+    squares = not has_units(memory) and alike and net.rows == 1 and net.outputs == 1 and lanes == WIDTH
+    for lane in range(lanes):
         own, drawn = min(lane, x.shape[0] - 1), min(lane, rows.shape[0] - 1)
         for row in range(batch):
             n = rows[drawn, update, row]
@@ -38,20 +54,47 @@ def pack(net, memory, x, y, lengths, scored, rows, update, batch, shares, alike,
             first = min(first, begin)
             if not masked:
                 _mark(net, memory, scored, own, n, row, lane, begin, shares[lane])
-            goes = elements(memory, net.x) + (begin * net.rows + row) * net.inputs
-            came = (own * x.shape[1] + n) * x.shape[2] * net.inputs
-            for _ in range(begin, steps):
-                for i in range(net.inputs):
-                    set_number(memory, goes + i, lane, flat_number(x, came + i))
-                goes += net.rows * net.inputs
-                came += net.inputs
-            came = (own * y.shape[1] + n) * y.shape[2] * net.outputs
-            asked = steps - 1 if y.shape[2] == 1 else begin
-            for o in range(net.outputs):
-                goes = output_element(net, memory, net.target, asked, o) + row
-                for t in range(steps - asked):
-                    set_number(memory, goes + t * net.rows, lane, flat_number(y, came + t * net.outputs + o))
+            places[0, lane] = (own * x.shape[1] + n) * x.shape[2] * net.inputs
+            places[1, lane] = (own * y.shape[1] + n) * y.shape[2] * net.outputs
+            if not squares:
+                _move(net, memory, numbers_of(x), numbers_of(y), y.shape[2] == 1, row, lane, begin, places)
+    if squares:
+        places_of_x, last_only = numbers_of(places), y.shape[2] == 1
+        _move_squares(memory, net.x, numbers_of(x), places_of_x, steps * net.inputs)
+        target = net.target + net.lead + (steps - 1 if last_only else 0)
+        _move_squares(memory, target, numbers_of(y), ahead(places_of_x, WIDTH), 1 if last_only else steps)
     return first
+
+
+@inline
+def _move(net, memory, x, y, last_only, row, lane, begin, places):
+    """Write the numbers of one sequence of a lane, which begin at places[:, lane]."""
+    wide = net.rows * net.inputs
+    goes, came = elements(memory, net.x) + begin * wide + row * net.inputs, places[0, lane]
+    if has_units(memory) and net.rows == 1:
+        copy_numbers(memory, goes, x, came, (net.timesteps - begin) * net.inputs)
+    else:
+        for _ in range(net.timesteps - begin):
+            for i in range(net.inputs):
+                set_number(memory, goes + i, lane, number_of(x, came + i, 0))
+            goes += wide
+            came += net.inputs
+    asked = net.timesteps - 1 if last_only else begin
+    for o in range(net.outputs):
+        goes, came = output_element(net, memory, net.target, asked, o) + row, places[1, lane] + o
+        for _ in range(net.timesteps - asked):
+            set_number(memory, goes, lane, number_of(y, came, 0))
+            goes += net.rows
+            came += net.outputs
+
+
+@inline
+def _move_squares(memory, index, source, places, count):
+    """Vectors index … of all lanes = the numbers of `source` from each lane's place on, so many."""
+    i = 0
+    while i < count:
+        transpose_lanes(memory, index + i, source, places, i, min(WIDTH, count - i))
+        i += WIDTH
 
 
 @inline

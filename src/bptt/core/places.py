@@ -13,8 +13,7 @@ from bptt.core.layout import (
 )
 from bptt.core.simd import (
     WIDTH,
-    copy_few,
-    copy_vector,
+    copy_numbers,
     element,
     elements,
     has_units,
@@ -58,24 +57,13 @@ def sum_of_places(net, memory, region, begin):
 
 
 @inline
-def _copy(target, place, source, first, count):
-    """target[place : place + count] = source[first : first + count]."""
-    i = 0
-    while i + WIDTH <= count:
-        copy_vector(target, place + i, source, first + i)
-        i += WIDTH
-    if i < count:
-        copy_few(target, place + i, source, first + i, count - i)
-
-
-@inline
 def _copy_rows(target, place, target_row, source, first, source_row, rows, count):
     """target[place + r·target_row + c] = source[first + r·source_row + c] for c < count."""
     if target_row == count and source_row == count:
-        _copy(target, place, source, first, rows * count)
+        copy_numbers(target, place, source, first, rows * count)
     else:
         for r in range(rows):
-            _copy(target, place + r * target_row, source, first + r * source_row, count)
+            copy_numbers(target, place + r * target_row, source, first + r * source_row, count)
 
 
 @inline
@@ -118,7 +106,7 @@ def spread_weights(net, theta, memory):
             came += rows * wide
         if net.readout != 0:
             numbers = (net.hidden + (1 if net.biases > 0 else 0)) * net.outputs
-            _copy(memory, elements(memory, readout_weights(net)), theta, came, numbers)
+            copy_numbers(memory, elements(memory, readout_weights(net)), theta, came, numbers)
             first, _, _ = readout_columns(net)
             _transpose(memory, elements(memory, first), net.span, theta, came, net.outputs, net.hidden, net.outputs)
 
@@ -138,4 +126,4 @@ def collect_gradient(net, memory, gradient):
             _transpose(gradient, goes, net.outputs, memory, came, net.span, net.outputs, net.hidden)
             if net.biases > 0:
                 came += net.outputs * net.span
-                _copy(gradient, goes + net.hidden * net.outputs, memory, came, net.outputs)
+                copy_numbers(gradient, goes + net.hidden * net.outputs, memory, came, net.outputs)

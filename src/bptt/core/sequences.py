@@ -100,8 +100,10 @@ class Stream(Protocol):
         ...
 
 
-_PAGE_UPDATES = 4096
+_FIRST_ROWS = 4096  # of a pool's first page; each page is twice as long as the one before, so that
+_MOST_ROWS = 65536  # neither a short training draws in vain nor a long one often
 _PAGE_NUMBERS = 65536  # float64 numbers in a generated page: half a megabyte
+_MOST_UPDATES = 4096  # of a generated page
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +119,26 @@ class Pool:
     order: Literal["random", "shuffled", "sequential"]
 
     def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
-        count, number = self.sequences.count, update // _PAGE_UPDATES
-        first = number * _PAGE_UPDATES
-        place = np.arange(first * batch, (first + _PAGE_UPDATES) * batch)
+        number, first, updates = _doubling(update, max(1, _FIRST_ROWS // batch), max(1, _MOST_ROWS // batch))
+        count, place, size = self.sequences.count, first * batch, updates * batch
         if self.order == "random":
-            rows = generator(seed, number).integers(count, size=place.size)
+            rows = generator(seed, number).integers(count, size=size)
         elif self.order == "shuffled":
-            epochs = range(int(place[0]) // count, int(place[-1]) // count + 1)
+            epochs = range(place // count, (place + size - 1) // count + 1)
             order = np.concatenate([generator(seed, epoch).permutation(count) for epoch in epochs])
-            rows = order[place - epochs.start * count]
+            rows = order[place - epochs.start * count :][:size]
         else:
-            rows = place % count
-        return Page(self.sequences, rows.reshape(_PAGE_UPDATES, batch), first)
+            rows = np.arange(place, place + size) % count
+        return Page(self.sequences, rows.reshape(updates, batch), first)
+
+
+def _doubling(update: int, least: int, most: int) -> tuple[int, int, int]:
+    """(number, first update, updates) of the page with this update, where pages double from `least` up to `most`."""
+    number, first, updates = 0, 0, least
+    while update >= first + updates and updates < most:
+        number, first, updates = number + 1, first + updates, min(2 * updates, most)
+    skipped = (update - first) // updates
+    return number + skipped, first + skipped * updates, updates
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +149,7 @@ class Generated:
     numbers: int
 
     def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
-        updates = max(1, min(_PAGE_NUMBERS // self.numbers, _PAGE_UPDATES) // batch)
+        updates = max(1, min(_PAGE_NUMBERS // self.numbers, _MOST_UPDATES) // batch)
         number = update // updates
         sequences = self.make(generator(seed, number), updates * batch)
         return Page(sequences, np.arange(updates * batch).reshape(updates, batch), number * updates)

@@ -15,7 +15,7 @@ from bptt.core.kernel import (
 )
 from bptt.core.layout import place_before, read_net, state_at
 from bptt.core.network import start_from_zero
-from bptt.core.packing import LENGTHS, ROWS, SCORED, SHARES, X, Y, pack
+from bptt.core.packing import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack
 from bptt.core.places import collect_gradient, spread_weights, sum_of_places
 from bptt.core.simd import (
     WIDTH,
@@ -78,6 +78,7 @@ def _train_updates(
     rows,
     shares,
     alike,
+    places,
     place,
     update,
     count,
@@ -96,7 +97,7 @@ def _train_updates(
     weights_gradient = memory if has_units(memory) else gradient
     for k in range(count):
         masked = alike and k > 0
-        begin = pack(net, memory, x, y, lengths, scored, rows, place + k, rows.shape[2], shares, alike, masked)
+        begin = pack(net, memory, x, y, lengths, scored, rows, place + k, rows.shape[2], shares, alike, masked, places)
         if carry:
             _start_from_end(net, memory, begin)
         else:
@@ -158,6 +159,7 @@ train_updates = Kernel(
             ROWS,
             SHARES,
             _BOOL,
+            PLACES,
             *[types.int64] * 3,
             _BOOL,
             types.int64,

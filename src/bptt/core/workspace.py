@@ -19,7 +19,9 @@ def as_mode(vectors: Floats, mode: str) -> Floats:
 class Workspace:
     """A network's layout in one mode, with the memory for it. Who takes turns may share it."""
 
-    def __init__(self, model: Any, loss: Any, sequences: Sequences, batch: int, mode: str) -> None:
+    def __init__(
+        self, model: Any, loss: Any, sequences: Sequences, batch: int, mode: str, truncation: int | None = None
+    ) -> None:
         """sequences: some of those that the network sees, so many at a time."""
         self.mode = mode
         self.net: Net = build_net(
@@ -30,12 +32,14 @@ class Workspace:
             batch=batch,
             last_only=sequences.last_only,
             fused=loss.fused,
+            truncation=truncation,
             mode=mode,
             product=product.address(mode),
         )
         self.sizes = np.array(self.net, np.int64)
         self.memory = as_mode(aligned_zeros(self.net.size, WIDTH), mode)
         self.data = self.memory[: self.net.one * (1 if mode == LANES else WIDTH)]
+        self.places = np.zeros((2, WIDTH), np.int64)
         check_memory(memory=self.memory)
         self._region(self.net.one, 1)[:] = 1.0
 

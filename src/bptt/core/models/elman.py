@@ -10,6 +10,7 @@ from bptt.core.layers import (
     add_context_back,
     add_input,
     add_input_back,
+    copy_bias_gradient,
     fill_bias,
     set_bias_gradient,
     set_context_gradient,
@@ -67,8 +68,9 @@ def elman_gradient(net, gradient, memory, layer, begin):
     n, delta = net.units, delta_at(net, net.delta, layer, begin)
     set_input_gradient(net, gradient, memory, layer, begin, n)
     set_context_gradient(net, gradient, memory, layer, begin, delta, 0, n)
-    set_bias_gradient(net, gradient, memory, begin, cell_bias(net, layer), delta, n)
-    set_bias_gradient(net, gradient, memory, begin, recurrent_bias(net, layer), delta, n)
+    bias = cell_bias(net, layer)
+    set_bias_gradient(net, gradient, memory, begin, bias, delta, n)
+    copy_bias_gradient(net, gradient, recurrent_bias(net, layer), bias, n)
 
 
 @FORWARD

@@ -9,6 +9,7 @@ from bptt.core.layers import (
     add_context_back,
     add_input,
     add_input_back,
+    copy_bias_gradient,
     fill_bias,
     set_bias_gradient,
     set_context_gradient,
@@ -97,7 +98,7 @@ def gru_gradient(net, gradient, memory, layer, begin):
     set_context_gradient(net, gradient, memory, layer, begin, delta + 3 * n, 2 * n, n)
     first, second = cell_bias(net, layer), recurrent_bias(net, layer)
     set_bias_gradient(net, gradient, memory, begin, first, delta, 3 * n)
-    set_bias_gradient(net, gradient, memory, begin, second, delta, 2 * n)
+    copy_bias_gradient(net, gradient, second, first, 2 * n)
     set_bias_gradient(net, gradient, memory, begin, second + 2 * n if second >= 0 else -1, delta + 3 * n, n)
 
 

@@ -9,6 +9,7 @@ from bptt.core.layers import (
     add_context_back,
     add_input,
     add_input_back,
+    copy_bias_gradient,
     fill_bias,
     set_bias_gradient,
     set_context_gradient,
@@ -93,8 +94,9 @@ def lstm_gradient(net, gradient, memory, layer, begin):
     columns, delta = 4 * net.units, delta_at(net, net.delta, layer, begin)
     set_input_gradient(net, gradient, memory, layer, begin, columns)
     set_context_gradient(net, gradient, memory, layer, begin, delta, 0, columns)
-    set_bias_gradient(net, gradient, memory, begin, cell_bias(net, layer), delta, columns)
-    set_bias_gradient(net, gradient, memory, begin, recurrent_bias(net, layer), delta, columns)
+    bias = cell_bias(net, layer)
+    set_bias_gradient(net, gradient, memory, begin, bias, delta, columns)
+    copy_bias_gradient(net, gradient, recurrent_bias(net, layer), bias, columns)
 
 
 @FORWARD

@@ -3,7 +3,7 @@
 from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
 from bptt.core.simd.blocks import MOST_COLUMNS, ahead, multiply_block, multiply_row
 from bptt.core.simd.elementary import exp, integer_power, log, log1p, sigmoid, tanh
-from bptt.core.simd.inlining import inline
+from bptt.core.simd.inlining import inline, kernel
 from bptt.core.simd.memory import (
     LANES_MEMORY,
     UNITS_MEMORY,
@@ -11,10 +11,10 @@ from bptt.core.simd.memory import (
     element,
     elements,
     elements_at,
-    flat_number,
     has_units,
     load,
     number_of,
+    numbers_of,
     one_run,
     pointer_to,
     prefetch,
@@ -24,7 +24,7 @@ from bptt.core.simd.memory import (
     vectors_at,
     within,
 )
-from bptt.core.simd.numbers import copy_few, copy_vector, transpose_all, transpose_few
+from bptt.core.simd.numbers import copy_few, copy_numbers, transpose_all, transpose_few, transpose_lanes
 from bptt.core.simd.types import ALIGNMENT, VECTOR_BYTES, WIDTH, aligned_zeros, mask, vector
 
 __all__ = [
@@ -40,17 +40,17 @@ __all__ = [
     "aligned_zeros",
     "any_of",
     "copy_few",
-    "copy_vector",
+    "copy_numbers",
     "copysign",
     "element",
     "elements",
     "elements_at",
     "exp",
-    "flat_number",
     "fma",
     "has_units",
     "inline",
     "integer_power",
+    "kernel",
     "largest",
     "load",
     "log",
@@ -59,6 +59,7 @@ __all__ = [
     "multiply_block",
     "multiply_row",
     "number_of",
+    "numbers_of",
     "one_run",
     "pointer_to",
     "prefetch",
@@ -73,6 +74,7 @@ __all__ = [
     "total",
     "transpose_all",
     "transpose_few",
+    "transpose_lanes",
     "vector",
     "vectors_at",
     "within",

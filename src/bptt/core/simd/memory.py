@@ -204,14 +204,13 @@ def elements_at(typingctx, memory, number):
 
 
 @intrinsic
-def flat_number(typingctx, array, place):
-    """The number at a place of an array of any shape."""
+def numbers_of(typingctx, array):
+    """The numbers of a C-contiguous array of any shape, one after the other."""
 
     def codegen(context, builder, sig, args):
-        data = context.make_array(array)(context, builder, args[0]).data
-        return builder.load(numbers_at(context, builder, data, place, args[1], 1))
+        return context.make_array(array)(context, builder, args[0]).data
 
-    return types.float64(array, place), codegen
+    return types.CPointer(array.dtype)(array), codegen
 
 
 @intrinsic

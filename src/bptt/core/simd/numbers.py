@@ -5,6 +5,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bptt.core.simd.inlining import inline
 from bptt.core.simd.memory import numbers_at
 from bptt.core.simd.types import BITS, I64, INTEGERS, VECTOR, WIDTH, splat_value
 
@@ -38,7 +39,7 @@ def _store(builder, pointer, value, mask):
 
 
 @intrinsic
-def copy_vector(typingctx, target, place, source, first):
+def _copy_vector(typingctx, target, place, source, first):
     """target[place : place + WIDTH] = source[first : first + WIDTH]."""
 
     def codegen(context, builder, sig, args):
@@ -63,6 +64,17 @@ def copy_few(typingctx, target, place, source, first, count):
         return context.get_dummy_value()
 
     return types.void(target, place, source, first, types.int64), codegen
+
+
+@inline
+def copy_numbers(target, place, source, first, count):
+    """target[place : place + count] = source[first : first + count]."""
+    i = 0
+    while i + WIDTH <= count:
+        _copy_vector(target, place + i, source, first + i)
+        i += WIDTH
+    if i < count:
+        copy_few(target, place + i, source, first + i, count - i)
 
 
 def _transposed(builder, vectors):
@@ -132,3 +144,32 @@ def transpose_all(typingctx, target, place, target_row, source, first, source_ro
 
     whole = types.int64
     return types.void(target, place, whole, source, first, whole), codegen
+
+
+@intrinsic
+def transpose_lanes(typingctx, target, index, source, first, shift, count):
+    """Vector index + i of lanes = the numbers source[first[e] + shift + i] of lanes e, for i < count ≤ WIDTH.
+
+    Nothing else is written. `first` is a pointer to WIDTH places.
+    """
+
+    def codegen(context, builder, sig, args):
+        vectors = []
+        for e in range(WIDTH):
+            place = builder.load(builder.gep(args[3], [ir.Constant(I64, e)]))
+            came = numbers_at(context, builder, args[2], types.int64, builder.add(place, args[4]), 1)
+            vectors.append(_load(builder, came, _first(builder, args[5])))
+        goes = numbers_at(context, builder, args[0], index, args[1], WIDTH)
+        for i, value in enumerate(_transposed(builder, vectors)):
+            row = builder.gep(goes, [ir.Constant(I64, i * WIDTH)])
+            inside = builder.icmp_signed("<", ir.Constant(I64, i), args[5])
+            _store(
+                builder,
+                row,
+                value,
+                _first(builder, builder.select(inside, ir.Constant(I64, WIDTH), ir.Constant(I64, 0))),
+            )
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(target, index, source, types.CPointer(whole), whole, whole), codegen
