@@ -130,8 +130,8 @@ def test_what_fills_the_vectors_changes_no_bit(
     runs = lanes_of(WIDTH + 1, varied(name, variant, BATCHES[batch]))
     found = {}
     for mode, fewest in {LANES: 1, UNITS: WIDTH + 1}.items():
-        monkeypatch.setattr(lanes, "fewest_lanes", lambda hidden_size, batch, fewest=fewest: fewest)
-        assert {used for used, _ in lanes.blocks_of_lanes(5, BATCHES[batch], len(runs))} == {mode}
+        monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch, fewest=fewest: fewest)
+        assert {used for used, _ in lanes.blocks_of_lanes(runs[0].model, BATCHES[batch], len(runs))} == {mode}
         found[mode] = finished(runs)
     for of_lanes, of_units in zip(found[LANES], found[UNITS], strict=True):
         assert_same_record(of_lanes, of_units)
@@ -145,7 +145,7 @@ def test_nor_does_it_where_units_fill_their_vectors_or_leave_room(
     """One lane beside idle ones, and hidden sizes around the vectors' width."""
     run = make_run(model=make_model(name, hidden_size=hidden_size), task=Noise(ragged=True), updates=5, batch_size=2)
     alone = finished([run])[0]
-    monkeypatch.setattr(lanes, "fewest_lanes", lambda hidden_size, batch: 1)
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1)
     assert_same_record(finished([run])[0], alone)
 
 

@@ -146,7 +146,7 @@ class Evaluation:
         passes: dict[str, _Pass] = {}
         data: dict[int, Any] = {}
         self._blocks = []
-        for mode, lanes in blocks_of_lanes(model.hidden_size, batch, len(sets)):
+        for mode, lanes in blocks_of_lanes(model, batch, len(sets)):
             if mode not in passes:
                 passes[mode] = _Pass(model, loss, first, rows, mode)
             of_lanes = [sets[lane] for lane in lanes]

@@ -22,7 +22,7 @@ class FusedRuns:
         stream, spaces = first.task.training(), dict[str, Workspace]()
         sequences = stream.page(seed_of(first, 1), 0, batch).sequences
         self._blocks: list[LaneBlock] = []
-        for mode, lanes in blocks_of_lanes(first.model.hidden_size, batch, len(runs)):
+        for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
                 spaces[mode] = Workspace(first.model, first.loss, sequences, batch, mode, first.train.truncation)
             block = [runs[lane] for lane in lanes]

@@ -27,24 +27,25 @@ def _shared(component: Any) -> tuple[Any, ...]:
     return (type(component), *values)
 
 
-def fewest_lanes(hidden_size: int, batch: int) -> int:
+def fewest_lanes(model: Any, batch: int) -> int:
     """From how many lanes on vectors of lanes are faster than vectors of units, as measured; above WIDTH: never.
 
     Both give the same bits. Vectors of units are full where layers are large; sums of several rows share the weights
-    they load, which vectors of lanes need at every size.
+    they load, which vectors of lanes need at every size; and weights of WIDTH runs soon outgrow the nearest cache.
     """
-    units_per_lane = 6.0 if batch == 1 else 4.5 if batch < 8 else 2.7
-    return math.ceil((2.0 + hidden_size / units_per_lane) * WIDTH / 8)
+    units_per_lane = 5.0 if batch == 1 else 4.5 if batch < 8 else 2.3
+    size = model.hidden_size * math.sqrt(model.cell.gates)
+    return math.ceil((2.0 + size / units_per_lane) * WIDTH / 8)
 
 
 def lanes_per_vector(run: Run) -> int:
     """How many such runs fill the vectors that they are trained with."""
-    return WIDTH if fewest_lanes(run.model.hidden_size, run.train.batch_size) <= WIDTH else 1
+    return WIDTH if fewest_lanes(run.model, run.train.batch_size) <= WIDTH else 1
 
 
-def blocks_of_lanes(hidden_size: int, batch: int, lanes: int) -> list[tuple[str, range]]:
+def blocks_of_lanes(model: Any, batch: int, lanes: int) -> list[tuple[str, range]]:
     """Lanes 0 ≤ l < lanes cut into those whose numbers share vectors, each with the mode: LANES, or UNITS for one."""
-    fewest, blocks, first = fewest_lanes(hidden_size, batch), [], 0
+    fewest, blocks, first = fewest_lanes(model, batch), [], 0
     while fewest <= WIDTH and lanes - first >= fewest:
         blocks.append((LANES, range(first, min(first + WIDTH, lanes))))
         first = blocks[-1][1].stop

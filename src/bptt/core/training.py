@@ -61,7 +61,7 @@ class Points:
 def kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
     """The kernels, each with its mode, that training these runs side by side calls."""
     run, cell = runs[0], runs[0].model.cell
-    modes = {mode for mode, _ in blocks_of_lanes(run.model.hidden_size, run.train.batch_size, len(runs))}
+    modes = {mode for mode, _ in blocks_of_lanes(run.model, run.train.batch_size, len(runs))}
     kernels = (
         *(product, cell.forward, run.loss.kernel, evaluate_chunks),
         *(cell.backward, run.clip.kernel, run.optimizer.kernel, train_updates, count_saturated),

@@ -66,6 +66,7 @@ def _own(module, name, arguments):
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments]), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
+    function.attributes.add("optsize")  # unrolled loops need more addresses than there are registers
     return function, True
 
 
@@ -99,6 +100,14 @@ def _block(module, rows, columns, left_bytes, operands):
     return function
 
 
+def _apart(builder, value):
+    """The value, of which LLVM no longer knows how it came about.
+
+    Else it adds up each of a row's addresses from the one before, and the multiply-adds wait for that chain.
+    """
+    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value], side_effect=False)
+
+
 def _sum(builder, rows, columns, left_bytes, operands):
     result, result_row, result_step, left, left_row, left_step, right, right_row, right_step, terms, onto = operands
     places = list(product(range(rows), range(columns)))
@@ -118,9 +127,14 @@ def _sum(builder, rows, columns, left_bytes, operands):
         for r, c in places
     ]
     left_rows = [times(left_row, r * left_bytes) for r in range(rows)]
-    right_columns = [times(right_step, c * VECTOR_BYTES) for c in range(columns)]
+    # Four columns stand at 0, 1, 2 and 3 steps from an address of their own.
+    step, three = (_apart(builder, times(right_step, n * VECTOR_BYTES)) for n in (1, 3))
+    steps = [ir.Constant(I64, 0), step, builder.shl(step, ir.Constant(I64, 1)), three]
     left_next, right_next = times(left_step, left_bytes), times(right_row, VECTOR_BYTES)
-    left_first, right_first = builder.ptrtoint(left, I64), builder.ptrtoint(right, I64)
+    left_first, right_begins = builder.ptrtoint(left, I64), builder.ptrtoint(right, I64)
+    right_first = [
+        _apart(builder, builder.add(right_begins, times(right_step, c * VECTOR_BYTES))) for c in range(0, columns, 4)
+    ]
     kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
     fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{WIDTH}f64")
 
@@ -140,9 +154,10 @@ def _sum(builder, rows, columns, left_bytes, operands):
     builder.branch(loop)
 
     builder.position_at_end(loop)
-    k, left_now, right_now = (builder.phi(I64) for _ in range(3))
+    k, left_now = builder.phi(I64), builder.phi(I64)
+    right_now = [builder.phi(I64) for _ in right_first]
     sums, new = phis(), []
-    vectors = [load_vector(builder, at(builder.add(right_now, column))) for column in right_columns]
+    vectors = [load_vector(builder, at(builder.add(right_now[c // 4], steps[c % 4]))) for c in range(columns)]
     for r in range(rows):
         address = builder.add(left_now, left_rows[r])
         if left_bytes == VECTOR_BYTES:
@@ -154,7 +169,7 @@ def _sum(builder, rows, columns, left_bytes, operands):
     for phi, first, later in (
         (k, ir.Constant(I64, 0), following),
         (left_now, left_first, builder.add(left_now, left_next)),
-        (right_now, right_first, builder.add(right_now, right_next)),
+        *((now, first, builder.add(now, right_next)) for now, first in zip(right_now, right_first, strict=True)),
         *zip(sums, start, new, strict=True),
     ):
         phi.add_incoming(first, begin)
