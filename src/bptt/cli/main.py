@@ -19,6 +19,7 @@ COMMANDS = {
     "reproduce": "train a run or a sweep again from its record, and compare every number",
     "check-gradients": "compare a configuration's gradients with finite differences",
     "export": "make an MLflow model, or ONNX, of a trained network",
+    "warm": "compile the kernels ahead of time, for an image or a cluster's shared folder",
     "ui": "open MLflow's pages on what was recorded",
 }
 

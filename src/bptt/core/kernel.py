@@ -5,17 +5,18 @@ file of the core (`source_hash`), because Numba's own key would hold the definin
 helper was edited.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
 from numba import types
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.extending import intrinsic
 from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
@@ -49,18 +50,49 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path(AppDirs("bptt", appauthor=False).user_cache_dir) / "kernels"
 
 
+def kernel_folder() -> Path:
+    """Where those of this numerical version are."""
+    return cache_folder() / source_hash()[:16]
+
+
+class _Locator(_CacheLocator):
+    """Says to Numba where a function's kernels are kept, and when they are of today's sources."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's)
+        return cls(py_func.__module__)
+
+    def get_cache_path(self) -> str:
+        return str(kernel_folder())
+
+    def get_source_stamp(self) -> str:
+        return source_hash()
+
+    def get_disambiguator(self) -> str:
+        return self._module
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes: ClassVar = [_Locator]
+
+
 class _Cache(FunctionCache):
     """Numba's cache of one function, in our folder and under our key."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self._cache_path = str(cache_folder() / source_hash()[:16])
-        Path(self._cache_path).mkdir(parents=True, exist_ok=True)
-        self._cache_file = IndexDataCacheFile(
-            cache_path=self._cache_path,
-            filename_base=f"{function.__module__}.{self._impl.filename_base}",
-            source_stamp=source_hash(),
-        )
+    _impl_class = _CacheImpl
+
+    def _guard_against_spurious_io_errors(self) -> contextlib.suppress:
+        """Where nothing can be read or written, a kernel is compiled for this process alone."""
+        return contextlib.suppress(OSError)
+
+    def holds(self, signature: Any, codegen: Any) -> bool:
+        """Whether a kernel is kept for this processor; a folder that was copied may be another's."""
+        with self._guard_against_spurious_io_errors():
+            return self._index_key(signature, codegen) in self._cache_file._load_index()
+        return False
 
 
 class Kernel:
@@ -73,17 +105,13 @@ class Kernel:
         self._compiled: dict[str, Any] = {}
 
     @functools.cached_property
-    def _cache(self) -> _Cache | None:
-        try:
-            return _Cache(self.dispatcher.py_func)
-        except OSError:  # no folder that can be written: compile for this process alone
-            return None
+    def _cache(self) -> _Cache:
+        return _Cache(self.dispatcher.py_func)
 
     def compile(self, mode: str) -> Any:
         """Numba's compile result for this mode."""
         if mode not in self._compiled:
-            if self._cache is not None:
-                self.dispatcher._cache = self._cache
+            self.dispatcher._cache = self._cache
             signature = self.signatures[mode]
             self.dispatcher.compile(signature)
             self._compiled[mode] = self.dispatcher.overloads[signature.args]
@@ -96,12 +124,11 @@ class Kernel:
 
     def is_ready(self, mode: str) -> bool:
         """Whether it is compiled already, in this process or on disk."""
-        if mode in self._compiled:
-            return True
-        if self._cache is None:
-            return False
-        index = self._cache._cache_file._load_index()
-        return any(key[0] == self.signatures[mode] for key in index)
+        return mode in self._compiled or self.is_kept(mode)
+
+    def is_kept(self, mode: str) -> bool:
+        """Whether it is found on disk."""
+        return self._cache.holds(self.signatures[mode], self.dispatcher.targetctx.codegen())
 
     def __call__(self, *args: Any) -> Any:
         for mode in self.signatures:

@@ -31,8 +31,11 @@ def fewest_lanes(model: Any, batch: int) -> int:
     """From how many lanes on vectors of lanes are faster than vectors of units, as measured; above WIDTH: never.
 
     Both give the same bits. Vectors of units are full where layers are large; sums of several rows share the weights
-    they load, which vectors of lanes need at every size; and weights of WIDTH runs soon outgrow the nearest cache.
+    they load, which vectors of lanes need at every size; and weights of WIDTH runs soon outgrow the nearest cache. With
+    feedback rows are added until they fill vectors of places, for nothing.
     """
+    if model.cell.feedback:
+        return min(batch, WIDTH)
     units_per_lane = 5.0 if batch == 1 else 4.5 if batch < 8 else 2.3
     size = model.hidden_size * math.sqrt(model.cell.gates)
     return math.ceil((2.0 + size / units_per_lane) * WIDTH / 8)

@@ -1,8 +1,8 @@
 """Kernels are compiled once per machine, however many processes need them at the same time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from bptt.core.kernel import Kernel, cache_folder, source_hash
+from bptt.core.kernel import Kernel, kernel_folder
 from bptt.core.run import Run
 from bptt.core.training import kernels_of, needs_compiling
 from bptt.tracking.lock import LockedError, file_lock
@@ -19,16 +19,23 @@ def compile_kernels(runs: Sequence[Run]) -> None:
     modes: dict[Kernel, set[str]] = {}
     for kernel, mode in kernels_of(runs):
         modes.setdefault(kernel, set()).add(mode)
-    folder = cache_folder() / source_hash()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # nothing can be kept, so nothing can be shared
-        return
     for wait in (False, True):
         for kernel in list(modes):
             try:
-                with file_lock(folder / f".{kernel.__module__}.{kernel.dispatcher.__name__}.lock", wait):
-                    for mode in sorted(modes.pop(kernel)):
-                        kernel.compile(mode)
+                compile_kernel(kernel, modes[kernel], wait)
             except LockedError:
                 continue
+            except OSError:  # nothing can be kept, so nothing can be shared
+                return
+            del modes[kernel]
+
+
+def compile_kernel(kernel: Kernel, modes: Iterable[str], wait: bool = True) -> None:
+    """Compile a kernel, or take it from the disk where another process has compiled it meanwhile.
+
+    Raises LockedError where another process is at it and `wait` is False, and OSError where nothing can be kept.
+    """
+    kernel_folder().mkdir(parents=True, exist_ok=True)
+    with file_lock(kernel_folder() / f".{kernel.__module__}.{kernel.dispatcher.__name__}.lock", wait):
+        for mode in sorted(modes):
+            kernel.compile(mode)

@@ -49,6 +49,14 @@ class Space:
         """The overrides by which a trial differs from the others."""
         return [f"{key}={self._text(key, value)}" for key, value in values.items()]
 
+    def samples(self) -> list[list[str]]:
+        """The overrides of a few trials, among which each choice stands once or more."""
+        first = {key: of.texts[0] if isinstance(of, Choices) else of.low for key, of in self.varied.items()}
+        others = [
+            first | {key: text} for key, of in self.varied.items() if isinstance(of, Choices) for text in of.texts[1:]
+        ]
+        return [[*self.fixed, *self.overrides(values)] for values in (first, *others)]
+
     def _text(self, key: str, value: float | str) -> str:
         numbers = self.varied[key]
         if isinstance(value, float) and isinstance(numbers, Numbers):

@@ -1,0 +1,267 @@
+"""`bptt warm` compiles what is missing, all of it and nothing else."""
+
+import io
+import itertools
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bptt.cli import warm
+from bptt.core.clips.none import no_clip
+from bptt.core.kernel import LANES, UNITS, Kernel
+from bptt.core.lanes import fewest_lanes
+from bptt.core.run import Run
+from bptt.core.simd import WIDTH
+from bptt.core.training import kernels_of
+from bptt.sweeps import warming
+from bptt.sweeps.compiling import compile_kernel
+from bptt.sweeps.search_space import Choices, Numbers, Space
+from bptt.sweeps.warming import Recipe
+from tests.core.discovering import components, example
+from tests.core.making import make_model, make_run
+
+SMALL = ("experiment=outlace_leftbit", "train.updates=5")
+BROKEN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from bptt.core.kernel import CLIP, Kernel
+
+@CLIP
+def broken(gradient, count, hyper):
+    return gradient.nothing_of_this_name
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    kernel: ClassVar[Kernel] = broken
+"""
+TRAINING = """
+from bptt.configuration.build import checked
+from bptt.configuration.composing import composed
+from bptt.core.training import needs_compiling, train
+small = {small}
+run, *others = [
+    checked(composed([*small, *more])).run
+    for more in (
+        *([], ["seed=7"], ["task=xor"]),
+        *(["model.hidden_size=9", "train.batch_size=4"], ["model=jordan", "train.batch_size=9"]),
+    )
+]
+assert not needs_compiling([[run], *([other] for other in others)])
+assert needs_compiling([[run] * 8]), "side by side they take others, which nobody asked for"
+for each in (run, *others):
+    train([each])
+"""
+
+
+def called(recipes: Sequence[Recipe]) -> set[tuple[Kernel, str]]:
+    return {(recipe.kernel, mode) for recipe in recipes for mode in recipe.modes}
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_all_that_ships_is_all_that_any_run_calls() -> None:
+    kinds = ("models", "losses", "optimizers", "clips")
+    every = called(warming.shipped())
+    needed = set()
+    for model, loss, optimizer, clip in itertools.product(*map(components, kinds)):
+        run = make_run(
+            model=make_model(model),
+            loss=example(components("losses")[loss]),
+            optimizer=example(components("optimizers")[optimizer]),
+            clip=example(components("clips")[clip]),
+        )
+        needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
+    assert needed == every
+
+
+@pytest.mark.parametrize("lanes", [1, WIDTH, WIDTH + 1])
+def test_a_sweep_has_what_its_runs_call_side_by_side(lanes: int) -> None:
+    runs = [make_run(seed=seed) for seed in range(lanes)]
+    other = make_run(model=make_model("gru"))
+    assert called(warming.of_sweep([other, *runs])) == {*kernels_of(runs), *kernels_of([other])}
+    modes = {mode for recipe in warming.of_sweep(runs) if recipe.kernel is no_clip for mode in recipe.modes}
+    assert modes == {1: {UNITS}, WIDTH: {LANES}, WIDTH + 1: {LANES, UNITS}}[lanes]
+
+
+def test_a_search_has_all_modes_of_what_it_may_call() -> None:
+    large = make_run(model=make_model("lstm", hidden_size=200))
+    assert fewest_lanes(large.model, 1) > WIDTH
+    recipes = warming.of_search([large])
+    assert {kernel for kernel, _ in called(recipes)} == {kernel for kernel, _ in kernels_of([large])}
+    assert all(set(recipe.modes) == set(recipe.kernel.signatures) for recipe in recipes)
+
+
+def test_samples_of_a_search_have_each_choice() -> None:
+    varied: dict[str, Numbers | Choices] = {
+        "model": Choices(("gru", "lstm")),
+        "a": Numbers(low=1, high=5),
+        "b": Choices(("1", "2", "3")),
+    }
+    assert Space(("seed=1",), varied).samples() == [
+        ["seed=1", "model=gru", "a=1", "b=1"],
+        ["seed=1", "model=lstm", "a=1", "b=1"],
+        ["seed=1", "model=gru", "a=1", "b=2"],
+        ["seed=1", "model=gru", "a=1", "b=3"],
+    ]
+
+
+def test_a_search_is_asked_for_like_a_sweep(cold: Any) -> None:
+    done = cold.bptt(
+        "warm", "sweep=optuna_adder", first="import bptt.core.kernel as k; k.Kernel.is_kept = lambda *_: True"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"10 kernels ready in .*: all were there\n", done.stdout)
+    assert list(cold.path.iterdir()) == []
+
+
+def test_a_kernel_of_another_processor_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path))
+
+    def fresh() -> Kernel:
+        return Kernel(no_clip.dispatcher.py_func, no_clip.signatures)
+
+    assert not fresh().is_kept(UNITS)
+    compile_kernel(fresh(), [UNITS])
+    kernel = fresh()
+    assert kernel.is_kept(UNITS)
+    assert not kernel.is_kept(LANES)
+    ours = kernel.dispatcher.targetctx.codegen().magic_tuple()
+    other = SimpleNamespace(magic_tuple=lambda: (ours[0], "another", *ours[2:]))
+    monkeypatch.setattr(kernel.dispatcher.targetctx, "codegen", lambda: other)
+    assert not kernel.is_kept(UNITS)
+
+
+def test_what_cannot_be_kept_is_not_called_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(warming, "compile_kernel", lambda kernel, modes: None)
+    monkeypatch.setattr(Kernel, "is_kept", lambda kernel, mode: False)
+    outcome = warming.compiled(warming.shipped()[0])
+    assert outcome.error is not None
+    assert outcome.error.startswith("can't be kept")
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder with a choice whose kernel can't be compiled, and a cache of its own."""
+    from tests.cli.conftest import Folder
+
+    folder = tmp_path_factory.mktemp("mine")
+    (folder / "conf" / "clip").mkdir(parents=True)
+    (folder / "conf" / "clip" / "broken.yaml").write_text("_target_: brittle.Broken\n")
+    (folder / "brittle.py").write_text(BROKEN)
+    return Folder(folder)
+
+
+def test_what_is_warm_is_not_compiled_again(mine: Any) -> None:
+    variables = {"BPTT_CACHE_DIR": str(mine.path / "cache"), "PYTHONPATH": str(mine.path)}
+    own = ("--config-dir", "conf", "clip=broken", "allow=[brittle]")
+
+    failed = mine.bptt("warm", "--workers", "2", *own, *SMALL, **variables)
+    assert failed.returncode == 1, failed.stderr
+    first, *rest = failed.stderr.splitlines()
+    assert first == "compiling 10 kernels, 2 at a time"
+    assert any(line.startswith("brittle.broken: TypingError: ") for line in rest)
+    assert "nothing_of_this_name" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    where = re.escape(str(mine.path / "cache"))
+    assert re.fullmatch(rf"9 of 10 kernels ready in {where}: 9 compiled in \d+ s, 1 failed\n", failed.stdout)
+
+    done = mine.bptt("warm", *SMALL, **variables)
+    assert (done.returncode, done.stderr) == (0, "compiling 1 kernel, 1 at a time\n")
+    assert re.fullmatch(rf"10 kernels ready in {where}: 1 compiled in \d+ s, 9 were there\n", done.stdout)
+
+    kept = files(mine.path / "cache")
+    again = mine.bptt("warm", *SMALL, **variables)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert re.fullmatch(rf"10 kernels ready in {where}: all were there\n", again.stdout)
+
+    trained = mine.bptt("--version", first=TRAINING.format(small=list(SMALL)), **variables)
+    assert trained.returncode == 0, trained.stderr
+    assert files(mine.path / "cache") == kept
+    assert {path.name for path in mine.path.iterdir()} <= {"conf", "brittle.py", "__pycache__", "cache"}
+
+
+def test_ctrl_c_ends_it_at_once(cold: Any) -> None:
+    process = subprocess.Popen(
+        cold.command("warm", "--workers", "2"),
+        cwd=cold.path,
+        env=cold.environment() | {"BPTT_CACHE_DIR": str(cold.path / "cache")},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "compiling 24 kernels, 2 at a time\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(cold: Any) -> None:
+    (cold.path / "file").touch()
+    done = cold.bptt("warm", BPTT_CACHE_DIR=str(cold.path / "file"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"{cold.path / 'file'}: can't be written: Not a directory; BPTT_CACHE_DIR=… names another folder for the"
+        " kernels\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["model.hiden_size=3"], "model.hiden_size=3: unknown key; did you mean model.hidden_size?"),
+        (["-m", "optimizer=adam,sdg"], "optimizer=sdg: no such choice; did you mean sgd?"),
+        (["--workers", "0"], "usage: bptt warm [--workers N] [OVERRIDE …]"),
+    ],
+)
+def test_a_wrong_request_is_refused(arguments: list[str], says: str, cold: Any) -> None:
+    done = cold.bptt("warm", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(says)
+    assert list(cold.path.iterdir()) == []
+
+
+def test_another_launcher_is_refused(cold: Any) -> None:
+    done = cold.bptt("warm", "hydra/launcher=basic", "seed=1,2")
+    assert done.returncode == 2
+    assert done.stderr == "hydra/launcher: kernels are compiled for the launcher lanes\n"
+
+
+def test_lines_elsewhere_than_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bptt.cli.warm.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with warm._shown(4, 3, stream) as one_more:
+        for moment in (1.0, 5.0, 6.0, 20.0):
+            now[0] = moment
+            one_more()
+    assert stream.getvalue().splitlines() == ["compiling 4 kernels, 3 at a time", "   50 %  2 of 4 kernels"]
+
+
+def test_a_bar_on_a_terminal() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with warm._shown(2, 1, stream) as one_more:
+        one_more()
+        one_more()
+    assert "2/2" in stream.getvalue()
+
+
+def test_another_process_finds_the_same_kernel() -> None:
+    run: Run = make_run(model=make_model("gru"))
+    names = [recipe.name for recipe in warming.of_sweep([run])]
+    assert names[1] == "bptt.core.models.gru.gru_forward"
+    assert len(set(names)) == len(names) == 10
