@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SWEEP := leftbit_hidden_size
 
-.PHONY: sweep results notebooks test test-ray bench bench-sweeps ui lint format lock clean
+.PHONY: sweep results notebooks test test-ray bench bench-grid bench-sweeps ui lint format lock clean
 
 sweep: .venv/ready  ## train a first sweep; make sweep SWEEP=hidden_size takes another one of conf/sweep
 	$(BIN)/bptt train sweep=$(SWEEP)
@@ -36,6 +36,9 @@ format: .venv/ready
 
 bench: .venv-bench/others  ## side by side with PyTorch and JAX, in an environment of its own
 	.venv-bench/bin/python -m benchmarks
+
+bench-grid: .venv-bench/others  ## every task with every cell; an hour on one core
+	.venv-bench/bin/python -m benchmarks.grid
 
 bench-sweeps: .venv-bench/others  ## whole sweeps, beside the usual way to run them
 	.venv-bench/bin/python -m benchmarks.sweeps

@@ -1,4 +1,4 @@
-"""python -m benchmarks: measure, print the table, write the results."""
+"""python -m benchmarks: measure, print the tables, write the results and their figure."""
 
 import argparse
 import importlib.util
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from benchmarks import machine
+
+PARTS = ("table", "cores", "growth", "start")
 
 
 def _arguments() -> argparse.Namespace:
@@ -16,7 +18,7 @@ def _arguments() -> argparse.Namespace:
         "--out", type=Path, help="where to write the results (benchmarks/results/<date>-<processor>.json)"
     )
     parser.add_argument("--only", action="append", help="only workloads of this name, e.g. adder; may be repeated")
-    parser.add_argument("--no-start", action="store_true", help="do not measure the program's start")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     parser.add_argument("--core", type=int, help="the core to run on (the last)")
     return parser.parse_args()
 
@@ -30,29 +32,44 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    from benchmarks import cores
+
+    parts, quick = set(arguments.part or PARTS), arguments.quick
+    rounds, target = (3, 0.1) if quick else (arguments.rounds, 0.4)
+    all_cores = machine.available()
     machine.settle(arguments.core)  # before anything that imports NumPy
     from rich.console import Console
 
-    from benchmarks import report, start, suite
-    from benchmarks.workloads import WORKLOADS
+    from benchmarks import figures, growth, limit, report, start, suite
+    from benchmarks.workloads import TABLE
 
-    chosen = [workload for workload in WORKLOADS if arguments.only is None or workload.name in arguments.only]
+    chosen = [workload for workload in TABLE if arguments.only is None or workload.name in arguments.only]
     if not chosen:
-        print(f"no such workload; there are {', '.join(sorted({w.name for w in WORKLOADS}))}", file=sys.stderr)
+        names = ", ".join(dict.fromkeys(workload.name for workload in TABLE))
+        print(f"no such workload; there are: {names}", file=sys.stderr)
         return 2
-    rounds, target = (3, 0.1) if arguments.quick else (arguments.rounds, 0.4)
     described = machine.describe()
     path = arguments.out or report.default_path()
-    progress = Console(stderr=True)
-    wide = Console() if sys.stdout.isatty() else Console(width=160)
-    with progress.status("") as status:
-        results = [suite.measure(workload, rounds, target, status.update) for workload in chosen]
-        report.show_results(results, wide)
+    wide = Console() if sys.stdout.isatty() else Console(width=180)
+    with Console(stderr=True).status("the machine's limit") as status:
+        rates = limit.rates()
+        table = [suite.measure(w, rates, rounds, target, status.update) for w in chosen] if "table" in parts else []
+        status.update("two cores")
+        two = cores.measure(all_cores, rounds, target) if "cores" in parts else []
+        grown = growth.measure(rates, min(rounds, 5), target / 2, status.update) if "growth" in parts else []
         status.update("the program's start")
-        started = None if arguments.no_start else start.measure(min(rounds, 5))
+        started = start.measure(min(rounds, 5)) if "start" in parts else None
+    report.show_limit(rates, wide)
+    if table:
+        report.show_results(table, wide)
+    report.show_cores(two, wide)
     report.show_start(started, wide)
-    report.write(path, results, started, described, {"rounds": rounds, "seconds_per_side_and_round": target})
+    method = {"rounds": rounds, "seconds_per_side_and_round": target}
+    found = {"machine": described, "method": method, "limit": rates, "results": table, "cores": two, "growth": grown}
+    report.write_json(path, found | {"start": started})
     print(f"written to {path}")
+    for figure in figures.written(path):
+        print(f"written to {figure}")
     return 0
 
 

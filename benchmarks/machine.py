@@ -20,11 +20,18 @@ _ONE_THREAD = {
 _PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
+def available() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def settle(core: int | None = None) -> None:
     """Give this process and its children one thread and, where the system can, one core. Before NumPy is imported."""
     os.environ.update(_ONE_THREAD)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0)) if core is None else core})
+        os.sched_setaffinity(0, {available()[-1] if core is None else core})
 
 
 def processor() -> str:

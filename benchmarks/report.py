@@ -1,4 +1,4 @@
-"""The table that a person reads, and the file that a program reads."""
+"""The tables that a person reads, and the files that a program reads."""
 
 import dataclasses
 import json
@@ -6,90 +6,112 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cores import TARGET, Cores
 from benchmarks.machine import processor
 from benchmarks.measure import Spread
 from benchmarks.start import TARGETS, Start
-from benchmarks.suite import OTHERS, Result
+
+if TYPE_CHECKING:
+    from benchmarks.grid import Cell
+    from benchmarks.limit import Rates
+    from benchmarks.suite import Result
 
 FOLDER = Path(__file__).parent / "results"
 _QUIET = 0.97  # share of the core below which the table says so
 _TITLES = {"ours": "bptt", "torch": "PyTorch", "jax": "JAX"}
 
 
-def default_path() -> Path:
-    """benchmarks/results/<date>-<processor>.json"""
+def default_path(suffix: str = "") -> Path:
+    """benchmarks/results/<date>-<processor><suffix>.json"""
     slug = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
-    return FOLDER / f"{datetime.now(UTC):%Y-%m-%d}-{slug}.json"
+    return FOLDER / f"{datetime.now(UTC):%Y-%m-%d}-{slug}{suffix}.json"
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _spread(value: Spread) -> str:
     return f"{_number(value.median)} ({_number(value.lowest)}–{_number(value.highest)})"
 
 
-def _verdict(target: float | None, reached: float) -> str:
-    return "" if target is None else f"≥ {target:g} × {'✓' if reached >= target else '✗'}"
+def _verdict(target: float | None, reached: float, unit: str = " ×") -> str:
+    return "" if target is None else f"≥ {target:g}{unit} {'✓' if reached >= target else '✗'}"
 
 
-def show_results(results: Sequence[Result], console: Console) -> None:
+def show_results(results: "Sequence[Result]", console: Console) -> None:
     """Print the table of ratios."""
     table = Table(title="µs per lane and update: median (min–max) of alternating rounds, one core, float64")
     for column in ("workload", "lanes", *_TITLES.values()):
         table.add_column(column, justify="left" if column == "workload" else "right")
-    for side in OTHERS:
-        table.add_column(f"{_TITLES[side]} ÷ bptt", justify="right")
+    for title in (*(f"{_TITLES[side]} ÷ bptt" for side in ("torch", "jax")), "limit ÷ bptt"):
+        table.add_column(title, justify="right")
         table.add_column("target", justify="right")
     for result in results:
         cells = [result.name, str(result.lanes), *(_spread(result.micros[side]) for side in _TITLES)]
-        for side in OTHERS:
+        for side in ("torch", "jax"):
             ratio = result.ratios[side]
             cells += [_spread(ratio), _verdict(result.targets.get(side), ratio.median)]
-        table.add_row(*cells)
+        wanted = result.targets.get("limit")
+        share = _verdict(None if wanted is None else 100 * wanted, 100 * result.share.median, " %")
+        table.add_row(*cells, f"{result.share.median:.0%}", share)
     console.print(table)
     least = min(result.core_share for result in results)
     if least < _QUIET:
         console.print(f"Not quiet: other programs took up to {1 - least:.0%} of the core.")
 
 
+def show_limit(rates: "Rates", console: Console) -> None:
+    functions = ", ".join(f"{name} {value:.2g} ns" for name, value in rates.functions.items())
+    console.print(f"The machine's limit: {rates.gflops:.0f} GFLOP/s of multiply-adds; a number's {functions}.")
+
+
+def show_cores(found: Sequence[Cores], console: Console) -> None:
+    for one in found:
+        verdict = _verdict(TARGET, one.gain.median)
+        console.print(f"two cores against one, {one.name}, {one.lanes} lanes: {_spread(one.gain)} ×, {verdict}")
+
+
 def show_start(start: Start | None, console: Console) -> None:
     if start is not None:
         console.print(
-            f"bptt train experiment=roelants_counting: {_spread(start.warm)} s (target < {TARGETS['warm']:g} s); the "
-            f"first time ever {start.cold:.1f} s, of which {start.compiling:.1f} s compile "
-            f"(target ≤ {TARGETS['cold']:g} s)"
+            f"bptt train experiment=roelants_counting: first update after {_spread(start.first_update)} s "
+            f"(target ≤ {TARGETS['first_update']:g} s), all of it {_spread(start.warm)} s; the first time ever "
+            f"{start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
         )
 
 
-def write(
-    path: Path,
-    results: Sequence[Result],
-    start: Start | None,
-    machine: Mapping[str, object],
-    method: Mapping[str, object],
-) -> None:
-    """Everything as JSON. Units: µs per lane and update; seconds for the starts and JAX's compile time."""
-    found = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine,
-        "method": method,
-        "results": [dataclasses.asdict(result) for result in results],
-        "start": None if start is None else dataclasses.asdict(start) | {"targets": TARGETS},
-    }
+def show_grid(cells: "Sequence[Cell]", lanes: Sequence[int], console: Console) -> None:
+    """How many times our time the others take, by task, cell and lanes."""
+    table = Table(title="PyTorch ÷ bptt and JAX ÷ bptt, by lanes")
+    for column in ("task", "cell", "µs, 1 lane", f"µs, {lanes[-1]}", *(f"{n} lanes" for n in lanes)):
+        table.add_column(column, justify="left" if column in ("task", "cell") else "right")
+    found = {(cell.task, cell.cell, cell.lanes): cell.micros for cell in cells}
+    for task, cell in dict.fromkeys((cell.task, cell.cell) for cell in cells):
+        rows = [found[task, cell, n] for n in lanes]
+        ratios = [f"{_number(row['torch'] / row['ours'])}, {_number(row['jax'] / row['ours'])}" for row in rows]
+        table.add_row(task, cell, _number(rows[0]["ours"]), _number(rows[-1]["ours"]), *ratios)
+    console.print(table)
+
+
+def write_json(path: Path, found: Mapping[str, Any]) -> None:
+    """Everything as JSON. Units: µs per lane and update; seconds of starts and compiling; nanoseconds of rates."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    content = {"date": f"{datetime.now(UTC):%Y-%m-%d}"} | _plain(found)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _rounded(value: object) -> object:
+def _plain(value: Any) -> Any:
     """Four significant digits are more than the spread supports."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

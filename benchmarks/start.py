@@ -1,33 +1,42 @@
 """How long a user waits: `bptt train` as a program of its own, in a fresh folder, the first time and afterwards."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import Spread, spread
 
 COMMAND = ("train", "experiment=roelants_counting")
-TARGETS = {"cold": 60.0, "warm": 5.0}
+TARGETS = {"cold": 60.0, "first_update": 2.5}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Seconds from start to end of the program. compiling: what the first run took longer."""
+    """Seconds from the command on.
+
+    cold          to its end, the first time ever on a machine
+    first_update  until the first update is trained and recorded, with compiled kernels
+    warm          to its end, with compiled kernels
+    compiling     what the first run took longer
+    """
 
     cold: float
+    first_update: Spread
     warm: Spread
     compiling: float
 
 
-def _seconds(cache: Path) -> float:
-    """One run in a new folder; raises RuntimeError when it fails."""
+def _seconds(cache: Path) -> tuple[float, float]:
+    """(to the first update, to the end) of one run in a new folder; raises RuntimeError when it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "BPTT_"))}
     with tempfile.TemporaryDirectory(prefix="bptt-bench-") as folder:
-        start = time.perf_counter()
+        began, start = time.time(), time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", "bptt", *COMMAND],
             cwd=folder,
@@ -35,14 +44,18 @@ def _seconds(cache: Path) -> float:
             capture_output=True,
             text=True,
         )
+        seconds = time.perf_counter() - start
         if done.returncode:
             raise RuntimeError(f"bptt {' '.join(COMMAND)} failed:\n{done.stderr[-2000:]}")
-        return time.perf_counter() - start
+        with closing(sqlite3.connect(Path(folder) / "mlflow.db")) as store:
+            [(milliseconds,)] = store.execute("SELECT min(timestamp) FROM metrics WHERE step = 1")
+        return milliseconds / 1e3 - began, seconds
 
 
 def measure(rounds: int) -> Start:
     """Once without compiled kernels, then `rounds` times with them."""
     with tempfile.TemporaryDirectory(prefix="bptt-bench-") as cache:
-        cold = _seconds(Path(cache))
-        warm = spread(_seconds(Path(cache)) for _ in range(rounds))
-    return Start(cold=cold, warm=warm, compiling=cold - warm.median)
+        _, cold = _seconds(Path(cache))
+        first, whole = zip(*(_seconds(Path(cache)) for _ in range(rounds)), strict=True)
+    warm = spread(whole)
+    return Start(cold=cold, first_update=spread(first), warm=warm, compiling=cold - warm.median)

@@ -1,13 +1,13 @@
-"""What is trained, as runs for us and as plain arrays for the others."""
+"""What is trained: the rows of the table, each with what it is to reach, and every task with every cell."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bptt.core.blocks import parameter_blocks, to_named
 from bptt.core.clips.none import NoClip
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
@@ -16,6 +16,8 @@ from bptt.core.inits.uniform import Uniform
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.models.elman import Elman
+from bptt.core.models.gru import Gru
+from bptt.core.models.lstm import Lstm
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
@@ -25,13 +27,19 @@ from bptt.tasks.adder import Adder
 from bptt.tasks.sine import Sine
 
 _EVALUATED = 16  # sequences of the evaluation: enough to exist, too few to count
+TASKS = (
+    *("leftbit", "xor", "counting", "sine", "sentiment", "adder", "charlm", "adding", "temporal_order", "copying"),
+)
+CELLS = ("linear", "elman", "jordan", "gru", "lstm")
+LANES = (1, 16, 64, 256)
+OTHERS = ("torch", "jax")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One row of the table: `run(seed, updates, log_points)` in `lanes` lanes that differ in their seeds.
+    """One row of a table: `run(seed, updates, log_points)` in `lanes` lanes that differ in their seeds.
 
-    targets: how many times our time each of the others should take at least.
+    targets: how many times our time each of the others should take at least, and the least share of the limit.
     """
 
     name: str
@@ -75,11 +83,11 @@ class Bits:
         return None
 
 
-def adder(seed: int, updates: int, log_points: int) -> Run:
-    """T 8, H 16, batch 1, plain gradient descent."""
+def adder(seed: int, updates: int, log_points: int, *, model: Any = None, bits: int = 7) -> Run:
+    """T 8, H 16, batch 1, plain gradient descent; without biases where no other model is given."""
     return Run(
-        task=Adder(bits=7, eval_size=_EVALUATED, readout="sigmoid"),
-        model=Elman(hidden_size=16, layers=1, activation="sigmoid", bias="none", readout="sigmoid"),
+        task=Adder(bits=bits, eval_size=_EVALUATED, readout="sigmoid"),
+        model=model or Elman(hidden_size=16, layers=1, activation="sigmoid", bias="none", readout="sigmoid"),
         init=Initialisation(Uniform(scale=1.0)),
         loss=SquaredError(weight=0.5),
         optimizer=Sgd(alpha=0.1),
@@ -103,11 +111,11 @@ def leftbit(seed: int, updates: int, log_points: int) -> Run:
     )
 
 
-def sine(seed: int, updates: int, log_points: int) -> Run:
-    """T 20, H 32, batch 32, Adam, tanh and PyTorch's two biases."""
+def sine(seed: int, updates: int, log_points: int, *, model: Any = None, window: int = 20) -> Run:
+    """T 20, H 32, batch 32, Adam; tanh and PyTorch's two biases where no other model is given."""
     return Run(
-        task=Sine(amplitude=1.0, step=0.5, window=20, windows=1600, eval_size=_EVALUATED, readout="identity"),
-        model=Elman(hidden_size=32, layers=1, activation="tanh", bias="double", readout="identity"),
+        task=Sine(amplitude=1.0, step=0.5, window=window, windows=1600, eval_size=_EVALUATED, readout="identity"),
+        model=model or elman(32),
         init=Initialisation(Torch(scale=1.0)),
         loss=SquaredError(weight=1.0),
         optimizer=Adam(alpha=0.001, beta1=0.9, beta2=0.999, small_constant=1e-8),
@@ -117,91 +125,53 @@ def sine(seed: int, updates: int, log_points: int) -> Run:
     )
 
 
-WORKLOADS = (
-    Workload(name="adder", run=adder, lanes=1, targets={"torch": 100, "jax": 2}),
-    Workload(name="adder", run=adder, lanes=64, targets={"jax": 1}),
-    Workload(name="adder", run=adder, lanes=256, targets={"jax": 1}),
-    Workload(name="leftbit", run=leftbit, lanes=1, targets={"torch": 200}),
-    Workload(name="leftbit", run=leftbit, lanes=64, targets={"jax": 1}),
-    Workload(name="leftbit", run=leftbit, lanes=256, targets={"jax": 1}),
-    Workload(name="sine", run=sine, lanes=1),
-    Workload(name="sine", run=sine, lanes=16, targets={"jax": 1}),
+def elman(hidden_size: int) -> Elman:
+    return Elman(hidden_size=hidden_size, layers=1, activation="tanh", bias="double", readout="identity")
+
+
+def _gated(kind: type[Gru] | type[Lstm], hidden_size: int, readout: Any) -> Any:
+    return kind(hidden_size=hidden_size, layers=1, bias="double", readout=readout)
+
+
+def as_configured(task: str, cell: str, seed: int, updates: int, log_points: int) -> Run:
+    """What `bptt train task=… model=…` trains: 16 hidden units, one sequence an update, Adam."""
+    from dataclasses import replace
+
+    run = _configured(task, cell)
+    return replace(run, seed=seed, train=replace(run.train, updates=updates, log_points=log_points))
+
+
+@cache
+def _configured(task: str, cell: str) -> Run:
+    from bptt.configuration.build import checked
+    from bptt.configuration.composing import composed
+
+    sets = [] if task in ("counting", "sentiment", "leftbit", "charlm") else [f"task.eval_size={_EVALUATED}"]
+    return checked(composed([f"task={task}", f"model={cell}", *sets])).run
+
+
+TABLE = (
+    Workload(name="adder", run=adder, lanes=1, targets={"torch": 130, "jax": 2.5}),
+    Workload(name="adder", run=adder, lanes=64, targets={"jax": 4.5}),
+    Workload(name="adder", run=adder, lanes=256, targets={"jax": 4.5, "limit": 0.5}),
+    Workload(name="leftbit", run=leftbit, lanes=1, targets={"torch": 600, "jax": 2.5}),
+    Workload(name="leftbit", run=leftbit, lanes=64),
+    Workload(name="leftbit", run=leftbit, lanes=256, targets={"jax": 2.5}),
+    Workload(name="sine", run=sine, lanes=1, targets={"jax": 2.0}),
+    Workload(name="sine", run=sine, lanes=64, targets={"jax": 2.8}),
+    Workload(name="wide", run=partial(sine, model=elman(128), window=50), lanes=16, targets={"jax": 2.0, "limit": 0.7}),
+    *(
+        Workload(name=f"{name}, {size}", run=run, lanes=64, targets={"jax": least})
+        for name, kind in (("lstm", Lstm), ("gru", Gru))
+        for size, run, least in (
+            ("adder", partial(adder, model=_gated(kind, 16, "sigmoid")), 3.0),
+            ("sine", partial(sine, model=_gated(kind, 32, "identity")), 2.0),
+        )
+    ),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A workload as arrays: where training starts, and what each update sees. U updates, L lanes, B rows.
-
-    run         any of the runs: they differ in their seeds only
-    parameters  name → (L, …)
-    x           (U, L, T, B, inputs)
-    y           (U, L, S, B, outputs): the targets of the last S timesteps, the scored ones
-    """
-
-    run: Run
-    parameters: Mapping[str, Floats]
-    x: Floats
-    y: Floats
-
-    @property
-    def lanes(self) -> int:
-        return self.x.shape[1]
-
-    @property
-    def updates(self) -> int:
-        return self.x.shape[0]
-
-    @property
-    def first_scored(self) -> int:
-        return self.x.shape[2] - self.y.shape[2]
-
-    def first(self, updates: int) -> "Problem":
-        """The same with fewer updates."""
-        return replace(self, x=self.x[:updates], y=self.y[:updates])
-
-    @property
-    def loss_weight(self) -> float:
-        """What the sum of all scored terms is multiplied with."""
-        return float(self.run.loss.weight / self.run.train.batch_size)
-
-
-def problem(workload: Workload, updates: int) -> Problem:
-    """The numbers that our own training starts from and draws, so that all sides train the same.
-
-    Written for sequences of one length whose scored timesteps are the last ones, one Elman layer, and a gradient that
-    flows through all timesteps or through one; raises ValueError for others.
-    """
-    runs = workload.runs(updates, 1)
-    first = runs[0]
-    if not isinstance(first.model, Elman) or first.model.layers != 1 or first.train.truncation not in (None, 1):
-        raise ValueError(f"{workload.name}: the others' side of this is not written")
-    blocks = parameter_blocks(first.model, first.task.inputs, first.task.outputs)
-    flat = [run.init.parameters(np.random.SeedSequence(run.seed, spawn_key=(0,)), blocks) for run in runs]
-    named = [to_named(blocks, row) for row in flat]
-    stream = first.task.training()
-    data = [_lane_data(stream, run, updates) for run in runs]
-    return Problem(
-        run=first,
-        parameters={block.name: np.stack([lane[block.name] for lane in named]) for block in blocks},
-        x=np.stack([x for x, _ in data], axis=1),
-        y=np.stack([y for _, y in data], axis=1),
-    )
-
-
-def _lane_data(stream: Any, run: Run, updates: int) -> tuple[Floats, Floats]:
-    """x (U, T, B, inputs) and y (U, S, B, outputs) of one lane."""
-    seed, xs, ys, done = np.random.SeedSequence(run.seed, spawn_key=(1,)), [], [], 0
-    while done < updates:
-        page = stream.page(seed, done, run.train.batch_size)
-        rows = page.rows[done - page.first : min(page.end, updates) - page.first]
-        sequences = page.sequences
-        scored = sequences.full_scored
-        first = int(scored[0].argmax())
-        if sequences.lengths is not None or not (scored == (np.arange(sequences.timesteps) >= first)).all():
-            raise ValueError("sequences of one length, scored at their end, are needed")
-        y = sequences.y[:, None] if sequences.last_only else sequences.y[:, first:]
-        xs.append(sequences.x[rows].swapaxes(1, 2))
-        ys.append(y[rows].swapaxes(1, 2))
-        done += len(rows)
-    return np.concatenate(xs), np.concatenate(ys)
+GRID = tuple(
+    Workload(name=f"{task}, {cell}", run=partial(as_configured, task, cell), lanes=lanes)
+    for task in TASKS
+    for cell in CELLS
+    for lanes in LANES
+)

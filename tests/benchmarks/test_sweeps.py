@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import sweep_findings, sweep_ours, sweep_report, sweep_usual, sweeps
 from benchmarks.measure import Spread
-from benchmarks.sweep_findings import Finding, Target
-from benchmarks.sweep_ours import OurSweep
-from benchmarks.sweep_program import ProgramFailed, Usage, measured, memory_together, others_share
-from benchmarks.sweep_usual import Sample
+from benchmarks.sweeps import __main__ as command
+from benchmarks.sweeps import findings, ours, report, rounds, usual
+from benchmarks.sweeps.findings import Finding, Target
+from benchmarks.sweeps.ours import OurSweep
+from benchmarks.sweeps.program import ProgramFailed, Usage, measured, memory_together, others_share
+from benchmarks.sweeps.rounds import Measured, Sizes
+from benchmarks.sweeps.usual import Sample
 from bptt.tracking.block_files import RunResult
 
 
@@ -30,13 +32,13 @@ def result(job: int, began: float, ended: float) -> RunResult:
     return RunResult(job=job, status="FINISHED", record=None, error=None, began=began, ended=ended)
 
 
-def medians(findings: list[Finding]) -> dict[str, float]:
-    return {finding.quantity: finding.values.median for finding in findings}
+def medians(found: list[Finding]) -> dict[str, float]:
+    return {finding.quantity: finding.values.median for finding in found}
 
 
 def test_blocks_are_counted_once_however_many_runs_they_have() -> None:
     results = [result(0, 10.0, 13.0), result(1, 10.0, 13.0), result(2, 10.5, 12.0), result(3, 13.0, 14.0)]
-    assert sweep_ours.training_seconds(results) == 5.5
+    assert ours.training_seconds(results) == 5.5
 
 
 def test_what_is_not_training_is_shared_out_among_the_runs() -> None:
@@ -45,15 +47,15 @@ def test_what_is_not_training_is_shared_out_among_the_runs() -> None:
 
 
 def test_learning_rates_times_seeds_are_the_runs_asked_for() -> None:
-    assert sweep_ours.rates(1000)[::19] == ["0.01", "0.2"]
-    assert sweep_ours.adder(1000, 10_000)[-1] == "seed=range(50)"
-    assert sweep_ours.adder(16, 5)[-2:] == ["optimizer.alpha=0.01,0.02,0.03,0.04", "seed=range(4)"]
-    assert sweep_ours.adder(7, 5)[-2:] == ["optimizer.alpha=0.01", "seed=range(7)"]
+    assert ours.rates(1000)[::19] == ["0.01", "0.2"]
+    assert ours.adder(1000, 10_000)[-1] == "seed=range(50)"
+    assert ours.adder(16, 5)[-2:] == ["optimizer.alpha=0.01,0.02,0.03,0.04", "seed=range(4)"]
+    assert ours.adder(7, 5)[-2:] == ["optimizer.alpha=0.01", "seed=range(7)"]
 
 
 def test_a_further_job_takes_its_check_and_the_time_to_the_next_ones_begin() -> None:
     # 2 s check four jobs; the first runs for 5 s, the next two for 1.5 s each.
-    assert sweep_usual.per_job(100.0, [102.0, 107.0, 108.5, 110.0]) == 0.5 + 1.5
+    assert usual.per_job(100.0, [102.0, 107.0, 108.5, 110.0]) == 0.5 + 1.5
 
 
 def test_scaling_counts_once_what_is_done_once() -> None:
@@ -73,31 +75,31 @@ def test_others_had_what_was_busy_without_us() -> None:
 
 
 def test_findings_of_the_adder() -> None:
-    findings = sweep_findings.adder([swept(80.0), swept(100.0, peak=2 * 10**9), swept(85.0)])
-    assert medians(findings) == {
-        "from the command to its end": 85.0,
+    found = findings.adder([swept(80.0), swept(100.0, peak=2 * 10**9), swept(85.0)])
+    assert medians(found) == {
+        "1,000 runs on 2 cores, from the command to its end": 85.0,
         "runs": 1000 / 85.0,
         "training, per run": 130.0,
         "not training, per run": 40.0,
         "processor time of the main process, per run": 20.0,
         "memory at its peak": 1.0,
     }
-    assert findings[0].values == Spread(85.0, 80.0, 100.0)
-    assert [finding.target for finding in findings] == [Target(90), None, None, Target(35), None, Target(1.5)]
+    assert found[0].values == Spread(85.0, 80.0, 100.0)
+    assert [finding.target for finding in found] == [Target(35), None, None, Target(35), None, Target(1.5)]
 
 
 def test_the_usual_way_is_compared_round_by_round() -> None:
     samples = [Sample(usage=usage(48.0), jobs=10, per_job=each) for each in (4.0, 8.0)]
-    findings = sweep_findings.usual(samples, [swept(80.0), swept(160.0)], 1000)
-    assert medians(findings[:2]) == {"a run": 6.0, "1,000 runs, scaled": 48.0 + 990 * 6.0}
-    assert findings[2].values == Spread((50.1 + 49.8) / 2, 49.8, 50.1)
-    assert findings[2].target == Target(50, at_least=True)
-    assert len(sweep_findings.usual(samples, [], 1000)) == 2
+    found = findings.usual(samples, [swept(80.0), swept(160.0)], 1000)
+    assert medians(found[:2]) == {"a run": 6.0, "1,000 runs, scaled": 48.0 + 990 * 6.0}
+    assert found[2].values == Spread((50.1 + 49.8) / 2, 49.8, 50.1)
+    assert found[2].target == Target(50, at_least=True)
+    assert len(findings.usual(samples, [], 1000)) == 2
 
 
 def test_findings_of_the_start() -> None:
     stock = [Sample(usage=usage(2.0), jobs=20, per_job=0.1)]
-    assert medians(sweep_findings.start([swept(12.0)], stock)) == {
+    assert medians(findings.start([swept(12.0)], stock)) == {
         "from the command to the first update": 2.5,
         "from the command to its end": 12.0,
         "a job of Hydra's own launcher that does nothing": 100.0,
@@ -106,37 +108,44 @@ def test_findings_of_the_start() -> None:
 
 
 def test_growth_compares_what_a_run_takes() -> None:
-    findings = sweep_findings.growth([swept(10.0), swept(20.0)], [swept(110.0, 10_000), swept(240.0, 10_000)])
-    assert medians(findings) == {
+    sizes = ([swept(10.0), swept(20.0)], [swept(110.0, 10_000), swept(240.0, 10_000)])
+    found = findings.growth(*sizes)
+    assert medians(found) == {
+        "1,000 runs: from the command to its end": 15.0,
         "1,000 runs: a run": 15.0,
         "1,000 runs: memory at its peak": 1.0,
+        "10,000 runs: from the command to its end": 175.0,
         "10,000 runs: a run": 17.5,
         "10,000 runs: memory at its peak": 1.0,
         "a run of many ÷ a run of few": 1.15,
     }
-    assert findings[-1].target == Target(1.2)
+    assert found[-1].target == Target(1.2)
+    assert [(point.runs, point.seconds.lowest, point.seconds.highest) for point in findings.grown(*sizes)] == [
+        (1_000, 10.0, 20.0),
+        (10_000, 110.0, 240.0),
+    ]
 
 
 def test_verdicts() -> None:
-    assert sweep_report.verdict(None, 1.0, judged=True) == ""
-    assert sweep_report.verdict(Target(90), 90.0, judged=True) == "≤ 90 ✓"
-    assert sweep_report.verdict(Target(1.5), 1.51, judged=True) == "≤ 1.5 ✗"
-    assert sweep_report.verdict(Target(50, at_least=True), 49.0, judged=True) == "≥ 50 ✗"
-    assert sweep_report.verdict(Target(50, at_least=True), 5.0, judged=False) == "≥ 50"
+    assert report.verdict(None, 1.0, judged=True) == ""
+    assert report.verdict(Target(35), 35.0, judged=True) == "≤ 35 ✓"
+    assert report.verdict(Target(1.5), 1.51, judged=True) == "≤ 1.5 ✗"
+    assert report.verdict(Target(50, at_least=True), 49.0, judged=True) == "≥ 50 ✗"
+    assert report.verdict(Target(50, at_least=True), 5.0, judged=False) == "≥ 50"
 
 
 def test_sizes_are_those_of_the_targets_unless_others_are_asked_for() -> None:
-    full = sweeps.sizes(None, None, quick=False)
+    full = rounds.sizes(None, None, quick=False)
     assert (full.runs, full.updates, full.sample, full.full) == (1000, 10_000, 10, True)
-    quick = sweeps.sizes(60, None, quick=True)
+    quick = rounds.sizes(60, None, quick=True)
     assert (quick.runs, quick.updates, quick.sample, quick.adder_rounds, quick.full) == (60, 300, 3, 1, False)
-    assert sweeps.sizes(None, 3, quick=False).full
+    assert rounds.sizes(None, 3, quick=False).full
 
 
 @pytest.mark.parametrize("words", [["--only", "nothing"], ["--sample", "2"], ["--runs", "0"]])
 def test_a_wrong_request_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        sweeps.main(words)
+        command.main(words)
     assert ended.value.code == 2
     assert f"argument {words[0]}: invalid" in capsys.readouterr().err
 
@@ -146,16 +155,17 @@ def test_without_torch_the_rest_is_measured(
 ) -> None:
     wanted: set[str] = set()
 
-    def measure(names: set[str], *_: object) -> sweeps.Measured:
+    def measure(names: set[str], *_: object) -> Measured:
         wanted.update(names)
-        return [Finding(measure="start", quantity="a", unit="s", values=Spread(1.23456, 1.0, 2.0))], [usage(1.0)]
+        finding = Finding(measure="start", quantity="a", unit="s", values=Spread(1.23456, 1.0, 2.0), target=Target(1.2))
+        return Measured(findings=[finding], usages=[usage(1.0)])
 
-    monkeypatch.setattr(sweep_usual, "has_torch", lambda: False)
-    monkeypatch.setattr(sweeps, "measure", measure)
+    monkeypatch.setattr(usual, "has_torch", lambda: False)
+    monkeypatch.setattr(command, "measure", measure)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     path = tmp_path / "new" / "found.json"
-    assert sweeps.main(["--out", str(path)]) == 0
-    assert wanted == {"adder", "start", "growth"}
+    assert command.main(["--out", str(path)]) == 0
+    assert wanted == {"adder", "phases", "start", "growth"}
     printed = capsys.readouterr()
     assert printed.err.startswith("the usual way is left out: torch is not installed here")
     assert "1.23 (1–2)" in printed.out
@@ -166,18 +176,22 @@ def test_without_torch_the_rest_is_measured(
             "quantity": "a",
             "unit": "s",
             "values": {"median": 1.235, "lowest": 1.0, "highest": 2.0},
-            "target": None,
+            "target": {"bound": 1.2, "at_least": False},
+            "reached": False,
         }
     ]
-    assert found["method"] == vars(sweeps.Sizes())
+    assert found["phases"] == []
+    assert found["method"] == vars(Sizes())
     assert found["machine"]["cores"] == os.cpu_count()
 
 
 def test_the_table_says_when_the_machine_was_not_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    findings = sweep_findings.adder([swept(80.0)])
-    sweep_report.show(findings, 0.02, True, Console(width=120))
+    quiet, noisy = (Usage(began=0.0, seconds=1.0, cpu=0.0, peak_bytes=0, others=share) for share in (0.02, 0.25))
+    found = Measured(findings=findings.adder([swept(80.0)]), usages=[quiet])
+    report.show(found, True, Console(width=120))
     assert "Not quiet" not in capsys.readouterr().out
-    sweep_report.show(findings, 0.25, True, Console(width=120))
+    found.usages.append(noisy)
+    report.show(found, True, Console(width=120))
     assert "Not quiet: other programs took up to 25% of the cores." in capsys.readouterr().out
 
 
@@ -195,7 +209,7 @@ def test_a_program_that_fails_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_is_measured() -> None:
-    found = sweep_ours.sweep(sweep_ours.adder(16, 20), 16)
+    found = ours.sweep(ours.adder(16, 20), 16)
     assert found.runs == 16
     assert 0 < found.first_block < found.seconds
     assert 0 < found.training < found.seconds * found.workers
@@ -203,11 +217,11 @@ def test_a_sweep_is_measured() -> None:
 
 
 def test_a_hydra_app_is_sampled() -> None:
-    found = sweep_usual.trivial(4)
+    found = usual.trivial(4)
     assert found.jobs == 4
     assert 0 < found.per_job < found.usage.seconds
 
 
 def test_the_usual_way_trains_what_we_train() -> None:
     pytest.importorskip("torch")
-    assert sweep_usual.difference() < 1e-12
+    assert usual.difference() < 1e-12

@@ -2,12 +2,11 @@
 
 import math
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.sweep_program import ProgramFailed, Usage, measured
+from benchmarks.sweeps.program import ProgramFailed, Usage, measured, new_folder
 from bptt.sweeps.workers import Settings
 from bptt.tracking.archive import Archive
 from bptt.tracking.block_files import RunResult
@@ -64,14 +63,9 @@ def trivial(runs: int) -> list[str]:
 
 def sweep(overrides: Sequence[str], runs: int) -> OurSweep:
     """Run a sweep in a fresh folder. Raises ProgramFailed where not every run ended well and was recorded."""
-    with tempfile.TemporaryDirectory(prefix="bptt-bench-") as name:
-        usage = measured([sys.executable, "-m", "bptt", "train", "-m", *overrides], Path(name))
-        (folder,) = (Path(name) / "multirun").iterdir()
-        archive = Archive.open(folder)
-        results = archive.ended()
-        finished = sum(result.status == "FINISHED" for result in results)
-        if finished != runs or archive.stored() != archive.blocks():
-            raise ProgramFailed(f"{' '.join(overrides)}: {finished} of {runs} runs finished, or not all were recorded")
+    folder = new_folder()
+    usage = measured([sys.executable, "-m", "bptt", "train", "-m", *overrides], folder)
+    results = ended(folder, overrides, runs)
     return OurSweep(
         usage=usage,
         runs=runs,
@@ -79,6 +73,17 @@ def sweep(overrides: Sequence[str], runs: int) -> OurSweep:
         training=training_seconds(results),
         first_block=min(result.began for result in results) - usage.began,
     )
+
+
+def ended(current: Path, overrides: Sequence[str], runs: int) -> list[RunResult]:
+    """How the runs of a sweep ended, which had this current folder. Raises ProgramFailed like `sweep`."""
+    (folder,) = (current / "multirun").iterdir()
+    archive = Archive.open(folder)
+    results = archive.ended()
+    finished = sum(result.status == "FINISHED" for result in results)
+    if finished != runs or archive.stored() != archive.blocks():
+        raise ProgramFailed(f"{' '.join(overrides)}: {finished} of {runs} runs finished, or not all were recorded")
+    return results
 
 
 def training_seconds(results: Iterable[RunResult]) -> float:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.measure import seconds, updates_for
+from benchmarks.measure import seconds
 from benchmarks.workloads import Workload
+from bptt.core.run import seed_of
 from bptt.core.sequences import Floats
 from bptt.core.training import Training, train
-
-_PAGE = 4096  # updates whose data a pool draws at once: whole pages, so that none is drawn and left unused
 
 
 def trained(workload: Workload, updates: int) -> tuple[Floats, Mapping[str, Floats]]:
@@ -39,7 +38,18 @@ class Ours:
 
 
 def prepared(workload: Workload, target: float) -> Ours:
-    """As many updates as take about `target` seconds."""
+    """As many updates as take about `target` seconds: whole pages of data, so that none is drawn and left unused."""
     Ours(workload, 2).seconds_per_update()  # compiles, or loads what was compiled
-    trial = min(Ours(workload, _PAGE).seconds_per_update() for _ in range(2))
-    return Ours(workload, updates_for(target, trial, step=_PAGE))
+    some = _pages(workload, 0.0, 1.0)
+    trial = min(Ours(workload, some).seconds_per_update() for _ in range(2))
+    return Ours(workload, _pages(workload, target, trial))
+
+
+def _pages(workload: Workload, target: float, seconds_per_update: float) -> int:
+    """Updates at the end of a page, as few as take `target` seconds or more."""
+    run = workload.run(0, 1, 1)
+    stream, end = run.task.training(), 0
+    while True:
+        end = stream.page(seed_of(run, 1), end, run.train.batch_size).end
+        if end * seconds_per_update >= target:
+            return end

@@ -2,15 +2,14 @@
 
 import importlib.util
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.sweep_ours import rates
-from benchmarks.sweep_program import ProgramFailed, Usage, measured
+from benchmarks.sweeps.ours import rates
+from benchmarks.sweeps.program import ProgramFailed, Usage, measured, new_folder
 
-_STOCK = ("hydra/launcher=basic", "hydra/sweeper=basic")  # ours are chosen in `bptt` alone; said so that it shows
+STOCK = ("hydra/launcher=basic", "hydra/sweeper=basic")  # ours are chosen in `bptt` alone; said so that it shows
 _CHECKED = 32  # updates
 _AGREEMENT = 1e-9  # relative
 
@@ -37,14 +36,17 @@ def has_torch() -> bool:
 
 def adder(jobs: int, updates: int) -> Sample:
     """So many runs of the adder in the usual way, from 3 on."""
+    return _sample("usual_app.py", adder_overrides(jobs, updates), jobs)
+
+
+def adder_overrides(jobs: int, updates: int) -> list[str]:
     alphas = rates(jobs)
-    overrides = [f"alpha={','.join(alphas)}", f"seed=range({jobs // len(alphas)})", f"updates={updates}"]
-    return _sample("usual.py", overrides, jobs)
+    return [f"alpha={','.join(alphas)}", f"seed=range({jobs // len(alphas)})", f"updates={updates}"]
 
 
 def trivial(jobs: int) -> Sample:
     """So many jobs that do nothing, from 3 on."""
-    return _sample("sweep_trivial.py", [f"seed=range({jobs})"], jobs)
+    return _sample("trivial.py", [f"seed=range({jobs})"], jobs)
 
 
 def per_job(written: float, began: Sequence[float]) -> float:
@@ -71,13 +73,15 @@ def difference() -> float:
     import numpy as np
     import torch
 
-    from benchmarks import our_side, usual
-    from benchmarks.workloads import WORKLOADS, problem
+    from benchmarks.problem import problem
+    from benchmarks.sides import ours
+    from benchmarks.sweeps import usual_app
+    from benchmarks.workloads import TABLE
 
-    workload = next(found for found in WORKLOADS if found.name == "adder" and found.lanes == 1)
-    losses, _ = our_side.trained(workload, _CHECKED)
+    workload = next(found for found in TABLE if found.name == "adder" and found.lanes == 1)
+    losses, _ = ours.trained(workload, _CHECKED)
     made = problem(workload, _CHECKED)
-    network = usual.Network(made.run.model.hidden_size)
+    network = usual_app.Network(made.run.model.hidden_size)
     with torch.no_grad():
         for parameter, name in (
             (network.input, "cell.0.input"),
@@ -86,15 +90,14 @@ def difference() -> float:
         ):
             parameter.copy_(torch.tensor(made.parameters[name][0]))
     data = zip(torch.tensor(made.x[:, 0]), torch.tensor(made.y[:, 0]), strict=True)
-    theirs = np.array([loss.item() for loss in usual.trained(network, made.run.optimizer.alpha, data)])
+    theirs = np.array([loss.item() for loss in usual_app.trained(network, made.run.optimizer.alpha, data)])
     return float(np.max(np.abs(theirs / losses[:, 0] - 1.0)))
 
 
 def _sample(script: str, overrides: Sequence[str], jobs: int) -> Sample:
-    with tempfile.TemporaryDirectory(prefix="bptt-bench-") as name:
-        command = [sys.executable, str(Path(__file__).with_name(script)), "-m", *_STOCK, *overrides]
-        usage = measured(command, Path(name))
-        (written,) = Path(name).glob("multirun/*/*/multirun.yaml")
-        began = [(written.parent / str(job) / ".hydra" / "config.yaml").stat().st_mtime for job in range(jobs)]
-        each = per_job(written.stat().st_mtime, began)
+    folder = new_folder()
+    usage = measured([sys.executable, str(Path(__file__).with_name(script)), "-m", *STOCK, *overrides], folder)
+    (written,) = folder.glob("multirun/*/*/multirun.yaml")
+    began = [(written.parent / str(job) / ".hydra" / "config.yaml").stat().st_mtime for job in range(jobs)]
+    each = per_job(written.stat().st_mtime, began)
     return Sample(usage=usage, jobs=jobs, per_job=each)

@@ -1,4 +1,4 @@
-"""The table of a sweep's figures that a person reads, and the file that a program reads."""
+"""The tables that a person reads, and the file that a program reads."""
 
 import dataclasses
 import importlib.metadata
@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import processor
-from benchmarks.sweep_findings import Finding, Target
+from benchmarks.sweeps.findings import Finding, Target
+from benchmarks.sweeps.phases import PHASES, Breakdown
+from benchmarks.sweeps.rounds import Measured
+from benchmarks.sweeps.timers import TRAINING
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parents[1] / "results"
 _QUIET = 0.03  # share of the cores above which the table says that others used them
 _PACKAGES = ("numpy", "numba", "llvmlite", "hydra-core", "joblib", "mlflow", "pyarrow", "sqlalchemy", "torch")
 
@@ -43,12 +46,20 @@ def machine() -> dict[str, object]:
     }
 
 
-def show(findings: Sequence[Finding], others: float, judged: bool, console: Console) -> None:
-    """Print the table.
+def show(measured: Measured, judged: bool, console: Console) -> None:
+    """Print the tables.
 
-    others  the largest share of the cores that other programs had
     judged  whether the sizes are those that the targets are meant for
     """
+    if measured.findings:
+        console.print(_findings(measured.findings, judged))
+    for breakdown in measured.phases:
+        console.print(_phases(breakdown))
+    if measured.others > _QUIET:
+        console.print(f"Not quiet: other programs took up to {measured.others:.0%} of the cores.")
+
+
+def _findings(findings: Sequence[Finding], judged: bool) -> Table:
     table = Table(title="bptt's sweeps: median (min–max) of the rounds")
     for column in ("measure", "quantity", "unit", "found", "target"):
         table.add_column(column, justify="right" if column in ("found", "target") else "left")
@@ -57,7 +68,7 @@ def show(findings: Sequence[Finding], others: float, judged: bool, console: Cons
         if before not in ("", finding.measure):
             table.add_section()
         values = finding.values
-        found = f"{_number(values.median)} ({_number(values.lowest)}–{_number(values.highest)})"
+        found = f"{number(values.median)} ({number(values.lowest)}–{number(values.highest)})"
         table.add_row(
             "" if finding.measure == before else finding.measure,
             finding.quantity,
@@ -66,9 +77,25 @@ def show(findings: Sequence[Finding], others: float, judged: bool, console: Cons
             verdict(finding.target, values.median, judged),
         )
         before = finding.measure
-    console.print(table)
-    if others > _QUIET:
-        console.print(f"Not quiet: other programs took up to {others:.0%} of the cores.")
+    return table
+
+
+def _phases(found: Breakdown) -> Table:
+    caption = f"{found.accounted:.1%} of the time is accounted for"
+    if found.workers > 1:
+        each = found.of(TRAINING).cpu / found.workers
+        caption += f"; training takes {number(each)} s of processor time on each of {found.workers} cores"
+    table = Table(title=f"{found.side}: where the time of {found.runs:,} runs goes", caption=caption)
+    for column in ("phase", "s", "beside, s", "processor, s", "a run, ms", "processor, ms"):
+        table.add_column(column, justify="left" if column == "phase" else "right")
+    for phase in found.phases:
+        numbers = (phase.seconds, phase.beside, phase.cpu, *(1e3 * s / found.runs for s in (phase.seconds, phase.cpu)))
+        table.add_row(PHASES[phase.name], *(number(value) if value else "" for value in numbers))
+    table.add_section()
+    totals = (found.seconds, found.cpu, 1e3 * found.seconds / found.runs, 1e3 * found.cpu / found.runs)
+    seconds, *others = map(number, totals)
+    table.add_row("together", seconds, "", *others)
+    return table
 
 
 def verdict(target: Target | None, median: float, judged: bool) -> str:
@@ -79,19 +106,25 @@ def verdict(target: Target | None, median: float, judged: bool) -> str:
     return f"{bound} {'✓' if target.reached(median) else '✗'}" if judged else bound
 
 
-def write(
-    path: Path, findings: Sequence[Finding], others: float, machine: Mapping[str, object], method: object
-) -> None:
+def write(path: Path, measured: Measured, judged: bool, machine: Mapping[str, object], method: object) -> None:
     """Everything as JSON."""
     found = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine,
         "method": method,
-        "others_share_of_cores": rounded(others),
-        "findings": [rounded(dataclasses.asdict(finding)) for finding in findings],
+        "others_share_of_cores": rounded(measured.others),
+        "findings": [rounded(_as_json(finding, judged)) for finding in measured.findings],
+        "phases": [rounded(breakdown.as_json()) for breakdown in measured.phases],
+        "growth": [rounded(dataclasses.asdict(point)) for point in measured.growth],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _as_json(finding: Finding, judged: bool) -> dict[str, object]:
+    """reached: whether the target is; None where there is none, or it is meant for other sizes."""
+    reached = finding.target.reached(finding.values.median) if finding.target is not None and judged else None
+    return dataclasses.asdict(finding) | {"reached": reached}
 
 
 def rounded(value: object) -> object:
@@ -101,7 +134,8 @@ def rounded(value: object) -> object:
     return {key: rounded(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, of a large number all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

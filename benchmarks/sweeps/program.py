@@ -1,8 +1,11 @@
 """A program of its own in a folder of its own: how long it takes, its processor time and its memory."""
 
+import atexit
+import functools
 import os
 import resource
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +37,22 @@ class Usage:
     cpu: float
     peak_bytes: int
     others: float
+
+
+def new_folder() -> Path:
+    """An empty folder, which is deleted when this program ends.
+
+    Not before: where many files were deleted, ext4 searches for minutes for numbers that were not, and a sweep whose
+    forerunner was deleted would take several seconds more.
+    """
+    return Path(tempfile.mkdtemp(dir=_folder_of_all()))
+
+
+@functools.cache
+def _folder_of_all() -> str:
+    folder = tempfile.TemporaryDirectory(prefix="bptt-bench-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def measured(command: Sequence[str], folder: Path) -> Usage:

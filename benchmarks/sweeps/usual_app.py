@@ -1,6 +1,6 @@
 """The adder's sweep in the usual way: Hydra runs one job after the other, PyTorch trains, MLflow records.
 
-    python usual.py -m alpha=0.05,0.1 seed=range(0,5)
+    python usual_app.py -m alpha=0.05,0.1 seed=range(0,5)
 
 The same network, loss and kind of data as `bptt train experiment=zhu_adder`, as fast as eager PyTorch gets: one thread,
 float64, the data drawn before training begins, the inputs of all timesteps multiplied at once, an evaluation of 256

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measure import Spread, ratios, spread
-from benchmarks.sweep_ours import OurSweep
-from benchmarks.sweep_usual import Sample
+from benchmarks.sweeps.ours import OurSweep
+from benchmarks.sweeps.usual import Sample
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ def adder(sweeps: Sequence[OurSweep]) -> list[Finding]:
     def finding(quantity: str, unit: str, value: Callable[[OurSweep], float], most: float | None = None) -> Finding:
         return _finding("adder", quantity, unit, map(value, sweeps), most)
 
+    runs, workers = sweeps[0].runs, sweeps[0].workers
+    whole = f"{runs:,} runs on {workers} cores, from the command to its end"
     return [
-        finding("from the command to its end", "s", lambda sweep: sweep.seconds, 90),
+        finding(whole, "s", lambda sweep: sweep.seconds, 35),
         finding("runs", "1/s", lambda sweep: sweep.runs / sweep.seconds),
         finding("training, per run", "ms", lambda sweep: 1e3 * sweep.training / sweep.runs),
         finding("not training, per run", "ms", lambda sweep: 1e3 * sweep.not_training, 35),
@@ -69,21 +71,46 @@ def start(sweeps: Sequence[OurSweep], stock: Sequence[Sample]) -> list[Finding]:
     ]
 
 
-def growth(few: Sequence[OurSweep], many: Sequence[OurSweep]) -> list[Finding]:
+def growth(*sizes: Sequence[OurSweep]) -> list[Finding]:
+    """Sweeps of ever more runs; the last is compared with the one before."""
+
     def per_run(sweeps: Sequence[OurSweep]) -> list[float]:
         return [1e3 * sweep.seconds / sweep.runs for sweep in sweeps]
 
     found = []
-    for sweeps in (few, many):
+    for sweeps in sizes:
         title = f"{sweeps[0].runs:,} runs: "
         found += [
+            _finding("growth", title + "from the command to its end", "s", (sweep.seconds for sweep in sweeps)),
             _finding("growth", title + "a run", "ms", per_run(sweeps)),
             _finding("growth", title + "memory at its peak", "GB", map(_gigabytes, sweeps)),
         ]
+    *_, few, many = sizes
     times = ratios(per_run(many), per_run(few))
     return [
         *found,
         Finding(measure="growth", quantity="a run of many ÷ a run of few", unit="×", values=times, target=Target(1.2)),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """What sweeps of so many runs take."""
+
+    runs: int
+    seconds: Spread
+    gigabytes: Spread
+
+
+def grown(*sizes: Sequence[OurSweep]) -> list[Grown]:
+    """The points of a figure."""
+    return [
+        Grown(
+            runs=sweeps[0].runs,
+            seconds=spread(sweep.seconds for sweep in sweeps),
+            gigabytes=spread(map(_gigabytes, sweeps)),
+        )
+        for sweeps in sizes
     ]
 
 

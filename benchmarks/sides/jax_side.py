@@ -1,0 +1,136 @@
+"""JAX's side: `jit` of a scan over updates that holds a scan over timesteps, `vmap` over lanes, float64."""
+
+import functools
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from benchmarks.measure import seconds
+from benchmarks.problem import Problem
+from benchmarks.sides import jax_cells
+from bptt.core.sequences import Floats
+
+jax.config.update("jax_enable_x64", True)
+_MOST_UNROLLED = 24  # timesteps: of longer sequences the program would be compiled for minutes
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How it is written: `unroll` of the scan over timesteps; products as `@`, or as sums that XLA can fuse."""
+
+    unroll: int
+    product: str
+
+    def __str__(self) -> str:
+        return f"unroll {self.unroll}, {self.product}"
+
+
+def variants(problem: Problem) -> list[Variant]:
+    unrolls = sorted({1, 4, min(problem.timesteps, _MOST_UNROLLED)})
+    return [Variant(unroll, product) for unroll, product in itertools.product(unrolls, ("matmul", "sum"))]
+
+
+def _product(kind: str, a: Any, w: Any) -> Any:
+    return a @ w if kind == "matmul" else (a[..., :, None] * w).sum(-2)
+
+
+def _loss(problem: Problem, variant: Variant, p: Any, start: Any, data: Any) -> tuple[Any, Any]:
+    """One lane's loss, and the state and the output with which it ended, of one update's data."""
+    run, times = problem.run, functools.partial(_product, variant.product)
+    model, one_timestep, feedback = run.model, run.train.truncation == 1, run.model.cell.feedback
+    arriving = jax_cells.arriving(model, p, data["x"], times)
+
+    def timestep(carried: Any, here: Any) -> tuple[Any, Any]:
+        state, output = carried
+        before = jax_cells.cut(state) if one_timestep else state
+        context = (lax.stop_gradient(output) if one_timestep else output) if feedback else before
+        new = jax_cells.step(model, p, before, context, here["arrived"], times)
+        if "live" in here:
+            new = jax.tree.map(lambda a, b: jnp.where(here["live"][..., None], a, b), new, state)
+        h = jax_cells.hidden(model, new)
+        if feedback:
+            z = jax_cells.logits(model, p, h, times)
+            after = jax_cells.outputs(model, z)
+            output = jnp.where(here["live"][..., None], after, output) if "live" in here else after
+            return (new, output), z
+        return (new, output), h
+
+    here = {"arrived": arriving} | ({"live": data["live"]} if "live" in data else {})
+    last, found = lax.scan(timestep, start, here, unroll=variant.unroll)
+    found = found[problem.asked]
+    z = found if feedback else jax_cells.logits(model, p, found, times)
+    terms = jax_cells.terms(run, z, data["y"])
+    if "scored" in data:
+        terms = jnp.where(data["scored"][..., None], terms, 0.0)
+    return terms.sum() * problem.loss_weight, jax_cells.cut(last)
+
+
+def _program(problem: Problem, variant: Variant) -> Callable[..., Any]:
+    """(parameters, slots, start, data (U, [L,] …)) → (last parameters, losses (U, [L])): all updates in one program."""
+    one_lane = jax.value_and_grad(functools.partial(_loss, problem, variant), has_aux=True)
+    gradients = one_lane if problem.lanes == 1 else jax.vmap(one_lane)
+    _, step = jax_cells.optimizer(problem.run.optimizer)
+    carry = problem.run.train.carry_state
+
+    def update(carried: Any, data: Any) -> tuple[Any, Any]:
+        theta, slots, start, number = carried
+        (loss, last), g = gradients(theta, start, data)
+        stepped = {name: step(theta[name], g[name], slots[name], number) for name in theta}
+        theta, slots = ({name: pair[i] for name, pair in stepped.items()} for i in (0, 1))
+        return (theta, slots, last if carry else start, number + 1.0), loss
+
+    def program(theta: Any, slots: Any, start: Any, data: Any) -> tuple[Any, Any]:
+        (theta, *_), losses = lax.scan(update, (theta, slots, start, jnp.asarray(1.0)), data)
+        return theta, losses
+
+    return program
+
+
+def _arguments(problem: Problem) -> tuple[Any, ...]:
+    lane: Any = 0 if problem.lanes == 1 else slice(None)
+    theta = {name: jnp.asarray(value[lane]) for name, value in problem.parameters.items()}
+    count, _ = jax_cells.optimizer(problem.run.optimizer)
+    slots = {name: (jnp.zeros_like(value),) * count for name, value in theta.items()}
+    model, rows = problem.run.model, problem.run.train.batch_size
+    start = (jax_cells.zero_state(model, rows), jnp.zeros((rows, problem.run.task.outputs)))
+    if problem.lanes > 1:
+        start = jax.tree.map(lambda one: jnp.zeros((problem.lanes, *one.shape)), start)
+    data = {name: getattr(problem, name) for name in ("x", "y", "live", "scored")}
+    return theta, slots, start, {name: jnp.asarray(all_[:, lane]) for name, all_ in data.items() if all_ is not None}
+
+
+@dataclass(frozen=True)
+class Jax:
+    """All updates of a problem, compiled."""
+
+    problem: Problem
+    compile_seconds: float
+    compiled: Any
+    arguments: tuple[Any, ...]
+
+    def seconds_per_update(self) -> float:
+        return seconds(lambda: jax.block_until_ready(self.compiled(*self.arguments))) / self.problem.updates
+
+    def trained(self) -> tuple[Floats, Mapping[str, Floats]]:
+        """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
+        problem = self.problem
+        theta, losses = self.compiled(*self.arguments)
+        named = {name: np.asarray(value).reshape(problem.parameters[name].shape) for name, value in theta.items()}
+        return np.asarray(losses).reshape(problem.updates, problem.lanes), named
+
+
+def prepared(problem: Problem, variant: Variant) -> Jax:
+    """Compiled and run once."""
+    arguments = _arguments(problem)
+    start = time.perf_counter()
+    compiled = jax.jit(_program(problem, variant)).lower(*arguments).compile()
+    side = Jax(problem, time.perf_counter() - start, compiled, arguments)
+    side.seconds_per_update()
+    return side
