@@ -143,9 +143,8 @@ class Archive:
         """Write jobs.parquet, whole or not at all."""
         import pyarrow as pa
 
-        rows = [asdict(job) | {name: json.dumps(getattr(job, name)) for name in _JSON_COLUMNS} for job in jobs]
-        names = list(SweepJob.__dataclass_fields__)
-        table = pa.table({name: [row[name] for row in rows] for name in names})
+        columns = {name: [getattr(job, name) for job in jobs] for name in SweepJob.__dataclass_fields__}
+        table = pa.table(columns | {name: list(map(json.dumps, columns[name])) for name in _JSON_COLUMNS})
         part = self.folder / f".{JOBS}.part"
         write_table(part, table)
         part.replace(self.folder / JOBS)
