@@ -35,7 +35,7 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv-bench/others  ## side by side with PyTorch and JAX, in an environment of its own
+bench: .venv-bench/others  ## side by side with PyTorch and JAX, in an environment of its own; forty minutes
 	.venv-bench/bin/python -m benchmarks
 
 bench-grid: .venv-bench/others  ## every task with every cell; an hour on one core

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine
 
@@ -48,25 +49,30 @@ def main() -> int:
         names = ", ".join(dict.fromkeys(workload.name for workload in TABLE))
         print(f"no such workload; there are: {names}", file=sys.stderr)
         return 2
-    described = machine.describe()
     path = arguments.out or report.default_path()
+    method = {"rounds": rounds, "seconds_per_side_and_round": target}
+    found: dict[str, Any] = {"machine": machine.describe(), "method": method}
     wide = Console() if sys.stdout.isatty() else Console(width=180)
     with Console(stderr=True).status("the machine's limit") as status:
-        rates = limit.rates()
-        table = [suite.measure(w, rates, rounds, target, status.update) for w in chosen] if "table" in parts else []
-        status.update("two cores")
-        two = cores.measure(all_cores, rounds, target) if "cores" in parts else []
-        grown = growth.measure(rates, min(rounds, 5), target / 2, status.update) if "growth" in parts else []
-        status.update("the program's start")
-        started = start.measure(min(rounds, 5)) if "start" in parts else None
-    report.show_limit(rates, wide)
-    if table:
-        report.show_results(table, wide)
-    report.show_cores(two, wide)
-    report.show_start(started, wide)
-    method = {"rounds": rounds, "seconds_per_side_and_round": target}
-    found = {"machine": described, "method": method, "limit": rates, "results": table, "cores": two, "growth": grown}
-    report.write_json(path, found | {"start": started})
+        found["limit"] = rates = limit.rates()
+        report.show_limit(rates, wide)
+        if "table" in parts:
+            found["results"] = []
+            for workload in chosen:
+                found["results"].append(suite.measure(workload, rates, rounds, target, status.update))
+                report.write_json(path, found)  # what was measured outlives an interruption
+            report.show_results(found["results"], wide)
+        if "cores" in parts:
+            status.update("two cores")
+            found["cores"] = cores.measure(all_cores, rounds, target)
+            report.show_cores(found["cores"], wide)
+        if "growth" in parts:
+            found["growth"] = growth.measure(rates, min(rounds, 5), target / 2, status.update)
+        if "start" in parts:
+            status.update("the program's start")
+            found["start"] = start.measure(min(rounds, 5))
+            report.show_start(found["start"], wide)
+    report.write_json(path, found)
     print(f"written to {path}")
     for figure in figures.written(path):
         print(f"written to {figure}")

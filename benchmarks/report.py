@@ -77,13 +77,12 @@ def show_cores(found: Sequence[Cores], console: Console) -> None:
         console.print(f"two cores against one, {one.name}, {one.lanes} lanes: {_spread(one.gain)} ×, {verdict}")
 
 
-def show_start(start: Start | None, console: Console) -> None:
-    if start is not None:
-        console.print(
-            f"bptt train experiment=roelants_counting: first update after {_spread(start.first_update)} s "
-            f"(target ≤ {TARGETS['first_update']:g} s), all of it {_spread(start.warm)} s; the first time ever "
-            f"{start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
-        )
+def show_start(start: Start, console: Console) -> None:
+    console.print(
+        f"bptt train experiment=roelants_counting: first update after {_spread(start.first_update)} s "
+        f"(target ≤ {TARGETS['first_update']:g} s), all of it {_spread(start.warm)} s; the first time ever "
+        f"{start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
+    )
 
 
 def show_grid(cells: "Sequence[Cell]", lanes: Sequence[int], console: Console) -> None:

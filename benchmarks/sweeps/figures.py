@@ -57,11 +57,11 @@ def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.set_yscale("log")
         axes.set_xticks(runs, [f"{n:,}" for n in runs])
         axes.minorticks_off()
-        axes.set_ylim(min(middle) / 3, max(high) * 1.5)
-        logarithmic_ticks(axes.yaxis, min(middle) / 3, max(high) * 1.5)
+        axes.set_ylim(min(low) / 1.5, max(high) * 1.5)
+        logarithmic_ticks(axes.yaxis, min(low) / 1.5, max(high) * 1.5)
         axes.set_xlabel("runs of 20 updates")
         axes.set_ylabel(label)
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="upper left")
     return figure
 
 

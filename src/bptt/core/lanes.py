@@ -36,7 +36,7 @@ def fewest_lanes(model: Any, batch: int) -> int:
     """
     if model.cell.feedback:
         return min(batch, WIDTH)
-    units_per_lane = 5.0 if batch == 1 else 4.5 if batch < 8 else 2.3
+    units_per_lane = 5.4 if batch == 1 else 4.5 if batch < 8 else 2.3
     size = model.hidden_size * math.sqrt(model.cell.gates)
     return math.ceil((2.0 + size / units_per_lane) * WIDTH / 8)
 
