@@ -32,12 +32,13 @@ def default_path(suffix: str = "") -> Path:
     return FOLDER / f"{datetime.now(UTC):%Y-%m-%d}-{slug}{suffix}.json"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, of a large number all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _spread(value: Spread) -> str:
-    return f"{_number(value.median)} ({_number(value.lowest)}–{_number(value.highest)})"
+    return f"{number(value.median)} ({number(value.lowest)}–{number(value.highest)})"
 
 
 def _verdict(target: float | None, reached: float, unit: str = " ×") -> str:
@@ -93,8 +94,8 @@ def show_grid(cells: "Sequence[Cell]", lanes: Sequence[int], console: Console) -
     found = {(cell.task, cell.cell, cell.lanes): cell.micros for cell in cells}
     for task, cell in dict.fromkeys((cell.task, cell.cell) for cell in cells):
         rows = [found[task, cell, n] for n in lanes]
-        ratios = [f"{_number(row['torch'] / row['ours'])}, {_number(row['jax'] / row['ours'])}" for row in rows]
-        table.add_row(task, cell, _number(rows[0]["ours"]), _number(rows[-1]["ours"]), *ratios)
+        ratios = [f"{number(row['torch'] / row['ours'])}, {number(row['jax'] / row['ours'])}" for row in rows]
+        table.add_row(task, cell, number(rows[0]["ours"]), number(rows[-1]["ours"]), *ratios)
     console.print(table)
 
 

@@ -194,11 +194,14 @@ def test_only_with_clipping_is_temporal_order_learned() -> None:
 
 @pytest.mark.slow
 def test_a_spectral_radius_near_one_is_learned_from() -> None:
-    radii = (0.5, 1, 1.25, 2)
-    shares = [right("init_scale_spectral_radius", 4, "init.scale=0.1", f"init.recurrent.scale={r}") for r in radii]
+    seeds = {0.5: 4, 1: 4, 1.25: 4, 2: 12}  # with a radius of 2 about a third learn it
+    shares = [
+        right("init_scale_spectral_radius", count, "init.scale=0.1", f"init.recurrent.scale={radius}")
+        for radius, count in seeds.items()
+    ]
     assert shares[0] == 0
     assert shares[1:3] == [1, 1]
-    assert shares[3] <= 0.5  # 3 of 10, among more seeds
+    assert shares[3] < 0.5
 
 
 def solved(name: str, seeds: int, *overrides: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.report import default_path
 from benchmarks.sweeps import figures, report, usual
 from benchmarks.sweeps.program import ProgramFailed
 from benchmarks.sweeps.rounds import MEASURES, Sizes, measure, sizes
@@ -28,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     report.show(found, size.full, Console() if sys.stdout.isatty() else Console(width=120))
-    path = arguments.out or report.default_path()
+    path = arguments.out or default_path("-sweeps")
     report.write(path, found, size.full, machine, vars(size))
     print(f"written to {path}")
     for drawn in figures.written(path):

@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,20 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import processor
+from benchmarks.report import number
 from benchmarks.sweeps.findings import Finding, Target
 from benchmarks.sweeps.phases import PHASES, Breakdown
 from benchmarks.sweeps.rounds import Measured
 from benchmarks.sweeps.timers import TRAINING
 
-FOLDER = Path(__file__).parents[1] / "results"
 _QUIET = 0.03  # share of the cores above which the table says that others used them
 _PACKAGES = ("numpy", "numba", "llvmlite", "hydra-core", "joblib", "mlflow", "pyarrow", "sqlalchemy", "torch")
-
-
-def default_path() -> Path:
-    """benchmarks/results/<date>-<processor>-sweeps.json"""
-    slug = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
-    return FOLDER / f"{datetime.now(UTC):%Y-%m-%d}-{slug}-sweeps.json"
 
 
 def machine() -> dict[str, object]:
@@ -132,11 +125,6 @@ def rounded(value: object) -> object:
     if isinstance(value, float):
         return float(f"{value:.4g}")
     return {key: rounded(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-
-def number(value: float) -> str:
-    """Three digits, of a large number all before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _version(package: str) -> str | None:
