@@ -231,10 +231,11 @@ def test_a_wrong_request_is_refused(arguments: list[str], says: str, cold: Any) 
     assert list(cold.path.iterdir()) == []
 
 
-def test_another_launcher_is_refused(cold: Any) -> None:
-    done = cold.bptt("warm", "hydra/launcher=basic", "seed=1,2")
+@pytest.mark.parametrize("command", ["warm", "plan"])
+def test_another_launcher_is_refused(command: str, cold: Any) -> None:
+    done = cold.bptt(command, "hydra/launcher=basic", "seed=1,2")
     assert done.returncode == 2
-    assert done.stderr == "hydra/launcher: kernels are compiled for the launcher lanes\n"
+    assert done.stderr == "hydra/launcher=basic: must be lanes\n"
 
 
 def test_lines_elsewhere_than_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

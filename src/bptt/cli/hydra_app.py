@@ -29,6 +29,21 @@ class Ended(Exception):
         self.code = code
 
 
+class SweepTask:
+    """A task that takes all jobs of a sweep at once, from the launcher `lanes`, and refuses to be called job by job."""
+
+    _refused = False
+
+    def __call__(self, _config: DictConfig) -> int:
+        if not self._refused:  # once, and not for each job
+            from hydra.core.hydra_config import HydraConfig
+
+            chosen = HydraConfig.get().runtime.choices["hydra/launcher"]
+            print(f"hydra/launcher={chosen}: must be lanes", file=sys.stderr)
+        self._refused = True
+        return 2
+
+
 def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: Sequence[str] = ()) -> int:
     """Run a task with the configuration, or with each configuration, that argv asks for; returns the exit code.
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bptt.cli import hydra_app
-from bptt.configuration.problems import ConfigurationError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -20,11 +19,8 @@ def main(argv: Sequence[str]) -> int:
     return hydra_app.run([*several, *argv], _Plan(), "bptt plan")
 
 
-class _Plan:
+class _Plan(hydra_app.SweepTask):
     """What Hydra is given to call in place of training."""
-
-    def __call__(self, _config: "DictConfig") -> int:
-        raise ConfigurationError(["hydra/launcher: the plan is of the launcher lanes"])
 
     def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
         from bptt.configuration.composing import Composer

@@ -54,18 +54,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
-class _Asked:
+class _Asked(hydra_app.SweepTask):
     """What Hydra is given to call in place of training. recipes: of what was asked for; None: nothing was yet."""
 
-    def __init__(self) -> None:
-        self.recipes: list[Recipe] | None = None
-        self._refused = False
-
-    def __call__(self, _config: "DictConfig") -> int:
-        if not self._refused:  # once, and not for each job that another launcher has
-            print("hydra/launcher: kernels are compiled for the launcher lanes", file=sys.stderr)
-        self._refused = True
-        return 2
+    recipes: "list[Recipe] | None" = None
 
     def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
         from bptt.configuration.composing import Composer
