@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SWEEP := leftbit_hidden_size
 
-.PHONY: sweep results notebooks test test-ray bench bench-grid bench-sweeps ui lint format lock clean
+.PHONY: sweep results notebooks docs docs-serve test test-ray fuzz faults bench bench-grid bench-sweeps ui lint format lock clean
 
 sweep: .venv/ready  ## train a first sweep; make sweep SWEEP=hidden_size takes another one of conf/sweep
 	$(BIN)/bptt train sweep=$(SWEEP)
@@ -17,7 +17,13 @@ notebooks: .venv/ready  ## the notebooks of analysis/ on the newest sweep, with 
 	mkdir -p multirun/notebooks
 	for n in analysis/*.ipynb; do $(BIN)/python -m papermill --no-progress-bar $$n multirun/notebooks/$${n##*/} || exit 1; done
 
-test: .venv/ready lint  ## linter, formatter, type checker, tests
+docs: .venv/ready  ## the documentation, with every link and anchor checked, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+docs-serve: .venv/ready  ## the documentation on this machine, built anew at every change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
+test: .venv/ready lint docs  ## linter, formatter, type checker, documentation, tests
 	-$(BIN)/bptt warm
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
@@ -25,6 +31,11 @@ test-ray: .venv/ready  ## the tests of one backend, which is large and not insta
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \
 	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(BIN)/python -m pytest tests/sweeps/test_clusters.py
+
+MINUTES := 10
+
+fuzz: .venv/ready  ## overrides and npz files that are nearly right, ten minutes each; make fuzz MINUTES=1 takes less
+	$(BIN)/python -m tests.fuzzing --minutes $(MINUTES)
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -34,6 +45,9 @@ lint: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+faults: .venv/ready  ## disturb real sweeps at a hundred random moments, and prove that nothing came of it; make faults ARGS=--write
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: .venv-bench/others  ## side by side with PyTorch and JAX, in an environment of its own; forty minutes
 	.venv-bench/bin/python -m benchmarks
@@ -65,9 +79,9 @@ ui: .venv/ready  ## MLflow's pages for the runs of this folder
 
 # Needs uv; the file names no package index, so that it serves behind any.
 lock:
-	uv pip compile --universal --python-version 3.11 --group dev --extra dask --extra optuna --extra onnx --extra notebooks --generate-hashes \
+	uv pip compile --universal --python-version 3.11 --group dev --extra dask --extra optuna --extra onnx --extra notebooks --extra server --generate-hashes \
 	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean:  ## what can be made again; never what runs wrote
-	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

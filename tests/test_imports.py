@@ -24,11 +24,21 @@ MAY_IMPORT = {
     "bptt.analysis": {"bptt", "bptt.analysis", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.export": {"bptt", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.sweeps": {"bptt.sweeps", "bptt.analysis", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
+    "bptt.doctor": {"bptt", "bptt.doctor", "bptt.sweeps", "bptt.tracking", "bptt.core"},
     "bptt.cli": {
         f"bptt{name}"
-        for name in ("", ".cli", ".configuration", ".sweeps", ".analysis", ".export", ".tracking", ".core")
+        for name in ("", ".cli", ".configuration", ".doctor", ".sweeps", ".analysis", ".export", ".tracking", ".core")
     },
     "hydra_plugins": {"bptt.sweeps"},
+}
+# Whatever hangs on another program's ways is in one place.
+ONLY_IN = {
+    "mlflow": {"bptt.tracking"},
+    "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "hydra_plugins"},
+    "optuna": {"bptt.sweeps"},
+    "distributed": {"bptt.sweeps"},
+    "ray": {"bptt.sweeps"},
+    "onnx": {"bptt.export", "bptt.cli"},
 }
 CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy"}
 
@@ -66,7 +76,18 @@ def test_imports_point_one_way(module: str) -> None:
         elif package == "bptt.core":
             assert top in CORE_STANDS_ON | sys.stdlib_module_names, f"{module} imports {imported}"
         else:
-            assert top != "mlflow" or package == "bptt.tracking", f"{module} imports {imported}"
+            assert package in ONLY_IN.get(top, {package}), f"{module} imports {imported}"
+
+
+def test_every_package_has_its_place_and_none_is_above_itself() -> None:
+    found = {".".join(module.split(".")[: 2 if module.startswith("bptt.") else 1]) for module in MODULES}
+    assert found == MAY_IMPORT.keys()
+    above = {
+        package: {name for name in MAY_IMPORT if name != package and any(within(other, {name}) for other in allowed)}
+        for package, allowed in MAY_IMPORT.items()
+        if package != "bptt"
+    }
+    list(TopologicalSorter({name: others - {"bptt"} for name, others in above.items()}).static_order())
 
 
 def test_there_is_no_import_cycle() -> None:

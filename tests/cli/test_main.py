@@ -93,9 +93,9 @@ def test_ui_without_a_store(tmp_path: Path) -> None:
 
 
 def test_ui_of_a_server(tmp_path: Path) -> None:
-    result = run("ui", "--uri", "http://me:secret@example.org:5000", cwd=tmp_path)
+    result = run("ui", cwd=tmp_path, MLFLOW_TRACKING_URI="http://me:secret@example.org:5000")
     assert result.returncode == 0
-    assert result.stdout == "The runs are on a server: open http://me:***@example.org:5000\n"
+    assert result.stdout == "The runs are on a server: open http://example.org:5000\n"
 
 
 def test_ui_of_an_impossible_store(tmp_path: Path) -> None:

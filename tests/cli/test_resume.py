@@ -66,6 +66,70 @@ def test_killed_with_a_checkpoint(work: Any, undisturbed: Any) -> None:
     assert "its run has finished" in nothing.stderr
 
 
+def test_points_that_wait_for_their_batch_when_it_is_killed_reach_the_store(work: Any, undisturbed: Any) -> None:
+    """A checkpoint may be ahead of the store, which gets a batch once a second."""
+    first = ENDS.format(signal="SIGKILL").replace("BATCHES = 0.0", "BATCHES = 3600.0")
+    done = work.bptt("train", *EXPERIMENT, "tracking.checkpoint_seconds=1e-9", first=first)
+    run = work.newest
+    assert done.returncode == -9
+    assert "loss/train" not in run.metrics
+    assert work.bptt("resume", str(run.folder)).returncode == 0
+    assert_same(run, undisturbed)
+
+
+# The run is in the store, and nobody has noted which one it is.
+UNNOTED = """
+import os, signal
+from mlflow import MlflowClient
+create = MlflowClient.create_run
+def ending(self, *arguments, **options):
+    create(self, *arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+MlflowClient.create_run = ending
+"""
+
+
+def test_killed_while_it_is_begun_in_the_store_it_is_not_there_twice(work: Any, undisturbed: Any) -> None:
+    assert work.bptt("train", *EXPERIMENT, first=UNNOTED).returncode == -9
+    run = work.newest
+    assert run.journal["run_id"] is None
+    again = work.bptt("resume", str(run.folder))
+    assert again.returncode == 0, again.stderr
+    assert_same(run, undisturbed)
+    _, other = undisturbed
+    assert run.stored.data.params == other.stored.data.params
+    key = run.stored.data.tags["bptt.key"]
+    found = run.client.search_runs([run.stored.info.experiment_id], f"tags.`bptt.key` = '{key}'")
+    assert len(found) == 1
+
+
+# Every checkpoint, and at last every file of the run, meets a full disk.
+FULL = """
+import errno
+import bptt.cli.execute as execute
+def full(*arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
+execute.write_checkpoint = full
+if {files}:
+    execute.write_record = full
+"""
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_a_full_disk_fails_no_run(work: Any, undisturbed: Any, files: bool) -> None:
+    done = work.bptt("train", *EXPERIMENT, "tracking.checkpoint_seconds=1e-9", first=FULL.format(files=files))
+    run = work.newest
+    assert "has no checkpoint" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == int(files)
+    if files:
+        assert f"go on with: bptt resume {run.folder}" in done.stderr
+        assert run.journal["status"] == "RUNNING"
+        assert work.bptt("resume", str(run.folder)).returncode == 0
+    assert_same(run, undisturbed)
+
+
 def test_killed_before_the_first_checkpoint(work: Any, undisturbed: Any) -> None:
     assert work.bptt("train", *EXPERIMENT, first=ENDS.format(signal="SIGKILL")).returncode == -9
     run = work.newest

@@ -215,3 +215,14 @@ def test_a_link_to_a_sweep_s_folder_deletes_what_it_leads_to(work: Path, tmp_pat
     assert main([str(link), "--yes"]) == 0
     assert not folder.exists()
     assert (beside / "precious").exists()
+
+
+def test_a_folder_does_not_get_another_sweep_s_runs_deleted(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, ours, _ = sweep(work, "ours")
+    _, _, theirs = sweep(work, "theirs")
+    archive = Archive.open(theirs)
+    archive.write_journal(replace(archive.journal, parent=ours.parent))
+    assert main([str(theirs), "--yes"]) == 2
+    assert capsys.readouterr().err == ("theirs: its folder names a run of the store that is of another sweep, ours\n")
+    assert ours.parent in runs(store)
+    assert theirs.is_dir()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,84 +16,12 @@ import pandas as pd
 import pytest
 
 from bptt.tracking.archive import Archive
+from tests.sweeping import Swept, assert_same_results, held, newest, results, same, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30")
 SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3", "report=false")
-
-
-@dataclass(frozen=True)
-class Swept:
-    """A sweep's folder, and what the store has of it."""
-
-    folder: Path
-
-    @property
-    def archive(self) -> Archive:
-        return Archive.open(self.folder)
-
-    @property
-    def runs(self) -> list[Any]:
-        """The store's runs, but for the sweep's own."""
-        return [run for run in self._found if "mlflow.parentRunId" in run.data.tags]
-
-    @property
-    def parent(self) -> Any:
-        (run,) = [run for run in self._found if "mlflow.parentRunId" not in run.data.tags]
-        return run
-
-    @property
-    def _found(self) -> list[Any]:
-        from mlflow import MlflowClient
-
-        journal = self.archive.journal
-        client = MlflowClient(journal.uri)
-        experiment = client.get_experiment_by_name("bptt")
-        assert experiment is not None
-        return list(client.search_runs([experiment.experiment_id], f"tags.`bptt.sweep` = '{journal.name}'"))
-
-    def artifact(self, run: Any, name: str) -> Path:
-        return Path(run.info.artifact_uri.removeprefix("file://")) / name
-
-
-def newest(work: Any) -> Swept:
-    return Swept(max(path for path in (work.path / "multirun").iterdir() if path.name != "runs"))
-
-
-def weights(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
-
-
-def held(folder: Path) -> dict[str, bytes]:
-    """What a folder holds."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    return list(first) == list(second) and all(np.array_equal(first[name], second[name]) for name in first)
-
-
-def results(archive: Archive) -> dict[str, tuple[Any, ...]]:
-    """What each run of a sweep left, by its name."""
-    names = {job.number: job.name for job in archive.jobs()}
-    return {
-        names[result.job]: (result.status, result.record)
-        for number in archive.blocks()
-        for result in archive.results(number)
-    }
-
-
-def assert_same_results(first: Archive, second: Archive) -> None:
-    mine, theirs = results(first), results(second)
-    assert mine.keys() == theirs.keys()
-    for name, (status, record) in mine.items():
-        other_status, other = theirs[name]
-        assert (status, record.outcome, record.updates) == (other_status, other.outcome, other.updates)
-        assert same(dict(record.parameters), dict(other.parameters)), name
-        assert all(np.array_equal(record.history[key], other.history[key], equal_nan=True) for key in other.history)
-        assert np.array_equal(record.flow, other.flow, equal_nan=True)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +162,6 @@ def test_every_wrong_job_is_told_before_anything_starts(cold: Any) -> None:
 
 
 PLANTED = """
-from dataclasses import dataclass
 from bptt.tasks.counting import Counting
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,6 +297,63 @@ def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept
     assert f"training {RUNS - ended} runs" in done.stderr
     assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * (RUNS + 1)
     assert_same_results(found.archive, whole.archive)
+
+
+# The sweep's own run is in the store, and nobody has noted which one it is.
+UNNOTED = """
+import os, signal
+from bptt.sweeps.session import Session
+note = Session.note
+def ending(self, **changes):
+    if "parent" in changes:
+        os.kill(os.getpid(), signal.{signal})
+    note(self, **changes)
+Session.note = ending
+"""
+
+
+@pytest.mark.parametrize("signal", ["SIGKILL", "SIGINT"])
+def test_stopped_while_it_is_begun_in_the_store_a_sweep_is_not_there_twice(
+    work: Any, whole: Swept, signal: str
+) -> None:
+    done = work.bptt("train", "-m", *EXPERIMENT, *SWEPT, "reuse=false", first=UNNOTED.format(signal=signal))
+    found = newest(work)
+    assert done.returncode == (-9 if signal == "SIGKILL" else 130), done.stderr
+    again = work.bptt("resume", str(found.folder))
+    assert again.returncode == 0, again.stderr
+    assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * 5
+
+
+# The signal comes while the report is made, and another one while that is being dealt with.
+REPORTING = """
+import os, signal
+import bptt.sweeps.finish as finish
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.{signal})
+finish.report_files = interrupted
+if {again}:
+    finish.load = interrupted
+"""
+
+
+@pytest.mark.parametrize(("signal", "again"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)])
+def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(cold: Any, signal: str, again: bool) -> None:
+    first = REPORTING.format(signal=signal, again=again)
+    done = cold.bptt("train", "-m", *EXPERIMENT, "seed=0,3", first=first)
+    found = newest(cold)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.endswith(f"go on with: bptt resume multirun/{found.folder.name}\n")
+    if not again:
+        assert (found.archive.journal.status, found.parent.info.status) == ("KILLED", "KILLED")
+    assert {run.info.status for run in found.runs} == {"FINISHED"}
+    for command in ("sync", "resume"):
+        stopped = cold.bptt(command, str(found.folder), first=first)
+        assert stopped.returncode == 130, stopped.stderr
+        assert f"go on with: bptt resume {found.folder}" in stopped.stderr
+    assert cold.bptt("sync", str(found.folder)).returncode == 0
+    assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * 3
+    assert held(found.artifact(found.parent, "report")) == held(found.folder / "report")
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 3])

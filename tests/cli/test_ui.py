@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from bptt.cli.ui import main
@@ -12,8 +13,19 @@ from bptt.tracking.store import open_store
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 
+def listening(parent: int) -> set[tuple[str, int]]:
+    """Where a process, and all that it has started, can be reached from."""
+    process = psutil.Process(parent)
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for each in (process, *process.children(recursive=True))
+        for connection in each.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
 @pytest.mark.slow
-def test_ui_links_to_the_newest_sweep_and_leaves_nothing_behind(cold: Any) -> None:
+def test_ui_is_for_this_machine_links_to_the_newest_sweep_and_leaves_nothing_behind(cold: Any) -> None:
     store = open_store(f"sqlite:///{cold.path}/mlflow.db", "bptt")
     tags = {"bptt.sweep": "sizes", "bptt.view": "/#/the/view"}
     store.client.create_run(store.experiment_id, tags=tags)
@@ -30,6 +42,7 @@ def test_ui_links_to_the_newest_sweep_and_leaves_nothing_behind(cold: Any) -> No
             while not lines[-1].startswith("The newest sweep"):
                 lines.append(next(process.stdout))
             socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            assert listening(process.pid) == {("127.0.0.1", port)}
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 0
             assert process.stdout.read() == ""

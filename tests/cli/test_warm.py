@@ -152,7 +152,7 @@ def test_what_cannot_be_kept_is_not_called_ready(tmp_path: Path, monkeypatch: py
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder with a choice whose kernel can't be compiled, and a cache of its own."""
-    from tests.cli.conftest import Folder
+    from tests.program import Folder
 
     folder = tmp_path_factory.mktemp("mine")
     (folder / "conf" / "clip").mkdir(parents=True)

@@ -115,7 +115,8 @@ def test_choices_of_the_users_own(tmp_path: Path) -> None:
 
 def test_classes_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "their_clips.py").write_text(
-        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Mine:\n    limit: float = 2.0\n",
+        "from dataclasses import dataclass\nfrom bptt.core.clips.none import no_clip\n"
+        "@dataclass(frozen=True)\nclass Mine:\n    limit: float = 2.0\n    kernel = no_clip\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -203,7 +203,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
         (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
         (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
-        (["trian"], ["trian: no such command; did you mean train? (commands: train, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, ui)"]),
+        (["trian"], ["trian: no such command; did you mean train? (commands: train, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:

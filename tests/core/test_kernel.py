@@ -1,12 +1,14 @@
 """Where kernels are kept, and what happens where nothing can be."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from numba.core.caching import CacheImpl
 
 from bptt.core.clips.none import no_clip
-from bptt.core.kernel import LANES, UNITS, Kernel, kernel_folder
+from bptt.core.kernel import LANES, UNITS, Kernel, kernel_folder, package_hash
 
 
 def _fresh() -> Kernel:
@@ -40,3 +42,73 @@ def test_where_nothing_can_be_kept_it_is_compiled_for_this_process(
     assert kernel.address(UNITS) != 0
     assert (kernel.is_ready(UNITS), kernel.is_kept(UNITS)) == (True, False)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+OWN = """
+from own.helping import factor
+
+from bptt.core.kernel import CLIP, UNITS
+from bptt.core.simd import load, store
+
+
+@CLIP
+def scaled(gradient, count, hyper):
+    store(gradient, 0, load(gradient, 0) * factor() * 2.0)
+    return load(gradient, 0)
+
+
+print(scaled.is_kept(UNITS))
+scaled.compile(UNITS)
+"""
+HELPING = """
+from bptt.core.simd import inline
+
+
+@inline
+def factor():
+    return 1.0
+"""
+
+
+def test_another_package_s_kernel_is_compiled_anew_where_any_of_its_sources_was_changed(tmp_path: Path) -> None:
+    """Numba's own key knows neither a function's constants nor its helpers."""
+
+    def kept() -> str:
+        run = [sys.executable, "-c", "import own.clip"]
+        environment = {"PYTHONPATH": str(tmp_path), "BPTT_CACHE_DIR": str(tmp_path / "kernels")}
+        return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout.split()[0]
+
+    package = tmp_path / "own"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "clip.py").write_text(OWN)
+    (package / "helping.py").write_text(HELPING)
+    assert (kept(), kept()) == ("False", "True")
+    (package / "clip.py").write_text(OWN.replace("2.0", "3.0"))
+    assert (kept(), kept()) == ("False", "True")
+    (package / "helping.py").write_text(HELPING.replace("1.0", "4.0"))
+    assert (kept(), kept()) == ("False", "True")
+    (package / "clip.py").write_text(OWN)
+    (package / "helping.py").write_text(HELPING)
+    assert kept() == "True"
+
+
+def test_the_hash_of_a_package_is_of_its_sources_wherever_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hashed(name: str, folder: Path) -> str:
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(str(folder))
+            return package_hash.__wrapped__(name)
+
+    for place in ("here", "there"):
+        (tmp_path / place / "own_parts").mkdir(parents=True)
+        (tmp_path / place / "own_parts" / "__init__.py").write_text("x = 1\n")
+        (tmp_path / place / "own_module.py").write_text("x = 1\n")
+    here, there = tmp_path / "here", tmp_path / "there"
+    for name, changed in (("own_parts", "own_parts/more.py"), ("own_module", "own_module.py")):
+        assert len(hashed(name, here)) == 16
+        assert hashed(name, here) == hashed(name, there)
+        (there / changed).write_text("x = 2\n")
+        assert hashed(name, here) != hashed(name, there)
+    assert package_hash("no_such_package") == ""

@@ -97,10 +97,10 @@ def after(run: Run, updates: int) -> dict[str, Floats]:
 def flow_of(run: Run, named: dict[str, Floats], sequences: Sequences) -> Floats:
     """(T,), lag 0 first: ‖∂(loss of each sequence's last scored timestep)/∂h‖, by shifts of h."""
     model, steps = run.model, sequences.timesteps
-    kind, loss = type(model).__name__, type(run.loss).__name__
+    loss = type(run.loss).__name__
 
     def h_of(state: Any) -> Any:
-        return state[0] if kind == "Lstm" else state
+        return state if model.cell.slots == 1 else state[0]
 
     def of_shifts(shifts: Any, n: int) -> Any:
         length = int(sequences.full_lengths[n])
@@ -111,16 +111,9 @@ def flow_of(run: Run, named: dict[str, Floats], sequences: Sequences) -> Floats:
             for layer in range(model.layers):
                 p = {k: named.get(f"cell.{layer}.{k}", 0.0) for k in ("input", "recurrent", "bias", "recurrent_bias")}
                 e = shifts[steps - length + t, layer]
-                if kind == "Lstm":
-                    before, cell = state[layer]
-                    h, c = plain.lstm(p, x, before, cell, anp)
-                    new.append((h + e, c))
-                elif kind == "Gru":
-                    new.append(plain.gru(p, x, state[layer], anp) + e)
-                else:
-                    new.append(
-                        plain.elman(p, x, output if kind == "Jordan" else state[layer], model.activation, anp) + e
-                    )
+                context = output if model.cell.feedback else state[layer]
+                after = model.cell.plain(p, x, context, model.activation, anp)
+                new.append(after + e if model.cell.slots == 1 else (after[0] + e, *after[1:]))
                 x = h_of(new[-1])
             state, logit = new, x @ named["readout.weight"] + named.get("readout.bias", 0.0)
             output = plain.sigmoid(logit, anp)

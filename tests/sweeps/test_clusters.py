@@ -1,13 +1,10 @@
 """Real clusters on this machine: the same bits, and an end to everything, whoever began it."""
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +14,8 @@ from bptt.configuration.problems import ConfigurationError
 from bptt.sweeps.block_training import train_block
 from bptt.sweeps.calls import WorkersError, answer
 from bptt.sweeps.workers import Lost, Settings, Workers
+from tests.dask_programs import await_listener, program
+from tests.serving import free_port
 from tests.sweeps.working import (
     Mortal,
     assert_as_alone,
@@ -157,44 +156,6 @@ def test_a_worker_with_other_kernels_is_refused() -> None:
     assert refused is not None
     assert refused.startswith(f"{socket.gethostname()} has numerical version ")
     assert refused.endswith(", this program another")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def program(*words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A command of Dask's, which is ended with all that it started."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "dask", *words, "--no-dashboard"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
-
-
-def await_listener(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
 
 
 def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:

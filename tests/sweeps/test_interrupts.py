@@ -8,7 +8,7 @@ from bptt.sweeps import interrupts
 from bptt.sweeps.interrupts import Interrupts
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interrupts() as asked:
@@ -44,3 +44,13 @@ def test_where_nothing_is_half_done_the_first_signal_is_heard_at_once() -> None:
         asked.settle()
         with pytest.raises(KeyboardInterrupt), asked.raising():
             raise AssertionError("not reached")
+
+
+def test_below_nohup_a_terminal_that_goes_away_stops_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not asked.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -29,6 +29,9 @@ class Raising:
     def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Block, ...]) -> Floats:
         raise ArithmeticError("no such weights")
 
+    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+        raise ArithmeticError("no such weights")
+
 
 @dataclass(frozen=True, eq=False)
 class Vanishing(Generated):

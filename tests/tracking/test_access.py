@@ -13,8 +13,13 @@ AUTOFLUSHED = """(raised as a result of Query-invoked autoflush; consider using 
 (Background on this error at: https://sqlalche.me/e/20/e3q8)"""
 
 
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@host/db")
+
+
 def refused(error: Exception) -> str:
-    with pytest.raises(StoreError) as caught, asking(resolve("postgresql://me:secret@host/db")):
+    with pytest.raises(StoreError) as caught, asking(resolve(None)):
         raise error
     return str(caught.value)
 

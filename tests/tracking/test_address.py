@@ -30,16 +30,69 @@ def test_sqlite_artifacts_lie_beside_the_database(tmp_path: Path) -> None:
 
 
 def test_server_decides_where_artifacts_are(tmp_path: Path) -> None:
-    address = resolve("https://user:secret@tracking.example:5000", tmp_path)
+    address = resolve("https://tracking.example:5000", tmp_path)
     assert address.database is None
     assert artifact_location(address, "bptt") is None
-    assert address.shown == "https://user:***@tracking.example:5000"
+    assert address.pages == "https://tracking.example:5000"
+
+
+def test_pages_are_opened_without_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@tracking.example/lab/")
+    assert resolve(None).pages == "http://tracking.example/lab"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:secret@tracking.example/lab")
+    assert resolve(None).pages is None
 
 
 def test_other_databases_keep_artifacts_in_the_current_folder(tmp_path: Path) -> None:
-    address = resolve("postgresql+psycopg://u:p@host/db", tmp_path)
-    assert address.artifacts == tmp_path / "mlruns"
-    assert without_password(address.uri) == "postgresql+psycopg://u:***@host/db"
+    assert resolve("postgresql+psycopg://u@host/db", tmp_path).artifacts == tmp_path / "mlruns"
+
+
+SHOWN = {
+    "https://user:secret@tracking.example:5000": "https://user:***@tracking.example:5000",
+    "postgresql+psycopg://u:secret@host/db": "postgresql+psycopg://u:***@host/db",
+    "postgresql://u:%73%65cret%40@host": "postgresql://u:***@host",
+    "postgresql://:secret@host": "postgresql://:***@host",
+    "https://secret@host/path": "https://***@host/path",
+    "postgresql://host/db?user=u&password=secret&sslmode=require": "postgresql://host/db?user=u&password=***&sslmode=require",
+    "postgresql://host/db?sslpassword=secret": "postgresql://host/db?sslpassword=***",
+    "u:secret@host at (http://a:secret@b, http://c:secret@d)": "u:secret@host at (http://a:***@b, http://c:***@d)",
+}
+
+
+@pytest.mark.parametrize("given", SHOWN)
+def test_passwords_are_blotted_out(given: str) -> None:
+    assert without_password(given) == SHOWN[given]
+    assert without_password(SHOWN[given]) == SHOWN[given]
+
+
+@pytest.mark.parametrize("given", ["http://host:5000/a/b", "postgresql+psycopg://u@host:5432/db", "me@host:a/b@c"])
+def test_what_holds_no_password_stays(given: str) -> None:
+    assert without_password(given) == given
+
+
+@pytest.mark.parametrize("given", [uri for uri in SHOWN if " " not in uri])
+def test_a_password_is_taken_from_the_environment_alone(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(StoreError, match=r"^tracking\.uri=.*\*\*\*.*: a password is taken from the env") as caught:
+        resolve(given, tmp_path)
+    assert "secret" not in str(caught.value).partition(": a password")[0]
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    for address in (resolve(None, tmp_path), resolve(given, tmp_path)):
+        assert (address.uri, address.shown) == (given, SHOWN[given])
+
+
+@pytest.mark.parametrize("given", ["http://u:a/secret@host", "postgresql://u:a@secret@host/db"])
+def test_an_address_that_would_be_read_otherwise_is_refused(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    told = "MLFLOW_TRACKING_URI: can't be read; in a user's name and password @ and / are written %40 and %2F"
+    with pytest.raises(StoreError) as caught:
+        resolve(None, tmp_path)
+    assert str(caught.value) == told
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:///tmp/runs", "file:runs", "C:\\runs", "/tmp/runs"])

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -112,6 +113,19 @@ def test_runs_are_whole_and_written_once(record: SweepRecord, capfd: pytest.Capt
     listed = record.store.client.list_artifacts(record.parent, "tables")
     assert [file.path for file in listed] == ["tables/runs.parquet"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_runs_are_filled_side_by_side(record: SweepRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [run(0), run(1)]
+    real, both = record.store.client.log_batch, threading.Barrier(2, timeout=60)
+
+    def waiting(*arguments: Any, **named: Any) -> None:
+        both.wait()
+        real(*arguments, **named)
+
+    monkeypatch.setattr(record.store.client, "log_batch", waiting)
+    record.write(given)
+    assert_whole(record, given)
 
 
 @pytest.mark.parametrize("request_", ["create_run", "log_batch", "set_terminated"])

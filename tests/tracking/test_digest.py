@@ -1,6 +1,9 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from bptt.core.kernel import package_hash
 from bptt.tracking.digest import current_version, digest
 
 CONFIG: dict[str, Any] = {"seed": 0, "optimizer": {"alpha": 1, "beta": 0.5}, "tracking": {"uri": None}, "allow": []}
@@ -32,6 +35,20 @@ def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
     assert digest({"task": {"path": str(there)}}, "v1") == before
     here.write_bytes(b"2")
     assert digest(config, "v1") != before
+
+
+def test_a_class_of_the_user_s_counts_by_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"optimizer": {"_target_": "own_digest.lion.Lion", "alpha": 1}}
+    known = digest({"optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd"}}, "v1")
+    found = set()
+    for text in ("x = 1", "x = 2"):
+        (tmp_path / "own_digest.py").write_text(text, encoding="utf-8")
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(str(tmp_path))
+            package_hash.cache_clear()
+            found.add(digest(config, "v1"))
+            assert digest({"optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd"}}, "v1") == known
+    assert len(found) == 2
 
 
 def test_known_value_so_that_no_release_changes_it_unnoticed() -> None:

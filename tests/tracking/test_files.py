@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,8 @@ import pandas as pd
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.files import read_arrays, write_arrays, write_record
+from bptt.tracking.block_files import write_block
+from bptt.tracking.files import read_arrays, write_arrays, write_record, write_text
 
 
 def record() -> Record:
@@ -65,3 +67,26 @@ def test_a_changed_byte_is_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match="damaged"):
         read_arrays(path)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes the first kilobyte of a file, and no name."""
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_on_a_full_disk_nothing_half_written_stays(tmp_path: Path) -> None:
+    for write in (
+        lambda: write_record(tmp_path, record()),
+        lambda: write_text(tmp_path / "a.json", "{}"),
+        lambda: write_arrays(tmp_path / "a.npz", {"a": np.zeros(3)}),
+        lambda: write_block(tmp_path / "000000", []),
+    ):
+        with pytest.raises(OSError, match="No space left on device"):
+            write()
+        assert list(tmp_path.iterdir()) == []

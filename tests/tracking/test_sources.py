@@ -174,9 +174,10 @@ def test_names_ids_and_queries_of_a_store(open_experiment: Callable[[], Store], 
     assert {own.parent, again.parent} <= {*str(caught.value).split()}
 
 
-def test_a_password_is_not_shown() -> None:
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me:secret@127.0.0.1:1/db")
     with pytest.raises(Exception, match=r"me:\*\*\*@") as caught:
-        find("a sweep", "postgresql+psycopg://me:secret@127.0.0.1:1/db")
+        find("a sweep")
     assert "secret" not in str(caught.value)
     assert type(caught.value).__name__ == "StoreError"
 

@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from bptt.tracking.access import patient
 from bptt.tracking.address import StoreError
+from bptt.tracking.keyed_run import KEY, key_of, run_with_key
 from bptt.tracking.store import Store, impatient, open_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -81,9 +84,20 @@ def test_a_server_that_is_not_there_is_told_within_seconds() -> None:
     assert time.monotonic() - began < 30
 
 
-def test_a_database_server_that_is_not_there_is_told() -> None:
-    with pytest.raises(StoreError, match=r"postgresql://me:\*\*\*@127\.0\.0\.1:1/db: the database can't be reached"):
-        open_store("postgresql://me:secret@127.0.0.1:1/db", "bptt")
+def test_a_database_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me:secret@127.0.0.1:1/db")
+    with pytest.raises(StoreError, match=r"//me:\*\*\*@127\.0\.0\.1:1/db: the database can't be reached"):
+        open_store(None, "bptt")
+
+
+def test_a_driver_that_is_missing_is_told() -> None:
+    if find_spec("pymysql") is not None:
+        pytest.skip("pymysql is installed")
+    with pytest.raises(StoreError) as caught:
+        open_store("mysql+pymysql://me@127.0.0.1:1/db", "bptt")
+    told = "mysql+pymysql://me@127.0.0.1:1/db: the database's driver is missing: No module named 'pymysql'"
+    assert str(caught.value) == f"{told} (bptt[server] brings psycopg, for postgresql+psycopg://)"
 
 
 def test_a_creation_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,3 +141,51 @@ def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> 
     assert [process.returncode for process in started] == [0, 0], results
     assert {out for out, _ in results} == {"1\n"}
     assert {err for _, err in results} == {""}
+
+
+MAKING = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from bptt.tracking.store import open_store
+part = Path(sys.argv[1]) / ".mlflow.db.part"
+def end():
+    while not part.exists() or part.stat().st_size < 100_000:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=end, daemon=True).start()
+open_store(f"sqlite:///{sys.argv[1]}/mlflow.db", "bptt")
+"""
+
+
+def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", MAKING, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert not (tmp_path / "mlflow.db").exists()
+    assert open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt").experiment_id == "1"
+    assert list(tmp_path.glob(".mlflow.db.part*")) == []
+
+
+def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [StoreError("sqlite:///mlflow.db: database is locked")] * 2
+
+    @patient
+    def ask(answer: int) -> int:
+        if refusals:
+            raise refusals.pop()
+        return answer
+
+    assert ask(3) == 3
+    refusals = [StoreError("sqlite:///mlflow.db: database is locked")] * 2
+    monkeypatch.setattr("bptt.tracking.access._SECONDS_OF_PATIENCE", -1.0)
+    with pytest.raises(StoreError, match="locked"):
+        ask(3)
+    assert len(refusals) == 1
+
+
+def test_a_run_is_found_by_its_key(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    key = key_of("one", "run")
+    assert run_with_key(store, key) is None
+    run = store.client.create_run(store.experiment_id, tags={KEY: key})
+    store.client.create_run(store.experiment_id, tags={KEY: key_of("another")})
+    assert run_with_key(store, key) == run.info.run_id

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,11 +105,11 @@ def best_run(sweep: Sweep, metric: str = "loss/eval") -> int:
     return int(sweep.runs.loc[values.idxmin(), "run"])
 
 
-def run_of(sweep: Sweep, number: int) -> "Run":
-    """A run of a sweep, as `bptt.core` trains it."""
+def run_of(sweep: Sweep, number: int, allow: Collection[str] = ()) -> "Run":
+    """A run of a sweep, as `bptt.core` trains it; allow: packages whose classes its configuration may name."""
     from bptt.configuration.build import checked
 
-    return checked(sweep.configs[number]).run
+    return checked(sweep.configs[number], allow).run
 
 
 def _text(interval: Interval) -> str:

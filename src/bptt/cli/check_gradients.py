@@ -16,9 +16,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _check(config: DictConfig) -> int:
     from bptt.configuration.build import checked
+    from bptt.configuration.problems import ConfigurationError, problem
     from bptt.core.gradcheck import check_gradients
+    from bptt.tracking.digest import own_package
 
-    blocks = check_gradients(checked(config).run)
+    run = checked(config).run
+    if own_package(target := str(config.loss._target_)) is not None:
+        raise ConfigurationError([problem("loss._target_", target, "only bptt's own losses are known here")])
+    blocks = check_gradients(run)
     width = max(len(block.name) for block in blocks)
     print(f"{'block':<{width}}  relative error  bound")
     for block in blocks:

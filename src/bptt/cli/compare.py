@@ -1,10 +1,11 @@
 """`bptt compare A B`: what tells two sets of runs apart, which does better, and how sure that is."""
 
-import argparse
 import difflib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from bptt.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -12,14 +13,13 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Print the comparison. 2: one of the two can't be found, or a metric was not recorded."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt compare",
         description="Compares two sweeps, parts of them, or runs: the parameters that differ, then the metrics of both"
         " with 95 % intervals, and which is better and how sure that is. Where both have the same settings, also"
         " setting by setting.",
         epilog="SOURCE:12 is one run of a sweep, SOURCE:model=lstm,alpha=0.1 those with these values, so"
         " `bptt compare latest:model=gru latest:model=lstm` compares within the newest sweep.",
-        allow_abbrev=False,
     )
     for side in ("A", "B"):
         parser.add_argument(side.lower(), metavar=side, help="a folder, a sweep's name, a run's id, `latest`, a query")

@@ -2,11 +2,11 @@
 
 import gc
 import importlib
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bptt.cli.progress import progress
+from bptt.cli.saying import say
 from bptt.core.run import Record, Run
 from bptt.sweeps.interrupts import Interrupts
 from bptt.sweeps.partial import recorded
@@ -72,6 +73,8 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
         # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
         with threadpool_limits(1, user_api="blas"):
             training = _prepared(job)
+            if job.start is not None and tracker is not None:
+                _log_again(training, tracker)
             if _advance(training, job, tracker, interrupts):
                 status = "FINISHED"
             else:
@@ -83,28 +86,23 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
     interrupts.settle()
     seconds = time.monotonic() - began
     record = recorded(training)
-    artifacts = _files(job, record, error)
+    artifacts, unstored = _kept_files(job, record, error)
     tags = {"bptt.outcome": record.outcome} if status == "FINISHED" and record is not None else {}
-    unstored = None
-    if tracker is not None:
+    if tracker is not None and unstored is None:
         if tracker.trouble is not None:
             say("waiting for the store to answer; Ctrl-C gives it up")
         try:
             tracker.close(status, tags, artifacts)
         except (StoreError, KeyboardInterrupt) as trouble:
             unstored = str(trouble) or "interrupted while it was being recorded"
-            if status == "FINISHED" and training is not None:
-                _save(training, job)
+    if unstored is not None and status == "FINISHED" and training is not None:
+        _save(training, job)
     if status == "FINISHED" and unstored is None:
         forget_checkpoint(job.folder)
     outcome = record.outcome if status == "FINISHED" and record is not None else None
-    write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status, outcome=outcome))
+    with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
+        write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status, outcome=outcome))
     return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
-
-
-def say(text: str) -> None:
-    """A line about what goes on, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _prepared(job: Job) -> "Training":
@@ -119,6 +117,13 @@ def _prepared(job: Job) -> "Training":
     # Compiled training leaves the interpreter free for the import, which takes half a second.
     threading.Thread(target=importlib.import_module, args=("matplotlib.figure",), daemon=True).start()
     return training
+
+
+def _log_again(training: "Training", tracker: RunRecord) -> None:
+    """Give the store the points before a checkpoint: whoever wrote that may have died before they were sent."""
+    history = training.records()[0].history
+    for place, update in enumerate(history["update"]):
+        tracker.log(int(update), {name: float(values[place]) for name, values in history.items() if name != "update"})
 
 
 def _advance(training: "Training", job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> bool:
@@ -141,14 +146,30 @@ def _advance(training: "Training", job: Job, tracker: RunRecord | None, interrup
                     warned = True
                     say(f"the store doesn't answer, and the run goes on without it for now: {tracker.trouble}")
             if job.checkpoint_seconds is not None and time.monotonic() > saved + job.checkpoint_seconds:
-                write_checkpoint(job.folder, job.journal, update, training.checkpoint())
+                _keep(training, job, update)
                 saved = time.monotonic()
     return False
 
 
 def _save(training: "Training", job: Job) -> None:
     history = training.records()[0].history["update"]
-    write_checkpoint(job.folder, job.journal, int(history[-1]) if len(history) else 0, training.checkpoint())
+    _keep(training, job, int(history[-1]) if len(history) else 0)
+
+
+def _keep(training: "Training", job: Job, update: int) -> None:
+    """Write a checkpoint. A full disk must not fail a run."""
+    try:
+        write_checkpoint(job.folder, job.journal, update, training.checkpoint())
+    except OSError as error:
+        say(f"update {update:,} has no checkpoint: {job.folder}: {error.strerror or error}")
+
+
+def _kept_files(job: Job, record: Record | None, error: str | None) -> tuple[dict[Path, str | None], str | None]:
+    """See `_files`; and why they could not be written, else None."""
+    try:
+        return _files(job, record, error), None
+    except OSError as trouble:
+        return {}, f"{job.folder}: can't be written: {trouble.strerror or trouble}"
 
 
 def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str | None]:

@@ -1,6 +1,5 @@
 """`bptt export RUN`: a trained network outside bptt, as an MLflow model and in ONNX."""
 
-import argparse
 import os
 import re
 import shlex
@@ -11,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from bptt.cli.allowing import add_allow
+from bptt.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
@@ -31,17 +33,17 @@ class _Wanted:
 
 def main(argv: Sequence[str]) -> int:
     """0: it is exported, 1: what was exported doesn't give what bptt computes, 2: a wrong request."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt export",
         description="Makes an MLflow model of a run's trained network, for `mlflow models predict` and `mlflow models"
         " serve`, where numpy and mlflow are installed without bptt. Its outputs are compared with bptt's own.",
-        allow_abbrev=False,
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, SWEEP:NUMBER, latest:NUMBER, or the id of a run")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="a new folder; otherwise model-NAME")
     parser.add_argument("--onnx", action="store_true", help=f"write {_ONNX} beside it (float64)")
     parser.add_argument("--log", action="store_true", help="log it to its run; without -o no folder is written")
     parser.add_argument("--uri", help="of the store that has the run; otherwise that of `bptt train`")
+    add_allow(parser)
     args = parser.parse_args(argv)
 
     from bptt.configuration.problems import ConfigurationError
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         folder = args.output if args.output or args.log else Path(_folder_name(recorded.name))
         wanted = _Wanted(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
         _check(wanted, recorded)
-        return _export(exported(recorded), recorded, wanted)
+        return _export(exported(recorded, args.allow), recorded, wanted)
     except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
         print(error, file=sys.stderr)
     except OSError as error:

@@ -5,18 +5,23 @@ behind. `--config-dir DIR` adds the user's own choices to the shipped ones.
 """
 
 import argparse
+import errno
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from omegaconf import DictConfig
 
+from bptt.cli.arguments import refuse
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
 from bptt.core.annotations import InvalidValue
-from bptt.tracking.address import StoreError
+from bptt.tracking.address import StoreError, refuse_password, without_password
+
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Task = Callable[[DictConfig], int | None]
 
@@ -58,21 +63,27 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     version.setbase("1.3")
     parser = get_args_parser()
     parser.prog = command
+    parser.error = partial(refuse, command)  # type: ignore[method-assign]
     args = parser.parse_args([*argv])
     try:
+        for override in args.overrides:
+            refuse_password(override)  # Hydra would keep it in its files
         return _Application(task, args, parser, command, settings).run()
     except Ended as end:
         return end.code
     except ConfigurationError as error:
-        print("\n".join(error.lines), file=sys.stderr)
+        print(without_password("\n".join(error.lines)), file=sys.stderr)
         return 2
     except (StoreError, InvalidValue) as error:  # the latter of an environment variable: others were told before
         print(error, file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise  # see `main`
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:  # when Hydra writes its own files
+            print(f"{error.filename or 'a file'}: can't be written: {error.strerror}", file=sys.stderr)
+        else:
+            print(without_password(traceback.format_exc()), end="", file=sys.stderr)
         return 1
 
 
@@ -166,17 +177,21 @@ class _Application:
         from hydra.types import RunMode
 
         from bptt.configuration.build import checked
+        from bptt.sweeps.kernel_folder import check_kernel_folder
 
         overrides = self._args.overrides
         several = self._args.multirun or composer.sweeps(overrides)
         config = composer.compose(overrides, RunMode.MULTIRUN if several else RunMode.RUN)
+        check_kernel_folder()
         if self._args.multirun or config.hydra.mode == RunMode.MULTIRUN:
             self._check_jobs(hydra, composer, config)
             hydra.multirun(config_name=self._config_name, task_function=self._calls, overrides=overrides)
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
-        checked(config)
+        tracking = checked(config).tracking
+        if tracking.uri is not None:
+            refuse_password(tracking.uri, "tracking.uri=")
         hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
         return self._calls.code
 

@@ -2,11 +2,15 @@
 
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 
 from bptt import __version__
+from bptt.cli.saying import forget
+from bptt.sweeps.interrupts import stop_signals
 
 COMMANDS = {
     "train": "train one run, or with -m a sweep of runs, and record them",
@@ -20,6 +24,7 @@ COMMANDS = {
     "check-gradients": "compare a configuration's gradients with finite differences",
     "export": "make an MLflow model, or ONNX, of a trained network",
     "warm": "compile the kernels ahead of time, for an image or a cluster's shared folder",
+    "doctor": "look for whatever is in the way, and say what mends it",
     "ui": "open MLflow's pages on what was recorded",
 }
 
@@ -40,7 +45,7 @@ usage: bptt COMMAND …
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 all went well, 1 some run failed, 2 the request was wrong."""
+    """Run a command; returns its exit code: 0 all went well, 1 some run failed, 2 a wrong request, 130 interrupted."""
     command, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     if command in ("-h", "--help", "help"):
         print(_USAGE, end="")
@@ -55,16 +60,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         meant = f"; did you mean {near[0]}?" if near else ""
         print(f"{command}: no such command{meant} (commands: {', '.join(COMMANDS)})", file=sys.stderr)
         return 2
+    before = {number: signal.signal(number, _interrupt) for number in stop_signals() if number != signal.SIGINT}
     try:
         code = int(import_module(f"bptt.cli.{command.replace('-', '_')}").main(rest))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read along, as `head` does, has gone; at its end Python would try once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read along, as `head` does, has gone
+        forget(sys.stdout)
         return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM, and a terminal that goes away, are as good as Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _complete(argv: Sequence[str]) -> int:

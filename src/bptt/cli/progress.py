@@ -4,8 +4,10 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
+
+from bptt.cli.saying import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -63,7 +65,8 @@ class _Bar:
         self._bar, self._task = bar, task
 
     def point(self, update: int, metrics: Mapping[str, float]) -> None:
-        self._bar.update(self._task, completed=update, loss=f"loss {metrics['loss/train']:.4g}")
+        with suppress(OSError):  # of a terminal that has gone
+            self._bar.update(self._task, completed=update, loss=f"loss {metrics['loss/train']:.4g}")
 
 
 class _Lines:
@@ -74,7 +77,7 @@ class _Lines:
         self._begun = self._last = time.monotonic()
         self._next = done + updates / 10
         beginning = f", going on after update {done:,}" if done else ""
-        print(f"{name}: {updates:,} updates{beginning}", file=stream, flush=True)
+        say(f"{name}: {updates:,} updates{beginning}", stream)
 
     def point(self, update: int, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
@@ -83,4 +86,4 @@ class _Lines:
         self._next, self._last = update + self._updates / 10, now
         left = (now - self._begun) / (update - self._first) * (self._updates - update)
         share = f"{100 * update / self._updates:3.0f} %"
-        print(f"  {share}  update {update:,}: {written(metrics)}; {left:.0f} s left", file=self._stream, flush=True)
+        say(f"  {share}  update {update:,}: {written(metrics)}; {left:.0f} s left", self._stream)

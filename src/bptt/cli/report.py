@@ -1,12 +1,14 @@
 """`bptt report SWEEP…`: what a sweep found, or several side by side, as a document that others can repeat."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.analysis.report.formats import FORMATS
+from bptt.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -34,12 +36,11 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="bptt report",
         description="Writes what a sweep found as one HTML file that stands by itself, as Markdown with its figures,"
         " and its tables as CSV and LaTeX; several sweeps are compared in one report.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "sweep", metavar="SWEEP", nargs="+", help="a sweep's folder, its name, or the id of its own run; latest"
@@ -65,7 +66,7 @@ def _folder(sweeps: "Sequence[Sweep]") -> Path:
         return Path("report-comparison")
     (sweep,) = sweeps
     if sweep.folder is None or ":" in sweep.name:
-        return Path(f"report-{sweep.name}".replace("/", "_").replace(":", "-"))
+        return Path("report-" + re.sub(r"[/\\\0]", "_", sweep.name).replace(":", "-"))
     return sweep.folder / "report"
 
 

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bptt.cli.allowing import add_allow
+from bptt.cli.arguments import Parser
+
 if TYPE_CHECKING:
     from bptt.sweeps.reproduction import Verdict
     from bptt.tracking.recorded import RecordedRun
@@ -13,12 +16,11 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """0: the same bits, or within the tolerance; 1: not; 2: nothing that can be trained again; 130: interrupted."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt reproduce",
         description="Trains a run, or all runs of a sweep, again from the record alone, and compares all metrics, the"
         " gradient flow and the weights with what was recorded. What differs between then and now (versions,"
         " processor, commit) is said first. Exit code 0: the same bits. Nothing is recorded.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "source",
@@ -37,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--runs", metavar="N", type=_count, default=None, help="so many runs, evenly from all of a sweep (all)"
     )
+    add_allow(parser)
     args = parser.parse_args(argv)
 
     from bptt.configuration.problems import ConfigurationError
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.sources import SourceError
 
     try:
-        return _reproduce(args.source, args.uri, args.tolerance, args.runs)
+        return _reproduce(args.source, args.uri, args.tolerance, args.runs, args.allow)
     except (SourceError, ArchiveError, StoreError, ConfigurationError, WorkersError) as error:
         print(error, file=sys.stderr)
     except KeyboardInterrupt:
@@ -54,17 +57,19 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int | None) -> int:
+def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int | None, allow: Sequence[str]) -> int:
     from bptt.cli.reproduction_lines import beginning, result
     from bptt.cli.sweep_progress import SweepProgress
+    from bptt.sweeps.kernel_folder import check_kernel_folder
     from bptt.sweeps.reproduction import reproduce
     from bptt.tracking.environment import environment
     from bptt.tracking.recorded import recorded_runs
 
+    check_kernel_folder()
     recorded = recorded_runs(source, uri)
     runs = _spread(recorded, most)
     print("\n".join(beginning(runs, len(recorded), environment())), flush=True)
-    verdicts = reproduce(runs, tolerance, SweepProgress())
+    verdicts = reproduce(runs, tolerance, SweepProgress(), allow)
     print("\n".join(result(verdicts, tolerance)), flush=True)
     return _code(verdicts)
 

@@ -23,7 +23,7 @@ def beginning(runs: Sequence[RecordedRun], of: int, now: Mapping[str, Any]) -> I
     yield f"{what}, trained again from the record alone, {head.folder or 'in the store'}"
     yield from _differences(first, now)
     if reused := _reused(runs):
-        yield f"{_runs(reused)} were taken from an earlier sweep (reuse): where these were trained is not said here"
+        yield f"{_runs(reused)} taken from an earlier sweep (reuse): where these were trained is not said here"
     if own := first.config.get("allow"):
         yield f"code of your own computes too ({', '.join(own)}), of which the record holds nothing"
 

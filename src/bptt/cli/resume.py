@@ -1,32 +1,36 @@
 """`bptt resume FOLDER`: goes on with what was broken off, to the same bits and in the same MLflow runs."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bptt.cli.allowing import add_allow
+from bptt.cli.arguments import Parser
+
 
 def main(argv: Sequence[str]) -> int:
     """Go on with the run or sweep in this folder. 0: all went well, 1: a run failed, 2: it can't, 130: interrupted."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt resume",
         description="Goes on with a run or a sweep that was interrupted or killed, as if nothing had happened. A run"
         " goes on from its last checkpoint; a sweep trains what is missing. The configuration is the one it was begun"
         " with.",
-        allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="FOLDER", help="the run's or the sweep's folder, as `bptt train` named it")
     sweep = parser.add_argument_group("for a sweep, where it is to go on with other workers than it was begun with")
     sweep.add_argument("--backend", choices=["loky", "dask", "ray"])
     sweep.add_argument("--workers", type=int)
     sweep.add_argument("--address")
+    add_allow(parser)
     args = parser.parse_args(argv)
     settings = {name: getattr(args, name) for name in ("backend", "workers", "address")}
-    return _resume(Path(args.folder).resolve(), {name: value for name, value in settings.items() if value is not None})
+    given = {name: value for name, value in settings.items() if value is not None}
+    return _resume(Path(args.folder).resolve(), given, args.allow)
 
 
-def _resume(folder: Path, settings: dict[str, object]) -> int:
+def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str]) -> int:
     from bptt.configuration.problems import ConfigurationError
+    from bptt.sweeps.kernel_folder import check_kernel_folder
     from bptt.tracking.address import StoreError
     from bptt.tracking.archive import is_sweep
     from bptt.tracking.block_files import ArchiveError
@@ -34,14 +38,15 @@ def _resume(folder: Path, settings: dict[str, object]) -> int:
     from bptt.tracking.lock import LockedError, file_lock
 
     try:
+        check_kernel_folder()
         if not is_sweep(folder):
             from bptt.cli.resume_single import resume_single
 
-            return resume_single(folder)
+            return resume_single(folder, allow)
         with file_lock(folder / LOCK, wait=False):
             from bptt.cli.sweep import resume_sweep
 
-            return resume_sweep(folder, settings)
+            return resume_sweep(folder, settings, allow)
     except LockedError:
         print(f"{folder}: is still being trained, by another process", file=sys.stderr)
     except (ArchiveError, ResumeError, StoreError, ConfigurationError) as error:

@@ -1,6 +1,5 @@
 """`bptt rm SWEEP`: deletes a sweep, its runs and all their files, after asking."""
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
@@ -8,6 +7,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bptt.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from bptt.tracking.archive import SweepJournal
@@ -36,11 +37,10 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.journal import LOCK
     from bptt.tracking.lock import LockedError, file_lock
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt rm",
         description="Deletes a sweep for good, after asking: its own run in the MLflow store and the runs below that,"
         " their artifacts, and its folder under multirun.",
-        allow_abbrev=False,
     )
     parser.add_argument("sweep", metavar="SWEEP", help="the sweep's folder, its name, or the id of its own run")
     parser.add_argument("--uri", help="of the store; otherwise the one that the folder names, or that of `bptt train`")
@@ -104,6 +104,8 @@ def _stored(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, StoredS
     known = None if journal.uri and "***" in journal.uri else journal.uri
     store = Removal(uri or known)
     sweep = store.sweep(journal.parent)
+    if sweep is not None and sweep.name != journal.name:
+        raise _Refused(f"{journal.name}: its folder names a run of the store that is of another sweep, {sweep.name}")
     return None if sweep is None else (store, sweep)
 
 

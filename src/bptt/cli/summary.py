@@ -4,11 +4,12 @@ import shlex
 from pathlib import Path
 from urllib.parse import unquote
 
+from bptt.cli.allowing import allow_options
 from bptt.cli.execute import Ended
 from bptt.cli.progress import written
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
-from bptt.tracking.journal import Journal
+from bptt.tracking.journal import Journal, read_config
 from bptt.tracking.record import RunRecord
 
 
@@ -37,8 +38,8 @@ def whereabouts(tracker: RunRecord | None, folder: Path) -> list[str]:
     files = unquote(tracker.artifact_uri.removeprefix("file://"))
     path = f"/#/experiments/{store.experiment_id}/runs/{tracker.run_id}"
     lines = [f"run     {tracker.run_id} in experiment {store.experiment}", f"files   {files}"]
-    if address.uri.startswith(("http://", "https://")):
-        return [*lines, f"open    {address.shown.rstrip('/')}{path}"]
+    if address.pages is not None:
+        return [*lines, f"open    {address.pages}{path}"]
     asked = "" if store.asked is None else f" --uri {address.shown}"
     return [
         *lines,
@@ -51,7 +52,8 @@ def remedies(ended: Ended, folder: Path) -> list[str]:
     """What the user may want to do about a run that did not end as it should."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
     if ended.status == "KILLED" or ended.unstored is not None:
-        lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}")
+        allow = allow_options(read_config(folder).get("allow") or ())
+        lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}{allow}")
     return lines
 
 

@@ -3,12 +3,15 @@
 import gc
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bptt.cli.allowing import allow_options
 from bptt.cli.hydra_app import Ended
+from bptt.cli.saying import say
 from bptt.cli.sweep_progress import SweepProgress
 from bptt.cli.sweep_summary import summary_lines
 from bptt.sweeps.finish import Summary, finish
@@ -37,8 +40,11 @@ class SweepCommand:
 
     def close(self, interrupted: bool) -> int:
         """End the sweep; returns the exit code."""
-        summary = self._task.finish(interrupted)
-        return 0 if summary is None or self._task.session is None else _told(self._task.session, summary)
+        session = self._task.session
+        if session is None:
+            self._task.finish(interrupted)
+            return 0
+        return _ended(session, self._task.finish, interrupted)
 
 
 class _Progress(SweepProgress):
@@ -54,48 +60,64 @@ def _stopping() -> Iterator[None]:
     try:
         yield
     except Stopped as trouble:
-        print(trouble, file=sys.stderr)
+        say(str(trouble))
         raise Ended(1) from trouble
 
 
-def resume_sweep(folder: Path, settings: Mapping[str, Any]) -> int:
+def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
     """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopened` does."""
-    session = reopened(folder, SweepProgress(), settings)
+    session = reopened(folder, SweepProgress(), settings, allow)
     if session.journal.search:  # which asks for other runs when it goes on
-        return _end(session, interrupted=True)
-    runs, blocks = missing(session)
-    if runs:
-        note_resumption(session.archive.folder)
-    session.note(status="RUNNING")
+        return _told(session, finish(session, interrupted=True))
+    ending = partial(finish, session)
     try:
+        runs, blocks = missing(session, allow)
+        if runs:
+            note_resumption(session.archive.folder)
+        session.note(status="RUNNING")
         session.train(runs, blocks)
     except Stopped as trouble:
-        print(trouble, file=sys.stderr)
+        say(str(trouble))
     except KeyboardInterrupt:
-        _end(session, interrupted=True)
-        return 130
-    return _end(session, interrupted=False)
+        return _ended(session, ending, interrupted=True)
+    return _ended(session, ending, interrupted=False)
 
 
-def sync_sweep(folder: Path) -> int:
+def sync_sweep(folder: Path, allow: Collection[str] = ()) -> int:
     """Send to the store what it lacks; returns the exit code. Raises what `reopened` does."""
-    return _end(reopened(folder, SweepProgress()), interrupted=False)
+    session = reopened(folder, SweepProgress(), allow=allow)
+    return _ended(session, partial(finish, session), interrupted=False)
 
 
-def _end(session: Session, interrupted: bool) -> int:
-    return _told(session, finish(session, interrupted))
+def _ended(session: Session, ending: Callable[[bool], Summary | None], interrupted: bool) -> int:
+    """End a sweep and tell of it; returns the exit code. Raises KeyboardInterrupt when even that is interrupted."""
+    try:
+        summary = ending(interrupted)
+    except KeyboardInterrupt:
+        if interrupted:
+            say(f"go on with: bptt resume {_quoted(session)}")
+            raise
+        return _ended(session, ending, interrupted=True)
+    assert summary is not None
+    code = _told(session, summary)
+    return 130 if summary.interrupted else code
 
 
 def _told(session: Session, summary: Summary) -> int:
     """Tell of a sweep that was ended; 1 where a run failed or is missing, or the store doesn't have all."""
-    print("\n".join(summary_lines(session, summary)), flush=True)
-    folder = shlex.quote(str(session.archive.folder))
+    say("\n".join(summary_lines(session, summary)), sys.stdout)
     if session.journal.search and summary.status == "KILLED":
         study = session.archive.folder.absolute() / STUDY
         again = shlex.join([*session.journal.command, f"hydra.sweeper.storage={study}"])
-        print(f"go on with: {again}", file=sys.stderr)
-    elif len(session.results) < len(session.jobs):
-        print(f"go on with: bptt resume {folder}", file=sys.stderr)
-    elif summary.unstored is not None:
-        print(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {folder}", file=sys.stderr)
+        say(f"go on with: {again}")
+    elif len(session.results) == len(session.jobs) and summary.unstored is not None:
+        say(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {_quoted(session)}")
+    elif summary.status == "KILLED":
+        say(f"go on with: bptt resume {_quoted(session)}")
     return int(summary.status != "FINISHED" or summary.unstored is not None)
+
+
+def _quoted(session: Session) -> str:
+    """The sweep's folder, as an argument of the commands that go on with it."""
+    packages = (package for job in session.jobs for package in job.config.get("allow") or ())
+    return shlex.quote(str(session.archive.folder)) + allow_options(packages)

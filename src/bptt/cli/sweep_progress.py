@@ -3,7 +3,10 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
+
+from bptt.cli.saying import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -24,7 +27,7 @@ class SweepProgress:
 
     def say(self, text: str) -> None:
         """A line about what goes on."""
-        print(text, file=self._stream, flush=True)
+        say(text, self._stream)
 
     def begin(self, runs: int) -> None:
         """So many runs are trained now."""
@@ -44,7 +47,8 @@ class SweepProgress:
         self._diverged += sum(result.record is not None and result.record.outcome == "diverged" for result in results)
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done, counts=self._counts())
+            with suppress(OSError):  # of a terminal that has gone
+                self._bar.update(self._bar.task_ids[0], completed=self._done, counts=self._counts())
         elif now >= self._last + _SECONDS_BETWEEN_LINES and self._done < self._runs:
             self._last = now
             left = (now - self._begun) / self._done * (self._runs - self._done)
@@ -54,7 +58,8 @@ class SweepProgress:
     def end(self) -> None:
         """Nothing is trained any more."""
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()
             self._bar = None
 
     def _counts(self) -> str:

@@ -60,8 +60,8 @@ def _whereabouts(session: Session, summary: Summary) -> list[str]:
         return found
     pages = [(name, path) for name, path in (("sweep", summary.view), ("compare", summary.compare)) if path is not None]
     address, asked = session.store.address, session.store.asked
-    if address.uri.startswith(("http://", "https://")):
-        return found + [f"{name:<8}{address.shown.rstrip('/')}{path}" for name, path in pages]
+    if address.pages is not None:
+        return found + [f"{name:<8}{address.pages}{path}" for name, path in pages]
     return [
         *found,
         f"open    {_ui(address, asked)}",

@@ -1,21 +1,24 @@
 """`bptt sync FOLDER`: sends to the store what it did not get of a sweep, without sending anything twice."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bptt.cli.allowing import add_allow
+from bptt.cli.arguments import Parser
+
 
 def main(argv: Sequence[str]) -> int:
     """0: the store has the whole sweep, 1: it has not, or a run failed or is missing, 2: no sweep, or no store."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt sync",
         description="Sends to the store what it did not get of a sweep, as when the server was away. Nothing is"
         " trained, and nothing is sent twice.",
-        allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="SWEEP", help="the sweep's folder, as `bptt train` named it")
-    folder = Path(parser.parse_args(argv).folder).resolve()
+    add_allow(parser)
+    args = parser.parse_args(argv)
+    folder = Path(args.folder).resolve()
 
     from bptt.cli.sweep import sync_sweep
     from bptt.configuration.problems import ConfigurationError
@@ -28,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         Archive.open(folder)
         with file_lock(folder / LOCK, wait=False):
-            return sync_sweep(folder)
+            return sync_sweep(folder, args.allow)
     except LockedError:
         print(f"{folder}: is still being trained, by another process", file=sys.stderr)
     except (ArchiveError, StoreError, ConfigurationError) as error:

@@ -1,9 +1,7 @@
 """`bptt train`: a run, or with -m a sweep of runs, trained and recorded."""
 
 import gc
-import signal
 from collections.abc import Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bptt.cli import hydra_app
@@ -16,23 +14,17 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Train what these overrides ask for. 0: all went well, 1: a run failed, 2: a wrong request, 130: interrupted."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
     task = _Task(argv)
     # A fifth of the time until training begins would go into searching what is being imported for garbage.
     gc.disable()
     try:
-        code = hydra_app.run(argv, task)
+        try:
+            code = hydra_app.run(argv, task)
+        except KeyboardInterrupt:
+            return task.close(interrupted=True) or 130
         return max(code, task.close(interrupted=False))
-    except KeyboardInterrupt:
-        task.close(interrupted=True)
-        return 130
     finally:
         gc.enable()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 class _Task:

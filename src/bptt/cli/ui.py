@@ -1,6 +1,5 @@
 """`bptt ui`: MLflow's pages on the store that the runs were recorded in, on this machine only."""
 
-import argparse
 import os
 import signal
 import socket
@@ -9,6 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from bptt.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from bptt.tracking.newest import NewestSweep
@@ -23,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.address import StoreError, resolve
     from bptt.tracking.newest import newest_sweep
 
-    parser = argparse.ArgumentParser("bptt ui", description=__doc__, allow_abbrev=False)
+    parser = Parser("bptt ui", description=__doc__)
     parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=5000, help="the first one that is tried (5000)")
     args = parser.parse_args(argv)
@@ -32,9 +33,9 @@ def main(argv: Sequence[str]) -> int:
     except StoreError as error:
         print(error, file=sys.stderr)
         return 2
-    if address.uri.startswith(("http://", "https://")):
-        print(f"The runs are on a server: open {address.shown}", flush=True)
-        _print_newest(newest_sweep(address), address.shown)
+    if address.pages is not None:
+        print(f"The runs are on a server: open {address.pages}", flush=True)
+        _print_newest(newest_sweep(address), address.pages)
         return 0
     if address.database is not None and not address.database.is_file():
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
@@ -76,7 +77,7 @@ def _server(uri: str, port: int) -> "subprocess.Popen[bytes]":
 
 def _print_newest(sweep: "NewestSweep | None", root: str) -> None:
     if sweep is not None:
-        print(f"The newest sweep, {sweep.name}: {root.rstrip('/')}{sweep.path}", flush=True)
+        print(f"The newest sweep, {sweep.name}: {root}{sweep.path}", flush=True)
 
 
 def _free_port(first: int) -> int | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from bptt.cli import hydra_app
+from bptt.cli.arguments import Parser
 from bptt.configuration.problems import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     """Compile what is missing. 0: all is there, 1: a kernel can't be compiled, 2: a wrong request."""
     from bptt.core.annotations import InvalidValue
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bptt warm",
         usage="bptt warm [--workers N] [OVERRIDE …]",
         description="Compiles the kernels that are not there yet, so that nothing is compiled when a run is trained."
@@ -31,7 +32,6 @@ def main(argv: Sequence[str]) -> int:
         " same version of bptt and the same kind of processor.",
         epilog="OVERRIDE is what `bptt train` takes, a sweep's included, and so are -m, --config-dir and the like: only"
         " what that run or sweep needs is compiled. Without any, all that ships with bptt is.",
-        allow_abbrev=False,
     )
     parser.add_argument("--workers", metavar="N", type=_count, help="how many compile at a time (one per core)")
     args, overrides = parser.parse_known_args(argv)
@@ -82,8 +82,10 @@ class _Asked(hydra_app.SweepTask):
 
 def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     from bptt.core.kernel import cache_folder
+    from bptt.sweeps.kernel_folder import check_kernel_folder
     from bptt.sweeps.warming import check_folder, shipped
 
+    check_kernel_folder()
     recipes = shipped() if asked is None else asked
     missing = [recipe for recipe in recipes if not recipe.is_ready]
     if not missing:

@@ -5,7 +5,7 @@ configuration.run                    # what bptt.core trains
 configuration.resolved               # the whole configuration as plain values, to be recorded
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,8 +22,10 @@ from bptt.configuration.components import (
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError, unknown_key
 from bptt.configuration.resolving import conf_folders, keys, resolve
+from bptt.configuration.sizes import check_sizes
+from bptt.configuration.trust import unasked
 from bptt.configuration.values import construct, plain
-from bptt.core.annotations import Range
+from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Run, Settings
 
 _COMPONENTS = {
@@ -49,6 +51,10 @@ class Tracking:
     experiment: str
     enabled: bool
     checkpoint_seconds: Annotated[float, Range(above=0)] | None = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.experiment.strip():
+            raise InvalidValue("experiment", self.experiment, "must be a name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +100,17 @@ class Configuration:
     resolved: dict[str, Any]
 
 
-def checked(config: DictConfig | dict[str, Any]) -> Configuration:
+def checked(config: DictConfig | dict[str, Any], allow: Collection[str] | None = None) -> Configuration:
     """Check a composed configuration, or a resolved one, and build what it describes.
+
+    allow  packages whose classes it may name, if it was recorded; None: it is the user's own, and says so itself
 
     Raises ConfigurationError with a line for everything that is wrong.
     """
     composed = config if isinstance(config, DictConfig) else OmegaConf.create(config)
     problems: list[str] = []
     values = resolve(composed, problems)
-    return Checker(conf_folders(composed) or [conf_folder()]).check(values, problems)
+    return Checker(conf_folders(composed) or [conf_folder()], allow).check(values, problems)
 
 
 @dataclass(frozen=True)
@@ -118,10 +126,11 @@ class Checker:
     """Checks many configurations: what is equal in several of them is built once, and is the same object in all.
 
     folders  where the choices lie, first the one with precedence
+    allow    packages whose classes they may name; None: those that each of them says
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
+    def __init__(self, folders: Sequence[Path], allow: Collection[str] | None = None) -> None:
+        self._folders, self._allow = folders, allow
         self._parts: dict[tuple[str, str, tuple[str, ...]], _Part] = {}
         self._combinations: dict[tuple[Any, ...], list[str]] = {}
 
@@ -136,6 +145,9 @@ class Checker:
         rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
         sweep = construct("", {name: values[name] for name in _SWEEP if name in values}, SweepSettings, found)
         allow = rest.allow if rest else ()
+        if self._allow is not None:
+            lines += unasked(allow, self._allow)
+            allow = tuple(package for package in allow if package in self._allow)
         parts = {name: self._part(name, values.get(name), allow) for name in _GROUPS}
         for part in parts.values():
             found += part.problems
@@ -148,7 +160,7 @@ class Checker:
         made = {name: part.made for name, part in parts.items()}
         tracking = made.pop("tracking")
         run = Run(**made, seed=rest.seed)
-        if lines := self._check_combinations(run):
+        if lines := check_sizes(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         return Configuration(run, tracking, sweep, resolved | plain(rest))

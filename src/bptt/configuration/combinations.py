@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt.configuration.data import data_problems
 from bptt.configuration.problems import problem
 from bptt.core.annotations import InvalidValue
 from bptt.core.blocks import parameter_blocks
@@ -24,8 +25,9 @@ def check_combinations(run: Run) -> list[str]:
     have the same lines.
     """
     found = [*_sizes(run), *_losses(run)]
-    # What follows builds data, which needs the sizes to be right.
-    return found or [*_targets(run), *_early_stop(run), *_init_files(run)]
+    # What follows builds data, which needs the sizes to be right, and trusts it.
+    found = found or [*_own_data(run)]
+    return found or [*_data(run)] or [*_targets(run), *_early_stop(run), *_init_files(run)]
 
 
 def _sizes(run: Run) -> Iterator[str]:
@@ -47,6 +49,21 @@ def _losses(run: Run) -> Iterator[str]:
     name, readout = needs.get(type(run.loss), ("", run.model.readout))
     if run.model.readout != readout:
         yield problem("model.readout", run.model.readout, f"loss={name} needs model.readout={readout}")
+
+
+def _own_data(run: Run) -> Iterator[str]:
+    kind = type(run.task)
+    if not kind.__module__.startswith("bptt."):
+        for says in data_problems(run):
+            yield problem("task._target_", f"{kind.__module__}.{kind.__qualname__}", says)
+
+
+def _data(run: Run) -> Iterator[str]:
+    try:
+        run.task.training()
+        _evaluation(run)
+    except (MemoryError, OverflowError, ValueError) as error:  # as NumPy says that an array is too large
+        yield problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")
 
 
 def _targets(run: Run) -> Iterator[str]:

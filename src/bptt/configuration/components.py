@@ -1,18 +1,21 @@
 """Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
 
-import dataclasses
 import importlib
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
+from bptt.configuration.interfaces import lacking
 from bptt.configuration.paths import choices
 from bptt.configuration.problems import did_you_mean, problem
 from bptt.configuration.values import construct, plain
 from bptt.core.blocks import BlockKind
+from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Initialisation
+from bptt.tasks.npz_members import check_members
 
 BLOCKS: tuple[str, ...] = get_args(BlockKind)
 
@@ -31,6 +34,9 @@ def build_component(
     allow   packages of the user's whose classes can stand here too
     hidden  names that stand in the node too, and are read elsewhere
     """
+    if isinstance(node, Mapping) and "_target_" not in node and node.keys() - {*hidden}:
+        problems.append(f"{key}._target_: missing; the file of a choice names its class")
+        return None
     if not isinstance(node, Mapping) or "_target_" not in node:
         problems.append(f"{key}: missing; choose one: {key}=…")
         return None
@@ -38,7 +44,20 @@ def build_component(
     if kind is None:
         return None
     values = {name: value for name, value in node.items() if name != "_target_"}
+    if kind is File and (trouble := _unreadable(values.get("path"))):
+        problems.append(problem(f"{key}.path", values["path"], trouble))
+        return None
     return construct(key, values, kind, problems, hidden)
+
+
+def _unreadable(path: Any) -> str:
+    """Why a file of weights can't be read; empty where it can, and where its class says why."""
+    try:
+        if isinstance(path, str) and Path(path).is_file():
+            check_members(Path(path))
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def described(component: Any) -> dict[str, Any]:
@@ -78,7 +97,7 @@ def described_initialisation(init: Initialisation) -> dict[str, Any]:
 def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
     if isinstance(scheme, Mapping) and "_target_" in scheme:
         return dict(scheme)
-    if isinstance(scheme, int | float) and not isinstance(scheme, bool):
+    if isinstance(scheme, int | float) and not isinstance(scheme, bool) and math.isfinite(scheme):
         return {"_target_": "bptt.core.inits.constant.Constant", "scale": scheme}
     values = dict(scheme) if isinstance(scheme, Mapping) else {}
     name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme
@@ -104,7 +123,7 @@ def _class(key: str, target: Any, folder: str, allow: Iterable[str], problems: l
     except Exception as error:  # importing a user's module can raise anything
         problems.append(problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
         return None
-    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-        problems.append(problem(key, target, "is no dataclass"))
+    if (lacks := lacking(found, folder)) is not None:
+        problems.append(problem(key, target, lacks))
         return None
     return found

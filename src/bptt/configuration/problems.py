@@ -11,7 +11,7 @@ class ConfigurationError(ValueError):
     """The configuration can't be run; `lines` says everything that is wrong with it, in a line each."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(dict.fromkeys(lines))
+        self.lines = tuple(dict.fromkeys(map(_printable, lines)))
         super().__init__("\n".join(self.lines))
 
 
@@ -26,8 +26,19 @@ def shown(value: Any) -> str:
     elif isinstance(value, str) and (not value or _reads_as_another_type(value)):
         text = f"'{value}'"
     else:
-        text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        text = str(value)
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    """A text that a user gave, in one line, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def _printable(line: str) -> str:
+    """The line with what would move a terminal's cursor, or break the line, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _reads_as_another_type(text: str) -> bool:

@@ -1,6 +1,7 @@
 """A composed configuration as plain values: interpolations followed, gaps reported."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bptt.configuration.problems import problem
+from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, was_refused, without_environment
 
 
 def resolve(config: DictConfig, problems: list[str]) -> dict[str, Any]:
@@ -44,12 +46,15 @@ def _value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
     if OmegaConf.is_missing(node, key):
         problems.append(f"{name}: missing; give it a value: {name}=…")
         return None
+    follows = OmegaConf.is_interpolation(node, key) and name not in MAY_READ_ENVIRONMENT
     try:
-        value = node[key]
+        with without_environment() if follows else nullcontext():
+            value = node[key]
     except OmegaConfBaseException as error:
         raw = OmegaConf.to_container(node, resolve=False)
         assert isinstance(raw, dict | list)
-        problems.append(problem(name, raw[key], f"can't be followed ({str(error).splitlines()[0]})"))
+        says = REFUSAL if was_refused(error) else f"can't be followed ({str(error).splitlines()[0]})"
+        problems.append(problem(name, raw[key], says))
         return None
     return _resolve(value, name, problems) if isinstance(value, Container) else value
 

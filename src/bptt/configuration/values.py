@@ -50,6 +50,9 @@ def construct(
     except InvalidValue as error:
         problems.append(problem(_at(key, error.field), error.value, error.allowed))
         return None
+    except Exception as error:  # the check of a user's own class, or of a file, can raise anything
+        problems.append(f"{key}: can't be built ({type(error).__name__}: {' '.join(str(error).split())})")
+        return None
 
 
 def plain(component: Any) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def words(hint: Any) -> str:
         names = ", ".join(field.name for field in dataclasses.fields(hint))
         return f"a group of values ({names})"
     bounds = [
-        f"{name} {end:g}"
+        f"{name} {end:.15g}"
         for limit in limits
         for name, end in (
             ("above", limit.above),

@@ -2,12 +2,13 @@
 
 A kernel is compiled at its first use, once per machine: the result is kept on disk under a key that holds every source
 file of the core (`source_hash`), because Numba's own key would hold the defining file alone and run stale code after a
-helper was edited.
+helper was edited. A kernel of another package is kept under a hash of that package's sources too.
 """
 
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,26 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
+@functools.cache
+def package_hash(name: str) -> str:
+    """A hash of the Python sources of another package, or of a module on its own; empty where it can't be found."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return ""
+    if found is None:
+        return ""
+    if found.submodule_search_locations is not None:
+        folders = [Path(folder) for folder in found.submodule_search_locations]
+        sources = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
+    else:
+        sources = {f"{name}.py": Path(found.origin)} if found.origin else {}
+    digest = hashlib.sha256()
+    for place, path in sorted(sources.items()):
+        digest.update(place.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def cache_folder() -> Path:
     """Where compiled kernels are kept: $BPTT_CACHE_DIR, or the user's cache folder."""
     chosen = os.environ.get("BPTT_CACHE_DIR")
@@ -72,7 +93,9 @@ class _Locator(_CacheLocator):
         return source_hash()
 
     def get_disambiguator(self) -> str:
-        return self._module
+        package = self._module.partition(".")[0]
+        # `source_hash` says nothing of other packages, and Numba's own key holds no constant of a function.
+        return self._module if package == "bptt" else f"{self._module}-{package_hash(package)}"
 
 
 class _CacheImpl(CompileResultCacheImpl):

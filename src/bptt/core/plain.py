@@ -2,13 +2,17 @@
 
 Nothing here is fast or used for training. It is what the compiled kernels are tested against, differentiated
 automatically, and what the documentation shows. `xp` is numpy, or a module that stands in for it.
+
+A cell's part is a function (p, x, context, f, xp) → the new state: p holds the layer's blocks by name (0 where there is
+no bias), x (inputs,) is what it sees, context its own state before or, with feedback, the previous output, and f names
+the activation. A state is h (H,), or a tuple with h first where a unit's state is more than one number.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 Array = Any
-State = Any  # of one layer: h, or (h, c) for LSTM
+State = Any  # of one layer
 
 
 def sigmoid(z: Array, xp: Any) -> Array:
@@ -31,14 +35,15 @@ def elman(p: Mapping[str, Array], x: Array, context: Array, f: str, xp: Any) -> 
     return activation(f, x @ p["input"] + context @ p["recurrent"] + p["bias"] + p["recurrent_bias"], xp)
 
 
-def lstm(p: Mapping[str, Array], x: Array, h: Array, c: Array, xp: Any) -> tuple[Array, Array]:
+def lstm(p: Mapping[str, Array], x: Array, state: tuple[Array, Array], f: str, xp: Any) -> tuple[Array, Array]:
     """The new (h, c)."""
-    i, f, g, o = xp.split(x @ p["input"] + h @ p["recurrent"] + p["bias"] + p["recurrent_bias"], 4)
-    c = sigmoid(f, xp) * c + sigmoid(i, xp) * xp.tanh(g)
+    h, c = state
+    i, forget, g, o = xp.split(x @ p["input"] + h @ p["recurrent"] + p["bias"] + p["recurrent_bias"], 4)
+    c = sigmoid(forget, xp) * c + sigmoid(i, xp) * xp.tanh(g)
     return sigmoid(o, xp) * xp.tanh(c), c
 
 
-def gru(p: Mapping[str, Array], x: Array, h: Array, xp: Any) -> Array:
+def gru(p: Mapping[str, Array], x: Array, h: Array, f: str, xp: Any) -> Array:
     """The new h; the reset gate multiplies after the recurrent product."""
     x_r, x_z, x_n = xp.split(x @ p["input"] + p["bias"], 3)
     h_r, h_z, h_n = xp.split(h @ p["recurrent"] + p["recurrent_bias"], 3)
@@ -52,17 +57,9 @@ def timestep(model: Any, named: Mapping[str, Array], x: Array, state: list[State
     new = []
     for layer in range(model.layers):
         p = {key: named.get(f"cell.{layer}.{key}", 0.0) for key in ("input", "recurrent", "bias", "recurrent_bias")}
-        kind = type(model).__name__
-        if kind == "Lstm":
-            h, c = state[layer]
-            new.append(lstm(p, x, h, c, xp))
-            x = new[-1][0]
-        elif kind == "Gru":
-            new.append(gru(p, x, state[layer], xp))
-            x = new[-1]
-        else:
-            new.append(elman(p, x, output if kind == "Jordan" else state[layer], model.activation, xp))
-            x = new[-1]
+        context = output if model.cell.feedback else state[layer]
+        new.append(model.cell.plain(p, x, context, model.activation, xp))
+        x = new[-1] if model.cell.slots == 1 else new[-1][0]
     if model.readout == "none":
         return new, x, x
     logit = x @ named["readout.weight"] + named.get("readout.bias", 0.0)
@@ -73,7 +70,7 @@ def timestep(model: Any, named: Mapping[str, Array], x: Array, state: list[State
 def zero_state(model: Any, outputs: int, xp: Any) -> tuple[list[State], Array]:
     """(state per layer, output) before the first timestep."""
     h = xp.zeros(model.hidden_size)
-    return [(h, h) if type(model).__name__ == "Lstm" else h for _ in range(model.layers)], xp.zeros(outputs)
+    return [h if model.cell.slots == 1 else (h,) * model.cell.slots] * model.layers, xp.zeros(outputs)
 
 
 def timestep_loss(loss: str, logit: Array, output: Array, target: Array, xp: Any) -> Array:

@@ -1,5 +1,6 @@
 """What is exported of a run: its network with its trained weights, and sequences on which it can be tried."""
 
+from collections.abc import Collection
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +82,8 @@ class TrainedNetwork:
         )
 
 
-def exported(recorded: RecordedRun) -> TrainedNetwork:
-    """What is exported of a recorded run.
+def exported(recorded: RecordedRun, allow: Collection[str] = ()) -> TrainedNetwork:
+    """What is exported of a recorded run; allow: packages whose classes its configuration may name.
 
     Raises ExportError where it left no weights, and ConfigurationError where its configuration can't be built here.
     """
@@ -92,7 +93,7 @@ def exported(recorded: RecordedRun) -> TrainedNetwork:
     folder = recorded.current_folder
     # Relative paths in its configuration are meant from where it was trained.
     with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-        return trained_network(checked(recorded.config).run, record)
+        return trained_network(checked(recorded.config, allow).run, record)
 
 
 def trained_network(run: Run, record: Record) -> TrainedNetwork:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from bptt.core.kernel import Kernel, kernel_folder
 from bptt.core.run import Run
 from bptt.core.training import kernels_of, needs_compiling
+from bptt.sweeps.kernel_folder import check_kernel_folder
 from bptt.tracking.lock import LockedError, file_lock
 
 
@@ -12,8 +13,9 @@ def compile_kernels(runs: Sequence[Run]) -> None:
     """Compile what training these runs side by side calls and nobody has compiled yet.
 
     Processes that do so at the same time share the work: each takes the next kernel that no other one is at, and in the
-    end waits for theirs.
+    end waits for theirs. Raises ConfigurationError where the kernels could be anybody's.
     """
+    check_kernel_folder()
     if not needs_compiling([runs]):
         return
     modes: dict[Kernel, set[str]] = {}

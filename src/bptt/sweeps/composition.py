@@ -18,6 +18,7 @@ from bptt.configuration.composing import Composer
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
 from bptt.configuration.resolving import conf_folders, resolve
+from bptt.configuration.trust import allowed
 from bptt.sweeps.jobs import Job, read_jobs
 from bptt.sweeps.variant import Variant, depends_on_the_job, texts
 
@@ -157,7 +158,9 @@ class Composition:
 
     def _checker(self, config: DictConfig) -> Checker:
         folders = tuple(conf_folders(config) or [conf_folder()])
-        return self._checkers.setdefault(folders, Checker(folders))
+        # What a file sweeps can't allow more than the command did.
+        allow = None if self._sweep is None else allowed(self._sweep)
+        return self._checkers.setdefault(folders, Checker(folders, allow))
 
 
 def _outcome(checker: Checker, values: Mapping[str, object], problems: Iterable[str]) -> _Outcome:

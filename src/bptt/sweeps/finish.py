@@ -24,6 +24,7 @@ from bptt.tracking.sweep_record import SweepRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+_GIVEN_UP: Final = "interrupted while it was being recorded"
 _MOST_COMPARED: Final = 10  # so that the link fits a terminal
 
 
@@ -34,6 +35,7 @@ class Summary:
     runs, settings  tables, see `bptt.analysis.sweep` and `bptt.analysis.tables`
     report    the path of its page; None: it has none
     unstored  why the store doesn't have all of it; None: it does, or the sweep is not tracked
+    interrupted  whether it was left before its end; status is KILLED then, even where all runs have ended
     view, compare  paths of MLflow's pages, from "/#/"; None: there are none
     seconds   since the sweep was begun, or gone on with
     """
@@ -43,6 +45,7 @@ class Summary:
     status: Status
     report: Path | None
     unstored: str | None
+    interrupted: bool
     view: str | None
     compare: str | None
     seconds: float
@@ -56,8 +59,9 @@ def finish(session: Session, interrupted: bool) -> Summary:
     """
     session.stop_workers()
     missing = [job for job in session.jobs if job.number not in session.results]
-    status: Status = "KILLED" if interrupted or missing else "FAILED" if session.failed else "FINISHED"
     unstored = _all_sent(session, missing)
+    interrupted |= unstored == _GIVEN_UP
+    status: Status = "KILLED" if interrupted or missing else "FAILED" if session.failed else "FINISHED"
     try:
         session.note(status=status)
     except OSError as error:
@@ -97,6 +101,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
         status=status,
         report=report,
         unstored=unstored,
+        interrupted=interrupted or unstored == _GIVEN_UP,
         view=view,
         compare=compare,
         seconds=seconds,
@@ -120,7 +125,7 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
     except (Stopped, StoreError) as error:
         return str(error)
     except KeyboardInterrupt:
-        return "interrupted while it was being recorded"
+        return _GIVEN_UP
     return session.writer.trouble
 
 
@@ -159,5 +164,5 @@ def _closed(record: SweepRecord, status: Status, note: str, files: dict[str, byt
     except StoreError as error:
         return str(error)
     except KeyboardInterrupt:
-        return "interrupted while it was being recorded"
+        return _GIVEN_UP
     return None

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while runs train: stop where nothing is half done, and soon."""
+"""Ctrl-C, SIGTERM and a terminal that goes away, while runs train: stop where nothing is half done, and soon."""
 
 import os
 import signal
@@ -9,7 +9,14 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 _SECONDS: Final = 2.0
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """What asks a process to stop; not SIGHUP where it is ignored, as below `nohup`."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asked.append(signal.SIGHUP)
+    return asked
 
 
 def _insist() -> None:
@@ -17,7 +24,7 @@ def _insist() -> None:
 
 
 class Interrupts:
-    """While it is entered, a first SIGINT or SIGTERM sets `requested` and is otherwise ignored.
+    """While it is entered, a first of `stop_signals` sets `requested` and is otherwise ignored.
 
     The training loop looks at `requested` at each recorded update, where a checkpoint can be written. Should the next
     one be far, KeyboardInterrupt is raised after two seconds; a second signal raises it at once. `settle` ends that
@@ -33,7 +40,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._receive) for number in stop_signals()}
         return self
 
     def __exit__(

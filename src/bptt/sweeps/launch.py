@@ -22,6 +22,7 @@ from bptt.sweeps.composition import Composition
 from bptt.sweeps.conduct import Conduct, worker_settings
 from bptt.sweeps.grammar import differing
 from bptt.sweeps.inputs import named_files, own_choices
+from bptt.sweeps.interrupts import Interrupts
 from bptt.sweeps.naming import run_name, swept_name
 from bptt.sweeps.plan import MOST_LANES, PlannedRun, blocks, groups, without_duplicates
 from bptt.sweeps.session import Reporter, Session
@@ -33,7 +34,7 @@ from bptt.tracking.digest import current_version
 from bptt.tracking.environment import write_provenance
 from bptt.tracking.finished import finished_runs, read_finished
 from bptt.tracking.journal import LOCK
-from bptt.tracking.lock import file_lock
+from bptt.tracking.lock import LockedError, file_lock
 from bptt.tracking.parameters import without_secrets
 from bptt.tracking.store import Store, open_store
 
@@ -171,7 +172,10 @@ class Launch:
 
     def _extended(self, added: list[SweepJob], first: Configuration, duplicates: int) -> Session:
         if self.session is None:
-            self.session = self._begun(added, first, duplicates)
+            with Interrupts() as interrupts:  # a sweep that has a folder is ended, and told of
+                self.session = self._begun(added, first, duplicates)
+            if interrupts.requested:
+                raise KeyboardInterrupt
         elif added or duplicates:
             self.session.jobs += added
             self.session.archive.write_jobs(self.session.jobs)
@@ -202,13 +206,16 @@ class Launch:
             choices=own_choices(self._composer, conf_folders(self._config), self._composition.structures),
         )
         try:
+            # Held before there is anything that another process could go on with.
+            self._held.enter_context(file_lock(folder / LOCK, wait=False))
             archive = Archive.create(folder, journal, jobs)
             write_provenance(folder)
+        except LockedError as error:
+            raise ConfigurationError([f"hydra.sweep.dir={folder}: another sweep is being trained there"]) from error
         except OSError as error:
             raise ConfigurationError(
                 [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]
             ) from error
-        self._held.enter_context(file_lock(folder / LOCK, wait=False))
         how = Conduct(
             workers=self.settings,
             on_error=first.sweep.on_error,

@@ -17,8 +17,6 @@ def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
         from bptt.analysis.report.writing import report_files
 
         return report_files([sweep])
-    except KeyboardInterrupt:
-        session.reporter.say(f"the report was given up; later: bptt report {session.archive.folder}")
     except Exception as error:
         # What was trained is worth more than what is told of it.
         session.reporter.say(f"the report can't be made: {error!r}")

@@ -1,7 +1,7 @@
 """A sweep that was broken off, from its archive alone: what it has, what is missing, what the store did not get."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from bptt.tracking.digest import current_version, digest
 from bptt.tracking.store import Store, open_store
 
 
-def reopened(folder: Path, reporter: Reporter, settings: Mapping[str, Any] | None = None) -> Session:
+def reopened(
+    folder: Path, reporter: Reporter, settings: Mapping[str, Any] | None = None, allow: Collection[str] = ()
+) -> Session:
     """The session of the sweep in this folder, with what has ended; the process goes to the folder it was begun in.
 
     settings  of the launcher, where they are to be others than the sweep was begun with
+    allow     packages whose classes its configurations may name
 
     Raises ArchiveError, StoreError, ConfigurationError.
     """
@@ -31,7 +34,7 @@ def reopened(folder: Path, reporter: Reporter, settings: Mapping[str, Any] | Non
             f"{journal.current_folder}: is gone; the sweep was begun there, its files are looked for there"
         )
     os.chdir(journal.current_folder)
-    first = checked(jobs[0].config)
+    first = checked(jobs[0].config, allow)
     how = Conduct(
         workers=worker_settings({**journal.settings, **(settings or {})}),
         on_error=journal.on_error,
@@ -42,10 +45,11 @@ def reopened(folder: Path, reporter: Reporter, settings: Mapping[str, Any] | Non
     return session
 
 
-def missing(session: Session) -> tuple[dict[int, Run], list[tuple[int, list[int]]]]:
+def missing(session: Session, allow: Collection[str] = ()) -> tuple[dict[int, Run], list[tuple[int, list[int]]]]:
     """What has not ended: the runs by job, and the blocks, each its number and its jobs.
 
-    Raises ArchiveError where this program, or a data file, would give other bits than the sweep was begun with.
+    Raises ArchiveError where this program, a data file or a package of the user's would give other bits than the sweep
+    was begun with.
     """
     version = session.journal.numerical_version
     if version != current_version():
@@ -57,15 +61,16 @@ def missing(session: Session) -> tuple[dict[int, Run], list[tuple[int, list[int]
     for job in session.jobs:
         if job.number in session.results:
             continue
-        runs[job.number] = _run(session, job)
+        runs[job.number] = _run(session, job, allow)
         blocks.setdefault(job.block, []).append(job.number)
     return runs, sorted(blocks.items())
 
 
-def _run(session: Session, job: SweepJob) -> Run:
-    configuration = checked(job.config)
+def _run(session: Session, job: SweepJob, allow: Collection[str]) -> Run:
+    configuration = checked(job.config, allow)
     if digest(configuration.resolved, session.journal.numerical_version) != job.digest:
-        raise ArchiveError(f"{session.archive.folder}: a data file of run {job.name} was changed since the sweep began")
+        told = f"a data file or a package of run {job.name} was changed since the sweep began"
+        raise ArchiveError(f"{session.archive.folder}: {told}")
     return configuration.run
 
 

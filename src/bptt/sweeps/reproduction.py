@@ -1,7 +1,7 @@
 """Recorded runs are trained again from their records alone, and what both trainings left is compared."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,14 @@ from bptt.analysis.bits import Compared, compared, told
 from bptt.configuration.build import Checker
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
+from bptt.core.kernel import package_hash
 from bptt.core.run import Record, Run
 from bptt.sweeps.retraining import Again, retrained
 from bptt.sweeps.search_stage import StageLane
 from bptt.sweeps.session import Reporter
 from bptt.tracking.address import StoreError
 from bptt.tracking.block_files import ArchiveError, RunResult
-from bptt.tracking.digest import digest
+from bptt.tracking.digest import digest, own_package
 from bptt.tracking.record import Status
 from bptt.tracking.recorded import RecordedRun
 
@@ -58,10 +59,13 @@ class Verdict:
         return isinstance(self.found, NotCompared) and self.found.kind == "damaged"
 
 
-def reproduce(runs: Sequence[RecordedRun], tolerance: float | None, reporter: Reporter) -> list[Verdict]:
+def reproduce(
+    runs: Sequence[RecordedRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
+) -> list[Verdict]:
     """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
 
-    See `bptt.analysis.bits.compared` for `tolerance`. Raises KeyboardInterrupt, ConfigurationError and WorkersError.
+    See `bptt.analysis.bits.compared` for `tolerance`; allow: packages whose classes may be named. Raises
+    KeyboardInterrupt, ConfigurationError and WorkersError.
     """
     places = defaultdict[Path | None, list[int]](list)
     for place, run in enumerate(runs):
@@ -71,16 +75,18 @@ def reproduce(runs: Sequence[RecordedRun], tolerance: float | None, reporter: Re
     for folder, own in places.items():
         # Workers look for the files of a configuration where they are started.
         with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-            found |= _Reproduction({place: runs[place] for place in own}, home, tolerance).verdicts(reporter)
+            found |= _Reproduction({place: runs[place] for place in own}, home, tolerance, allow).verdicts(reporter)
     return [Verdict(run, found[place]) for place, run in enumerate(runs)]
 
 
 class _Reproduction:
     """Runs whose files are looked for in the current folder; their records are read from `home`."""
 
-    def __init__(self, runs: Mapping[int, RecordedRun], home: Path, tolerance: float | None) -> None:
+    def __init__(
+        self, runs: Mapping[int, RecordedRun], home: Path, tolerance: float | None, allow: Collection[str]
+    ) -> None:
         self._runs, self._home, self._tolerance = runs, home, tolerance
-        self._checker = Checker([conf_folder()])
+        self._checker = Checker([conf_folder()], allow)
 
     def verdicts(self, reporter: Reporter) -> dict[int, Compared | NotCompared]:
         found = dict[int, Compared | NotCompared]()
@@ -103,11 +109,15 @@ class _Reproduction:
         if run.status == "RUNNING":
             return _empty(run, "has not ended, as far as its record says")
         config = run.config
-        for key, path in _paths(config):
+        for key, path in _named("path", config):
             if not Path(path).expanduser().is_file():
                 return NotCompared("untrainable", f"{key}={path}: there is no such file in {Path.cwd()}")
+        own = {package: key for key, target in _named("_target_", config) if (package := own_package(target))}
+        for package, key in own.items():
+            if not package_hash(package):
+                return NotCompared("untrainable", f"{key}: there is no package {package} here")
         if run.numerical_version is not None and digest(config, run.numerical_version) != run.digest:
-            files = " and ".join(path for _, path in _paths(config))
+            files = " and ".join([*(path for _, path in _named("path", config)), *own])
             if files:
                 return NotCompared("untrainable", f"{files}, or its configuration, was changed since it was trained")
             return NotCompared("damaged", "its configuration in the record was changed since it was trained")
@@ -173,12 +183,12 @@ def _empty(run: RecordedRun, why: str) -> NotCompared:
     return NotCompared("empty", why)
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every file that a configuration names, with its key."""
+def _named(name: str, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every text that stands under a name in a configuration, with its key."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _paths(value, f"{prefix}{key}.")
-        elif key == "path" and isinstance(value, str):
+            yield from _named(name, value, f"{prefix}{key}.")
+        elif key == name and isinstance(value, str):
             yield f"{prefix}{key}", value
 
 

@@ -20,8 +20,10 @@ from bptt.sweeps.writer import Writer
 from bptt.tracking.address import StoreError
 from bptt.tracking.archive import Archive, SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
+from bptt.tracking.keyed_run import KEY, run_with_key
 from bptt.tracking.provenance import provenance
 from bptt.tracking.store import Store
+from bptt.tracking.stored_run import sweep_key
 from bptt.tracking.sweep_record import SweepRecord
 
 T = TypeVar("T")
@@ -82,6 +84,7 @@ class Session:
         self._stack = ExitStack()
         self._workers = workers
         self._importing = False
+        self._asked_to_record = False
 
     @property
     def failed(self) -> bool:
@@ -172,16 +175,27 @@ class Session:
         """The writer to the store, in which the sweep's own run is begun, or opened again."""
         if self.writer is None:
             tags = provenance()
-            if self.journal.parent is None:
-                self.record = SweepRecord.begin(store, self.journal.name, tags, "")
-                self.note(parent=self.record.parent)
-            else:
-                self.record = SweepRecord.reopen(store, self.journal.parent, self.journal.name)
+            self.record = self._own_run(store, tags)
             self.writer = Writer(self.archive, self.journal, self.jobs, self.record, tags)
         return self.writer
 
+    def _own_run(self, store: Store, tags: Mapping[str, str]) -> SweepRecord:
+        """The sweep's own run: begun, or opened again."""
+        key, parent = sweep_key(self.journal), self.journal.parent
+        if parent is None and self._asked_to_record:
+            parent = run_with_key(store, key)  # who began it was stopped before that was noted
+        self._asked_to_record = True
+        if parent is None:
+            record = SweepRecord.begin(store, self.journal.name, {**tags, KEY: key}, "")
+        else:
+            record = SweepRecord.reopen(store, parent, self.journal.name)
+        if record.parent != self.journal.parent:
+            self.note(parent=record.parent)
+        return record
+
     def recall(self) -> None:
         """Take what the archive has as ended, and let the writer send what the store did not get."""
+        self._asked_to_record = True
         self.results |= {result.job: result for result in self.archive.ended()}
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         if self.store is not None and (unsent or self.journal.parent is not None):

@@ -64,9 +64,13 @@ def listed(key: str, values: Any, loader: ConfigLoader | None, problems: list[st
 
 
 def comparable(overrides: Iterable[str]) -> dict[str, object]:
-    """The value that each override gives: equal for `1e-3` and `0.001`, not for `1` and `true`."""
-    parsed, _ = parse_overrides(overrides)
-    return {str(override.input_line): _comparable(override) for override in parsed}
+    """The value that each override gives: equal for `1e-3` and `0.001`, not for `1` and `true`.
+
+    Of one that can't be read, which is told of where the jobs are composed, its text.
+    """
+    texts = list(overrides)
+    parsed, _ = parse_overrides(texts)
+    return dict(zip(texts, texts, strict=True)) | {str(o.input_line): _comparable(o) for o in parsed}
 
 
 def _comparable(override: Override) -> object:

@@ -43,6 +43,9 @@ class Charlm:
         shortest = min(len(self._training_codes), len(self._held_out_codes))
         if self.inputs < 2:
             raise InvalidValue("path", self.path, "a text of at least two different characters")
+        if shortest < 2:
+            says = f"too short a text: a part of it (task.held_out={self.held_out}) has only {shortest} characters"
+            raise InvalidValue("path", self.path, says)
         if shortest <= self.window:
             raise InvalidValue(
                 "window",

@@ -1,5 +1,6 @@
 """Sequences in a NumPy .npz file: read, and checked completely."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Sequences
+from bptt.tasks.npz_members import check_members
+from bptt.tasks.paths import existing
 
 KEYS = ("x", "y", "lengths", "eval_x", "eval_y", "eval_lengths")
 
@@ -24,9 +27,7 @@ def load(path: str | None) -> tuple[Sequences, Sequences]:
     """
     if path is None:
         raise InvalidValue("path", None, "the path of an .npz file with the arrays x and y, as in task.path=data.npz")
-    file = Path(path).expanduser().absolute()
-    if not file.is_file():
-        raise InvalidValue("path", path, "no such file")
+    file = existing(path)
     stat = file.stat()
     try:
         return _load(file, stat.st_mtime_ns, stat.st_size)
@@ -55,8 +56,7 @@ def _load(file: Path, mtime_ns: int, size: int) -> tuple[Sequences, Sequences]: 
 
 
 def _read(file: Path) -> dict[str, NDArray[Any]]:
-    if not zipfile.is_zipfile(file):
-        raise ValueError("not an .npz file (numpy.savez writes them)")
+    check_members(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
             for key in archive.files:
@@ -74,9 +74,7 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
 def _array(archive: Mapping[str, Any], key: str) -> NDArray[Any]:
     try:
         array = archive[key]
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError) as error:
-        if "Object arrays" in str(error):
-            raise ValueError(f"{key} holds Python objects; only numbers are read") from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError) as error:
         raise ValueError(f"{key} can't be read ({error})") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         raise ValueError(f"{key} holds {getattr(array, 'dtype', 'no array')}; only real numbers are read")
@@ -108,7 +106,7 @@ def _sequences(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Sequences:
 
 def _numbers(array: NDArray[Any]) -> Floats:
     with np.errstate(over="ignore"):  # what float64 can't hold becomes infinite, and is refused as such
-        return np.ascontiguousarray(array, np.float64)
+        return np.asarray(array, np.float64, order="C")
 
 
 def _lengths(lengths: NDArray[Any], name: str, x: Floats) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
 """Text files: the shipped ones, and those of a user."""
 
 from importlib import resources
-from pathlib import Path
 
 from bptt.core.annotations import InvalidValue
+from bptt.tasks.paths import existing
 
 
 def read_text(path: str | None, shipped: str) -> str:
@@ -14,11 +14,8 @@ def read_text(path: str | None, shipped: str) -> str:
     """
     if path is None:
         return resources.files("bptt.tasks").joinpath("data", shipped).read_text(encoding="utf-8")
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InvalidValue("path", path, "no such file")
     try:
-        data = file.read_bytes()
+        data = existing(path).read_bytes()
     except OSError as error:
         raise InvalidValue("path", path, f"the file can't be read ({error.strerror})") from None
     try:

@@ -1,11 +1,12 @@
 """How an open store is asked: its refusals in one line, its runs page by page."""
 
-import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from bptt.tracking.address import Address, StoreError, without_password
 from bptt.tracking.store import impatient, one_line
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_PAGE = 250  # runs in one answer: for seconds of patience, also where the server is slow
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LOCKED: Final = "database is locked"
+_SECONDS_OF_PATIENCE: Final = 60.0
+_PAGE: Final = 250  # runs in one answer: for seconds of patience, also where the server is slow
 
 
 @contextmanager
 def asking(address: Address) -> Iterator[None]:
     """Within it a store that refuses, or that doesn't answer for seconds, raises StoreError with one line."""
-    # MLflow prints what a database refuses with its whole traceback; whoever asked tells it once.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         with impatient():
             yield
@@ -29,6 +33,23 @@ def asking(address: Address) -> Iterator[None]:
         if not isinstance(error, _refusals()):
             raise
         raise StoreError(f"{address.shown}: {gist(error)}") from error
+
+
+def patient(ask: Callable[P, T]) -> Callable[P, T]:
+    """Make what asks a store wait, for a minute, for another process that holds its database; MLflow waits for less."""
+
+    @wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        until = time.monotonic() + _SECONDS_OF_PATIENCE
+        while True:
+            try:
+                return ask(*args, **kwargs)
+            except StoreError as error:
+                # It was rolled back, so that nothing is done twice.
+                if _LOCKED not in str(error) or time.monotonic() > until:
+                    raise
+
+    return asked
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -27,7 +27,7 @@ from bptt.tracking.block_files import (
     write_block,
     write_table,
 )
-from bptt.tracking.files import write_text
+from bptt.tracking.files import beside, sync_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +116,7 @@ class Archive:
         archive.write_jobs(jobs)
         # Last, since a folder with a journal is a whole one.
         archive.write_journal(journal)
+        sync_folder(folder.parent)
         return archive
 
     @classmethod
@@ -125,7 +126,11 @@ class Archive:
             raise ArchiveError(f"{folder}: there is no such folder")
         if not (folder / SWEEP).is_file():
             raise ArchiveError(f"{folder}: not the folder of a sweep (it holds no {SWEEP})")
-        return cls(folder)
+        archive = cls(folder)
+        for own in (archive._blocks, archive._stored):
+            if own.is_symlink():
+                raise ArchiveError(f"{own}: leads elsewhere; what a sweep writes stays in its folder")
+        return archive
 
     @property
     def journal(self) -> SweepJournal:
@@ -136,8 +141,8 @@ class Archive:
             raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
 
     def write_journal(self, journal: SweepJournal) -> None:
-        """Write sweep.json, whole or not at all."""
-        write_text(self.folder / SWEEP, json.dumps(asdict(journal), indent=1) + "\n")
+        """Write sweep.json, whole or not at all, even when the machine stops."""
+        write_text(self.folder / SWEEP, json.dumps(asdict(journal), indent=1) + "\n", durable=True)
 
     def write_jobs(self, jobs: Sequence[SweepJob]) -> None:
         """Write jobs.parquet, whole or not at all."""
@@ -145,14 +150,25 @@ class Archive:
 
         columns = {name: [getattr(job, name) for job in jobs] for name in SweepJob.__dataclass_fields__}
         table = pa.table(columns | {name: list(map(json.dumps, columns[name])) for name in _JSON_COLUMNS})
-        part = self.folder / f".{JOBS}.part"
+        part = beside(self.folder / JOBS)
         write_table(part, table)
         part.replace(self.folder / JOBS)
 
     def jobs(self) -> list[SweepJob]:
         """All runs of the sweep, by number. Raises ArchiveError where they can't be read."""
-        rows = read_table(self.folder / JOBS).to_pylist()
-        return [SweepJob(**(row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})) for row in rows]
+        path = self.folder / JOBS
+        rows = read_table(path).to_pylist()
+        try:
+            jobs = [SweepJob(**(row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})) for row in rows]
+        except (TypeError, KeyError, ValueError) as error:
+            raise ArchiveError(f"{path}: can't be read: {error}") from error
+        if not all(type(job.number) is type(job.block) is int for job in jobs):
+            raise ArchiveError(f"{path}: can't be read: runs and blocks have whole numbers")
+        return jobs
+
+    def count(self) -> int:
+        """How many runs the sweep has. Raises ArchiveError where that can't be read."""
+        return int(read_table(self.folder / JOBS).num_rows)
 
     def write_block(self, number: int, results: Sequence[RunResult]) -> None:
         """Write what the runs of a block left, whole or not at all."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.files import FLOW, HISTORY, WEIGHTS, read_arrays
+from bptt.tracking.files import FLOW, HISTORY, WEIGHTS, read_arrays, sync_folder
 from bptt.tracking.record import Status
 
 if TYPE_CHECKING:
@@ -64,18 +64,26 @@ def write_block(folder: Path, results: Sequence[RunResult]) -> None:
     """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    try:
+        _write_files(part, results)
+        part.replace(folder)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)  # on a full disk it would be in the way
+        raise
+    sync_folder(folder.parent)
+
+
+def _write_files(folder: Path, results: Sequence[RunResult]) -> None:
+    folder.mkdir()
     recorded = [(result.job, result.record) for result in results if result.record is not None]
-    write_table(part / RUNS, _runs(results))
-    write_table(part / HISTORY, _history(recorded))
-    write_table(part / FLOW, _flow(recorded))
-    with (part / WEIGHTS).open("wb") as file:
+    write_table(folder / RUNS, _runs(results))
+    write_table(folder / HISTORY, _history(recorded))
+    write_table(folder / FLOW, _flow(recorded))
+    with (folder / WEIGHTS).open("wb") as file:
         np.savez(file, allow_pickle=False, **_arrays(recorded))
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(part)
-    part.replace(folder)
-    _sync_folder(folder.parent)
+    sync_folder(folder)
 
 
 def read_block(folder: Path) -> list[RunResult]:
@@ -237,13 +245,3 @@ def _repeated(recorded: Iterable[tuple[int, "Record"]], times: int) -> NDArray[n
 
 def _joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
     return np.concatenate([np.empty(0, kind), *(np.asarray(part, kind) for part in parts)])
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,11 @@
-"""Runs written through MLflow's client, one after the other, into a server; a broken-off one is completed."""
+"""Runs written through MLflow's client into a server: begun one by one, then filled several at a time.
+
+A run that was broken off in between is completed.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -9,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 from bptt.tracking.access import every_run
 from bptt.tracking.artifacts import put_files
 from bptt.tracking.bulk import milliseconds, points, supersedes
+from bptt.tracking.keyed_run import KEY
 from bptt.tracking.store import Store
 from bptt.tracking.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-#: The tag by which a run is found again: the server chooses its id.
-KEY: Final = "bptt.key"
+_AT_ONCE: Final = 8  # runs; each takes some eight requests, which mostly wait
 
 _RETRIES: Final = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
@@ -38,10 +42,10 @@ class ClientWriter:
             self._look_up()
         # Whether a request that fails was carried out all the same is not known.
         self._known = False
-        for run in runs:
-            held = self._held.get(run.key)
-            if supersedes(run, None if held is None else held.status):
-                self._held[run.key] = self._written(run, held)
+        new = {run.key: run for run in runs if supersedes(run, self._status(run.key))}
+        for run in new.values():
+            self._held[run.key] = self._begun(run, self._held.get(run.key))
+        self._fill_all(list(new.values()))
         self._known = True
         return {run.key: self._held[run.key].run_id for run in runs}
 
@@ -51,6 +55,9 @@ class ClientWriter:
             self._look_up()
             self._known = True
         return {key: self._held[key].run_id for key in keys if key in self._held and not self._held[key].deleted}
+
+    def _status(self, key: str) -> str | None:
+        return self._held[key].status if key in self._held else None
 
     def _look_up(self) -> None:
         self._held = {}
@@ -62,14 +69,21 @@ class ClientWriter:
                 # A request that was taken for lost was carried out after all.
                 self._store.client.delete_run(held.run_id)
 
-    def _written(self, run: StoredRun, held: "_Held | None") -> "_Held":
+    def _begun(self, run: StoredRun, held: "_Held | None") -> "_Held":
         if held is not None and not held.deleted and held.status != "RUNNING":
             self._store.client.delete_run(held.run_id)
             held = None
-        if held is None or held.deleted:
-            held = _Held.of(self._created(run))
-        self._fill(run, held)
-        return replace(held, status=run.status)
+        return _Held.of(self._created(run)) if held is None or held.deleted else held
+
+    def _fill_all(self, runs: Sequence[StoredRun]) -> None:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            filled = [pool.submit(self._fill, run, self._held[run.key]) for run in runs]
+            wait(filled, return_when=FIRST_EXCEPTION)
+            pool.shutdown(wait=True, cancel_futures=True)  # a server that is away is not asked for each of them
+        for future in filled:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                raise error
+        self._held |= {run.key: replace(self._held[run.key], status=run.status) for run in runs}
 
     def _created(self, run: StoredRun) -> "Run":
         first = ("mlflow.user", "mlflow.parentRunId", KEY)

@@ -17,11 +17,18 @@ def digest(config: Mapping[str, Any], numerical_version: str) -> str:
     """Sixteen hexadecimal characters that two runs share exactly when they give the same bits on the same machine.
 
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
-    1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies.
+    1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
+    user's by the sources of its package.
     """
     kept = {key: _canonical(value, key) for key, value in config.items() if key not in _NOT_NUMERICAL}
     text = json.dumps([kept, numerical_version], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
+
+
+def own_package(target: str) -> str | None:
+    """The user's package that a class belongs to, by the class's name in full; None: it is one of bptt's."""
+    package = target.partition(".")[0]
+    return None if package == "bptt" else package
 
 
 @cache
@@ -50,4 +57,8 @@ def _canonical(value: Any, key: str) -> Any:
         return int(value)
     if key == "path" and isinstance(value, str) and Path(value).is_file():
         return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
+    if key == "_target_" and (package := own_package(value)) is not None:
+        from bptt.core.kernel import package_hash
+
+        return f"{value} {package_hash(package)}"
     return value

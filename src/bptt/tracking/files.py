@@ -4,9 +4,10 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +51,22 @@ def record_files(record: "Record") -> dict[str, bytes]:
 def write_record(folder: Path, record: "Record") -> list[Path]:
     """Write the files of a record, each whole or not at all."""
     files = {folder / name: content for name, content in record_files(record).items()}
-    for path, content in files.items():
-        _beside(path).write_bytes(content)
-    for path in files:
-        _beside(path).replace(path)
+    try:
+        for path, content in files.items():
+            beside(path).write_bytes(content)
+        for path in files:
+            beside(path).replace(path)
+    except OSError:
+        for path in files:
+            beside(path).unlink(missing_ok=True)
+        raise
     return list(files)
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all."""
-    _beside(path).write_text(text, encoding="utf-8")
-    _beside(path).replace(path)
+def write_text(path: Path, text: str, durable: bool = False) -> Path:
+    """Write a text file, whole or not at all; durable: even when the machine stops."""
+    with _replacing(path, durable) as file:
+        file.write(text.encode())
     return path
 
 
@@ -74,18 +80,19 @@ def config_text(resolved: Mapping[str, Any]) -> str:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an npz file, whole or not at all, even when the machine stops."""
-    with _beside(path).open("wb") as file:
+    with _replacing(path, durable=True) as file:
         np.savez(file, allow_pickle=False, **arrays)
-        # It must reach the disk before it gets its name.
-        file.flush()
-        os.fsync(file.fileno())
-    _beside(path).replace(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let what a folder's files are called reach the disk, where the system can do that."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -120,5 +127,27 @@ def _parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
+@contextmanager
+def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
+    """A file that gets its name when it is whole; on a full disk nothing of it stays."""
+    part = beside(path)
+    try:
+        with part.open("wb") as file:
+            yield file
+            if durable:  # it must reach the disk before it gets its name
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def beside(path: Path) -> Path:
+    """The file that is written before it gets its name. A link in its place, which may lead anywhere, is taken away."""
+    part = path.with_name(f".{path.name}.part")
+    if part.is_symlink():
+        part.unlink()
+    return part

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.tracking.files import CONFIG, read_arrays, write_arrays, write_text
+from bptt.tracking.keyed_run import key_of
 
 JOURNAL: Final = "run.json"
 CHECKPOINT: Final = "checkpoint.npz"
@@ -21,8 +22,8 @@ _OWN: Final = "bptt."
 class Journal:
     """Which run a folder belongs to.
 
-    run_id             in the MLflow store; None: it is not tracked
-    uri                of the store, a password blotted out; None as above
+    run_id             in the MLflow store; None: it is not tracked, or was not begun there yet
+    uri                of the store, a password blotted out; None: it is not tracked
     experiment         of the store; None as above
     name               of the run
     digest             of its configuration and its numerical version
@@ -47,9 +48,14 @@ class ResumeError(Exception):
     """A folder holds no run that can go on; the message is one line for the user."""
 
 
+def key_of_run(folder: Path, journal: Journal) -> str:
+    """The key by which the run of a folder is found in the store; see `bptt.tracking.keyed_run`."""
+    return key_of(folder.name, journal.current_folder, journal.digest)
+
+
 def write_journal(folder: Path, journal: Journal) -> None:
     """Write the folder's run.json."""
-    write_text(folder / JOURNAL, json.dumps(asdict(journal), indent=1) + "\n")
+    write_text(folder / JOURNAL, json.dumps(asdict(journal), indent=1) + "\n", durable=True)
 
 
 def read_journal(folder: Path) -> Journal:
@@ -64,7 +70,7 @@ def read_journal(folder: Path) -> Journal:
     try:
         return Journal(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise ResumeError(f"{path}: can't be read: {error}") from error
+        raise ResumeError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         recorded = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ResumeError(f"{folder / CONFIG}: can't be read: {error}") from error
+        raise ResumeError(f"{folder / CONFIG}: can't be read: {' '.join(str(error).split())}") from error
     if not isinstance(recorded, dict):
         raise ResumeError(f"{folder / CONFIG}: holds no configuration")
     return recorded

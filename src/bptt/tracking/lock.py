@@ -27,6 +27,19 @@ def file_lock(path: Path, wait: bool = True) -> Iterator[None]:
             _release(file)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock of this file, which is not made where it is missing."""
+    try:
+        with path.open("rb") as file:
+            _acquire(file, wait=False)
+            _release(file)
+    except LockedError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
 if sys.platform == "win32":
     import msvcrt
 

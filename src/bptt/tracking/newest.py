@@ -26,9 +26,8 @@ def newest_sweep(address: Address) -> NewestSweep | None:
     Its page is the one that its tag `bptt.view` names, otherwise the experiment's with its runs alone. A database is
     asked with one query of its tables; a server through MLflow, whose import takes one to two seconds.
     """
-    server = address.uri.startswith(("http://", "https://"))
     try:
-        return _from_server(address) if server else _from_database(address)
+        return _from_database(address) if address.pages is None else _from_server(address)
     except Exception:  # whatever it is: this is one link more, and not what was asked for
         return None
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from bptt.tracking.access import patient
 from bptt.tracking.address import StoreError
 from bptt.tracking.store import Store, impatient, one_line
 
@@ -57,11 +58,18 @@ class RunRecord:
         return record
 
     @classmethod
-    def reopen(cls, store: Store, run_id: str) -> "RunRecord":
-        """A run that was broken off, to go on with. Points that the store holds are not written again."""
+    @patient
+    def reopen(cls, store: Store, run_id: str, params: Mapping[str, str] | None = None) -> "RunRecord":
+        """A run that was broken off, to go on with. Points that the store holds are not written again.
+
+        params  of the run, where it may lack them
+        """
+        from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
 
         try:
+            if params:
+                store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
             run = store.client.get_run(run_id)
             stored = {
                 name: frozenset(point.step for point in store.client.get_metric_history(run_id, name))
@@ -86,6 +94,7 @@ class RunRecord:
             with impatient():
                 self._write()
 
+    @patient
     def close(self, status: Status, tags: Mapping[str, str], artifacts: Mapping[Path, str | None]) -> None:
         """Write what still waits, the tags and the artifacts (file → folder in the run), and end the run.
 

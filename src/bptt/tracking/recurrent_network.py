@@ -60,7 +60,7 @@ class RecurrentNetwork(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read what was trained: the weights by name, and `state`, (batch, numbers), from which sequences start."""
-        with np.load(context.artifacts["weights"]) as arrays:
+        with np.load(context.artifacts["weights"], allow_pickle=False) as arrays:
             self._weights = {name: arrays[name] for name in arrays.files}
         self._start: Floats = self._weights.pop("state")
         self._config: Mapping[str, Any] = context.model_config

@@ -5,13 +5,15 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.tracking.address import Address, StoreError, artifact_location, resolve, without_password
 from bptt.tracking.lock import file_lock
+from bptt.tracking.schema import UNKNOWN, of_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +26,12 @@ _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_UV_AUTO_DETECT": "false",
+}
+# What a server answers whom it does not know, or does not let do something; by MLflow's names.
+_REFUSALS = {
+    "UNAUTHENTICATED": "the server wants a user and a password that it knows: set MLFLOW_TRACKING_USERNAME and"
+    " MLFLOW_TRACKING_PASSWORD",
+    "PERMISSION_DENIED": "the server does not let this user do that",
 }
 # A server that doesn't answer is found out in seconds rather than in MLflow's minutes.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -44,8 +52,9 @@ def set_environment() -> None:
     """Set MLflow's environment variables that the user left unset; to be called before mlflow is imported."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # It tells of every retry; what comes of them is told once, here.
+    # They tell of every retry, and print what a database refuses with its traceback; it is told once, here.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def open_store(uri: str | None, experiment: str) -> Store:
@@ -57,7 +66,7 @@ def open_store(uri: str | None, experiment: str) -> Store:
     address = resolve(uri)
     set_environment()
     try:
-        with file_lock(address.lock), _cleared_when_half_made(address.database), impatient():
+        with _unless_refused(address.lock), file_lock(address.lock), impatient():
             client = _open(address)
             return Store(
                 client=client,
@@ -68,6 +77,20 @@ def open_store(uri: str | None, experiment: str) -> Store:
             )
     except OSError as error:
         raise StoreError(f"{address.shown}: can't be opened: {error}") from error
+
+
+@contextmanager
+def _unless_refused(lock: Path) -> Iterator[None]:
+    """Remove the lock again, with its folder, where both are made for a store that can't be opened."""
+    fresh = not lock.parent.exists()
+    try:
+        yield
+    except BaseException:
+        if fresh:
+            with suppress(OSError):
+                lock.unlink()
+                lock.parent.rmdir()
+        raise
 
 
 @contextmanager
@@ -84,6 +107,8 @@ def impatient() -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """The gist of an exception, without a password; of a failed connection its cause alone."""
+    if refusal := _REFUSALS.get(getattr(error, "error_code", "")):
+        return refusal
     if cause := re.search(r"\[Errno -?\d+\] [^'\")]*|[Tt]imed out", str(error)):
         return cause[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -92,6 +117,8 @@ def one_line(error: BaseException) -> str:
 
 def _open(address: Address) -> "MlflowClient":
     if address.database is not None:
+        if not address.database.exists():
+            _make(address, address.database)
         _prepare(address.database)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -104,6 +131,32 @@ def _open(address: Address) -> "MlflowClient":
         return MlflowClient(address.uri)
     except (MlflowException, ImportError) as error:
         raise StoreError(f"{address.shown}: MLflow can't open it: {one_line(error)}") from error
+
+
+def _make(address: Address, database: Path) -> None:
+    """Make a database with all tables, whole or not at all: MLflow can't go on with one that has half of them."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    part = database.with_name(f".{database.name}.part")
+    _remove(part)
+    try:
+        _prepare(part)
+        import sqlalchemy
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            made = MlflowClient(address.uri.replace(str(database), str(part), 1))
+            made._tracking_client.store.engine.dispose()
+        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            raise StoreError(f"{address.shown}: can't be made: {one_line(error)}") from error
+        part.rename(database)
+    finally:
+        _remove(part)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def _prepare(database: Path) -> None:
@@ -121,29 +174,23 @@ def _schema(database: Path) -> str | None:
     with closing(sqlite3.connect(database, timeout=20)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "alembic_version" not in tables:
-            return "unknown" if tables else None
+            return UNKNOWN if tables else None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return row[0] if row else "unknown"
+    return row[0] if row else UNKNOWN
 
 
 def _check_schema(address: Address, found: str | None) -> None:
     # MLflow by itself upgrades some old databases unasked, and answers others with a page of text.
-    if found is None:
+    revisions = of_mlflow()
+    if found is None or found in revisions.heads:
         return
-    import mlflow
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
-    if found not in scripts.get_heads():
-        known = any(revision.revision == found for revision in scripts.walk_revisions())
-        remedy = (
-            f"make a copy of it, then: mlflow db upgrade {address.shown}"
-            if known
-            else f"install the newer MLflow that wrote it; `mlflow db upgrade` of {mlflow.__version__} can't read it"
-        )
-        raise StoreError(
-            f"{address.shown}: its tables have version {found}, MLflow {mlflow.__version__} needs another: {remedy}"
-        )
+    installed = version("mlflow")
+    remedy = (
+        f"make a copy of it, then: mlflow db upgrade {address.shown}"
+        if found in revisions.known
+        else f"install the newer MLflow that wrote it; `mlflow db upgrade` of {installed} can't read it"
+    )
+    raise StoreError(f"{address.shown}: its tables have version {found}, MLflow {installed} needs another: {remedy}")
 
 
 def _check_connection(address: Address) -> None:
@@ -156,7 +203,10 @@ def _check_connection(address: Address) -> None:
             engine.connect().close()
         finally:
             engine.dispose()
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+    except ImportError as error:
+        brought = "bptt[server] brings psycopg, for postgresql+psycopg://"
+        raise StoreError(f"{address.shown}: the database's driver is missing: {error} ({brought})") from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
         raise StoreError(f"{address.shown}: the database can't be reached: {one_line(error)}") from error
 
 
@@ -174,24 +224,17 @@ def _experiment(client: "MlflowClient", address: Address, name: str) -> str:
                 if found is None:
                     raise
     except MlflowException as error:
-        trouble = "can't be reached" if address.artifacts is None else "can't be used"
+        silent = address.artifacts is None and error.error_code not in _REFUSALS
+        trouble = "can't be reached" if silent else "can't be used"
         raise StoreError(f"{address.shown}: the store {trouble}: {one_line(error)}") from error
     if found.lifecycle_stage != "active":
         raise StoreError(
             f"tracking.experiment={name}: this experiment was deleted; choose another name, or restore it with:"
             f" mlflow experiments restore -x {found.experiment_id}"
         )
+    if address.artifacts is not None and found.artifact_location.startswith("mlflow-artifacts:"):
+        raise StoreError(
+            f"{address.shown}: the files of experiment {name} are behind a tracking server: record there, with its"
+            " address in tracking.uri, or in another tracking.experiment"
+        )
     return str(found.experiment_id)
-
-
-@contextmanager
-def _cleared_when_half_made(database: Path | None) -> Iterator[None]:
-    """Delete a database whose creation was broken off: MLflow can't go on with one that has half of its tables."""
-    fresh = database is not None and not database.exists()
-    try:
-        yield
-    except BaseException:
-        if fresh and database is not None:
-            for suffix in ("", "-wal", "-shm"):
-                database.with_name(database.name + suffix).unlink(missing_ok=True)
-        raise

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from bptt.tracking.archive import SweepJob, SweepJournal
 from bptt.tracking.block_files import RunResult
 from bptt.tracking.files import CONFIG, config_text, record_files
+from bptt.tracking.keyed_run import key_of
 from bptt.tracking.parameters import flattened
 from bptt.tracking.record import Status
 
@@ -40,7 +40,16 @@ class StoredRun:
 
 def run_key(sweep: SweepJournal, job: SweepJob) -> str:
     """The key of a run: the same whenever it is sent."""
-    return sha256(f"{sweep.name} {sweep.began!r} {sweep.current_folder} {job.digest}".encode()).hexdigest()[:32]
+    return key_of(*_identity(sweep), job.digest)
+
+
+def sweep_key(sweep: SweepJournal) -> str:
+    """The key of a sweep's own run."""
+    return key_of(*_identity(sweep))
+
+
+def _identity(sweep: SweepJournal) -> tuple[str, str, str]:
+    return sweep.name, repr(sweep.began), sweep.current_folder
 
 
 def stored_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str]) -> StoredRun:

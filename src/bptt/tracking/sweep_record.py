@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from bptt.tracking.access import asking
+from bptt.tracking.access import asking, patient
 from bptt.tracking.address import StoreError
 from bptt.tracking.artifacts import put_files
 from bptt.tracking.bulk import BulkWriter
-from bptt.tracking.client_writer import KEY, ClientWriter
+from bptt.tracking.client_writer import ClientWriter
 from bptt.tracking.database import Database
+from bptt.tracking.keyed_run import KEY
 from bptt.tracking.record import Status
 from bptt.tracking.store import Store
 from bptt.tracking.stored_run import StoredRun
@@ -40,6 +41,7 @@ class SweepRecord:
             self._writer = BulkWriter(store, database, location)
 
     @classmethod
+    @patient
     def begin(cls, store: Store, name: str, tags: Mapping[str, str], description: str) -> "SweepRecord":
         """Begin the sweep's own run, with a description in Markdown; its tag `bptt.sweep` is the name."""
         own = {"bptt.sweep": name, _NOTE: _cut(description)}
@@ -48,6 +50,7 @@ class SweepRecord:
             return cls(store, name, run, fresh=True)
 
     @classmethod
+    @patient
     def reopen(cls, store: Store, parent: str, name: str) -> "SweepRecord":
         """Go on with a sweep whose own run was begun: that run is RUNNING again."""
         with asking(store.address):
@@ -72,6 +75,7 @@ class SweepRecord:
         with asking(self.store.address):
             put_files(self.store.address, self._artifact_uri, files)
 
+    @patient
     def close(
         self, status: Status, description: str | None, files: Mapping[str, bytes], tags: Mapping[str, str]
     ) -> None:

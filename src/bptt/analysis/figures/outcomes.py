@@ -1,5 +1,6 @@
 """The figures of what runs came to, with their captions: who solved the task, when, and with which loss runs ended."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,8 +174,8 @@ def _keys(material: Material) -> Iterator[tuple[Factor, Factor | None]]:
 
 
 def _file_name(what: str, factor: Factor) -> str:
-    """LaTeX takes what follows a dot for the kind of a file."""
-    return f"{what}_{factor.label.replace('.', '_')}"
+    """Of letters alone: LaTeX takes what follows a dot for a file's kind, and a record's keys may hold anything."""
+    return re.sub(r"\W", "_", f"{what}_{factor.label}")
 
 
 def _over(factor: Factor, values: "NDArray[np.float64]", reduce: "Callable[..., Any]") -> "NDArray[np.float64]":

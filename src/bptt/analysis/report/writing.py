@@ -11,6 +11,7 @@ from bptt.analysis.report.rendering import pages, table_files
 from bptt.analysis.report.several import several
 from bptt.analysis.report.single import single
 from bptt.tracking.environment import PATCH
+from bptt.tracking.files import beside
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import Drawn
@@ -44,10 +45,13 @@ def report_files(
 
 def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Write a report into a folder, over an earlier one; returns the path of its page. Raises OSError."""
+    for own in _OWN:
+        if (folder / own).is_symlink():  # in a sweep's folder that came from elsewhere it may lead anywhere
+            (folder / own).unlink()
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
+        part = beside(path)
         part.write_bytes(content)
         part.replace(path)
     for name, endings in _OWN.items():

@@ -1,7 +1,8 @@
 """What every recurrent layer says of itself to the network around it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from bptt.core.annotations import Range
 from bptt.core.kernel import Kernel
@@ -14,8 +15,9 @@ Readout = Literal["none", "identity", "sigmoid", "softmax"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """The compiled passes of a kind of layer, and the memory they need per hidden unit.
+    """The compiled passes of a kind of layer, the same mathematics stated plainly, and its memory per hidden unit.
 
+    plain     one timestep of one sequence in NumPy, see `bptt.core.plain`: what the gradients are checked against
     gates     columns of the weight matrices per unit
     deltas    gradients of pre-activations kept per unit
     kept      values of a step kept per unit for the backward pass
@@ -26,6 +28,7 @@ class Cell:
 
     forward: Kernel
     backward: Kernel
+    plain: Callable[..., Any]
     gates: int = 1
     deltas: int = 1
     kept: int = 0

@@ -19,6 +19,7 @@ from bptt.core.layers import (
 from bptt.core.layout import cell_bias, delta_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
+from bptt.core.plain import elman
 from bptt.core.simd import inline, load, select, splat, store
 
 
@@ -108,4 +109,4 @@ class Elman:
     bias: Bias
     readout: Readout
 
-    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward)
+    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward, plain=elman)

@@ -18,6 +18,7 @@ from bptt.core.layers import (
 from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
+from bptt.core.plain import gru
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
 
 
@@ -133,6 +134,7 @@ class Gru:
     cell: ClassVar[Cell] = Cell(
         forward=gru_forward,
         backward=gru_backward,
+        plain=gru,
         gates=3,
         deltas=4,
         kept=4,

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.models.elman import elman_backward, elman_forward
+from bptt.core.plain import elman
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,4 +22,4 @@ class Jordan:
     bias: Bias
     readout: Readout
 
-    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward, feedback=True)
+    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward, plain=elman, feedback=True)

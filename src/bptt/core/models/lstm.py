@@ -18,6 +18,7 @@ from bptt.core.layers import (
 from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
+from bptt.core.plain import lstm
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
 
 
@@ -138,6 +139,7 @@ class Lstm:
     cell: ClassVar[Cell] = Cell(
         forward=lstm_forward,
         backward=lstm_backward,
+        plain=lstm,
         gates=4,
         deltas=4,
         kept=5,

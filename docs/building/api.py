@@ -1,0 +1,33 @@
+"""The pages of the Python interface: what a user calls, and what the author of a component writes with."""
+
+_SHOWN = (
+    "bptt",
+    "bptt.analysis.sweep",
+    "bptt.core.run",
+    "bptt.core.sequences",
+    "bptt.core.annotations",
+    "bptt.core.stability",
+)
+_KERNELS = (
+    "bptt.core.kernel",
+    "bptt.core.models.cell",
+    "bptt.core.plain",
+    "bptt.core.layers",
+    "bptt.core.layout",
+    "bptt.core.network",
+    "bptt.core.sums",
+    "bptt.core.simd.arithmetic",
+    "bptt.core.simd.elementary",
+    "bptt.core.simd.memory",
+)
+
+
+def page() -> str:
+    """Modules for users."""
+    return "\n\n".join(f"::: {name}" for name in _SHOWN) + "\n"
+
+
+def kernels_page() -> str:
+    """Modules for authors of components."""
+    about = "What a component's kernels are written with; [Extend](../extend/optimizer.md) has whole examples."
+    return "\n\n".join([about, *(f"::: {name}" for name in _KERNELS)]) + "\n"

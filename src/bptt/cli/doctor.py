@@ -1,0 +1,101 @@
+"""`bptt doctor`: what runs depend on beside bptt, what is wrong with it, and what mends that."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt import __version__
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from bptt.doctor.finding import Finding
+
+_STYLES: Final = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Look at everything and tell. 0: nothing is wrong, 1: something is, 2: a wrong request."""
+    parser = argparse.ArgumentParser(
+        prog="bptt doctor",
+        description="Looks at what runs depend on: versions, processor, compiled kernels, the store, sweeps that were"
+        " broken off, folders, variables of the environment. Each line is ok, a note, or wrong; at the end stands what"
+        " that means and the command that mends it. Nothing is made or changed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")
+    parser.add_argument("--json", action="store_true", help="the same as JSON, for a report of a bug")
+    args = parser.parse_args(argv)
+
+    from bptt.doctor.examination import examine
+    from bptt.tracking.address import StoreError, resolve
+
+    if args.uri is not None:
+        try:
+            resolve(args.uri)
+        except StoreError as error:
+            print(str(error).replace("tracking.uri=", "--uri ", 1), file=sys.stderr)
+            return 2
+    found = examine(args.uri)
+    if args.json:
+        print(json.dumps(_anonymous(_report(found)), indent=1, ensure_ascii=False))
+    else:
+        _print(found)
+    return int(any(finding.mark == "wrong" for _, finding in _all(found)))
+
+
+def _all(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[tuple[str, Finding]]":
+    for concern, findings in found.items():
+        yield from ((concern, finding) for finding in findings)
+
+
+def _print(found: "Mapping[str, Sequence[Finding]]") -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)  # without colours where it is no terminal
+    for line in _lines(found):
+        console.print(line)
+
+
+def _lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
+    from rich.text import Text
+
+    for concern, findings in found.items():
+        yield Text(concern, "bold")
+        width = max((len(finding.subject) for finding in findings), default=0)
+        for finding in findings:
+            mark = Text(f"  {finding.mark:<5}  ", _STYLES[finding.mark])
+            yield mark.append(f"{finding.subject:<{width}}  {finding.says}".rstrip(), "default")
+    yield Text()
+    troubles = [(concern, finding) for concern, finding in _all(found) if finding.mark != "ok"]
+    for concern, finding in sorted(troubles, key=lambda trouble: trouble[1].mark == "note"):
+        mark = Text(f"{finding.mark:<5}  ", _STYLES[finding.mark])
+        yield mark.append(f"{concern}, {finding.subject}: {finding.means}", "default")
+        if finding.command:
+            yield Text(f"       {finding.command}", "bold")
+    wrong = sum(finding.mark == "wrong" for _, finding in troubles)
+    yield Text(f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong" if wrong else "nothing is wrong")
+
+
+def _report(found: "Mapping[str, Sequence[Finding]]") -> dict[str, Any]:
+    from bptt.tracking.environment import environment
+
+    try:
+        known: dict[str, Any] | None = environment()
+    except Exception:  # what is wrong with it stands among the findings
+        known = None
+    findings = [{"concern": concern, **asdict(finding)} for concern, finding in _all(found)]
+    return {"bptt": __version__, "findings": findings, "environment": known}
+
+
+def _anonymous(value: Any) -> Any:
+    """The same without the path of the user's own folder, which tells their name."""
+    if isinstance(value, str):
+        return value.replace(str(Path.home()), "~")
+    if isinstance(value, Mapping):
+        return {key: _anonymous(inner) for key, inner in value.items()}
+    return [_anonymous(inner) for inner in value] if isinstance(value, list) else value

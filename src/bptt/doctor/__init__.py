@@ -1,0 +1,1 @@
+"""What `bptt doctor` looks at: one module for each concern, none of which makes or changes anything."""

@@ -1,0 +1,108 @@
+"""Sweeps and runs in ./multirun that were broken off, or that the store does not have."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.doctor.finding import Finding, Situation, shell
+
+if TYPE_CHECKING:
+    from bptt.tracking.archive import Archive
+
+_MOST: Final = 500  # the newest: a folder of years would take too long
+
+
+def findings(situation: Situation) -> Iterator[Finding]:
+    """Each sweep and each run that needs something, and how many there are."""
+    from bptt.tracking.archive import SWEEP
+    from bptt.tracking.journal import JOURNAL
+
+    root = situation.folder / "multirun"
+    sweeps = _newest(root.glob(f"*/{SWEEP}"))
+    runs = _newest((root / "runs").glob(f"*/{JOURNAL}"))
+    yield Finding(subject="multirun/", says=f"{len(sweeps):,} sweeps and {len(runs):,} single runs")
+    for folder in sweeps[:_MOST]:
+        yield from _of_sweep(folder, _shown(folder, situation))
+    for folder in runs[:_MOST]:
+        yield from _of_run(folder, _shown(folder, situation))
+
+
+def _newest(journals: Iterator[Path]) -> list[Path]:
+    return [path.parent for path in sorted(journals, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def _shown(folder: Path, situation: Situation) -> Path:
+    return folder.relative_to(situation.folder)
+
+
+def _of_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
+    from bptt.tracking.archive import Archive
+    from bptt.tracking.block_files import ArchiveError
+    from bptt.tracking.journal import LOCK
+    from bptt.tracking.lock import is_locked
+
+    try:
+        if is_locked(folder / LOCK):
+            yield Finding(subject=str(shown), says="is being trained")
+            return
+        archive = Archive.open(folder)
+        yield from _left(archive, shown)
+    except (ArchiveError, OSError) as error:
+        means = "it can neither go on nor be reported; `bptt rm` deletes it"
+        yield Finding(
+            mark="wrong", subject=str(shown), says=str(error), means=means, command=shell("bptt", "rm", shown)
+        )
+
+
+def _left(archive: "Archive", shown: Path) -> Iterator[Finding]:
+    from bptt.tracking.digest import current_version
+
+    journal = archive.journal
+    unsent = len(archive.blocks() - archive.stored()) if journal.experiment is not None else 0
+    missing = 0 if journal.status == "FINISHED" else archive.count() - len(archive.ended())
+    if missing and not journal.search:
+        says = f"{missing:,} of {archive.count():,} runs are missing"
+        if journal.numerical_version == current_version():
+            means = "it was broken off, and can go on to the same bits"
+            command = shell("bptt", "resume", shown) + _allowing(archive.jobs()[0].config)
+        else:
+            means, command = "another version of bptt began it, which alone can go on", ""
+        yield Finding(mark="note", subject=str(shown), says=says, means=means, command=command)
+    elif missing or (journal.search and journal.status in ("RUNNING", "KILLED")):
+        again = shell(*journal.command, f"hydra.sweeper.storage={archive.folder.absolute() / 'study.db'}")
+        means = "the search was broken off; it goes on with what its study knows"
+        yield Finding(mark="note", subject=str(shown), says="not at its end", means=means, command=again)
+    if unsent:
+        yield Finding(
+            mark="wrong",
+            subject=str(shown),
+            says=f"the store has not got {unsent} of its {len(archive.blocks())} blocks",
+            means="what was trained is here, but not in MLflow",
+            command=shell("bptt", "sync", shown) + _allowing(archive.jobs()[0].config),
+        )
+
+
+def _allowing(config: Mapping[str, Any]) -> str:
+    return "".join(f" --allow {shell(package)}" for package in config.get("allow") or ())
+
+
+def _of_run(folder: Path, shown: Path) -> Iterator[Finding]:
+    from bptt.tracking.digest import current_version
+    from bptt.tracking.journal import LOCK, ResumeError, read_config, read_journal
+    from bptt.tracking.lock import is_locked
+
+    try:
+        journal = read_journal(folder)
+    except (ResumeError, OSError) as error:
+        yield Finding(mark="note", subject=str(shown), says=str(error), means="nothing can be done with it")
+        return
+    if journal.status not in ("RUNNING", "KILLED") or is_locked(folder / LOCK):
+        return
+    same = journal.numerical_version == current_version()
+    yield Finding(
+        mark="note",
+        subject=str(shown),
+        says="was broken off",
+        means="it can go on to the same bits" if same else "another version of bptt began it, which alone can go on",
+        command=shell("bptt", "resume", shown) + _allowing(read_config(folder)) if same else "",
+    )

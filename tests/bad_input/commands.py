@@ -1,0 +1,165 @@
+"""The other commands: arguments that they can't take, folders that are none, and archives that were damaged."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bad_input.case import Case, Place
+from tests.bad_input.making import Given, folder
+
+_NEEDS = "the following arguments are required: "
+
+_ARGUMENTS: Final = {
+    "resume": f"bptt resume: {_NEEDS}FOLDER",
+    "sync": f"bptt sync: {_NEEDS}SWEEP",
+    "rm": f"bptt rm: {_NEEDS}SWEEP",
+    "compare": f"bptt compare: {_NEEDS}A, B",
+    "compare a": f"bptt compare: {_NEEDS}B",
+    "report": f"bptt report: {_NEEDS}SWEEP",
+    "reproduce": f"bptt reproduce: {_NEEDS}RUN|SWEEP",
+    "export": f"bptt export: {_NEEDS}RUN",
+    "sync a b": "bptt sync: unrecognized arguments: b",
+    "resume a --worker 3": "bptt resume: unrecognized arguments: --worker 3",
+    "resume a --workers x": "bptt resume: argument --workers: invalid int value: 'x'",
+    "resume a --backend x": "bptt resume: argument --backend: invalid choice: 'x'",
+    "report a --figures bmp": "bptt report: argument --figures: invalid choice: 'bmp'",
+    "reproduce a --tolerance x": "bptt reproduce: argument --tolerance: x: a number above 0 and below 1 is needed",
+    "reproduce a --tolerance nan": "argument --tolerance: nan: a number above 0 and below 1",
+    "reproduce a --runs 0": "bptt reproduce: argument --runs: 0: a number of runs is needed, at least 1, or all",
+    "warm --workers 0": "bptt warm: argument --workers: 0: must be a whole number from 1 on",
+    "warm --workers": "bptt warm: argument --workers: expected one argument",
+    "ui --port x": "bptt ui: argument --port: invalid int value: 'x'",
+    "ui": "{folder}/mlflow.db: nothing was recorded here yet",
+}
+
+#: What each command says to the folder `f`.
+_NO_SWEEP: Final = {
+    "resume f": "f: not the folder of a run (it holds no run.json)",
+    "sync f": "f: not the folder of a sweep (it holds no sweep.json)",
+    "rm ./f --yes": "f: not the folder of a sweep",
+    "compare ./f ./f": "./f: neither the folder of a sweep nor that of a run",
+    "report ./f": "./f: neither the folder of a sweep nor that of a run",
+    "reproduce ./f": "./f: neither the folder of a sweep nor that of a run",
+    "export ./f": "./f: neither the folder of a sweep nor that of a run",
+}
+_NOWHERE: Final = {
+    "resume ./nowhere": "nowhere: there is no such folder",
+    "sync ./nowhere": "nowhere: there is no such folder",
+    "rm ./nowhere --yes": "nowhere: there is no such folder",
+    "rm nowhere --yes": "mlflow.db: there is no such store",
+    "compare ./nowhere ./nowhere": "./nowhere: there is no such folder",
+    "report ./nowhere": "./nowhere: there is no such folder",
+    "report latest": "latest: there is no sweep in multirun",
+    "report nowhere": "nowhere: there is no such folder, and there is no store here",
+    "reproduce ./nowhere": "./nowhere: there is no such folder",
+    "export ./nowhere": "./nowhere: there is no such folder",
+}
+
+
+def _sweep(change: Callable[[Path], object]) -> Given:
+    """A copy of the recorded sweep, changed."""
+
+    def make(place: Place) -> None:
+        copy = place.folder / "f"
+        shutil.copytree(place.recorded / "multirun" / "sweep", copy)
+        change(copy)
+
+    return make
+
+
+def _run(change: Callable[[Path], object]) -> Given:
+    """A copy of the recorded run, changed."""
+
+    def make(place: Place) -> None:
+        copy = place.folder / "f"
+        shutil.copytree(place.recorded / "multirun" / "runs" / "run", copy)
+        change(copy)
+
+    return make
+
+
+def _cut(name: str, share: float = 0.5) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        path = folder / name
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+
+    return change
+
+
+def _without(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).unlink()
+
+
+def _with(name: str, **values: Any) -> Callable[[Path], object]:
+    """Keys of a JSON file are others."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
+
+    return change
+
+
+def _as(name: str, content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(content, encoding="utf-8")
+
+
+_BLOCK: Final = "blocks/000000"
+
+#: How the sweep was damaged, and what is said of it by every command that reads it.
+_SWEEP_DAMAGE: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
+    "cut off": (_cut("sweep.json"), "f/sweep.json: can't be read"),
+    "empty": (_cut("sweep.json", 0), "f/sweep.json: can't be read"),
+    "a list": (_as("sweep.json", "[1]"), "f/sweep.json: can't be read"),
+    "of a later version": (_with("sweep.json", later=1), "f/sweep.json: can't be read"),
+    "no jobs": (_without("jobs.parquet"), "f/jobs.parquet: can't be read"),
+    "jobs cut off": (_cut("jobs.parquet"), "f/jobs.parquet: can't be read"),
+}
+_BLOCK_DAMAGE: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
+    "cut off": (_cut(f"{_BLOCK}/runs.parquet"), "runs.parquet: can't be read"),
+    "missing": (_without(f"{_BLOCK}/runs.parquet"), "runs.parquet: can't be read"),
+    "garbage": (_as(f"{_BLOCK}/runs.parquet", "x" * 500), "runs.parquet: can't be read"),
+}
+
+
+def _killed(**values: Any) -> Callable[[Path], object]:
+    return _with("run.json", status="KILLED", **values)
+
+
+def _then(first: Callable[[Path], object], second: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: (first(folder), second(folder))
+
+
+_RESUMED: Final[list[tuple[Given, str]]] = [
+    (_sweep(_with("sweep.json", numerical_version="0")), "begun with another numerical version"),
+    (_run(_cut("run.json")), "f/run.json: can't be read"),
+    (_run(_with("run.json", later=1)), "f/run.json: can't be read"),
+    (_run(_killed(numerical_version="0")), "begun with another numerical version (0, not "),
+    (_run(lambda _: None), "f: its run has finished; there is nothing to go on with"),
+    (_run(_then(_killed(), _as("config.yaml", "3"))), "config.yaml: holds no configuration"),
+    (_run(_then(_killed(), _as("checkpoint.npz", "x"))), "checkpoint.npz: cut off or damaged"),
+    (_run(_killed(digest="0")), "its config.yaml, or a data file that it names, was changed"),
+]
+COMMANDS: Final = [
+    *(Case(tuple(command.split()), (says,)) for command, says in _ARGUMENTS.items()),
+    *(Case(tuple(command.split()), (says,), folder("f")) for command, says in _NO_SWEEP.items()),
+    *(Case(tuple(command.split()), (says,)) for command, says in _NOWHERE.items()),
+]
+ARCHIVES: Final = [
+    *(
+        Case(tuple(command.split()), (says,), _sweep(damage))
+        for command in ("resume f", "sync f", "report ./f", "reproduce ./f")
+        for damage, says in _SWEEP_DAMAGE.values()
+    ),
+    *(
+        Case(tuple(command.split()), (says,), _sweep(damage))
+        for command in ("sync f", "report ./f", "compare ./f ./f")
+        for damage, says in _BLOCK_DAMAGE.values()
+    ),
+    *(Case(("resume", "f"), (says,), given) for given, says in _RESUMED),
+    Case(("export", "./f"), ("weights.npz",), _run(_cut("weights.npz"))),
+    Case(("reproduce", "./f"), ("config.yaml",), _run(_as("config.yaml", "a: ["))),
+]

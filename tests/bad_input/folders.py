@@ -1,0 +1,121 @@
+"""Folders of choices of the user's own that hold no choices, and sweeps in them that can't be read."""
+
+from typing import Final
+
+from tests.bad_input.case import Case
+from tests.bad_input.making import all_of, folder, text
+
+_GRU = "bptt.core.models.gru.Gru"
+_MARKER = "!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [marker]]"
+
+#: The text of mine/model/bad.yaml, and the line for model=bad.
+_MODELS: Final = {
+    "a: [1,": "mine/model/bad.yaml",
+    "\ta: 1": "mine/model/bad.yaml",
+    "a: 1\na: 2": "mine/model/bad.yaml",
+    _MARKER: "mine/model/bad.yaml",
+    f"hidden_size: {_MARKER}": "mine/model/bad.yaml",
+    "!!python/object/apply:os.system [touch marker]": "mine/model/bad.yaml",
+    "a: &a [*a]": "model/bad.yaml: a value refers to itself",
+    "a: &a {b: *a}": "model/bad.yaml: a value refers to itself",
+    "- 1\n- 2": "model: missing; choose one: model=…",
+    "just text": "model",
+    "3": "model/bad.yaml: Invalid loaded object type: int",
+    "": "model: missing; choose one: model=…",
+    "hidden_size: 3": "model._target_: missing; the file of a choice names its class",
+    "_target_: os.system": "model._target_=os.system: must name a class of bptt.core.models",
+    f"_target_: {_GRU}\nhidden_size: 3\nlayers: 1\nreadout: none": "model.bias: missing; must be one of",
+    "defaults: [nope]": "nope",
+    "defaults: 3": "",
+    "\x00": "mine/model/bad.yaml",
+}
+
+#: hydra.sweeper of mine/sweep/bad.yaml, and the lines for sweep=bad.
+_SWEEPERS: Final = {
+    "params: [1]": ["sweep/bad: must be a list where a list stands, a mapping where one does"],
+    "params: {seed: []}": ["seed=[]: holds no value"],
+    "params: {seed: [1, [}": ["mine/sweep/bad.yaml"],
+    "params: {seedx: [1, 2]}": ["seedx=1: unknown key; did you mean seed?"],
+    "params: {seed: [-1, 1]}": ["seed=-1: must be a whole number at least 0"],
+    "params: {seed: 'range(0)'}": ["seed=range(0): holds no value"],
+    "params: {seed: 'range(1,'}": ["seed=range(1,: can't be read"],
+    "params: {seed: 'interval(0, 1)'}": ["seed=interval(0, 1): neither a list of values nor a range"],
+    "params: {seed: 'shuffle(range(3))'}": ["shuffle gives another order each time"],
+    "params: {hydra.mode: [RUN]}": ["hydra.sweeper.params: hydra.mode can't be swept"],
+    "params: {sweep: [eta]}": ["hydra.sweeper.params: sweep can't be swept"],
+    "zip: 3": ["hydra.sweeper.zip=3: must be a list"],
+    "zip: [3]": ["hydra.sweeper.zip[0]=3: must be a mapping"],
+    "zip: [{seed: [1, 2], model.layers: [1]}]": ["hydra.sweeper.zip[0]: the keys advance together"],
+    "seeds: 0": ["hydra.sweeper.seeds=0: must be a whole number at least 1"],
+    "seeds: -1": ["hydra.sweeper.seeds=-1: must be a whole number"],
+    "seeds: 2.5": ["hydra.sweeper.seeds=2.5: must be a whole number"],
+    "seeds: .nan": ["hydra.sweeper.seeds=nan: must be a whole number"],
+    "seeds: 10000000": ["hydra.sweeper.seeds=10000000: must be a whole number"],
+    "seeds: many": ["hydra.sweeper.seeds=many: must be a whole number"],
+    "{seeds: 2, params: {seed: [1, 2]}}": ["hydra.sweeper: seed is swept twice"],
+    "exclude: 3": ["hydra.sweeper.exclude=3: must be a list"],
+    "{seeds: 2, exclude: [{model: gru}]}": ["hydra.sweeper.exclude[0]: model is not swept"],
+    "{seeds: 2, exclude: [{seed: 7}]}": ["hydra.sweeper.exclude[0]: no run has this"],
+    "{seeds: 2, exclude: [{seed: [0, 1]}]}": ["exclude: leaves no run"],
+    "blocks: 3": ["hydra.sweeper.blocks=3: must be a list"],
+    "blocks: [3]": ["hydra.sweeper.blocks[0]=3: must be a mapping"],
+    "blocks: [{seedz: 3}]": ["hydra.sweeper.blocks[0].seedz=3: unknown key"],
+    "blocks: [{seeds: x}]": ["hydra.sweeper.blocks[0].seeds=x: must be a whole number"],
+    "sedes: 3": ["hydra.sweeper.sedes"],
+}
+_LAUNCHERS: Final = {
+    "workers=0": "hydra.launcher.workers=0: must be a whole number at least 1, or null",
+    "workers=x": "hydra.launcher.workers=x: ",
+    "workers=1.5": "hydra.launcher.workers=1.5: ",
+    "backend=lokky": "hydra.launcher.backend=lokky: must be one of loky, dask, ray; did you mean loky?",
+    "backend=null": "hydra.launcher.backend=null: ",
+    "addres=x": "hydra.launcher.addres",
+}
+_SEARCHES: Final = {
+    "hydra.sweeper.trials=0": "hydra.sweeper.trials=0: must be a whole number at least 1",
+    "hydra.sweeper.trials=x": "hydra.sweeper.trials=x: must be a whole number",
+    "+hydra.sweeper.batch=-1": "hydra.sweeper.batch=-1: must be a whole number at least 1",
+    "+hydra.sweeper.metric=loss": "hydra.sweeper.metric=loss: must be one of loss/eval, loss/train, accuracy/eval",
+    "+hydra.sweeper.direction=up": "hydra.sweeper.direction=up: must be one of minimize, maximize, or null",
+    "+hydra.sweeper.sampler=grid": "hydra.sweeper.sampler=grid: must be one of tpe, random",
+    "+hydra.sweeper.sampler_seed=-1": "hydra.sweeper.sampler_seed=-1: must be a whole number at least 0",
+    "hydra.sweeper.halving.eta=1": "hydra.sweeper.halving.eta=1: must be a whole number at least 2",
+    "hydra.sweeper.halving.min_updates=0": "hydra.sweeper.halving.min_updates=0: ",
+    "+hydra.sweeper.storage=f": "hydra.sweeper.storage=f: can't be read",
+}
+
+
+def _sweep(sweeper: str) -> str:
+    node = sweeper if sweeper.startswith("{") else f"{{{sweeper}}}"
+    return f"# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper: {node}\n"
+
+
+FOLDERS: Final = [
+    *(
+        Case(("train", "--config-dir", "mine", "model=bad"), (says,), text("mine/model/bad.yaml", content))
+        for content, says in _MODELS.items()
+    ),
+    Case(("train", "--config-path", "mine"), ("config",), folder("mine")),
+    Case(("train", "--config-path", "mine"), ("mine/config.yaml",), text("mine/config.yaml", "a: [")),
+]
+SWEEPS: Final = [
+    *(
+        Case(("train", "--config-dir", "mine", "sweep=bad"), tuple(says), text("mine/sweep/bad.yaml", _sweep(sweeper)))
+        for sweeper, says in _SWEEPERS.items()
+    ),
+    *(Case(("train", "-m", "seed=1,2", f"hydra.launcher.{setting}"), (says,)) for setting, says in _LAUNCHERS.items()),
+    *(
+        Case(("train", "sweep=optuna_adder", f"{setting}"), (says,), all_of(text("f", "x" * 5000)))
+        for setting, says in _SEARCHES.items()
+    ),
+    Case(("train", "-m", "seed=1,-1"), ("seed=-1: must be a whole number at least 0",)),
+    Case(("train", "-m", "model=elman,lsmt"), ("model=lsmt: no such choice; did you mean lstm?",)),
+    Case(("train", "-m", "seed=range(1,2,0)"), ("seed=range(1,2,0): range() arg 3 must not be zero",)),
+    Case(("train", "-m", "solved=zzz", "seed=1,2"), ("zzz",)),
+    Case(("train", "-m", "tracking.experiment=a,b"), ("tracking: must be the same for all runs of a sweep",)),
+    Case(("train", "sweep=eta,hidden_size"), ("sweep=eta,hidden_size: ",)),
+    Case(("plan", "seed=1,-1"), ("seed=-1: must be a whole number at least 0",)),
+    Case(("plan", "sweep=nope"), ("sweep=nope: no such choice",)),
+    Case(("check-gradients", "model.hidden_size=0"), ("model.hidden_size=0: must be a whole number at least 1",)),
+    Case(("warm", "model=nope"), ("model=nope: no such choice",)),
+]

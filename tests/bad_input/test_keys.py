@@ -1,0 +1,79 @@
+"""Every key of every choice refuses what is wrong for it: a command with all keys wrong has a line for each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bptt.configuration.build import checked
+from bptt.configuration.composing import composed
+from bptt.configuration.paths import choices, conf_folder
+from bptt.configuration.problems import ConfigurationError
+from tests.bad_input.case import outcome, unchanged
+from tests.bad_input.keys import GROUPS, WRONG, combinations, keys_of, outside, whole_numbers
+
+COMBINATIONS = combinations()
+
+#: What may be as large as one likes: the seed, and of what there is at most so many.
+UNBOUNDED = {"seed", "task=charlm task.eval_size", "tracking.checkpoint_seconds"}
+
+
+def check(chosen: tuple[str, ...], values: dict[str, str], beginnings: dict[str, str]) -> None:
+    """A command with these values says of each key one thing, which begins as given; nothing else is said or begun."""
+    found = outcome(["train", *chosen, *(f"{key}={text}" for key, text in values.items())])
+    assert (found.code, found.output) == (2, "")
+    # Files that some choices need are told of too.
+    lines = [line for line in found.lines if not line.startswith(tuple({"init.path", "task.path"} - values.keys()))]
+    assert len(lines) == len(values), lines
+    told = {key: [line for line in lines if line.startswith(begins)] for key, begins in beginnings.items()}
+    assert [key for key, lines in told.items() if len(lines) != 1] == [], lines
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder, which stays so."""
+    monkeypatch.chdir(tmp_path)
+    with unchanged(tmp_path):
+        yield
+
+
+def test_every_choice_is_among_the_combinations() -> None:
+    made = {choice for chosen in combinations() for choice in chosen}
+    assert made == {f"{group}={name}" for group in GROUPS for name in choices(group, [conf_folder()])}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
+def test_wrong_whatever_the_key(chosen: tuple[str, ...], kind: str) -> None:
+    typed, shown = WRONG[kind]
+    keys = keys_of(chosen)
+    check(chosen, dict.fromkeys(keys, typed), {key: f"{key}={shown}: must be " for key in keys})
+
+
+@pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
+def test_just_outside_the_range(chosen: tuple[str, ...]) -> None:
+    for values in filter(None, outside(chosen)):
+        # What 1 is outside of may hold a fraction, so that it is shown as one.
+        check(chosen, values, {key: f"{key}={text}" for key, text in values.items()})
+
+
+@pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
+def test_misspelt(chosen: tuple[str, ...]) -> None:
+    keys = [key for key in keys_of(chosen) if key != "init.path"]
+    said = {key: f"{key}x=1: unknown key; did you mean {key}?" for key in keys}
+    check(tuple(c for c in chosen if c != "init=file"), {f"{key}x": "1" for key in keys}, said)
+
+
+@pytest.mark.parametrize("task", [name for name in choices("task", [conf_folder()]) if name != "arrays"])
+def test_huge(task: str) -> None:
+    """A whole number of 31 digits is refused by the key that holds it, or harmless."""
+    for key in whole_numbers((f"task={task}",)):
+        if key.startswith("task.") or task == "adder":  # the others are the same with every task
+            try:
+                checked(composed([f"task={task}", f"{key}=1e30"]))
+            except ConfigurationError as error:
+                (line,) = error.lines
+                assert line.startswith((f"{key}=1", f"{key.partition('.')[0]}=")), line
+                assert not UNBOUNDED & {key, f"task={task} {key}"}
+            else:
+                assert UNBOUNDED & {key, f"task={task} {key}"}, key

@@ -1,0 +1,107 @@
+"""A disk that is full in the middle of a sweep: of its folder, where blocks and checkpoints go, or of the database."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bptt.tracking.archive import Archive, is_sweep
+from tests.faults.contents import Stored, stored
+from tests.faults.phases import phase
+from tests.faults.programs import Program
+from tests.faults.proof import assert_same, prove
+from tests.faults.sweep import DATABASE, alone, begin, swept, with_empty_store, words
+from tests.faults.trial import Blow, Trial
+
+AVAILABLE = sys.platform == "linux" and os.geteuid() == 0
+_ROOM = "64m"
+
+
+def archive(trial: Trial) -> None:
+    """The sweep's folder is on a disk that is soon full, of blocks and of checkpoints."""
+    with _disk(trial.folder / "small", int(trial.rng.integers(90, 260))) as small:
+        program = begin(trial, f"hydra.sweep.dir={small}/sweep")
+        code = program.wait()
+        folder = small / "sweep"
+        _note(trial, program, folder if is_sweep(folder) else None, code)
+        _resize(small, _ROOM)
+        _go_on(trial, program, folder, trial.folder / DATABASE)
+
+
+def database(trial: Trial) -> None:
+    """The database is on a disk that is soon full."""
+    small = trial.folder / "small"
+    with _disk(small, 65536):
+        with_empty_store(small, trial.undisturbed.archive.folder.parents[1])
+        used = sum(path.stat().st_blocks for path in small.iterdir()) // 2
+        _resize(small, f"{used + int(trial.rng.integers(40, 600))}k")
+        program = Program.start(trial.folder, *words(), env={"MLFLOW_TRACKING_URI": f"sqlite:///{small / DATABASE}"})
+        code = program.wait()
+        _note(trial, program, swept(trial.folder), code)
+        _resize(small, _ROOM)
+        _go_on(trial, program, swept(trial.folder), small / DATABASE)
+
+
+def checkpoint(trial: Trial) -> None:
+    """The folder of a single run is on a disk that takes none of its checkpoints, and at the end not all its files."""
+    small = trial.folder / "small"
+    with_empty_store(trial.folder, trial.undisturbed.archive.folder.parents[1])
+    with _disk(small, int(trial.rng.integers(20, 200))):
+        program = Program.start(trial.folder, *alone(f"hydra.run.dir={small}/run"))
+        code = program.wait()
+        assert code in (0, 1, 2), program.told()
+        assert "Traceback" not in program.told(), program.told()
+        if code == 0:
+            trial.recoveries.append(program.seconds)
+        trial.blows.append(Blow("training" if "has no checkpoint" in program.told() else "starting", 0, kills=0))
+        _resize(small, _ROOM)
+        if code:
+            again = ("resume", str(small / "run")) if (small / "run" / "run.json").exists() else alone()
+            trial.recoveries.append(Program.start(trial.folder, *again).ended_with(0))
+        (run,) = stored(trial.folder / DATABASE, trial.folder)
+        expected = trial.undisturbed.alone
+        if "the figures can't be drawn" in program.told():
+            run, expected = _without_figures(run), _without_figures(expected)
+        assert_same(run, expected)
+
+
+def _without_figures(run: Stored) -> Stored:
+    """What a run has beside its figures, for which there was no room: the command has said so."""
+    return replace(run, files={name: held for name, held in run.files.items() if not name.startswith("figures/")})
+
+
+def _note(trial: Trial, program: Program, folder: Path | None, code: int) -> None:
+    """The sweep has ended, and told why in lines; what had ended before is there."""
+    assert code in (0, 1, 2), f"{program} ended with {code}: {program.told()}"
+    assert "Traceback" not in program.told(), program.told()
+    if code:
+        assert "No space left on device" in program.told() or "disk is full" in program.told(), program.told()
+        held = 0 if folder is None else len(Archive(folder).ended())
+        trial.blows.append(Blow(phase(folder), held, kills=0))
+
+
+def _go_on(trial: Trial, program: Program, folder: Path | None, database: Path) -> None:
+    """There is room again."""
+    begun = folder is not None and is_sweep(folder)
+    again = ("resume", str(folder)) if begun else program.words
+    going = Program.start(trial.folder, *again)
+    trial.recoveries.append(going.ended_with(0))
+    prove(trial, program.process.pid, going.process.pid, database=database, folder=folder or swept(trial.folder))
+
+
+@contextmanager
+def _disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """A file system of this size while the block lasts."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _resize(folder: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)

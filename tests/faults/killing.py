@@ -1,0 +1,100 @@
+"""kill -9: of a sweep's main process, of all its processes, of a worker, of the command that goes on with it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil  # type: ignore[import-untyped]
+
+from bptt.tracking.archive import Archive
+from tests.faults.phases import await_moment
+from tests.faults.programs import Program
+from tests.faults.proof import prove
+from tests.faults.sweep import begin, go_on, swept
+from tests.faults.trial import Blow, Trial
+
+# The store takes nothing, so that all of it is left to `bptt sync`.
+_AWAY = """
+import bptt.tracking.bulk as bulk
+from bptt.tracking.address import StoreError
+def write(self, runs):
+    raise StoreError("the store is away")
+bulk.BulkWriter.write = write
+"""
+
+
+def main_process(trial: Trial) -> None:
+    """The process that the user started dies, again and again; its workers find out by themselves."""
+    again_and_again(trial, Program.kill)
+
+
+def process_group(trial: Trial) -> None:
+    """All processes of the sweep die at the same moment."""
+    # Among them is the one that would tidy up in shared memory.
+    again_and_again(trial, lambda program: program.kill(group=True), tidied=False)
+
+
+def during_resume(trial: Trial) -> None:
+    """`bptt resume` dies, after the sweep itself has."""
+    begun = begin(trial)
+    while swept(trial.folder) is None:
+        assert begun.running, begun.told()
+    begun.kill()
+    again_and_again(trial, Program.kill, go_on(trial))
+
+
+def during_sync(trial: Trial) -> None:
+    """`bptt sync` dies, while it sends a sweep of which the store has nothing."""
+    begin(trial, first=_AWAY).ended_with(1)
+    folder = swept(trial.folder)
+    assert folder is not None
+    assert not Archive(folder).stored()
+
+    def sync(trial: Trial) -> Program:
+        return Program.start(trial.folder, "sync", str(folder))
+
+    again_and_again(trial, Program.kill, sync(trial), sync)
+
+
+def worker(trial: Trial) -> None:
+    """A worker process dies, twice in a sweep: it goes on by itself."""
+    program = begin(trial, workers=2)
+    for _ in range(2):
+        phase = await_moment(trial, program, "training", "archiving", "storing")
+        if phase is None or not (workers := program.workers()):
+            break
+        with suppress(psutil.NoSuchProcess):
+            trial.one_of(*workers).kill()
+        trial.blows.append(Blow(phase, ended(trial), kills=1))
+    trial.recoveries.append(program.ended_with(0))
+    prove(trial, program.process.pid)
+
+
+def again_and_again(
+    trial: Trial,
+    blow: Callable[[Program], None],
+    program: Program | None = None,
+    going_on: Callable[[Trial], Program] = go_on,
+    tidied: bool = True,
+) -> None:
+    """Let one blow after the other hit the sweep, whatever goes on with it, and at last let it come to its end."""
+    if program is None:
+        how = {"report": trial.one_of(True, False), "workers": trial.one_of(1, 1, 2)}
+        program = begin(trial, cold=trial.one_of(True, False, False), **how)
+    pids = [program.process.pid]
+    for _ in range(int(trial.rng.integers(1, trial.most_blows + 1))):
+        phase = await_moment(trial, program)
+        if phase is None:
+            break
+        before = ended(trial)
+        blow(program)
+        trial.blows.append(Blow(phase, before, kills=1))
+        program = going_on(trial)
+        pids.append(program.process.pid)
+    trial.recoveries.append(program.ended_with(0))
+    prove(trial, *(pids if tidied else pids[-1:]))
+
+
+def ended(trial: Trial) -> int:
+    """How many runs the archive has."""
+    folder = swept(trial.folder)
+    return 0 if folder is None else len(Archive(folder).ended())

@@ -1,0 +1,260 @@
+"""Files of others: what is read from them runs nothing, and what is written for them stays where it belongs."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml as pyyaml
+
+from bptt.analysis.report.escaping import markdown
+from bptt.analysis.report.writing import write_report
+from bptt.cli import rm
+from bptt.cli.report import _folder
+from bptt.configuration.build import checked
+from bptt.configuration.composing import composed
+from bptt.configuration.problems import ConfigurationError
+from bptt.sweeps.checkpoints import Checkpoint
+from bptt.tracking.archive import Archive
+from bptt.tracking.artifacts import fetched, names
+from bptt.tracking.block_files import ArchiveError, read_block, read_table, write_table
+from bptt.tracking.files import read_arrays, write_arrays, write_text
+from bptt.tracking.journal import Journal, ResumeError, read_checkpoint, read_config
+from bptt.tracking.run_folder import RunFolder
+from tests.recording import archived
+from tests.safety import planted
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="makes links")
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Path:
+    return tmp_path / "witness"
+
+
+def test_what_is_planted_works(tmp_path: Path, witness: Path) -> None:
+    """Otherwise the tests below would prove nothing."""
+    planted.npz(tmp_path / "a.npz", witness, {"x": 1})
+    with np.load(tmp_path / "a.npz", allow_pickle=True) as arrays:
+        assert arrays["x"].dtype == object
+    assert witness.is_dir()
+    witness.rmdir()
+    pyyaml.unsafe_load(planted.yaml(witness))
+    assert witness.is_dir()
+
+
+def _checkpoint(file: Path) -> Any:
+    journal = Journal(
+        run_id=None, uri=None, experiment=None, name="", digest="d", numerical_version="v", current_folder=""
+    )
+    return read_checkpoint(file.parent, journal)
+
+
+def _block(file: Path) -> Any:
+    return read_block(file.parent)
+
+
+def _block_checkpoint(file: Path) -> Any:
+    run = checked(composed()).run
+    if Checkpoint(file, "the block's", None).resumed([run]) is None:
+        raise ArchiveError("not used")
+
+
+def _task(file: Path) -> Any:
+    return checked(composed(["task=arrays", f"task.path={file}"]))
+
+
+def _weights(file: Path) -> Any:
+    return checked(composed(["init=file", f"init.path={file}"]))
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        (read_arrays, "weights.npz"),
+        (_checkpoint, "checkpoint.npz"),
+        (_block, "weights.npz"),
+        (_block_checkpoint, "000000.checkpoint.npz"),
+        (_task, "data.npz"),
+        (_weights, "start.npz"),
+    ],
+)
+def test_no_array_is_unpickled(read: Callable[[Path], Any], name: str, tmp_path: Path, witness: Path) -> None:
+    archive = archived(tmp_path / "sweep")
+    file = archive.folder / "blocks" / "000000" / name
+    like: dict[str, Any] = {"x": np.zeros((5, 3, 2)), "y": np.zeros((5, 1))}
+    if file.exists():
+        like = read_arrays(file)
+    planted.npz(file, witness, like)
+    with pytest.raises((ValueError, ArchiveError, ResumeError)):
+        read(file)
+    assert not witness.exists()
+
+
+def _run_folder(folder: Path) -> Any:
+    return read_config(folder)
+
+
+def _overrides(folder: Path) -> Any:
+    write_text(folder / "config.yaml", "seed: 1\n")
+    journal = Journal(
+        run_id=None, uri=None, experiment=None, name="", digest="d", numerical_version="v", current_folder=""
+    )
+    from bptt.tracking.journal import write_journal
+
+    write_journal(folder, journal)
+    if RunFolder(folder).overrides(0) == []:
+        raise ConfigurationError(["nothing is read"])
+
+
+def _choice(folder: Path) -> Any:
+    return composed(["experiment=config"], folder)
+
+
+def _initialisation(folder: Path) -> Any:
+    return checked(composed(["init.input=overrides", f"hydra.searchpath=[file://{folder}]"], folder))
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        (_run_folder, "config.yaml"),
+        (_overrides, ".hydra/overrides.yaml"),
+        (_choice, "experiment/config.yaml"),
+        (_initialisation, "init/overrides.yaml"),
+    ],
+)
+def test_no_yaml_makes_objects(read: Callable[[Path], Any], name: str, tmp_path: Path, witness: Path) -> None:
+    folder = tmp_path / "theirs"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text(planted.yaml(witness))
+    with pytest.raises((ConfigurationError, ResumeError, pyyaml.YAMLError)):
+        read(folder)
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "..\\..\\x", "C:\\x", "a/../../../x", "x\0y", ".."])
+def test_a_report_is_written_here_whatever_its_sweep_is_called(name: str) -> None:
+    from types import SimpleNamespace
+
+    folder = _folder([SimpleNamespace(name=name, folder=None)])  # type: ignore[list-item]
+    assert folder.name == str(folder)
+    assert folder.name.startswith("report-")
+    assert not {*"/\\\0:"} & {*folder.name}
+
+
+def test_figures_are_called_by_letters_alone() -> None:
+    from types import SimpleNamespace
+
+    from bptt.analysis.figures.outcomes import _file_name
+
+    factor = SimpleNamespace(label="../../x\\y:optimizer.alpha")
+    assert _file_name("success", factor) == "success_______x_y_optimizer_alpha"  # type: ignore[arg-type]
+
+
+@POSIX
+@pytest.mark.parametrize("link", ["figures", "tables", ".report.html.part"])
+def test_a_report_does_not_follow_links_out_of_its_folder(link: str, tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "report"
+    elsewhere.mkdir()
+    folder.mkdir()
+    (elsewhere / "precious.svg").write_text("precious")
+    (folder / link).symlink_to(elsewhere if "." not in link else elsewhere / "precious.svg")
+    write_report(folder, {"report.html": b"1", "figures/a.svg": b"2", "tables/a.csv": b"3"})
+    assert {path.name: path.read_text() for path in elsewhere.iterdir()} == {"precious.svg": "precious"}
+    assert (folder / "figures" / "a.svg").read_text() == "2"
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_text(path, "new"),
+        lambda path: write_arrays(path, {"a": np.zeros(1)}),
+        lambda path: Archive(path.parent).write_jobs([]),
+    ],
+)
+def test_a_file_that_is_written_first_is_no_link(write: Callable[[Path], Any], tmp_path: Path) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "theirs"
+    precious.write_text("precious")
+    folder.mkdir()
+    path = folder / "jobs.parquet"
+    (folder / ".jobs.parquet.part").symlink_to(precious)
+    write(path)
+    assert precious.read_text() == "precious"
+    assert path.is_file()
+    assert not path.is_symlink()
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["blocks", "stored"])
+def test_a_sweep_whose_parts_lie_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    folder = archived(tmp_path / "sweep").folder
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArchiveError, match=f"{name}: leads elsewhere"):
+        Archive.open(folder)
+
+
+@pytest.mark.parametrize("value", ["../../x", "/etc/x", None])
+@pytest.mark.parametrize("column", ["block", "number"])
+def test_blocks_are_numbers(column: str, value: str | None, tmp_path: Path) -> None:
+    archive = archived(tmp_path / "sweep")
+    table = read_table(archive.folder / "jobs.parquet")
+    place = table.column_names.index(column)
+    table = table.set_column(place, column, pa.array([value] * len(table), pa.string()))
+    write_table(archive.folder / "jobs.parquet", table)
+    with pytest.raises(ArchiveError, match=r"jobs\.parquet: can't be read"):
+        Archive.open(archive.folder).jobs()
+
+
+def test_only_numbers_are_taken_for_blocks(tmp_path: Path) -> None:
+    archive = archived(tmp_path / "sweep")
+    for name in ("..x", "000001.checkpoint.npz", "x000009"):
+        (archive.folder / "blocks" / name).mkdir()
+    assert archive.blocks() == {0, 1, 2, 3, 4}
+
+
+def test_a_folder_that_is_no_sweep_s_is_not_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "precious").touch()
+    assert rm.main([str(tmp_path), "--yes"]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}: not the folder of a sweep (it holds no sweep.json)\n"
+    assert (tmp_path / "precious").exists()
+
+
+def test_a_server_names_no_file_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a tracking server lists is compared with the names that bptt knows; only those are asked for and written."""
+    from types import SimpleNamespace
+
+    from bptt.tracking import artifacts
+    from bptt.tracking.address import resolve
+
+    listed = ["../../x", "/etc/x", "..\\x", "config.yaml"]
+    asked: dict[str, Path] = {}
+
+    def download(name: str, path: str) -> None:
+        asked[name] = Path(path)
+        Path(path).write_text("theirs")
+
+    server = SimpleNamespace(
+        list_artifacts=lambda _folder: [SimpleNamespace(path=path, is_dir=False) for path in listed],
+        _download_file=download,
+    )
+    monkeypatch.setattr(artifacts, "_repository", lambda *_: server)
+    address = resolve("http://127.0.0.1:9")
+    assert names(address, "mlflow-artifacts:/1/a") == {*listed}
+    with fetched(address, "mlflow-artifacts:/1/a", ["config.yaml"]) as folder:
+        assert (folder / "config.yaml").read_text() == "theirs"
+        assert [*folder.rglob("*")] == [folder / "config.yaml"]
+    assert {*asked} == {"config.yaml"}
+
+
+@pytest.mark.parametrize("text", ["[x](javascript:alert(1))", "<a href='javascript:x'>y</a>", "<javascript:alert(1)>"])
+def test_text_makes_no_link(text: str) -> None:
+    written = markdown(text)
+    assert "<" not in written
+    assert not re.search(r"(?<!\\)\]\(", written)
