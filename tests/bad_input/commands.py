@@ -141,7 +141,7 @@ _RESUMED: Final[list[tuple[Given, str]]] = [
     (_run(lambda _: None), "f: its run has finished; there is nothing to go on with"),
     (_run(_then(_killed(), _as("config.yaml", "3"))), "config.yaml: holds no configuration"),
     (_run(_then(_killed(), _as("checkpoint.npz", "x"))), "checkpoint.npz: cut off or damaged"),
-    (_run(_killed(digest="0")), "its config.yaml, or a data file that it names, was changed"),
+    (_run(_killed(digest="0")), "its config.yaml, or a data file or a package that it names, was changed"),
 ]
 COMMANDS: Final = [
     *(Case(tuple(command.split()), (says,)) for command, says in _ARGUMENTS.items()),

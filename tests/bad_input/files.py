@@ -79,7 +79,7 @@ _ARRAYS: Final[list[tuple[Given, str]]] = [
     (members(_GOOD | {"x.npy": b"\x93NUMPY\x09\x00" + npy(X)[8:]}), "x can't be read (no version of NumPy's format"),
     (members(_GOOD | {"x.npy": header("(5, 4, 3)", "'O'", bytes(480))}), "x holds Python objects"),
     (members(_GOOD | {"x.npy": header("(5, 4, 3)", "'nope'", bytes(480))}), "x can't be read (descr is not a valid"),
-    (members(_GOOD | {"x.npy": header("(-5, -4, 3)", data=bytes(480))}), "its header says a shape of (-5, -4, 3)"),
+    (members(_GOOD | {"x.npy": header("(-5, -4, 3)", data=bytes(480))}), "x can't be read (its header says a shape"),
     (members(_GOOD | {"x.npy": header("(5, 4, 3.0)", data=bytes(480))}), "x can't be read (shape is not valid"),
     (members(_GOOD | {"x.npy": header("(" * 300)}), "x can't be read ("),
     (members(_GOOD | {"x.npy": header("__import__('os').mkdir('marker')")}), "x can't be read ("),

@@ -110,7 +110,7 @@ def test_a_creation_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatc
         patch.setattr(mlflow, "MlflowClient", interrupted)
         with pytest.raises(KeyboardInterrupt):
             open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt")
-    assert [path.name for path in tmp_path.iterdir()] == ["mlruns"]
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_patience_is_the_users_own_where_they_set_it(monkeypatch: pytest.MonkeyPatch) -> None:

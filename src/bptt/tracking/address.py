@@ -66,7 +66,7 @@ def resolve(uri: str | None, folder: Path | None = None) -> Address:
     if given is None:
         _refuse_file_store(folder)
         given = "sqlite:///mlflow.db"
-    if match := _SQLITE.fullmatch(given):
+    if match := _SQLITE.fullmatch(given if given.rstrip("/") != "sqlite:" else "sqlite:///"):
         return _sqlite(match, folder, origin)
     _check_password(given, origin)
     match = _SCHEME.fullmatch(given)

@@ -119,13 +119,13 @@ def _open(address: Address) -> "MlflowClient":
     if address.database is not None:
         if not address.database.exists():
             _make(address, address.database)
+        # Before anything is written to it: what is refused stays as it is.
+        _check_schema(address, _schema(address.database))
         _prepare(address.database)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    if address.database is not None:
-        _check_schema(address, _schema(address.database))
-    elif address.artifacts is not None:
+    if address.database is None and address.artifacts is not None:
         _check_connection(address)
     try:
         return MlflowClient(address.uri)
@@ -171,11 +171,14 @@ def _prepare(database: Path) -> None:
 
 def _schema(database: Path) -> str | None:
     """The version of MLflow's tables in the file; None: it holds none."""
-    with closing(sqlite3.connect(database, timeout=20)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "alembic_version" not in tables:
-            return UNKNOWN if tables else None
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    try:
+        with closing(sqlite3.connect(database, timeout=20)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "alembic_version" not in tables:
+                return UNKNOWN if tables else None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: can't be used as an SQLite database: {error}") from error
     return row[0] if row else UNKNOWN
 
 
