@@ -23,7 +23,8 @@ def check(chosen: tuple[str, ...], values: dict[str, str], beginnings: dict[str,
     found = outcome(["train", *chosen, *(f"{key}={text}" for key, text in values.items())])
     assert (found.code, found.output) == (2, "")
     # Files that some choices need are told of too.
-    lines = [line for line in found.lines if not line.startswith(tuple({"init.path", "task.path"} - values.keys()))]
+    files = tuple(f"{key}{end}" for key in {"init.path", "task.path"} - values.keys() for end in ":=")
+    lines = [line for line in found.lines if not line.startswith(files)]
     assert len(lines) == len(values), lines
     told = {key: [line for line in lines if line.startswith(begins)] for key, begins in beginnings.items()}
     assert [key for key, lines in told.items() if len(lines) != 1] == [], lines
