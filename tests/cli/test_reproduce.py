@@ -189,12 +189,14 @@ def test_a_sweep(work: Any, said: SAID, tmp_path: Path) -> None:
     assert code == 0
     assert lines[0] == f"{found.name}: 2 of 7 runs, {where}"
     assert lines[-1].startswith("2 of 2 runs: same bits")
-    # All of one block's runs are changed, and a block is gone.
-    first, last = sorted((found / "blocks").iterdir())
-    history = pd.read_parquet(first / "history.parquet")
-    changed = history["run"].nunique()
-    history["grad/norm"] = np.nextafter(history["grad/norm"], np.inf)
-    history.to_parquet(first / "history.parquet")
+    # A block is gone, and all runs of the others are changed; how many blocks there are depends on the machine.
+    *others, last = sorted((found / "blocks").iterdir())
+    changed = 0
+    for block in others:
+        history = pd.read_parquet(block / "history.parquet")
+        changed += history["run"].nunique()
+        history["grad/norm"] = np.nextafter(history["grad/norm"], np.inf)
+        history.to_parquet(block / "history.parquet")
     gone = pd.read_parquet(last / "runs.parquet")["run"].nunique()
     shutil.rmtree(last)
     code, lines, _ = said(str(found))

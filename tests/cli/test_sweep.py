@@ -162,7 +162,10 @@ def test_every_wrong_job_is_told_before_anything_starts(cold: Any) -> None:
 
 
 PLANTED = """
+from dataclasses import dataclass
+
 from bptt.tasks.counting import Counting
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planted(Counting):
@@ -237,7 +240,7 @@ def test_a_diverging_run_is_a_result(work: Any, sweep: Any) -> None:
 
 
 RUNS = 128  # in blocks of 8
-LONG = ("experiment=roelants_counting", "train.updates=50000", f"seed=range({RUNS})", "reuse=false", "report=false")
+LONG = ("experiment=roelants_counting", "train.updates=8000", f"seed=range({RUNS})", "reuse=false", "report=false")
 
 
 @pytest.fixture(scope="module")

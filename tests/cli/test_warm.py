@@ -221,7 +221,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(cold: Any) -> None:
     [
         (["model.hiden_size=3"], "model.hiden_size=3: unknown key; did you mean model.hidden_size?"),
         (["-m", "optimizer=adam,sdg"], "optimizer=sdg: no such choice; did you mean sgd?"),
-        (["--workers", "0"], "usage: bptt warm [--workers N] [OVERRIDE …]"),
+        (["--workers", "0"], "bptt warm: argument --workers: 0: must be a whole number from 1 on;"),
     ],
 )
 def test_a_wrong_request_is_refused(arguments: list[str], says: str, cold: Any) -> None:

@@ -101,10 +101,10 @@ class Composer:
             raise ConfigurationError(filter(None, [*lines, *self._diagnosis(parsed)]))
         try:
             config = self._load([str(override.input_line) for override in parsed], mode)
-        except OSError as error:  # of a key that is too long for the name of a file
-            raise ConfigurationError([_in_one_line(error)]) from None
         except Exception as error:  # of Hydra's, OmegaConf's and YAML's many kinds: all are about what was asked for
-            raise ConfigurationError(self._diagnosis(parsed) or [_in_one_line(error)]) from None
+            of_the_system = isinstance(error, OSError) and error.errno  # a key that is too long for the name of a file
+            lines = [] if of_the_system else self._diagnosis(parsed)
+            raise ConfigurationError(lines or [_in_one_line(error)]) from None
         if lines := [*unasked(sorted(allowed(config)), allow), *untrusted(config, allow)]:
             raise ConfigurationError(lines)
         return config
