@@ -1,6 +1,7 @@
 """Sweeps that were broken off or did not reach the store, and runs: the command that is printed does what is left."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import bptt
 from bptt.cli import sync
 from bptt.doctor import sweeps
 from bptt.doctor.finding import Finding, Situation
+from bptt.sweeps.search import going_on
 from bptt.tracking.archive import Archive
 from bptt.tracking.digest import current_version
 from bptt.tracking.files import config_text
@@ -89,7 +91,9 @@ def test_only_the_program_that_began_a_sweep_goes_on_with_it(folder: Callable[..
 def test_a_search_goes_on_with_its_study(folder: Callable[..., Path], tmp_path: Path) -> None:
     where = folder(search=True)
     (search,) = left(tmp_path)
-    assert search.command == f"bptt train -m model=elman,lstm 'hydra.sweeper.storage={where}/study.db'"
+    assert search.command == f"bptt train -m model=elman,lstm '++hydra.sweeper.storage={where}/study.db'"
+    again = shlex.split(search.command)  # broken off once more, the study is the same
+    assert going_on(again, where) == again
 
 
 def test_a_sweep_that_cannot_be_read(folder: Callable[..., Path], tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ _ROOM = "64m"
 
 def archive(trial: Trial) -> None:
     """The sweep's folder is on a disk that is soon full, of blocks and of checkpoints."""
-    with _disk(trial.folder / "small", int(trial.rng.integers(90, 260))) as small:
+    with _disk(trial.folder / "small", int(trial.rng.integers(20, 140))) as small:
         program = begin(trial, f"hydra.sweep.dir={small}/sweep")
         code = program.wait()
         folder = small / "sweep"
@@ -49,7 +49,7 @@ def checkpoint(trial: Trial) -> None:
     """The folder of a single run is on a disk that takes none of its checkpoints, and at the end not all its files."""
     small = trial.folder / "small"
     with_empty_store(trial.folder, trial.undisturbed.archive.folder.parents[1])
-    with _disk(small, int(trial.rng.integers(20, 200))):
+    with _disk(small, int(trial.rng.integers(16, 120))):
         program = Program.start(trial.folder, *alone(f"hydra.run.dir={small}/run"))
         code = program.wait()
         assert code in (0, 1, 2), program.told()

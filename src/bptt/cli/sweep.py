@@ -17,7 +17,7 @@ from bptt.cli.sweep_summary import summary_lines
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.hydra_task import SweepTask
 from bptt.sweeps.reopen import missing, reopened
-from bptt.sweeps.search import STUDY
+from bptt.sweeps.search import going_on
 from bptt.sweeps.session import Session, Stopped
 from bptt.tracking.environment import note_resumption
 
@@ -107,9 +107,7 @@ def _told(session: Session, summary: Summary) -> int:
     """Tell of a sweep that was ended; 1 where a run failed or is missing, or the store doesn't have all."""
     say("\n".join(summary_lines(session, summary)), sys.stdout)
     if session.journal.search and summary.status == "KILLED":
-        study = session.archive.folder.absolute() / STUDY
-        again = shlex.join([*session.journal.command, f"hydra.sweeper.storage={study}"])
-        say(f"go on with: {again}")
+        say(f"go on with: {shlex.join(going_on(session.journal.command, session.archive.folder))}")
     elif len(session.results) == len(session.jobs) and summary.unstored is not None:
         say(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {_quoted(session)}")
     elif summary.status == "KILLED":

@@ -27,6 +27,7 @@ from bptt.configuration.problems import ConfigurationError, cut, did_you_mean, p
 from bptt.configuration.trust import allowed, unasked, untrusted, untrusted_folders
 
 _SEARCHPATH: Final = "hydra.searchpath"
+_SWEEPER: Final = "hydra.sweeper"
 _DEEPEST: Final = 50  # brackets within brackets
 _MERGING: Final = {
     "Cannot merge DictConfig with ListConfig": "must be a list where a list stands, a mapping where one does"
@@ -107,6 +108,8 @@ class Composer:
             raise ConfigurationError(lines or [_in_one_line(error)]) from None
         if lines := [*unasked(sorted(allowed(config)), allow), *untrusted(config, allow)]:
             raise ConfigurationError(lines)
+        if not isinstance(config.hydra.sweeper, DictConfig):
+            raise ConfigurationError([problem(_SWEEPER, config.hydra.sweeper, "must be a mapping")])
         return config
 
     def sweeps(self, overrides: Sequence[str]) -> bool:
@@ -260,7 +263,7 @@ def _in_one_line(error: Exception) -> str:
         return f"+{found[1]}: the key is there already; leave out the +"
     if found := re.match(r"Could not override '(.+)'", text):
         # That others mean nothing was found out before, so this one does.
-        is_hydras = found[1].startswith("hydra.")
+        is_hydras = found[1].startswith("hydra.") and not found[1].startswith(f"{_SWEEPER}.")
         return f"{found[1]}: unknown key" if is_hydras else f"{found[1]}: in none of the files; write +{found[1]}=…"
     if found := re.match(r"Could not delete from config. '(.+)' does not exist", text):
         return f"~{found[1]}: no such key"

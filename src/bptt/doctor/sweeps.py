@@ -55,6 +55,7 @@ def _of_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
 
 
 def _left(archive: "Archive", shown: Path) -> Iterator[Finding]:
+    from bptt.sweeps.search import going_on
     from bptt.tracking.digest import current_version
 
     journal = archive.journal
@@ -69,7 +70,7 @@ def _left(archive: "Archive", shown: Path) -> Iterator[Finding]:
             means, command = "another version of bptt began it, which alone can go on", ""
         yield Finding(mark="note", subject=str(shown), says=says, means=means, command=command)
     elif missing or (journal.search and journal.status in ("RUNNING", "KILLED")):
-        again = shell(*journal.command, f"hydra.sweeper.storage={archive.folder.absolute() / 'study.db'}")
+        again = shell(*going_on(journal.command, archive.folder))
         means = "the search was broken off; it goes on with what its study knows"
         yield Finding(mark="note", subject=str(shown), says="not at its end", means=means, command=again)
     if unsent:

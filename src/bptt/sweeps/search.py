@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 STUDY = "study.db"
+_STORAGE = "hydra.sweeper.storage="
+
+
+def going_on(command: Sequence[str], folder: Path) -> list[str]:
+    """The command that goes on with a search that `command` has begun in this folder."""
+    kept = any(_STORAGE in word for word in command)
+    return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]
 
 
 @dataclass(frozen=True)
