@@ -54,7 +54,7 @@ def test_what_is_wrong_ends_it_with_1(cold: Folder) -> None:
     [
         (["--uri", "./mlruns"], "--uri ./mlruns: names a folder"),
         (["--uri", "sqlite:///:memory:"], "--uri sqlite:///:memory:: a store in memory"),
-        (["everything"], "usage: bptt doctor"),
+        (["everything"], "bptt doctor: unrecognized arguments: everything; bptt doctor --help says more"),
     ],
 )
 def test_a_wrong_request_is_refused(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """`bptt doctor`: what runs depend on beside bptt, what is wrong with it, and what mends that."""
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
+from bptt.cli.arguments import Parser
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -20,12 +20,11 @@ _STYLES: Final = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 
 def main(argv: Sequence[str]) -> int:
     """Look at everything and tell. 0: nothing is wrong, 1: something is, 2: a wrong request."""
-    parser = argparse.ArgumentParser(
-        prog="bptt doctor",
+    parser = Parser(
+        "bptt doctor",
         description="Looks at what runs depend on: versions, processor, compiled kernels, the store, sweeps that were"
         " broken off, folders, variables of the environment. Each line is ok, a note, or wrong; at the end stands what"
         " that means and the command that mends it. Nothing is made or changed.",
-        allow_abbrev=False,
     )
     parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")
     parser.add_argument("--json", action="store_true", help="the same as JSON, for a report of a bug")
