@@ -21,7 +21,7 @@ class Counting:
     update see all. The evaluation is on the same set, as in the article that the task comes from; `show` has a sequence
     that isn't in it. Accuracy: the share of the sequences whose output rounds to the right count.
 
-    data_seed  the set's own seed, of NumPy's legacy RandomState: `around(rand(length))` for each sequence
+    data_seed  the set's own seed, of NumPy's legacy RandomState: `around(rand(count, length))`
     count      sequences
     length     bits of a sequence
 
@@ -48,7 +48,7 @@ class Counting:
     @cached_property
     def _sequences(self) -> Sequences:
         rng = np.random.RandomState(self.data_seed)  # the article's own
-        x = np.stack([np.around(rng.rand(self.length)) for _ in range(self.count)])
+        x = np.around(rng.rand(self.count, self.length))
         return Sequences(x[:, :, None], x.sum(axis=1, keepdims=True))
 
     def training(self) -> Pool:
