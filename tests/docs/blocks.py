@@ -12,6 +12,7 @@ stops it at the page's end, `where ray` runs the block where that module is inst
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def _block(page: str, line: int, info: str, text: str, directives: tuple[tuple[s
 
 
 def _directive(says: str, place: str) -> tuple[str, ...]:
-    name, *arguments = says.split()
+    name, *arguments = shlex.split(says)
     least, most = _FORMS.get(name, (1, 0))
     if len(arguments) < least or (most is not None and len(arguments) > most):
         raise PageError(f"{place}: no such directive: {says} (there are {', '.join(_FORMS)})")

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from bptt.cli.arguments import refuse
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.problems import ConfigurationError, problem
 from bptt.core.annotations import InvalidValue
 from bptt.tracking.address import StoreError, refuse_password, without_password
 
@@ -91,12 +91,13 @@ class _Calls:
     """The task as Hydra calls it, whose exit codes Hydra would drop."""
 
     def __init__(self, task: Task) -> None:
-        self._task, self._codes = task, list[int]()
+        self._task, self._codes, self.begun = task, list[int](), False
         for name in ("sweep", "search"):
             if hasattr(task, name):
                 setattr(self, name, getattr(task, name))
 
     def __call__(self, config: DictConfig) -> int:
+        self.begun = True
         self._codes.append(self._task(config) or 0)
         return self._codes[-1]
 
@@ -192,7 +193,13 @@ class _Application:
         tracking = checked(config).tracking
         if tracking.uri is not None:
             refuse_password(tracking.uri, "tracking.uri=")
-        hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
+        try:
+            hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
+        except OSError as error:
+            if self._calls.begun:
+                raise
+            says = f"can't be written: {error.strerror or error}"  # which Hydra tries first
+            raise ConfigurationError([problem("hydra.run.dir", config.hydra.run.dir, says)]) from None
         return self._calls.code
 
     def _check_jobs(self, hydra: Any, composer: Any, config: DictConfig) -> None:
