@@ -25,7 +25,7 @@ docs-serve: .venv/ready  ## the documentation on this machine, built anew at eve
 
 test: .venv/ready lint docs  ## linter, formatter, type checker, documentation, tests
 	-$(BIN)/bptt warm
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-ray: .venv/ready  ## the tests of one backend, which is large and not installed otherwise
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \
