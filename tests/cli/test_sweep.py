@@ -339,7 +339,7 @@ if {again}:
 """
 
 
-@pytest.mark.parametrize(("signal", "again"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)])
+@pytest.mark.parametrize(("signal", "again"), [("SIGINT", False), ("SIGTERM", True)])
 def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(cold: Any, signal: str, again: bool) -> None:
     first = REPORTING.format(signal=signal, again=again)
     done = cold.bptt("train", "-m", *EXPERIMENT, "seed=0,3", first=first)

@@ -1,4 +1,4 @@
-"""Each kind of fault once, of those that no other test has; `make faults` has all of them, many times."""
+"""Some faults once, of those that no other test has; `make faults` has all of them, many times."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults import clock, clusters, full_disks, interrupting, killing, page, stores, together
+from tests.faults import full_disks, interrupting, killing, page, together
 from tests.faults.contents import Contents
 from tests.faults.outcomes import Tally, as_json, as_markdown, from_json
 from tests.faults.programs import end_all
@@ -30,14 +30,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Contents:
         interrupting.hangup,
         together.resumed_twice,
         pytest.param(full_disks.database, marks=needs_root),
-        pytest.param(clock.goes_back, marks=pytest.mark.slow),
-        pytest.param(clusters.dask_worker, marks=pytest.mark.slow),
-        pytest.param(stores.locked_database, marks=pytest.mark.slow),
     ],
 )
 def test_nothing_comes_of_it(scenario: Scenario, reference: Contents, tmp_path: Path) -> None:
-    if scenario is clusters.dask_worker:
-        pytest.importorskip("distributed", reason="Dask is not installed: pip install 'bptt[dask]'")
     trial = Trial(tmp_path, np.random.Generator(np.random.PCG64(1)), reference, most_blows=1)
     try:
         scenario(trial)
