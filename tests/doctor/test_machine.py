@@ -1,19 +1,19 @@
 """Processor, packages, folders, variables, kernels: what is wrong with them, and what mends it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from bptt.cli import warm
 from bptt.configuration.problems import ConfigurationError
-from bptt.core.clips.none import no_clip
 from bptt.doctor import folders, kernels, processor, program, variables
 from bptt.doctor.finding import Finding, Situation
 from bptt.sweeps import warming
 from bptt.sweeps.kernel_folder import check_kernel_folder, open_to_everybody
 from tests.doctor.faults import NOBODY, carried_out, folder_of_nobody, of, only_posix, wrong
+from tests.program import Folder
 
 only_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="another user's file takes root")
 
@@ -113,24 +113,42 @@ def test_narrow_vectors_are_noted() -> None:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for kernels, into which those look too that were called before in this process."""
     monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    _forget_folders()
+    yield tmp_path / "cache"
+    _forget_folders()
+
+
+def _forget_folders() -> None:
+    for recipe in warming.shipped():
+        vars(recipe.kernel).pop("_cache", None)
 
 
 def of_kernels() -> list[Finding]:
     return list(kernels.findings(Situation()))
 
 
-def test_kernels_that_are_not_there_are_compiled(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = [recipe for recipe in warming.shipped() if recipe.kernel is no_clip]
-    monkeypatch.setattr(warming, "shipped", lambda: one)
-    found = of(of_kernels(), "compiled")
-    assert (found.mark, found.command) == ("note", "bptt warm")
-    assert found.says.startswith("0 of 1 that ship with bptt are compiled")
-    assert not cache.exists()
-    assert warm.main(["--workers", "1"]) == 0
-    assert of(of_kernels(), "compiled").mark == "ok"
+ONE_KERNEL = """
+import bptt.sweeps.warming as warming
+from bptt.core.clips.none import no_clip
+one = [recipe for recipe in warming.shipped() if recipe.kernel is no_clip]
+warming.shipped = lambda: one
+"""
+
+
+def test_kernels_that_are_not_there_are_compiled(tmp_path: Path) -> None:
+    def says(*arguments: str) -> str:
+        done = Folder(tmp_path).bptt(*arguments, first=ONE_KERNEL, BPTT_CACHE_DIR=str(tmp_path / "cache"))
+        assert done.returncode == 0, done.stderr
+        return " ".join(done.stdout.split())
+
+    assert "note compiled 0 of 1 that ship with bptt are compiled" in (before := says("doctor"))
+    assert before.endswith("bptt warm nothing is wrong")
+    assert not (tmp_path / "cache").exists()
+    says("warm", "--workers", "1")
+    assert "ok compiled 1 of 1 that ship with bptt are compiled" in says("doctor")
 
 
 def test_kernels_of_other_versions_can_go(cache: Path) -> None:
