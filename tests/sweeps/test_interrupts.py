@@ -10,13 +10,16 @@ from bptt.sweeps.interrupts import Interrupts
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with Interrupts() as asked:
-        os.kill(os.getpid(), number)
-        assert asked.requested
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(number, signal.SIG_DFL)  # whatever the tests were started by
+    try:
+        with Interrupts() as asked:
             os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is before
+            assert asked.requested
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_who_does_not_stop_soon_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,15 @@ def check_combinations(run: Run) -> list[str]:
     found = [*_sizes(run), *_losses(run)]
     # What follows builds data, which needs the sizes to be right, and trusts it.
     found = found or [*_own_data(run)]
-    return found or [*_data(run)] or [*_targets(run), *_early_stop(run), *_init_files(run)]
+    if found:
+        return found
+    try:
+        run.task.training()
+        # What kind of data the task has does not depend on the seed.
+        evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+    except (MemoryError, OverflowError, ValueError) as error:  # as NumPy says that an array is too large
+        return [problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")]
+    return [*_targets(run, evaluation), *_early_stop(run, evaluation), *_init_files(run)]
 
 
 def _sizes(run: Run) -> Iterator[str]:
@@ -58,18 +66,10 @@ def _own_data(run: Run) -> Iterator[str]:
             yield problem("task._target_", f"{kind.__module__}.{kind.__qualname__}", says)
 
 
-def _data(run: Run) -> Iterator[str]:
-    try:
-        run.task.training()
-        _evaluation(run)
-    except (MemoryError, OverflowError, ValueError) as error:  # as NumPy says that an array is too large
-        yield problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")
-
-
-def _targets(run: Run) -> Iterator[str]:
+def _targets(run: Run, evaluation: Sequences) -> Iterator[str]:
     if not isinstance(run.loss, BinaryCrossEntropy | CrossEntropy):
         return
-    targets = _scored_targets(_evaluation(run))
+    targets = _scored_targets(evaluation)
     if isinstance(run.loss, BinaryCrossEntropy) and not ((targets >= 0) & (targets <= 1)).all():
         says = f"takes targets from 0 to 1, the task has {targets.min():.3g} to {targets.max():.3g}"
         yield problem("loss", "binary_cross_entropy", says)
@@ -79,14 +79,13 @@ def _targets(run: Run) -> Iterator[str]:
             yield problem("loss", "cross_entropy", "takes targets that sum to 1 over the outputs, as one-hot ones do")
 
 
-def _early_stop(run: Run) -> Iterator[str]:
+def _early_stop(run: Run, evaluation: Sequences) -> Iterator[str]:
     stop = run.train.early_stop
     if stop.metric != "accuracy/eval":
         return
     if stop.threshold > 1:
         yield problem("train.early_stop.threshold", stop.threshold, "an accuracy is at most 1")
-    sequences = _evaluation(run)
-    if run.task.accuracy(sequences.y, sequences) is None:
+    if run.task.accuracy(evaluation.y, evaluation) is None:
         yield problem("train.early_stop.metric", stop.metric, "the task has no accuracy; use loss/eval")
 
 
@@ -101,11 +100,6 @@ def _init_files(run: Run) -> Iterator[str]:
             except InvalidValue as error:
                 prefix = f"init.{block.kind}" if own else "init"
                 yield problem(f"{prefix}.{error.field}", error.value, error.allowed)
-
-
-def _evaluation(run: Run) -> Sequences:
-    # What kind of data the task has does not depend on the seed.
-    return run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
 
 
 def _scored_targets(sequences: Sequences) -> Any:
