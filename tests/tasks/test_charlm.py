@@ -87,6 +87,6 @@ def test_what_is_wrong_with_a_text_is_said(
     assert (raised.value.field, raised.value.allowed) == (field, allowed)
 
 
-def test_a_missing_file_is_said(build: Build, tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="no such file"):
+def test_a_folder_is_no_text(build: Build, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="is a folder"):
         build("charlm", path=str(tmp_path))

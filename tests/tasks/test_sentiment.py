@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(
     assert (raised.value.field, raised.value.value, raised.value.allowed) == ("path", path, allowed)
 
 
-@pytest.mark.parametrize("missing", ["nowhere.txt", ""])
-def test_a_missing_file_is_said(build: Build, missing: str) -> None:
-    with pytest.raises(InvalidValue, match="no such file"):
+@pytest.mark.parametrize(("missing", "says"), [("nowhere.txt", "no such file"), ("", "is a folder")])
+def test_a_missing_file_is_said(build: Build, missing: str, says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
         build("sentiment", path=missing)
