@@ -70,3 +70,12 @@ def test_choices_of_the_users_own(seeds: list[int], capsys: pytest.CaptureFixtur
 def test_no_pickle_is_read(seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     assert hydra_app.run(["--experimental-rerun", "config.pickle"], remember(seeds)) == 2
     assert capsys.readouterr().err == "--experimental-rerun: reads a pickle, which bptt does not\n"
+
+
+def test_a_sweeper_that_is_no_mapping_is_told(seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own/sweep").mkdir(parents=True)
+    Path("own/sweep/mine.yaml").write_text(
+        "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: 3}\n", encoding="utf-8"
+    )
+    assert hydra_app.run(["--config-dir", "own", "sweep=mine"], remember(seeds)) == 2
+    assert (seeds, capsys.readouterr().err) == ([], "hydra.sweeper=3: must be a mapping\n")
