@@ -6,6 +6,7 @@ from pathlib import Path
 from bptt.analysis.load import load
 from bptt.analysis.sweep import Sweep
 from bptt.configuration.composing import Composer, add_folder
+from bptt.configuration.hydra_release import choose_defaults
 from bptt.configuration.paths import conf_folder
 from bptt.sweeps.hydra_task import SweepTask
 from bptt.tracking.block_files import RunResult
@@ -13,13 +14,12 @@ from bptt.tracking.block_files import RunResult
 
 def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
     """Train a sweep as `bptt train -m` does, quietly; see `bptt.sweep`."""
-    from hydra import version
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    version.setbase("1.3")
+    choose_defaults()
     path = create_config_search_path(str(conf_folder()))
     if config_dir is not None:
         add_folder(path, config_dir)
