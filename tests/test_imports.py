@@ -40,7 +40,7 @@ ONLY_IN = {
     "ray": {"bptt.sweeps"},
     "onnx": {"bptt.export", "bptt.cli"},
 }
-CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy"}
+CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy", "platformdirs"}
 
 
 def module_name(path: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
 from bptt.sweeps.interrupts import Interrupts
@@ -37,7 +38,7 @@ def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[in
     cut = blocks(_groups(again), _SETTINGS.wanted)
     tasks = [_task(number, [again[place] for place in part]) for number, part in enumerate(cut)]
     if needs_compiling([again[place].run for place in part] for part in cut):
-        reporter.say("compiling the kernels, once per machine: up to a minute")
+        reporter.say(compiling_notice())
     with Interrupts() as interrupts, Workers(_SETTINGS, tasks=len(tasks)) as workers:
         with interrupts.raising():
             outcomes = workers.run(advance_stage, tasks)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
 from bptt.sweeps.block_training import BlockTask, train_block
@@ -101,7 +102,7 @@ class Session:
         if not tasks:
             return
         if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
-            self.reporter.say("compiling the kernels, once per machine: up to a minute")
+            self.reporter.say(compiling_notice())
         self.begin(sum(len(task.jobs) for task in tasks))
         for outcome in self.computed(train_block, tasks, most=len(tasks)):
             if isinstance(outcome, Lost):
