@@ -38,6 +38,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     try:
         return get_args_parser()
     except ValueError:
+        owner = next(kind for kind in argparse.ArgumentParser.__mro__ if "add_argument" in vars(kind))
         add_argument = argparse.ArgumentParser.add_argument
 
     def with_text(parser: argparse.ArgumentParser, *flags: Any, **options: Any) -> argparse.Action:
@@ -45,8 +46,8 @@ def arguments_parser() -> argparse.ArgumentParser:
             options["help"] = str(options["help"])
         return add_argument(parser, *flags, **options)
 
-    argparse.ArgumentParser.add_argument = with_text  # type: ignore[method-assign, assignment]
+    owner.add_argument = with_text  # type: ignore[attr-defined]
     try:
         return get_args_parser()
     finally:
-        argparse.ArgumentParser.add_argument = add_argument  # type: ignore[method-assign]
+        owner.add_argument = add_argument  # type: ignore[attr-defined]
