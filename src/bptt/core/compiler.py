@@ -13,7 +13,7 @@ usual way, or by each process for itself: slower, with the same bits. `lacking` 
 """
 
 import contextlib
-import pkgutil
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -61,14 +61,19 @@ lacking: list[str] = []
 
 
 def _absent(places: Sequence[str]) -> list[str]:
-    """Those of the places within Numba, each `module:name`, where nothing is."""
-    absent = []
+    """What is not there of places within Numba, each `module:name`, in full."""
+    absent: dict[str, None] = {}
     for place in places:
+        module, _, names = place.partition(":")
+        so_far = module
         try:
-            pkgutil.resolve_name(place)
+            found = importlib.import_module(module)
+            for name in names.split("."):
+                so_far = f"{so_far}.{name}"
+                found = getattr(found, name)
         except (ImportError, AttributeError):
-            absent.append(place.replace(":", "."))
-    return absent
+            absent[so_far] = None
+    return list(absent)
 
 
 def _has(places: Sequence[str], otherwise: str) -> bool:
@@ -216,7 +221,7 @@ def _quick_ways() -> tuple[Any, Any]:
     return helper, njit(nogil=True, error_model="numpy", pipeline_class=compiler(KernelLowering))
 
 
-if _has(_STEPS, "compiling the kernels takes minutes"):
+if _has(_STEPS, "compiling the kernels takes several times as long"):
     inline, kernel = _quick_ways()
 else:
     inline, kernel = njit(error_model="numpy"), njit(nogil=True, error_model="numpy")

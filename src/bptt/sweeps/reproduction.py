@@ -11,8 +11,8 @@ from bptt.analysis.bits import Compared, compared, told
 from bptt.configuration.build import Checker
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.problems import ConfigurationError
-from bptt.core.kernel import package_hash
 from bptt.core.run import Record, Run
+from bptt.core.sources import package_hash
 from bptt.sweeps.retraining import Again, retrained
 from bptt.sweeps.search_stage import StageLane
 from bptt.sweeps.session import Reporter

@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from bptt.core.sources import hash_sources, package_hash, read_modules
+
 # Where results go, and what may be imported: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
 
@@ -35,16 +37,19 @@ def own_package(target: str) -> str | None:
 def current_version() -> str:
     """The numerical version of the installed program.
 
-    Changes with the sources of the core, with the tasks (sources and texts), and with the packages that compute: numpy,
-    numba with llvmlite, scipy.
+    Changes with what the core and the tasks compute (`bptt.core.sources`), with the contents of the tasks' data files,
+    with the vector width, and with the packages that compute: numpy, numba with llvmlite, scipy.
     """
-    from bptt.core.kernel import source_hash
+    from bptt.core.kernel import cache_folder, source_hash
 
-    parts = [source_hash(), *(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "scipy"))]
-    folder = Path(str(files("bptt") / "tasks"))
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            parts += [path.relative_to(folder).as_posix(), sha256(path.read_bytes()).hexdigest()]
+    tasks = Path(str(files("bptt") / "tasks"))
+    data = [path for path in tasks.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    parts = [
+        source_hash(),
+        *(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "scipy")),
+        hash_sources(read_modules(tasks, "bptt.tasks"), known=cache_folder() / "sources"),
+        *sorted(sha256(path.read_bytes()).hexdigest() for path in data),
+    ]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -58,7 +63,5 @@ def _canonical(value: Any, key: str) -> Any:
     if key == "path" and isinstance(value, str) and Path(value).is_file():
         return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
     if key == "_target_" and (package := own_package(value)) is not None:
-        from bptt.core.kernel import package_hash
-
         return f"{value} {package_hash(package)}"
     return value
