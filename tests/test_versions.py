@@ -34,4 +34,4 @@ def test_pages_name_the_versions_of_python(page: str) -> None:
 def test_a_numba_that_is_installed_is_one_that_is_tested() -> None:
     (requirement,) = (text for text in PROJECT["dependencies"] if text.startswith("numba"))
     first, stop = bounds(requirement)
-    assert compiler._TESTED == " and ".join(f"0.{minor}" for minor in range(first, stop))
+    assert " and ".join(f"0.{minor}" for minor in range(first, stop)) == compiler._TESTED
