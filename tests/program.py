@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forking
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,10 +54,12 @@ class Folder:
 
     path: Path
 
-    def bptt(self, *arguments: str, first: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run `bptt` with these arguments, after the Python statements `first`."""
+    def bptt(
+        self, *arguments: str, first: str = "", fresh: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `bptt` with these arguments, after the Python statements `first`; fresh: see `command`."""
         return subprocess.run(
-            self.command(*arguments, first=first),
+            self.command(*arguments, first=first, fresh=fresh),
             cwd=self.path,
             env=self.environment() | variables,
             capture_output=True,
@@ -65,9 +69,10 @@ class Folder:
         )
 
     @staticmethod
-    def command(*arguments: str, first: str = "") -> list[str]:
+    def command(*arguments: str, first: str = "", fresh: bool = False) -> list[str]:
+        """The command line; fresh: in a process that has imported nothing yet, as the user's."""
         code = f"import sys\n{first}\nfrom bptt.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-        return [sys.executable, "-c", code, *arguments]
+        return [sys.executable, "-c", code, *arguments] if fresh else forking.command(code, *arguments)
 
     @staticmethod
     def environment() -> dict[str, str]:
