@@ -186,9 +186,9 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
         if path not in sys.path:
             sys.path.insert(place + 1, path)
     sys.argv[1:] = request["arguments"]
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = _writing(1, "strict")
-    sys.stderr = sys.__stderr__ = _writing(2, "backslashreplace")
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = _writing(1, "strict")
+    sys.stderr = _writing(2, "backslashreplace")
     code = 1
     try:
         exec(compile(request["code"], "<string>", "exec"), vars(sys.modules["__main__"]))

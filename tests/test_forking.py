@@ -23,7 +23,7 @@ sys.exit(3)
 
 
 def run(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(forking.command(code, *arguments), capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(forking.command(code, *arguments), capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
 
 
 def test_it_has_its_arguments_folder_environment_and_files(tmp_path: Path) -> None:

@@ -31,5 +31,5 @@ def empty(tmp_path: Path) -> Folder:
 @pytest.fixture(scope="session")
 def undisturbed(work: Folder) -> tuple[subprocess.CompletedProcess[str], Run]:
     """The first command ever in that folder, in a process as a user's, and its run."""
-    done = work.bptt("train", "experiment=roelants_counting", "train.updates=60", "train.log_points=30", fresh=True)
+    done = work.bptt_afresh("train", "experiment=roelants_counting", "train.updates=60", "train.log_points=30")
     return done, work.newest

@@ -30,7 +30,7 @@ def sweep(work: Any, undisturbed: Any) -> tuple[subprocess.CompletedProcess[str]
     """Four runs, one of which was asked for twice; the first sweep in its folder."""
     question = "question='Which eta_plus?'"
     swept = ("optimizer.eta_plus=1.2,1.3,1.20", "seed=0,3", "reuse=false")
-    done = work.bptt("train", "-m", *EXPERIMENT, *swept, question, fresh=True)
+    done = work.bptt_afresh("train", "-m", *EXPERIMENT, *swept, question)
     return done, newest(work)
 
 
