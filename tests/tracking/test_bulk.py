@@ -20,6 +20,7 @@ from bptt.tracking.client_writer import ClientWriter
 from bptt.tracking.store import Store
 from bptt.tracking.stored_run import StoredRun
 from bptt.tracking.sweep_record import SweepRecord
+from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -263,7 +264,7 @@ def test_two_processes_write_at_the_same_time(store: Store, tmp_path: Path) -> N
     places = [str(Path(__file__).parents[2]), str(tmp_path)]
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WRITING, *given, name, *places],
+            forking.command(WRITING, *given, name, *places),
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -15,6 +15,7 @@ from bptt.tracking.access import patient
 from bptt.tracking.address import StoreError
 from bptt.tracking.keyed_run import KEY, key_of, run_with_key
 from bptt.tracking.store import Store, impatient, open_store
+from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -128,7 +129,7 @@ def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code],
+            forking.command(code),
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -158,7 +159,7 @@ open_store(f"sqlite:///{sys.argv[1]}/mlflow.db", "bptt")
 
 
 def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", MAKING, str(tmp_path)], check=False)
+    done = subprocess.run(forking.command(MAKING, str(tmp_path)), check=False)
     assert done.returncode == -9
     assert not (tmp_path / "mlflow.db").exists()
     assert open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt").experiment_id == "1"
