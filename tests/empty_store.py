@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from bptt.tracking.store import open_store
+from bptt.tracking.store.opening import open_store
 
 
 def put_empty_store(folder: Path) -> str:

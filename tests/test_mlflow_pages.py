@@ -15,11 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bptt.sweeps.description import description
-from bptt.tracking.address import resolve
-from bptt.tracking.newest import newest_sweep
-from bptt.tracking.shared_view import compare_path, publish_view
-from bptt.tracking.store import Store, open_store
+from bptt.sweeps.finish import description
+from bptt.tracking.store.address import resolve
+from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.ui.sweep_page import compare_path, newest_sweep, publish_view
 from tests.empty_store import put_empty_store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

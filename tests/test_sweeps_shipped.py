@@ -10,16 +10,16 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.solved import Solved
+from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
-from bptt.configuration.composing import Composer
+from bptt.configuration.compose import Composer
 from bptt.configuration.paths import conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.models.linear import Linear
 from bptt.core.run import Run
 from bptt.core.training import train
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.grammar import expand
+from bptt.sweeps.jobs.composition import Composition
+from bptt.sweeps.jobs.grammar import expand
 
 FILES = {path.stem: path for path in sorted((conf_folder() / "sweep").glob("*.yaml"))}
 #: A search asks for its runs while it goes on.

@@ -53,8 +53,8 @@ def _trained(number: int, name: str, archives: Path) -> Path:
 
 def report(archive: Path, folder: Path) -> Path:
     """Write the report of a finished sweep, with PNG figures for its Markdown; returns its page."""
-    from bptt.analysis.load import load
     from bptt.analysis.report.writing import report_files, write_report
+    from bptt.analysis.sweep import load
 
     sweep = load(archive)
     files = report_files([sweep], ["png"])

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 
 from bptt.configuration.build import Tracking
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.configuration.paths import choices, conf_folder
 from bptt.core.annotations import Range
 from bptt.core.run import Settings

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from bptt.cli.rm import main
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal
-from bptt.tracking.lock import file_lock
-from bptt.tracking.store import Store, open_store
-from bptt.tracking.stored_run import StoredRun
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.sweep_log import SweepRecord
 from tests.empty_store import put_empty_store
 from tests.program import Folder
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 from tests.sweeping import Swept, assert_same_results, held, newest, results, same, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

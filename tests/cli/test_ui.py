@@ -9,7 +9,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from bptt.cli.ui import main
-from bptt.tracking.store import open_store
+from bptt.tracking.store.opening import open_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from bptt.configuration.build import Configuration, SweepSettings, checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.configuration.paths import conf_folder
 from bptt.core.training import train
 

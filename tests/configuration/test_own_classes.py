@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
-from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError
 
 OWN = '''
 from dataclasses import dataclass

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from bptt.core import lanes
-from bptt.core.blocks import Block
 from bptt.core.clips.norm import Norm
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
@@ -24,6 +23,7 @@ from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.parameters import Block
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.sequences import Floats, Generated, Pool, Sequences
 from bptt.core.simd import WIDTH

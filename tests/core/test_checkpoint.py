@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.core.checkpoint import chosen, joined
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.simd import WIDTH
-from bptt.core.training import Training
+from bptt.core.training import Training, chosen, joined
 from tests.core.comparing import assert_same_record, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bptt.core import gradcheck
-from bptt.core.blocks import parameter_blocks
 from bptt.core.gradcheck import BOUND, BlockError, check_gradients
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
+from bptt.core.parameters import parameter_blocks
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from tests.core.discovering import components

@@ -8,9 +8,9 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from bptt.core.blocks import parameter_blocks, parameter_count, to_flat, to_named
 from bptt.core.gradcheck import gradient_of, plain_loss
 from bptt.core.kernel import LANES, UNITS
+from bptt.core.parameters import parameter_blocks, parameter_count, to_flat, to_named
 from bptt.core.sequences import Sequences
 from tests.core.comparing import assert_same_bits
 from tests.core.making import LOSSES, make_model, make_run

@@ -8,7 +8,7 @@ import pytest
 from numba.core.caching import CacheImpl
 
 from bptt.core.clips.none import no_clip
-from bptt.core.kernel import LANES, UNITS, Kernel, kernel_folder, package_hash
+from bptt.core.kernel import LANES, UNITS, Kernel, kernel_folder
 
 
 def _fresh() -> Kernel:
@@ -91,24 +91,3 @@ def test_another_package_s_kernel_is_compiled_anew_where_any_of_its_sources_was_
     (package / "clip.py").write_text(OWN)
     (package / "helping.py").write_text(HELPING)
     assert kept() == "True"
-
-
-def test_the_hash_of_a_package_is_of_its_sources_wherever_they_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def hashed(name: str, folder: Path) -> str:
-        with monkeypatch.context() as patched:
-            patched.syspath_prepend(str(folder))
-            return package_hash.__wrapped__(name)
-
-    for place in ("here", "there"):
-        (tmp_path / place / "own_parts").mkdir(parents=True)
-        (tmp_path / place / "own_parts" / "__init__.py").write_text("x = 1\n")
-        (tmp_path / place / "own_module.py").write_text("x = 1\n")
-    here, there = tmp_path / "here", tmp_path / "there"
-    for name, changed in (("own_parts", "own_parts/more.py"), ("own_module", "own_module.py")):
-        assert len(hashed(name, here)) == 16
-        assert hashed(name, here) == hashed(name, there)
-        (there / changed).write_text("x = 2\n")
-        assert hashed(name, here) != hashed(name, there)
-    assert package_hash("no_such_package") == ""

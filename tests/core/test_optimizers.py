@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bptt.core.annotations import InvalidValue, per_lane_fields
-from bptt.core.blocks import parameter_blocks, to_flat, to_named
 from bptt.core.gradcheck import gradient_of
 from bptt.core.optimizers.irprop_minus import IrpropMinus
 from bptt.core.optimizers.rprop import Rprop
+from bptt.core.parameters import parameter_blocks, to_flat, to_named
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bptt.core.blocks import parameter_blocks, parameter_count
 from bptt.core.evaluation import predict
 from bptt.core.gradcheck import gradient_of
 from bptt.core.kernel import LANES, MODES, UNITS
 from bptt.core.layout import read_net
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.packing import pack, sequence_arrays
+from bptt.core.parameters import parameter_blocks, parameter_count
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH, pointer_to

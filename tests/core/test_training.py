@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from bptt.core import plain
-from bptt.core.blocks import parameter_blocks, to_flat, to_named
 from bptt.core.clips.norm import Norm
 from bptt.core.clips.value import Value
 from bptt.core.evaluation import predict
@@ -22,15 +21,14 @@ from bptt.core.inits.normal import Normal
 from bptt.core.lanes import recorded_updates
 from bptt.core.layout import ACTIVATIONS
 from bptt.core.losses.squared_error import SquaredError
+from bptt.core.metrics import decay_rate, saturated, spectral_radii, spectral_radius
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.parameters import parameter_blocks, to_flat, to_named
 from bptt.core.run import EarlyStop, Record, Run
-from bptt.core.saturation import saturated
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
-from bptt.core.spectral import spectral_radii
-from bptt.core.stability import decay_rate, spectral_radius
 from bptt.core.training import METRICS, Training, needs_compiling, train
 from tests.core.comparing import finished
 from tests.core.discovering import components

@@ -13,8 +13,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from bptt.cli.main import main
-from bptt.tracking.address import StoreError
-from bptt.tracking.store import open_store
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.opening import open_store
 from tests.deploy.lab import Lab, new_lab
 from tests.program import Folder
 

@@ -13,10 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.keys import read_values
-from bptt.configuration.composing import Composer
+from bptt.analysis.tables import read_values
+from bptt.configuration.compose import Composer
 from bptt.configuration.paths import conf_folder
-from bptt.sweeps.grammar import differing, expand
+from bptt.sweeps.jobs.grammar import differing, expand
 from docs.make_results import index, training
 from docs.make_results.__main__ import main
 from docs.make_results.tables import Share, Tables, UnsupportedError

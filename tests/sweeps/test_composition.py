@@ -15,12 +15,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bptt.configuration.build import Configuration, checked
-from bptt.configuration.composing import Composer, add_folder
+from bptt.configuration.compose import Composer, add_folder
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError
 from bptt.core.sequences import Sequences
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.variant import Variant
+from bptt.sweeps.jobs.composition import Composition, Variant
 from bptt.tasks.adder import Adder
 
 CHOICES = sorted((path.parent.name, path.stem) for path in conf_folder().glob("*/*.yaml"))

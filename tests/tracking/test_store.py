@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.access import patient
-from bptt.tracking.address import StoreError
-from bptt.tracking.keyed_run import KEY, key_of, run_with_key
-from bptt.tracking.store import Store, impatient, open_store
+from bptt.tracking.folder.files import key_of
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.errors import patient
+from bptt.tracking.store.opening import Store, impatient, open_store
+from bptt.tracking.store.run_log import run_with_key
+from bptt.tracking.store.tags import KEY
 from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -125,7 +127,7 @@ def test_patience_is_the_users_own_where_they_set_it(monkeypatch: pytest.MonkeyP
 
 
 def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> None:
-    code = "import bptt.tracking.store as s; print(s.open_store(None, 'together').experiment_id)"
+    code = "import bptt.tracking.store.opening as s; print(s.open_store(None, 'together').experiment_id)"
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     started = [
         subprocess.Popen(
@@ -147,7 +149,7 @@ def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> 
 MAKING = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from bptt.tracking.store import open_store
+from bptt.tracking.store.opening import open_store
 part = Path(sys.argv[1]) / ".mlflow.db.part"
 def end():
     while not part.exists() or part.stat().st_size < 100_000:
@@ -177,7 +179,7 @@ def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest
 
     assert ask(3) == 3
     refusals = [StoreError("sqlite:///mlflow.db: database is locked")] * 2
-    monkeypatch.setattr("bptt.tracking.access._SECONDS_OF_PATIENCE", -1.0)
+    monkeypatch.setattr("bptt.tracking.store.errors._SECONDS_OF_PATIENCE", -1.0)
     with pytest.raises(StoreError, match="locked"):
         ask(3)
     assert len(refusals) == 1

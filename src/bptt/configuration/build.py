@@ -12,19 +12,18 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.configuration.combinations import check_combinations
+from bptt.configuration.checks import check_combinations, check_sizes
 from bptt.configuration.components import (
     build_component,
     build_initialisation,
     described,
     described_initialisation,
 )
+from bptt.configuration.errors import ConfigurationError, unknown_key
+from bptt.configuration.fields import construct, plain
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError, unknown_key
-from bptt.configuration.resolving import conf_folders, keys, resolve
-from bptt.configuration.sizes import check_sizes
+from bptt.configuration.resolve import conf_folders, keys, resolve
 from bptt.configuration.trust import unasked
-from bptt.configuration.values import construct, plain
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Run, Settings
 
@@ -64,7 +63,7 @@ class SweepSettings:
     reuse     whether a run that the store holds already, finished, is taken from there
     on_error  what becomes of the other runs when one fails
     question  what the sweep asks, for its report
-    solved    when a run has solved its task: `accuracy/eval>=1`; None: see `bptt.analysis.solved`
+    solved    when a run has solved its task: `accuracy/eval>=1`; None: see `bptt.analysis.sweep`
     report    whether it ends by writing its report
     """
 

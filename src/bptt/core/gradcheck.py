@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from bptt.core import plain
-from bptt.core.blocks import parameter_blocks, to_named
 from bptt.core.clips.none import NoClip
 from bptt.core.kernel import UNITS
 from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.parameters import parameter_blocks, to_named
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Pool, Sequences
 

@@ -1,14 +1,13 @@
 """Kernels: compiled functions that a driver calls through their address, so that components combine without compiling.
 
-A kernel is compiled at its first use, once per machine: the result is kept on disk under a key that holds every source
-file of the core (`source_hash`), because Numba's own key would hold the defining file alone and run stale code after a
-helper was edited. A kernel of another package is kept under a hash of that package's sources too.
+A kernel is compiled at its first use, once per machine: the result is kept on disk under a key that holds what the
+whole core computes (`source_hash`), because Numba's own key would hold the defining file alone and run stale code after
+a helper was edited. A kernel of another package is kept under a hash of that package's sources too.
 """
 
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
 
 from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, kernel, vector
+from bptt.core.sources import hash_sources, package_hash, read_modules
 
 SIZES = types.CPointer(types.int64)  # a `layout.Net`
 LANES = "lanes"  # runs stand side by side
@@ -37,32 +37,10 @@ SIZES_ARRAY = types.Array(types.int64, 1, "C")
 
 @functools.cache
 def source_hash() -> str:
-    """The numerical version of the core: a hash of its sources, Numba's and NumPy's versions and the vector width."""
-    digest = hashlib.sha256(f"numba {numba.__version__} numpy {np.__version__} width {WIDTH}".encode())
-    root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-@functools.cache
-def package_hash(name: str) -> str:
-    """A hash of the Python sources of another package, or of a module on its own; empty where it can't be found."""
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return ""
-    if found is None:
-        return ""
-    if found.submodule_search_locations is not None:
-        folders = [Path(folder) for folder in found.submodule_search_locations]
-        sources = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
-    else:
-        sources = {f"{name}.py": Path(found.origin)} if found.origin else {}
-    digest = hashlib.sha256()
-    for place, path in sorted(sources.items()):
-        digest.update(place.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    """What compiled kernels hang on: the core's sources, Numba's and NumPy's versions and the vector width."""
+    sources = hash_sources(read_modules(Path(__file__).parent, "bptt.core"), known=cache_folder() / "sources")
+    text = f"numba {numba.__version__} numpy {np.__version__} width {WIDTH} {sources}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def cache_folder() -> Path:

@@ -1,4 +1,9 @@
-"""Training as a pure function: components, lanes and seeds in, records out. Nothing is logged or written here."""
+"""Training as a pure function: components, lanes and seeds in, records out. Nothing is logged or written here.
+
+A training's checkpoint, lane by lane: some lanes chosen, or the lanes of several trainings brought together.
+
+`Training.checkpoint()` gives arrays that have the lanes on their first axis, but for those in `COMMON`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,26 +12,53 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.blocks import parameter_blocks, to_named
-from bptt.core.checkpoint import Checkpoint
 from bptt.core.evaluation import Evaluation, evaluate_chunks
-from bptt.core.fused import FusedRuns
 from bptt.core.kernel import UNITS, Kernel
-from bptt.core.lane_block import BlockReport
+from bptt.core.lane_block import BlockReport, FusedRuns
 from bptt.core.lanes import blocks_of_lanes, fusing_key, recorded_updates
+from bptt.core.metrics import count_saturated, decay_rate, radii_of, spectral_radius
+from bptt.core.parameters import parameter_blocks, to_named
 from bptt.core.products import product
 from bptt.core.run import Record, Run, seed_of
-from bptt.core.saturation import count_saturated
 from bptt.core.sequences import Floats
-from bptt.core.spectral import radii_of
-from bptt.core.stability import decay_rate, spectral_radius
 from bptt.core.updates import train_updates
 
+Checkpoint = Mapping[str, NDArray[Any]]
+
+
+#: What holds for all lanes alike: how many updates were recorded, and which.
+COMMON = frozenset({"next", "history.update"})
+
+
+def chosen(checkpoint: Checkpoint, lanes: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """These lanes alone, in this order."""
+    return {name: array if name in COMMON else array[list(lanes)] for name, array in checkpoint.items()}
+
+
+def joined(checkpoints: Sequence[Checkpoint]) -> dict[str, NDArray[Any]]:
+    """All lanes of trainings of runs that fuse, one training's after the other's.
+
+    Raises ValueError unless all have reached the same update.
+    """
+    first = checkpoints[0]
+    if any(not np.array_equal(first[name], other[name]) for name in COMMON for other in checkpoints[1:]):
+        raise ValueError("only trainings that have reached the same update can be joined")
+    return {
+        name: array if name in COMMON else np.concatenate([checkpoint[name] for checkpoint in checkpoints])
+        for name, array in first.items()
+    }
+
+
 _OUTCOMES: tuple[Literal["completed", "early_stopped", "diverged"], ...] = ("completed", "early_stopped", "diverged")
+
+
 _EARLY_STOPPED, _DIVERGED = 1, 2
+
+
 _LANE = "lane."  # in a checkpoint: what the lane's block keeps of it
 
-#: What is recorded, defined in `bptt.core.stability`; accuracy/eval only where the task has a notion of right.
+
+#: What is recorded, defined in `bptt.core.metrics`; accuracy/eval only where the task has a notion of right.
 METRICS = (
     "loss/train",
     "loss/eval",
@@ -80,7 +112,7 @@ class Training:
 
     Raises ValueError when the runs don't fuse (see `lanes.fusing_key`). A lane among others has the same bits as its
     run alone; one that goes on from `checkpoint()`, also with some of the lanes or with those of other trainings beside
-    them (`bptt.core.checkpoint`), has the same bits as one that was not interrupted.
+    them (`bptt.core.training`), has the same bits as one that was not interrupted.
     """
 
     def __init__(self, runs: Sequence[Run], checkpoint: Checkpoint | None = None) -> None:

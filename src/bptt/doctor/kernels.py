@@ -15,7 +15,7 @@ _VERSION: Final = re.compile(r"[0-9a-f]{16}")
 def findings(_situation: Situation) -> Iterator[Finding]:
     """The cache's folder, today's kernels in it, and those of other versions."""
     from bptt.core.kernel import cache_folder, kernel_folder
-    from bptt.sweeps.kernel_folder import open_to_everybody
+    from bptt.sweeps.workers.kernels import open_to_everybody
 
     folder = cache_folder()
     chosen = "export BPTT_CACHE_DIR=~/bptt-kernels"
@@ -45,7 +45,7 @@ def _mine(path: Path, folder: Path) -> bool:
 
 
 def _there(folder: Path) -> Finding:
-    from bptt.sweeps.warming import shipped
+    from bptt.sweeps.workers.kernels import shipped
 
     recipes = shipped()
     ready = sum(recipe.is_ready for recipe in recipes)

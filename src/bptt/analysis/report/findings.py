@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.keys import without_seed
-from bptt.analysis.statistics import setting_statistics, wilson
-from bptt.analysis.tables import LOSS, final, settings_text
+from bptt.analysis.statistics.settings import setting_statistics, wilson
+from bptt.analysis.tables import LOSS, final, settings_text, without_seed
 
 if TYPE_CHECKING:
     import pandas as pd

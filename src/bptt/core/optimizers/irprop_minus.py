@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import InvalidValue, PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.optimizers.signs import sign
+from bptt.core.optimizers.rprop import sign
 from bptt.core.simd import load, select, splat, store
 
 

@@ -1,12 +1,20 @@
-"""Resilient propagation in the counting article's variant."""
+"""Resilient propagation in the counting article's variant.
+
+The sign of a gradient.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.optimizers.signs import sign
-from bptt.core.simd import load, select, splat, store
+from bptt.core.simd import inline, load, select, splat, store
+
+
+@inline
+def sign(x):
+    """−1, 0 or 1 (0 for NaN)."""
+    return select(x > splat(0.0), splat(1.0), select(x < splat(0.0), splat(-1.0), splat(0.0)))
 
 
 @OPTIMIZER

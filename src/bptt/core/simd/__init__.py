@@ -1,7 +1,6 @@
 """The vector vocabulary in which the kernels are written, so that they read like scalar mathematics."""
 
 from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
-from bptt.core.simd.blocks import MOST_COLUMNS, ahead, multiply_block, multiply_row
 from bptt.core.simd.elementary import exp, integer_power, log, log1p, sigmoid, tanh
 from bptt.core.simd.inlining import inline, kernel
 from bptt.core.simd.memory import (
@@ -25,6 +24,7 @@ from bptt.core.simd.memory import (
     within,
 )
 from bptt.core.simd.numbers import copy_few, copy_numbers, transpose_all, transpose_few, transpose_lanes
+from bptt.core.simd.register_block import MOST_COLUMNS, ahead, multiply_block, multiply_row
 from bptt.core.simd.types import ALIGNMENT, VECTOR_BYTES, WIDTH, aligned_zeros, mask, vector
 
 __all__ = [
