@@ -80,7 +80,7 @@ ui: .venv/ready  ## MLflow's pages for the runs of this folder
 
 # An environment exactly as locked: every file is checked against its hash.
 .venv/locked .venv-bench/locked: %/locked: requirements.lock
-	$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12")'
+	$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear $*
 	$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	touch $@

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.models.linear import Linear
@@ -31,14 +32,14 @@ ARTICLES = [name for name in SWEEPS if name not in LENGTHS]
 
 @cache
 def composed_sweep(name: str) -> DictConfig:
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
         return Composer(GlobalHydra.instance().config_loader(), "config").compose([f"sweep={name}"], RunMode.MULTIRUN)
 
 
 @cache
 def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration]]:
     """The sweep's own configuration, the overrides of its runs, and their configurations."""
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
         composer = Composer(GlobalHydra.instance().config_loader(), "config")
         config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
         sweeper = OmegaConf.to_container(config.hydra.sweeper)

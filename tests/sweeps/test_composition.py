@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from bptt.configuration.build import Configuration, checked
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant
@@ -37,14 +38,14 @@ class Counting(Composer):
 
 @pytest.fixture
 def composer() -> Iterator[Counting]:
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
         yield Counting(GlobalHydra.instance().config_loader(), "config")
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[tuple[Counting, Path]]:
     """A composer that knows a folder of the user's too."""
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
         path = GlobalHydra.instance().config_loader().get_search_path()
         add_folder(path, tmp_path)
         yield Counting(ConfigLoaderImpl(path), "config"), tmp_path

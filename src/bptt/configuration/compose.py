@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.build import checked
 from bptt.configuration.errors import ConfigurationError, cut, did_you_mean, problem
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
 from bptt.configuration.trust import allowed, unasked, untrusted, untrusted_folders
 
@@ -45,7 +46,7 @@ def composed(overrides: Sequence[str] = (), folder: Path | None = None) -> DictC
 
     Raises ConfigurationError.
     """
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
         loader = GlobalHydra.instance().config_loader()
         if folder is not None:
             add_folder(loader.get_search_path(), folder)

@@ -5,22 +5,21 @@ whole core computes (`source_hash`), because Numba's own key would hold the defi
 a helper was edited. A kernel of another package is kept under a hash of that package's sources too.
 """
 
-import contextlib
 import functools
 import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numba
 import numpy as np
 from numba import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.extending import intrinsic
-from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
+from bptt.core.compiler import address_of, call_at, disk_cache, lacking
 from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, kernel, vector
 from bptt.core.sources import hash_sources, package_hash, read_modules
 
@@ -33,6 +32,7 @@ MODES = {LANES: LANES_MEMORY, UNITS: UNITS_MEMORY}
 VECTOR_ARRAY, NUMBER_ARRAY = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 1))
 ARRAYS = {LANES: VECTOR_ARRAY, UNITS: NUMBER_ARRAY}
 SIZES_ARRAY = types.Array(types.int64, 1, "C")
+_ONCE = "compiling the kernels, once per machine: up to a minute"
 
 
 @functools.cache
@@ -46,7 +46,7 @@ def source_hash() -> str:
 def cache_folder() -> Path:
     """Where compiled kernels are kept: $BPTT_CACHE_DIR, or the user's cache folder."""
     chosen = os.environ.get("BPTT_CACHE_DIR")
-    return Path(chosen) if chosen else Path(AppDirs("bptt", appauthor=False).user_cache_dir) / "kernels"
+    return Path(chosen) if chosen else user_cache_path("bptt", appauthor=False) / "kernels"
 
 
 def kernel_folder() -> Path:
@@ -54,46 +54,30 @@ def kernel_folder() -> Path:
     return cache_folder() / source_hash()[:16]
 
 
-class _Locator(_CacheLocator):
-    """Says to Numba where a function's kernels are kept, and when they are of today's sources."""
+class _Place:
+    """Where a function's kernels are kept, and when they are of today's sources."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._module = function.__module__
 
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's)
-        return cls(py_func.__module__)
+    def folder(self) -> Path:
+        return kernel_folder()
 
-    def get_cache_path(self) -> str:
-        return str(kernel_folder())
-
-    def get_source_stamp(self) -> str:
+    def stamp(self) -> str:
         return source_hash()
 
-    def get_disambiguator(self) -> str:
+    def name(self) -> str:
         package = self._module.partition(".")[0]
         # `source_hash` says nothing of other packages, and Numba's own key holds no constant of a function.
         return self._module if package == "bptt" else f"{self._module}-{package_hash(package)}"
 
 
-class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes: ClassVar = [_Locator]
+_DiskCache = disk_cache(_Place)
 
 
-class _Cache(FunctionCache):
-    """Numba's cache of one function, in our folder and under our key."""
-
-    _impl_class = _CacheImpl
-
-    def _guard_against_spurious_io_errors(self) -> contextlib.suppress:
-        """Where nothing can be read or written, a kernel is compiled for this process alone."""
-        return contextlib.suppress(OSError)
-
-    def holds(self, signature: Any, codegen: Any) -> bool:
-        """Whether a kernel is kept for this processor; a folder that was copied may be another's."""
-        with self._guard_against_spurious_io_errors():
-            return self._index_key(signature, codegen) in self._cache_file._load_index()
-        return False
+def compiling_notice() -> str:
+    """What a user is told before kernels are compiled: how long it takes, or what makes it take longer."""
+    return "\n".join([*lacking, "compiling the kernels"] if lacking else [_ONCE])
 
 
 class Kernel:
@@ -106,13 +90,14 @@ class Kernel:
         self._compiled: dict[str, Any] = {}
 
     @functools.cached_property
-    def _cache(self) -> _Cache:
-        return _Cache(self.dispatcher.py_func)
+    def _cache(self) -> Any:
+        return None if _DiskCache is None else _DiskCache(self.dispatcher.py_func)
 
     def compile(self, mode: str) -> Any:
         """Numba's compile result for this mode."""
         if mode not in self._compiled:
-            self.dispatcher._cache = self._cache
+            if self._cache is not None:
+                self.dispatcher._cache = self._cache
             signature = self.signatures[mode]
             self.dispatcher.compile(signature)
             self._compiled[mode] = self.dispatcher.overloads[signature.args]
@@ -120,8 +105,7 @@ class Kernel:
 
     def address(self, mode: str) -> int:
         """Where the machine code of this mode begins."""
-        result = self.compile(mode)
-        return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+        return address_of(self.compile(mode))
 
     def is_ready(self, mode: str) -> bool:
         """Whether it is compiled already, in this process or on disk."""
@@ -129,7 +113,7 @@ class Kernel:
 
     def is_kept(self, mode: str) -> bool:
         """Whether it is found on disk."""
-        return self._cache.holds(self.signatures[mode], self.dispatcher.targetctx.codegen())
+        return self._cache is not None and bool(self._cache.holds(self.signatures[mode], self.dispatcher))
 
     def __call__(self, *args: Any) -> Any:
         for mode in self.signatures:
@@ -159,12 +143,7 @@ def _caller(signatures: list[Any]) -> Any:
         signature = found[0]
 
         def codegen(context, builder, sig, args):
-            values = numba.core.cgutils.unpack_tuple(builder, args[1])
-            convention = context.call_conv
-            kind = convention.get_function_type(signature.return_type, signature.args)
-            pointer = builder.inttoptr(args[0], kind.as_pointer())
-            _, result = convention.call_function(builder, pointer, signature.return_type, signature.args, values)
-            return result
+            return call_at(context, builder, args[0], signature, args[1])
 
         return signature.return_type(address, arguments), codegen
 

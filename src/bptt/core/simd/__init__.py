@@ -1,8 +1,8 @@
 """The vector vocabulary in which the kernels are written, so that they read like scalar mathematics."""
 
+from bptt.core.compiler import inline, kernel
 from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
 from bptt.core.simd.elementary import exp, integer_power, log, log1p, sigmoid, tanh
-from bptt.core.simd.inlining import inline, kernel
 from bptt.core.simd.memory import (
     LANES_MEMORY,
     UNITS_MEMORY,
