@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from bptt.core.kernel import CLIP, Kernel
 
-@CLIP
+@CLIP()
 def broken(gradient, count, hyper):
     return gradient.nothing_of_this_name
 
@@ -70,6 +70,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_all_that_ships_is_all_that_any_run_calls() -> None:
     kinds = ("models", "losses", "optimizers", "clips")
+    schedules, regularizers = (components(kind).values() for kind in ("schedules", "regularizers"))
     every = called(warming.shipped())
     needed = set()
     for model, loss, optimizer, clip in itertools.product(*map(components, kinds)):
@@ -79,6 +80,9 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
             optimizer=example(components("optimizers")[optimizer]),
             clip=example(components("clips")[clip]),
         )
+        needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
+    for schedule, regularizer in itertools.product(schedules, regularizers):
+        run = make_run(schedule=example(schedule), regularizer=example(regularizer))
         needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
     assert needed == every
 

@@ -10,7 +10,7 @@ from bptt.core.lane_block import BlockReport, LaneBlock
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats
-from bptt.core.workspace import Workspace
+from bptt.core.workspace import Workspace, training_workspace
 
 
 class FusedRuns:
@@ -24,7 +24,7 @@ class FusedRuns:
         self._blocks: list[LaneBlock] = []
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
-                spaces[mode] = Workspace(first.model, first.loss, sequences, batch, mode, first.train.truncation)
+                spaces[mode] = training_workspace(first, sequences, mode)
             block = [runs[lane] for lane in lanes]
             start = [run.init.parameters(seed_of(run, 0), blocks) for run in block]
             self._blocks.append(LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start))
