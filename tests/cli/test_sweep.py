@@ -438,7 +438,7 @@ def test_a_store_that_cannot_be_made_is_told_before_anything_starts(cold: Any) -
 
 FAILS = """
 import bptt.sweeps.launch as launch
-from bptt.tracking.address import StoreError
+from bptt.tracking.store.address import StoreError
 def open_store(uri, experiment):
     raise StoreError("the planted error")
 launch.open_store = open_store

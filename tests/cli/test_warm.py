@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from bptt.core.kernel import CLIP, Kernel
 
-@CLIP
+@CLIP()
 def broken(gradient, count, hyper):
     return gradient.nothing_of_this_name
 
@@ -42,7 +42,7 @@ class Broken:
 """
 TRAINING = """
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.core.training import needs_compiling, train
 small = {small}
 run, *others = [
@@ -69,6 +69,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_all_that_ships_is_all_that_any_run_calls() -> None:
     kinds = ("models", "losses", "optimizers", "clips")
+    schedules, regularizers = (components(kind).values() for kind in ("schedules", "regularizers"))
     every = called(kernels.shipped())
     needed = set()
     for model, loss, optimizer, clip in itertools.product(*map(components, kinds)):
@@ -78,6 +79,9 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
             optimizer=example(components("optimizers")[optimizer]),
             clip=example(components("clips")[clip]),
         )
+        needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
+    for schedule, regularizer in itertools.product(schedules, regularizers):
+        run = make_run(schedule=example(schedule), regularizer=example(regularizer))
         needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
     assert needed == every
 

@@ -77,6 +77,8 @@ def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
             "task": ShortPages(ragged=True, batch=batch),
             "optimizer": "momentum",
             "clip": "norm",
+            "schedule": components("schedules")["warmup"],
+            "regularizer": components("regularizers")["l2"],
             "layers": 2,
             "carry_state": True,
             "truncation": 2,
@@ -85,6 +87,7 @@ def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
     }
     chosen = settings[variant]
     optimizer, clip, layers = (chosen.pop(key) for key in ("optimizer", "clip", "layers"))
+    seams = {key: chosen.pop(key) for key in ("schedule", "regularizer") if key in chosen}
 
     def make(seed: int, stretch: float) -> Run:
         return make_run(
@@ -97,6 +100,7 @@ def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
             updates=8,
             log_points=4,
             batch_size=batch,
+            **{key: example(component, stretch) for key, component in seams.items()},
             **chosen,
         )
 

@@ -13,7 +13,10 @@ from bptt.configuration.resolve import keys
 from bptt.sweeps.jobs.grammar import expand
 from tests.fuzzing.campaign import Refused, Target
 
-_GROUPS: Final = ("task", "model", "loss", "optimizer", "clip", "init", "train", "tracking", "experiment")
+_GROUPS: Final = (
+    *("task", "model", "loss", "optimizer", "schedule", "regularizer", "clip", "init"),
+    *("train", "tracking", "experiment"),
+)
 _CHOICES: Final = {group: list(choices(group, [conf_folder()])) for group in _GROUPS}
 _KEYS: Final = sorted(keys(checked(composed()).resolved))
 _HYDRA: Final = tuple(f"hydra.{key}" for key in ("run.dir", "mode", "verbose", "searchpath", "sweeper.seeds", "zzz"))

@@ -246,7 +246,7 @@ import pathlib, sys, time
 sys.path.insert(0, sys.argv[4])
 from tests.tracking.test_bulk import run
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.store.sweep_log import SweepRecord
 store = open_store(sys.argv[1], sys.argv[2])
 record = SweepRecord.begin(store, sys.argv[3], {}, "")
 here = pathlib.Path(sys.argv[5])
