@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SWEEP := leftbit_hidden_size
 
-.PHONY: sweep results notebooks docs docs-serve test test-ray fuzz faults bench bench-grid bench-sweeps ui lint format lock clean
+.PHONY: sweep results notebooks docs docs-serve test test-slow test-ray fuzz faults bench bench-grid bench-sweeps ui lint format lock clean
 
 sweep: .venv/ready  ## train a first sweep; make sweep SWEEP=hidden_size takes another one of conf/sweep
 	$(BIN)/bptt train sweep=$(SWEEP)
@@ -23,9 +23,21 @@ docs: .venv/ready  ## the documentation, with every link and anchor checked, int
 docs-serve: .venv/ready  ## the documentation on this machine, built anew at every change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
-test: .venv/ready lint docs  ## linter, formatter, type checker, documentation, tests
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# By a name of its own: a line that names MAKE is run by `make --dry-run` too.
+ANOTHER_MAKE := $(MAKE) --no-print-directory
+
+test: .venv/ready  ## linter, types and documentation, and beside them the tests but for the slow ones; six minutes on two cores
 	-$(BIN)/bptt warm
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@said=$$(mktemp); $(ANOTHER_MAKE) lint docs > $$said 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
+	$(PYTEST) -m 'not slow'; tests=$$?; \
+	wait $$checks; checks=$$?; cat $$said; rm -f $$said; \
+	if [ $$checks = 0 ]; then echo 'lint, docs: passed'; else echo 'lint, docs: FAILED, see above'; fi; \
+	[ $$tests = 0 ] && [ $$checks = 0 ]
+
+test-slow: .venv/ready  ## the slow tests; eight minutes on two cores
+	-$(BIN)/bptt warm
+	$(PYTEST) -m slow
 
 test-ray: .venv/ready  ## the tests of one backend, which is large and not installed otherwise
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \

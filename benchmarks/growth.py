@@ -45,7 +45,8 @@ def _points() -> Iterator[tuple[str, str, int, Workload]]:
     for lanes in _LANES:
         yield "lanes", "adder", lanes, Workload(name="adder", run=adder, lanes=lanes)
     for hidden in _HIDDEN:
-        model = replace(adder(0, 1, 1).model, hidden_size=hidden)
+        shipped: Any = adder(0, 1, 1).model
+        model = replace(shipped, hidden_size=hidden)
         yield "hidden units", "adder", hidden, Workload(name="adder", run=partial(adder, model=model), lanes=8)
         run: Any = partial(sine, model=elman(hidden))
         yield "hidden units", "sine", hidden, Workload(name="sine", run=run, lanes=8)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.workloads import Workload
-from bptt.core.blocks import parameter_blocks, to_named
+from bptt.core.parameters import parameter_blocks, to_named
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
 

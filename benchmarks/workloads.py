@@ -144,7 +144,7 @@ def as_configured(task: str, cell: str, seed: int, updates: int, log_points: int
 @cache
 def _configured(task: str, cell: str) -> Run:
     from bptt.configuration.build import checked
-    from bptt.configuration.composing import composed
+    from bptt.configuration.compose import composed
 
     sets = [] if task in ("counting", "sentiment", "leftbit", "charlm") else [f"task.eval_size={_EVALUATED}"]
     return checked(composed([f"task={task}", f"model={cell}", *sets])).run

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
-from bptt.core.blocks import parameter_blocks
-from bptt.tracking.store import set_environment
+from bptt.configuration.compose import composed
+from bptt.core.parameters import parameter_blocks
+from bptt.tracking.store.opening import set_environment
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()

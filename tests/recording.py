@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from bptt.core.run import Record
-from bptt.sweeps.writer import Writer
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal
-from bptt.tracking.block_files import RunResult
-from bptt.tracking.store import Store
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.sweeps.session import Writer
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.store.opening import Store
+from bptt.tracking.store.sweep_log import SweepRecord
 
 UPDATES = 100
 
@@ -115,7 +115,7 @@ def stored(archive: Archive, store: Store, tags: Mapping[str, str] | None = None
     own = SweepRecord.begin(store, journal.name, tags or {}, "")
     from dataclasses import replace
 
-    from bptt.tracking.stored_run import stored_run
+    from bptt.tracking.store.base import stored_run
 
     earlier = stored_run(journal, archive.jobs()[7], replace(results(4)[0], reused=None), {})
     before.write([replace(earlier, key=REUSED)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 
 
 @dataclass(frozen=True)

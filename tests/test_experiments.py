@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.configuration.paths import conf_folder
 from bptt.core.evaluation import predict
 from bptt.core.run import Record, Run

@@ -33,7 +33,7 @@ MAY_IMPORT = {
 }
 # Whatever hangs on another program's ways is in one place.
 ONLY_IN = {
-    "mlflow": {"bptt.tracking"},
+    "mlflow": {"bptt.tracking", "bptt.export"},
     "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "hydra_plugins"},
     "optuna": {"bptt.sweeps"},
     "distributed": {"bptt.sweeps"},

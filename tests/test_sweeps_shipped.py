@@ -10,17 +10,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.solved import Solved
+from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
-from bptt.configuration.composing import Composer
+from bptt.configuration.compose import Composer
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.models.linear import Linear
 from bptt.core.run import Run
 from bptt.core.training import train
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.grammar import expand
+from bptt.sweeps.jobs.composition import Composition
+from bptt.sweeps.jobs.grammar import expand
 
 FILES = {path.stem: path for path in sorted((conf_folder() / "sweep").glob("*.yaml"))}
 #: A search asks for its runs while it goes on.
@@ -123,7 +123,7 @@ def test_each_cell_and_start_is_trained_with_and_without_clipping(name: str) -> 
 
 
 def test_momentum_has_a_partner_that_moves_as_far_without() -> None:
-    rates = {(run.optimizer.alpha, run.optimizer.epsilon) for run in runs("leftbit_momentum", 1)}
+    rates = {(vars(run.optimizer)["alpha"], vars(run.optimizer)["epsilon"]) for run in runs("leftbit_momentum", 1)}
     with_momentum = {rate for rate in rates if rate[1]}
     assert with_momentum == {(0.1, 0.3), (0.1, 0.9)}
     without = sorted(alpha for alpha, epsilon in rates - with_momentum)
@@ -145,8 +145,9 @@ def test_rprop_starts_each_seed_elsewhere() -> None:
 
 def test_the_recurrent_matrix_starts_orthogonal() -> None:
     scales = {
-        (type(configuration.run.init.blocks["recurrent"]).__name__, configuration.run.init.blocks["recurrent"].scale)
+        (type(scheme).__name__, vars(scheme)["scale"])
         for configuration in sweep("init_scale_spectral_radius")[2]
+        for scheme in [configuration.run.init.blocks["recurrent"]]
     }
     assert scales == {("Orthogonal", scale) for scale in (0.5, 0.9, 1.0, 1.25, 2.0)}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.sweeps.program import ProgramFailed, Usage, measured, new_folder
-from bptt.sweeps.workers import Settings
-from bptt.tracking.archive import Archive
-from bptt.tracking.block_files import RunResult
+from bptt.sweeps.workers.pool import Settings
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.sweep import Archive
 
 _RATES = 20
 

@@ -6,7 +6,7 @@ _SHOWN = (
     "bptt.core.run",
     "bptt.core.sequences",
     "bptt.core.annotations",
-    "bptt.core.stability",
+    "bptt.core.metrics",
 )
 _KERNELS = (
     "bptt.core.kernel",

@@ -9,9 +9,9 @@ from typing import Any, get_type_hints
 from omegaconf import OmegaConf
 
 from bptt.configuration.build import SweepSettings, Tracking, _Rest
+from bptt.configuration.errors import shown
+from bptt.configuration.fields import words
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import shown
-from bptt.configuration.values import words
 from bptt.core.run import EarlyStop, Settings
 
 _CLASSES: dict[str, type] = {"train": Settings, "train.early_stop": EarlyStop, "tracking": Tracking}

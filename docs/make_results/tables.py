@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.statistics import Interval, median_updates, share_difference, wilson
+from bptt.analysis.statistics.settings import Interval, median_updates, share_difference, wilson
 
 
 class UnsupportedError(Exception):

@@ -12,12 +12,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bptt.configuration.composing import Composer
+from bptt.configuration.compose import Composer
 from bptt.configuration.paths import conf_folder
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.grammar import expand
-from bptt.tracking.archive import Archive, is_sweep
-from bptt.tracking.digest import current_version, digest
+from bptt.sweeps.jobs.composition import Composition
+from bptt.sweeps.jobs.grammar import expand
+from bptt.tracking.folder.sweep import Archive, is_sweep
+from bptt.tracking.provenance.digest import current_version, digest
 
 _SEARCH: Final = "_target_"
 

@@ -48,7 +48,7 @@ def figure(tables: Tables, *names: str) -> str:
 
 def link(tables: Tables) -> str:
     """To a sweep's report."""
-    return f"[report]({tables.name}/report.md), [as a page]({tables.name}/report.html)"
+    return f"[report]({tables.name}/report.md)"
 
 
 def wrapped(text: str) -> str:

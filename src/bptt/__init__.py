@@ -23,12 +23,13 @@ def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Swee
     config_dir  a folder with choices of your own, as `--config-dir`
 
     Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception.
-    Raises bptt.configuration.problems.ConfigurationError with a line for everything that is wrong, before anything is
-    trained, and bptt.tracking.address.StoreError where the store can't be used. Worker processes import the caller's
+    Raises bptt.configuration.errors.ConfigurationError with a line for everything that is wrong, before anything is
+    trained, and bptt.tracking.store.address.StoreError where the store can't be used. Worker processes import the
+    caller's
     main module, so a script calls this below `if __name__ == "__main__":`.
     """
     # Not a plain import: what trains a sweep imports this package in its turn.
-    return import_module("bptt.sweeps.api").sweep(overrides, config_dir)
+    return import_module("bptt.sweeps.task").sweep(overrides, config_dir)
 
 
 def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None" = None) -> "Sweep":
@@ -43,8 +44,8 @@ def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None"
             there is an accuracy, and a hundredth of the first loss where there is none
 
     A sweep's folder is read where it is there, and the store otherwise. See `bptt.analysis.sweep.Sweep` for the tables.
-    Raises bptt.tracking.sources.SourceError, bptt.tracking.block_files.ArchiveError and
-    bptt.tracking.address.StoreError, each with one line for the user.
+    Raises bptt.tracking.history.find.SourceError, bptt.tracking.folder.block.ArchiveError and
+    bptt.tracking.store.address.StoreError, each with one line for the user.
     """
-    found: Sweep = import_module("bptt.analysis.load").load(source, uri=uri, solved=solved)
+    found: Sweep = import_module("bptt.analysis.sweep").load(source, uri=uri, solved=solved)
     return found

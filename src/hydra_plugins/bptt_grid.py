@@ -22,7 +22,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=_NODE, pro
 
 
 class GridSweeper(Sweeper):
-    """Expands `hydra.sweeper` and the command line, as `bptt.sweeps.grammar` says."""
+    """Expands `hydra.sweeper` and the command line, as `bptt.sweeps.jobs.grammar` says."""
 
     def __init__(self, **_settings: Any) -> None:  # the grammar reads the node of the configuration
         self.hydra_context: HydraContext | None = None
@@ -43,7 +43,7 @@ class GridSweeper(Sweeper):
 
         The exception of a job that failed is raised, unless the task takes all jobs at once: it tells of them itself.
         """
-        from bptt.sweeps.grammar import expand
+        from bptt.sweeps.jobs.grammar import expand
 
         assert self.config is not None
         assert self.hydra_context is not None

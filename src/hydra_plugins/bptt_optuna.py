@@ -9,7 +9,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-#: What the settings mean says `bptt.sweeps.search_settings`, how `params` are written `bptt.sweeps.search_space`.
+#: What the settings mean says `bptt.sweeps.search.settings`, how `params` are written `bptt.sweeps.search.space`.
 _NODE = {
     "_target_": "hydra_plugins.bptt_optuna.OptunaSweeper",
     "params": {},
@@ -48,7 +48,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search until no trial remains; returns the search's outcome."""
-        from bptt.sweeps.search import Search
+        from bptt.sweeps.search.search import Search
 
         assert self.config is not None
         assert self.hydra_context is not None

@@ -11,8 +11,14 @@ from bptt.analysis.comparison import (
     compare_success,
     differences,
 )
-from bptt.analysis.improvement import probability_of_improvement
-from bptt.analysis.intervals import Interval, iqm_interval, median_interval, share_difference, wilson
+from bptt.analysis.statistics.intervals import (
+    Interval,
+    iqm_interval,
+    median_interval,
+    probability_of_improvement,
+    share_difference,
+    wilson,
+)
 
 
 def runs(loss: list[float], **columns: list[object]) -> pd.DataFrame:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from bptt.analysis.improvement import probability_of_improvement, score_interval
+from bptt.analysis.statistics.intervals import probability_of_improvement, score_interval
 
 
 def test_it_is_mann_and_whitneys_statistic_over_the_pairs() -> None:

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, bootstrap, lognorm, trim_mean
 
-from bptt.analysis.intervals import (
+from bptt.analysis.statistics.intervals import (
     Interval,
     iqm_interval,
     location_intervals,

@@ -1,6 +1,6 @@
 import pytest
 
-from bptt.analysis.keys import read_values, short_keys, without_seed
+from bptt.analysis.tables import read_values, short_keys, without_seed
 
 
 def test_a_key_is_shortened_as_far_as_it_stays_apart_from_the_others() -> None:

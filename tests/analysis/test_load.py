@@ -8,13 +8,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import bptt
-from bptt.analysis.load import load
-from bptt.analysis.sweep import Sweep
-from bptt.tracking.archive import Archive
-from bptt.tracking.recorded import recorded_runs
-from bptt.tracking.sources import SourceError
-from bptt.tracking.store import open_store
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.analysis.sweep import Sweep, load
+from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.history.find import SourceError, recorded_runs
+from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.sweep_log import SweepRecord
 from tests.recording import REUSED, archived, config, jobs, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -145,8 +143,8 @@ def test_runs_that_a_query_finds(place: Place, elsewhere: None) -> None:
     ],
 )
 def test_a_query_finds_what_mlflow_finds(place: Place, elsewhere: None, query: str) -> None:
-    from bptt.tracking.readers import open_reader
-    from bptt.tracking.reading_client import ClientReader
+    from bptt.tracking.history.find import open_reader
+    from bptt.tracking.store.server import ClientReader
 
     reader = open_reader(place.uri)
     found = reader.matching(query)
@@ -165,8 +163,8 @@ def test_one_run_of_the_store(place: Place, elsewhere: None) -> None:
 
 
 def test_metrics_of_the_store_where_there_is_no_file(place: Place, elsewhere: None) -> None:
-    from bptt.tracking.readers import open_reader
-    from bptt.tracking.reading_client import ClientReader
+    from bptt.tracking.history.find import open_reader
+    from bptt.tracking.store.server import ClientReader
 
     reader = open_reader(place.uri)
     own = reader.run(place.record.parent)

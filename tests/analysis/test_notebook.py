@@ -9,10 +9,10 @@ import pytest
 
 import bptt
 from bptt.analysis.notebook import against, best_run, opened, overview, run_of, varied, with_intervals
-from bptt.analysis.statistics import probability_of_improvement, setting_statistics
+from bptt.analysis.statistics.settings import probability_of_improvement, setting_statistics
 from bptt.analysis.sweep import Sweep
 from bptt.core.training import train
-from bptt.tracking.sources import SourceError
+from bptt.tracking.history.find import SourceError
 
 OVERRIDES = ["experiment=roelants_counting", "train.updates=40", "optimizer.eta_plus=1.1,1.3", "tracking.enabled=false"]
 OVERRIDES += ["init=uniform", "init.scale=1", "init.input=null", "init.recurrent=null", "seed=range(4)"]

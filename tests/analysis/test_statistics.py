@@ -2,13 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.statistics import (
-    Interval,
-    iqm_interval,
-    median_interval,
-    setting_statistics,
-    wilson,
-)
+from bptt.analysis.statistics.settings import Interval, iqm_interval, median_interval, setting_statistics, wilson
 
 KEYS = ["model", "optimizer.alpha", "seed"]
 

@@ -3,14 +3,23 @@
 import numpy as np
 import pytest
 
-from bptt.analysis.replay import blocks_of, evaluation_of, initial, state_gradient
-from bptt.analysis.surface import around, name_of, path, state_gradients, surface
+from bptt.analysis.surface import (
+    around,
+    blocks_of,
+    evaluation_of,
+    initial,
+    name_of,
+    path,
+    state_gradient,
+    state_gradients,
+    surface,
+)
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.core import plain
-from bptt.core.blocks import to_named
 from bptt.core.evaluation import Evaluation
 from bptt.core.gradcheck import first_sequences
+from bptt.core.parameters import to_named
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
 from bptt.core.training import train

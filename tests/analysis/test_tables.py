@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.tables import final, lines, run_table, settings_table, value_text
-from bptt.tracking.archive import SweepJob
+from bptt.tracking.folder.sweep import SweepJob
 
 
 def job(number: int, **swept: str) -> SweepJob:

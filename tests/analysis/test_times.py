@@ -1,6 +1,6 @@
 import pytest
 
-from bptt.analysis.times import duration, moment
+from bptt.analysis.tables import duration, moment
 
 
 @pytest.mark.parametrize(

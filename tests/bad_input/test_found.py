@@ -2,9 +2,9 @@
 
 import pytest
 
-from bptt.configuration.composing import composed
-from bptt.configuration.problems import ConfigurationError
-from bptt.sweeps.grammar import expand
+from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.jobs.grammar import expand
 
 
 def test_an_exclusion_beside_an_override_that_reads_otherwise_when_it_is_read_again() -> None:

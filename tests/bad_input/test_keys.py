@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import choices, conf_folder
-from bptt.configuration.problems import ConfigurationError
 from tests.bad_input.case import outcome, unchanged
 from tests.bad_input.keys import GROUPS, WRONG, combinations, keys_of, outside, whole_numbers
 

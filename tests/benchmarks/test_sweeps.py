@@ -16,7 +16,7 @@ from benchmarks.sweeps.ours import OurSweep
 from benchmarks.sweeps.program import ProgramFailed, Usage, measured, memory_together, others_share
 from benchmarks.sweeps.rounds import Measured, Sizes
 from benchmarks.sweeps.usual import Sample
-from bptt.tracking.block_files import RunResult
+from bptt.tracking.folder.block import RunResult
 
 
 def usage(seconds: float, cpu: float = 0.0, peak: int = 0) -> Usage:

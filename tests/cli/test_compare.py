@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.analysis.improvement import probability_of_improvement
-from bptt.analysis.intervals import iqm_interval, median_interval, share_difference, wilson
+from bptt.analysis.statistics.intervals import (
+    iqm_interval,
+    median_interval,
+    probability_of_improvement,
+    share_difference,
+    wilson,
+)
 from bptt.cli.main import main
 from bptt.core.run import Record
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal
-from bptt.tracking.block_files import RunResult
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
 
 SAID = Callable[..., tuple[int, list[str], str]]
 SEEDS = 8

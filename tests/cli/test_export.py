@@ -12,8 +12,9 @@ import bptt
 from bptt.cli.export import main
 from bptt.configuration.build import checked
 from bptt.core.evaluation import predict
-from bptt.tracking.archive import Archive
-from bptt.tracking.saved_model import load_model
+from bptt.export.mlflow_model import load_model
+from bptt.tracking.folder.sweep import Archive
+from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -38,6 +39,7 @@ class Exporting:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
+    put_empty_store(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -114,7 +116,7 @@ def test_a_model_that_gives_something_else_is_told_of_and_not_logged(
 ) -> None:
     logged: list[object] = []
     monkeypatch.setattr("bptt.export.agreement.mlflow_output", lambda model, network: network.predict() + 1e-6)
-    monkeypatch.setattr("bptt.tracking.saved_model.log_model", lambda *given: logged.append(given))
+    monkeypatch.setattr("bptt.export.mlflow_model.log_model", lambda *given: logged.append(given))
     code, _, err = export("latest:1 -o off --log")
     assert (code, logged) == (1, [])
     assert err == ["the model: differs from what bptt computes by more than 1e-09"]

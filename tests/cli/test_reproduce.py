@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from bptt.cli.main import main
-from bptt.tracking.files import read_arrays
+from bptt.tracking.folder.files import read_arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -1,6 +1,6 @@
 import os
 
-from bptt.cli.saying import say
+from bptt.cli.common import say
 
 
 def test_who_reads_no_longer_ends_nothing() -> None:

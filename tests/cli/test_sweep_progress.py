@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from bptt.cli.sweep_progress import SweepProgress
-from bptt.tracking.block_files import RunResult
+from bptt.cli.progress import SweepProgress
+from bptt.tracking.folder.block import RunResult
 
 
 class Terminal(io.StringIO):

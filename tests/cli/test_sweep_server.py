@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pandas.testing import assert_frame_equal
 
-from bptt.analysis.load import load
-from bptt.tracking.archive import Archive
+from bptt.analysis.sweep import load
+from bptt.tracking.folder.sweep import Archive
 from tests.serving import Server
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]

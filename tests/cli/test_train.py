@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from bptt.tracking.digest import digest
-from bptt.tracking.parameters import flattened
+from bptt.tracking.provenance.digest import digest
+from bptt.tracking.store.params import flattened
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -20,10 +20,9 @@ from bptt.core.lanes import fewest_lanes
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
 from bptt.core.training import kernels_of
-from bptt.sweeps import warming
-from bptt.sweeps.compiling import compile_kernel
-from bptt.sweeps.search_space import Choices, Numbers, Space
-from bptt.sweeps.warming import Recipe
+from bptt.sweeps.search.space import Choices, Numbers, Space
+from bptt.sweeps.workers import kernels
+from bptt.sweeps.workers.kernels import Recipe, compile_kernel
 from tests.core.discovering import components, example
 from tests.core.making import make_model, make_run
 
@@ -33,7 +32,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from bptt.core.kernel import CLIP, Kernel
 
-@CLIP
+@CLIP()
 def broken(gradient, count, hyper):
     return gradient.nothing_of_this_name
 
@@ -43,7 +42,7 @@ class Broken:
 """
 TRAINING = """
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.core.training import needs_compiling, train
 small = {small}
 run, *others = [
@@ -70,7 +69,8 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_all_that_ships_is_all_that_any_run_calls() -> None:
     kinds = ("models", "losses", "optimizers", "clips")
-    every = called(warming.shipped())
+    schedules, regularizers = (components(kind).values() for kind in ("schedules", "regularizers"))
+    every = called(kernels.shipped())
     needed = set()
     for model, loss, optimizer, clip in itertools.product(*map(components, kinds)):
         run = make_run(
@@ -80,6 +80,9 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
             clip=example(components("clips")[clip]),
         )
         needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
+    for schedule, regularizer in itertools.product(schedules, regularizers):
+        run = make_run(schedule=example(schedule), regularizer=example(regularizer))
+        needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
     assert needed == every
 
 
@@ -87,15 +90,15 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
 def test_a_sweep_has_what_its_runs_call_side_by_side(lanes: int) -> None:
     runs = [make_run(seed=seed) for seed in range(lanes)]
     other = make_run(model=make_model("gru"))
-    assert called(warming.of_sweep([other, *runs])) == {*kernels_of(runs), *kernels_of([other])}
-    modes = {mode for recipe in warming.of_sweep(runs) if recipe.kernel is no_clip for mode in recipe.modes}
+    assert called(kernels.of_sweep([other, *runs])) == {*kernels_of(runs), *kernels_of([other])}
+    modes = {mode for recipe in kernels.of_sweep(runs) if recipe.kernel is no_clip for mode in recipe.modes}
     assert modes == {1: {UNITS}, WIDTH: {LANES}, WIDTH + 1: {LANES, UNITS}}[lanes]
 
 
 def test_a_search_has_all_modes_of_what_it_may_call() -> None:
     large = make_run(model=make_model("lstm", hidden_size=200))
     assert fewest_lanes(large.model, 1) > WIDTH
-    recipes = warming.of_search([large])
+    recipes = kernels.of_search([large])
     assert {kernel for kernel, _ in called(recipes)} == {kernel for kernel, _ in kernels_of([large])}
     assert all(set(recipe.modes) == set(recipe.kernel.signatures) for recipe in recipes)
 
@@ -142,9 +145,9 @@ def test_a_kernel_of_another_processor_is_not_there(tmp_path: Path, monkeypatch:
 
 def test_what_cannot_be_kept_is_not_called_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(warming, "compile_kernel", lambda kernel, modes: None)
+    monkeypatch.setattr(kernels, "compile_kernel", lambda kernel, modes: None)
     monkeypatch.setattr(Kernel, "is_kept", lambda kernel, mode: False)
-    outcome = warming.compiled(warming.shipped()[0])
+    outcome = kernels.compiled(kernels.shipped()[0])
     assert outcome.error is not None
     assert outcome.error.startswith("can't be kept")
 
@@ -263,6 +266,6 @@ def test_a_bar_on_a_terminal() -> None:
 
 def test_another_process_finds_the_same_kernel() -> None:
     run: Run = make_run(model=make_model("gru"))
-    names = [recipe.name for recipe in warming.of_sweep([run])]
+    names = [recipe.name for recipe in kernels.of_sweep([run])]
     assert names[1] == "bptt.core.models.gru.gru_forward"
     assert len(set(names)) == len(names) == 10

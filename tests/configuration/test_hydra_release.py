@@ -50,7 +50,7 @@ def test_every_help_is_a_text_where_argparse_takes_nothing_else(monkeypatch: pyt
 def test_hydra_warns_of_nothing(tmp_path: Path) -> None:
     """Nor from Python; hydra-core 1.4 warns of whatever 1.5 will have no more."""
     code = (
-        "import sys; from bptt.cli.main import main; from bptt.configuration.composing import composed;"
+        "import sys; from bptt.cli.main import main; from bptt.configuration.compose import composed;"
         "composed(['task=xor']); sys.exit(main(['train', '--cfg', 'job', '--package', 'optimizer']))"
     )
     command = [sys.executable, "-W", "error::UserWarning", "-W", "error::DeprecationWarning", "-c", code]

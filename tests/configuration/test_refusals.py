@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
-from bptt.configuration.problems import ConfigurationError, shown
+from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError, shown
 
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from bptt.configuration.values import construct, plain, words
+from bptt.configuration.fields import construct, plain, words
 from bptt.core.annotations import InvalidValue, PerLane, Range
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bptt.core.annotations import InvalidValue
-from bptt.core.blocks import Block, parameter_blocks, parameter_count, to_flat, to_named
 from bptt.core.inits.constant import Constant
 from bptt.core.inits.file import File
 from bptt.core.inits.glorot import Glorot
@@ -20,6 +19,7 @@ from bptt.core.inits.orthogonal import Orthogonal
 from bptt.core.inits.torch import Torch
 from bptt.core.inits.uniform import Uniform
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.parameters import Block, parameter_blocks, parameter_count, to_flat, to_named
 from bptt.core.sequences import Floats
 from tests.core.comparing import assert_same_parameters, finished
 from tests.core.discovering import components

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.core.blocks import parameter_blocks, parameter_count, to_named
 from bptt.core.evaluation import predict
+from bptt.core.parameters import parameter_blocks, parameter_count, to_named
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from tests.core.comparing import finished

@@ -13,11 +13,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import bptt
-from bptt.analysis.load import load
+from bptt.analysis.sweep import load
 from bptt.cli.main import main
-from bptt.tracking.address import StoreError
-from bptt.tracking.archive import Archive
-from bptt.tracking.store import open_store
+from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.opening import open_store
 from tests.deploy.lab import Lab, new_lab, until
 from tests.program import Folder
 

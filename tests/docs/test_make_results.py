@@ -13,11 +13,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.keys import read_values
-from bptt.configuration.composing import Composer
+from bptt.analysis.tables import read_values
+from bptt.configuration.compose import Composer
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
-from bptt.sweeps.grammar import differing, expand
+from bptt.sweeps.jobs.grammar import differing, expand
 from docs.make_results import index, training
 from docs.make_results.__main__ import main
 from docs.make_results.tables import Share, Tables, UnsupportedError

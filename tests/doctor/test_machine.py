@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from bptt.configuration.problems import ConfigurationError
-from bptt.doctor import folders, kernels, processor, program, variables
+from bptt.configuration.errors import ConfigurationError
+from bptt.doctor import folders, kernels, machine, program, variables
 from bptt.doctor.finding import Finding, Situation
-from bptt.sweeps import warming
-from bptt.sweeps.kernel_folder import check_kernel_folder, open_to_everybody
+from bptt.sweeps.workers import kernels as warming
+from bptt.sweeps.workers.kernels import check_kernel_folder, open_to_everybody
 from tests.doctor.faults import NOBODY, carried_out, folder_of_nobody, of, only_posix, wrong
 from tests.program import Folder
 
@@ -104,12 +104,12 @@ def test_what_a_cgroup_allows(files: dict[str, str], limit: float | None, tmp_pa
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert processor._cgroup_limit(tmp_path) == limit
+    assert machine._cgroup_limit(tmp_path) == limit
 
 
 def test_narrow_vectors_are_noted() -> None:
-    assert processor._vectors(8, 8).mark == "ok"
-    assert processor._vectors(4, 8).command == "unset BPTT_SIMD_WIDTH"
+    assert machine._vectors(8, 8).mark == "ok"
+    assert machine._vectors(4, 8).command == "unset BPTT_SIMD_WIDTH"
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def of_kernels() -> list[Finding]:
 
 
 ONE_KERNEL = """
-import bptt.sweeps.warming as warming
+import bptt.sweeps.workers.kernels as warming
 from bptt.core.clips.none import no_clip
 one = [recipe for recipe in warming.shipped() if recipe.kernel is no_clip]
 warming.shipped = lambda: one

@@ -8,11 +8,10 @@ import pytest
 
 from bptt.doctor import store
 from bptt.doctor.finding import Finding, Situation
-from bptt.doctor.holders import holders
-from bptt.tracking.address import Address, resolve
-from bptt.tracking.schema import of_mlflow
-from bptt.tracking.store import open_store
-from bptt.tracking.store_state import _of_database
+from bptt.doctor.store import holders
+from bptt.tracking.store.address import Address, resolve
+from bptt.tracking.store.opening import of_mlflow, open_store
+from bptt.tracking.store.state import _of_database
 from tests.doctor.faults import (
     carried_out,
     empty_database,
@@ -50,7 +49,7 @@ def test_there_is_no_store_yet_and_none_is_made(here: Path) -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of three runs that nobody has open."""
-    from bptt.tracking.database import Database
+    from bptt.tracking.store.database import Database
 
     folder = tmp_path_factory.mktemp("made")
     opened = open_store(f"sqlite:///{folder}/mlflow.db", "bptt")

@@ -14,12 +14,12 @@ import bptt
 from bptt.cli import sync
 from bptt.doctor import sweeps
 from bptt.doctor.finding import Finding, Situation
-from bptt.sweeps.search import going_on
-from bptt.tracking.archive import Archive
-from bptt.tracking.digest import current_version
-from bptt.tracking.files import config_text
-from bptt.tracking.journal import LOCK, Journal, write_journal
-from bptt.tracking.lock import file_lock
+from bptt.sweeps.search.search import going_on
+from bptt.tracking.folder.files import config_text
+from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.run import LOCK, Journal, write_journal
+from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.provenance.digest import current_version
 from tests.doctor.faults import carried_out, of, wrong
 from tests.recording import archived
 

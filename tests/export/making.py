@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.core.blocks import parameter_blocks, parameter_count, to_named
+from bptt.core.parameters import parameter_blocks, parameter_count, to_named
 from bptt.core.run import Record
 from bptt.export.network import TrainedNetwork, trained_network
 from tests.core.making import Noise, make_model, make_run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.core.models.elman import Elman
 from bptt.core.sequences import Sequences
 from bptt.core.training import train

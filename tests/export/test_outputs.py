@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bptt.export.agreement import difference, mlflow_output, onnx_output
+from bptt.export.mlflow_model import load_model, save_model
 from bptt.export.network import TrainedNetwork
-from bptt.export.onnx_graph import onnx_model
-from bptt.tracking.saved_model import load_model, save_model
+from bptt.export.onnx import onnx_model
 from tests.core.discovering import components
 from tests.export.making import network
 

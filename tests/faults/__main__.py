@@ -20,8 +20,8 @@ import numpy as np
 from rich.live import Live
 from rich.table import Table
 
-from bptt.tracking.environment import environment
-from bptt.tracking.store import set_environment
+from bptt.tracking.provenance.environment import environment
+from bptt.tracking.store.opening import set_environment
 from tests.faults import page
 from tests.faults.contents import Contents
 from tests.faults.full_disks import AVAILABLE

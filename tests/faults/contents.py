@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 
 # They tell of the command, of the store and of the work tree rather than of the run.
 _OTHER_TAGS = (

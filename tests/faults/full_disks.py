@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bptt.tracking.archive import Archive, is_sweep
+from bptt.tracking.folder.sweep import Archive, is_sweep
 from tests.faults.contents import Stored, stored
 from tests.faults.phases import phase
 from tests.faults.programs import Program

@@ -7,7 +7,7 @@ import signal
 import termios
 from functools import partial
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 from tests.faults.contents import stored
 from tests.faults.killing import again_and_again
 from tests.faults.phases import await_moment

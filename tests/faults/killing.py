@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 from tests.faults.phases import await_moment
 from tests.faults.programs import Program
 from tests.faults.proof import prove
@@ -14,8 +14,8 @@ from tests.faults.trial import Blow, Trial
 
 # The store takes nothing, so that all of it is left to `bptt sync`.
 _AWAY = """
-import bptt.tracking.bulk as bulk
-from bptt.tracking.address import StoreError
+import bptt.tracking.store.database as bulk
+from bptt.tracking.store.address import StoreError
 def write(self, runs):
     raise StoreError("the store is away")
 bulk.BulkWriter.write = write

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 from tests.faults.programs import Program, until
 from tests.faults.sweep import swept
 from tests.faults.trial import Trial

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from bptt.tracking.archive import Archive
-from bptt.tracking.journal import LOCK
-from bptt.tracking.lock import file_lock
+from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.run import LOCK
+from bptt.tracking.folder.sweep import Archive
 from tests.faults.contents import Stored, stored
 from tests.faults.programs import of_trial, until
 from tests.faults.sweep import DATABASE, swept

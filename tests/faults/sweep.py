@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bptt.tracking.archive import Archive, is_sweep
+from bptt.tracking.folder.sweep import Archive, is_sweep
 from tests.faults.contents import Contents, stored
 from tests.faults.programs import Program
 from tests.faults.trial import Trial

@@ -1,6 +1,6 @@
 """Several commands at the same instant: sweeps in a fresh folder, and `bptt resume` of one sweep."""
 
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 from tests.faults.phases import await_moment
 from tests.faults.programs import Program
 from tests.faults.proof import prove, prove_clean, prove_stored

@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from bptt.configuration.components import build_component
-from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.errors import ConfigurationError
 from bptt.core.annotations import InvalidValue
+from bptt.core.inits.initialisation import Init
 from bptt.core.sequences import Sequences
-from bptt.tasks.npz import KEYS, load
+from bptt.tasks.data_files import KEYS, load
 from tests.fuzzing.campaign import Refused, Target
 
 _TYPES: Final = ("f8", "f4", "f2", "i8", "i1", "u2", "?", ">f8", "c16", "U3", "S2", "M8[s]", "V4", "f8,i4", "O")
@@ -133,7 +134,7 @@ def _feed(folder: Path, content: bytes) -> None:
     try:
         problems: list[str] = []
         node = {"_target_": "bptt.core.inits.file.File", "path": str(path)}
-        build_component("init", node, "bptt.core.inits", (), problems)
+        build_component("init", node, "bptt.core.inits", Init, (), problems)
         try:
             for sequences in load(str(path)):
                 _assert_right(sequences)

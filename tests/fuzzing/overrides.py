@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed, parse_overrides
+from bptt.configuration.compose import composed, parse_overrides
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import choices, conf_folder
-from bptt.configuration.problems import ConfigurationError
-from bptt.configuration.resolving import keys
-from bptt.sweeps.grammar import expand
+from bptt.configuration.resolve import keys
+from bptt.sweeps.jobs.grammar import expand
 from tests.fuzzing.campaign import Refused, Target
 
-_GROUPS: Final = ("task", "model", "loss", "optimizer", "clip", "init", "train", "tracking", "experiment")
+_GROUPS: Final = (
+    *("task", "model", "loss", "optimizer", "schedule", "regularizer", "clip", "init"),
+    *("train", "tracking", "experiment"),
+)
 _CHOICES: Final = {group: list(choices(group, [conf_folder()])) for group in _GROUPS}
 _KEYS: Final = sorted(keys(checked(composed()).resolved))
 _HYDRA: Final = tuple(f"hydra.{key}" for key in ("run.dir", "mode", "verbose", "searchpath", "sweeper.seeds", "zzz"))

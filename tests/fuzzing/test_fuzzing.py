@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.errors import ConfigurationError
 from tests.fuzzing import archives, overrides
 from tests.fuzzing.campaign import Refused, Target, run
 

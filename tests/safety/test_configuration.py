@@ -14,13 +14,13 @@ from hydra.types import RunMode
 
 from bptt.cli import export, reproduce, resume, sync
 from bptt.configuration.build import checked
-from bptt.configuration.composing import Composer, add_folder, composed
+from bptt.configuration.compose import Composer, add_folder, composed
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError
-from bptt.configuration.resolving import resolve
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.grammar import expand
-from bptt.tracking.digest import current_version, digest
+from bptt.configuration.resolve import resolve
+from bptt.sweeps.jobs.composition import Composition
+from bptt.sweeps.jobs.grammar import expand
+from bptt.tracking.provenance.digest import current_version, digest
 from tests.recording import archived, jobs
 
 MADE = "made-by-a-configuration"

@@ -16,15 +16,15 @@ from bptt.analysis.report.writing import write_report
 from bptt.cli import rm
 from bptt.cli.report import _folder
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
-from bptt.configuration.problems import ConfigurationError
-from bptt.sweeps.checkpoints import Checkpoint
-from bptt.tracking.archive import Archive
-from bptt.tracking.artifacts import fetched, names
-from bptt.tracking.block_files import ArchiveError, read_block, read_table, write_table
-from bptt.tracking.files import read_arrays, write_arrays, write_text
-from bptt.tracking.journal import Journal, ResumeError, read_checkpoint, read_config
-from bptt.tracking.run_folder import RunFolder
+from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.workers.training import Checkpoint
+from bptt.tracking.folder.block import ArchiveError, read_block, read_table, write_table
+from bptt.tracking.folder.files import read_arrays, write_arrays, write_text
+from bptt.tracking.folder.run import Journal, ResumeError, read_checkpoint, read_config
+from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.history.from_folder import RunFolder
+from bptt.tracking.store.artifacts import fetched, names
 from tests.recording import archived
 from tests.safety import planted
 
@@ -104,7 +104,7 @@ def _overrides(folder: Path) -> Any:
     journal = Journal(
         run_id=None, uri=None, experiment=None, name="", digest="d", numerical_version="v", current_folder=""
     )
-    from bptt.tracking.journal import write_journal
+    from bptt.tracking.folder.run import write_journal
 
     write_journal(folder, journal)
     if RunFolder(folder).overrides(0) == []:
@@ -230,8 +230,8 @@ def test_a_server_names_no_file_that_is_written(tmp_path: Path, monkeypatch: pyt
     """What a tracking server lists is compared with the names that bptt knows; only those are asked for and written."""
     from types import SimpleNamespace
 
-    from bptt.tracking import artifacts
-    from bptt.tracking.address import resolve
+    from bptt.tracking.store import artifacts
+    from bptt.tracking.store.address import resolve
 
     listed = ["../../x", "/etc/x", "..\\x", "config.yaml"]
     asked: dict[str, Path] = {}

@@ -5,10 +5,10 @@ import pytest
 
 import bptt
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
-from bptt.configuration.problems import ConfigurationError
+from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError
 from bptt.core.training import train
-from bptt.tracking.archive import Archive
+from bptt.tracking.folder.sweep import Archive
 
 SMALL = [
     "experiment=roelants_counting",

@@ -9,8 +9,8 @@ import pytest
 
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.training import Training
-from bptt.sweeps import checkpoints
-from bptt.sweeps.block_training import BlockTask, train_block
+from bptt.sweeps.workers import training as checkpoints
+from bptt.sweeps.workers.training import BlockTask, train_block
 from tests.core.comparing import assert_same_record, finished
 from tests.sweeps.working import Raising, Unreliable, assert_as_alone, block, blocks, lane
 

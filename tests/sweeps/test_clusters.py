@@ -10,10 +10,10 @@ from typing import Literal
 
 import pytest
 
-from bptt.configuration.problems import ConfigurationError
-from bptt.sweeps.block_training import train_block
-from bptt.sweeps.calls import WorkersError, answer
-from bptt.sweeps.workers import Lost, Settings, Workers
+from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.workers.calls import WorkersError, answer
+from bptt.sweeps.workers.pool import Lost, Settings, Workers
+from bptt.sweeps.workers.training import train_block
 from tests.dask_programs import await_listener, program
 from tests.serving import free_port
 from tests.sweeps.working import (
@@ -132,7 +132,7 @@ def test_an_address_that_makes_no_sense_is_refused() -> None:
 
 
 def test_silence_is_refused_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bptt.sweeps.dask_cluster._SECONDS_TO_ANSWER", 0.5)
+    monkeypatch.setattr("bptt.sweeps.workers.dask._SECONDS_TO_ANSWER", 0.5)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -166,7 +166,7 @@ def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     with program("scheduler", "--host", "127.0.0.1", "--port", str(port)) as scheduler:
         await_listener(port)
         with monkeypatch.context() as patch:
-            patch.setattr("bptt.sweeps.dask_cluster._SECONDS_FOR_A_WORKER", 0.1)
+            patch.setattr("bptt.sweeps.workers.dask._SECONDS_FOR_A_WORKER", 0.1)
             expected = (
                 f"hydra.launcher.address={address}: this Dask scheduler has no workers;"
                 f" start some: dask worker {address} --nthreads 1 --nworkers 4"

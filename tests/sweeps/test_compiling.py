@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bptt.sweeps import compiling
-from bptt.sweeps.compiling import compile_kernels
+from bptt.sweeps.workers import kernels as compiling
+from bptt.sweeps.workers.kernels import compile_kernels
 from tests.sweeps.working import lane
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +65,8 @@ def test_where_nothing_can_be_kept_nothing_is_shared(tmp_path: Path, monkeypatch
 @pytest.mark.slow
 def test_worker_processes_compile_each_kernel_once(tmp_path: Path) -> None:
     code = """
-from bptt.sweeps.block_training import train_block
-from bptt.sweeps.workers import Settings, Workers
+from bptt.sweeps.workers.training import train_block
+from bptt.sweeps.workers.pool import Settings, Workers
 from tests.sweeps.working import assert_as_alone, blocks
 tasks = blocks()
 with Workers(Settings(workers=2)) as workers:

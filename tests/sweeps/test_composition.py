@@ -15,13 +15,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bptt.configuration.build import Configuration, checked
-from bptt.configuration.composing import Composer, add_folder
+from bptt.configuration.compose import Composer, add_folder
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError
 from bptt.core.sequences import Sequences
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.variant import Variant
+from bptt.sweeps.jobs.composition import Composition, Variant
 from bptt.tasks.adder import Adder
 
 CHOICES = sorted((path.parent.name, path.stem) for path in conf_folder().glob("*/*.yaml"))
@@ -175,7 +174,7 @@ def test_a_thousand_jobs_are_composed_twice(composer: Counting) -> None:
     composition = Composition(composer)
     found = composition.all(jobs)
     assert composer.compositions == 2
-    values = [(one.run.optimizer.alpha, one.run.optimizer.epsilon, one.run.seed) for one in found]
+    values = [(*map(vars(one.run.optimizer).get, ("alpha", "epsilon")), one.run.seed) for one in found]
     assert values == [(a / 10, e / 10, seed) for a in range(10) for e in range(10) for seed in range(10)]
     composition.all(jobs[:3])
     assert composer.compositions == 2
@@ -279,8 +278,8 @@ def test_interpolations_of_the_users_own(own: tuple[Counting, Path]) -> None:
     found = Composition(composer).all(jobs)
     assert composer.compositions == 2
     assert [contents(one) for one in found[::5]] == [by_hydra(composer, job) for job in jobs[::5]]
-    assert [one.run.init.blocks["bias"].scale for one in found] == [1.0] * 4 + [2.0] * 4
-    assert [one.run.optimizer.alpha for one in found] == [3.0, 3.0, 4.0, 4.0] * 2
+    assert [vars(one.run.init.blocks["bias"])["scale"] for one in found] == [1.0] * 4 + [2.0] * 4
+    assert [vars(one.run.optimizer)["alpha"] for one in found] == [3.0, 3.0, 4.0, 4.0] * 2
 
 
 def test_choices_on_hydra_s_search_path(composer: Counting, tmp_path: Path) -> None:
@@ -291,7 +290,7 @@ def test_choices_on_hydra_s_search_path(composer: Counting, tmp_path: Path) -> N
     jobs = [["init=mine", "init.recurrent=mine", f"seed={seed}"] for seed in (1, 2)]
     found = Composition(composer, sweep).all(jobs)
     assert [one.run.seed for one in found] == [1, 2]
-    assert found[0].run.init.blocks["recurrent"].scale == 0.125
+    assert vars(found[0].run.init.blocks["recurrent"])["scale"] == 0.125
     assert composer.compositions == 3
 
 

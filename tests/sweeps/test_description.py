@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from bptt.sweeps.description import description
+from bptt.sweeps.finish import description
 
 KEYS = ["model.hidden_size", "init"]
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bptt.configuration.problems import ConfigurationError
-from bptt.sweeps.grammar import differing, expand
+from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.jobs.grammar import differing, expand
 
 COUNT = "must be a whole number at least 1 and at most 1,000,000"
 SETTINGS = "(allowed: it.params, it.zip, it.seeds, it.exclude, it.blocks)"

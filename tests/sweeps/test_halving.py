@@ -15,10 +15,10 @@ from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import Record, Run
 from bptt.core.simd import WIDTH
 from bptt.core.training import train
-from bptt.sweeps.halving import Candidate, SuccessiveHalving
-from bptt.sweeps.search_settings import HalvingSettings, SearchSettings
-from bptt.sweeps.search_stage import StageLane, StageResult, StageTask, advance_stage
-from bptt.tracking.block_files import RunResult
+from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
+from bptt.sweeps.search.settings import HalvingSettings, SearchSettings
+from bptt.sweeps.workers.training import StageLane, StageResult, StageTask, advance_stage
+from bptt.tracking.folder.block import RunResult
 from tests.core.comparing import assert_same_bits, assert_same_record
 from tests.core.making import make_model, make_run
 
@@ -306,7 +306,7 @@ class Raising:
 
 def test_a_run_that_raises_in_a_stage_disturbs_no_other() -> None:
     runs = real_runs(5)
-    runs[3] = dataclasses.replace(runs[3], init=Raising())
+    runs[3] = dataclasses.replace(runs[3], init=Raising())  # type: ignore[arg-type]
     exploding = dataclasses.replace(runs[1], optimizer=Sgd(alpha=1e200), model=make_model("elman", readout="identity"))
     task = StageTask(number=7, runs=tuple(runs), checkpoint=None, update=10, compared=False)
     result = advance_stage(task)

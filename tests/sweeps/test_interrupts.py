@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from bptt.sweeps import interrupts
-from bptt.sweeps.interrupts import Interrupts
+from bptt.sweeps.workers import interrupts
+from bptt.sweeps.workers.interrupts import Interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

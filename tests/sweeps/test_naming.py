@@ -1,4 +1,4 @@
-from bptt.sweeps.naming import run_name, swept_name
+from bptt.sweeps.jobs.plan import run_name, swept_name
 
 
 def test_a_run_is_called_by_its_choices() -> None:

@@ -3,10 +3,10 @@ from collections.abc import Sequence
 import pytest
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.compose import composed
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
-from bptt.sweeps.plan import blocks, groups, without_duplicates
+from bptt.sweeps.jobs.plan import blocks, groups, without_duplicates
 
 
 def run(*overrides: str) -> Run:

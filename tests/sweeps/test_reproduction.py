@@ -14,17 +14,16 @@ import pytest
 
 from bptt.analysis.bits import FLOW, STATE, Compared, Difference
 from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
-from bptt.sweeps import retraining
-from bptt.sweeps.block_training import BlockTask, train_block
-from bptt.sweeps.reproduction import NotCompared, Verdict, reproduce
-from bptt.sweeps.search_stage import StageTask, advance_stage
-from bptt.sweeps.workers import Settings
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal
-from bptt.tracking.block_files import RunResult, read_table, write_table
-from bptt.tracking.digest import current_version, digest
-from bptt.tracking.files import read_arrays
-from bptt.tracking.recorded import recorded_runs
+from bptt.configuration.compose import composed
+from bptt.sweeps import reproduce as retraining
+from bptt.sweeps.reproduce import NotCompared, Verdict, reproduce
+from bptt.sweeps.workers.pool import Settings
+from bptt.sweeps.workers.training import BlockTask, StageTask, advance_stage, train_block
+from bptt.tracking.folder.block import RunResult, read_table, write_table
+from bptt.tracking.folder.files import read_arrays
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.history.find import recorded_runs
+from bptt.tracking.provenance.digest import current_version, digest
 
 COMMON = ("experiment=outlace_leftbit", "model.hidden_size=2", "train.updates=60", "train.log_points=6")
 FAILING = {"_target_": "tests.sweeps.working.Raising"}

@@ -20,20 +20,20 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from bptt.configuration.build import checked
-from bptt.configuration.composing import Composer
+from bptt.configuration.compose import Composer
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.core.training import train
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.search import Prepared, Search, searched_keys
-from bptt.sweeps.search_space import Choices, Numbers, Space, search_space
-from bptt.sweeps.search_stage import StageResult, StageTask, advance_stage
-from bptt.sweeps.search_study import Outcome
-from bptt.sweeps.workers import Lost
-from bptt.tracking.block_files import RunResult
-from bptt.tracking.digest import digest
+from bptt.sweeps.jobs.composition import Composition
+from bptt.sweeps.search.search import Prepared, Search, searched_keys
+from bptt.sweeps.search.space import Choices, Numbers, Space, search_space
+from bptt.sweeps.search.study import Outcome
+from bptt.sweeps.workers.pool import Lost
+from bptt.sweeps.workers.training import StageResult, StageTask, advance_stage
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.provenance.digest import digest
 from tests.core.comparing import assert_same_record
 
 optuna = pytest.importorskip("optuna")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bptt.configuration.values import construct
-from bptt.sweeps.block_training import train_block
-from bptt.sweeps.workers import Lost, Settings, Workers
+from bptt.configuration.fields import construct
+from bptt.sweeps.workers.pool import Lost, Settings, Workers
+from bptt.sweeps.workers.training import train_block
 from tests.sweeps.working import (
     Mortal,
     assert_as_alone,
@@ -176,7 +176,7 @@ def sweep(folder: Path) -> subprocess.Popen[str]:
     """A program of its own whose workers are busy for ever; the head of a process group, like a shell's command."""
     code = f"""
 from pathlib import Path
-from bptt.sweeps.workers import Settings, Workers
+from bptt.sweeps.workers.pool import Settings, Workers
 from tests.sweeps.working import busy
 with Workers(Settings(workers=2)) as workers:
     try:

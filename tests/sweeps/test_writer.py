@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.sweeps import writer as module
-from bptt.sweeps.writer import Writer
-from bptt.tracking.address import StoreError
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal
-from bptt.tracking.block_files import RunResult
-from bptt.tracking.stored_run import StoredRun
+from bptt.sweeps import session as module
+from bptt.sweeps.session import Writer
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.base import StoredRun
 
 
 class Store:

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bptt.core.blocks import Block
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.parameters import Block
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Generated, Page
-from bptt.sweeps.block_training import BlockResult, BlockTask
-from bptt.sweeps.workers import Lost
+from bptt.sweeps.workers.pool import Lost
+from bptt.sweeps.workers.training import BlockResult, BlockTask
 from tests.core.comparing import assert_same_record, finished
 from tests.core.making import Noise, make_model, make_run
 

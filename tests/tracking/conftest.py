@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.store import Store, open_store
+from bptt.tracking.store.opening import Store, open_store
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.access import asking, every_run
-from bptt.tracking.address import StoreError, resolve
+from bptt.tracking.store.address import StoreError, resolve
+from bptt.tracking.store.errors import asking, every_run
+from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -48,13 +49,13 @@ def test_what_is_no_refusal_passes() -> None:
 
 
 def test_every_page_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bptt.tracking.store import open_store
+    from bptt.tracking.store.opening import open_store
 
-    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt")
+    store = open_store(put_empty_store(tmp_path), "bptt")
     client, experiments = store.client, [store.experiment_id]
     made = [client.create_run(store.experiment_id, start_time=place).info.run_id for place in range(1, 6)]
     client.delete_run(made[0])
-    monkeypatch.setattr("bptt.tracking.access._PAGE", 2)
+    monkeypatch.setattr("bptt.tracking.store.errors._PAGE", 2)
     assert [run.info.run_id for run in every_run(client, experiments, "")] == made[:0:-1]
     assert [run.info.run_id for run in every_run(client, experiments, "", deleted=True)] == made[::-1]
     assert list(every_run(client, experiments, "attributes.status = 'FAILED'")) == []

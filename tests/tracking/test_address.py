@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.address import StoreError, artifact_location, resolve, without_password
+from bptt.tracking.store.address import StoreError, artifact_location, resolve, without_password
 
 
 def test_default_is_mlflow_db_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

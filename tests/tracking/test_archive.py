@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal, is_sweep
-from bptt.tracking.block_files import ArchiveError, RunResult
+from bptt.tracking.folder.block import ArchiveError, RunResult
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal, is_sweep
 
 
 def record(seed: int, outcome: str = "completed", points: int = 3) -> Record:

@@ -1,7 +1,7 @@
 from copy import deepcopy
 from typing import Any
 
-from bptt.tracking.changes import Change, changes
+from bptt.tracking.provenance.environment import Change, changes
 
 NOW: dict[str, Any] = {
     "python": "3.11.7",

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.address import StoreError
-from bptt.tracking.client_writer import ClientWriter
-from bptt.tracking.files import record_files
-from bptt.tracking.finished import finished_runs, read_finished
-from bptt.tracking.removal import Removal
-from bptt.tracking.store import Store, open_store
-from bptt.tracking.stored_run import StoredRun
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.folder.files import record_files
+from bptt.tracking.history.finished import finished_runs, read_finished
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.removal import Removal
+from bptt.tracking.store.server import ClientWriter
+from bptt.tracking.store.sweep_log import SweepRecord
 from tests.serving import Server
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -217,7 +217,7 @@ def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: Swee
 
 
 def test_requests_are_repeated_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bptt.tracking.client_writer import _once
+    from bptt.tracking.store.server import _once
 
     for before in ("3", None):
         if before is None:

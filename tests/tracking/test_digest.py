@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bptt.core.sources import package_hash
-from bptt.tracking.digest import current_version, digest
+from bptt.tracking.provenance.digest import current_version, digest
 
 CONFIG: dict[str, Any] = {"seed": 0, "optimizer": {"alpha": 1, "beta": 0.5}, "tracking": {"uri": None}, "allow": []}
 

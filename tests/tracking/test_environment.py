@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 
 from bptt.core.simd import WIDTH
-from bptt.tracking import environment as module
-from bptt.tracking.digest import current_version
-from bptt.tracking.environment import (
+from bptt.tracking.provenance import environment as module
+from bptt.tracking.provenance.digest import current_version
+from bptt.tracking.provenance.environment import (
     environment,
     note_resumption,
+    provenance,
     provenance_files,
     provenance_of_tags,
     read_provenance,
     write_provenance,
 )
-from bptt.tracking.provenance import provenance
 
 
 def test_what_is_computed_with() -> None:

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.block_files import write_block
-from bptt.tracking.files import read_arrays, write_arrays, write_record, write_text
+from bptt.tracking.folder.block import write_block
+from bptt.tracking.folder.files import read_arrays, write_arrays, write_record, write_text
 
 
 def record() -> Record:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.artifacts import local_folder
-from bptt.tracking.files import record_files
-from bptt.tracking.finished import finished_runs, read_finished
-from bptt.tracking.store import Store
-from bptt.tracking.stored_run import StoredRun
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.folder.files import record_files
+from bptt.tracking.history.finished import finished_runs, read_finished
+from bptt.tracking.store.artifacts import local_folder
+from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.opening import Store
+from bptt.tracking.store.sweep_log import SweepRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -63,7 +63,7 @@ def same(one: Record | None, other: Record) -> bool:
 def test_only_active_finished_runs_of_the_experiment_are_found(
     open_experiment: Callable[[], Store], store_folder: Path
 ) -> None:
-    from bptt.tracking.store import open_store
+    from bptt.tracking.store.opening import open_store
 
     store = open_experiment()
     tags = {"bptt.outcome": "completed"}

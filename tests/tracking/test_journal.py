@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bptt.tracking.journal import (
+from bptt.tracking.folder.run import (
     Journal,
     ResumeError,
     forget_checkpoint,

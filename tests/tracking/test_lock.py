@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.lock import LockedError, file_lock
+from bptt.tracking.folder.lock import LockedError, file_lock
 
 
 def test_a_held_lock_is_refused_and_free_afterwards(tmp_path: Path) -> None:
@@ -17,7 +17,10 @@ def test_a_held_lock_is_refused_and_free_afterwards(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    code = "import os, sys, pathlib as p, bptt.tracking.lock as l\nwith l.file_lock(p.Path(sys.argv[1])): os._exit(9)"
+    code = (
+        "import os, sys, pathlib\nfrom bptt.tracking.folder.lock import file_lock\n"
+        "with file_lock(pathlib.Path(sys.argv[1])): os._exit(9)"
+    )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
     with file_lock(path, wait=False):
         pass

@@ -1,7 +1,8 @@
 import pytest
 
-from bptt.tracking.narrowing import Narrowing, SourceError, same, split
-from bptt.tracking.recording import Member
+from bptt.tracking.history.base import Member
+from bptt.tracking.history.find import Narrowing, same, split
+from bptt.tracking.store.errors import SourceError
 
 MEMBERS = [
     Member(number=number, name="", digest="", updates=None, swept=swept)

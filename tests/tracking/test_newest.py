@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.address import resolve
-from bptt.tracking.newest import NewestSweep, newest_sweep
-from bptt.tracking.shared_view import children_path
-from bptt.tracking.store import Store, open_store
+from bptt.tracking.store.address import resolve
+from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.ui.sweep_page import NewestSweep, children_path, newest_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

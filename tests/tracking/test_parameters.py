@@ -1,6 +1,6 @@
 from typing import Any
 
-from bptt.tracking.parameters import flattened, without_secrets
+from bptt.tracking.store.params import flattened, without_secrets
 
 
 def test_every_value_gets_a_key_and_reads_as_on_the_command_line() -> None:

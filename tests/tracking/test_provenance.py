@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from bptt.tracking.provenance import installed, provenance
+from bptt.tracking.provenance.environment import installed, provenance
 
 
 def test_versions_are_named() -> None:

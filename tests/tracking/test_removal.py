@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bptt.tracking.address import StoreError
-from bptt.tracking.artifacts import local_folder
-from bptt.tracking.removal import Removal
-from bptt.tracking.saved_model import ModelContent, log_model
-from bptt.tracking.shared_view import publish_view
-from bptt.tracking.store import Store
-from bptt.tracking.stored_run import StoredRun
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.export.mlflow_model import ModelContent, log_model
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.artifacts import local_folder
+from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.opening import Store
+from bptt.tracking.store.removal import Removal
+from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.ui.sweep_page import publish_view
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -186,7 +186,7 @@ def test_tables_that_are_not_known_are_left_to_mlflow(
 ) -> None:
     store = open_experiment()
     record = begun(store, "gone", 2)
-    monkeypatch.setattr("bptt.tracking.database._COLUMNS", {"no such table": ()})
+    monkeypatch.setattr("bptt.tracking.store.database._COLUMNS", {"no such table": ()})
     removal = Removal(store.address.uri)
     assert removal.named("gone") == [record.parent]
     sweep = removal.sweep(record.parent)

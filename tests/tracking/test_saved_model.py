@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from bptt.tracking.address import StoreError
-from bptt.tracking.record import RunRecord
-from bptt.tracking.saved_model import ModelContent, load_model, log_model, save_model
-from bptt.tracking.store import Store
+from bptt.export.mlflow_model import ModelContent, load_model, log_model, save_model
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.opening import Store
+from bptt.tracking.store.run_log import RunRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -6,15 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bptt.tracking.archived import ArchivedSweep
-from bptt.tracking.block_files import ArchiveError
-from bptt.tracking.files import write_record
-from bptt.tracking.journal import Journal, write_journal
-from bptt.tracking.run_folder import RunFolder
-from bptt.tracking.sources import SourceError, find, newest_sweep_folder
-from bptt.tracking.store import Store
-from bptt.tracking.stored_runs import StoredRuns
-from bptt.tracking.stored_sweep import StoredSweep
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.files import write_record
+from bptt.tracking.folder.run import Journal, write_journal
+from bptt.tracking.history.find import SourceError, find, newest_sweep_folder
+from bptt.tracking.history.from_folder import ArchivedSweep, RunFolder
+from bptt.tracking.history.from_store import StoredRuns, StoredSweep
+from bptt.tracking.store.opening import Store
 from tests.recording import UPDATES, archived, config, record, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -2,7 +2,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -11,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.access import patient
-from bptt.tracking.address import StoreError
-from bptt.tracking.keyed_run import KEY, key_of, run_with_key
-from bptt.tracking.store import Store, impatient, open_store
+from bptt.tracking.folder.files import key_of
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.errors import patient
+from bptt.tracking.store.opening import Store, impatient, open_store
+from bptt.tracking.store.run_log import run_with_key
+from bptt.tracking.store.tags import KEY
+from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -124,11 +126,11 @@ def test_patience_is_the_users_own_where_they_set_it(monkeypatch: pytest.MonkeyP
 
 
 def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> None:
-    code = "import bptt.tracking.store as s; print(s.open_store(None, 'together').experiment_id)"
+    code = "import bptt.tracking.store.opening as s; print(s.open_store(None, 'together').experiment_id)"
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code],
+            forking.command(code),
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -146,7 +148,7 @@ def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> 
 MAKING = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from bptt.tracking.store import open_store
+from bptt.tracking.store.opening import open_store
 part = Path(sys.argv[1]) / ".mlflow.db.part"
 def end():
     while not part.exists() or part.stat().st_size < 100_000:
@@ -158,7 +160,7 @@ open_store(f"sqlite:///{sys.argv[1]}/mlflow.db", "bptt")
 
 
 def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", MAKING, str(tmp_path)], check=False)
+    done = subprocess.run(forking.command(MAKING, str(tmp_path)), check=False)
     assert done.returncode == -9
     assert not (tmp_path / "mlflow.db").exists()
     assert open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt").experiment_id == "1"
@@ -176,7 +178,7 @@ def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest
 
     assert ask(3) == 3
     refusals = [StoreError("sqlite:///mlflow.db: database is locked")] * 2
-    monkeypatch.setattr("bptt.tracking.access._SECONDS_OF_PATIENCE", -1.0)
+    monkeypatch.setattr("bptt.tracking.store.errors._SECONDS_OF_PATIENCE", -1.0)
     with pytest.raises(StoreError, match="locked"):
         ask(3)
     assert len(refusals) == 1

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bptt.tracking.address import StoreError
-from bptt.tracking.artifacts import local_folder
-from bptt.tracking.store import Store
-from bptt.tracking.stored_run import StoredRun
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.artifacts import local_folder
+from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.opening import Store
+from bptt.tracking.store.sweep_log import SweepRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

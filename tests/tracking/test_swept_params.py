@@ -1,4 +1,4 @@
-from bptt.tracking.swept_params import swept_values
+from bptt.tracking.store.params import swept_values
 
 
 def test_what_differs_was_swept_and_the_seed_is_last() -> None:

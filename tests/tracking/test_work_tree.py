@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.work_tree import git_diff, git_tags, short_name
+from bptt.tracking.provenance.work_tree import git_diff, git_tags, short_name
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.improvement import probability_of_improvement
-from bptt.analysis.intervals import Interval, Location, location_intervals, share_difference, wilson
-from bptt.analysis.survival import median_updates
+from bptt.analysis.statistics.intervals import (
+    Interval,
+    Location,
+    location_intervals,
+    probability_of_improvement,
+    share_difference,
+    wilson,
+)
+from bptt.analysis.statistics.survival import median_updates
 from bptt.analysis.tables import ACCURACY, LOSS, final, settings_text
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.replay import evaluation_of
 from bptt.analysis.style import COLUMN, STYLE
-from bptt.analysis.surface import path, state_gradients, surface
+from bptt.analysis.surface import evaluation_of, path, state_gradients, surface
 from bptt.analysis.surface_figures import cost_surface, draw_gradients, draw_surfaces, gradient_lines
 from bptt.analysis.tables import value_text
 from bptt.core.evaluation import predict
@@ -40,7 +39,7 @@ def article_run(overrides: Sequence[str] = ()) -> Run:
     Raises ConfigurationError.
     """
     from bptt.configuration.build import checked
-    from bptt.configuration.composing import composed
+    from bptt.configuration.compose import composed
 
     return checked(composed([EXPERIMENT, *overrides])).run
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bptt.analysis.keys import short_keys, without_seed
-from bptt.analysis.tables import value_text
+from bptt.analysis.tables import short_keys, value_text, without_seed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bptt.analysis.factors import factors
-from bptt.analysis.improvement import probability_of_improvement
-from bptt.analysis.intervals import Interval
-from bptt.analysis.keys import without_seed
-from bptt.analysis.load import load
-from bptt.analysis.sweep import Sweep
-from bptt.analysis.tables import final, settings_text
-from bptt.tracking.sources import SourceError
+from bptt.analysis.statistics.intervals import Interval, probability_of_improvement
+from bptt.analysis.sweep import Sweep, load
+from bptt.analysis.tables import final, settings_text, without_seed
+from bptt.tracking.history.find import SourceError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,14 +1,93 @@
-"""A sweep's results as tidy tables."""
+"""A sweep's results as tidy tables.
 
+When a run has solved its task: a metric that has reached a threshold.
+
+The one way in: what was recorded of a sweep, of a run or of several, as tidy tables.
+"""
+
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import pandas as pd
 
-from bptt.analysis.solved import Solved
-from bptt.tracking.recording import Recording
+from bptt.analysis.tables import ACCURACY, LOSS, run_table
+from bptt.tracking.history.base import Recording
+from bptt.tracking.history.find import Source, SourceError, find
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHARE_OF_FIRST: Final = 0.01
+
+
+_TEXT: Final = re.compile(r"\s*(?P<metric>[\w/]+)\s*(?P<op>>=|<=)\s*(?P<threshold>\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A run has solved its task at the first recorded update u with metric(u) >= threshold, or <= threshold."""
+
+    metric: str
+    op: Literal[">=", "<="]
+    threshold: float
+
+    @classmethod
+    def parse(cls, text: str, metrics: Collection[str] = ()) -> Self:
+        """The criterion that `accuracy/eval>=1` or `loss/eval<=0.01` is; raises ValueError with one line.
+
+        metrics  those that there are; none given: any is taken
+        """
+        match = _TEXT.fullmatch(text)
+        try:
+            assert match is not None
+            threshold = float(match["threshold"])
+        except (AssertionError, ValueError):
+            raise ValueError(
+                f"solved={text}: not a criterion; give METRIC>=NUMBER or METRIC<=NUMBER, as accuracy/eval>=1"
+            ) from None
+        if threshold != threshold:
+            raise ValueError(f"solved={text}: the threshold is no number")
+        metric = match["metric"]
+        if metrics and metric not in metrics:
+            near = get_close_matches(metric, metrics, n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"solved={text}: {metric} was not recorded; {meant}there are {', '.join(metrics)}")
+        return cls(metric, ">=" if match["op"] == ">=" else "<=", threshold)
+
+    @classmethod
+    def default(cls, history: "pd.DataFrame") -> Self:
+        """accuracy/eval >= 1 where runs have an accuracy, else loss/eval <= 1 % of the median first recorded one.
+
+        history  run, update, metrics
+        """
+        import numpy as np
+
+        if ACCURACY in history and history[ACCURACY].notna().any():
+            return cls(ACCURACY, ">=", 1.0)
+        first = history.groupby("run")[LOSS].first().astype("float64") if LOSS in history else None
+        finite = None if first is None else first[np.isfinite(first)]
+        if finite is None or finite.empty:
+            return cls(LOSS, "<=", 0.0)
+        # To three digits, so that the text which is shown is the criterion.
+        return cls(LOSS, "<=", float(f"{_SHARE_OF_FIRST * float(finite.median()):.3g}"))
+
+    def first(self, history: "pd.DataFrame") -> "pd.Series":
+        """Run → the first recorded update that meets the criterion; runs that never do are absent."""
+        import pandas as pd
+
+        if self.metric not in history:
+            return pd.Series(dtype="float64", index=pd.Index([], dtype="int64", name="run"), name="update")
+        values = history[self.metric]
+        met = history[values.ge(self.threshold) if self.op == ">=" else values.le(self.threshold)]
+        return met.groupby("run")["update"].min().astype("float64")
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.op}{self.threshold:.6g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +165,81 @@ class Sweep:
 
     def _flow(self, ends_only: bool) -> pd.DataFrame:
         return self._recording.gradient_flow(self._numbers, ends_only)
+
+
+def load(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
+    """What was recorded of a source, see `bptt.tracking.history.find.find`.
+
+    uri     of the store; None: the one that `bptt train` would use here
+    solved  the criterion by which a run has solved its task, as `loss/eval<=0.01`; None: the sweep's own, else
+            `Solved.default`
+
+    The sweep's folder is read where it is there, and the MLflow store otherwise. Raises SourceError, ArchiveError and
+    StoreError, each with one line for the user.
+    """
+    return loaded(find(source, uri), solved)
+
+
+def loaded(source: Source, solved: str | None = None) -> Sweep:
+    """What was recorded of a source that was found; see `load`."""
+    recording, head = source.recording, source.recording.head
+    every = recording.tables([member.number for member in recording.members])
+    # Of the whole, so that parts of one sweep are measured alike.
+    criterion = _criterion(solved or head.solved, every.history)
+    members = [member for member in recording.members if member.number in source.numbers]
+    numbers = [member.number for member in members]
+    history = every.history[every.history["run"].isin(numbers)].reset_index(drop=True)
+    runs = run_table(members, every.runs, history)
+    runs = _with_results(runs, history, criterion, [member.updates for member in members])
+    runs["digest"] = [member.digest for member in members]
+    came_to = every.runs.set_index("run")
+    for name in ("error", "run_id"):
+        found = runs["run"].map(came_to[name]).astype(object)
+        runs[name] = found.where(found.notna(), None)
+    runs["seconds"] = runs["run"].map(came_to["seconds"])
+    return Sweep(
+        name=source.name,
+        folder=head.folder,
+        run_id=head.run_id,
+        swept=[key for key in head.swept if len({member.swept.get(key) for member in members}) > 1],
+        command=head.command,
+        began=head.began,
+        ended=head.ended,
+        status=head.status,
+        question=head.question,
+        solved=criterion,
+        runs=runs,
+        history=history,
+        provenance=recording.provenance(),
+        duplicates=head.duplicates,
+        recording=recording,
+    )
+
+
+def _criterion(text: str | None, history: "pd.DataFrame") -> Solved:
+    if text is None:
+        return Solved.default(history)
+    try:
+        return Solved.parse(text, [name for name in history if name not in ("run", "update")])
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+
+
+def _with_results(
+    runs: "pd.DataFrame", history: "pd.DataFrame", solved: Solved, wanted: list[int | None]
+) -> "pd.DataFrame":
+    """The runs with their best metrics, and when each has solved its task; wanted: updates that each was to take."""
+    import pandas as pd
+
+    by_run = history.groupby("run")
+    columns = {}
+    if LOSS in history:
+        columns[f"best/{LOSS}"] = runs["run"].map(by_run[LOSS].min())
+    if ACCURACY in history:
+        columns[f"best/{ACCURACY}"] = runs["run"].map(by_run[ACCURACY].max())
+    when = runs["run"].map(solved.first(history)).astype("float64").where(runs["outcome"].notna())
+    full = pd.Series(wanted, index=runs.index, dtype="float64").fillna(runs["updates"].max())
+    ended = runs["updates"].astype("float64").where(runs["outcome"] != "diverged", full)
+    return runs.assign(
+        **columns, solved=when.notna(), solved_update=when, observed=when.fillna(ended.where(runs["outcome"].notna()))
+    )

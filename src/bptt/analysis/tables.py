@@ -1,15 +1,66 @@
-"""A sweep's results as tables: a row for each run, and a row for each setting over its seeds."""
+"""A sweep's results as tables: a row for each run, and a row for each setting over its seeds.
 
-from collections.abc import Mapping, Sequence
+The keys that a sweep varies, and their values: from the text of the command line to numbers and short names.
+
+Times as they are told.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
-
-from bptt.analysis.keys import SEED, read_values, short_keys, without_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SEED = "seed"
+
+
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
+    """Each key's last part, or the whole key where several end alike."""
+    last = {key: key.rpartition(".")[2] for key in keys}
+    often = Counter(last.values())
+    return {key: part if often[part] == 1 else key for key, part in last.items()}
+
+
+def without_seed(keys: Iterable[str]) -> list[str]:
+    """The keys that make a setting: a setting's runs differ in the seed alone."""
+    return [key for key in keys if key != SEED]
+
+
+def read_values(texts: Sequence[str | None]) -> list[float | int | str | None]:
+    """What a key's values mean: numbers where all are numbers, else text without its quotes; None stays None."""
+    numbers = [_number(text) for text in texts]
+    if all((number is None) == (text is None) for number, text in zip(numbers, texts, strict=True)):
+        return [*numbers]
+    return [text if text is None else _unquoted(text) for text in texts]
+
+
+def _number(text: str | None) -> float | int | None:
+    """The finite number that a text is; None where it is none."""
+    if text is None:
+        return None
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
+
+
 LOSS: Final = "loss/eval"
+
+
 ACCURACY: Final = "accuracy/eval"
+
+
 GRADIENT: Final = "grad/norm"
 
 
@@ -151,3 +202,18 @@ def _column(texts: Sequence[str | None]) -> "pd.Series":
         return pd.Series(values, dtype="str")
     whole = all(isinstance(value, int) for value in values)
     return pd.Series(values, dtype="int64" if whole else "float64")
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as a time of day: `2026-11-21 15:40 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def duration(seconds: float) -> str:
+    """`8.3 s`, `1 min 32 s`, `2 h 5 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

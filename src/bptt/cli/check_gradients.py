@@ -16,9 +16,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _check(config: DictConfig) -> int:
     from bptt.configuration.build import checked
-    from bptt.configuration.problems import ConfigurationError, problem
+    from bptt.configuration.errors import ConfigurationError, problem
     from bptt.core.gradcheck import check_gradients
-    from bptt.tracking.digest import own_package
+    from bptt.tracking.provenance.digest import own_package
 
     run = checked(config).run
     if own_package(target := str(config.loss._target_)) is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
-from bptt.cli.arguments import Parser
+from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     from bptt.doctor.examination import examine
-    from bptt.tracking.address import StoreError, resolve
+    from bptt.tracking.store.address import StoreError, resolve
 
     if args.uri is not None:
         try:
@@ -81,7 +81,7 @@ def _lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
 
 
 def _report(found: "Mapping[str, Sequence[Finding]]") -> dict[str, Any]:
-    from bptt.tracking.environment import environment
+    from bptt.tracking.provenance.environment import environment
 
     try:
         known: dict[str, Any] | None = environment()

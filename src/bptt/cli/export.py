@@ -11,12 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bptt.cli.allowing import add_allow
-from bptt.cli.arguments import Parser
+from bptt.cli.common import Parser, add_allow
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
-    from bptt.tracking.recorded import RecordedRun
+    from bptt.tracking.history.find import RecordedRun
 
 _ONNX = "network.onnx"
 
@@ -46,11 +45,11 @@ def main(argv: Sequence[str]) -> int:
     add_allow(parser)
     args = parser.parse_args(argv)
 
-    from bptt.configuration.problems import ConfigurationError
+    from bptt.configuration.errors import ConfigurationError
     from bptt.export.network import ExportError, exported
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.sources import SourceError
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.history.find import SourceError
+    from bptt.tracking.store.address import StoreError
 
     try:
         recorded = _one_run(args.run, args.uri)
@@ -67,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _one_run(source: str, uri: str | None) -> "RecordedRun":
     from bptt.export.network import ExportError
-    from bptt.tracking.recorded import recorded_runs
+    from bptt.tracking.history.find import recorded_runs
 
     runs = recorded_runs(source, uri)
     if len(runs) != 1:
@@ -99,12 +98,12 @@ def _check(wanted: _Wanted, recorded: "RecordedRun") -> None:
 
 def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Wanted) -> int:
     from bptt.export.agreement import ALLOWED, difference, mlflow_output, onnx_output
-    from bptt.tracking.saved_model import load_model, log_model, save_model
+    from bptt.export.mlflow_model import load_model, log_model, save_model
 
     ours, files = network.predict(), {}
     apart: dict[str, float] = {}
     if wanted.onnx:
-        from bptt.export.onnx_graph import onnx_model
+        from bptt.export.onnx import onnx_model
 
         files[_ONNX] = onnx_model(network).SerializeToString()
         apart[_ONNX] = difference(ours, onnx_output(files[_ONNX], network))
@@ -127,7 +126,7 @@ def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Wanted)
 
 def _store(recorded: "RecordedRun", uri: str | None) -> str | None:
     """The store that has the run: the one that was named, otherwise the one that its configuration names."""
-    from bptt.tracking.address import resolve
+    from bptt.tracking.store.address import resolve
 
     configured = recorded.config["tracking"]["uri"]
     if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):

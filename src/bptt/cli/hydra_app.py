@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from omegaconf import DictConfig
 
-from bptt.cli.arguments import refuse
+from bptt.cli.common import refuse
+from bptt.configuration.errors import ConfigurationError, problem
 from bptt.configuration.paths import conf_folder
-from bptt.configuration.problems import ConfigurationError, problem
 from bptt.core.annotations import InvalidValue
-from bptt.tracking.address import StoreError, refuse_password, without_password
+from bptt.tracking.store.address import StoreError, refuse_password, without_password
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -127,7 +127,7 @@ class _Application:
         from hydra._internal.utils import create_config_search_path
         from hydra.core.global_hydra import GlobalHydra
 
-        from bptt.configuration.composing import add_folder
+        from bptt.configuration.compose import add_folder
 
         args = self._args
         if args.experimental_rerun is not None:
@@ -143,7 +143,7 @@ class _Application:
             GlobalHydra.instance().clear()
 
     def _dispatch(self, hydra: Any) -> int:
-        from bptt.configuration.composing import Composer
+        from bptt.configuration.compose import Composer
 
         args, overrides, name = self._args, self._args.overrides, self._config_name
         chosen = [flag for flag in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(args, flag)]
@@ -177,7 +177,7 @@ class _Application:
         from hydra.types import RunMode
 
         from bptt.configuration.build import checked
-        from bptt.sweeps.kernel_folder import check_kernel_folder
+        from bptt.sweeps.workers.kernels import check_kernel_folder
 
         overrides = self._args.overrides
         several = self._args.multirun or composer.sweeps(overrides)
@@ -207,8 +207,8 @@ class _Application:
             return
         from omegaconf import OmegaConf
 
-        from bptt.sweeps.composition import Composition
-        from bptt.sweeps.grammar import expand
+        from bptt.sweeps.jobs.composition import Composition
+        from bptt.sweeps.jobs.grammar import expand
 
         sweeper = OmegaConf.to_container(config.hydra.sweeper)
         assert isinstance(sweeper, dict)

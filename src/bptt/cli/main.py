@@ -9,8 +9,8 @@ from importlib import import_module
 from types import FrameType
 
 from bptt import __version__
-from bptt.cli.saying import forget
-from bptt.sweeps.interrupts import stop_signals
+from bptt.cli.common import forget
+from bptt.sweeps.workers.interrupts import stop_signals
 
 COMMANDS = {
     "train": "train one run, or with -m a sweep of runs, and record them",

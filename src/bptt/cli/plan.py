@@ -9,8 +9,8 @@ from bptt.cli import hydra_app
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from bptt.sweeps.plan import Group, PlannedRun
-    from bptt.sweeps.search import Search
+    from bptt.sweeps.jobs.plan import Group, PlannedRun
+    from bptt.sweeps.search.search import Search
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,10 +23,10 @@ class _Plan(hydra_app.SweepTask):
     """What Hydra is given to call in place of training."""
 
     def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
-        from bptt.configuration.composing import Composer
-        from bptt.sweeps.composition import Composition
-        from bptt.sweeps.plan import without_duplicates
-        from bptt.tracking.digest import current_version
+        from bptt.configuration.compose import Composer
+        from bptt.sweeps.jobs.composition import Composition
+        from bptt.sweeps.jobs.plan import without_duplicates
+        from bptt.tracking.provenance.digest import current_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
         runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
@@ -52,7 +52,7 @@ class _Plan(hydra_app.SweepTask):
 
 def _held(runs: "Sequence[PlannedRun]") -> set[str]:
     """The digests of the runs that the sweep would take from the store, if there is one."""
-    from bptt.tracking.address import resolve
+    from bptt.tracking.store.address import resolve
 
     first = runs[0].configuration
     if not (first.tracking.enabled and first.sweep.reuse):
@@ -60,8 +60,8 @@ def _held(runs: "Sequence[PlannedRun]") -> set[str]:
     address = resolve(first.tracking.uri)
     if address.database is not None and not address.database.is_file():
         return set()
-    from bptt.tracking.finished import finished_runs
-    from bptt.tracking.store import open_store
+    from bptt.tracking.history.finished import finished_runs
+    from bptt.tracking.store.opening import open_store
 
     store = open_store(first.tracking.uri, first.tracking.experiment)
     return set(finished_runs(store, [planned.digest for planned in runs]))
@@ -72,9 +72,9 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
 
     from bptt.core.kernel import compiling_notice
     from bptt.core.training import needs_compiling
-    from bptt.sweeps import estimate
-    from bptt.sweeps.conduct import worker_settings
-    from bptt.sweeps.plan import blocks, groups
+    from bptt.sweeps.jobs import plan
+    from bptt.sweeps.jobs.plan import blocks, groups
+    from bptt.sweeps.workers.pool import worker_settings
 
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(launcher, dict)
@@ -84,11 +84,11 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
     if needs_compiling(timed):
         print(compiling_notice(), file=sys.stderr, flush=True)
-    paces = [estimate.measured(lanes) for lanes in timed]
+    paces = [plan.measured(lanes) for lanes in timed]
     for line in _table(runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]):
         print(f"        {line}")
-    total = estimate.seconds(found, paces, workers)
-    size = estimate.memory(found, cut, workers)
+    total = plan.seconds(found, paces, workers)
+    size = plan.memory(found, cut, workers)
     print(
         f"time    about {_duration(total)} with {workers} worker{'s'[: workers > 1]}, from a few updates of each group"
     )
@@ -100,7 +100,7 @@ def _table(
 ) -> list[str]:
     import pandas as pd
 
-    from bptt.sweeps.grammar import differing
+    from bptt.sweeps.jobs.grammar import differing
 
     labels = [" ".join(f"{key}={text}" for key, text in values.items()) for values in _labels(runs, groups, differing)]
     rows = [

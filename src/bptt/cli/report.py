@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bptt.analysis.report.formats import FORMATS
-from bptt.cli.arguments import Parser
+from bptt.analysis.report.writing import FORMATS
+from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str]) -> int:
     """Write the report and print its page's path. 0: it is there, 1: it can't be written, 2: a wrong request."""
     args = _parser().parse_args(argv)
-    from bptt.analysis.load import load
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.sources import SourceError
+    from bptt.analysis.sweep import load
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.history.find import SourceError
+    from bptt.tracking.store.address import StoreError
 
     try:
         sweeps = [load(source, uri=args.uri, solved=args.solved) for source in args.sweep]
@@ -73,7 +73,7 @@ def _folder(sweeps: "Sequence[Sweep]") -> Path:
 def _check(folder: Path) -> None:
     """Raise SourceError where the folder holds something else."""
     from bptt.analysis.report.writing import PAGE
-    from bptt.tracking.sources import SourceError
+    from bptt.tracking.history.find import SourceError
 
     if folder.exists() and not folder.is_dir():
         raise SourceError(f"-o {folder}: not a folder")

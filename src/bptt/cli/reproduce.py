@@ -1,17 +1,201 @@
-"""`bptt reproduce RUN|SWEEP`: trains again what was recorded, and says whether it gives the same bits."""
+"""`bptt reproduce RUN|SWEEP`: trains again what was recorded, and says whether it gives the same bits.
+
+What `bptt reproduce` says: before it trains, what differs from then; afterwards, what differs in the numbers.
+"""
 
 import argparse
 import math
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from bptt.cli.allowing import add_allow
-from bptt.cli.arguments import Parser
+from bptt.analysis.bits import Compared, Difference, Part
+from bptt.cli.common import Parser, add_allow
+from bptt.sweeps.reproduce import NotCompared, Verdict
+from bptt.tracking.history.find import RecordedRun
+from bptt.tracking.provenance.environment import MACHINE, changes
 
 if TYPE_CHECKING:
-    from bptt.sweeps.reproduction import Verdict
-    from bptt.tracking.recorded import RecordedRun
+    from bptt.sweeps.reproduce import Verdict
+    from bptt.tracking.history.find import RecordedRun
+
+_MOST_RUNS: Final = 5
+
+
+_WORDS: Final = 200  # of a text, as an error's
+
+
+def beginning(runs: Sequence[RecordedRun], of: int, now: Mapping[str, Any]) -> Iterator[str]:
+    """What is trained again, and what differs between then and `now`, an environment."""
+    first = runs[0]
+    chosen = "" if len(runs) == of else f" of {of:,}"
+    head = first.recording.head
+    what = first.name if of == 1 else f"{head.name}: {len(runs):,}{chosen} runs"
+    yield f"{what}, trained again from the record alone, {head.folder or 'in the store'}"
+    yield from _differences(first, now)
+    if reused := _reused(runs):
+        yield f"{_runs(reused)} taken from an earlier sweep (reuse): where these were trained is not said here"
+    if own := first.config.get("allow"):
+        yield f"code of your own computes too ({', '.join(own)}), of which the record holds nothing"
+
+
+def _differences(run: RecordedRun, now: Mapping[str, Any]) -> Iterator[str]:
+    then = {"numerical_version": run.numerical_version, **run.provenance}
+    found = changes(then, now)
+    if not run.provenance:
+        yield "the record does not say what it was made with (it holds no provenance.json)"
+    if found:
+        yield "what differs between then and now"
+        widths = [max(len(getattr(change, name)) for change in found) for name in ("what", "then")]
+        for change in found:
+            yield f"  {change.what:<{widths[0]}}  then {change.then:<{widths[1]}}  now {change.now}"
+    for later in run.provenance.get("resumed", []):
+        for change in changes(run.provenance, later):
+            yield f"  {change.what}: begun with {change.then}, gone on with {change.now}"
+    yield from _meaning({change.what for change in found}, then, now)
+
+
+def _meaning(different: Collection[str], then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be expected of the bits."""
+    if "numerical version" in different:
+        yield "other bits are to be expected: the program that computes, or a package that it uses for that, is another"
+    elif machine := [what for what in MACHINE if what in different]:
+        yield f"last bits may differ: the same program computes, with another {' and '.join(machine)}"
+    elif then["numerical_version"] is not None and then.get("cpu") is not None:
+        rest = "of what computes nothing differs" if different else "all is as it was then: processor, BLAS, packages"
+        yield f"{rest} (numerical version {now['numerical_version']})"
+
+
+def _reused(runs: Sequence[RecordedRun]) -> int:
+    table = runs[0].recording.tables([run.place for run in runs]).runs
+    return int(table["reused"].notna().sum()) if "reused" in table else 0
+
+
+def result(verdicts: Sequence[Verdict], tolerance: float | None) -> Iterator[str]:
+    """How every number compares; of several runs, the first difference of each that differs."""
+    compared = [(verdict, verdict.found) for verdict in verdicts if isinstance(verdict.found, Compared)]
+    if len(verdicts) == 1 and compared:
+        yield from _parts(compared[0][1].parts, tolerance)
+    yield from _names([found for _, found in compared])
+    yield from _not_compared(verdicts)
+    if compared:
+        yield from _verdict(compared, len(verdicts), tolerance)
+    left = sum(not verdict.empty and isinstance(verdict.found, NotCompared) for verdict in verdicts)
+    if left:
+        them = "it" if left == 1 else "they"
+        yield f"{_share(left, len(verdicts))}: NOT reproduced, since {them} could not be compared"
+
+
+def _parts(parts: Sequence[Part], tolerance: float | None) -> Iterator[str]:
+    width = max(len(part.name) for part in parts)
+    for part in parts:
+        line = f"  {part.name:<{width}}  {_said(part, tolerance)}"
+        if part.first is not None:
+            line += f"; first{_where(part.first)}"
+        yield line
+        if part.first is not None:
+            yield from _values(part.first, " " * (width + 4))
+
+
+def _said(part: Part, tolerance: float | None) -> str:
+    if part.differing == 0:
+        return f"same bits ({part.values:,} values)" if part.values > 1 else "same"
+    if part.values == 1 and part.first is not None and isinstance(part.first.then, str):
+        return "differs"
+    counted = f"{part.differing:,} of {part.values:,} values differ{_by(part.largest)}"
+    return counted if part.first is not None else f"within {tolerance:g}: {counted}"
+
+
+def _verdict(compared: Sequence[tuple[Verdict, Compared]], of: int, tolerance: float | None) -> Iterator[str]:
+    numbers = sum(part.values for _, found in compared for part in found.parts)
+    same = [found for _, found in compared if found.same_bits]
+    near = [found for _, found in compared if found.same and not found.same_bits]
+    differing = [(verdict, found) for verdict, found in compared if not found.same]
+    if of > 1 and (near or differing):
+        yield from _summary([found for _, found in compared])
+    if of > 1:
+        yield from _first_differences(differing)
+    every = f" ({numbers:,} numbers)"
+    if same:
+        yield f"{_share(len(same), of)}: same bits{'' if near or differing else every}"
+    if near:
+        yield f"{_share(len(near), of)}: other bits, within a tolerance of {tolerance:g}"
+    if differing:
+        beyond = "" if tolerance is None else f" by more than {tolerance:g}"
+        yield f"{_share(len(differing), of)}: NOT the same{beyond}"
+
+
+def _summary(compared: Sequence[Compared]) -> Iterator[str]:
+    """Part by part, in how many of the runs it differs."""
+    parts = defaultdict[str, list[Part]](list)
+    for part in (part for found in compared for part in found.parts):
+        parts[part.name].append(part)
+    width = max(map(len, parts))
+    for name, found in parts.items():
+        differing = [part for part in found if part.differing]
+        if differing:
+            told = f"differs in {len(differing):,} of {_runs(len(found))}{_by(max(part.largest for part in differing))}"
+        else:
+            told = "same bits" if len(found) == len(compared) else f"same bits, in {_runs(len(found))} that have it"
+        yield f"  {name:<{width}}  {told}"
+
+
+def _by(largest: float) -> str:
+    return f", by up to {largest:.2g} of their size" if math.isfinite(largest) else ""
+
+
+def _first_differences(differing: Sequence[tuple[Verdict, Compared]]) -> Iterator[str]:
+    for verdict, found in differing[:_MOST_RUNS]:
+        assert found.first is not None
+        part, difference = found.first
+        yield f"  {verdict.run.name}: first in {part.name}{_where(difference)}"
+        yield from _values(difference, "    ")
+    if len(differing) > _MOST_RUNS:
+        yield f"  and {len(differing) - _MOST_RUNS:,} more"
+
+
+def _where(difference: Difference) -> str:
+    update = "" if difference.update is None else f" at update {difference.update:,}"
+    return f"{update}{',' if update and difference.place else ''}{' ' if difference.place else ''}{difference.place}"
+
+
+def _values(difference: Difference, indent: str) -> Iterator[str]:
+    for when, value in (("then", difference.then), ("now ", difference.now)):
+        yield f"{indent}{when} {_value(value)}"
+
+
+def _value(value: float | int | str) -> str:
+    if isinstance(value, float):
+        return f"{value!r}  {value.hex()}"
+    text = str(value)
+    return text if len(text) <= _WORDS else f"{text[: _WORDS - 1]}…"
+
+
+def _names(compared: Sequence[Compared]) -> Iterator[str]:
+    """Metrics that only one of the two programs records: they are not compared."""
+    for said, names in (
+        ("recorded then, but not by this program", [name for found in compared for name in found.only_then]),
+        ("recorded by this program, but not then", [name for found in compared for name in found.only_now]),
+    ):
+        if names:
+            yield f"{said}: {', '.join(dict.fromkeys(names))} (not compared)"
+
+
+def _not_compared(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    left = [(verdict.run.name, verdict.found) for verdict in verdicts if isinstance(verdict.found, NotCompared)]
+    for why, count in Counter(found.why for _, found in left).items():
+        names = [name for name, found in left if found.why == why]
+        more = f" and {count - _MOST_RUNS:,} more" if count > _MOST_RUNS else ""
+        yield f"not compared: {'; '.join(names[:_MOST_RUNS])}{more}: {why}"
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count:,} of {_runs(of)}"
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s'[: count != 1]}"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,11 +226,11 @@ def main(argv: Sequence[str]) -> int:
     add_allow(parser)
     args = parser.parse_args(argv)
 
-    from bptt.configuration.problems import ConfigurationError
-    from bptt.sweeps.calls import WorkersError
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.sources import SourceError
+    from bptt.configuration.errors import ConfigurationError
+    from bptt.sweeps.workers.calls import WorkersError
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.history.find import SourceError
+    from bptt.tracking.store.address import StoreError
 
     try:
         return _reproduce(args.source, args.uri, args.tolerance, args.runs, args.allow)
@@ -58,12 +242,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int | None, allow: Sequence[str]) -> int:
-    from bptt.cli.reproduction_lines import beginning, result
-    from bptt.cli.sweep_progress import SweepProgress
-    from bptt.sweeps.kernel_folder import check_kernel_folder
-    from bptt.sweeps.reproduction import reproduce
-    from bptt.tracking.environment import environment
-    from bptt.tracking.recorded import recorded_runs
+
+    from bptt.cli.progress import SweepProgress
+    from bptt.sweeps.reproduce import reproduce
+    from bptt.sweeps.workers.kernels import check_kernel_folder
+    from bptt.tracking.history.find import recorded_runs
+    from bptt.tracking.provenance.environment import environment
 
     check_kernel_folder()
     recorded = recorded_runs(source, uri)

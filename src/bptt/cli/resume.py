@@ -1,11 +1,23 @@
 """`bptt resume FOLDER`: goes on with what was broken off, to the same bits and in the same MLflow runs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from bptt.cli.allowing import add_allow
-from bptt.cli.arguments import Parser
+from bptt.cli.common import Parser, add_allow
+
+
+def resume_run(folder: Path, allow: Collection[str] = ()) -> int:
+    """Go on with the single run in this folder; returns the exit code. Raises what `resume_single` does."""
+    from bptt.cli.progress import RunProgress
+    from bptt.cli.summary import tell
+    from bptt.sweeps.single import resume_single
+
+    trained = resume_single(folder, allow, RunProgress())
+    tell(trained)
+    if trained.interrupted:
+        return 130
+    return int(trained.ended.status == "FAILED" or trained.ended.unstored is not None)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,20 +41,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str]) -> int:
-    from bptt.configuration.problems import ConfigurationError
-    from bptt.sweeps.kernel_folder import check_kernel_folder
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.archive import is_sweep
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.journal import LOCK, ResumeError
-    from bptt.tracking.lock import LockedError, file_lock
+    from bptt.configuration.errors import ConfigurationError
+    from bptt.sweeps.workers.kernels import check_kernel_folder
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.lock import LockedError, file_lock
+    from bptt.tracking.folder.run import LOCK, ResumeError
+    from bptt.tracking.folder.sweep import is_sweep
+    from bptt.tracking.store.address import StoreError
 
     try:
         check_kernel_folder()
         if not is_sweep(folder):
-            from bptt.cli.resume_single import resume_single
-
-            return resume_single(folder, allow)
+            return resume_run(folder, allow)
         with file_lock(folder / LOCK, wait=False):
             from bptt.cli.sweep import resume_sweep
 

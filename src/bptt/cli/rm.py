@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bptt.cli.arguments import Parser
+from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
-    from bptt.tracking.archive import SweepJournal
-    from bptt.tracking.removal import Removal, StoredSweep
+    from bptt.tracking.folder.sweep import SweepJournal
+    from bptt.tracking.store.removal import Removal, StoredSweep
 
 _FOLDERS = Path("multirun")
 
@@ -32,10 +32,10 @@ class _Found:
 
 def main(argv: Sequence[str]) -> int:
     """Delete a sweep. 0: it is gone, or the user thought better of it, 1: broken off, 2: a wrong request."""
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.journal import LOCK
-    from bptt.tracking.lock import LockedError, file_lock
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.lock import LockedError, file_lock
+    from bptt.tracking.folder.run import LOCK
+    from bptt.tracking.store.address import StoreError
 
     parser = Parser(
         prog="bptt rm",
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _folder(text: str) -> Path | None:
     """The folder of the sweep that is meant; None: it has none here. Raises _Refused and ArchiveError."""
-    from bptt.tracking.archive import Archive, is_sweep
+    from bptt.tracking.folder.sweep import Archive, is_sweep
 
     folder = Path(text)
     named = folder.name == text
@@ -78,8 +78,8 @@ def _folder(text: str) -> Path | None:
 
 
 def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
-    from bptt.tracking.archive import Archive
-    from bptt.tracking.removal import Removal
+    from bptt.tracking.folder.sweep import Archive
+    from bptt.tracking.store.removal import Removal
 
     if folder is not None:
         journal = Archive.open(folder).journal
@@ -96,7 +96,7 @@ def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
 
 def _stored(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, StoredSweep] | None":
     """The record of the sweep that a folder is of."""
-    from bptt.tracking.removal import Removal
+    from bptt.tracking.store.removal import Removal
 
     if journal.parent is None:
         return None
@@ -131,9 +131,9 @@ def _agreed() -> bool:
 
 
 def _remove(found: _Found) -> int:
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.archive import SWEEP
-    from bptt.tracking.journal import LOCK
+    from bptt.tracking.folder.run import LOCK
+    from bptt.tracking.folder.sweep import SWEEP
+    from bptt.tracking.store.address import StoreError
 
     done = []
     try:

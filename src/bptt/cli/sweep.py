@@ -9,17 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bptt.cli.allowing import allow_options
+from bptt.cli.common import allow_options, say
 from bptt.cli.hydra_app import Ended
-from bptt.cli.saying import say
-from bptt.cli.sweep_progress import SweepProgress
-from bptt.cli.sweep_summary import summary_lines
+from bptt.cli.progress import SweepProgress
+from bptt.cli.summary import summary_lines
 from bptt.sweeps.finish import Summary, finish
-from bptt.sweeps.hydra_task import SweepTask
 from bptt.sweeps.reopen import missing, reopened
-from bptt.sweeps.search import going_on
+from bptt.sweeps.search.search import going_on
 from bptt.sweeps.session import Session, Stopped
-from bptt.tracking.environment import note_resumption
+from bptt.sweeps.task import SweepTask
+from bptt.tracking.provenance.environment import note_resumption
 
 
 class SweepCommand:

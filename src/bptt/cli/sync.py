@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bptt.cli.allowing import add_allow
-from bptt.cli.arguments import Parser
+from bptt.cli.common import Parser, add_allow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,12 +20,12 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(args.folder).resolve()
 
     from bptt.cli.sweep import sync_sweep
-    from bptt.configuration.problems import ConfigurationError
-    from bptt.tracking.address import StoreError
-    from bptt.tracking.archive import Archive
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.journal import LOCK
-    from bptt.tracking.lock import LockedError, file_lock
+    from bptt.configuration.errors import ConfigurationError
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.lock import LockedError, file_lock
+    from bptt.tracking.folder.run import LOCK
+    from bptt.tracking.folder.sweep import Archive
+    from bptt.tracking.store.address import StoreError
 
     try:
         Archive.open(folder)

@@ -2,14 +2,39 @@
 
 import gc
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt.cli import hydra_app
+from bptt.cli.common import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from bptt.cli.sweep import SweepCommand
+
+
+def train_one(config: "DictConfig") -> int:
+    """Train the run and record it; returns the exit code. Raises KeyboardInterrupt when it was interrupted."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from bptt.cli.progress import RunProgress
+    from bptt.cli.summary import tell
+    from bptt.configuration.build import checked
+    from bptt.configuration.errors import ConfigurationError
+    from bptt.sweeps.single import train_single
+    from bptt.tracking.store.address import StoreError
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        trained = train_single(checked(config), folder, RunProgress())
+    except (ConfigurationError, StoreError) as error:
+        say(str(error))
+        return 2
+    tell(trained)
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    return int(trained.ended.status == "FAILED" or trained.ended.unstored is not None)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,8 +60,6 @@ class _Task:
         self._sweep: SweepCommand | None = None
 
     def __call__(self, config: "DictConfig") -> int:
-        from bptt.cli.single import train_one
-
         return train_one(config)
 
     def sweep(self, *arguments: Any) -> Any:

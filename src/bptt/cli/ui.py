@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bptt.cli.arguments import Parser
+from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
-    from bptt.tracking.newest import NewestSweep
+    from bptt.tracking.ui.sweep_page import NewestSweep
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
@@ -21,8 +21,8 @@ _SECONDS_TO_END = 5.0
 
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C. The store is found as `bptt train` finds it."""
-    from bptt.tracking.address import StoreError, resolve
-    from bptt.tracking.newest import newest_sweep
+    from bptt.tracking.store.address import StoreError, resolve
+    from bptt.tracking.ui.sweep_page import newest_sweep
 
     parser = Parser("bptt ui", description=__doc__)
     parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")

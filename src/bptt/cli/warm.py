@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from bptt.cli import hydra_app
-from bptt.cli.arguments import Parser
-from bptt.configuration.problems import ConfigurationError
+from bptt.cli.common import Parser
+from bptt.configuration.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from bptt.sweeps.search import Search
-    from bptt.sweeps.warming import Recipe
+    from bptt.sweeps.search.search import Search
+    from bptt.sweeps.workers.kernels import Recipe
 
 _SECONDS_BETWEEN_LINES: Final = 5.0
 
@@ -60,11 +60,11 @@ class _Asked(hydra_app.SweepTask):
     recipes: "list[Recipe] | None" = None
 
     def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
-        from bptt.configuration.composing import Composer
-        from bptt.sweeps.composition import Composition
-        from bptt.sweeps.plan import without_duplicates
-        from bptt.sweeps.warming import of_sweep
-        from bptt.tracking.digest import current_version
+        from bptt.configuration.compose import Composer
+        from bptt.sweeps.jobs.composition import Composition
+        from bptt.sweeps.jobs.plan import without_duplicates
+        from bptt.sweeps.workers.kernels import of_sweep
+        from bptt.tracking.provenance.digest import current_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
         runs, _ = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
@@ -72,9 +72,9 @@ class _Asked(hydra_app.SweepTask):
         return []
 
     def search(self, config: "DictConfig", loader: Any, search: "Search") -> None:
-        from bptt.configuration.composing import Composer
-        from bptt.sweeps.composition import Composition
-        from bptt.sweeps.warming import of_search
+        from bptt.configuration.compose import Composer
+        from bptt.sweeps.jobs.composition import Composition
+        from bptt.sweeps.workers.kernels import of_search
 
         composition = Composition(Composer(loader, config.hydra.job.config_name), config)
         self.recipes = of_search(made.run for made in composition.all(search.space.samples()))
@@ -82,8 +82,7 @@ class _Asked(hydra_app.SweepTask):
 
 def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     from bptt.core.kernel import cache_folder
-    from bptt.sweeps.kernel_folder import check_kernel_folder
-    from bptt.sweeps.warming import check_folder, shipped
+    from bptt.sweeps.workers.kernels import check_folder, check_kernel_folder, shipped
 
     check_kernel_folder()
     recipes = shipped() if asked is None else asked
@@ -106,9 +105,9 @@ def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
 
 def _compile(missing: "list[Recipe]", workers: int | None) -> int:
     """Compile kernels, and tell of those that can't be; returns how many."""
-    from bptt.sweeps.interrupts import Interrupts
-    from bptt.sweeps.warming import Compiled, compiled
-    from bptt.sweeps.workers import Lost, Settings, Workers
+    from bptt.sweeps.workers.interrupts import Interrupts
+    from bptt.sweeps.workers.kernels import Compiled, compiled
+    from bptt.sweeps.workers.pool import Lost, Settings, Workers
 
     failed = 0
     with (

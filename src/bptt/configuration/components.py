@@ -8,14 +8,14 @@ from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
+from bptt.configuration.errors import did_you_mean, problem
+from bptt.configuration.fields import construct, plain
 from bptt.configuration.interfaces import lacking
 from bptt.configuration.paths import choices
-from bptt.configuration.problems import did_you_mean, problem
-from bptt.configuration.values import construct, plain
-from bptt.core.blocks import BlockKind
 from bptt.core.inits.file import File
-from bptt.core.inits.initialisation import Initialisation
-from bptt.tasks.npz_members import check_members
+from bptt.core.inits.initialisation import Init, Initialisation
+from bptt.core.parameters import BlockKind
+from bptt.tasks.data_files import check_members
 
 BLOCKS: tuple[str, ...] = get_args(BlockKind)
 
@@ -24,15 +24,17 @@ def build_component(
     key: str,
     node: Any,
     folder: str,
+    protocol: type,
     allow: Iterable[str],
     problems: list[str],
     hidden: Iterable[str] = (),
 ) -> Any:
     """The object that a node describes, or None and what is wrong in `problems`.
 
-    folder  the package of bptt whose classes can stand here: `bptt.core.models`
-    allow   packages of the user's whose classes can stand here too
-    hidden  names that stand in the node too, and are read elsewhere
+    folder    the package of bptt whose classes can stand here: `bptt.core.models`
+    protocol  what it must have, of `bptt.core.run`
+    allow     packages of the user's whose classes can stand here too
+    hidden    names that stand in the node too, and are read elsewhere
     """
     if isinstance(node, Mapping) and "_target_" not in node and node.keys() - {*hidden}:
         problems.append(f"{key}._target_: missing; the file of a choice names its class")
@@ -40,7 +42,7 @@ def build_component(
     if not isinstance(node, Mapping) or "_target_" not in node:
         problems.append(f"{key}: missing; choose one: {key}=…")
         return None
-    kind = _class(f"{key}._target_", node["_target_"], folder, allow, problems)
+    kind = _class(f"{key}._target_", node["_target_"], folder, protocol, allow, problems)
     if kind is None:
         return None
     values = {name: value for name, value in node.items() if name != "_target_"}
@@ -80,11 +82,11 @@ def build_initialisation(
     before = len(problems)
     schemes = choices("init", list(folders))
     rest = {name: value for name, value in node.items() if name not in BLOCKS}
-    default = build_component("init", rest, "bptt.core.inits", allow, problems, BLOCKS)
+    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, BLOCKS)
     blocks = {}
     for name in BLOCKS:
         if node.get(name) is not None and (scheme := _block_node(f"init.{name}", node[name], schemes, problems)):
-            blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", allow, problems)
+            blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", Init, allow, problems)
     return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
 
 
@@ -111,7 +113,9 @@ def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: li
     return {str(field): value for field, value in chosen.items() if value != "???"} | values
 
 
-def _class(key: str, target: Any, folder: str, allow: Iterable[str], problems: list[str]) -> type | None:
+def _class(
+    key: str, target: Any, folder: str, protocol: type, allow: Iterable[str], problems: list[str]
+) -> type | None:
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     allowed = list(allow)
     if not (module.startswith(f"{folder}.") or module.partition(".")[0] in allowed):
@@ -123,7 +127,7 @@ def _class(key: str, target: Any, folder: str, allow: Iterable[str], problems: l
     except Exception as error:  # importing a user's module can raise anything
         problems.append(problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
         return None
-    if (lacks := lacking(found, folder)) is not None:
+    if (lacks := lacking(found, protocol)) is not None:
         problems.append(problem(key, target, lacks))
         return None
     return found

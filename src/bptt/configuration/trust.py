@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import OmegaConfBaseException
 
-from bptt.configuration.problems import ConfigurationError, problem
+from bptt.configuration.errors import ConfigurationError, problem
 
 #: Where alone `${oc.env:…}` may stand: the rest is recorded, or shows. A password in these is blotted out.
 MAY_READ_ENVIRONMENT: Final = frozenset({"tracking.uri", "hydra.launcher.address"})

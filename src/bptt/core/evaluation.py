@@ -7,12 +7,12 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from bptt.core.blocks import parameter_blocks, parameter_count, to_flat
 from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, Kernel, call_forward, call_loss
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.packing import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack, sequence_arrays
+from bptt.core.parameters import parameter_blocks, parameter_count, to_flat
 from bptt.core.places import spread_weights
 from bptt.core.sequences import Floats, Sequences, stacked
 from bptt.core.simd import (

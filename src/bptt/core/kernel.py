@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from bptt.core.compiler import address_of, call_at, disk_cache, lacking
-from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, kernel, vector
+from bptt.core.simd import (
+    LANES_MEMORY,
+    UNITS_MEMORY,
+    VECTOR_BYTES,
+    VECTORS,
+    WIDTH,
+    NamedVectors,
+    kernel,
+    vector,
+)
 from bptt.core.sources import hash_sources, package_hash, read_modules
 
 SIZES = types.CPointer(types.int64)  # a `layout.Net`
@@ -81,13 +90,28 @@ def compiling_notice() -> str:
 
 
 class Kernel:
-    """A function with a fixed signature per mode, compiled when first asked for."""
+    """A function with a fixed signature per mode, compiled when first asked for.
 
-    def __init__(self, function: Callable[..., Any], signatures: dict[str, Any]) -> None:
-        self.signatures = signatures
+    kind   the kind that it is of, None: one by itself
+    hyper  the names of the hyperparameters that it reads
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signatures: dict[str, Any],
+        kind: "Kind | None" = None,
+        hyper: tuple[str, ...] = (),
+    ) -> None:
+        self.signatures, self.kind, self.hyper = signatures, kind, hyper
         self.dispatcher = kernel(function)
         functools.update_wrapper(self, function)
         self._compiled: dict[str, Any] = {}
+
+    @property
+    def reads_hyper(self) -> bool:
+        """Whether it is of a kind that is given hyperparameters."""
+        return isinstance(self.kind, HyperKind)
 
     @functools.cached_property
     def _cache(self) -> Any:
@@ -130,7 +154,21 @@ class Kind:
         self.call = _caller(list(self.signatures.values()))
 
     def __call__(self, function: Callable[..., Any]) -> Kernel:
-        return Kernel(function, self.signatures)
+        return Kernel(function, self.signatures, self)
+
+
+class HyperKind(Kind):
+    """Kinds whose kernels read hyperparameters: `@KIND("alpha", "epsilon")` makes one that reads these by name."""
+
+    def __init__(self, name: str, signature: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name, lambda memory: signature(memory, VECTORS))
+        self._signature = signature
+
+    def __call__(self, *names: str) -> Callable[[Callable[..., Any]], Kernel]:  # type: ignore[override]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f'@{self.name.upper()}("alpha", …) says which hyperparameters a kernel reads; none: ()')
+        signatures = {mode: self._signature(memory, NamedVectors(names)) for mode, memory in MODES.items()}
+        return lambda function: Kernel(function, signatures, self, names)
 
 
 def _caller(signatures: list[Any]) -> Any:
@@ -169,14 +207,20 @@ BACKWARD = Kind("backward", lambda memory: types.void(SIZES, memory, memory, mem
 #: loss(sizes, memory, begin): each place's loss from timestep `begin` on, and ∂loss/∂output.
 LOSS = Kind("loss", lambda memory: types.void(SIZES, memory, _INTEGER))
 #: clip(gradient, count, hyper) → 1 where the gradient, so many vectors, was clipped.
-CLIP = Kind("clip", lambda memory: vector(memory, _INTEGER, VECTORS))
+CLIP = HyperKind("clip", lambda memory, hyper: vector(memory, _INTEGER, hyper))
 #: optimizer(parameters, gradient, slots, count, hyper, live, update): a step, counted from 1, of so many vectors of
 #: parameters where live is not 0. What they hold is all the same to it: no parameter's step asks for another parameter.
-OPTIMIZER = Kind("optimizer", lambda _: types.void(*[VECTORS] * 3, _INTEGER, VECTORS, VECTORS, _INTEGER))
+OPTIMIZER = HyperKind("optimizer", lambda _, hyper: types.void(*[VECTORS] * 3, _INTEGER, hyper, VECTORS, _INTEGER))
+#: schedule(hyper, update, updates) → s(u), what α is multiplied by at an update, counted from 1, of so many.
+SCHEDULE = HyperKind("schedule", lambda _, hyper: vector(hyper, _INTEGER, _INTEGER))
+#: regularizer(sizes, theta, gradient, memory, begin, hyper): what it adds to the gradient that `backward` left, of the
+#: timesteps from `begin` on; theta and gradient lie as `bptt.core.layout` says of weights.
+REGULARIZER = HyperKind("regularizer", lambda memory, hyper: types.void(SIZES, memory, memory, memory, _INTEGER, hyper))
 
 call_product = PRODUCT.call
 call_forward, call_backward, call_loss = FORWARD.call, BACKWARD.call, LOSS.call
 call_clip, call_optimizer = CLIP.call, OPTIMIZER.call
+call_schedule, call_regularizer = SCHEDULE.call, REGULARIZER.call
 
 
 def check_memory(**arrays: NDArray[Any]) -> None:

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from bptt.doctor import folders, kernels, processor, program, store, sweeps, variables
+from bptt.doctor import folders, kernels, machine, program, store, sweeps, variables
 from bptt.doctor.finding import Finding, Situation
 
 Check = Callable[[Situation], Iterable[Finding]]
 
 CHECKS: Final[dict[str, Check]] = {
     "program": program.findings,
-    "processor": processor.findings,
+    "processor": machine.findings,
     "kernels": kernels.findings,
     "store": store.findings,
     "sweeps": sweeps.findings,

@@ -16,7 +16,7 @@ def findings(_situation: Situation) -> Iterator[Finding]:
     """The cache's folder, today's kernels in it, and those of other versions."""
     from bptt.core.compiler import lacking
     from bptt.core.kernel import cache_folder, kernel_folder
-    from bptt.sweeps.kernel_folder import open_to_everybody
+    from bptt.sweeps.workers.kernels import open_to_everybody
 
     for says in lacking:
         yield Finding(mark="note", subject="compiler", says=says, means="the bits are the same")
@@ -48,7 +48,7 @@ def _mine(path: Path, folder: Path) -> bool:
 
 
 def _there(folder: Path) -> Finding:
-    from bptt.sweeps.warming import shipped
+    from bptt.sweeps.workers.kernels import shipped
 
     recipes = shipped()
     ready = sum(recipe.is_ready for recipe in recipes)

@@ -18,7 +18,7 @@ _COMPOSE: Final = ("hydra-core", "omegaconf", "mlflow")
 
 def findings(_situation: Situation) -> Iterator[Finding]:
     """The versions of bptt and of what it needs, the extras, and what git knows."""
-    from bptt.tracking.digest import current_version
+    from bptt.tracking.provenance.digest import current_version
 
     yield Finding(subject="python", says=f"{platform.python_version()} on {platform.platform()}")
     required = [Requirement(text) for text in requires("bptt") or []]
@@ -72,7 +72,7 @@ def _installed(package: str) -> str | None:
 
 
 def _git() -> Finding:
-    from bptt.tracking.work_tree import COMMIT, DIRTY, own_git_tags
+    from bptt.tracking.provenance.work_tree import COMMIT, DIRTY, own_git_tags
 
     tags = own_git_tags()
     if COMMIT in tags:

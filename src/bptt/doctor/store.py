@@ -1,26 +1,59 @@
-"""The store that runs would be recorded in: whether it can be, and what is in the way."""
+"""The store that runs would be recorded in: whether it can be, and what is in the way.
 
+Which processes of this machine have a file open, as far as the system lets this user see.
+"""
+
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bptt.doctor.finding import Finding, Situation, shell, size
-from bptt.doctor.holders import holders
 from bptt.doctor.variables import origin
 
 if TYPE_CHECKING:
-    from bptt.tracking.address import Address
-    from bptt.tracking.store_state import StoreState
+    from bptt.tracking.store.address import Address
+    from bptt.tracking.store.state import StoreState
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process: its number, and the name of what it runs."""
+
+    number: int
+    command: str
+
+
+def holders(file: Path) -> list[Holder]:
+    """The other processes that have a file open; empty where the system has no /proc."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        if int(folder.name) == os.getpid():
+            continue
+        with suppress(OSError):  # it has ended, or is another user's
+            if any(link.samefile(file) for link in (folder / "fd").iterdir() if _is_at(link, file)):
+                found.append(Holder(int(folder.name), (folder / "comm").read_text(encoding="utf-8").strip()))
+    return found
+
+
+def _is_at(link: Path, file: Path) -> bool:
+    """Whether an open file may be this one: asking what it is could wait for a disk that is away."""
+    with suppress(OSError):
+        return link.readlink().name == file.resolve().name
+    return False
+
 
 _UNSET: Final = "unset MLFLOW_TRACKING_URI"
 
 
 def findings(situation: Situation) -> Iterator[Finding]:
     """Where the store is, whether it answers, the version of its tables, what it holds, and its size."""
-    from bptt.tracking.address import StoreError, old_file_store, resolve
-    from bptt.tracking.store_state import store_state
+    from bptt.tracking.store.address import StoreError, old_file_store, resolve
+    from bptt.tracking.store.state import store_state
 
     old = old_file_store(situation.folder)
     named = origin(situation.variables, situation.uri)
@@ -91,7 +124,7 @@ def _server(address: "Address") -> str:
 
 
 def _schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.schema import UNKNOWN, of_mlflow
+    from bptt.tracking.store.opening import UNKNOWN, of_mlflow
 
     revisions, installed = of_mlflow(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.doctor.finding import Finding, Situation, shell
 
 if TYPE_CHECKING:
-    from bptt.tracking.archive import Archive
+    from bptt.tracking.folder.sweep import Archive
 
 _MOST: Final = 500  # the newest: a folder of years would take too long
 
 
 def findings(situation: Situation) -> Iterator[Finding]:
     """Each sweep and each run that needs something, and how many there are."""
-    from bptt.tracking.archive import SWEEP
-    from bptt.tracking.journal import JOURNAL
+    from bptt.tracking.folder.run import JOURNAL
+    from bptt.tracking.folder.sweep import SWEEP
 
     root = situation.folder / "multirun"
     sweeps = _newest(root.glob(f"*/{SWEEP}"))
@@ -36,10 +36,10 @@ def _shown(folder: Path, situation: Situation) -> Path:
 
 
 def _of_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
-    from bptt.tracking.archive import Archive
-    from bptt.tracking.block_files import ArchiveError
-    from bptt.tracking.journal import LOCK
-    from bptt.tracking.lock import is_locked
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.lock import is_locked
+    from bptt.tracking.folder.run import LOCK
+    from bptt.tracking.folder.sweep import Archive
 
     try:
         if is_locked(folder / LOCK):
@@ -55,8 +55,8 @@ def _of_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
 
 
 def _left(archive: "Archive", shown: Path) -> Iterator[Finding]:
-    from bptt.sweeps.search import going_on
-    from bptt.tracking.digest import current_version
+    from bptt.sweeps.search.search import going_on
+    from bptt.tracking.provenance.digest import current_version
 
     journal = archive.journal
     unsent = len(archive.blocks() - archive.stored()) if journal.experiment is not None else 0
@@ -88,9 +88,9 @@ def _allowing(config: Mapping[str, Any]) -> str:
 
 
 def _of_run(folder: Path, shown: Path) -> Iterator[Finding]:
-    from bptt.tracking.digest import current_version
-    from bptt.tracking.journal import LOCK, ResumeError, read_config, read_journal
-    from bptt.tracking.lock import is_locked
+    from bptt.tracking.folder.lock import is_locked
+    from bptt.tracking.folder.run import LOCK, ResumeError, read_config, read_journal
+    from bptt.tracking.provenance.digest import current_version
 
     try:
         journal = read_journal(folder)

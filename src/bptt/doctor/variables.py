@@ -23,7 +23,7 @@ def findings(situation: Situation) -> Iterator[Finding]:
 
 
 def _shown(name: str, value: str) -> str:
-    from bptt.tracking.address import without_password
+    from bptt.tracking.store.address import without_password
 
     return "is set, and not shown" if _SECRET.search(name) else without_password(value)
 

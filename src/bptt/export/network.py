@@ -16,8 +16,8 @@ from bptt.core.models.linear import Linear
 from bptt.core.models.lstm import Lstm
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
-from bptt.tracking.recorded import RecordedRun
-from bptt.tracking.saved_model import ModelContent
+from bptt.export.mlflow_model import ModelContent
+from bptt.tracking.history.find import RecordedRun
 
 # Linear is Elman's with the identity for its activation.
 _CELLS = {Linear: "elman", Elman: "elman", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}

@@ -1,30 +1,211 @@
-"""The end of a sweep: what was to come is marked KILLED; a report, a description, and a page in MLflow."""
+"""The end of a sweep: what was to come is marked KILLED; a report, a description, and a page in MLflow.
 
+What a sweep's own run says about it in MLflow: a page of Markdown.
+
+What a sweep's folder holds at its end, beside the archive: its report.
+"""
+
+import math
+import re
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.load import load
-from bptt.analysis.tables import LOSS, final, settings_table
-from bptt.sweeps.description import description
-from bptt.sweeps.outputs import PAGE, REPORT, report_files, write_files
+from bptt.analysis.sweep import load
+from bptt.analysis.tables import ACCURACY, LOSS, duration, final, settings_table, value_text, without_seed
 from bptt.sweeps.session import Session, Stopped
-from bptt.tracking.address import StoreError
-from bptt.tracking.archive import SweepJob
-from bptt.tracking.block_files import RunResult
-from bptt.tracking.environment import provenance_files
-from bptt.tracking.record import Status
-from bptt.tracking.shared_view import compare_path, publish_view
-from bptt.tracking.stored_run import run_key, stored_run
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.files import Status
+from bptt.tracking.folder.sweep import SweepJob
+from bptt.tracking.provenance.environment import provenance_files
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.base import run_key, stored_run
+from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.ui.sweep_page import compare_path, publish_view
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bptt.analysis.sweep import Sweep
+    from bptt.sweeps.session import Session
+
+_LONGEST: Final = 7900  # MLflow takes 8,000 characters
+
+
+_BEST: Final = 5
+
+
+_VALUES: Final = 12  # of one key that are listed
+
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()>#|~])")
+
+
+def description(
+    runs: "pd.DataFrame",
+    *,
+    name: str,
+    command: Sequence[str],
+    swept: Sequence[str],
+    seconds: float,
+    duplicates: int = 0,
+    reused: int = 0,
+    never_begun: int = 0,
+    experiment_id: str | None = None,
+    view: str | None = None,
+    report: str | None = None,
+) -> str:
+    """What was swept and how it went, the best settings and the best runs, and the command that repeats it.
+
+    runs           a row per run: run, name, status, outcome, updates, loss/eval, accuracy/eval where the task has one,
+                   a column per swept key, and run_id where MLflow has the run
+    swept          the keys, in the order of the command line
+    duplicates     how many jobs were left out since another one is the same run
+    reused         how many of the runs were taken from earlier sweeps
+    never_begun    how many runs the sweep was broken off before
+    view           the path of the sweep's page in MLflow, from "/#/"
+    report         the path of its report among its artifacts, from "/#/"
+    """
+    runs = runs.sort_values("run", kind="stable")
+    before = [
+        _summary(runs, name, seconds, duplicates, reused, never_begun),
+        _links({"The report": report, "The runs: curves and table": view}),
+        _table(["swept", "values"], [[_plain(key), _values(runs[key])] for key in swept if key in runs]),
+        _best_settings(runs, swept),
+        _best_runs(runs, experiment_id),
+    ]
+    sections = [section for section in before if section]
+    repeat = f"### To repeat it\n\n```sh\n{shlex.join(command)}\n```"
+    if len("\n\n".join([*sections, repeat])) > _LONGEST:
+        repeat = "### To repeat it\n\nThe command is too long for this page; `sweep.json` in the sweep's folder has it."
+    return "\n\n".join([*sections, repeat]) + "\n"
+
+
+def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, reused: int, never_begun: int) -> str:
+    counts = {
+        "diverged": (runs["outcome"] == "diverged").sum(),
+        "stopped early": (runs["outcome"] == "early_stopped").sum(),
+        "failed": (runs["status"] == "FAILED").sum(),
+        "killed": (runs["status"] == "KILLED").sum() + never_begun,
+    }
+    told = [f"{count:,} {what}" for what, count in counts.items() if count]
+    number = len(runs) + never_begun
+    text = f"**{_plain(name)}**: {number:,} {'run' if number == 1 else 'runs'} in {duration(seconds)}"
+    text += f", {', '.join(told)}." if told else ", all completed."
+    if reused:
+        text += f" {reused:,} taken from earlier sweeps, where the same configuration had been trained."
+    if duplicates:
+        text += f" {duplicates:,} left out as duplicates."
+    return text
+
+
+def _links(paths: Mapping[str, str | None]) -> str:
+    return " · ".join(f"[{text}]({path.removeprefix('/')})" for text, path in paths.items() if path is not None)
+
+
+def _values(column: "pd.Series") -> str:
+    values = [_plain(value_text(value)) for value in column.dropna().drop_duplicates()]
+    if len(values) <= _VALUES:
+        return ", ".join(values)
+    return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"
+
+
+def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
+    """A row per setting by its median; nothing where each run is a setting of its own, or all are one."""
+    settings = settings_table(runs, swept)
+    if len(settings) in {1, len(runs)}:
+        return ""
+    best = settings[settings[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
+    keys = [key for key in without_seed(swept) if key in best]
+    headings = [
+        *map(_plain, keys),
+        "runs",
+        "diverged",
+        LOSS,
+        "from",
+        "to",
+        *(["100 % right"] if "right" in best else []),
+    ]
+    rows = [
+        [
+            *(_plain(value_text(row[key])) for key in keys),
+            *(f"{row[count]:,}" for count in ("runs", "diverged")),
+            *(f"{row[loss]:.4g}" for loss in (LOSS, "from", "to")),
+            *([f"{row['right']:.0%}"] if "right" in best else []),
+        ]
+        for row in best.to_dict("records")
+    ]
+    about = f"By the median of their runs' last `{LOSS}`, in which a diverged run counts as the worst."
+    return f"### Best settings\n\n{about}\n\n{_table(headings, rows)}" if rows else ""
+
+
+def _best_runs(runs: "pd.DataFrame", experiment_id: str | None) -> str:
+    comparable = runs.assign(**{LOSS: final(runs, LOSS)})[runs["status"].eq("FINISHED")]
+    best = comparable[comparable[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
+    metrics = [metric for metric in (LOSS, ACCURACY) if metric in best]
+    rows = [
+        [_linked(row, experiment_id), *(f"{row[metric]:.4g}" for metric in metrics), f"{row['updates']:,.0f}"]
+        for row in best.to_dict("records")
+    ]
+    return f"### Best runs\n\n{_table(['run', *metrics, 'updates'], rows)}" if rows else ""
+
+
+def _linked(row: "dict[str, object]", experiment_id: str | None) -> str:
+    text, run_id = _plain(str(row["name"])), row.get("run_id")
+    if experiment_id is None or not isinstance(run_id, str):
+        return text
+    return f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if rows else ""
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, in a table too."""
+    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+
+
+REPORT: Final = "report"
+
+
+PAGE: Final = "report.html"
+
+
+def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
+    """The files of the sweep's report; none where it can't be made, which is told."""
+    try:
+        from bptt.analysis.report.writing import report_files
+
+        return report_files([sweep])
+    except Exception as error:
+        # What was trained is worth more than what is told of it.
+        session.reporter.say(f"the report can't be made: {error!r}")
+    return {}
+
+
+def write_files(session: "Session", files: dict[str, bytes]) -> Path | None:
+    """Write the report into the sweep's folder; its page, or None where it has none. A full disk is told, no more."""
+    from bptt.analysis.report.writing import write_report
+
+    if not files:
+        return None
+    try:
+        return write_report(session.archive.folder / REPORT, files)
+    except OSError as error:
+        session.reporter.say(f"the report can't be written: {error.strerror or error}")
+    return None
+
+
 _GIVEN_UP: Final = "interrupted while it was being recorded"
+
+
 _MOST_COMPARED: Final = 10  # so that the link fits a terminal
 
 

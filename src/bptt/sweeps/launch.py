@@ -1,42 +1,89 @@
-"""The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained."""
+"""The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained.
+
+What a sweep reads that bptt does not bring: files that its configurations name, and choices of the user's own.
+"""
 
 import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.keys import short_keys
-from bptt.analysis.solved import Solved
+from bptt.analysis.sweep import Solved
+from bptt.analysis.tables import short_keys
 from bptt.configuration.build import Configuration, Tracking
-from bptt.configuration.composing import Composer
-from bptt.configuration.problems import ConfigurationError
-from bptt.configuration.resolving import conf_folders
+from bptt.configuration.compose import Composer
+from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.paths import conf_folder
+from bptt.configuration.resolve import conf_folders
 from bptt.core.run import Record, Run
-from bptt.sweeps.composition import Composition
-from bptt.sweeps.conduct import Conduct, worker_settings
-from bptt.sweeps.grammar import differing
-from bptt.sweeps.inputs import named_files, own_choices
-from bptt.sweeps.interrupts import Interrupts
-from bptt.sweeps.naming import run_name, swept_name
-from bptt.sweeps.plan import MOST_LANES, PlannedRun, blocks, groups, without_duplicates
+from bptt.sweeps.jobs.composition import Composition
+from bptt.sweeps.jobs.grammar import differing
+from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, blocks, groups, run_name, swept_name, without_duplicates
 from bptt.sweeps.session import Reporter, Session
-from bptt.sweeps.workers import Workers
-from bptt.tracking.address import Address, resolve, without_password
-from bptt.tracking.archive import Archive, SweepJob, SweepJournal
-from bptt.tracking.block_files import RunResult
-from bptt.tracking.digest import current_version
-from bptt.tracking.environment import write_provenance
-from bptt.tracking.finished import finished_runs, read_finished
-from bptt.tracking.journal import LOCK
-from bptt.tracking.lock import LockedError, file_lock
-from bptt.tracking.parameters import without_secrets
-from bptt.tracking.store import Store, open_store
+from bptt.sweeps.workers.interrupts import Interrupts
+from bptt.sweeps.workers.pool import Conduct, Workers, worker_settings
+from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.lock import LockedError, file_lock
+from bptt.tracking.folder.run import LOCK
+from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.history.finished import finished_runs, read_finished
+from bptt.tracking.provenance.digest import current_version
+from bptt.tracking.provenance.environment import write_provenance
+from bptt.tracking.store.address import Address, resolve, without_password
+from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.params import without_secrets
+
+_LONGEST: int = 100_000  # characters of a choice
+
+
+def named_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The files that resolved configurations name as a `path`: the path → SHA-256 of what they hold now."""
+    paths = dict.fromkeys(path for config in configs for path in _paths(config))
+    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in paths if Path(path).is_file()}
+
+
+def own_choices(composer: Composer, folders: Sequence[Path], structures: Iterable[Sequence[str]]) -> dict[str, str]:
+    """The files of choices that lie in folders of the user's own: their path → their text.
+
+    folders     that choices are looked for in, first the one with precedence
+    structures  the choices of all jobs, as overrides
+    """
+    own = [folder for folder in folders if folder.resolve() != conf_folder().resolve()]
+    if not own:
+        return {}
+    names = dict.fromkeys(name for choices in structures for name in composer.files(choices))
+    # A block's own initialisation is named by its value, not by Hydra's list.
+    blocks = [f"init/{path.stem}" for folder in own for path in sorted((folder / "init").glob("*.yaml"))]
+    found = {}
+    for name in dict.fromkeys([*names, *blocks]):
+        path = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
+        if path is not None and any(path.is_relative_to(folder) for folder in own):
+            text = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST]
+            found[_shown(path)] = "".join(map(without_password, text.splitlines(keepends=True)))
+    return found
+
+
+def _paths(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "path" and isinstance(value, str):
+                yield value
+            else:
+                yield from _paths(value)
+
+
+def _shown(path: Path) -> str:
+    """The path as seen from the current folder, which a command's own paths are too."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from bptt.configuration.build import checked
 from bptt.core.run import Run
-from bptt.sweeps.conduct import Conduct, worker_settings
 from bptt.sweeps.session import Reporter, Session
-from bptt.tracking.archive import Archive, SweepJob
-from bptt.tracking.block_files import ArchiveError
-from bptt.tracking.digest import current_version, digest
-from bptt.tracking.store import Store, open_store
+from bptt.sweeps.workers.pool import Conduct, worker_settings
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.sweep import Archive, SweepJob
+from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.store.opening import Store, open_store
 
 
 def reopened(

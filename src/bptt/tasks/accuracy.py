@@ -2,9 +2,12 @@
 
 Outputs and targets are (N, T, outputs), or (N, outputs) where only the last timestep has a target. Only scored
 timesteps count. Axes before N, of outputs, or of outputs and sequences alike, are those of the result.
+
+Types that every task shares.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +52,15 @@ def _share(right: NDArray[np.bool_], sequences: Sequences) -> Any:
         return right.mean(axis=(-2, -1))
     scored = sequences.full_scored[..., None]
     return (right & scored).sum(axis=(-3, -2, -1)) / (scored.sum(axis=(-3, -2, -1)) * right.shape[-1])
+
+
+#: The read-out that a task's usual loss expects; `conf/model/*.yaml` take it from here unless told otherwise.
+Readout = Literal["none", "identity", "sigmoid", "softmax"]
+
+
+#: A trained network: sequences → output, (N, T, outputs) or (N, outputs) as the targets' shape says.
+Predict = Callable[[Sequences], Floats]
+
+
+#: What a task's `accuracy` gives: the share that is right, or an array of the shares of several networks.
+Shares = NDArray[np.float64] | np.float64

@@ -8,9 +8,8 @@ import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
-from bptt.tasks.accuracy import sequences_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, sequences_right
 from bptt.tasks.encoding import Integers, digits
-from bptt.tasks.interface import Predict, Readout, Shares
 
 _MOST_BITS_FOR_ALL = 10
 _MOST_BITS_FOR_POOL = 7

@@ -7,8 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import close
-from bptt.tasks.interface import Readout, Shares
+from bptt.tasks.accuracy import Readout, Shares, close
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,8 @@ from typing import Literal
 import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import bits_right, classes_right
-from bptt.tasks.interface import Readout, Shares
-from bptt.tasks.npz import load
+from bptt.tasks.accuracy import Readout, Shares, bits_right, classes_right
+from bptt.tasks.data_files import load
 
 
 @dataclass(frozen=True, kw_only=True)

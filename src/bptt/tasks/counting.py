@@ -8,9 +8,8 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import sequences_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, sequences_right
 from bptt.tasks.encoding import format_bits, parse_bits
-from bptt.tasks.interface import Predict, Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)

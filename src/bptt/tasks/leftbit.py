@@ -6,9 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import bits_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, bits_right
 from bptt.tasks.encoding import format_bits, parse_bits
-from bptt.tasks.interface import Predict, Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,9 @@ import numpy as np
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import classes_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, classes_right
+from bptt.tasks.data_files import read_text
 from bptt.tasks.encoding import one_hot
-from bptt.tasks.interface import Predict, Readout, Shares
-from bptt.tasks.text import read_text
 
 LABELS = ("happy", "sad")
 _PARTS = ("training", "test")

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.interface import Predict, Readout
+from bptt.tasks.accuracy import Predict, Readout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,8 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import classes_right
+from bptt.tasks.accuracy import Readout, Shares, classes_right
 from bptt.tasks.encoding import one_hot
-from bptt.tasks.interface import Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,8 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import bits_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, bits_right
 from bptt.tasks.encoding import Integers, format_bits
-from bptt.tasks.interface import Predict, Readout, Shares
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bptt.analysis.figures import save
-from bptt.analysis.solved import Solved
+from bptt.analysis.sweep import Solved
 
 UPDATES = np.array([1, 50, 100])
 LAGS = np.arange(4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bptt.analysis.figures import clipped_share, convergence, gradient_norm, update_ratio
-from bptt.analysis.figures.bands import crosses, quartiles
+from bptt.analysis.figures.panels import crosses, quartiles
 from tests.analysis.figures.swept import diverge, drawable, fail, legend, lines, panel_titles, sweep_of
 
 NAN = pytest.approx(np.nan, nan_ok=True)

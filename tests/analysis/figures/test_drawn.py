@@ -6,8 +6,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from bptt.analysis.figures import Drawn, drawn, outcomes, reach, save, training
-from bptt.analysis.figures.captioned import Material
+from bptt.analysis.figures import Drawn, gradients, outcomes, save, training
+from bptt.analysis.figures import sweep as drawn
+from bptt.analysis.figures.material import Material
 from bptt.analysis.sweep import Sweep
 from tests.analysis.figures.swept import Swept, diverge, fail, sweep_of
 
@@ -99,7 +100,7 @@ def test_at_the_first_update_settings_that_start_alike_have_no_figure() -> None:
     )
     first = sweep.gradient_flow["update"] == 1
     sweep.gradient_flow.loc[first, "norm"] = 0.5 ** sweep.gradient_flow.loc[first, "lag"]
-    assert "gradient_profiles_first" not in figures(sweep, reach.flow)
+    assert "gradient_profiles_first" not in figures(sweep, gradients.flow)
 
 
 def test_what_diverged_failed_or_did_not_end_is_counted() -> None:

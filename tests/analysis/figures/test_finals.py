@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from bptt.analysis.figures import final_loss, success_rate
-from bptt.analysis.intervals import wilson
+from bptt.analysis.statistics.intervals import wilson
 from tests.analysis.figures.swept import diverge, drawable, fail, legend, lines, sweep_of
 
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.figures import gradient_profiles
-from bptt.analysis.figures.profiles import alike
+from bptt.analysis.figures.flow import alike
 from tests.analysis.figures.swept import (
     LAGS,
     Swept,

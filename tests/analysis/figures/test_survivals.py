@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bptt.analysis.figures import survival_curves
-from bptt.analysis.survival import survival
+from bptt.analysis.statistics.survival import survival
 from tests.analysis.figures.swept import drawable, fail, legend, sweep_of
 
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.load import loaded
-from bptt.analysis.sweep import Sweep
-from bptt.tracking.block_files import Tables
-from bptt.tracking.recording import Head, Member, Recording
-from bptt.tracking.sources import Source
+from bptt.analysis.sweep import Sweep, loaded
+from bptt.tracking.folder.block import Tables
+from bptt.tracking.history.base import Head, Member, Recording
+from bptt.tracking.history.find import Source
 
 HOSTILE = "<script>alert('1')</script> & \"q\" | a_b $x^2$ \\section{y} `z` # % ~ {t} [l](http://h) -- www.h.org\n next"
 PROVENANCE = {

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.report.cells import MISSING, number, rows, share
 from bptt.analysis.report.document import Column, Table
+from bptt.analysis.report.rendering import MISSING, number, rows, share
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,15 @@
 """Figures: tidy tables in, Matplotlib figures out, no file touched; `save` alone writes."""
 
-from bptt.analysis.figures.captioned import Drawn
-from bptt.analysis.figures.curves import clipped_share, convergence, gradient_norm, update_ratio
-from bptt.analysis.figures.drawn import drawn
 from bptt.analysis.figures.files import save
-from bptt.analysis.figures.finals import final_loss, success_rate
-from bptt.analysis.figures.flow import gradient_flow_map
+from bptt.analysis.figures.flow import gradient_flow_map, gradient_profiles
+from bptt.analysis.figures.gradients import radius_against_decay
 from bptt.analysis.figures.maps import heat_map
-from bptt.analysis.figures.profiles import gradient_profiles
-from bptt.analysis.figures.radius import radius_against_decay
+from bptt.analysis.figures.material import Drawn
+from bptt.analysis.figures.outcomes import final_loss, success_rate, variance_bars
 from bptt.analysis.figures.run import gradient_flow, loss_curve
-from bptt.analysis.figures.shares import variance_bars
 from bptt.analysis.figures.survivals import survival_curves
+from bptt.analysis.figures.sweep import drawn
+from bptt.analysis.figures.training import clipped_share, convergence, gradient_norm, update_ratio
 
 __all__ = [
     "Drawn",

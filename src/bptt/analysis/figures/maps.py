@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.factors import Factor, factor_of
-from bptt.analysis.figures.axes import Window
 from bptt.analysis.figures.metrics import SOLVED, axis_label, shown
+from bptt.analysis.figures.panels import Window
 from bptt.analysis.style import COLUMN, STYLE, logarithmic_ticks, message
 from bptt.analysis.tables import LOSS, final
 

@@ -1,17 +1,36 @@
-"""How each metric is shown: its name, its scale, and what a run has once it has diverged."""
+"""How each metric is shown: its name, its scale, and what a run has once it has diverged.
 
+What runs recorded of a metric, as a table of updates and runs.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from bptt.analysis.factors import Split, factors, settings, split
 from bptt.analysis.tables import ACCURACY, GRADIENT, LOSS
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
 CLIPPED: Final = "grad/clipped"
+
+
 DECAY: Final = "grad/decay"
+
+
 RADIUS: Final = "weights/spectral_radius"
+
+
 RATIO: Final = "update/ratio"
+
+
 SOLVED: Final = "solved"
+
+
 #: What is that much smaller than the largest has vanished, however small it is.
 SPAN: Final = 1e16
 
@@ -60,3 +79,85 @@ def axis_label(metric: str) -> str:
     """With the unit, where there is one."""
     found = shown(metric)
     return f"{found.label} (%)" if found.scale == "percent" else found.label
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A metric of runs through training.
+
+    updates  (U,) at which any run recorded it
+    values   (U, runs) what each run recorded last until there; nan before its first. A loss or an accuracy stays as it
+             was when a run has ended early, or is the worst there is when it has diverged; any other metric is nan then
+    there    (U, runs) whether the run recorded it at this update
+    """
+
+    updates: "NDArray[np.int64]"
+    values: "NDArray[np.float64]"
+    there: "NDArray[np.bool_]"
+
+    def of(self, runs: "NDArray[np.intp]") -> "Recorded":
+        """Of some runs, at the updates that any of them recorded."""
+        rows = self.there[:, runs].any(axis=1)
+        return Recorded(self.updates[rows], self.values[np.ix_(rows, runs)], self.there[np.ix_(rows, runs)])
+
+
+def recorded(history: "pd.DataFrame", runs: "pd.DataFrame", metric: str) -> Recorded:
+    """A metric of some runs, in their order.
+
+    history  run, update, metrics
+    runs     as of `bptt.analysis.tables.run_table`
+    """
+    worst, percent = shown(metric).worst, shown(metric).scale == "percent"
+    places = {run: place for place, run in enumerate(runs["run"])}
+    rows = history[history["run"].isin(places)]
+    updates, row = np.unique(rows["update"].to_numpy(), return_inverse=True)
+    column = rows["run"].map(places).to_numpy()
+    table = np.full((len(updates), len(runs)), np.nan)
+    table[row, column] = rows[metric].to_numpy(dtype=float) * (100 if percent else 1)
+    there = np.zeros(table.shape, bool)
+    there[row, column] = True
+    last = len(updates) - 1 - np.argmax(there[::-1], axis=0) if len(updates) else np.zeros(len(runs), int)
+    diverged = runs["outcome"].eq("diverged").to_numpy() & there.any(axis=0)
+    if worst is not None:
+        table[there & diverged & np.isnan(table)] = worst
+    values = _carried(table, there)
+    if worst is None:
+        values[np.arange(len(updates))[:, None] > last - diverged] = np.nan
+    # At its last point a run that diverged has nothing but the training loss.
+    there[last[diverged], np.flatnonzero(diverged)] = False
+    kept = there.any(axis=1)
+    return Recorded(updates[kept], values[kept], there[kept])
+
+
+def usual_start(table: Recorded) -> float:
+    """The largest value that runs begin with, but for the worst tenth."""
+    known = table.values[:, ~np.isnan(table.values).all(axis=0)]
+    if not known.size:
+        return np.inf
+    first = known[np.argmax(~np.isnan(known), axis=0), np.arange(known.shape[1])]
+    return float(np.quantile(first, 0.9, method="inverted_cdf"))
+
+
+def told_apart(runs: "pd.DataFrame", swept: Sequence[str]) -> "tuple[pd.DataFrame, Split]":
+    """The runs that have ended, and how figures tell them apart."""
+    ended = runs[runs["outcome"].notna()].reset_index(drop=True)
+    return ended, split(factors(ended, swept), len(ended))
+
+
+def pooled(told: Split, runs: int) -> Split:
+    """The same, but all of so many runs as one where they are not told apart."""
+    return Split(settings([], runs), None) if told.hue is None else told
+
+
+def groups(told: Split, runs: int) -> "dict[tuple[int, int], NDArray[np.intp]]":
+    """The runs of each panel and line that has any."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for run in range(runs):
+        found.setdefault(told.of(run), []).append(run)
+    return {place: np.array(found[place]) for place in sorted(found)}
+
+
+def _carried(table: "NDArray[np.float64]", there: "NDArray[np.bool_]") -> "NDArray[np.float64]":
+    """Each column with what it had last where there was something; nan before the first."""
+    rows = np.maximum.accumulate(np.where(there, np.arange(len(table))[:, None], 0), axis=0)
+    return np.take_along_axis(table, rows, axis=0)

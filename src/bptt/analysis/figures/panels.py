@@ -1,4 +1,9 @@
-"""What figures of a sweep share: how levels are told apart, legends, and panels side by side."""
+"""What figures of a sweep share: how levels are told apart, legends, and panels side by side.
+
+Axes of a sweep's figures: the shown part of a scale, and an axis of a swept key's levels.
+
+Lines with bands: the median of many values, and their middle half.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from bptt.analysis.factors import Factor
-from bptt.analysis.style import COLUMN, PALETTE
+from bptt.analysis.style import COLUMN, PALETTE, logarithmic_ticks, message, power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 _LIGHTEST: Final = 0.8  # of viridis: its yellow is hard to see on white
+
+
 _LINES: Final[tuple[Literal["-", "--", "-.", ":"], ...]] = ("-", "--", "-.", ":")
+
+
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 
@@ -94,3 +104,176 @@ def panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figure, li
     else:
         figure.supylabel(ylabel, fontsize=8)
     return figure, every[: len(titles)]
+
+
+_MOST_TICKS: Final = 24
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a logarithmic axis that is shown.
+
+    What is below, an exact zero too, is drawn at its lower end; what is above, or not finite, isn't drawn as a line.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, values: "NDArray[Any]", ceiling: float = np.inf, span: float = np.inf) -> "Window | None":
+        """All positive values up to the ceiling, as far as the largest is at most span times the least."""
+        positive = values[np.isfinite(values) & (values > 0) & (values <= ceiling)]
+        if not len(positive):
+            return None
+        high = min(float(positive.max()), 1e200)
+        return cls(max(float(positive.min()), high / span, 1e-200), high)
+
+    def drawn(self, values: "NDArray[Any]") -> "NDArray[Any]":
+        """The values as they are drawn; nan: not."""
+        return np.where(values <= self.high, np.maximum(values, self.low), np.nan)
+
+    def apply(self, axes: "Axes") -> None:
+        """Make this the y axis."""
+        axes.set_yscale("log")
+        room = max((self.high / self.low) ** 0.04, 1.1)
+        axes.set_ylim(self.low / room, self.high * room)
+        logarithmic_ticks(axes.yaxis, self.low / room, self.high * room)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The part of a linear axis that is shown; what is beyond isn't drawn as a line."""
+
+    low: float
+    high: float
+    percent: bool = False
+
+    @classmethod
+    def around(cls, values: "NDArray[Any]") -> "Linear | None":
+        """All finite values."""
+        finite = values[np.isfinite(values)]
+        return cls(float(finite.min()), float(finite.max())) if len(finite) else None
+
+    def drawn(self, values: "NDArray[Any]") -> "NDArray[Any]":
+        """The values as they are drawn; nan: not."""
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def apply(self, axes: "Axes") -> None:
+        """Make this the y axis."""
+        if self.percent:
+            percent_axis(axes)
+        else:
+            room = 0.04 * (self.high - self.low) or 0.04 * abs(self.high) or 1.0
+            axes.set_ylim(self.low - room, self.high + room)
+
+
+#: Shares are drawn in percent, all on the same axis.
+PERCENT: Final = Linear(0.0, 100.0, percent=True)
+
+
+def percent_axis(axes: "Axes") -> None:
+    """Make the y axis one of 0 to 100 %."""
+    axes.set_ylim(-4, 104)
+    axes.set_yticks([0, 25, 50, 75, 100])
+
+
+def level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
+    """Make the x axis one of a factor's places, with ticks at its levels as far as there is room for their texts.
+
+    beside  how far from the levels' places something is drawn
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    places, texts = factor.places, factor.texts
+    least, largest = float(places.min()), float(places.max())
+    width = (largest - least) or 1.0
+    room = beside + 0.05 * width
+    axes.set_xlim(least - room, largest + room)
+    axes.set_xlabel(factor.label)
+    if len(places) > _MOST_TICKS and factor.scale != "ordinal":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        exponent = factor.scale == "log"
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda u, _: power(float(f"{10**u:.2g}") if exponent else u)))
+        return
+    axes.set_xticks(places, minor=True)
+    axes.tick_params(axis="x", which="minor", length=2)
+    free, kept = -np.inf, []
+    for place, text in zip(places, texts, strict=True):
+        half = (0.012 * len(text) + 0.015) * width
+        if place - half >= free:
+            kept.append((place, text))
+            free = place + half
+    axes.set_xticks([place for place, _ in kept], [text for _, text in kept])
+
+
+CROSS: Final = "x"
+
+
+Scale = Window | Linear
+
+
+@dataclass(frozen=True)
+class Band:
+    """A line over x, and, where they are given, the lower and the upper end of its band.
+
+    Where the line becomes infinite it ends with a cross; where it is nan, without.
+    """
+
+    look: Look
+    x: "NDArray[Any]"
+    middle: "NDArray[np.float64]"
+    low: "NDArray[np.float64] | None" = None
+    high: "NDArray[np.float64] | None" = None
+
+
+def quartiles(table: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The quartiles of each row (rows, 3). Values may be infinite; those that are nan don't count."""
+    ordered = np.sort(table, axis=1)  # nan comes last
+    count = np.sum(~np.isnan(ordered), axis=1)
+    result = np.full((len(table), 3), np.nan)
+    rows = np.flatnonzero(count)
+    for column, share in enumerate((0.25, 0.5, 0.75)):
+        place = share * (count[rows] - 1)
+        below = np.floor(place).astype(int)
+        lower, upper = ordered[rows, below], ordered[rows, np.ceil(place).astype(int)]
+        step = np.subtract(upper, lower, out=np.full(len(rows), np.inf), where=np.isfinite(upper))
+        between = place > below
+        result[rows, column] = lower
+        result[rows[between], column] += (place - below)[between] * step[between]
+    return result
+
+
+def draw_bands(every: "Sequence[Axes]", bands: Sequence[Sequence[Band]], scale: Scale | None) -> None:
+    """Draw bands into each of some axes, which share a y axis; where that has no scale, say that nothing was finite."""
+    if scale is None:
+        message(every[0], "nothing finite was recorded")
+        return
+    for axes, here in zip(every, bands, strict=True):
+        for band in here:
+            _draw(axes, scale, band)
+    scale.apply(every[0])
+
+
+def values(bands: Sequence[Sequence[Band]]) -> "NDArray[np.float64]":
+    """All that is to be drawn."""
+    parts = [part for here in bands for band in here for part in (band.middle, band.low, band.high) if part is not None]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _draw(axes: "Axes", scale: Scale, band: Band) -> None:
+    alone = len(band.x) == 1
+    if band.low is not None and band.high is not None and not alone:
+        # A band that goes on above the axis is drawn to its end.
+        high = np.clip(band.high, scale.low, 2 * scale.high)
+        axes.fill_between(band.x, scale.drawn(band.low), high, color=band.look.colour, alpha=0.15, linewidth=0)
+    marker = band.look.marker if alone else None
+    axes.plot(band.x, scale.drawn(band.middle), band.look.line, color=band.look.colour, marker=marker, markersize=3)
+    inside = np.flatnonzero(band.middle <= scale.high)
+    if len(inside) and np.isposinf(band.middle[inside[-1] + 1 :][:1]).any():
+        end = inside[-1]
+        axes.plot(band.x[end], scale.drawn(band.middle[end]), CROSS, color=band.look.colour, markersize=4)
+
+
+def crosses(figure: "Figure") -> int:
+    """How many lines of a figure end since most runs had diverged."""
+    return sum(line.get_marker() == CROSS for axes in figure.axes for line in axes.lines)

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bptt.analysis.figures.axes import percent_axis
-from bptt.analysis.figures.metrics import SOLVED, axis_label
-from bptt.analysis.figures.panels import Look, legend, looks, panels
-from bptt.analysis.figures.recorded import groups, pooled, told_apart
+from bptt.analysis.figures.metrics import SOLVED, axis_label, groups, pooled, told_apart
+from bptt.analysis.figures.panels import Look, legend, looks, panels, percent_axis
+from bptt.analysis.statistics.survival import survival
 from bptt.analysis.style import STYLE, update_axis
-from bptt.analysis.survival import survival
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +25,8 @@ def survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
     runs   as of `bptt.load(…).runs`, with solved and observed; those that have not ended don't count
     swept  the swept keys
 
-    Bands are 95 % intervals, see `bptt.analysis.survival.survival`, where a panel has six lines or fewer. A tick stands
+    Bands are 95 % intervals, see `bptt.analysis.statistics.survival.survival`, where a panel has six lines or fewer. A
+    tick stands
     where a run was watched no longer without having solved it.
     """
     import matplotlib as mpl

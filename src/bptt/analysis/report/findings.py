@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.keys import without_seed
-from bptt.analysis.statistics import setting_statistics, wilson
-from bptt.analysis.tables import LOSS, final, settings_text
+from bptt.analysis.statistics.settings import setting_statistics, wilson
+from bptt.analysis.tables import LOSS, final, settings_text, without_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.analysis.sweep import Sweep
 
-_PARTS: Final = ("task", "model", "init", "loss", "optimizer", "clip", "train")
+_PARTS: Final = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip", "train")
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,12 @@ from bptt.analysis.report.document import (
     Table,
 )
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.inputs import inputs_of
-from bptt.analysis.report.origin import made_with
-from bptt.analysis.report.repeating import repeating
-from bptt.analysis.report.results import setting_columns
-from bptt.analysis.report.setup import in_short, listed, value_written
+from bptt.analysis.report.sections.provenance import made_with
+from bptt.analysis.report.sections.repeating import inputs_of, repeating
+from bptt.analysis.report.sections.results import setting_columns
+from bptt.analysis.report.sections.setup import in_short, listed, value_written
 from bptt.analysis.report.single import sections_of, title_of
-from bptt.analysis.tables import LOSS
-from bptt.analysis.times import duration, moment
+from bptt.analysis.tables import LOSS, duration, moment
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import Drawn

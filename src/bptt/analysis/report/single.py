@@ -3,17 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bptt.analysis.keys import short_keys
-from bptt.analysis.report.best import best
 from bptt.analysis.report.document import Report, Section
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.inputs import inputs_of
-from bptt.analysis.report.origin import origin
-from bptt.analysis.report.repeating import repeating
-from bptt.analysis.report.results import figures, results
-from bptt.analysis.report.setup import choice, in_short, setup, swept
-from bptt.analysis.report.troubles import troubles
-from bptt.analysis.times import duration, moment
+from bptt.analysis.report.sections.provenance import origin
+from bptt.analysis.report.sections.repeating import inputs_of, repeating
+from bptt.analysis.report.sections.results import best, figures, results, troubles
+from bptt.analysis.report.sections.setup import choice, in_short, setup, swept
+from bptt.analysis.tables import duration, moment, short_keys
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import Drawn

@@ -1,23 +1,34 @@
-"""A report's files: made from sweeps, and written into a folder."""
+"""A report's files: made from sweeps, and written into a folder.
+
+The formats of a report's figures.
+"""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from bptt.analysis.report.formats import FORMATS, Format
-from bptt.analysis.report.inputs import inputs_of
 from bptt.analysis.report.rendering import pages, table_files
+from bptt.analysis.report.sections.repeating import inputs_of
 from bptt.analysis.report.several import several
 from bptt.analysis.report.single import single
-from bptt.tracking.environment import PATCH
-from bptt.tracking.files import beside
+from bptt.tracking.folder.files import beside
+from bptt.tracking.provenance.environment import PATCH
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import Drawn
     from bptt.analysis.sweep import Sweep
 
+Format = Literal["svg", "png", "pdf"]
+
+
+#: The first is the one that is written where nothing else is asked for.
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+
 PAGE: Final = "report.html"
+
+
 _OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
 
 
@@ -29,7 +40,7 @@ def report_files(
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
     """
-    from bptt.analysis.figures import drawn
+    from bptt.analysis.figures import sweep as drawn
 
     figures = [drawn(sweep) for sweep in sweeps]
     if len(sweeps) == 1:

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.blocks import Block
+from bptt.core.parameters import Block
 from bptt.core.sequences import Floats
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bptt.core.annotations import InvalidValue
-from bptt.core.blocks import Block
+from bptt.core.parameters import Block
 from bptt.core.sequences import Floats
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bptt.core.blocks import Block, BlockKind
+from bptt.core.parameters import Block, BlockKind
 from bptt.core.sequences import Floats, generator
 
 

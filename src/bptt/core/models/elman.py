@@ -1,9 +1,11 @@
-"""Elman's simple recurrent network (Elman 1990, "Finding Structure in Time")."""
+"""Elman's simple recurrent network (Elman 1990, "Finding Structure in Time").
+
+Activation functions of a hidden unit, and their derivatives from the function's value.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bptt.core.activations import activate, slope
 from bptt.core.kernel import BACKWARD, FORWARD
 from bptt.core.layers import (
     add_context,
@@ -16,11 +18,46 @@ from bptt.core.layers import (
     set_context_gradient,
     set_input_gradient,
 )
-from bptt.core.layout import cell_bias, delta_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
+from bptt.core.layout import (
+    ACTIVATIONS,
+    cell_bias,
+    delta_at,
+    is_live,
+    read_net,
+    recurrent_bias,
+    state_at,
+    state_delta_at,
+)
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import elman
-from bptt.core.simd import inline, load, select, splat, store
+from bptt.core.simd import inline, load, select, sigmoid, splat, store, tanh
+
+_TANH, _SIGMOID, _RELU = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"], ACTIVATIONS["relu"]
+
+
+@inline
+def activate(kind, x):
+    """f(x): x, tanh x, 1/(1 + e^(−x)), or max(x, 0) (NaN stays NaN)."""
+    if kind == _TANH:
+        return tanh(x)
+    if kind == _SIGMOID:
+        return sigmoid(x)
+    if kind == _RELU:
+        return select(x < splat(0.0), splat(0.0), x)
+    return x
+
+
+@inline
+def slope(kind, h):
+    """f′(x) where h = f(x): 1, 1 − h², h(1 − h), or 1 where h > 0 and 0 elsewhere."""
+    if kind == _TANH:
+        return 1.0 - h * h
+    if kind == _SIGMOID:
+        return h * (1.0 - h)
+    if kind == _RELU:
+        return select(h > splat(0.0), splat(1.0), splat(0.0))
+    return splat(1.0)
 
 
 @inline

@@ -1,17 +1,25 @@
-"""Resilient propagation in the counting article's variant."""
+"""Resilient propagation in the counting article's variant.
+
+The sign of a gradient.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.optimizers.signs import sign
-from bptt.core.simd import load, select, splat, store
+from bptt.core.simd import inline, load, select, splat, store
 
 
-@OPTIMIZER
+@inline
+def sign(x):
+    """−1, 0 or 1 (0 for NaN)."""
+    return select(x > splat(0.0), splat(1.0), select(x < splat(0.0), splat(-1.0), splat(0.0)))
+
+
+@OPTIMIZER("eta_plus", "eta_minus", "delta_zero")
 def rprop(parameters, gradient, slots, count, hyper, live, update):
-    eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
+    eta_plus, eta_minus, delta_zero = hyper.eta_plus, hyper.eta_minus, hyper.delta_zero
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta, now, before = load(parameters, p), sign(load(gradient, p)), load(slots, p)

@@ -1,0 +1,124 @@
+"""The section on where the numbers come from: program, packages, machine, times, and every run's digest."""
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.analysis.report.document import Column, Element, Paragraph, Section, Table
+from bptt.analysis.report.findings import Findings
+from bptt.analysis.tables import ACCURACY, LOSS, duration, moment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.analysis.sweep import Sweep
+
+_MOST_RUNS: Final = 1000
+
+
+_MACHINE: Final = (
+    ("python", "Python"),
+    ("platform", "Operating system"),
+    ("cpu", "Processor"),
+    ("target", "Processor that kernels are compiled for"),
+    ("simd", "float64 numbers in a vector"),
+    ("cores", "Cores"),
+)
+
+
+def origin(findings: Findings) -> Section:
+    """Everything that the numbers depend on."""
+    sweep = findings.sweep
+    elements: list[Element] = [
+        _facts("made_with", "What the numbers were made with", made_with(sweep)),
+        *_packages(sweep.provenance.get("packages") or {}),
+        _runs(findings),
+    ]
+    if not sweep.provenance:
+        elements.insert(0, Paragraph(("The environment was not recorded.",)))
+    return Section("provenance", "Provenance", elements)
+
+
+def made_with(sweep: "Sweep") -> list[tuple[str, str]]:
+    """What a sweep was made with: what, and its value."""
+    known = sweep.provenance
+    version = (known.get("packages") or {}).get("bptt")
+    found: list[tuple[str, Any]] = [("bptt", version), ("Commit", known.get("git_commit"))]
+    if known.get("git_commit"):
+        found.append(("Work tree", _work_tree(known)))
+    found.append(("Numerical version", known.get("numerical_version")))
+    found += [(heading, known.get(key)) for key, heading in _MACHINE]
+    found.append(("BLAS", _blas(known.get("blas") or {})))
+    times = (("Begun", sweep.began), ("Ended", sweep.ended))
+    found += [(heading, moment(time)) for heading, time in times if time is not None]
+    found.append(("Wall time", _wall(sweep)))
+    seconds = sweep.runs["seconds"]
+    if seconds.notna().any():
+        found.append(("Training, all runs together", duration(float(seconds.sum()))))
+    found.append(("Digest of all runs' digests", together(sweep.runs["digest"])))
+    return [(heading, str(value)) for heading, value in found if value not in (None, "")]
+
+
+def together(digests: "pd.Series") -> str:
+    """Sixteen hexadecimal characters that two sweeps share when they have the same runs, in whatever order."""
+    return sha256("\n".join(sorted(map(str, digests))).encode()).hexdigest()[:16]
+
+
+def _wall(sweep: "Sweep") -> str | None:
+    return None if sweep.began is None or sweep.ended is None else duration(sweep.ended - sweep.began)
+
+
+def _work_tree(known: dict[str, Any]) -> str:
+    if not known.get("git_dirty"):
+        return "as the commit" if known.get("git_dirty") is False else "unknown"
+    return f"differs from the commit by the patch {known.get('git_diff') or 'that was not kept'}"
+
+
+def _blas(blas: dict[str, Any]) -> str:
+    threads = blas.get("threads")
+    words = [blas.get("name"), blas.get("version"), blas.get("architecture")]
+    return " ".join(
+        [*(str(word) for word in words if word), *([f"({threads} thread{'s' * (threads != 1)})"] if threads else [])]
+    )
+
+
+def _facts(name: str, title: str, rows: list[tuple[str, str]]) -> Table:
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=["what", "value"])
+    return Table(name, title, (), frame, [Column("what", ""), Column("value", "", mono=True)])
+
+
+def _packages(packages: dict[str, str]) -> list[Table]:
+    import pandas as pd
+
+    if not packages:
+        return []
+    frame = pd.DataFrame(sorted(packages.items()), columns=["package", "version"])
+    return [
+        Table(
+            "packages", "Packages", (), frame, [Column("package", "package"), Column("version", "version", mono=True)]
+        )
+    ]
+
+
+def _runs(findings: Findings) -> Table:
+    """Every run, so that one can be compared with a repetition of it."""
+    runs = findings.runs
+    metrics = [name for name in (LOSS, ACCURACY) if name in runs]
+    keys = [key for key in findings.sweep.swept if key in runs]
+    frame = runs[["run", "name", *keys, "status", "outcome", "updates", *metrics, "solved_update", "digest"]]
+    columns = [
+        Column("run", "run", "exact"),
+        Column("name", "what was swept"),
+        Column("outcome", "outcome"),
+        Column("updates", "updates", "count"),
+        *(Column(name, name, "number") for name in metrics),
+        Column("solved_update", "solved at update", "count"),
+        Column("digest", "digest", mono=True),
+    ]
+    caption = (
+        "A digest is of a run's resolved configuration, the content of the files that it names, and the numerical"
+        " version: runs with the same digest have the same bits on the same machine.",
+    )
+    title = f"All {len(frame):,} runs" if len(frame) > 1 else "The run"
+    return Table("runs", title, caption, frame.reset_index(drop=True), columns, _MOST_RUNS, folded=True, latex=False)

@@ -1,0 +1,297 @@
+"""The section with the results: settings with their intervals, what explains the loss, and the figures.
+
+The section on runs that diverged, failed, or did not end.
+
+The section on the best configurations, each with the command that trains it.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bptt.analysis.report.document import (
+    Column,
+    Element,
+    Figures,
+    Heading,
+    Listing,
+    Mono,
+    Paragraph,
+    Section,
+    Span,
+    Table,
+)
+from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.repeating import run_command, shell
+from bptt.analysis.statistics.settings import probability_of_improvement, variance_shares
+from bptt.analysis.tables import ACCURACY, LOSS, short_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.analysis.figures import Drawn
+
+_MOST_SETTINGS: Final = 40
+
+
+_MOST_COMPARED: Final = 12
+
+
+def results(findings: Findings) -> Section:
+    """Settings with their intervals, the best one against the others, and what explains the variance."""
+    elements: list[Element] = [_how(findings), settings_table(findings)]
+    elements += _improvement(findings)
+    elements += _variance(findings)
+    return Section("results", "Results", elements)
+
+
+def figures(drawn: "Sequence[Drawn]") -> Section:
+    """The figures."""
+    return Section("figures", "Figures", [Figures(drawn)] if drawn else [Paragraph(("There is nothing to draw.",))])
+
+
+def settings_table(findings: Findings) -> Table:
+    """A row per setting, in the sweep's order; the best ones where there are many."""
+    many = len(findings.statistics) > _MOST_SETTINGS
+    frame = findings.ranked if many else findings.statistics
+    caption: tuple[Span, ...] = ("With each estimate its 95 % interval.",)
+    if many:
+        caption += (" Best first: by the share that solved the task, then by the median of the last loss.",)
+    return Table(
+        name="results",
+        title="Results by setting",
+        caption=caption,
+        frame=frame,
+        columns=setting_columns(frame, findings.keys),
+        most=_MOST_SETTINGS,
+    )
+
+
+def setting_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
+    """What a reader sees of `setting_statistics`."""
+    short = short_keys(keys)
+    columns = [Column(key, short[key], _form(frame[key])) for key in keys] or [Column("setting", "setting")]
+    if "success" not in frame or (frame["ended"] < frame["runs"]).any():
+        columns.append(Column("runs", "runs", "count"))
+    if "success" in frame:
+        columns += [
+            Column("solved", "solved", "count", of="ended"),
+            Column("success", "share solved", "share", "success_low", "success_high"),
+            Column("held_share", "solved at the end", "share", "held_share_low", "held_share_high"),
+        ]
+    columns += [
+        Column(name, heading, form, f"{name}_low", f"{name}_high")  # type: ignore[arg-type]
+        for name, heading, form in (
+            ("loss_median", "last loss, median", "number"),
+            ("loss_iqm", "last loss, IQM", "number"),
+            ("updates_to_solve_median", "updates to solve, median", "count"),
+        )
+        if name in frame and frame[name].notna().any()
+    ]
+    columns += [Column(name, name, "count") for name in ("diverged", "failed", "unfinished") if frame[name].any()]
+    return columns
+
+
+def _form(values: "pd.Series") -> Literal["text", "exact"]:
+    return "text" if values.dtype.kind not in "iuf" else "exact"
+
+
+def _how(findings: Findings) -> Paragraph:
+    spans: list[Span] = [
+        "A run has solved its task at the first recorded update with ",
+        Mono(str(findings.sweep.solved)),
+        "; at the end it may have lost that again. ",
+        "Shares have Wilson's score interval. Medians and interquartile means (IQM, the mean of the middle half) are of"
+        " the last evaluation's loss, ",
+        Mono(LOSS),
+        ", with BCa bootstrap intervals over the runs; a run that diverged counts as infinitely bad. Updates to solve"
+        " are the median of Kaplan and Meier's estimate, in which a run that never solved its task is censored at its"
+        " end; – means that fewer than half did. Runs that failed or did not end enter no statistic.",
+    ]
+    return Paragraph(tuple(spans))
+
+
+def _improvement(findings: Findings) -> list[Element]:
+    """The best setting against those that come next."""
+    import pandas as pd
+
+    settings = findings.ranked[findings.ranked["ended"] > 0]
+    if len(settings) < 2:
+        return []
+    runs = findings.runs[findings.runs["outcome"].notna()]
+    losses = {setting: group[LOSS].to_numpy() for setting, group in runs.groupby("setting", sort=False)}
+    best, *others = settings["setting"].head(_MOST_COMPARED + 1)
+    rows = []
+    for other in others:
+        found = probability_of_improvement(losses[best], losses[other])
+        rows.append({"setting": other, "probability": found.value, "low": found.low, "high": found.high})
+    caption: tuple[Span, ...] = (
+        "How likely a run of ",
+        Mono(best),
+        ", the best setting, ends with a smaller ",
+        Mono(LOSS),
+        " than a run of another one: the probability of improvement, ties counted half, with its bootstrap interval."
+        " Half is no difference.",
+    )
+    frame = pd.DataFrame(rows)
+    columns = [
+        Column("setting", "against"),
+        Column("probability", "probability that the best is better", "share", "low", "high"),
+    ]
+    return [
+        Heading("How sure the best setting is the best"),
+        Table("improvement", "The best setting against others", caption, frame, columns),
+    ]
+
+
+def _variance(findings: Findings) -> list[Element]:
+    shares = variance_shares(findings.sweep.runs, findings.sweep.swept)
+    if shares.empty:
+        return []
+    caption: tuple[Span, ...] = (
+        "The share η² of the variance of log₁₀ ",
+        Mono(LOSS),
+        " that each swept key explains, what their interactions explain beyond that, and what is left to the seed. The"
+        " corrected share ε² takes off what chance alone would give to as many values; it may be a little below 0.",
+    )
+    columns = [Column("source", "source"), Column("share", "share", "share"), Column("adjusted", "corrected", "share")]
+    return [
+        Heading("What the last loss depends on"),
+        Table("variance", "What explains the last loss", caption, shares, columns),
+    ]
+
+
+_MOST_TRACEBACKS: Final = 3
+
+
+def troubles(findings: Findings) -> Section:
+    """What went wrong, counted; which runs; and why."""
+    runs = findings.runs
+    status = runs["status"].fillna("")
+    diverged = runs[runs["outcome"].eq("diverged")]
+    failed = runs[status.eq("FAILED")]
+    unfinished = runs[~status.isin(["FINISHED", "FAILED"])]
+    if not (len(diverged) or len(failed) or len(unfinished)):
+        none = Paragraph((f"None: all {len(runs):,} runs ended well.",))
+        return Section("troubles", "Failures and divergences", [none])
+    counts = f"{len(diverged):,} diverged, {len(failed):,} failed, and {len(unfinished):,} did not end."
+    elements: list[Element] = [Paragraph((f"Of {len(runs):,} runs {counts}",))]
+    if len(findings.statistics) > 1:
+        elements.append(_by_setting(findings.statistics))
+    if len(diverged):
+        elements.append(_diverged(diverged))
+    if len(failed):
+        elements += _failed(failed)
+    if len(unfinished):
+        names = [element for name in unfinished["name"].head(20) for element in (Mono(name), ", ")][:-1]
+        more = [f" and {len(unfinished) - 20:,} more"] if len(unfinished) > 20 else []
+        elements.append(Paragraph(("Did not end: ", *names, *more, ".")))
+    return Section("troubles", "Failures and divergences", elements)
+
+
+def _by_setting(statistics: "pd.DataFrame") -> Table:
+    counts = ["diverged", "failed", "unfinished"]
+    frame = statistics.loc[statistics[counts].any(axis=1), ["setting", "runs", *counts]].reset_index(drop=True)
+    columns = [Column("setting", "setting"), *(Column(name, name, "count") for name in ["runs", *counts])]
+    caption = ("Settings without one are left out.",)
+    return Table("troubles", "Runs that diverged, failed or did not end", caption, frame, columns, most=40)
+
+
+def _diverged(runs: "pd.DataFrame") -> Table:
+    frame = runs[["run", "name", "updates", "digest"]].reset_index(drop=True)
+    columns = [
+        Column("run", "run", "exact"),
+        Column("name", "what was swept"),
+        Column("updates", "update", "count"),
+        Column("digest", "digest", mono=True),
+    ]
+    caption = ("A run is stopped at the update at which its loss is no longer finite.",)
+    return Table(
+        "diverged", f"The {len(frame):,} runs that diverged", caption, frame, columns, folded=True, latex=False
+    )
+
+
+def _failed(runs: "pd.DataFrame") -> list[Element]:
+    errors = runs["error"].fillna("").astype(str)
+    frame = (
+        runs[["run", "name"]]
+        .assign(error=[text.rstrip().rpartition("\n")[2] for text in errors])
+        .reset_index(drop=True)
+    )
+    columns = [Column("run", "run", "exact"), Column("name", "what was swept"), Column("error", "error", mono=True)]
+    table = Table("failed", "Runs that failed", ("Each with the last line of its traceback.",), frame, columns, most=40)
+    first = runs.assign(last=frame["error"].tolist()).drop_duplicates("last").head(_MOST_TRACEBACKS)
+    tracebacks = [
+        Listing(str(row["error"]), ("Traceback of run ", Mono(str(row["name"]))), folded=True)
+        for row in first.to_dict("records")
+        if row["error"]
+    ]
+    return [Heading("Failures"), table, *tracebacks]
+
+
+_MOST: Final = 5
+
+
+def best(findings: Findings) -> Section:
+    """The best run of each of the best settings; the best runs where there is one setting."""
+    frame = _best(findings)
+    if frame.empty:
+        return Section("best", "Best configurations", [Paragraph(("No run ended with a finite loss.",))])
+    columns = [
+        Column("rank", "rank", "exact"),
+        Column("name", "run"),
+        *(
+            Column(name, heading, "number")
+            for name, heading in ((LOSS, "last loss"), (ACCURACY, "last accuracy"))
+            if name in frame
+        ),
+        Column("solved_update", "solved at update", "count"),
+        Column("updates", "updates", "count"),
+        Column("digest", "digest", mono=True),
+    ]
+    caption: tuple[Span, ...] = (
+        (
+            "The run with the smallest last ",
+            Mono(LOSS),
+            " of each of the best settings, best first.",
+        )
+        if findings.keys
+        else ("The runs with the smallest last ", Mono(LOSS), ".")
+    )
+    elements: list[Element] = [Table("best", "The best configurations", caption, frame, columns)]
+    return Section("best", "Best configurations", [*elements, *_commands(findings, frame)])
+
+
+def _best(findings: Findings) -> "pd.DataFrame":
+    import numpy as np
+
+    runs = findings.runs[findings.runs["outcome"].notna() & np.isfinite(findings.runs[LOSS])]
+    runs = runs.sort_values([LOSS, "run"], kind="stable")
+    if findings.keys:
+        place = {setting: rank for rank, setting in enumerate(findings.ranked["setting"])}
+        runs = runs.drop_duplicates("setting").sort_values(
+            "setting", key=lambda column: column.map(place), kind="stable"
+        )
+    kept = ["name", LOSS, *([ACCURACY] if ACCURACY in runs else []), "solved_update", "updates", "digest", "run"]
+    return (
+        runs[kept]
+        .head(_MOST)
+        .reset_index(drop=True)
+        .rename_axis("rank")
+        .reset_index()
+        .assign(rank=lambda t: t["rank"] + 1)
+    )
+
+
+def _commands(findings: Findings, frame: "pd.DataFrame") -> list[Element]:
+    found: list[Element] = []
+    for row in frame.to_dict("records"):
+        command = run_command(findings.sweep, row["run"])
+        if command is not None:
+            found.append(Listing(shell(command), _told(row)))
+    if not found:
+        return [Paragraph(("Their commands are not known: the store holds none.",))]
+    return found
+
+
+def _told(row: dict[str, Any]) -> tuple[Span, ...]:
+    return (f"{row['rank']}. ", Mono(row["name"]), ":")

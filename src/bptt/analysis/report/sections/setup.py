@@ -1,0 +1,207 @@
+"""The sections that come first: what was asked, what all runs have in common, what was swept."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Strong, Table
+from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.rendering import number, share
+from bptt.analysis.statistics.settings import wilson
+from bptt.analysis.tables import SEED, value_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MEANINGS: Final = {
+    "seed": "initial weights, training data and evaluation data",
+    "task.length": "timesteps of a sequence",
+    "model": "cell of the network",
+    "model.hidden_size": "hidden units",
+    "model.layers": "layers",
+    "init": "how weights start",
+    "init.scale": "how large weights start",
+    "init.recurrent.scale": "how large the recurrent weights start",
+    "optimizer": "rule by which weights are changed",
+    "optimizer.alpha": "learning rate α",
+    "optimizer.epsilon": "momentum rate ε",
+    "optimizer.eta_plus": "factor η⁺ of growing steps",
+    "optimizer.eta_minus": "factor η⁻ of shrinking steps",
+    "optimizer.delta_zero": "first step Δ₀",
+    "schedule": "how the learning rate changes",
+    "schedule.warmup": "updates over which the learning rate grows",
+    "regularizer": "what is added to the gradient",
+    "regularizer.factor": "how much of it",
+    "clip": "what is done to large gradients",
+    "clip.threshold": "size from which a gradient is clipped",
+    "train.updates": "optimizer steps of a run",
+    "train.batch_size": "sequences of one step",
+    "train.truncation": "timesteps that a gradient flows back",
+}
+
+
+_MOST_VALUES: Final = 24
+
+
+_TARGET: Final = "._target_"
+
+
+_BESIDE: Final = ("tracking", "allow", SEED)
+
+
+def in_short(findings: Findings) -> Section:
+    """What was asked, and what came out."""
+    sweep = findings.sweep
+    asked = [Paragraph((sweep.question,), lead=True)] if sweep.question else []
+    return Section("question", "Question" if asked else "In short", [*asked, Paragraph(tuple(_answer(findings)))])
+
+
+def setup(findings: Findings) -> Section:
+    """What all runs have in common."""
+    frame = _setup_table(findings.common)
+    table = Table(
+        name="setup",
+        title="What all runs have in common",
+        caption=("A value that is not named here was swept.",),
+        frame=frame,
+        columns=[Column("part", "Part"), Column("choice", "Choice", mono=True), Column("values", "Values", mono=True)],
+    )
+    return Section("setup", "Setup", [table, *_common_listing(findings)])
+
+
+def swept(findings: Findings) -> Section:
+    """What differs between the runs."""
+    runs = findings.sweep.runs
+    keys = [key for key in findings.sweep.swept if key in runs]
+    if not keys:
+        return Section("swept", "What was swept", [Paragraph(("Nothing: it is a single run.",))])
+    table = Table(
+        name="swept",
+        title="What was swept",
+        caption=(
+            f"{_count(len(runs), 'run')} of {_count(len(findings.statistics), 'setting')}: a setting is all that"
+            " was swept but the seed.",
+        ),
+        frame=_swept_table(runs, keys),
+        columns=[
+            Column("key", "Key", mono=True),
+            Column("meaning", "Meaning"),
+            Column("values", "Values"),
+            Column("number", "Number", "count"),
+        ],
+    )
+    left_out = findings.sweep.duplicates
+    told = [Paragraph((f"{_count(left_out, 'job')} asked for a run that was there already, and was left out.",))]
+    return Section("swept", "What was swept", [table, *(told if left_out else [])])
+
+
+def _answer(findings: Findings) -> Iterator[Span]:
+    runs, settings, solved = findings.sweep.runs, findings.ranked, findings.solved
+    yield f"{_count(len(runs), 'run')} of {_count(len(settings), 'setting')}"
+    if findings.ended < len(runs):
+        yield f", of which {findings.ended:,} ended"
+    if "success" not in settings or not findings.ended:
+        yield "."
+        return
+    if len(runs) == 1:
+        yield from (", which solved" if solved else ", which did not solve", " the task: ")
+        yield Mono(str(findings.sweep.solved))
+        yield " at some recorded update." if solved else " at no recorded update."
+        return
+    overall = wilson(solved, findings.ended)
+    of = "those that ended" if findings.ended < len(runs) else "them"
+    yield f". {solved:,} of {of} solved the task, "
+    yield Mono(str(findings.sweep.solved))
+    low, high = share(overall.low), share(overall.high)
+    yield f" at some recorded update: {share(overall.value)}, 95 % interval {low} to {high}. "
+    if len(settings) > 1:
+        yield from _extremes(findings)
+
+
+def _extremes(findings: Findings) -> Iterator[Span]:
+    settings = findings.ranked[findings.ranked["ended"] > 0]
+    if len(settings) < 2:
+        return
+    for which, row in (("Best", settings.iloc[0]), ("Worst", settings.iloc[-1])):
+        yield f"{which}: "
+        yield Strong(row["setting"])
+        yield f", {row['solved']:,} of {row['ended']:,} runs solved"
+        if "loss_median" in settings:
+            yield f", median of the last loss {number(row['loss_median'])}"
+        yield ". "
+
+
+def _setup_table(common: dict[str, Any]) -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = []
+    for part in dict.fromkeys(key.partition(".")[0] for key in common):
+        if part in _BESIDE:
+            continue
+        own = {key: value for key, value in common.items() if key.partition(".")[0] == part}
+        rows.append({"part": part, "choice": choice(own.get(part + _TARGET)), "values": "  ".join(_values(part, own))})
+    return pd.DataFrame(rows, columns=["part", "choice", "values"])
+
+
+def _values(part: str, own: dict[str, Any]) -> Iterator[str]:
+    for key, value in own.items():
+        name = key.removeprefix(f"{part}.")
+        if key == part + _TARGET or (part == "init" and value is None):
+            continue
+        if name.startswith("early_stop.") and own.get("train.early_stop.metric") is None:
+            continue
+        if name.endswith(_TARGET):
+            name, value = name.removesuffix(_TARGET), choice(value)
+        yield f"{name}={value_written(value)}"
+
+
+def choice(target: object) -> str:
+    """The name of the choice that a `_target_` is, the module of its class; empty where it is none."""
+    return target.split(".")[-2] if isinstance(target, str) and "." in target else ""
+
+
+def value_written(value: Any) -> str:
+    """A value of a configuration, as on the command line."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _common_listing(findings: Findings) -> list[Listing]:
+    """The whole configuration as far as it is common to all runs."""
+    if not findings.common:
+        return []
+    nested: dict[str, Any] = {}
+    for key, value in findings.common.items():
+        if key.partition(".")[0] == "tracking":
+            continue
+        *path, last = key.split(".")
+        node = nested
+        for name in path:
+            node = node.setdefault(name, {})
+        node[last] = value
+    from bptt.tracking.folder.files import config_text
+
+    summary: tuple[Span, ...] = ("The resolved configuration, as far as all runs have it in common",)
+    return [Listing(config_text(nested), summary, folded=True)]
+
+
+def _swept_table(runs: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = []
+    for key in keys:
+        values = [value_text(value) for value in runs[key].dropna().drop_duplicates()]
+        rows.append({"key": key, "meaning": _MEANINGS.get(key, ""), "values": listed(values), "number": len(values)})
+    return pd.DataFrame(rows)
+
+
+def listed(values: list[str]) -> str:
+    """Values in their order, the first ones and the last where they are many: `0.1, 0.3`, `0 to 99`."""
+    if values == [str(number) for number in range(len(values))] and len(values) > 2:
+        return f"0 to {len(values) - 1}"
+    shown = values if len(values) <= _MOST_VALUES else [*values[: _MOST_VALUES // 2], "…", values[-1]]
+    return ", ".join(shown)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,1 @@
+"""Statistics of runs: intervals, survival, what explains a variance."""

@@ -1,0 +1,249 @@
+"""Confidence intervals: of a share, of the difference of two shares, of a median and of an interquartile mean.
+
+All are two-sided, at a level of 95 % unless another is asked for, and the same bits each time.
+
+Bootstrap intervals of statistics of ranks: BCa's, and percentiles where that formula is undefined.
+
+How likely it is that a run of one setting does better than a run of another.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+LEAST: Final = 3  # values that a bootstrap needs
+
+
+_RESAMPLES: Final = 9999
+
+
+_ENTROPY: Final = 20170811  # of every bootstrap: a report made twice has the same numbers
+
+
+_BATCH: Final = 25_000  # numbers that are looked at together: they stay in a cache
+
+
+def bootstrap_ends(sizes: Sequence[int], statistic: "Callable[..., NDArray[Any]]", level: float) -> "NDArray[Any]":
+    """The lower and the upper ends, (2, …), of intervals of statistics (…) of samples of these sizes.
+
+    statistic  of the numbers of the values that were drawn from each sample, (…, size) each, and the axis that these
+               stand along, which is the last
+
+    Bias-corrected, accelerated intervals with 9,999 resamples: B. Efron, "Better Bootstrap Confidence Intervals",
+    Journal of the American Statistical Association 82 (1987). Where all resamples give the same value, or an infinite
+    one enters the formula, an end is the percentile of the resamples' values.
+    """
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = bootstrap(
+            [np.arange(size) for size in sizes],
+            statistic,
+            n_resamples=_RESAMPLES,
+            batch=max(_BATCH // max(sizes), 100),
+            vectorized=True,
+            axis=-1,
+            confidence_level=level,
+            method="BCa",
+            rng=np.random.Generator(np.random.PCG64(np.random.SeedSequence(_ENTROPY))),
+        )
+    ends = np.array([result.confidence_interval.low, result.confidence_interval.high])
+    undefined = np.isnan(ends).any(axis=0)
+    tails = (0.5 - level / 2, 0.5 + level / 2)
+    percentiles = np.quantile(result.bootstrap_distribution[undefined], tails, axis=-1, method="inverted_cdf")
+    ends[:, undefined] = np.where(np.isnan(ends[:, undefined]), percentiles, ends[:, undefined])
+    return ends
+
+
+LEVEL: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the ends of its confidence interval; nan where the data don't say."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
+    """A share of successes with Wilson's score interval; all nan without trials.
+
+    The ends are the p at which |p̂ − p| = z·√(p(1 − p)/n): E. B. Wilson, "Probable Inference, the Law of Succession, and
+    Statistical Inference", Journal of the American Statistical Association 22 (1927).
+    """
+    if not trials:
+        return Interval(np.nan, np.nan, np.nan)
+    share = successes / trials
+    low, high = score_ends(share, trials, level)
+    return Interval(share, float(low), float(high))
+
+
+def score_ends(share: "ArrayLike", trials: "ArrayLike", level: float = LEVEL) -> "tuple[NDArray[Any], NDArray[Any]]":
+    """The ends of Wilson's interval, elementwise; trials need not be whole, as effective sample sizes aren't."""
+    from scipy.special import ndtri
+
+    p, n = np.asarray(share, float), np.asarray(trials, float)
+    z = ndtri(0.5 + level / 2)
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    # At these two shares an end is exact, which rounding would miss.
+    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
+
+
+def share_difference(successes: tuple[int, int], trials: tuple[int, int], level: float = LEVEL) -> Interval:
+    """The first of two independent shares less the second, with Newcombe's hybrid score interval.
+
+    With p₁, p₂ and their Wilson intervals (l₁, u₁), (l₂, u₂) it reaches from p₁ − p₂ − √((p₁ − l₁)² + (u₂ − p₂)²) to
+    p₁ − p₂ + √((u₁ − p₁)² + (p₂ − l₂)²): R. G. Newcombe, "Interval estimation for the difference between independent
+    proportions", Statistics in Medicine 17 (1998), method 10. All nan where one has no trials.
+    """
+    first, second = (wilson(hits, count, level) for hits, count in zip(successes, trials, strict=True))
+    difference = first.value - second.value
+    below = np.hypot(first.value - first.low, second.high - second.value)
+    above = np.hypot(first.high - first.value, second.value - second.low)
+    return Interval(difference, float(difference - below), float(difference + above))
+
+
+def median_interval(values: "ArrayLike", level: float = LEVEL) -> Interval:
+    """The median with its bootstrap interval; see `location_intervals`."""
+    return location_intervals([values], level)[0].median
+
+
+def iqm_interval(values: "ArrayLike", level: float = LEVEL) -> Interval:
+    """The interquartile mean with its bootstrap interval; see `location_intervals`."""
+    return location_intervals([values], level)[0].iqm
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the middle of a sample lies: its median and its interquartile mean."""
+
+    median: Interval
+    iqm: Interval
+
+
+def location_intervals(samples: "Sequence[ArrayLike]", level: float = LEVEL) -> list[Location]:
+    """The median and the interquartile mean of each sample, with bias-corrected, accelerated bootstrap intervals.
+
+    The interquartile mean of n values is the mean of those that are left when the ⌊n/4⌋ smallest and the ⌊n/4⌋ largest
+    are dropped. Intervals are as of `bootstrap_ends`.
+
+    Values may be infinite, as the loss of a diverged run: they are above all others, and so are statistics that they
+    enter. What is nan doesn't count. With fewer than three values the ends are nan.
+    """
+    tables = [np.asarray(sample, float).reshape(-1) for sample in samples]
+    tables = [np.sort(table[~np.isnan(table)]) for table in tables]
+    found: dict[int, Location] = {}
+    for size in {len(table) for table in tables}:
+        places = [place for place, table in enumerate(tables) if len(table) == size]
+        estimates = _estimates(np.array([tables[place] for place in places]), level)
+        for number, place in enumerate(places):
+            median, iqm = (Interval(*(float(part) for part in one)) for one in estimates[:, :, number].T)
+            found[place] = Location(median, iqm)
+    return [found[place] for place in range(len(tables))]
+
+
+def _estimates(ordered: "NDArray[np.float64]", level: float) -> "NDArray[np.float64]":
+    """Value, low and high of both statistics, (3, 2, samples), of samples of one size whose rows ascend."""
+    count, size = ordered.shape
+    values = _statistics(ordered, np.arange(size)) if size else np.full((2, count), np.nan)
+    if size < LEAST:
+        return np.stack([values, np.full((2, count), np.nan), np.full((2, count), np.nan)])
+
+    # Both depend on order alone: what is drawn anew is ranks, once for all samples.
+    def statistic(ranks: "NDArray[np.int64]", axis: int) -> "NDArray[np.float64]":
+        drawn = _statistics(ordered, np.sort(ranks, axis=axis))
+        return drawn.reshape(-1, *drawn.shape[2:])
+
+    return np.stack([values, *bootstrap_ends([size], statistic, level).reshape(2, 2, count)])
+
+
+def _statistics(ordered: "NDArray[np.float64]", ranks: "NDArray[np.int64]") -> "NDArray[np.float64]":
+    """Median and interquartile mean, (2, samples, …), of rows of ascending ranks (…, n) into the samples' values."""
+    size = ranks.shape[-1]
+    cut = size // 4
+    medians = (ordered[:, ranks[..., (size - 1) // 2]] + ordered[:, ranks[..., size // 2]]) / 2
+    return np.stack([medians, ordered[:, ranks[..., cut : size - cut]].mean(axis=-1)])
+
+
+_ROUNDING: Final = 1e-12
+
+
+def probability_of_improvement(
+    a: "ArrayLike", b: "ArrayLike", smaller_is_better: bool = True, level: float = LEVEL
+) -> Interval:
+    """P(A better than B) + ½ P(both alike) of a run of each, with a bootstrap interval.
+
+    It is Mann and Whitney's U over the number of pairs, and what R. Agarwal et al., "Deep Reinforcement Learning at the
+    Edge of the Statistical Precipice", NeurIPS 2021, call so. Values may be infinite, as the loss of a diverged run;
+    what is nan doesn't count.
+
+    The interval is that of `bootstrap_ends`, which draws the runs of each anew. Where all pairs end alike, as when
+    every run of one is better than all of the other, resamples say nothing of how sure that is, and the interval is
+    Newcombe's, see `score_interval`. With fewer than three runs of either the ends are nan.
+    """
+    # In order, so that the same values are drawn whichever order they come in.
+    first, second = (np.sort(np.asarray(values, float).reshape(-1)) for values in (a, b))
+    first, second = first[~np.isnan(first)], second[~np.isnan(second)]
+    if not (len(first) and len(second)):
+        return Interval(np.nan, np.nan, np.nan)
+    better = np.less if smaller_is_better else np.greater
+    wins = better.outer(first, second) + 0.5 * np.equal.outer(first, second)
+    value = float(wins.mean())
+    if min(wins.shape) < LEAST:
+        return Interval(value, np.nan, np.nan)
+    if np.ptp(wins) == 0:
+        return score_interval(value, wins.shape, level)
+
+    def statistic(i: "NDArray[np.int64]", j: "NDArray[np.int64]", axis: int = -1) -> "NDArray[np.float64]":
+        # Halves, so that sums are exact whatever their order.
+        won = np.sum((_counts(i, len(first)) @ wins) * _counts(j, len(second)), axis=axis)
+        return np.asarray(won / (i.shape[-1] * j.shape[-1]))
+
+    low, high = bootstrap_ends(wins.shape, statistic, level)
+    return Interval(value, float(low), float(high))
+
+
+def score_interval(value: float, runs: tuple[int, int], level: float = LEVEL) -> Interval:
+    """An interval of U/(mn) from its value θ̂ and the numbers m, n of runs alone.
+
+    Its ends are the θ at which (θ̂ − θ)² = z² θ(1 − θ)(1 + (N − 1)((1 − θ)/(2 − θ) + θ/(1 + θ)))/(mn), N = (m + n)/2:
+    R. G. Newcombe, "Confidence intervals for an effect size measure based on the Mann–Whitney statistic", Part 2,
+    Statistics in Medicine 25 (2006), method 5. As Wilson's for shares, it has a width where θ̂ is 0 or 1.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    m, n = runs
+    z = float(ndtri(0.5 + level / 2))
+
+    def variance(theta: float) -> float:
+        rest = (1 - theta) / (2 - theta) + theta / (1 + theta)
+        return theta * (1 - theta) * (1 + ((m + n) / 2 - 1) * rest) / (m * n)
+
+    def beyond(theta: float) -> float:
+        return abs(value - theta) - z * math.sqrt(variance(theta))
+
+    # Beside an estimate of 0 or 1 stands a root that is no end.
+    inside = min(max(value, _ROUNDING), 1 - _ROUNDING)
+    low = 0.0 if value == 0 else brentq(beyond, 0.0, inside)
+    high = 1.0 if value == 1 else brentq(beyond, inside, 1.0)
+    return Interval(value, float(low), float(high))
+
+
+def _counts(numbers: "NDArray[np.int64]", size: int) -> "NDArray[Any]":
+    """How often each of 0 … size − 1 stands in each row."""
+    rows = numbers.reshape(-1, numbers.shape[-1])
+    offsets = size * np.arange(len(rows))[:, None]
+    counts = np.bincount((rows + offsets).reshape(-1), minlength=size * len(rows))
+    return counts.reshape(*numbers.shape[:-1], size).astype(float)

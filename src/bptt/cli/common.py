@@ -1,0 +1,62 @@
+"""Arguments that a command can't take are told in one line, like all that is wrong.
+
+Lines for whoever reads along, who may be gone: a closed terminal or pipe ends no training.
+
+`--allow PACKAGE`: a record alone can't say whose code is run, the command has to.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from typing import NoReturn, TextIO
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's parser; no name may be cut short, as another one may come to begin like it."""
+
+    def __init__(self, prog: str, **settings: object) -> None:
+        super().__init__(prog, allow_abbrev=False, **settings)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with exit code 2."""
+        refuse(self.prog, message)
+
+
+def refuse(command: str, message: str) -> NoReturn:
+    """Say what is wrong with a command's arguments, and end with exit code 2."""
+    print(f"{command}: {message}; {command} --help says more", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, on stderr unless another stream is given; where nobody reads any more, nothing."""
+    stream = sys.stderr if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        forget(stream)
+
+
+def forget(stream: TextIO) -> None:
+    """Let a stream that nobody reads any more lead nowhere: at its end Python would try once more to write to it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """Add the option to a command that builds what a record describes."""
+    parser.add_argument(
+        "--allow",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="a package of your own whose classes the record may name, as with allow=[PACKAGE] of `bptt train`",
+    )
+
+
+def allow_options(packages: Iterable[str]) -> str:
+    """The options, as they follow a command in a shell; empty without packages."""
+    return "".join(f" --allow {shlex.quote(package)}" for package in dict.fromkeys(packages))

@@ -1,0 +1,250 @@
+"""What is recorded about gradients and states: one formula for each metric, here and nowhere else.
+
+loss/train               the loss of the update's batch, at the weights before the update
+loss/eval                the loss of the evaluation set, at the weights after the update
+accuracy/eval            the share of the evaluation set that the task calls right
+grad/norm                ‖∂loss/∂θ‖₂ over all parameters, with what the regularizer adds, before clipping
+grad/clipped             share of the updates since the last recorded one whose gradient was clipped
+grad/decay               see `decay_rate`
+update/ratio             see `update_ratio`
+weights/spectral_radius  see `spectral_radius`
+activations/saturation   see `bptt.core.metrics.saturation`
+
+The spectral radius of small matrices, by squaring.
+
+How many of a batch's activations are saturated, counted where a forward pass left them.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel, call_product
+from bptt.core.layout import ACTIVATIONS, gate_at, output_element, read_net, state_at
+from bptt.core.models.cell import Activation
+from bptt.core.parameters import Block
+from bptt.core.products import product
+from bptt.core.sequences import Floats
+from bptt.core.simd import (
+    WIDTH,
+    absolute,
+    aligned_zeros,
+    elements,
+    elements_at,
+    inline,
+    largest,
+    load,
+    number_of,
+    pointer_to,
+    select,
+    set_number,
+    splat,
+    store,
+    vectors_at,
+)
+
+_SQUARINGS = 50  # of ‖A^m‖ ≤ c·ρ^m, the m-th root of c is then below 1 + 10⁻¹⁵ ln c
+
+
+_MATRICES = types.Array(types.float64, 3, "C")
+
+
+@inline
+def _largest(matrix, count):
+    """The largest |a| of `count` vectors, none of which is NaN."""
+    top = splat(0.0)
+    for i in range(count):
+        size = absolute(load(matrix, i))
+        top = select(size > top, size, top)
+    return largest(top)
+
+
+@inline
+def _norm(matrix, size, span):
+    """‖A‖∞, the largest sum of a row's |a|."""
+    result = 0.0
+    for i in range(size):
+        total = 0.0
+        for j in range(size):
+            total += abs(number_of(matrix, i * span + j, 0))
+        result = max(result, total)
+    return result
+
+
+def _radii(multiply, matrices, room, more_room, result):
+    size, power, square = matrices.shape[1], pointer_to(room), pointer_to(more_room)
+    units = (size + WIDTH - 1) // WIDTH
+    span, count = units * WIDTH, size * units
+    for n in range(matrices.shape[0]):
+        for i in range(size):
+            for j in range(size):
+                set_number(power, i * span + j, 0, matrices[n, i, j])
+        level, weight = 0.0, 1.0
+        for _ in range(_SQUARINGS):
+            top = _largest(power, count)
+            if top == 0.0:
+                break
+            _, exponent = math.frexp(top)
+            scale = splat(math.ldexp(1.0, -exponent))
+            for i in range(count):
+                store(power, i, load(power, i) * scale)
+            call_product(
+                multiply,
+                (
+                    vectors_at(square, 0),
+                    units,
+                    1,
+                    elements_at(power, 0),
+                    span,
+                    1,
+                    vectors_at(power, 0),
+                    units,
+                    1,
+                    size,
+                    size,
+                    units,
+                    False,
+                ),
+            )
+            level += weight * exponent
+            weight *= 0.5
+            power, square = square, power
+        norm = _norm(power, size, span)
+        result[n] = 0.0 if norm == 0.0 else 2.0 ** (level + weight * math.log2(norm))
+
+
+radii_of = Kernel(_radii, {UNITS: types.void(types.int64, _MATRICES, *[NUMBER_ARRAY] * 3)})
+
+
+def spectral_radii(matrices: Floats) -> Floats:
+    """(N,): the largest |eigenvalue| of each matrix (N, n, n); NaN where it is not finite.
+
+    lim ‖A^m‖^(1/m) (Gelfand 1941, "Normierte Ringe") at m = 2⁵⁰: the matrix is squared and scaled by a power of two,
+    again and again.
+    """
+    finite = np.isfinite(matrices).all(axis=(1, 2))
+    sound, found = np.ascontiguousarray(matrices[finite]), np.full(len(matrices), np.nan)
+    size = matrices.shape[1]
+    room = [aligned_zeros(size * -(-size // WIDTH) * WIDTH) for _ in range(2)]
+    radii = np.empty(len(sound))
+    radii_of.compile(UNITS)
+    radii_of.dispatcher(product.address(UNITS), sound, *room, radii)
+    found[finite] = radii
+    return found
+
+
+def decay_rate(flow: Floats) -> Floats:
+    """grad/decay: the least-squares slope of ln ‖∂loss/∂h_{T−1−k}‖ against the lag k; 1/timestep.
+
+    flow (lanes, lags): norms, lag 0 first, of the last scored timestep's loss (see `network.run_backward`). Below 0 the
+    gradient vanishes going back, above 0 it explodes. Lags whose norm is 0 or not finite are left
+    out; NaN where fewer than two are left.
+    """
+    usable = np.isfinite(flow) & (flow > 0)
+    logs = np.log(np.where(usable, flow, 1.0))
+    lags = np.arange(flow.shape[-1], dtype=np.float64)
+    slopes = np.full(flow.shape[0], np.nan)
+    whole = usable.all(axis=-1)
+    if lags.size >= 2:
+        slopes[whole] = _slopes(lags, logs[whole])
+    for lane in np.flatnonzero(~whole & (usable.sum(axis=-1) >= 2)):
+        mask = usable[lane]
+        slopes[lane] = _slopes(lags[mask], logs[lane, mask])
+    return slopes
+
+
+def _slopes(lags: Floats, logs: Floats) -> Any:
+    k = lags - lags.mean()
+    return (k * logs).sum(axis=-1) / (k * k).sum()
+
+
+def update_ratio(step: Floats, weights: Floats) -> Floats:
+    """update/ratio: ‖θ_t − θ_{t−1}‖₂ / ‖θ_{t−1}‖₂ over all parameters, how far one update moves; NaN from θ = 0."""
+    with np.errstate(over="ignore", invalid="ignore"):  # where weights are that large
+        return np.divide(step, weights, out=np.full(step.shape, np.nan), where=weights != 0)
+
+
+def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> Floats:
+    """weights/spectral_radius: the largest |eigenvalue| of the state-to-state matrix; of a stack's layers the largest.
+
+    flat (lanes, P) gives (lanes,). The matrix is R (H, H); for LSTM and GRU the block of the candidate (gate g or n),
+    for Jordan's network V R: from state to output and back. NaN where that is not finite.
+    """
+    named = {b.name: flat[:, b.first : b.first + b.size].reshape(-1, *b.shape) for b in blocks}
+    hidden = model.hidden_size
+    largest = np.zeros(len(flat))
+    for layer in range(model.layers):
+        matrices = named[f"cell.{layer}.recurrent"]
+        if model.cell.gates > 1:
+            matrices = matrices[:, :, 2 * hidden : 3 * hidden]
+        if model.cell.feedback and "readout.weight" in named:
+            with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
+                matrices = named["readout.weight"] @ matrices
+        largest = np.maximum(largest, spectral_radii(matrices))
+    return largest
+
+
+_TANH, _SIGMOID, _RELU = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"], ACTIVATIONS["relu"]
+
+
+_INTEGERS = types.Array(types.int64, 1, "C")
+
+
+_STATE = -1  # in place of the number of a kept value
+
+
+@inline
+def saturated(function, h):
+    """Whether a unit's derivative has less than 1 % of its largest value.
+
+    tanh: 1 − h² < 0.01; logistic: 4h(1 − h) < 0.01; relu: h = 0; identity: never.
+    """
+    if function == _TANH:
+        return 1.0 - h * h < 0.01
+    if function == _SIGMOID:
+        return 4.0 * h * (1.0 - h) < 0.01
+    if function == _RELU:
+        return h == 0.0
+    return False
+
+
+def _count(sizes, room, kept, functions, counts, of):
+    net, memory = read_net(pointer_to(sizes)), pointer_to(room)
+    for lane in range(counts.shape[0]):
+        for t in range(net.timesteps):
+            for r in range(net.rows):
+                if number_of(memory, output_element(net, memory, net.live, t, 0) + r, lane) > 0.0:
+                    of[lane] += net.layers * net.hidden * functions.shape[0]
+                    for layer in range(net.layers):
+                        for g in range(functions.shape[0]):
+                            if kept[g] == _STATE:
+                                h = elements(memory, state_at(net, layer, t + 1)) + r * net.slots * net.span
+                            else:
+                                h = elements(memory, gate_at(net, layer, t)) + (r * net.kept + kept[g]) * net.span
+                            for j in range(net.hidden):
+                                if saturated(functions[g], number_of(memory, h + j, lane)):
+                                    counts[lane] += 1
+
+
+count_saturated = Kernel(
+    _count, {mode: types.void(SIZES_ARRAY, memory, *[_INTEGERS] * 4) for mode, memory in ARRAYS.items()}
+)
+
+
+def saturation(
+    sizes: object, memory: Floats, squashed: tuple[tuple[int, Activation], ...], activation: Activation, lanes: int
+) -> Floats:
+    """activations/saturation (lanes,): the share that is `saturated`, over layers, timesteps, rows and units.
+
+    squashed: as in `models.cell.Cell`, the gates that count; without any the hidden states do, with their activation.
+    """
+    groups = squashed or ((_STATE, activation),)
+    kept = np.array([number for number, _ in groups])
+    functions = np.array([ACTIVATIONS[name] for _, name in groups])
+    counts, of = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+    mode = LANES if memory.ndim == 2 else UNITS
+    count_saturated.compile(mode)
+    count_saturated.dispatcher(sizes, memory, kept, functions, counts, of)
+    return counts / np.maximum(of, 1)

@@ -1,0 +1,216 @@
+"""A trained network as an ONNX graph, float64 throughout: a Scan over timesteps, since the ready-made recurrent
+operators don't know Jordan's feedback, nor double precision in ONNX Runtime.
+
+    x        (N, T, inputs) float64
+    lengths  (N,) int64: valid timesteps of each sequence, 1..T; what stands behind them is ignored, and the output
+             there is what it was before the first timestep
+    y        (N, T, outputs), or (N, outputs) where the network was trained on the last timestep alone
+
+Sequences start from the network's own state, see `TrainedNetwork.state`.
+
+Nodes of an ONNX graph, made one after the other.
+
+One timestep of every kind of layer, and of the read-out, as ONNX nodes: what `bptt.core.models` says of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bptt.core.sequences import Floats
+from bptt.export.network import TrainedNetwork
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+
+class Nodes:
+    """The nodes of a graph, and its initializers; `prefix` keeps names of a graph apart from those around it.
+
+    made       the nodes, in the order in which they are computed
+    constants  the initializers
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.made: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self._prefix = prefix
+        self._integers: dict[int | tuple[int, ...], str] = {}
+
+    def constant(self, array: NDArray[Any], name: str) -> str:
+        """An initializer."""
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
+        return name
+
+    def integers(self, values: int | tuple[int, ...]) -> str:
+        """An initializer of int64: a single one, or (n,)."""
+        if values not in self._integers:
+            name = f"{self._prefix}integers_{len(self._integers)}"
+            self._integers[values] = self.constant(np.array(values, np.int64), name)
+        return self._integers[values]
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """What a node with one output gives."""
+        return self.nodes(kind, 1, *inputs, **attributes)[0]
+
+    def nodes(self, kind: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """What a node with `count` outputs gives."""
+        outputs = [f"{self._prefix}{kind.lower()}_{len(self.made)}_{place}" for place in range(count)]
+        self._add(kind, inputs, outputs, attributes)
+        return outputs
+
+    def output(self, value: str, name: str) -> None:
+        """Give a value the name of one of the graph's outputs."""
+        self._add("Identity", [value], [name], {})
+
+    def _add(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], attributes: Mapping[str, Any]) -> None:
+        from onnx import helper
+
+        self.made.append(helper.make_node(kind, inputs, outputs, **attributes))
+
+
+_FUNCTIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "softmax": "Softmax"}
+
+
+def step(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str, output: str) -> str:
+    """The new state of a layer: h, or h and c side by side for LSTM; `output` is the network's previous one."""
+    if config["cell"] == "gru":
+        return _gru(nodes, config, layer, x, state)
+    if config["cell"] == "lstm":
+        return _lstm(nodes, config, layer, x, state)
+    context = output if config["cell"] == "jordan" else state
+    return _function(nodes, config["activation"], _sum(nodes, config, layer, x, context))
+
+
+def hidden(nodes: Nodes, config: Mapping[str, Any], state: str) -> str:
+    """The h of a layer's state."""
+    return nodes.nodes("Split", 2, state, axis=1)[0] if config["cell"] == "lstm" else state
+
+
+def read_out(nodes: Nodes, config: Mapping[str, Any], h: str) -> str:
+    """The output of one timestep."""
+    if config["readout"] == "none":
+        return h
+    bias = ["readout.bias"] if config["bias"] != "none" else []
+    return _function(nodes, config["readout"], _product(nodes, h, "readout.weight", bias))
+
+
+def _lstm(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str) -> str:
+    h, c = nodes.nodes("Split", 2, state, axis=1)
+    gates = nodes.nodes("Split", 4, _sum(nodes, config, layer, x, h), axis=1)
+    i, f, g, o = (nodes.node(kind, z) for kind, z in zip(("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), gates, strict=True))
+    c = nodes.node("Add", nodes.node("Mul", f, c), nodes.node("Mul", i, g))
+    return nodes.node("Concat", nodes.node("Mul", o, nodes.node("Tanh", c)), c, axis=1)
+
+
+def _gru(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str) -> str:
+    first, second = _biases(config, layer)
+    given = nodes.nodes("Split", 3, _product(nodes, x, f"cell.{layer}.input", first), axis=1)
+    past = nodes.nodes("Split", 3, _product(nodes, state, f"cell.{layer}.recurrent", second), axis=1)
+    r, z = (nodes.node("Sigmoid", nodes.node("Add", given[gate], past[gate])) for gate in (0, 1))
+    n = nodes.node("Tanh", nodes.node("Add", given[2], nodes.node("Mul", r, past[2])))
+    return nodes.node("Add", n, nodes.node("Mul", z, nodes.node("Sub", state, n)))
+
+
+def _sum(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, context: str) -> str:
+    """What x W + c R + b + b′ is, as far as there are biases."""
+    first, second = _biases(config, layer)
+    past = nodes.node("MatMul", context, f"cell.{layer}.recurrent")
+    return _product(nodes, x, f"cell.{layer}.input", [past, *first, *second])
+
+
+def _biases(config: Mapping[str, Any], layer: int) -> tuple[list[str], list[str]]:
+    """The biases that add to x W and to h R."""
+    bias, second = [f"cell.{layer}.bias"], [f"cell.{layer}.recurrent_bias"]
+    return bias if config["bias"] != "none" else [], second if config["bias"] == "double" else []
+
+
+def _product(nodes: Nodes, x: str, weights: str, added: list[str]) -> str:
+    return reduce(lambda total, term: nodes.node("Add", total, term), added, nodes.node("MatMul", x, weights))
+
+
+def _function(nodes: Nodes, name: str, z: str) -> str:
+    return z if name == "identity" else nodes.node(_FUNCTIONS[name], z)
+
+
+_OPSET: Final = 17
+
+
+_IR_VERSION: Final = 8
+
+
+_DOUBLE: Final = 11  # onnx.TensorProto.DOUBLE and INT64, which are part of the file format
+
+
+_INT64: Final = 7
+
+
+def onnx_model(network: TrainedNetwork) -> "ModelProto":
+    """The graph, checked by ONNX itself. Needs the package onnx."""
+    from onnx import checker, helper
+
+    config = network.config
+    nodes = Nodes()
+    for name, array in network.weights.items():
+        nodes.constant(array, name)
+    _add_outputs(nodes, config, network.state)
+    output = ["N", config["outputs"]] if config["last_only"] else ["N", "T", config["outputs"]]
+    taken = [_value("x", _DOUBLE, ["N", "T", config["inputs"]]), _value("lengths", _INT64, ["N"])]
+    graph = helper.make_graph(nodes.made, "bptt", taken, [_value("y", _DOUBLE, output)], nodes.constants)
+    opset = helper.make_opsetid("", _OPSET)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="bptt")
+    checker.check_model(model, full_check=True)
+    return model
+
+
+def _add_outputs(nodes: Nodes, config: Mapping[str, Any], state: Floats) -> None:
+    """y, and all around the loop over timesteps: where it starts, and what stands behind a sequence's end."""
+    layers, outputs = config["layers"], config["outputs"]
+    count, timesteps = (nodes.node("Gather", nodes.node("Shape", "x"), nodes.integers(axis)) for axis in (0, 1))
+    batch, numbers = state.shape
+    row = nodes.node("Mod", _range(nodes, count), nodes.integers(batch))
+    start = nodes.node("Gather", nodes.constant(state, "state"), row, axis=0)
+    widths = nodes.integers((*[(numbers - outputs) // layers] * layers, outputs))
+    parts = nodes.nodes("Split", layers + 1, start, widths, axis=1)
+    scan = {"body": _timestep(config), "num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1]}
+    *_, last, each = nodes.nodes("Scan", layers + 3, nodes.integers(0), *parts, "x", **scan)
+    y = last
+    if not config["last_only"]:
+        ends = nodes.node("Unsqueeze", "lengths", nodes.integers((1,)))
+        live = nodes.node("Unsqueeze", nodes.node("Less", _range(nodes, timesteps), ends), nodes.integers((2,)))
+        y = nodes.node("Where", live, each, nodes.node("Unsqueeze", parts[-1], nodes.integers((1,))))
+    nodes.output(y, "y")
+
+
+def _timestep(config: Mapping[str, Any]) -> "GraphProto":
+    """One timestep of the whole network: (t, each layer's state, output, x_t) → (t + 1, states, output, output)."""
+    from onnx import helper
+
+    nodes = Nodes("step_")
+    before = [f"state_{layer}" for layer in range(config["layers"])]
+    live = nodes.node("Less", "t", nodes.node("Unsqueeze", "lengths", nodes.integers((1,))))
+    below, after = "x_t", []
+    for layer, state in enumerate(before):
+        after.append(nodes.node("Where", live, step(nodes, config, layer, below, state, "output"), state))
+        below = hidden(nodes, config, after[-1])
+    after.append(nodes.node("Where", live, read_out(nodes, config, below), "output"))
+    taken = [_value("t", _INT64, []), *(_value(name, _DOUBLE, None) for name in (*before, "output", "x_t"))]
+    later = nodes.node("Add", "t", nodes.integers(1))
+    given = [*after, nodes.node("Identity", after[-1])]
+    results = [_value(later, _INT64, []), *(_value(name, _DOUBLE, None) for name in given)]
+    return helper.make_graph(nodes.made, "timestep", taken, results, nodes.constants)
+
+
+def _range(nodes: Nodes, count: str) -> str:
+    return nodes.node("Range", nodes.integers(0), count, nodes.integers(1))
+
+
+def _value(name: str, kind: int, shape: list[str | int] | None) -> "ValueInfoProto":
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, kind, shape)

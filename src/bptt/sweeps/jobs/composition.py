@@ -1,0 +1,325 @@
+"""The configurations of all jobs of a sweep, quickly: Hydra composes once per choice of groups, not once per job.
+
+What a job adds to that are plain values, which Hydra's own code sets in the composed configuration. Where this might
+differ from composing the job by itself, Hydra does that; and one job of each choice, drawn at random, is composed by
+Hydra too: if it differs, so may the others of its choice, and Hydra composes them all.
+
+The overrides of jobs, told apart by what they do to a configuration.
+
+Configurations that differ in plain values only: the values are set anew in one that Hydra composed.
+"""
+
+import copy
+import functools
+import itertools
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from bptt.configuration.build import Checker, Configuration
+from bptt.configuration.compose import Composer
+from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.paths import conf_folder
+from bptt.configuration.resolve import conf_folders, resolve, resolve_entry
+from bptt.configuration.trust import allowed
+from bptt.sweeps.jobs.grammar import key_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by its overrides.
+
+    given      all, as they were given
+    structure  those that choose what is composed
+    plain      the others, which set values in what is composed
+    shape      of each of `plain` its key where it sets a scalar, else its text: jobs of equal shapes differ in scalars
+    """
+
+    given: tuple[str, ...]
+    structure: tuple[str, ...]
+    plain: tuple[Override, ...]
+    shape: tuple[str, ...]
+
+
+def read_jobs(jobs: Sequence[Sequence[str]], composer: Composer) -> list[Job]:
+    """Jobs from the texts of their overrides. Raises ConfigurationError with a line for each that can't be read."""
+    parsed, lines = composer.parse(dict.fromkeys(itertools.chain(*jobs)))
+    if lines:
+        raise ConfigurationError(lines)
+    known = {str(override.input_line): _part(override, composer) for override in parsed}
+    return [_job(given, known) for given in jobs]
+
+
+@dataclass(frozen=True)
+class _Part:
+    override: Override
+    is_structure: bool
+    shape: str
+
+
+def _part(override: Override, composer: Composer) -> _Part:
+    is_structure = (
+        (composer.is_group(override.key_or_group) and not isinstance(override.value(), dict))
+        or override.package is not None
+        or override.is_hydra_override()
+        or override.is_sweep_override()
+    )
+    return _Part(override, is_structure, override.key_or_group if _is_scalar(override) else str(override.input_line))
+
+
+def _is_scalar(override: Override) -> bool:
+    """Whether the override sets an existing key to a value that replaces whatever stood there."""
+    value = override.value()
+    plain = value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and "${" not in value)
+    return plain and override.type is OverrideType.CHANGE and "[" not in override.key_or_group
+
+
+def _job(given: Sequence[str], known: Mapping[str, _Part]) -> Job:
+    if len({key_of(text) for text in given}) < len(given):  # which Hydra's composer refuses
+        return Job(given=tuple(given), structure=tuple(given), plain=(), shape=())
+    plain = [known[text] for text in given if not known[text].is_structure]
+    keys = tuple(part.override.key_or_group for part in plain)
+    # Where one override sets what lies under another, their order matters.
+    shape = [str(part.override.input_line) for part in plain] if _overlap(keys) else [part.shape for part in plain]
+    return Job(
+        given=tuple(given),
+        structure=tuple(text for text in given if known[text].is_structure),
+        plain=tuple(part.override for part in plain),
+        shape=tuple(shape),
+    )
+
+
+@functools.cache
+def _overlap(keys: tuple[str, ...]) -> bool:
+    return any(other.startswith(f"{key}.") for key, other in itertools.permutations(keys, 2))
+
+
+# Hydra's node, and resolvers other than OmegaConf's own and `now`, which a sweep asks once, may differ between jobs.
+_OF_THE_JOB = re.compile(r"\$\{.*hydra|\$\{\s*(?!oc\.|now:)[A-Za-z_][\w.]*\s*:")
+
+
+def depends_on_the_job(text: str) -> bool:
+    """Whether an interpolation may have another value in each job although no override says so."""
+    return "${" in text and _OF_THE_JOB.search(text) is not None
+
+
+def texts(values: Any) -> Iterator[str]:
+    """Every text in nested plain values."""
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, Mapping | list):
+        for value in values.values() if isinstance(values, Mapping) else values:
+            yield from texts(value)
+
+
+class Variant:
+    """A composed configuration to which Hydra's code applies the overrides of one job after the other.
+
+    The first job's overrides are applied to a copy, in their order. Another job may follow when it has scalars for the
+    same keys and all its other overrides in common; those of its scalars are applied that are not there already. Then
+    only what lies under the same entries of the configuration's top is resolved again, and what follows interpolations.
+
+    Raises what Hydra raises.
+    """
+
+    def __init__(self, base: DictConfig, overrides: Sequence[Override]) -> None:
+        self._config = copy.deepcopy(base)
+        _apply(overrides, self._config)
+        self._applied = {override.key_or_group: override for override in overrides}
+        raw = OmegaConf.to_container(self._config)
+        assert isinstance(raw, dict)
+        self._follow = {name for name, value in raw.items() if any("${" in text for text in texts(value))}
+        self._entries: dict[Any, tuple[dict[str, Any], list[str]]] = {}
+        self._resolve(raw)
+
+    def values(self, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[str]]:
+        """The job's configuration as `resolve` gives it, and what is wrong with it."""
+        changed = [override for override in overrides if self._applied[override.key_or_group] is not override]
+        if changed:
+            _apply(changed, self._config)
+            self._applied |= {override.key_or_group: override for override in changed}
+            self._resolve({override.key_or_group.partition(".")[0] for override in changed} | self._follow)
+        found: dict[str, Any] = {}
+        problems: list[str] = []
+        for entry, lines in self._entries.values():
+            found |= entry
+            problems += lines
+        return found, problems
+
+    def _resolve(self, names: Any) -> None:
+        for name in names:
+            lines: list[str] = []
+            self._entries[name] = resolve_entry(self._config, name, lines), lines
+
+
+def _apply(overrides: Sequence[Override], config: DictConfig) -> None:
+    ConfigLoaderImpl._apply_overrides_to_config([*overrides], config)
+
+
+_MOST_LINES = 20
+
+
+_Outcome = Configuration | ConfigurationError
+
+
+@dataclass
+class _Base:
+    """What Hydra composes of a structure, without its node `hydra`.
+
+    quick   whether values may be set in it
+    agrees  whether Hydra made the same of a job; None: not known yet
+    """
+
+    config: DictConfig
+    checker: Checker
+    quick: bool
+    agrees: bool | None = None
+
+
+class Composition:
+    """Composes and checks jobs, all at once or in batches. What is equal in several of their configurations is the same
+    object in all of them.
+
+    sweep  the sweep's own configuration: its overrides of Hydra's settings, and its time, are those of every job
+    """
+
+    def __init__(self, composer: Composer, sweep: DictConfig | None = None) -> None:
+        self._composer, self._sweep = composer, sweep
+        self._common: list[str] = [] if sweep is None else [*sweep.hydra.overrides.hydra]
+        if sweep is not None:
+            resolve(sweep, [])  # asks for the time
+        self._checkers: dict[tuple[Path, ...], Checker] = {}
+        self._bases: dict[tuple[str, ...], _Base] = {}
+
+    def all(self, jobs: Sequence[Sequence[str]]) -> list[Configuration]:
+        """The configurations of jobs, each given by its overrides.
+
+        Raises ConfigurationError with what is wrong with any of them, each line once.
+        """
+        groups: dict[tuple[str, ...], dict[int, Job]] = {}
+        for number, job in enumerate(read_jobs(jobs, self._composer)):
+            groups.setdefault(job.structure, {})[number] = job
+        outcomes: dict[int, _Outcome] = {}
+        for structure, members in groups.items():
+            outcomes |= self._group(structure, members)
+        found: list[Configuration] = []
+        lines: list[str] = []
+        for _, outcome in sorted(outcomes.items()):
+            if isinstance(outcome, ConfigurationError):
+                lines += outcome.lines
+            else:
+                found.append(outcome)
+        if lines:
+            raise _refusal(lines)
+        return found
+
+    @property
+    def structures(self) -> list[tuple[str, ...]]:
+        """The choices of all jobs so far, as overrides."""
+        return list(self._bases)
+
+    def _group(self, structure: tuple[str, ...], members: Mapping[int, Job]) -> dict[int, _Outcome]:
+        """The outcomes of jobs of one structure; of those that can't be composed for one reason, that of the first."""
+        try:
+            base = self._base(structure)
+        except ConfigurationError as error:
+            number, first = next(iter(members.items()))
+            outcome = self._by_hydra(first)  # which tells of its values too
+            return {number: outcome if isinstance(outcome, ConfigurationError) else error}
+        given = dict.fromkeys(itertools.chain(*(job.given for job in members.values())))
+        if base.quick and not any(map(depends_on_the_job, given)):
+            outcomes = self._quick(base, members)
+            if outcomes is not None and base.agrees is None:
+                base.agrees = self._agrees(outcomes, members)
+            if outcomes is not None and base.agrees:
+                return outcomes
+        return {number: self._by_hydra(job) for number, job in members.items()}
+
+    def _base(self, structure: tuple[str, ...]) -> _Base:
+        if structure not in self._bases:
+            config = self._compose(structure)
+            checker = self._checker(config)
+            with flag_override(config, ["struct", "readonly"], False):
+                hydra = config.pop("hydra")
+            written = texts(OmegaConf.to_container(config))
+            quick = not hydra.searchpath and not any(map(depends_on_the_job, written))
+            self._bases[structure] = _Base(config, checker, quick)
+        return self._bases[structure]
+
+    def _quick(self, base: _Base, members: Mapping[int, Job]) -> dict[int, _Outcome] | None:
+        """The outcomes by way of variants; None where Hydra composes a job to which its overrides can't be applied."""
+        outcomes: dict[int, _Outcome] = {}
+        shapes: dict[tuple[str, ...], dict[int, Job]] = {}
+        for number, job in members.items():
+            shapes.setdefault(job.shape, {})[number] = job
+        for alike in shapes.values():
+            variant: Variant | None = None
+            refused = False
+            for number, job in alike.items():
+                try:
+                    if variant is None:
+                        variant = Variant(base.config, job.plain)
+                    values, problems = variant.values(job.plain)
+                except Exception:  # of Hydra's and OmegaConf's many kinds
+                    variant = None
+                    if not refused:
+                        refused = True
+                        outcomes[number] = self._by_hydra(job)
+                        if isinstance(outcomes[number], Configuration):
+                            return None
+                else:
+                    outcomes[number] = _outcome(base.checker, values, problems)
+        return outcomes
+
+    def _agrees(self, outcomes: Mapping[int, _Outcome], members: Mapping[int, Job]) -> bool:
+        """Whether Hydra makes the same of a job drawn at random, the same one for the same sweep."""
+        drawn = random.Random(repr([job.given for job in members.values()])).choice([*outcomes])
+        return _key(outcomes[drawn]) == _key(self._by_hydra(members[drawn]))
+
+    def _by_hydra(self, job: Job) -> _Outcome:
+        try:
+            config = self._compose(job.given)
+        except ConfigurationError as error:
+            return error
+        problems: list[str] = []
+        values = resolve(config, problems)
+        return _outcome(self._checker(config), values, problems)
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        config = self._composer.compose([*self._common, *overrides])
+        if self._sweep is not None:
+            OmegaConf.copy_cache(self._sweep, config)
+        return config
+
+    def _checker(self, config: DictConfig) -> Checker:
+        folders = tuple(conf_folders(config) or [conf_folder()])
+        # What a file sweeps can't allow more than the command did.
+        allow = None if self._sweep is None else allowed(self._sweep)
+        return self._checkers.setdefault(folders, Checker(folders, allow))
+
+
+def _outcome(checker: Checker, values: Mapping[str, object], problems: Iterable[str]) -> _Outcome:
+    try:
+        return checker.check(values, problems)
+    except ConfigurationError as error:
+        return error
+
+
+def _key(outcome: _Outcome) -> object:
+    """What is equal for equal outcomes."""
+    if isinstance(outcome, ConfigurationError):
+        return outcome.lines
+    return outcome.resolved, outcome.tracking, outcome.sweep
+
+
+def _refusal(lines: Sequence[str]) -> ConfigurationError:
+    told = [*dict.fromkeys(lines)]
+    more = len(told) - _MOST_LINES
+    return ConfigurationError(told[:_MOST_LINES] + ([f"and {more} more"] if more > 0 else []))

@@ -1,0 +1,211 @@
+"""What a sweep does: which of its jobs are the same run, which runs fuse, and how they are cut into blocks of lanes.
+
+What runs are called.
+
+How long a sweep will take, and how much memory: measured on a few updates of one vector of lanes of each group.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from bptt.configuration.build import Configuration
+from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
+from bptt.core.parameters import parameter_blocks, parameter_count
+from bptt.core.run import Run
+from bptt.core.training import Training
+from bptt.tracking.provenance.digest import digest
+
+MOST_LANES: Final = 64  # of a block; more would not train faster, and a killed sweep would lose more of them
+
+
+_BLOCKS_PER_WORKER: Final = 8  # so that the workers end at about the same time
+
+
+_MOST_BYTES: Final = 256 * 2**20  # of a block, in its worker
+
+
+_PAGE_BYTES: Final = 2**20  # of a lane's training data and the indices into it
+
+
+_MACHINE_BYTES: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """A run of a sweep: its overrides, what they make, and the digest that says which run it is."""
+
+    overrides: tuple[str, ...]
+    configuration: Configuration
+    digest: str
+
+    @property
+    def run(self) -> Run:
+        return self.configuration.run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Runs that fuse.
+
+    places  of the runs, in the sequence that the group was found in
+    cost    of one run, in multiplications: what decides how long it takes
+    bytes   of one run's lane while it is trained
+    """
+
+    first: Run
+    places: tuple[int, ...]
+    cost: float
+    bytes: int
+
+    @cached_property
+    def lanes_per_vector(self) -> int:
+        """How many lanes stand in a vector; blocks are filled with whole vectors."""
+        return lanes_per_vector(self.first)
+
+
+def without_duplicates(
+    jobs: Sequence[tuple[Sequence[str], Configuration]], version: str
+) -> tuple[list[PlannedRun], list[tuple[Sequence[str], PlannedRun]]]:
+    """The different runs among jobs, in their order, and the overrides of each job that repeats one, with that one."""
+    runs: dict[str, PlannedRun] = {}
+    duplicates = []
+    for overrides, configuration in jobs:
+        own = digest(configuration.resolved, version)
+        if own in runs:
+            duplicates.append((overrides, runs[own]))
+        else:
+            runs[own] = PlannedRun(overrides=tuple(overrides), configuration=configuration, digest=own)
+    return list(runs.values()), duplicates
+
+
+def groups(runs: Sequence[Run]) -> list[Group]:
+    """The runs that fuse, whatever their order, together."""
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, run in enumerate(runs):
+        places.setdefault(fusing_key(run), []).append(place)
+    return [_group(runs[found[0]], tuple(found)) for found in places.values()]
+
+
+def blocks(found: Sequence[Group], workers: int) -> list[tuple[int, ...]]:
+    """The places of the runs that are trained together: blocks that fit the memory and keep all workers busy.
+
+    The longest come first, so that none is waited for at the end.
+    """
+    share = sum(group.cost * len(group.places) for group in found) / (workers * _BLOCKS_PER_WORKER)
+    cut = []
+    for group in found:
+        lanes = min(MOST_LANES, _MOST_BYTES // group.bytes, share / group.cost)
+        vectors = max(1, int(lanes) // group.lanes_per_vector)
+        size = vectors * group.lanes_per_vector
+        parts = [group.places[start : start + size] for start in range(0, len(group.places), size)]
+        cut += [(group.cost * len(part), part) for part in parts]
+    return [part for _, part in sorted(cut, key=lambda block: -block[0])]
+
+
+def _group(run: Run, places: tuple[int, ...]) -> Group:
+    task, settings = run.task, run.train
+    parameters = parameter_count(parameter_blocks(run.model, task.inputs, task.outputs))
+    points = len(recorded_updates(settings.updates, settings.log_points, settings.log_spacing))
+    evaluated = task.evaluation(np.random.Generator(np.random.PCG64(run.seed))).count
+    # A training step goes over the weights forward, backward and for the gradient; an evaluation forward only.
+    per_weight = 3 * settings.updates * settings.batch_size + points * evaluated
+    # The gates, and what surrounds a weight, cost something too where the weights are few.
+    cost = float(per_weight * task.timesteps * (parameters + 8 * run.model.hidden_size))
+    model = run.model
+    recorded = points * (task.timesteps + task.outputs + 16)
+    state = settings.batch_size * (model.layers * model.cell.slots * model.hidden_size + task.outputs)
+    numbers = recorded + (2 + run.optimizer.slots) * parameters + 2 * state
+    return Group(first=run, places=places, cost=cost, bytes=_MACHINE_BYTES * numbers + _PAGE_BYTES)
+
+
+def run_name(resolved: Mapping[str, Any]) -> str:
+    """The name of a run on its own: `leftbit elman seed=0`."""
+    choices = [str(resolved[group]["_target_"]).split(".")[-2] for group in ("task", "model")]
+    return " ".join([*choices, f"seed={resolved['seed']}"])
+
+
+def swept_name(swept: Mapping[str, str], short: Mapping[str, str]) -> str:
+    """The name of a run among those of its sweep, by what was swept: `alpha=0.1 hidden_size=8 seed=3`."""
+    ordered = sorted(swept, key=lambda key: key == "seed")
+    return " ".join(f"{short[key]}={swept[key]}" for key in ordered)
+
+
+_SECONDS: Final = 0.1  # of measuring per group, about
+
+
+_FIRST: Final = 64  # updates
+
+
+_WORKER_BYTES: Final = 200 * 2**20  # of a process that has the program loaded
+
+
+_RECORDING_SECONDS: Final = 0.01  # archive and store, per run
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of one update and of one record, of a whole vector of lanes."""
+
+    update: float
+    record: float
+
+    def seconds(self, run: Run) -> float:
+        """Of a vector of such runs, from beginning to end."""
+        settings = run.train
+        points = len(recorded_updates(settings.updates, settings.log_points, settings.log_spacing))
+        return settings.updates * self.update + points * self.record
+
+
+def measured(runs: Sequence[Run]) -> Pace:
+    """The pace of runs that fill a vector; their first updates are trained, again and again more of them."""
+    most = runs[0].train.updates
+    updates = min(most, _FIRST)
+    while True:
+        pace, taken = _timed(runs, updates)
+        if taken >= _SECONDS or updates == most:
+            return pace
+        updates = min(most, 4 * updates)
+
+
+def seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: int) -> float:
+    """Of a whole sweep on so many workers; what else a run costs is shared by them."""
+    trained = sum(
+        -(-len(group.places) // group.lanes_per_vector) * pace.seconds(group.first)
+        for group, pace in zip(groups, paces, strict=True)
+    )
+    return (trained + _RECORDING_SECONDS * sum(len(group.places) for group in groups)) / workers
+
+
+def memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int) -> int:
+    """Bytes of the whole program while it trains its largest blocks at once."""
+    group_of = {place: group for group in groups for place in group.places}
+    sizes = sorted((len(block) * group_of[block[0]].bytes for block in blocks), reverse=True)
+    busy = min(workers, len(blocks))
+    return (1 + busy * (workers > 1)) * _WORKER_BYTES + sum(sizes[:busy])
+
+
+def _timed(runs: Sequence[Run], updates: int) -> tuple[Pace, float]:
+    settings = dataclasses.replace(runs[0].train, updates=updates, log_points=3, log_spacing="log")
+    training = Training([dataclasses.replace(run, train=settings) for run in runs])
+    training.advance()  # the first update also makes the data
+    # Two stretches of different length, each with one record, tell an update's time from a record's.
+    stretches = []
+    before = training.update
+    while True:
+        began = time.perf_counter()
+        if training.advance() is None:
+            break
+        stretches.append((training.update - before, time.perf_counter() - began))
+        before = training.update
+    if len(stretches) < 2:
+        taken = stretches[0][1] if stretches else 0.0
+        return Pace(taken / max(updates, 1), taken), taken
+    (short, short_time), (long, long_time) = stretches
+    update = max(0.0, (long_time - short_time) / (long - short))
+    return Pace(update, max(0.0, short_time - short * update)), short_time + long_time

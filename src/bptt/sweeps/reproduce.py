@@ -1,0 +1,266 @@
+"""Recorded runs are trained again from their records alone, and what both trainings left is compared.
+
+Trains recorded runs again, in lanes where they fuse, by the workers that a sweep has.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import chdir, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from bptt.analysis.bits import Compared, compared, told
+from bptt.configuration.build import Checker
+from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.paths import conf_folder
+from bptt.core.kernel import compiling_notice
+from bptt.core.run import Record, Run
+from bptt.core.sources import package_hash
+from bptt.core.training import needs_compiling
+from bptt.sweeps.jobs.plan import Group, blocks, groups
+from bptt.sweeps.session import Reporter
+from bptt.sweeps.workers.interrupts import Interrupts
+from bptt.sweeps.workers.pool import Lost, Settings, Workers
+from bptt.sweeps.workers.training import StageLane, StageTask, advance_stage
+from bptt.tracking.folder.block import ArchiveError, RunResult
+from bptt.tracking.folder.files import Status
+from bptt.tracking.history.find import RecordedRun
+from bptt.tracking.provenance.digest import digest, own_package
+from bptt.tracking.store.address import StoreError
+
+_SETTINGS: Final = Settings()
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run that is to be trained again.
+
+    until  the last update, a recorded one
+    alone  whether it is trained by itself, so that an error of its does not cost others their training
+    """
+
+    run: Run
+    until: int
+    alone: bool = False
+
+
+def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[int, StageLane]]:
+    """Train runs, given by numbers of the caller's; block by block what each recorded, or the error that it ended with.
+
+    Raises KeyboardInterrupt, ConfigurationError and WorkersError.
+    """
+    numbers, again = list(runs), list(runs.values())
+    cut = blocks(_groups(again), _SETTINGS.wanted)
+    tasks = [_task(number, [again[place] for place in part]) for number, part in enumerate(cut)]
+    if needs_compiling([again[place].run for place in part] for part in cut):
+        reporter.say(compiling_notice())
+    with Interrupts() as interrupts, Workers(_SETTINGS, tasks=len(tasks)) as workers:
+        with interrupts.raising():
+            outcomes = workers.run(advance_stage, tasks)
+        while True:
+            with interrupts.raising():
+                outcome = next(outcomes, None)
+            if outcome is None:
+                return
+            if isinstance(outcome, Lost):
+                number, error = outcome.task.number, outcome.reason
+                lanes = [StageLane(ended=True, record=None, error=error) for _ in outcome.task.runs]
+            else:
+                number, lanes = outcome.number, list(outcome.lanes)
+            yield {numbers[place]: lane for place, lane in zip(cut[number], lanes, strict=True)}
+
+
+def _groups(again: list[Again]) -> list[Group]:
+    """The runs that fuse and are trained as far, together."""
+    parts: dict[tuple[int, int | None], list[int]] = {}
+    for place, entry in enumerate(again):
+        parts.setdefault((entry.until, place if entry.alone else None), []).append(place)
+    return [
+        replace(group, places=tuple(places[place] for place in group.places))
+        for places in parts.values()
+        for group in groups([again[place].run for place in places])
+    ]
+
+
+def _task(number: int, again: list[Again]) -> StageTask:
+    runs = tuple(entry.run for entry in again)
+    return StageTask(number=number, runs=runs, checkpoint=None, update=again[0].until, compared=True)
+
+
+@dataclass(frozen=True)
+class NotCompared:
+    """Why a run can't be compared.
+
+    kind  empty: it recorded nothing. untrainable: this program can't train what its record says, or a file is not
+          there. damaged: the record can't be read, or was changed
+    why   in words
+    """
+
+    kind: Literal["empty", "untrainable", "damaged"]
+    why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a run that was to be reproduced."""
+
+    run: RecordedRun
+    found: Compared | NotCompared
+
+    @property
+    def same(self) -> bool:
+        """Whether it was compared, and nothing differs, or nothing beyond the tolerance."""
+        return isinstance(self.found, Compared) and self.found.same
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was nothing to compare it with."""
+        return isinstance(self.found, NotCompared) and self.found.kind == "empty"
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its record can't be read, or was changed."""
+        return isinstance(self.found, NotCompared) and self.found.kind == "damaged"
+
+
+def reproduce(
+    runs: Sequence[RecordedRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
+) -> list[Verdict]:
+    """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
+
+    See `bptt.analysis.bits.compared` for `tolerance`; allow: packages whose classes may be named. Raises
+    KeyboardInterrupt, ConfigurationError and WorkersError.
+    """
+    places = defaultdict[Path | None, list[int]](list)
+    for place, run in enumerate(runs):
+        places[run.current_folder].append(place)
+    found = dict[int, Compared | NotCompared]()
+    home = Path.cwd()
+    for folder, own in places.items():
+        # Workers look for the files of a configuration where they are started.
+        with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
+            found |= _Reproduction({place: runs[place] for place in own}, home, tolerance, allow).verdicts(reporter)
+    return [Verdict(run, found[place]) for place, run in enumerate(runs)]
+
+
+class _Reproduction:
+    """Runs whose files are looked for in the current folder; their records are read from `home`."""
+
+    def __init__(
+        self, runs: Mapping[int, RecordedRun], home: Path, tolerance: float | None, allow: Collection[str]
+    ) -> None:
+        self._runs, self._home, self._tolerance = runs, home, tolerance
+        self._checker = Checker([conf_folder()], allow)
+
+    def verdicts(self, reporter: Reporter) -> dict[int, Compared | NotCompared]:
+        found = dict[int, Compared | NotCompared]()
+        again = dict[int, Again]()
+        for place, run in self._runs.items():
+            prepared = self._prepared(run)
+            if isinstance(prepared, Again):
+                again[place] = prepared
+            else:
+                found[place] = prepared
+        if again:
+            reporter.begin(len(again))
+            for block in retrained(again, reporter):
+                found |= {place: self._compared(self._runs[place], lane) for place, lane in sorted(block.items())}
+                reporter.ended([_ended(place, lane) for place, lane in block.items()])
+            reporter.end()
+        return found
+
+    def _prepared(self, run: RecordedRun) -> Again | NotCompared:
+        if run.status == "RUNNING":
+            return _empty(run, "has not ended, as far as its record says")
+        config = run.config
+        for key, path in _named("path", config):
+            if not Path(path).expanduser().is_file():
+                return NotCompared("untrainable", f"{key}={path}: there is no such file in {Path.cwd()}")
+        own = {package: key for key, target in _named("_target_", config) if (package := own_package(target))}
+        for package, key in own.items():
+            if not package_hash(package):
+                return NotCompared("untrainable", f"{key}: there is no package {package} here")
+        if run.numerical_version is not None and digest(config, run.numerical_version) != run.digest:
+            files = " and ".join([*(path for _, path in _named("path", config)), *own])
+            if files:
+                return NotCompared("untrainable", f"{files}, or its configuration, was changed since it was trained")
+            return NotCompared("damaged", "its configuration in the record was changed since it was trained")
+        try:
+            trained = self._checker.check(config).run
+        except ConfigurationError as error:
+            first = str(error).partition("\n")[0]
+            return NotCompared("untrainable", f"this program does not take its configuration: {first}")
+        return self._until(run, trained)
+
+    def _until(self, run: RecordedRun, trained: Run) -> Again | NotCompared:
+        """To its end; one that was interrupted, or stopped by a search, to the last update that it recorded."""
+        if run.status == "FAILED":
+            return Again(trained, trained.train.updates, alone=True)
+        if run.status == "FINISHED":
+            return Again(trained, trained.train.updates)
+        record = self._read(run)
+        if record is None:
+            return _empty(run, "was interrupted before it had recorded anything")
+        return record if isinstance(record, NotCompared) else Again(trained, int(record.history["update"][-1]))
+
+    def _compared(self, run: RecordedRun, lane: StageLane) -> Compared | NotCompared:
+        if run.status == "FAILED" or lane.error is not None:
+            return told("end", *self._ends(run, lane))
+        record = self._read(run)
+        if record is None:
+            return NotCompared("damaged", "what it recorded is no longer there")
+        if isinstance(record, NotCompared):
+            return record
+        assert lane.record is not None
+        ended = run.status == "FINISHED" and run.outcome is not None
+        return compared(record, lane.record, self._tolerance, ended)
+
+    def _ends(self, run: RecordedRun, lane: StageLane) -> tuple[str, str]:
+        """How a run ended of which an error was the end, then or now."""
+        now = "finished" if lane.error is None else f"failed: {_last_line(lane.error)}"
+        if run.status != "FAILED":
+            return "finished", now
+        error = self._read_error(run)
+        if error is None and lane.error is not None:
+            return now, now  # that it failed is all that is known
+        return "failed" if error is None else f"failed: {_last_line(error)}", now
+
+    def _read(self, run: RecordedRun) -> Record | NotCompared | None:
+        try:
+            with chdir(self._home):
+                return run.record
+        except (ArchiveError, StoreError) as error:
+            return NotCompared("damaged", str(error))
+
+    def _read_error(self, run: RecordedRun) -> str | None:
+        """The traceback of a run that FAILED; None: it is not known."""
+        with chdir(self._home):
+            table = run.recording.tables([run.place]).runs
+        errors = table["error"].dropna().tolist() if "error" in table else []
+        return str(errors[0]) if errors else None
+
+
+def _empty(run: RecordedRun, why: str) -> NotCompared:
+    """A run without a record, which is as it should be unless the whole sweep went well."""
+    if run.recording.head.status == "FINISHED":
+        return NotCompared("damaged", "what it recorded is no longer there: its sweep has finished")
+    return NotCompared("empty", why)
+
+
+def _named(name: str, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every text that stands under a name in a configuration, with its key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _named(name, value, f"{prefix}{key}.")
+        elif key == name and isinstance(value, str):
+            yield f"{prefix}{key}", value
+
+
+def _ended(place: int, lane: StageLane) -> RunResult:
+    status: Status = "FINISHED" if lane.error is None else "FAILED"
+    return RunResult(job=place, status=status, record=lane.record, error=lane.error, began=0.0, ended=0.0)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else ""

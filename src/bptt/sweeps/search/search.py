@@ -1,0 +1,283 @@
+"""A search: trials are asked for, many at once so that they fuse, trained, and what they are worth is told.
+
+A search in a sweep: trials become runs of the sweep, and its workers and archive serve them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from bptt.configuration.build import checked
+from bptt.configuration.compose import Composer
+from bptt.configuration.errors import ConfigurationError
+from bptt.core.run import Record, Run
+from bptt.sweeps.jobs.grammar import key_of
+from bptt.sweeps.launch import Launch
+from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
+from bptt.sweeps.search.settings import SearchSettings, search_settings
+from bptt.sweeps.search.space import Space, search_space
+from bptt.sweeps.search.study import Outcome, Study
+from bptt.sweeps.session import Session, job_returns
+from bptt.sweeps.workers.pool import Lost
+from bptt.sweeps.workers.training import StageLane, StageResult, StageTask, advance_stage
+from bptt.tracking.folder.block import RunResult
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+STUDY = "study.db"
+
+
+_STORAGE = "hydra.sweeper.storage="
+
+
+def going_on(command: Sequence[str], folder: Path) -> list[str]:
+    """The command that goes on with a search that `command` has begun in this folder."""
+    kept = any(_STORAGE in word for word in command)
+    return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run of the sweep. record: what the store has of it, where it was finished before; None: it is to be trained."""
+
+    job: int
+    run: Run
+    record: Record | None = None
+
+
+class Runs(Protocol):
+    """The sweep whose runs a search with halving trains.
+
+    workers  how many there are
+    """
+
+    workers: int
+
+    def prepare(self, jobs: Sequence[Sequence[str]]) -> Sequence[Prepared]:
+        """Add jobs, given by their overrides, to the sweep; one that repeats an earlier one has its number."""
+        ...
+
+    def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult | Lost[StageTask]]:
+        """`search_stage.advance_stage` of every task, by the workers."""
+        ...
+
+    def ended(self, results: Sequence[RunResult]) -> None:
+        """Record runs of the same shape, as one block."""
+        ...
+
+
+class Search:
+    """What `hydra/sweeper=optuna` does."""
+
+    def __init__(self, settings: SearchSettings, space: Space, folder: Path, composer: Composer) -> None:
+        self.settings, self.space = settings, space
+        self._study = Study(settings, space, settings.storage or folder / STUDY)
+        self._composer = composer
+
+    @classmethod
+    def of(cls, config: DictConfig, overrides: Sequence[str], loader: ConfigLoader) -> "Search":
+        """The search that a sweep's configuration and its command line ask for. Raises ConfigurationError."""
+        node = _node(config)
+        settings = search_settings(node)
+        space = search_space(config, node["params"], overrides, loader)
+        return cls(settings, space, Path(str(config.hydra.sweep.dir)), Composer(loader, config.hydra.job.config_name))
+
+    def by_batches(self, launch: Callable[[list[list[str]], int], Sequence[JobReturn]]) -> Outcome:
+        """Train whole batches, each to its end; `launch` returns fewer results than jobs where it was given up.
+
+        What a job returns is the last value of each of its metrics.
+        """
+        first = 0
+        with self._study as study:
+            while trials := study.ask(self.settings.batch):
+                jobs = [study.overrides(trial) for trial in trials]
+                if first == 0:
+                    self._check(jobs[0])
+                results = launch(jobs, first)
+                first += len(jobs)
+                for trial, result in zip(trials, results, strict=False):
+                    if result.status is JobStatus.COMPLETED and self.settings.metric in result.return_value:
+                        study.finished(trial, float(result.return_value[self.settings.metric]))
+                    else:
+                        study.failed(trial, "the run failed")
+                if len(results) < len(jobs):
+                    break
+        return study.outcome()
+
+    def by_halving(self, runs: Runs) -> Outcome:
+        """Stop the runs that fall behind, and ask for others in their place."""
+        with self._study as study:
+            _Halved(self.settings, study, runs, self._check).run()
+        return study.outcome()
+
+    def _check(self, overrides: Sequence[str]) -> None:
+        """Raise ConfigurationError where a trial can't be judged as the settings ask for."""
+        run, settings = checked(self._composer.compose(overrides)).run, self.settings
+        if settings.metric == "accuracy/eval" and not has_accuracy(run):
+            raise ConfigurationError(["hydra.sweeper.metric=accuracy/eval: the task has no notion of right"])
+        if settings.halving is not None and not settings.halving.rungs(run.train):
+            raise ConfigurationError(
+                [f"hydra.sweeper.halving: no update below train.updates={run.train.updates} at which to compare"]
+            )
+
+
+class _Halved:
+    """A search with halving, between Optuna's study and the sweep.
+
+    A run that several trials ask for is trained once.
+    """
+
+    def __init__(
+        self, settings: SearchSettings, study: Study, runs: Runs, check: Callable[[Sequence[str]], None]
+    ) -> None:
+        self._settings, self._study, self._runs, self._check = settings, study, runs, check
+        self._trials: dict[int, list[Trial]] = {}  # of the jobs that have not ended
+        self._over: dict[int, Callable[[Trial], None]] = {}  # what to tell of those that have
+        self._values: dict[int, dict[int, float]] = {}  # of a job, at its rungs
+        self._halving = SuccessiveHalving(
+            settings, runs.workers, ask=self._ask, advance=self._advance, reached=self._reached, ended=self._ended
+        )
+
+    def run(self) -> None:
+        for values in self._study.reports():
+            self._halving.remember(values)
+        self._halving.run()
+
+    def _ask(self, count: int) -> list[Candidate]:
+        found: list[Candidate] = []
+        while len(found) < count and (trials := self._study.ask(count - len(found))):
+            jobs = [self._study.overrides(trial) for trial in trials]
+            if not self._trials and not self._over:
+                self._check(jobs[0])
+            for trial, prepared in zip(trials, self._runs.prepare(jobs), strict=True):
+                if prepared.record is not None and prepared.job not in self._over:
+                    self._reuse(prepared.job, prepared.run, prepared.record)
+                if prepared.job in self._values:
+                    self._report(trial, prepared.job)
+                if prepared.job in self._over:
+                    self._over[prepared.job](trial)
+                elif prepared.job in self._trials:
+                    self._trials[prepared.job].append(trial)
+                else:
+                    self._trials[prepared.job] = [trial]
+                    found.append(Candidate(prepared.job, prepared.run))
+        return found
+
+    def _reuse(self, job: int, run: Run, record: Record) -> None:
+        """A run that was trained before is what others are compared with, too."""
+        assert self._settings.halving is not None
+        metric = dict(zip(record.history["update"].tolist(), record.history[self._settings.metric], strict=True))
+        rungs = self._settings.halving.rungs(run.train)
+        self._values[job] = {rung: float(metric[rung]) for rung in rungs if rung in metric}
+        self._halving.remember(list(self._values[job].values()))
+        self._over[job] = self._finished(record)
+
+    def _report(self, trial: "Trial", job: int) -> None:
+        for update, value in self._values[job].items():
+            trial.report(value, update)
+
+    def _advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult]:
+        for result in self._runs.advance(tasks):
+            if isinstance(result, Lost):
+                lane = StageLane(ended=True, record=None, error=result.reason)
+                yield StageResult(number=result.task.number, lanes=(lane,) * len(result.task.runs), checkpoint=None)
+            else:
+                yield result
+
+    def _reached(self, job: int, update: int, value: float) -> None:
+        self._values.setdefault(job, {})[update] = value
+        for trial in self._trials[job]:
+            trial.report(value, update)
+
+    def _ended(self, results: Sequence[RunResult]) -> None:
+        self._runs.ended(results)
+        for result in results:
+            tell = self._telling(result)
+            self._over[result.job] = tell
+            for trial in self._trials.pop(result.job):
+                tell(trial)
+
+    def _telling(self, result: RunResult) -> "Callable[[Trial], None]":
+        if result.status == "KILLED":
+            return self._study.stopped
+        if result.status == "FINISHED" and result.record is not None:
+            return self._finished(result.record)
+        return lambda trial: self._study.failed(trial, result.error or "the run failed")
+
+    def _finished(self, record: Record) -> "Callable[[Trial], None]":
+        value = float(record.history[self._settings.metric][-1])
+        return lambda trial: self._study.finished(trial, value)
+
+
+def has_accuracy(run: Run) -> bool:
+    """Whether the run's task has a notion of right."""
+    import numpy as np
+
+    sequences = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+    return run.task.accuracy(np.zeros(sequences.y.shape), sequences) is not None
+
+
+def searched_keys(config: DictConfig, loader: ConfigLoader) -> list[str] | None:
+    """The keys that the sweep of this configuration searches; None: it is no search."""
+    node = _node(config)
+    if "study_name" not in node:
+        return None
+    space = search_space(config, node["params"], list(config.hydra.overrides.task), loader)
+    return [key_of(key) for key in space.varied]
+
+
+def _node(config: DictConfig) -> dict[str, Any]:
+    """The node hydra.sweeper, without what has no value."""
+    node = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items() if value != "???"}
+
+
+def searched(launch: Launch, search: Search) -> Outcome:
+    """Search until no trial remains. Raises what `Launch.launch` does."""
+    if search.settings.halving is not None:
+        return search.by_halving(_Runs(launch, search.settings.trials))
+
+    def trained(jobs: list[list[str]], _first: int) -> Sequence:
+        results = launch.launch(jobs)
+        assert launch.session is not None
+        return job_returns(launch.session, results)
+
+    return search.by_batches(trained)
+
+
+class _Runs:
+    """The sweep as a search with halving sees it."""
+
+    def __init__(self, launch: Launch, trials: int) -> None:
+        self.workers = launch.settings.wanted
+        self._launch, self._trials = launch, trials
+        self._runs: dict[int, Run] = {}
+
+    @property
+    def _session(self) -> Session:
+        assert self._launch.session is not None
+        return self._launch.session
+
+    def prepare(self, jobs: Sequence[Sequence[str]]) -> list[Prepared]:
+        """Add jobs to the sweep."""
+        begins = self._launch.session is None
+        added = self._launch.add(jobs)
+        self._runs |= added.runs
+        if begins:
+            self._session.begin(self._trials)
+        return [Prepared(number, self._runs[number], added.records.get(number)) for number in added.numbers]
+
+    def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult | Lost[StageTask]]:
+        """Train stages; Ctrl-C raises KeyboardInterrupt while it waits for one."""
+        return self._session.computed(advance_stage, tasks)
+
+    def ended(self, results: Sequence[RunResult]) -> None:
+        """Record runs of the same shape, as one block."""
+        self._session.take(next(self._launch.next_block), results)

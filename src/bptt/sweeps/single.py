@@ -1,0 +1,413 @@
+"""One run on its own: trained, recorded, and gone on with; what becomes of results, errors and Ctrl-C.
+
+Nothing is printed here: a `Reporter` is told what goes on, and the caller gets what came out.
+"""
+
+import gc
+import importlib
+import os
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bptt.configuration.build import Configuration, checked
+from bptt.configuration.errors import ConfigurationError
+from bptt.core.run import Record, Run
+from bptt.sweeps.jobs.plan import run_name
+from bptt.sweeps.workers.interrupts import Interrupts
+from bptt.sweeps.workers.training import recorded
+from bptt.tracking.folder.files import (
+    CONFIG,
+    Status,
+    config_text,
+    flow_table,
+    history_table,
+    write_record,
+    write_text,
+)
+from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.run import (
+    JOURNAL,
+    LOCK,
+    Journal,
+    ResumeError,
+    forget_checkpoint,
+    key_of_run,
+    read_checkpoint,
+    read_config,
+    read_journal,
+    same_program,
+    write_checkpoint,
+    write_journal,
+)
+from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.provenance.environment import (
+    PATCH,
+    PROVENANCE,
+    note_resumption,
+    provenance,
+    provenance_files,
+    write_provenance,
+)
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.params import flattened, without_secrets
+from bptt.tracking.store.run_log import RunRecord, run_with_key
+from bptt.tracking.store.tags import KEY
+
+if TYPE_CHECKING:
+    from bptt.core.training import Training
+
+TRACEBACK = "traceback.txt"
+
+
+class Progress(Protocol):
+    """Is told of every recorded update."""
+
+    def point(self, update: int, metrics: Mapping[str, float]) -> None: ...
+
+
+class Reporter(Protocol):
+    """Is told of one run."""
+
+    def say(self, text: str) -> None:
+        """A line about what goes on."""
+        ...
+
+    def progress(self, name: str, updates: int, done: int) -> AbstractContextManager[Progress]:
+        """Training begins, of so many updates, `done` of which were made by an earlier process."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run with where it leaves its files.
+
+    checkpoint_seconds  how often a checkpoint is written; None: never
+    reporter            is told what goes on
+    start               the update and the arrays of a checkpoint to go on from; None: from the beginning
+    """
+
+    run: Run
+    journal: Journal
+    folder: Path
+    checkpoint_seconds: float | None
+    reporter: Reporter
+    start: tuple[int, Mapping[str, NDArray[Any]]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run ended.
+
+    record    what was recorded so far, where it did not finish; None: nothing
+    error     the traceback of a run that FAILED
+    unstored  why the store did not take it; None: it did, or there is none
+    seconds   of training, in this process
+    """
+
+    status: Status
+    record: Record | None
+    error: str | None
+    unstored: str | None
+    seconds: float
+
+
+def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ended:
+    """Train the run, write its files into its folder, and record it in the store where there is a tracker."""
+    began = time.monotonic()
+    training: Training | None = None
+    error: str | None = None
+    status: Status = "KILLED"
+    try:
+        # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
+        with threadpool_limits(1, user_api="blas"):
+            training = _prepared(job)
+            if job.start is not None and tracker is not None:
+                _log_again(training, tracker)
+            if _advance(training, job, tracker, interrupts):
+                status = "FINISHED"
+            else:
+                _save(training, job)
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        status, error = "FAILED", traceback.format_exc()
+    interrupts.settle()
+    seconds = time.monotonic() - began
+    record = recorded(training)
+    artifacts, unstored = _kept_files(job, record, error)
+    tags = {"bptt.outcome": record.outcome} if status == "FINISHED" and record is not None else {}
+    if tracker is not None and unstored is None:
+        if tracker.trouble is not None:
+            job.reporter.say("waiting for the store to answer; Ctrl-C gives it up")
+        try:
+            tracker.close(status, tags, artifacts)
+        except (StoreError, KeyboardInterrupt) as trouble:
+            unstored = str(trouble) or "interrupted while it was being recorded"
+    if unstored is not None and status == "FINISHED" and training is not None:
+        _save(training, job)
+    if status == "FINISHED" and unstored is None:
+        forget_checkpoint(job.folder)
+    outcome = record.outcome if status == "FINISHED" and record is not None else None
+    with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
+        write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status, outcome=outcome))
+    return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
+
+
+def _prepared(job: Job) -> "Training":
+    from bptt.core.kernel import compiling_notice
+    from bptt.core.training import Training, needs_compiling
+
+    if needs_compiling([[job.run]]):
+        job.reporter.say(compiling_notice())
+    training = Training([job.run], job.start[1] if job.start else None)
+    # What was imported stays; see `train.main`.
+    gc.freeze()
+    gc.enable()
+    # Compiled training leaves the interpreter free for the import, which takes half a second.
+    threading.Thread(target=importlib.import_module, args=("matplotlib.figure",), daemon=True).start()
+    return training
+
+
+def _log_again(training: "Training", tracker: RunRecord) -> None:
+    """Give the store the points before a checkpoint: whoever wrote that may have died before they were sent."""
+    history = training.records()[0].history
+    for place, update in enumerate(history["update"]):
+        tracker.log(int(update), {name: float(values[place]) for name, values in history.items() if name != "update"})
+
+
+def _advance(training: "Training", job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> bool:
+    """Train to the end (True), or to the recorded update at which an interruption was asked for (False)."""
+    saved = time.monotonic()
+    warned = False
+    done = job.start[0] if job.start else 0
+    with job.reporter.progress(job.journal.name, job.run.train.updates, done) as shown:
+        while not interrupts.requested:
+            points = training.advance()
+            if points is None:
+                return True
+            if not points.recorded[0]:
+                continue
+            update = int(points.lane_update[0])
+            metrics = {name: float(values[0]) for name, values in points.metrics.items()}
+            shown.point(update, metrics)
+            if tracker is not None:
+                tracker.log(update, metrics)
+                if tracker.trouble is not None and not warned:
+                    warned = True
+                    job.reporter.say(
+                        f"the store doesn't answer, and the run goes on without it for now: {tracker.trouble}"
+                    )
+            if job.checkpoint_seconds is not None and time.monotonic() > saved + job.checkpoint_seconds:
+                _keep(training, job, update)
+                saved = time.monotonic()
+    return False
+
+
+def _save(training: "Training", job: Job) -> None:
+    history = training.records()[0].history["update"]
+    _keep(training, job, int(history[-1]) if len(history) else 0)
+
+
+def _keep(training: "Training", job: Job, update: int) -> None:
+    """Write a checkpoint. A full disk must not fail a run."""
+    try:
+        write_checkpoint(job.folder, job.journal, update, training.checkpoint())
+    except OSError as error:
+        job.reporter.say(f"update {update:,} has no checkpoint: {job.folder}: {error.strerror or error}")
+
+
+def _kept_files(job: Job, record: Record | None, error: str | None) -> tuple[dict[Path, str | None], str | None]:
+    """See `_files`; and why they could not be written, else None."""
+    try:
+        return _files(job, record, error), None
+    except OSError as trouble:
+        return {}, f"{job.folder}: can't be written: {trouble.strerror or trouble}"
+
+
+def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str | None]:
+    """Write the run's files; each with its folder among the artifacts."""
+    files: dict[Path, str | None] = {job.folder / CONFIG: None}
+    files |= dict.fromkeys(job.folder / name for name in provenance_files(job.folder))
+    if record is not None:
+        files |= dict.fromkeys(write_record(job.folder, record))
+        files |= dict.fromkeys(_figures(job, record), "figures")
+    if error is not None:
+        files[write_text(job.folder / TRACEBACK, error)] = None
+    return files
+
+
+def _figures(job: Job, record: Record) -> list[Path]:
+    folder = job.folder / "figures"
+    paths = [folder / "loss.png", folder / "gradient_flow.png"]
+    try:
+        from bptt.analysis.figures import gradient_flow, loss_curve, save
+
+        folder.mkdir(exist_ok=True)
+        save(loss_curve(history_table(record), job.journal.name), paths[0], "png")
+        save(gradient_flow(flow_table(record), job.journal.name), paths[1], "png")
+    except Exception as error:
+        # A trained run is worth more than its picture.
+        job.reporter.say(f"the figures can't be drawn: {error!r}")
+    return [path for path in paths if path.exists()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What became of one run.
+
+    tracker      of the run in the store; None where it is not tracked
+    interrupted  whether Ctrl-C was pressed
+    """
+
+    run: Run
+    journal: Journal
+    folder: Path
+    tracker: RunRecord | None
+    ended: Ended
+    interrupted: bool
+
+
+def train_single(configuration: Configuration, folder: Path, reporter: Reporter) -> Trained:
+    """Train a run in a folder of its own, and record it.
+
+    Raises ConfigurationError where the folder can't be written and StoreError where there is no store; then the folder
+    of a run that never began is removed.
+    """
+    try:
+        return _train(configuration, folder, reporter)
+    except (ConfigurationError, StoreError):
+        _remove_unused(folder)
+        raise
+
+
+def _train(configuration: Configuration, folder: Path, reporter: Reporter) -> Trained:
+    tracking, recorded = configuration.tracking, without_secrets(configuration.resolved)
+    version = current_version()
+    store = open_store(tracking.uri, tracking.experiment) if tracking.enabled else None
+    with Interrupts() as interrupts, file_lock(folder / LOCK):
+        journal = Journal(
+            run_id=None,
+            uri=None if store is None else store.address.shown,
+            experiment=None if store is None else store.experiment,
+            name=run_name(configuration.resolved),
+            digest=digest(configuration.resolved, version),
+            numerical_version=version,
+            current_folder=str(Path.cwd()),
+        )
+        try:
+            write_text(folder / CONFIG, config_text(recorded), durable=True)
+            write_provenance(folder)
+            write_journal(folder, journal)
+        except OSError as error:
+            says = f"hydra.run.dir={folder}: can't be written: {error.strerror or error}"
+            raise ConfigurationError([says]) from error
+        tracker = None
+        if store is not None:
+            tracker = _begin(store, folder, journal, recorded)
+            journal = replace(journal, run_id=tracker.run_id)
+            with suppress(OSError):  # of a disk that is full by now: the run is found again by its key
+                write_journal(folder, journal)
+        return _execute(configuration, journal, folder, tracker, interrupts, reporter)
+
+
+def resume_single(folder: Path, allow: Collection[str], reporter: Reporter) -> Trained:
+    """Go on with the run in this folder, from its last checkpoint or its first update. `allow`: see `checked`.
+
+    Raises ResumeError, LockedError, StoreError, ConfigurationError.
+    """
+    journal = read_journal(folder)
+    with file_lock(folder / LOCK, wait=False):
+        return _resume(folder, journal, allow, reporter)
+
+
+def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Reporter) -> Trained:
+    if journal.status == "FINISHED":
+        raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
+    same_program(journal, current_version())
+    start = read_checkpoint(folder, journal)
+    if not Path(journal.current_folder).is_dir():
+        raise ResumeError(
+            f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
+        )
+    os.chdir(journal.current_folder)
+    configuration = checked(read_config(folder), allow)
+    if digest(configuration.resolved, journal.numerical_version) != journal.digest:
+        told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
+        raise ResumeError(f"{folder}: {told}")
+    with Interrupts() as interrupts:
+        tracker = _reopen(folder, journal)
+        journal = journal if tracker is None else replace(journal, run_id=tracker.run_id)
+        write_journal(folder, journal)
+        note_resumption(folder)
+        return _execute(configuration, journal, folder, tracker, interrupts, reporter, start)
+
+
+def _execute(
+    configuration: Configuration,
+    journal: Journal,
+    folder: Path,
+    tracker: RunRecord | None,
+    interrupts: Interrupts,
+    reporter: Reporter,
+    start: tuple[int, Mapping[str, NDArray[Any]]] | None = None,
+) -> Trained:
+    seconds = configuration.tracking.checkpoint_seconds
+    job = Job(
+        run=configuration.run,
+        journal=journal,
+        folder=folder,
+        checkpoint_seconds=seconds,
+        reporter=reporter,
+        start=start,
+    )
+    ended = execute(job, tracker, interrupts)
+    return Trained(
+        run=configuration.run,
+        journal=journal,
+        folder=folder,
+        tracker=tracker,
+        ended=ended,
+        interrupted=bool(interrupts.requested),
+    )
+
+
+def _begin(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunRecord:
+    """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
+    tags = provenance() | {"bptt.digest": journal.digest, KEY: key_of_run(folder, journal)}
+    return RunRecord.begin(store, journal.name, flattened(recorded), tags)
+
+
+def _reopen(folder: Path, journal: Journal) -> RunRecord | None:
+    """The run in the store that it was begun in; None where it is not tracked."""
+    if journal.experiment is None:
+        return None
+    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
+    uri = None if journal.uri and "***" in journal.uri else journal.uri
+    store = open_store(uri, journal.experiment)
+    # Who began it may have been stopped before it noted which run it is, or before there was one.
+    run_id = journal.run_id or run_with_key(store, key_of_run(folder, journal))
+    if run_id is None:
+        return _begin(store, folder, journal, read_config(folder))
+    params = {} if journal.run_id is not None else flattened(read_config(folder))  # which it may not have got yet
+    return RunRecord.reopen(store, run_id, params)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the folder of a run that never began."""
+    if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PROVENANCE, PATCH, JOURNAL}:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # one that holds something stays
+            for parent in folder.parents[:2]:
+                if parent.is_relative_to(Path.cwd()) and parent != Path.cwd():
+                    parent.rmdir()

@@ -1,0 +1,1 @@
+"""Who computes: processes on this machine or a cluster."""

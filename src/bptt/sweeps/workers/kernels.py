@@ -1,0 +1,213 @@
+"""Kernels are compiled once per machine, however many processes need them at the same time.
+
+Whose kernels are loaded: what the cache holds is machine code and Numba's pickles, and runs with the user's rights.
+
+Nothing in a file could prove where it comes from, so the folder has to: where everybody on the machine could have put a
+kernel there, none is loaded.
+
+Kernels ahead of time: which there are, which of them a sweep calls, and what compiles one in a worker.
+"""
+
+import importlib
+import os
+import pkgutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+import bptt.core
+from bptt.configuration.errors import ConfigurationError
+from bptt.core.kernel import Kernel, cache_folder, kernel_folder
+from bptt.core.lanes import fusing_key
+from bptt.core.run import Run
+from bptt.core.training import kernels_of, needs_compiling
+from bptt.tracking.folder.lock import LockedError, file_lock
+
+
+class Gap(NamedTuple):
+    """The file or folder through which others could place kernels, and in words how."""
+
+    path: Path
+    says: str
+
+
+def check_kernel_folder() -> None:
+    """Raise ConfigurationError where a kernel that would be loaded could be anybody's."""
+    from bptt.core.kernel import cache_folder
+
+    folder = cache_folder()
+    found = open_to_everybody(folder)
+    if found is not None:
+        origin = "BPTT_CACHE_DIR=" if os.environ.get("BPTT_CACHE_DIR") else ""
+        raise ConfigurationError(
+            [f"{origin}{folder}: kernels are code, and {found.says}; `bptt doctor` says what to do about it"]
+        )
+
+
+def open_to_everybody(folder: Path) -> Gap | None:
+    """By what anybody on the machine could place kernels in a folder; None: nobody but its owner and its group can."""
+    if os.name != "posix":
+        return None
+    for path in _way_to(folder):
+        try:
+            status, above = path.lstat(), path.parent.lstat()
+        except OSError:  # not there yet, or out of sight
+            continue
+        inside = path in (folder.absolute(), folder.resolve())
+        # In a folder of everybody's that is sticky, as /tmp, nobody can touch what others have made there.
+        if _everybodys(status) and (inside or not status.st_mode & stat.S_ISVTX):
+            return Gap(path, f"everybody can write to {path}")
+        if _everybodys(above) and status.st_uid not in (os.geteuid(), 0):
+            return Gap(path, f"{path}, in a folder of everybody's, was made by another user")
+    return next((Gap(path, f"everybody can write to {path}") for path in _within(folder)), None)
+
+
+def _everybodys(status: os.stat_result) -> bool:
+    return not stat.S_ISLNK(status.st_mode) and bool(status.st_mode & stat.S_IWOTH)
+
+
+def _way_to(folder: Path) -> Iterator[Path]:
+    """Every folder and link on the way to a folder, and it."""
+    for end in dict.fromkeys((folder.absolute(), folder.resolve())):
+        yield from (*reversed(end.parents), end)
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    """What everybody can write to in a folder: versions' folders, kernels."""
+    for path in (*folder.glob("*"), *folder.glob("*/*")):
+        with suppress(FileNotFoundError):  # another process was done with it
+            if _everybodys(path.lstat()):
+                yield path
+
+
+def compile_kernels(runs: Sequence[Run]) -> None:
+    """Compile what training these runs side by side calls and nobody has compiled yet.
+
+    Processes that do so at the same time share the work: each takes the next kernel that no other one is at, and in the
+    end waits for theirs. Raises ConfigurationError where the kernels could be anybody's.
+    """
+    check_kernel_folder()
+    if not needs_compiling([runs]):
+        return
+    modes: dict[Kernel, set[str]] = {}
+    for kernel, mode in kernels_of(runs):
+        modes.setdefault(kernel, set()).add(mode)
+    for wait in (False, True):
+        for kernel in list(modes):
+            try:
+                compile_kernel(kernel, modes[kernel], wait)
+            except LockedError:
+                continue
+            except OSError:  # nothing can be kept, so nothing can be shared
+                return
+            del modes[kernel]
+
+
+def compile_kernel(kernel: Kernel, modes: Iterable[str], wait: bool = True) -> None:
+    """Compile a kernel, or take it from the disk where another process has compiled it meanwhile.
+
+    Raises LockedError where another process is at it and `wait` is False, and OSError where nothing can be kept.
+    """
+    kernel_folder().mkdir(parents=True, exist_ok=True)
+    with file_lock(kernel_folder() / f".{kernel.__module__}.{kernel.dispatcher.__name__}.lock", wait):
+        for mode in sorted(modes):
+            kernel.compile(mode)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A kernel, such that another process finds it, and the modes in which it is wanted.
+
+    run    among whose kernels it stands; None: among those that ship with bptt
+    place  where it stands there
+    """
+
+    run: Run | None
+    place: int
+    modes: tuple[str, ...]
+
+    @property
+    def kernel(self) -> Kernel:
+        return _kernels(self.run)[self.place]
+
+    @property
+    def name(self) -> str:
+        return f"{self.kernel.__module__}.{self.kernel.dispatcher.__name__}"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is nothing to compile."""
+        return all(self.kernel.is_kept(mode) for mode in self.modes)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What became of a kernel; error: why it is not there, None: it is."""
+
+    name: str
+    error: str | None
+
+
+def compiled(recipe: Recipe) -> Compiled:
+    """Compile a kernel, unless another process has done so meanwhile, and keep it."""
+    try:
+        compile_kernel(recipe.kernel, recipe.modes)
+        # Numba compiles some that it can't keep, those with an address in them for one.
+        error = None if recipe.is_ready else "can't be kept, and would be compiled again by every process"
+    except Exception as trouble:
+        error = f"{type(trouble).__name__}: {trouble}".strip()
+    return Compiled(recipe.name, error)
+
+
+def shipped() -> list[Recipe]:
+    """All that ships with bptt, in all modes."""
+    return [Recipe(None, place, tuple(kernel.signatures)) for place, kernel in enumerate(_shipped())]
+
+
+def of_sweep(runs: Iterable[Run]) -> list[Recipe]:
+    """What a sweep of these runs calls; those that fuse stand side by side, which decides the modes."""
+    lanes: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        lanes.setdefault(fusing_key(run), []).append(run)
+    return _recipes((runs[0], kernel, mode) for runs in lanes.values() for kernel, mode in kernels_of(runs))
+
+
+def of_search(runs: Iterable[Run]) -> list[Recipe]:
+    """What a search calls that has such trials: in all modes, as how many stand side by side is decided on the way."""
+    return _recipes((run, kernel, mode) for run in runs for kernel in _kernels(run) for mode in kernel.signatures)
+
+
+def check_folder() -> None:
+    """Raise ConfigurationError where no kernel can be kept."""
+    folder = kernel_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        says = f"can't be written: {error.strerror or error}; BPTT_CACHE_DIR=… names another folder for the kernels"
+        raise ConfigurationError([f"{cache_folder()}: {says}"]) from error
+
+
+def _recipes(called: Iterable[tuple[Run, Kernel, str]]) -> list[Recipe]:
+    found: dict[Kernel, tuple[Run, set[str]]] = {}
+    for run, kernel, mode in called:
+        found.setdefault(kernel, (run, set()))[1].add(mode)
+    return [Recipe(run, _kernels(run).index(kernel), tuple(sorted(modes))) for kernel, (run, modes) in found.items()]
+
+
+def _kernels(run: Run | None) -> Sequence[Kernel]:
+    """Each kernel that training a run calls once, or all that ship with bptt; in an order that all processes have."""
+    return _shipped() if run is None else list(dict.fromkeys(kernel for kernel, _ in kernels_of([run])))
+
+
+@cache
+def _shipped() -> tuple[Kernel, ...]:
+    names = [found.name for found in pkgutil.walk_packages(bptt.core.__path__, f"{bptt.core.__name__}.")]
+    members = [member for name in names for member in vars(importlib.import_module(name)).values()]
+    return tuple(dict.fromkeys(member for member in members if isinstance(member, Kernel)))

@@ -1,0 +1,203 @@
+"""The files that a run leaves in its folder, and what reads them back. Nothing here knows MLflow."""
+
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.core.run import Record
+
+HISTORY: Final = "history.parquet"
+
+
+FLOW: Final = "gradient_flow.parquet"
+
+
+WEIGHTS: Final = "weights.npz"
+
+
+CONFIG: Final = "config.yaml"
+
+
+def history_table(record: "Record") -> "pd.DataFrame":
+    """One row per recorded update: `update`, then the metrics in the record's order."""
+    import pandas as pd
+
+    return pd.DataFrame(_history_columns(record))
+
+
+def flow_table(record: "Record") -> "pd.DataFrame":
+    """One row per recorded update and lag: `update`, `lag` (timesteps before the end, from 0), `norm`."""
+    import pandas as pd
+
+    return pd.DataFrame(_flow_columns(record))
+
+
+def record_files(record: "Record") -> dict[str, bytes]:
+    """history.parquet, gradient_flow.parquet and weights.npz: what they hold, by name."""
+    weights = io.BytesIO()
+    np.savez(weights, allow_pickle=False, **record.parameters)
+    return {
+        HISTORY: _parquet(_history_columns(record)),
+        FLOW: _parquet(_flow_columns(record)),
+        WEIGHTS: weights.getvalue(),
+    }
+
+
+def write_record(folder: Path, record: "Record") -> list[Path]:
+    """Write the files of a record, each whole or not at all."""
+    files = {folder / name: content for name, content in record_files(record).items()}
+    try:
+        for path, content in files.items():
+            beside(path).write_bytes(content)
+        for path in files:
+            beside(path).replace(path)
+    except OSError:
+        for path in files:
+            beside(path).unlink(missing_ok=True)
+        raise
+    return list(files)
+
+
+def write_text(path: Path, text: str, durable: bool = False) -> Path:
+    """Write a text file, whole or not at all; durable: even when the machine stops."""
+    with _replacing(path, durable) as file:
+        file.write(text.encode())
+    return path
+
+
+def config_text(resolved: Mapping[str, Any]) -> str:
+    """What config.yaml holds: the whole resolved configuration."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where PyYAML was built with it
+    return str(yaml.dump(dict(resolved), Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an npz file, whole or not at all, even when the machine stops."""
+    with _replacing(path, durable=True) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let what a folder's files are called reach the disk, where the system can do that."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read an npz file of plain arrays. Raises ValueError where it is cut off, damaged or of another kind."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, EOFError, KeyError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: cut off or damaged ({error})") from error
+
+
+def _history_columns(record: "Record") -> dict[str, NDArray[Any]]:
+    columns = {"update": np.asarray(record.history["update"], np.int64)}
+    return columns | {name: np.asarray(values) for name, values in record.history.items() if name != "update"}
+
+
+def _flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
+    points, timesteps = record.flow.shape
+    return {
+        "update": np.repeat(np.asarray(record.history["update"], np.int64), timesteps),
+        "lag": np.tile(np.arange(timesteps), points),
+        "norm": record.flow.reshape(-1),
+    }
+
+
+def _parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(dict(columns)), buffer)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
+    """A file that gets its name when it is whole; on a full disk nothing of it stays."""
+    part = beside(path)
+    try:
+        with part.open("wb") as file:
+            yield file
+            if durable:  # it must reach the disk before it gets its name
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def beside(path: Path) -> Path:
+    """The file that is written before it gets its name. A link in its place, which may lead anywhere, is taken away."""
+    part = path.with_name(f".{path.name}.part")
+    if part.is_symlink():
+        part.unlink()
+    return part
+
+
+def read_record(outcome: Any, folder: Path) -> "Record | None":
+    """The record whose files a folder holds, without its `state`; None where it is not whole.
+
+    Raises what a damaged file, or one that is missing, leads to.
+    """
+    from bptt.core.run import Record
+
+    history, flow = _columns(folder / HISTORY), _columns(folder / FLOW)
+    parameters = read_arrays(folder / WEIGHTS)
+    updates = history["update"]
+    timesteps = len(flow["update"]) // len(updates)
+    whole = (
+        outcome in get_args(Record.__annotations__["outcome"])
+        and np.array_equal(flow["update"], np.repeat(updates, timesteps))
+        and np.array_equal(flow["lag"], np.tile(np.arange(timesteps), len(updates)))
+    )
+    if not whole:
+        return None
+    return Record(
+        outcome=outcome,
+        updates=int(updates[-1]),
+        history=history,
+        flow=flow["norm"].reshape(len(updates), timesteps),
+        parameters=parameters,
+        state=np.empty((0, 0)),
+    )
+
+
+def _columns(path: Path) -> dict[str, NDArray[Any]]:
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(path).read()
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+def key_of(*parts: str) -> str:
+    """The key, 32 hexadecimal digits, of what these parts tell from everything else."""
+    return sha256(" ".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,244 @@
+"""A sweep's folder: what its runs are, and what they left, block by block, each written whole or not at all.
+
+    sweep.json       whose sweep it is: where it is recorded, what was swept, how it ended
+    jobs.parquet     a row per run: number, name, digest, block, and as JSON swept, overrides, config
+    blocks/000012/   runs.parquet, history.parquet, gradient_flow.parquet, weights.npz of the runs of one block
+    stored/000012    a mark: the store has this block; the runs' keys and their ids there, as JSON
+
+The archive comes first: what `bptt resume` and `bptt sync` know of a sweep, they read here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bptt.tracking.folder.block import (
+    RUNS,
+    ArchiveError,
+    RunResult,
+    Tables,
+    read_block,
+    read_ended,
+    read_gradient_flow,
+    read_table,
+    read_tables,
+    write_block,
+    write_table,
+)
+from bptt.tracking.folder.files import beside, sync_folder, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SWEEP: Final = "sweep.json"
+
+
+JOBS: Final = "jobs.parquet"
+
+
+_JSON_COLUMNS: Final = ("swept", "overrides", "config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepJob:
+    """A run of a sweep, before it is trained.
+
+    number     its place in the sweep, from 0
+    digest     of its configuration and the numerical version
+    block      the number of the block that it is trained in
+    swept      what tells it from the other runs: key → value, as text
+    overrides  as for `bptt train`
+    config     its whole resolved configuration
+    """
+
+    number: int
+    name: str
+    digest: str
+    block: int
+    swept: dict[str, str]
+    overrides: list[str]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepJournal:
+    """Whose sweep a folder is.
+
+    command        that repeats it, as words
+    began          seconds since 1970
+    uri            of the store, a password blotted out; None, like experiment and parent: it is not tracked
+    parent         the id of the sweep's own run in the store; None as long as it was not begun
+    current_folder from which the configurations' relative paths are meant
+    swept          the keys whose values differ between runs
+    duplicates     how many jobs were left out since another one is the same run
+    settings       of the launcher
+    on_error       what becomes of the other runs when one fails
+    search         whether the runs are asked for while it goes on
+    question       what the sweep asks; None: nothing was said
+    solved         when a run has solved its task, as text; None: the default
+    report         whether the sweep ends by writing its report
+    files          that configurations name: path → SHA-256 of their content when the sweep began
+    choices        files of choices that don't come with bptt: path → text
+    """
+
+    name: str
+    command: list[str]
+    began: float
+    uri: str | None
+    experiment: str | None
+    parent: str | None
+    numerical_version: str
+    current_folder: str
+    swept: list[str]
+    duplicates: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    on_error: Literal["continue", "stop"] = "continue"
+    search: bool = False
+    question: str | None = None
+    solved: str | None = None
+    report: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
+
+
+class Archive:
+    """The folder of a sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._blocks, self._stored = folder / "blocks", folder / "stored"
+
+    @classmethod
+    def create(cls, folder: Path, journal: SweepJournal, jobs: Sequence[SweepJob]) -> "Archive":
+        """Make the folder of a new sweep."""
+        archive = cls(folder)
+        for made in (archive._blocks, archive._stored):
+            made.mkdir(parents=True)
+        archive.write_jobs(jobs)
+        # Last, since a folder with a journal is a whole one.
+        archive.write_journal(journal)
+        sync_folder(folder.parent)
+        return archive
+
+    @classmethod
+    def open(cls, folder: Path) -> "Archive":
+        """The archive of a sweep that was begun. Raises ArchiveError where there is none."""
+        if not folder.is_dir():
+            raise ArchiveError(f"{folder}: there is no such folder")
+        if not (folder / SWEEP).is_file():
+            raise ArchiveError(f"{folder}: not the folder of a sweep (it holds no {SWEEP})")
+        archive = cls(folder)
+        for own in (archive._blocks, archive._stored):
+            if own.is_symlink():
+                raise ArchiveError(f"{own}: leads elsewhere; what a sweep writes stays in its folder")
+        return archive
+
+    @property
+    def journal(self) -> SweepJournal:
+        """Raises ArchiveError where it can't be read."""
+        try:
+            return SweepJournal(**json.loads((self.folder / SWEEP).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
+
+    def write_journal(self, journal: SweepJournal) -> None:
+        """Write sweep.json, whole or not at all, even when the machine stops."""
+        write_text(self.folder / SWEEP, json.dumps(asdict(journal), indent=1) + "\n", durable=True)
+
+    def write_jobs(self, jobs: Sequence[SweepJob]) -> None:
+        """Write jobs.parquet, whole or not at all."""
+        import pyarrow as pa
+
+        columns = {name: [getattr(job, name) for job in jobs] for name in SweepJob.__dataclass_fields__}
+        table = pa.table(columns | {name: list(map(json.dumps, columns[name])) for name in _JSON_COLUMNS})
+        part = beside(self.folder / JOBS)
+        write_table(part, table)
+        part.replace(self.folder / JOBS)
+
+    def jobs(self) -> list[SweepJob]:
+        """All runs of the sweep, by number. Raises ArchiveError where they can't be read."""
+        path = self.folder / JOBS
+        rows = read_table(path).to_pylist()
+        try:
+            jobs = [SweepJob(**(row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})) for row in rows]
+        except (TypeError, KeyError, ValueError) as error:
+            raise ArchiveError(f"{path}: can't be read: {error}") from error
+        if not all(type(job.number) is type(job.block) is int for job in jobs):
+            raise ArchiveError(f"{path}: can't be read: runs and blocks have whole numbers")
+        return jobs
+
+    def count(self) -> int:
+        """How many runs the sweep has. Raises ArchiveError where that can't be read."""
+        return int(read_table(self.folder / JOBS).num_rows)
+
+    def write_block(self, number: int, results: Sequence[RunResult]) -> None:
+        """Write what the runs of a block left, whole or not at all."""
+        write_block(self._block(number), results)
+
+    def blocks(self) -> set[int]:
+        """The numbers of the blocks that were written."""
+        return {int(path.name) for path in self._blocks.iterdir() if path.name.isdigit()}
+
+    def ended(self) -> list[RunResult]:
+        """How all runs that have ended did, without what they recorded. Raises ArchiveError where it can't be read."""
+        return [result for folder in self._written() for result in read_ended(folder)]
+
+    def block_of(self) -> dict[int, int]:
+        """Number of a run that has ended → the block that has it; a search cuts other ones than its jobs say.
+
+        Raises ArchiveError where it can't be read.
+        """
+        runs = {number: read_table(self._block(number) / RUNS)["run"].to_pylist() for number in sorted(self.blocks())}
+        return {run: number for number, held in runs.items() for run in held}
+
+    def results(self, number: int) -> list[RunResult]:
+        """What `write_block` was given. Raises ArchiveError where it can't be read."""
+        return read_block(self._block(number))
+
+    def mark_stored(self, number: int, run_ids: Mapping[str, str] | None = None) -> None:
+        """Note that the store has a block; run_ids: key → id there, of the runs that were written."""
+        write_text(self._stored / f"{number:06d}", json.dumps(run_ids or {}, indent=1) + "\n")
+
+    def stored(self) -> set[int]:
+        """The numbers of the blocks that the store has."""
+        return {int(path.name) for path in self._stored.iterdir() if path.name.isdigit()}
+
+    def run_ids(self) -> dict[str, str]:
+        """Key → id in the store, of all runs that were written there. Raises ArchiveError where they can't be read."""
+        found: dict[str, str] = {}
+        for number in sorted(self.stored()):
+            path = self._stored / f"{number:06d}"
+            try:
+                found |= json.loads(path.read_text(encoding="utf-8") or "{}")  # earlier ones are empty
+            except (OSError, ValueError, TypeError) as error:
+                raise ArchiveError(f"{path}: can't be read: {error}") from error
+        return found
+
+    def checkpoint(self, number: int) -> Path:
+        """Where a block's checkpoint is kept while it is trained."""
+        return self._blocks / f"{number:06d}.checkpoint.npz"
+
+    def tables(self) -> Tables:
+        """What all blocks left so far. Raises ArchiveError where it can't be read."""
+        return read_tables(self._written())
+
+    def gradient_flow(self, ends_only: bool = False) -> "pd.DataFrame":
+        """How gradients flowed, in all blocks so far: run, update, lag, norm; runs × points × timesteps rows.
+
+        ends_only: of each run its first and its last recorded update alone. Raises ArchiveError like `tables`.
+        """
+        return read_gradient_flow(self._written(), ends_only)
+
+    def _written(self) -> list[Path]:
+        return [self._block(number) for number in sorted(self.blocks())]
+
+    def _block(self, number: int) -> Path:
+        return self._blocks / f"{number:06d}"
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether the folder is a sweep's."""
+    return (folder / SWEEP).is_file()

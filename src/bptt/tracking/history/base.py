@@ -1,0 +1,128 @@
+"""What is recorded of a sweep, or of runs, wherever it is kept: the one shape in which it is read back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bptt.tracking.folder.block import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.core.run import Record
+    from bptt.tracking.folder.sweep import SweepJournal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What is known of all runs together.
+
+    folder          of the archive, or of the single run; None where it is read from a store
+    run_id          of the sweep's own run, or of the single run, in the store; None unknown
+    swept           the keys whose values differ between runs
+    command         that repeats it, as words; empty unknown
+    began, ended    seconds since 1970; None unknown
+    question        what the sweep asks; None: nothing was said
+    solved          the criterion by which its runs count as solved, as text; None: none was given
+    current_folder  from which the configurations' relative paths are meant; None unknown
+    files           that configurations name: path → SHA-256 of their content when the sweep began
+    choices         files of choices that don't come with bptt: path → text
+    """
+
+    name: str
+    folder: Path | None
+    run_id: str | None
+    swept: list[str]
+    status: str
+    command: list[str] = field(default_factory=list)
+    began: float | None = None
+    ended: float | None = None
+    question: str | None = None
+    solved: str | None = None
+    duplicates: int = 0
+    numerical_version: str | None = None
+    current_folder: Path | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, journal: "SweepJournal", *, folder: Path | None, run_id: str | None, status: str, ended: float | None
+    ) -> "Head":
+        """What a sweep's journal says of it, wherever that is kept."""
+        return cls(
+            name=journal.name,
+            folder=folder,
+            run_id=run_id,
+            swept=journal.swept,
+            status=status,
+            command=journal.command,
+            began=journal.began,
+            ended=ended,
+            question=journal.question,
+            solved=journal.solved,
+            files=journal.files,
+            choices=journal.choices,
+            duplicates=journal.duplicates,
+            numerical_version=journal.numerical_version,
+            current_folder=Path(journal.current_folder),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A run of a recording, before what it came to.
+
+    number   its place, from 0
+    swept    what tells it from the other runs: key → value, as text
+    updates  how many it was to be trained for; None unknown
+    """
+
+    number: int
+    name: str
+    digest: str
+    swept: dict[str, str]
+    updates: int | None
+
+
+class Recording(ABC):
+    """Runs that were recorded together. Methods raise ArchiveError or StoreError where something can't be read."""
+
+    @property
+    @abstractmethod
+    def head(self) -> Head:
+        """What is known of all runs together."""
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """All runs, by number."""
+
+    @abstractmethod
+    def tables(self, numbers: Sequence[int]) -> Tables:
+        """What these runs came to: `runs` (run, status, outcome, updates, error, run_id, seconds) and `history`.
+
+        A run that has not ended may be missing from `runs`.
+        """
+
+    @abstractmethod
+    def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
+        """How gradients flowed in these runs: run, update, lag, norm; ends_only: first and last recorded updates."""
+
+    @abstractmethod
+    def config(self, number: int) -> dict[str, Any]:
+        """The whole resolved configuration of a run."""
+
+    @abstractmethod
+    def overrides(self, number: int) -> list[str]:
+        """As for `bptt train`; empty unknown."""
+
+    @abstractmethod
+    def record(self, number: int) -> "Record | None":
+        """What a run recorded; None: nothing. Its `state` is (0, 0) where it was not kept."""
+
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """What the runs were made with; empty unknown."""

@@ -1,0 +1,380 @@
+"""What a user means by a source: a sweep, a run or several, in a folder or in a store.
+
+Which runs of a source are meant: `SOURCE:12` is one, `SOURCE:model=lstm,alpha=0.1` those with these values.
+
+Opening a store to read from it, in the way that is fastest for its kind.
+
+A run as it was recorded, whole: what is needed to train it again, or to pass it on.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.tracking.folder.run import JOURNAL
+from bptt.tracking.folder.sweep import SWEEP, is_sweep
+from bptt.tracking.history.base import Member, Recording
+from bptt.tracking.history.from_folder import ArchivedSweep, RunFolder, is_run
+from bptt.tracking.history.from_store import StoredRuns, StoredSweep
+from bptt.tracking.store.address import StoreError, resolve
+from bptt.tracking.store.base import StoredRow, StoreReader
+from bptt.tracking.store.database import DatabaseReader
+from bptt.tracking.store.errors import SourceError, asking
+from bptt.tracking.store.server import ClientReader
+from bptt.tracking.store.sweep_log import read_kept
+from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
+
+if TYPE_CHECKING:
+    from bptt.core.run import Record
+
+_NARROWING: Final = re.compile(r"\d+|[\w.@/+~-]+=.+", re.DOTALL)
+
+
+# Commas that stand within brackets or quotes belong to a value.
+_PARTS: Final = re.compile(r"""(?:[^,\[\]{}()'"]|\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|'[^']*'|"[^"]*")+""")
+
+
+_MOST_SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """The number of a run, or key → the values that are meant, as text."""
+
+    number: int | None
+    values: dict[str, list[str]]
+
+    def of(self, members: Sequence[Member]) -> list[int]:
+        """The numbers of the runs that are meant. Raises SourceError where there is none, or no such key."""
+        if self.number is not None:
+            if not any(member.number == self.number for member in members):
+                last = max(member.number for member in members)
+                raise SourceError(f":{self.number}: there is no such run; they are numbered 0 to {last}")
+            return [self.number]
+        left = list(members)
+        for key, values in self.values.items():
+            whole = _whole(key, members)
+            for value in values:
+                if not any(same(value, member.swept.get(whole)) for member in members):
+                    raise SourceError(f":{key}={value}: no run has this value; there are {_values(whole, members)}")
+            left = [member for member in left if any(same(value, member.swept.get(whole)) for value in values)]
+        if not left:
+            raise SourceError(f":{self}: no run has all of these values")
+        return [member.number for member in left]
+
+    def __str__(self) -> str:
+        if self.number is not None:
+            return str(self.number)
+        return ",".join(f"{key}={','.join(values)}" for key, values in self.values.items())
+
+
+def split(text: str) -> tuple[str, Narrowing | None]:
+    """A source, and what narrows it; None: nothing does."""
+    for colon in re.finditer(":", text):
+        source, narrowing = text[: colon.start()], text[colon.end() :]
+        within_quotes = source.count("'") % 2 or source.count('"') % 2
+        if source and not within_quotes and _NARROWING.fullmatch(narrowing):
+            return source, _read(narrowing)
+    return text, None
+
+
+def _read(text: str) -> Narrowing:
+    if text.isdigit():
+        return Narrowing(int(text), {})
+    values: dict[str, list[str]] = {}
+    for part in _PARTS.findall(text):
+        key, equals, value = part.partition("=")
+        if equals:
+            values.setdefault(key.strip(), []).append(value.strip())
+        else:
+            next(reversed(values.values())).append(part.strip())
+    return Narrowing(None, values)
+
+
+def same(asked: str, value: str | None) -> bool:
+    """Whether two texts are the same value: a number counts by its value, any other text without its quotes."""
+    if value is None:
+        return False
+    try:
+        return float(asked) == float(value)
+    except ValueError:
+        return asked.strip("'\"") == value.strip("'\"")
+
+
+def _whole(key: str, members: Sequence[Member]) -> str:
+    """The swept key that is meant: itself, or by its last part."""
+    keys = list(dict.fromkeys(key for member in members for key in member.swept))
+    if key in keys:
+        return key
+    last = Counter(known.rpartition(".")[2] for known in keys)
+    for known in keys:
+        if known.rpartition(".")[2] == key and last[key] == 1:
+            return known
+    if not keys:
+        raise SourceError(f":{key}=: nothing was swept there")
+    names = [*keys, *last]
+    near = get_close_matches(key, names, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise SourceError(f":{key}=: not swept there; {meant}swept were {', '.join(keys)}")
+
+
+def _values(key: str, members: Sequence[Member]) -> str:
+    values = list(dict.fromkeys(member.swept[key] for member in members if key in member.swept))
+    return ", ".join(values[:_MOST_SHOWN]) + (f", … ({len(values)} values)" if len(values) > _MOST_SHOWN else "")
+
+
+def open_reader(uri: str | None) -> StoreReader:
+    """The store at `uri`, see `resolve`. A database is asked without MLflow, whose import takes seconds.
+
+    Raises StoreError where there is none, or where it doesn't answer.
+    """
+    address = resolve(uri)
+    if address.database is not None and not address.database.is_file():
+        raise StoreError(f"{address.database}: there is no such store")
+    return ClientReader(address) if address.artifacts is None else DatabaseReader(address)
+
+
+__all__ = ["LATEST", "Source", "SourceError", "find", "newest_sweep_folder"]
+
+
+LATEST: Final = "latest"
+
+
+_ROOT: Final = Path("multirun")
+
+
+_RUNS: Final = "runs"
+
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+_QUERY: Final = re.compile(
+    r"\s*(param(eter)?|metric|tag|attr(ibute)?|run|dataset)s?\s*\..*|.*\s(=|!=|<|<=|>|>=|i?like|in|is)\s.*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recorded runs.
+
+    narrowing  which of them are meant; None: all
+    numbers    of those that are meant
+    """
+
+    recording: Recording
+    narrowing: Narrowing | None
+    numbers: frozenset[int]
+
+    @property
+    def name(self) -> str:
+        """Of the sweep, with what narrows it."""
+        name = self.recording.head.name
+        return name if self.narrowing is None else f"{name}:{self.narrowing}"
+
+
+def find(source: str | Path, uri: str | None = None) -> Source:
+    """What a source is. Raises SourceError, ArchiveError and StoreError, each with one line for the user.
+
+    source  a sweep's folder; a single run's folder; the name of a sweep; the id of a run in the store (a sweep's own
+            run: the sweep); a query in MLflow's words, over all experiments of the store; `latest`, the newest sweep
+            in ./multirun. `SOURCE:12` is its run number 12, `SOURCE:model=lstm,alpha=0.1,0.2` its runs with these
+            values of what was swept
+    uri     of the store in which names and ids are looked up; None: folders in ./multirun come first, then the store
+            that `bptt train` would use here
+
+    Whatever the store has of a sweep whose folder is in ./multirun is read there.
+    """
+    text, narrowing = str(source), None
+    found = _local(text, uri)
+    if found is None:
+        text, narrowing = split(text)
+        found = (_local(text, uri) if narrowing is not None else None) or _stored(text, uri)
+    recording, own = found
+    narrowing = own if narrowing is None else narrowing
+    members = recording.members
+    numbers = [member.number for member in members] if narrowing is None else narrowing.of(members)
+    return Source(recording, narrowing, frozenset(numbers))
+
+
+def newest_sweep_folder(root: Path = _ROOT) -> Path:
+    """The folder, within this one, of the sweep that was begun last. Raises SourceError where there is none."""
+    began = {path.parent: _noted(path, "began") for path in root.glob(f"*/{SWEEP}")}
+    times = {folder: time for folder, time in began.items() if isinstance(time, int | float)}
+    if not times:
+        raise SourceError(f"{LATEST}: there is no sweep in {root}")
+    return max(times, key=lambda folder: times[folder])
+
+
+_Found = tuple[Recording, Narrowing | None]
+
+
+def _local(text: str, uri: str | None) -> _Found | None:
+    """What is meant, where it is a folder, or has one here."""
+    folder = newest_sweep_folder() if text == LATEST else Path(text)
+    if found := _in_folder(folder):
+        return found, None
+    if folder.is_dir() and folder.name != text:
+        raise SourceError(f"{text}: neither the folder of a sweep nor that of a run")
+    if uri is None and folder.name == text and text:
+        found = _in_folder(_ROOT / text) or _in_folder(_ROOT / _RUNS / text)
+        found = found or (_of_id(text) if _ID.fullmatch(text) else None)
+    return None if found is None else (found, None)
+
+
+def _in_folder(folder: Path) -> Recording | None:
+    if is_sweep(folder):
+        return ArchivedSweep(folder)
+    return RunFolder(folder) if is_run(folder) else None
+
+
+def _of_id(run_id: str) -> Recording | None:
+    """The sweep or the single run in ./multirun that the store has by this id; None: its folder is not here."""
+    for paths, key in ((_ROOT.glob(f"*/{SWEEP}"), "parent"), ((_ROOT / _RUNS).glob(f"*/{JOURNAL}"), "run_id")):
+        for path in paths:
+            if _noted(path, key) == run_id:
+                return _in_folder(path.parent)
+    return None
+
+
+def _noted(journal: Path, key: str) -> object:
+    try:
+        return json.loads(journal.read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stored(text: str, uri: str | None) -> _Found:
+    """What is meant in the store."""
+    query = _QUERY.fullmatch(text) is not None
+    if not query and Path(text).name != text:
+        raise SourceError(f"{text}: there is no such folder")
+    address = resolve(uri)
+    if uri is None and address.database is not None and not address.database.is_file():
+        raise SourceError(f"{text}: {_unknown(text)}, and there is no store here ({address.database})")
+    reader = open_reader(uri)
+    if query:
+        rows = reader.matching(text)
+        if not rows:
+            raise SourceError(f"{text}: no run in {address.shown} is like this")
+        return StoredRuns(reader, rows, own=None, name=text), None
+    row = reader.run(text) if _ID.fullmatch(text) else None
+    if row is None:
+        sweeps = reader.sweeps_named(text)
+        if len(sweeps) > 1:
+            ids = " ".join(sweep.run_id for sweep in sweeps)
+            raise SourceError(f"{text}: several sweeps have this name; say which, by its run's id: {ids}")
+        row = sweeps[0] if sweeps else None
+    if row is None:
+        raise SourceError(f"{text}: {_unknown(text)}, and neither the name of a sweep nor a run in {address.shown}")
+    return _recorded(reader, row)
+
+
+def _recorded(reader: StoreReader, row: StoredRow) -> _Found:
+    """What a run of the store stands for, from its folder where that is here."""
+    if row.is_sweep:
+        return _of_id(row.run_id) or _sweep(reader, row), None
+    sweep = _of_id(row.tags.get(PARENT_TAG, row.run_id))
+    if sweep is None:
+        return StoredRuns(reader, [row], own=row), None
+    if PARENT_TAG not in row.tags:
+        return sweep, None
+    for member in sweep.members:
+        if member.digest == row.tags.get(DIGEST_TAG):
+            return sweep, Narrowing(member.number, {})
+    return StoredRuns(reader, [row], own=row), None
+
+
+def _sweep(reader: StoreReader, own: StoredRow) -> Recording:
+    with asking(reader.address):
+        kept = read_kept(reader.address, own.artifact_uri, ended=own.status != "RUNNING")
+    if kept is not None and kept.tables is not None:
+        return StoredSweep(reader, own, kept, kept.tables)
+    rows = reader.below(own) + (reader.runs(list(kept.reused.values())) if kept else [])
+    return StoredRuns(reader, rows, own=own, kept=kept)
+
+
+def _unknown(text: str) -> str:
+    near = get_close_matches(text, [path.parent.name for path in _ROOT.glob(f"*/{SWEEP}")], n=1)
+    return "there is no such folder" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """A recorded run.
+
+    number             its place in its sweep, or among those that were asked for
+    run_id             in the store; None unknown
+    numerical_version  of the program that trained it; None unknown
+    config             its whole resolved configuration
+    status             FINISHED, FAILED, KILLED, RUNNING
+    outcome            completed, diverged, early_stopped; None: it has not ended, or FAILED
+    current_folder     from which relative paths in `config` are meant; None unknown
+    provenance         what it was made with; empty unknown
+    """
+
+    name: str
+    number: int | None
+    run_id: str | None
+    digest: str
+    numerical_version: str | None
+    status: str
+    outcome: str | None
+    current_folder: Path | None
+    provenance: dict[str, Any]
+    recording: Recording = field(repr=False, compare=False)
+    place: int = field(repr=False, compare=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole resolved configuration; read when it is asked for."""
+        return self.recording.config(self.place)
+
+    @property
+    def record(self) -> "Record | None":
+        """What it recorded; None: nothing. Read each time it is asked for; a run's neighbours come along for free.
+
+        Its `state` is (0, 0) where it was read from a store.
+        """
+        return self.recording.record(self.place)
+
+
+def recorded_runs(source: str | Path, uri: str | None = None) -> list[RecordedRun]:
+    """The runs of a source, see `bptt.tracking.history.find.find`, by number; what they recorded is read later.
+
+    Raises SourceError, ArchiveError and StoreError, each with one line for the user.
+    """
+    import pandas as pd
+
+    found = find(source, uri)
+    recording, head, provenance = found.recording, found.recording.head, found.recording.provenance()
+    members = [member for member in recording.members if member.number in found.numbers]
+    ended = recording.tables([member.number for member in members]).runs.set_index("run")[
+        ["status", "outcome", "run_id"]
+    ]
+    runs = []
+    for member in members:
+        row = ended.loc[member.number] if member.number in ended.index else dict.fromkeys(ended)
+        status, outcome, run_id = (None if pd.isna(row[name]) else str(row[name]) for name in ended)
+        runs.append(
+            RecordedRun(
+                name=member.name,
+                number=member.number,
+                run_id=run_id,
+                digest=member.digest,
+                numerical_version=head.numerical_version or provenance.get("numerical_version"),
+                status=status or ("RUNNING" if head.status == "RUNNING" else "KILLED"),
+                outcome=None if status == "FAILED" else outcome,
+                current_folder=head.current_folder,
+                provenance=provenance,
+                recording=recording,
+                place=member.number,
+            )
+        )
+    return runs

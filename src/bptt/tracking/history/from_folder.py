@@ -1,0 +1,218 @@
+"""A sweep as its folder has it.
+
+A single run as its folder has it.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.tracking.folder.block import ArchiveError, Tables, ends, no_flow, no_history, read_table
+from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, read_record
+from bptt.tracking.folder.run import JOURNAL, ResumeError, read_config, read_journal
+from bptt.tracking.folder.sweep import Archive, SweepJob
+from bptt.tracking.history.base import Head, Member, Recording
+from bptt.tracking.provenance.environment import read_provenance
+from bptt.tracking.store.base import run_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.core.run import Record
+
+_BLOCKS_HELD: Final = 2
+
+
+class ArchivedSweep(Recording):
+    """The sweep in a folder, so far. Making one raises ArchiveError where it is no sweep's."""
+
+    def __init__(self, folder: Path) -> None:
+        # It is read from later on, when the current folder may be another.
+        self._folder, self._archive = folder, Archive.open(folder.absolute())
+        self._journal = self._archive.journal
+        self._records = lru_cache(_BLOCKS_HELD)(self._block_records)
+
+    @cached_property
+    def head(self) -> Head:
+        """See `Recording.head`."""
+        journal = self._journal
+        ends = self._tables.runs["ended"]
+        return Head.of(
+            journal,
+            folder=self._folder,
+            run_id=journal.parent,
+            status=journal.status,
+            ended=None if journal.status == "RUNNING" or ends.empty else float(ends.max()),
+        )
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """See `Recording.members`."""
+        return [member(job) for job in self._jobs]
+
+    def tables(self, numbers: Sequence[int]) -> Tables:
+        """See `Recording.tables`."""
+        runs, history = self._tables.runs, self._tables.history
+        if len(numbers) < len(self._jobs):
+            runs, history = (table[table["run"].isin(numbers)].reset_index(drop=True) for table in (runs, history))
+        runs = runs.assign(run_id=self._run_ids(runs), seconds=seconds(runs, [self._block_of[n] for n in runs["run"]]))
+        return Tables(runs, history)
+
+    def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
+        """See `Recording.gradient_flow`."""
+        flow = self._archive.gradient_flow(ends_only)
+        return flow if len(numbers) == len(self._jobs) else flow[flow["run"].isin(numbers)].reset_index(drop=True)
+
+    def config(self, number: int) -> dict[str, Any]:
+        """See `Recording.config`."""
+        return self._jobs[number].config
+
+    def overrides(self, number: int) -> list[str]:
+        """See `Recording.overrides`."""
+        return self._jobs[number].overrides
+
+    def record(self, number: int) -> "Record | None":
+        """See `Recording.record`."""
+        block = self._block_of.get(number)
+        return None if block is None else self._records(block)[number]
+
+    def provenance(self) -> dict[str, Any]:
+        """See `Recording.provenance`."""
+        return read_provenance(self._archive.folder)
+
+    @cached_property
+    def _jobs(self) -> list[SweepJob]:
+        return self._archive.jobs()
+
+    @cached_property
+    def _block_of(self) -> dict[int, int]:
+        return self._archive.block_of()
+
+    @cached_property
+    def _tables(self) -> Tables:
+        return self._archive.tables()
+
+    def _block_records(self, block: int) -> "dict[int, Record | None]":
+        return {result.job: result.record for result in self._archive.results(block)}
+
+    def _run_ids(self, runs: "pd.DataFrame") -> list[str | None]:
+        known = self._archive.run_ids()
+        return [
+            reused if isinstance(reused, str) else known.get(run_key(self._journal, self._jobs[number]))
+            for number, reused in zip(runs["run"], runs["reused"], strict=True)
+        ]
+
+
+def member(job: SweepJob) -> Member:
+    """A job as a member of a recording."""
+    updates = job.config.get("train", {}).get("updates")
+    return Member(number=job.number, name=job.name, digest=job.digest, swept=job.swept, updates=updates)
+
+
+def seconds(runs: "pd.DataFrame", blocks: Sequence[object]) -> "pd.Series":
+    """The wall time of each run: that of the block it was trained in, in equal shares; nan where it was reused."""
+    import pandas as pd
+
+    of_block = pd.Series(blocks, index=runs.index, dtype=object)
+    wall = (runs["ended"] - runs["began"]).astype(float)
+    share = wall.groupby(of_block).transform("max") / of_block.groupby(of_block).transform("size").astype(float)
+    return share.where(runs["reused"].isna()) if "reused" in runs else share
+
+
+_TRACEBACK: Final = "traceback.txt"
+
+
+class RunFolder(Recording):
+    """The single run in a folder, so far. Making one raises ArchiveError where it can't be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._given, self._folder = folder, folder.absolute()
+        try:
+            self._journal, self._config = read_journal(folder), read_config(folder)
+        except ResumeError as error:
+            raise ArchiveError(str(error)) from error
+
+    @cached_property
+    def head(self) -> Head:
+        """See `Recording.head`."""
+        journal, overrides = self._journal, self.overrides(0)
+        return Head(
+            name=journal.name,
+            folder=self._given,
+            run_id=journal.run_id,
+            swept=[],
+            status=journal.status,
+            command=["bptt", "train", *overrides] if overrides else [],
+            numerical_version=journal.numerical_version,
+            current_folder=Path(journal.current_folder),
+        )
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """See `Recording.members`."""
+        journal = self._journal
+        updates = self._config.get("train", {}).get("updates")
+        return [Member(number=0, name=journal.name, digest=journal.digest, swept={}, updates=updates)]
+
+    def tables(self, numbers: Sequence[int]) -> Tables:
+        """See `Recording.tables`."""
+        import pandas as pd
+
+        history = self._table(HISTORY, no_history())
+        error = self._folder / _TRACEBACK
+        row = {
+            "run": 0,
+            "status": self._journal.status,
+            "outcome": self._journal.outcome,
+            "updates": None if history.empty else history["update"].iloc[-1],
+            "error": error.read_text(encoding="utf-8") if error.is_file() else None,
+            "run_id": self._journal.run_id,
+            "seconds": float("nan"),
+        }
+        return Tables(pd.DataFrame([row] * len(numbers), columns=list(row)), history)
+
+    def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":  # noqa: ARG002 (one run)
+        """See `Recording.gradient_flow`."""
+        flow = self._table(FLOW, no_flow())
+        return ends(flow) if ends_only else flow
+
+    def config(self, number: int) -> dict[str, Any]:  # noqa: ARG002 (one run)
+        """See `Recording.config`."""
+        return self._config
+
+    def overrides(self, number: int) -> list[str]:  # noqa: ARG002 (one run)
+        """See `Recording.overrides`."""
+        import yaml
+
+        try:
+            words = yaml.safe_load((self._folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return []
+        return [str(word) for word in words or []]
+
+    def record(self, number: int) -> "Record | None":  # noqa: ARG002 (one run)
+        """See `Recording.record`."""
+        if not (self._folder / WEIGHTS).is_file():
+            return None
+        outcome = self._journal.outcome or "completed"
+        try:
+            return read_record(outcome, self._folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise ArchiveError(f"{self._folder}: can't be read: {error}") from error
+
+    def provenance(self) -> dict[str, Any]:
+        """See `Recording.provenance`."""
+        return read_provenance(self._folder)
+
+    def _table(self, name: str, empty: "pd.DataFrame") -> "pd.DataFrame":
+        if not (self._folder / name).is_file():
+            return empty
+        table: pd.DataFrame = read_table(self._folder / name).to_pandas()
+        table.insert(0, "run", 0)
+        return table
+
+
+def is_run(folder: Path) -> bool:
+    """Whether the folder is a single run's."""
+    return (folder / JOURNAL).is_file()

@@ -1,0 +1,350 @@
+"""Runs as a store has them: what is read of each from its artifacts.
+
+A sweep that has ended, from the files that its own run keeps in the store: a few requests for all its runs.
+
+Runs of a store that are read one by one: a sweep that goes on, a single run, or what a query found.
+"""
+
+import shlex
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from bptt.tracking.folder.block import Tables, ends, no_flow, no_history, read_table
+from bptt.tracking.folder.files import CONFIG, FLOW, HISTORY, WEIGHTS, read_record
+from bptt.tracking.folder.sweep import SweepJob
+from bptt.tracking.history.base import Head, Member, Recording
+from bptt.tracking.history.from_folder import member, seconds
+from bptt.tracking.provenance.environment import PROVENANCE, provenance_of_tags, read_provenance
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.artifacts import fetched, local_folder, names
+from bptt.tracking.store.base import TRACEBACK, StoredRow, StoreReader
+from bptt.tracking.store.errors import asking
+from bptt.tracking.store.params import swept_values
+from bptt.tracking.store.sweep_log import KeptSweep, read_flow_ends
+from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, SWEEP_TAG
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.core.run import Record
+
+T = TypeVar("T")
+
+
+_AT_ONCE: Final = 8  # requests to a server
+
+
+_RECORDS_HELD: Final = 8
+
+
+class Stored(Recording):
+    """Runs of a store."""
+
+    def __init__(self, reader: StoreReader, own: StoredRow | None) -> None:
+        """own: the sweep's own run, or the single run; None where there is no such."""
+        self._reader, self._own = reader, own
+        self._records = lru_cache(_RECORDS_HELD)(self._record)
+
+    @abstractmethod
+    def row(self, number: int) -> StoredRow | None:
+        """A run as the store has it; None: it has not."""
+
+    def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
+        """See `Recording.gradient_flow`."""
+        flow = self.joined(FLOW, numbers, no_flow())
+        return ends(flow) if ends_only else flow
+
+    def config(self, number: int) -> dict[str, Any]:
+        """See `Recording.config`."""
+        import yaml
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        row = self.row(number)
+        text = None if row is None else self.read(row, [CONFIG], lambda folder: (folder / CONFIG).read_bytes())
+        try:
+            found = None if text is None else yaml.load(text, loader)
+        except yaml.YAMLError:
+            found = None
+        if not isinstance(found, dict):
+            name = number if row is None else row.run_id
+            raise StoreError(f"{self._reader.address.shown}: run {name} has no {CONFIG} that can be read")
+        return found
+
+    def record(self, number: int) -> "Record | None":
+        """See `Recording.record`."""
+        return self._records(number)
+
+    def provenance(self) -> dict[str, Any]:
+        """See `Recording.provenance`."""
+        if self._own is None:
+            return {}
+        found = self.read(self._own, [PROVENANCE], read_provenance)
+        return found or provenance_of_tags(dict(self._own.tags))
+
+    def read(self, row: StoredRow, wanted: Sequence[str], how: Callable[[Path], T]) -> T | None:
+        """What `how` makes of a folder with these artifacts of a run; None where one is missing."""
+        address = self._reader.address
+        with asking(address):
+            # Whatever came to an end without an error has left all of its files.
+            if (OUTCOME_TAG not in row.tags or PROVENANCE in wanted) and not {*wanted} <= names(
+                address, row.artifact_uri
+            ):
+                return None
+            with fetched(address, row.artifact_uri, wanted) as folder:
+                return how(folder)
+
+    def joined(self, name: str, numbers: Sequence[int], empty: "pd.DataFrame") -> "pd.DataFrame":
+        """One parquet file of each run, as far as runs have it, below each other; a column `run` comes first."""
+        import pyarrow as pa
+
+        def table(number: int) -> Any:
+            row = self.row(number)
+            found = None if row is None else self.read(row, [name], lambda folder: read_table(folder / name))
+            return None if found is None else found.add_column(0, "run", [pa.array([number] * len(found), pa.int64())])
+
+        if self._reader.address.artifacts is not None:
+            tables = [table(number) for number in numbers]
+        else:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                tables = list(pool.map(table, numbers))
+        found = [pa.Table.from_pandas(empty), *(one for one in tables if one is not None)]
+        frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
+        return frame
+
+    def _record(self, number: int) -> "Record | None":
+        row = self.row(number)
+        if row is None or OUTCOME_TAG not in row.tags:
+            return None
+        outcome = row.tags[OUTCOME_TAG]
+        found = self.read(row, [HISTORY, FLOW, WEIGHTS], lambda folder: _whole(outcome, folder))
+        if found is None:
+            raise StoreError(f"{self._reader.address.shown}: what run {row.run_id} recorded is damaged")
+        return found
+
+
+def _whole(outcome: str, folder: Path) -> "Record | None":
+    try:
+        return read_record(outcome, folder)
+    except (ValueError, KeyError, IndexError, ZeroDivisionError):
+        return None
+
+
+class StoredSweep(Stored):
+    """A sweep of a store, with the tables of all its runs."""
+
+    def __init__(self, reader: StoreReader, own: StoredRow, kept: KeptSweep, tables: Tables) -> None:
+        super().__init__(reader, own)
+        self._parent, self._kept, self._tables = own, kept, tables
+
+    @cached_property
+    def head(self) -> Head:
+        """See `Recording.head`."""
+        return kept_head(self._parent, self._kept)
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """See `Recording.members`."""
+        return [member(job) for job in self._kept.jobs]
+
+    def tables(self, numbers: Sequence[int]) -> Tables:
+        """See `Recording.tables`."""
+        runs, history = self._tables.runs, self._tables.history
+        jobs = self._kept.jobs
+        runs = runs.assign(seconds=seconds(runs, [jobs[number].block for number in runs["run"]]))
+        if len(numbers) < len(jobs):
+            runs, history = (table[table["run"].isin(numbers)].reset_index(drop=True) for table in (runs, history))
+        return Tables(runs, history)
+
+    def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
+        """See `Recording.gradient_flow`."""
+        if not ends_only:
+            return super().gradient_flow(numbers)
+        with asking(self._reader.address):
+            flow = read_flow_ends(self._reader.address, self._parent.artifact_uri)
+        return flow[flow["run"].isin(numbers)].reset_index(drop=True)
+
+    def config(self, number: int) -> dict[str, Any]:
+        """See `Recording.config`."""
+        return self._kept.jobs[number].config
+
+    def overrides(self, number: int) -> list[str]:
+        """See `Recording.overrides`."""
+        return self._kept.jobs[number].overrides
+
+    def row(self, number: int) -> StoredRow | None:
+        """See `Stored.row`."""
+        run_id = self._run_ids.get(number)
+        return None if run_id is None else self._rows.get(run_id)
+
+    @cached_property
+    def _run_ids(self) -> dict[int, str]:
+        known = self._tables.runs.dropna(subset="run_id")
+        return dict(zip(known["run"].tolist(), known["run_id"], strict=True))
+
+    @cached_property
+    def _rows(self) -> dict[str, StoredRow]:
+        rows = {row.run_id: row for row in self._reader.below(self._parent)}
+        elsewhere = [run_id for run_id in self._run_ids.values() if run_id not in rows]
+        return rows | {row.run_id: row for row in self._reader.runs(elsewhere)}
+
+
+def kept_head(own: StoredRow, kept: KeptSweep) -> Head:
+    """What is known of a sweep by the files that are kept with its own run."""
+    return Head.of(kept.journal, folder=None, run_id=own.run_id, status=own.status, ended=own.ended)
+
+
+_COMMAND: Final = "mlflow.source.name"
+
+
+class StoredRuns(Stored):
+    """Runs, each as the store has it by itself.
+
+    name  of the query that found them, where there is no run that stands for all
+    kept  what is kept of their sweep since its begin; None: nothing is known but the runs
+    """
+
+    def __init__(
+        self,
+        reader: StoreReader,
+        rows: Sequence[StoredRow],
+        *,
+        own: StoredRow | None,
+        name: str = "",
+        kept: KeptSweep | None = None,
+    ) -> None:
+        super().__init__(reader, own)
+        self._name, self._kept = name, kept
+        self._jobs: dict[int, SweepJob] = {job.number: job for job in kept.jobs} if kept else {}
+        of_digest = {job.digest: job.number for job in self._jobs.values()}
+        self._rows: dict[int, StoredRow] = {}
+        for row in rows:
+            number = of_digest.pop(row.tags.get(DIGEST_TAG, ""), None)
+            # A search goes on asking for runs.
+            self._rows[max([-1, *self._jobs, *self._rows]) + 1 if number is None else number] = row
+
+    @cached_property
+    def head(self) -> Head:
+        """See `Recording.head`."""
+        if self._own is not None and self._kept is not None:
+            return kept_head(self._own, self._kept)
+        own, members = self._own, self.members
+        swept = list(dict.fromkeys(key for one in members for key in one.swept))
+        if own is None:
+            times = [(row.began or nan, row.ended or nan) for row in self._rows.values()]
+            ended = all(end == end for _, end in times)
+            return Head(
+                name=self._name,
+                folder=None,
+                run_id=None,
+                swept=swept,
+                status="FINISHED" if ended else "RUNNING",
+                began=min(begin for begin, _ in times),
+                ended=max(end for _, end in times) if ended else None,
+            )
+        return Head(
+            name=own.tags[SWEEP_TAG] if own.is_sweep else own.name,
+            folder=None,
+            run_id=own.run_id,
+            swept=swept,
+            status=own.status,
+            command=_words(own),
+            began=own.began,
+            ended=own.ended,
+        )
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """See `Recording.members`."""
+        values = swept_values([row.params for row in self._rows.values()])
+        found = {number: member(job) for number, job in self._jobs.items()}
+        for (number, row), swept in zip(self._rows.items(), values, strict=True):
+            if number not in found:
+                updates = row.params.get("train.updates", "")
+                found[number] = Member(
+                    number=number,
+                    name=row.name,
+                    digest=row.tags.get(DIGEST_TAG, ""),
+                    swept=swept,
+                    updates=int(updates) if updates.isdigit() else None,
+                )
+        return [found[number] for number in sorted(found)]
+
+    def tables(self, numbers: Sequence[int]) -> Tables:
+        """See `Recording.tables`."""
+        import pandas as pd
+
+        rows = {number: self._rows[number] for number in numbers if number in self._rows}
+        history = self._history(rows)
+        last = history.groupby("run")["update"].last()
+        runs = pd.DataFrame(
+            {
+                "run": pd.Series(list(rows), dtype="int64"),
+                "status": pd.Series([row.status for row in rows.values()], dtype="str"),
+                "outcome": pd.Series([row.tags.get(OUTCOME_TAG) for row in rows.values()], dtype="str"),
+                "updates": [last.get(number) for number in rows],
+                "error": pd.Series([self._error(row) for row in rows.values()], dtype="str"),
+                "began": pd.Series([row.began for row in rows.values()], dtype="float64"),
+                "ended": pd.Series([row.ended for row in rows.values()], dtype="float64"),
+                "run_id": pd.Series([row.run_id for row in rows.values()], dtype="str"),
+            }
+        )
+        return Tables(runs.assign(seconds=self._seconds(runs)), history)
+
+    def config(self, number: int) -> dict[str, Any]:
+        """See `Recording.config`."""
+        return self._jobs[number].config if number in self._jobs else super().config(number)
+
+    def overrides(self, number: int) -> list[str]:
+        """See `Recording.overrides`."""
+        if number in self._jobs:
+            return self._jobs[number].overrides
+        row = self._rows[number]
+        return [] if SWEEP_TAG in row.tags else _words(row)[2:]
+
+    def row(self, number: int) -> StoredRow | None:
+        """See `Stored.row`."""
+        return self._rows.get(number)
+
+    def _history(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
+        """From the files where they are at hand, which is faster than from the metrics."""
+        import pandas as pd
+
+        at_hand = [
+            number
+            for number, row in rows.items()
+            if OUTCOME_TAG in row.tags
+            and (self._reader.address.artifacts is None or local_folder(row.artifact_uri) is not None)
+        ]
+        others = {number: row for number, row in rows.items() if number not in at_hand}
+        tables = [self.joined(HISTORY, at_hand, no_history())]
+        if others:
+            tables.append(self._reader.histories(others))
+        return pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
+
+    def _seconds(self, runs: "pd.DataFrame") -> "pd.Series":
+        """Runs of one block have its times; of some runs of a sweep alone it isn't known how many were in a block."""
+        wall = seconds(runs, list(zip(runs["began"], runs["ended"], strict=True)))
+        whole = self._own is not None and self._own.is_sweep
+        reused = self._kept.reused if self._kept else {}
+        return wall.where(
+            [number not in reused and (whole or SWEEP_TAG not in self._rows[number].tags) for number in runs["run"]]
+        )
+
+    def _error(self, row: StoredRow) -> str | None:
+        if row.status != "FAILED":
+            return None
+        return self.read(row, [TRACEBACK], lambda folder: (folder / TRACEBACK).read_text(encoding="utf-8"))
+
+
+def _words(row: StoredRow) -> list[str]:
+    """The command that a run was begun by; empty where it was another program's, or is not known whole."""
+    try:
+        words = shlex.split(row.tags.get(_COMMAND, ""))
+    except ValueError:
+        return []
+    return words if words[:2] == ["bptt", "train"] else []

@@ -1,0 +1,1 @@
+"""What a number was made with: digest, environment, work tree."""

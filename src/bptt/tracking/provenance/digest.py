@@ -1,0 +1,79 @@
+"""What makes two runs the same run: the part of the configuration that decides the numbers, and the code's version."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bptt.core.sources import hash_sources, package_hash, read_modules
+
+# Where results go, and what may be imported: nothing that a number depends on.
+_NOT_NUMERICAL = frozenset({"tracking", "allow"})
+
+
+def digest(config: Mapping[str, Any], numerical_version: str) -> str:
+    """Sixteen hexadecimal characters that two runs share exactly when they give the same bits on the same machine.
+
+    Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
+    1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
+    user's by the sources of its package. A part that a run can do without counts as little where it says what its
+    absence means: runs that were recorded before there was the part are still the same ones.
+    """
+    absent = _absent()
+    told = {key: value for key, value in config.items() if key not in _NOT_NUMERICAL and value != absent.get(key)}
+    kept = {key: _canonical(value, key) for key, value in told.items()}
+    text = json.dumps([kept, numerical_version], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _absent() -> dict[str, dict[str, str]]:
+    from bptt.core.run import Run
+
+    defaults = {field.name: type(field.default) for field in fields(Run) if field.default is not MISSING}
+    return {name: {"_target_": f"{kind.__module__}.{kind.__qualname__}"} for name, kind in defaults.items()}
+
+
+def own_package(target: str) -> str | None:
+    """The user's package that a class belongs to, by the class's name in full; None: it is one of bptt's."""
+    package = target.partition(".")[0]
+    return None if package == "bptt" else package
+
+
+@cache
+def current_version() -> str:
+    """The numerical version of the installed program.
+
+    Changes with what the core and the tasks compute (`bptt.core.sources`), with the contents of the tasks' data files,
+    with the vector width, and with the packages that compute: numpy, numba with llvmlite, scipy.
+    """
+    from bptt.core.kernel import cache_folder, source_hash
+
+    tasks = Path(str(files("bptt") / "tasks"))
+    data = [path for path in tasks.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    parts = [
+        source_hash(),
+        *(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "scipy")),
+        hash_sources(read_modules(tasks, "bptt.tasks"), known=cache_folder() / "sources"),
+        *sorted(sha256(path.read_bytes()).hexdigest() for path in data),
+    ]
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _canonical(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(inner, key) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if key == "path" and isinstance(value, str) and Path(value).is_file():
+        return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
+    if key == "_target_" and (package := own_package(value)) is not None:
+        return f"{value} {package_hash(package)}"
+    return value

@@ -1,0 +1,253 @@
+"""provenance.json and dirty.patch: what a run or a sweep was made with, noted in its folder when it begins.
+
+What differs between two environments: the one that a run was made in, and this one.
+
+Tags that say by which code, with which packages and by whom a run was made.
+"""
+
+import getpass
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any, Final
+
+from bptt.tracking.folder.files import write_text
+from bptt.tracking.provenance.digest import current_version
+from bptt.tracking.provenance.work_tree import COMMIT, DIRTY, dirty_diff, own_git_tags, short_name
+from bptt.tracking.store.address import without_password
+
+_NUMERICAL: Final = ("numpy", "numba", "llvmlite", "scipy")  # what the numerical version covers, see `digest`
+
+
+#: What decides last bits although the program is the same.
+MACHINE: Final = ("processor", "compiled for", "BLAS")
+
+
+_NAMES: Final = {
+    "cpu": "processor",
+    "target": "compiled for",
+    "simd": "vector width",
+    "python": "Python",
+    "platform": "system",
+    "git_commit": "commit",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A thing, as it was when a run was made, and as it is now."""
+
+    what: str
+    then: str
+    now: str
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """What is noted of `then` (see `bptt.tracking.provenance.environment`) and is otherwise now; what decides most
+    comes first.
+
+    The number of processor cores is left out: no bit depends on it.
+    """
+    return [Change(what, before, after) for what, before, after in _all(then, now) if before != after]
+
+
+def _all(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if then.get("numerical_version") is not None:
+        yield "numerical version", str(then["numerical_version"]), str(now["numerical_version"])
+    for key in ("cpu", "target", "simd"):
+        if then.get(key) is not None:
+            yield _NAMES[key], str(then[key]), str(now[key])
+    if then.get("blas") is not None:
+        yield "BLAS", _library(then["blas"]), _library(now["blas"])
+    before, after = then.get("packages") or {}, now["packages"]
+    for name in sorted(before, key=lambda name: (name not in _NUMERICAL, name)):
+        yield name, str(before[name]), str(after.get(name, "not installed"))
+    for key in ("python", "platform", "git_commit"):
+        if then.get(key) is not None:
+            yield _NAMES[key], str(then[key]), str(now[key] or "unknown")
+    if then.get("git_dirty") is not None:
+        yield "uncommitted changes", _changes_to_commit(then), _changes_to_commit(now)
+
+
+def _library(blas: Mapping[str, Any]) -> str:
+    said = " ".join(str(blas[key]) for key in ("name", "version", "architecture") if blas.get(key) is not None)
+    return f"{said}, {blas['threads']} thread(s)" if blas.get("threads") not in (1, None) else said
+
+
+def _changes_to_commit(environment: Mapping[str, Any]) -> str:
+    if not environment.get("git_dirty"):
+        return "unknown" if environment.get("git_dirty") is None else "none"
+    name = environment.get("git_diff")
+    return f"some ({name})" if name else "some"
+
+
+VERSION: Final = "bptt.version."
+
+
+_PACKAGES: Final = ("bptt", "numpy", "numba", "scipy", "hydra-core", "mlflow")
+
+
+def provenance() -> dict[str, str]:
+    """mlflow.source.git.commit and bptt.git.dirty, bptt.version.*, and MLflow's own tags for user and command."""
+    return {
+        "mlflow.user": _user(),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": without_password(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
+        f"{VERSION}python": platform.python_version(),
+        **{f"{VERSION}{name}": found for name in _PACKAGES if (found := installed(name))},
+        **own_git_tags(),
+    }
+
+
+def installed(package: str) -> str | None:
+    """The version of an installed package; None: it is not."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+PROVENANCE: Final = "provenance.json"
+
+
+PATCH: Final = "dirty.patch"
+
+
+_COMPILES: Final = "llvmlite"  # Numba's, whose version decides what is computed
+
+
+def environment() -> dict[str, Any]:
+    """What this process computes with. Nothing of it names a user, a folder or an environment variable.
+
+    python             its version, and platform: the operating system
+    cpu                the processor's name; target: the processor that LLVM compiles the kernels for; cores: how many
+    simd               how many float64 numbers stand in a vector of the kernels
+    blas               of NumPy: name, version, architecture, and the number of threads that training allows it
+    packages           package → version, of bptt and all that it depends on
+    git_commit         of the program; None: unknown. git_dirty: whether its work tree differs from that, git_diff: the
+                       name of the difference (of dirty.patch, by its content)
+    numerical_version  see `bptt.tracking.provenance.digest`
+    """
+    from llvmlite.binding import get_host_cpu_name
+
+    from bptt.core.simd import WIDTH
+
+    tags = own_git_tags()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "target": get_host_cpu_name(),
+        "simd": WIDTH,
+        "cores": os.cpu_count(),
+        "blas": _blas(),
+        "packages": {name: found for name in _packages() if (found := installed(name)) is not None},
+        "git_commit": tags.get(COMMIT),
+        "git_dirty": tags[DIRTY] == "true" if DIRTY in tags else None,
+        "git_diff": short_name(dirty_diff()),
+        "numerical_version": current_version(),
+    }
+
+
+def write_provenance(folder: Path) -> None:
+    """Write provenance.json, and dirty.patch where the program's work tree differs from its commit."""
+    difference = dirty_diff()
+    if difference is not None:
+        write_text(folder / PATCH, difference)
+    write_text(folder / PROVENANCE, json.dumps(environment(), indent=1) + "\n")
+
+
+def note_resumption(folder: Path) -> None:
+    """Note where what was begun in a folder goes on in another environment: in provenance.json, under `resumed`."""
+    noted, now = read_provenance(folder), environment()
+    if not noted:
+        return
+    resumed = noted.get("resumed", [])
+    if all(changes(before, now) for before in (noted, *resumed)):
+        write_text(folder / PROVENANCE, json.dumps({**noted, "resumed": [*resumed, now]}, indent=1) + "\n")
+
+
+def provenance_files(folder: Path) -> dict[str, bytes]:
+    """The files that `write_provenance` left in a folder: name → content."""
+    return {name: (folder / name).read_bytes() for name in (PROVENANCE, PATCH) if (folder / name).is_file()}
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """What `write_provenance` noted in a folder; empty where there is nothing that can be read."""
+    try:
+        found = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def provenance_of_tags(tags: dict[str, str]) -> dict[str, Any]:
+    """What the tags of a run in the store say of its environment, under the same keys; the rest is missing."""
+    packages = {name.removeprefix(VERSION): found for name, found in tags.items() if name.startswith(VERSION)}
+    python = packages.pop("python", None)
+    found = {
+        "python": python,
+        "packages": packages or None,
+        "git_commit": tags.get(COMMIT),
+        "git_dirty": tags[DIRTY] == "true" if DIRTY in tags else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _packages() -> list[str]:
+    try:
+        required = requires("bptt") or []
+    except PackageNotFoundError:
+        required = []
+    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in required if "extra ==" not in text]
+    return ["bptt", *names, _COMPILES]
+
+
+def _blas() -> dict[str, Any]:
+    import numpy as np
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    # The number of threads decides the last bits of large matrices' eigenvalues; training allows one.
+    with threadpool_limits(1, user_api="blas"):
+        found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    # SciPy may bring another one, that training does not use.
+    own = [library for library in found if f"{os.sep}numpy" in library["filepath"]] or found
+    if not own:
+        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # a library that threadpoolctl can't ask
+        return {"name": built.get("name"), "version": built.get("version"), "architecture": None, "threads": None}
+    library = own[0]
+    return {
+        "name": library["internal_api"],
+        "version": library["version"],
+        "architecture": library.get("architecture"),
+        "threads": library["num_threads"],
+    }
+
+
+def _processor() -> str:
+    """The name by which the operating system knows the processor."""
+    try:
+        if sys.platform == "darwin":
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        if found := re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE):
+            return found[1].strip()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""The store: one place that asks whether it is a database or a server."""

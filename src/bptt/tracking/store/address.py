@@ -1,0 +1,156 @@
+"""Where the store is: found out before mlflow is imported, so that a wrong address is told at once."""
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?")
+
+
+_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?://)?(?P<rest>.*)", re.IGNORECASE)
+
+
+# In an address a password stands after the user's name, a token in its place, and either among a database's options.
+_SECRETS = (
+    (re.compile(r"(://[^/\s@:]*):[^/\s]*@"), r"\1:***@"),
+    (re.compile(r"(https?://)[^/\s@:]+@", re.IGNORECASE), r"\1***@"),
+    (re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]+", re.IGNORECASE), r"\1***"),
+)
+
+
+_PAGES = re.compile(r"(?P<scheme>https?://)(?:[^/]*@)?", re.IGNORECASE)
+
+
+_NAMES = {"databricks", "databricks-uc", "uc"}
+
+
+class StoreError(Exception):
+    """The store can't be used as asked; the message is one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A store.
+
+    uri        what MLflow is given; a SQLite path in it is absolute
+    database   the SQLite file, None for another kind of store
+    artifacts  the folder for artifacts; None: the server decides
+    lock       the file whose lock guards the store's creation
+    """
+
+    uri: str
+    database: Path | None
+    artifacts: Path | None
+    lock: Path
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be printed."""
+        return without_password(self.uri)
+
+    @property
+    def pages(self) -> str | None:
+        """Where MLflow's pages are, to be opened in a browser; None: it is no server."""
+        server = _PAGES.match(self.uri)
+        return None if server is None else (server["scheme"] + self.uri[server.end() :]).rstrip("/")
+
+
+def resolve(uri: str | None, folder: Path | None = None) -> Address:
+    """The store to use: `uri` (the configuration's tracking.uri), else MLFLOW_TRACKING_URI, else MLflow's own default.
+
+    The default is the SQLite file `mlflow.db` in the current folder, so that a bare `mlflow ui` there shows the runs.
+    A SQLite store keeps its artifacts in `mlruns` beside the database, another database in `mlruns` of the current
+    folder, a server where it pleases. Raises StoreError where MLflow can't use the address, and where one that is not
+    from the environment holds a password: arguments are seen by all users of a machine, and kept in many places.
+    """
+    folder = Path.cwd() if folder is None else folder
+    given, origin = uri, "tracking.uri"
+    if given is None:
+        given, origin = os.environ.get("MLFLOW_TRACKING_URI") or None, "MLFLOW_TRACKING_URI"
+    if given is None:
+        _refuse_file_store(folder)
+        given = "sqlite:///mlflow.db"
+    if match := _SQLITE.fullmatch(given if given.rstrip("/") != "sqlite:" else "sqlite:///"):
+        return _sqlite(match, folder, origin)
+    _check_password(given, origin)
+    match = _SCHEME.fullmatch(given)
+    if given not in _NAMES and (match is None or match["scheme"].lower() == "file" or len(match["scheme"]) == 1):
+        raise StoreError(
+            f"{origin}={given}: names a folder, and MLflow no longer keeps runs in folders;"
+            " give a database (sqlite:///mlflow.db) or a server (http://host:5000)"
+        )
+    server = match is None or match["scheme"].lower() in {"http", "https", *_NAMES}
+    key = sha256(given.encode()).hexdigest()[:16]
+    return Address(
+        uri=given,
+        database=None,
+        artifacts=None if server else folder / "mlruns",
+        lock=Path(tempfile.gettempdir()) / f"bptt-store-{key}.lock",
+    )
+
+
+def artifact_location(address: Address, experiment: str) -> str | None:
+    """The URI under which an experiment's artifacts are kept: absolute, so that it holds from any folder."""
+    if address.artifacts is None:
+        return None
+    name = quote(experiment, safe=" ")
+    return (address.artifacts / (name if name.strip(".") else name.replace(".", "%2E"))).as_uri()
+
+
+def without_password(text: str) -> str:
+    """The text with the passwords of the URIs in it blotted out."""
+    for pattern, blotted in _SECRETS:
+        text = pattern.sub(blotted, text)
+    return text
+
+
+def refuse_password(text: str, origin: str = "") -> None:
+    """Raise StoreError where a text that a user gave holds a URI with a password; origin: its key, with the =."""
+    shown = without_password(text)
+    if shown != text:
+        raise StoreError(
+            f"{origin}{shown}: a password is taken from the environment alone, where it is not on show:"
+            " set MLFLOW_TRACKING_URI to the address, or a server's user and password as MLFLOW_TRACKING_USERNAME and"
+            " MLFLOW_TRACKING_PASSWORD"
+        )
+
+
+def _check_password(uri: str, origin: str) -> None:
+    _, _, rest = uri.partition("://")
+    user, at, _ = rest.partition("?")[0].rpartition("@")
+    if at and re.search(r"[/@\s]", user):
+        # What follows is taken for the host, and would be shown.
+        raise StoreError(f"{origin}: can't be read; in a user's name and password @ and / are written %40 and %2F")
+    if uri != os.environ.get("MLFLOW_TRACKING_URI"):
+        refuse_password(uri, f"{origin}=")
+
+
+def _sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
+    if match["path"] in {"", ":memory:"}:
+        raise StoreError(f"{origin}={match[0]}: a store in memory is gone when the program ends; name a file")
+    database = (folder / unquote(match["path"])).resolve()
+    artifacts = database.parent / "mlruns"
+    return Address(
+        uri=f"{match[0][: match.start('path') - match.start()]}{database}{match['query'] or ''}",
+        database=database,
+        artifacts=artifacts,
+        lock=artifacts / f".{database.name}.lock",
+    )
+
+
+def old_file_store(folder: Path) -> list[Path]:
+    """The experiments of an MLflow file store in this folder's mlruns."""
+    # MLflow looks for the same files: with one of them there a bare `mlflow ui` ignores mlflow.db.
+    return sorted(path.parent for path in folder.glob("mlruns/*/meta.yaml") if path.parent.name.isdigit())
+
+
+def _refuse_file_store(folder: Path) -> None:
+    if old_file_store(folder):
+        raise StoreError(
+            f"{folder / 'mlruns'}: holds the runs of an old MLflow file store, which hides mlflow.db from `mlflow ui`;"
+            " move it away, or name the store: tracking.uri=sqlite:///mlflow.db"
+        )

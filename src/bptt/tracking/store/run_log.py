@@ -1,0 +1,138 @@
+"""One run's record in the store: written in batches while it trains, closed with a status."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bptt.tracking.folder.files import Status
+from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.errors import asking, patient
+from bptt.tracking.store.opening import Store, impatient, one_line
+from bptt.tracking.store.tags import KEY
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+_SECONDS_BETWEEN_BATCHES: Final = 1.0
+
+
+_SECONDS_AFTER_A_FAILURE: Final = 30.0
+
+
+class RunRecord:
+    """A run in the store. Points are kept here until their batch is written, so none is lost while a server is away.
+
+    A metric's step is the update. NaN is stored as such; MLflow stores an infinite value as ±1.8e308, whereas
+    history.parquet keeps it.
+    """
+
+    def __init__(
+        self, store: Store, run_id: str, artifact_uri: str, stored: Mapping[str, frozenset[int]] | None = None
+    ) -> None:
+        self.store, self.run_id, self.artifact_uri = store, run_id, artifact_uri
+        #: Why the last batch was not written; None: it was.
+        self.trouble: str | None = None
+        self._stored = stored or {}
+        self._waiting: list[Metric] = []
+        self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
+
+    @classmethod
+    def begin(
+        cls,
+        store: Store,
+        name: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        parent: str | None = None,
+    ) -> "RunRecord":
+        """A new run of the store's experiment, below `parent` where that run is given."""
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        nesting = {} if parent is None else {"mlflow.parentRunId": parent}
+        try:
+            run = store.client.create_run(store.experiment_id, tags={**tags, **nesting}, run_name=name)
+            record = cls(store, run.info.run_id, run.info.artifact_uri)
+            store.client.log_batch(record.run_id, params=[Param(key, value) for key, value in params.items()])
+        except MlflowException as error:
+            raise StoreError(f"{store.address.shown}: the run can't be recorded: {one_line(error)}") from error
+        return record
+
+    @classmethod
+    @patient
+    def reopen(cls, store: Store, run_id: str, params: Mapping[str, str] | None = None) -> "RunRecord":
+        """A run that was broken off, to go on with. Points that the store holds are not written again.
+
+        params  of the run, where it may lack them
+        """
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if params:
+                store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+            run = store.client.get_run(run_id)
+            stored = {
+                name: frozenset(point.step for point in store.client.get_metric_history(run_id, name))
+                for name in run.data.metrics
+            }
+            store.client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: {one_line(error)}") from error
+        return cls(store, run_id, run.info.artifact_uri, stored)
+
+    def log(self, update: int, metrics: Mapping[str, float]) -> None:
+        """Take one point; at most once a second everything that waits is written in one batch."""
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        self._waiting += [
+            Metric(name, float(value), now, update)
+            for name, value in metrics.items()
+            if update not in self._stored.get(name, frozenset())
+        ]
+        if time.monotonic() >= self._next:
+            with impatient():
+                self._write()
+
+    @patient
+    def close(self, status: Status, tags: Mapping[str, str], artifacts: Mapping[Path, str | None]) -> None:
+        """Write what still waits, the tags and the artifacts (file → folder in the run), and end the run.
+
+        Raises StoreError where the store doesn't take them.
+        """
+        from mlflow.entities import RunTag
+        from mlflow.exceptions import MlflowException
+
+        self._write()
+        if self.trouble is not None:
+            raise StoreError(f"{self.store.address.shown}: {self.trouble}")
+        client = self.store.client
+        try:
+            for path, folder in artifacts.items():
+                client.log_artifact(self.run_id, str(path), folder)
+            client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+            client.set_terminated(self.run_id, status)
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"{self.store.address.shown}: {one_line(error)}") from error
+
+    def _write(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.store.client.log_batch(self.run_id, metrics=self._waiting)
+        except MlflowException as error:
+            self.trouble = one_line(error)
+            self._next = time.monotonic() + _SECONDS_AFTER_A_FAILURE
+        else:
+            self.trouble = None
+            self._waiting = []
+            self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
+
+
+def run_with_key(store: Store, key: str) -> str | None:
+    """The id of the run with this key; None: there is none. Raises StoreError."""
+    with asking(store.address):
+        found = store.client.search_runs([store.experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
+    return found[0].info.run_id if found else None

@@ -1,0 +1,203 @@
+"""A sweep's record in the store: its own run, and below that the runs it is made of, written in batches.
+
+The files of a sweep that are kept with its own run in the store: a whole sweep is read back with a few requests.
+
+    sweep.json, jobs.parquet         as in the sweep's folder; from its begin on
+    reused.json                      number → id of each run that was taken from an earlier sweep; likewise
+    runs.parquet, history.parquet    of all its runs, `runs` with their ids in the store; from its end on
+    flow_ends.parquet                how gradients flowed, at each run's first and last recorded update; likewise
+
+They are in a folder `archive` among the artifacts. What else a run has recorded is among its own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.tracking.folder.block import RUNS, Tables, read_table
+from bptt.tracking.folder.files import HISTORY, Status
+from bptt.tracking.folder.sweep import JOBS, SWEEP, Archive, SweepJob, SweepJournal
+from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.artifacts import fetched, names, put_files
+from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.database import BulkWriter, Database
+from bptt.tracking.store.errors import asking, patient
+from bptt.tracking.store.opening import Store
+from bptt.tracking.store.server import ClientWriter
+from bptt.tracking.store.tags import KEY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NOTE: Final = "mlflow.note.content"
+
+
+_LONGEST_TAG: Final = 8000
+
+
+_LONGEST_NAME: Final = 250
+
+
+class SweepRecord:
+    """A sweep in the store. Every method raises StoreError where the store doesn't take what it is given.
+
+    Whatever failed may be called again: what the store has by then is not written twice.
+
+    parent  the id of the sweep's own run
+    """
+
+    def __init__(self, store: Store, name: str, run: Any, fresh: bool) -> None:
+        self.store, self.name = store, name
+        self.parent: str = run.info.run_id
+        self._artifact_uri: str = run.info.artifact_uri
+        database = Database.of(store.client)
+        self._writer: BulkWriter | ClientWriter
+        if database is None:
+            self._writer = ClientWriter(store, self.parent, fresh)
+        else:
+            location = store.client.get_experiment(store.experiment_id).artifact_location
+            self._writer = BulkWriter(store, database, location)
+
+    @classmethod
+    @patient
+    def begin(cls, store: Store, name: str, tags: Mapping[str, str], description: str) -> "SweepRecord":
+        """Begin the sweep's own run, with a description in Markdown; its tag `bptt.sweep` is the name."""
+        own = {"bptt.sweep": name, _NOTE: _cut(description)}
+        with asking(store.address):
+            run = store.client.create_run(store.experiment_id, tags={**tags, **own}, run_name=name[:_LONGEST_NAME])
+            return cls(store, name, run, fresh=True)
+
+    @classmethod
+    @patient
+    def reopen(cls, store: Store, parent: str, name: str) -> "SweepRecord":
+        """Go on with a sweep whose own run was begun: that run is RUNNING again."""
+        with asking(store.address):
+            run = store.client.get_run(parent)
+            if run.info.lifecycle_stage == "deleted":
+                raise StoreError(f"{store.address.shown}: the sweep's run {parent} was deleted")
+            store.client.update_run(parent, status="RUNNING")
+            return cls(store, name, run, fresh=False)
+
+    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """Write ended runs below the sweep's own; key → run id. Runs that the store has already stay as they are."""
+        with asking(self.store.address):
+            return self._writer.write([self._below(run) for run in runs])
+
+    def run_ids(self, keys: Sequence[str]) -> dict[str, str]:
+        """Key → id of those runs that the store has."""
+        with asking(self.store.address):
+            return self._writer.run_ids(keys)
+
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Keep files (path among the artifacts → content) with the sweep's own run; older ones are replaced."""
+        with asking(self.store.address):
+            put_files(self.store.address, self._artifact_uri, files)
+
+    @patient
+    def close(
+        self, status: Status, description: str | None, files: Mapping[str, bytes], tags: Mapping[str, str]
+    ) -> None:
+        """End the sweep's own run with files (path among the artifacts → content); description None: it stays."""
+        from mlflow.entities import RunTag
+
+        note = {} if description is None else {_NOTE: _cut(description)}
+        with asking(self.store.address):
+            put_files(self.store.address, self._artifact_uri, files)
+            set_tags = [RunTag(key, value) for key, value in {**tags, **note}.items()]
+            self.store.client.log_batch(self.parent, tags=set_tags)
+            self.store.client.set_terminated(self.parent, status)
+
+    def _below(self, run: StoredRun) -> StoredRun:
+        tags = {**run.tags, KEY: run.key, "bptt.sweep": self.name, "mlflow.parentRunId": self.parent}
+        return replace(run, name=run.name[:_LONGEST_NAME], tags=tags)
+
+
+def _cut(description: str) -> str:
+    note = "\n\n… (cut)"
+    if len(description) <= _LONGEST_TAG:
+        return description
+    return description[: _LONGEST_TAG - len(note)] + note
+
+
+FOLDER: Final = "archive"
+
+
+FLOW_ENDS: Final = "flow_ends.parquet"
+
+
+_REUSED: Final = "reused.json"
+
+
+_BEGUN: Final = (SWEEP, JOBS, _REUSED)
+
+
+_ENDED: Final = (RUNS, HISTORY, FLOW_ENDS)
+
+
+@dataclass(frozen=True)
+class KeptSweep:
+    """What is kept of a sweep.
+
+    reused  number → id in the store of each run that was taken from an earlier sweep
+    tables  of all its runs, `runs` with run_id; None where it has not ended
+    """
+
+    journal: SweepJournal
+    jobs: list[SweepJob]
+    reused: dict[int, str]
+    tables: Tables | None
+
+
+def begun_files(archive: Archive, journal: SweepJournal) -> dict[str, bytes]:
+    """What is kept from a sweep's begin on: path among the artifacts → content."""
+    reused = {result.job: result.reused for result in archive.ended() if result.reused is not None}
+    whose, taken = (json.dumps(noted, indent=1) + "\n" for noted in (asdict(journal), reused))
+    return _placed(_BEGUN, whose.encode(), (archive.folder / JOBS).read_bytes(), taken.encode())
+
+
+def ended_files(archive: Archive, run_ids: Mapping[int, str]) -> dict[str, bytes]:
+    """What is kept from its end on; run_ids: number → id in the store, of the runs that are there."""
+    tables = archive.tables()
+    ids = tables.runs["run"].map(run_ids)
+    runs = tables.runs.assign(run_id=tables.runs["reused"].where(tables.runs["reused"].notna(), ids))
+    flow = archive.gradient_flow(ends_only=True)
+    return _placed(_ENDED, *map(_parquet, (runs, tables.history, flow)))
+
+
+def read_kept(address: Address, artifact_uri: str, ended: bool) -> KeptSweep | None:
+    """What is kept of a sweep with its own run, whose artifacts these are; None: it has no such files.
+
+    ended: whether the sweep has; otherwise tables may be of an earlier attempt. Raises ArchiveError where a file can't
+    be read.
+    """
+    there = {path.rpartition("/")[2] for path in names(address, artifact_uri, FOLDER)}
+    if not {*_BEGUN} <= there:
+        return None
+    whole = ended and {*_ENDED} <= there
+    wanted = (*_BEGUN, RUNS, HISTORY) if whole else _BEGUN
+    with fetched(address, artifact_uri, [f"{FOLDER}/{name}" for name in wanted]) as artifacts:
+        folder = artifacts / FOLDER
+        archive = Archive(folder)
+        tables = Tables(*(read_table(folder / name).to_pandas() for name in (RUNS, HISTORY))) if whole else None
+        reused = json.loads((folder / _REUSED).read_text(encoding="utf-8"))
+        return KeptSweep(archive.journal, archive.jobs(), {int(run): key for run, key in reused.items()}, tables)
+
+
+def read_flow_ends(address: Address, artifact_uri: str) -> "pd.DataFrame":
+    """How gradients flowed at each run's first and last recorded update: run, update, lag, norm; of a whole sweep."""
+    name = f"{FOLDER}/{FLOW_ENDS}"
+    with fetched(address, artifact_uri, [name]) as artifacts:
+        flow: pd.DataFrame = read_table(artifacts / name).to_pandas()
+        return flow
+
+
+def _placed(files: Sequence[str], *contents: bytes) -> dict[str, bytes]:
+    return {f"{FOLDER}/{name}": content for name, content in zip(files, contents, strict=True)}
+
+
+def _parquet(table: "pd.DataFrame") -> bytes:
+    buffer = BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""A sweep's ready-made page in MLflow."""

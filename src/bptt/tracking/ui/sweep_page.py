@@ -1,0 +1,329 @@
+"""A sweep's ready-made page in MLflow, and the links to its runs.
+
+The page is what MLflow's own share button publishes: a tag of the experiment that holds the page's state. MLflow
+documents neither, so some version of it may read them otherwise; a sweep then lacks this page and nothing else.
+
+The state of MLflow's page of runs in which a sweep's runs are looked at.
+
+It is ExperimentPageSearchFacetsState and ExperimentPageUIState in the sources of MLflow's pages (3.17).
+
+The newest sweep of a store, found without what else MLflow brings along.
+"""
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.errors import asking
+from bptt.tracking.store.opening import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SORTED_BY: Final = "loss/eval"
+
+
+ON_A_LOG_AXIS: Final = ("loss/eval", "loss/train", "grad/norm")
+
+
+ON_A_LINEAR_AXIS: Final = ("accuracy/eval",)
+
+
+def facets(parent: str) -> dict[str, str]:
+    """Which runs are listed, and in which order, as it stands in a link: those of one sweep, the best first."""
+    # With a filter and sorted by anything but the date, MLflow lists nested runs side by side, without their parent.
+    return {
+        "searchFilter": f"tags.mlflow.parentRunId = '{parent}'",
+        "orderByKey": f"metrics.`{SORTED_BY}`",
+        "orderByAsc": "true",
+    }
+
+
+def view_state(
+    name: str,
+    parent: str,
+    swept: Sequence[str],
+    metrics: Sequence[str],
+    ranges: Mapping[str, tuple[float, float]],
+    without_diverged: bool,
+) -> dict[str, Any]:
+    """A table of what was swept and of the final metrics, and a section of charts, named for the sweep.
+
+    ranges            metric → lowest and highest value that its curves' axis shows; of the others all is shown
+    without_diverged  whether runs that diverged are not listed, and so not drawn
+
+    All fields of the state are there, since older versions put nothing in the place of one that is missing.
+    """
+    listed = facets(parent)
+    if without_diverged:
+        name = f"Without diverged runs: {name}"
+        listed["searchFilter"] += " and tags.`bptt.outcome` != 'diverged'"
+    main, more = f"{parent}-main", f"{parent}-more"
+    drawn = [metric for metric in (*ON_A_LOG_AXIS, *ON_A_LINEAR_AXIS) if metric in metrics]
+    others = [metric for metric in metrics if metric not in drawn]
+    columns = {
+        "attributes.`Run Name`": 280,
+        **{f"params.`{key}`": _width(key) for key in swept},
+        **{f"metrics.`{metric}`": _width(metric) for metric in drawn},
+        "tags.`bptt.outcome`": _width("bptt.outcome"),
+    }
+    return {
+        **listed,
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": [*columns],
+        "columnOrder": [*columns],
+        "columnWidths": columns,
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsVisibilityMap": {},
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": [
+            _parallel_coordinates(swept, metrics, main),
+            *(_curves(metric, main, ranges) for metric in drawn),
+            *(_curves(metric, more, ranges) for metric in others),
+        ],
+        "compareRunSections": [_section(main, name, unfolded=True), _section(more, "more", unfolded=False)],
+        "isAccordionReordered": True,
+        "viewMaximized": False,
+        "runListHidden": False,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "autoRefreshEnabled": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+def _width(heading: str) -> int:
+    return 8 * len(heading) + 48
+
+
+def _section(uuid: str, name: str, *, unfolded: bool) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "name": name,
+        "display": unfolded,
+        "isReordered": True,
+        "deleted": False,
+        "isGenerated": False,
+        "columns": 2,
+        "cardHeight": 400,
+    }
+
+
+def _chart(kind: str, name: str, section: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "uuid": f"{section}-{name}",
+        "metricSectionId": section,
+        "runsCountToCompare": 100,
+        "deleted": False,
+        "isGenerated": False,
+    }
+
+
+def _parallel_coordinates(swept: Sequence[str], metrics: Sequence[str], section: str) -> dict[str, Any]:
+    # Lines have the colour of the last metric. An axis of seeds would only tangle them.
+    return {
+        **_chart("PARALLEL", "parallel", section),
+        "selectedParams": [key for key in swept if key != "seed"] or [*swept],
+        "selectedMetrics": [*(metric for metric in ON_A_LINEAR_AXIS if metric in metrics), SORTED_BY],
+        "showAllRuns": True,
+    }
+
+
+def _curves(metric: str, section: str, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+    chart = {
+        **_chart("LINE", metric, section),
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "scaleType": "log" if metric in ON_A_LOG_AXIS else "linear",
+        "xAxisKey": "step",
+        "xAxisScaleType": "linear",
+        "selectedXAxisMetricKey": "",
+        "lineSmoothness": 0,
+        "displayPoints": False,
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
+        "ignoreOutliers": False,
+    }
+    if metric in ranges:
+        low, high = (math.log10(value) for value in ranges[metric])
+        margin = max(0.05 * (high - low), 0.1)
+        chart["range"] = {"yMin": low - margin, "yMax": high + margin}
+    return chart
+
+
+_TAG: Final = "mlflow.sharedViewState."
+
+
+_LONGEST_TAG: Final = 5000  # of an experiment; later versions of MLflow take more
+
+
+_MOST_COMPARED: Final = 100
+
+
+# Without it MLflow's pages turn to what it offers for language models.
+_MODEL_TRAINING: Final = {"workflowType": "machine_learning"}
+
+
+def publish_view(
+    store: Store,
+    sweep_name: str,
+    parent: str,
+    swept: Sequence[str],
+    metrics: Sequence[str],
+    history: "pd.DataFrame | None" = None,
+    diverged: Collection[int] = (),
+) -> str | None:
+    """Make the page of the sweep whose own run is `parent`: its path in MLflow's pages, or None where that failed.
+
+    It has the sweep's runs alone, the best `loss/eval` first: a table of what was swept and of the final metrics,
+    parallel coordinates from what was swept to `loss/eval`, and curves by update, the losses and the gradient's norm on
+    a log axis. MLflow loads 100 runs at a time and draws those that it has loaded. Published again it is replaced.
+
+    swept     names of params, in the order of the table's columns
+    metrics   that the runs have
+    history   columns run, update and the metrics
+    diverged  the runs in it that diverged. The axes are chosen for the others; and since MLflow's parallel coordinates
+              show nothing but NaN where it is the most frequent value, more diverged runs than others are not listed
+    """
+    ranges, without_diverged = {}, False
+    if history is not None and diverged:
+        ranges = axis_ranges(history, diverged)
+        runs = history["run"].nunique()
+        without_diverged = runs / 2 < len(diverged) < runs
+    state = view_state(sweep_name, parent, swept, metrics, ranges, without_diverged)
+    packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 9)
+    value = "deflate;" + base64.b64encode(packed).decode()
+    if len(value) > _LONGEST_TAG:
+        return None
+    try:
+        with asking(store.address):
+            store.client.set_experiment_tag(store.experiment_id, _TAG + parent, value)
+    except StoreError:
+        return None
+    return _runs_path(store.experiment_id, {"viewStateShareKey": parent})
+
+
+def axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict[str, tuple[float, float]]:
+    """Metric → lowest and highest value of the runs that did not diverge, where the axis is logarithmic.
+
+    One that did may have reached 1e300 before, which would flatten the others.
+    """
+    kept = history[~history["run"].isin([*diverged])]
+    ranges = {}
+    for name in [name for name in ON_A_LOG_AXIS if name in kept]:
+        values = kept[name][(kept[name] > 0) & (kept[name] < math.inf)]
+        if len(values):
+            ranges[name] = (float(values.min()), float(values.max()))
+    return ranges
+
+
+def children_path(experiment_id: str, parent: str) -> str:
+    """The experiment's page with the runs of one sweep alone, as MLflow shows them by itself."""
+    return _runs_path(experiment_id, facets(parent))
+
+
+def compare_path(store: Store, run_ids: Sequence[str]) -> str:
+    """The page on which MLflow compares runs, a column each; of more than 100 the first 100.
+
+    MLflow asks for each run by itself, and offers no more than 100 in a page of runs of its own.
+    """
+    compared = {"runs": run_ids[:_MOST_COMPARED], "experiments": [store.experiment_id]}
+    query = {key: json.dumps([*ids], separators=(",", ":")) for key, ids in compared.items()}
+    return f"/#/compare-runs?{urlencode(query | _MODEL_TRAINING)}"
+
+
+def _runs_path(experiment_id: str, query: Mapping[str, str]) -> str:
+    return f"/#/experiments/{experiment_id}/runs?{urlencode({**_MODEL_TRAINING, **query, 'compareRunsMode': 'CHART'})}"
+
+
+VIEW: Final = "bptt.view"
+
+
+_SWEEP: Final = "bptt.sweep"
+
+
+_PARENT: Final = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewestSweep:
+    """A sweep, and the path of its page among MLflow's pages."""
+
+    name: str
+    path: str
+
+
+def newest_sweep(address: Address) -> NewestSweep | None:
+    """The sweep that was begun last; None: there is none, or the store does not say.
+
+    Its page is the one that its tag `bptt.view` names, otherwise the experiment's with its runs alone. A database is
+    asked with one query of its tables; a server through MLflow, whose import takes one to two seconds.
+    """
+    try:
+        return _from_database(address) if address.pages is None else _from_server(address)
+    except Exception:  # whatever it is: this is one link more, and not what was asked for
+        return None
+
+
+def _from_database(address: Address) -> NewestSweep | None:
+    import sqlalchemy as sa
+
+    runs = sa.table("runs", *map(sa.column, ("run_uuid", "experiment_id", "lifecycle_stage", "start_time")))
+    tags = sa.table("tags", *map(sa.column, ("run_uuid", "key", "value")))
+
+    def tag(key: str) -> sa.ScalarSelect[str]:
+        of_the_run = (tags.c.run_uuid == runs.c.run_uuid) & (tags.c.key == key)
+        return sa.select(tags.c.value).where(of_the_run).correlate(runs).scalar_subquery()
+
+    newest = (
+        sa.select(runs.c.run_uuid, runs.c.experiment_id, tag(_SWEEP), tag(VIEW))
+        .where(runs.c.lifecycle_stage == "active", tag(_SWEEP).is_not(None), tag(_PARENT).is_(None))
+        .order_by(runs.c.start_time.desc())
+        .limit(1)
+    )
+    engine = sa.create_engine(address.uri)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(newest).first()
+    finally:
+        engine.dispose()
+    return None if found is None else _sweep(str(found[0]), str(found[1]), found[2], found[3])
+
+
+def _from_server(address: Address) -> NewestSweep | None:
+    from bptt.tracking.store.opening import impatient, set_environment
+
+    set_environment()
+    from mlflow import MlflowClient
+
+    with impatient():
+        client = MlflowClient(address.uri)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        # A search can't ask for runs that lack a tag, so the newest run of any sweep leads to its parent.
+        newest_first = ["attributes.start_time DESC"]
+        found = client.search_runs(experiments, f"tags.`{_SWEEP}` != ''", max_results=1, order_by=newest_first)
+        if not found:
+            return None
+        run = client.get_run(found[0].data.tags.get(_PARENT, found[0].info.run_id))
+    return _sweep(run.info.run_id, run.info.experiment_id, run.data.tags[_SWEEP], run.data.tags.get(VIEW))
+
+
+def _sweep(run_id: str, experiment_id: str, name: str, view: str | None) -> NewestSweep:
+    return NewestSweep(name=name, path=view or children_path(experiment_id, run_id))
