@@ -58,7 +58,7 @@ def test_a_report_loses_what_is_not_shipped_and_nothing_else(monkeypatch: pytest
     whole = whole_report()
     figures = [path for path in whole if path.startswith("figures/")]
     assert len(figures) > 2
-    monkeypatch.setitem(FIGURES, "eta", tuple(Path(figures[place]).stem for place in (-1, 1)))  # type: ignore[arg-type]
+    monkeypatch.setitem(FIGURES, "eta", tuple(Path(figures[place]).stem for place in (-1, 1)))
     files = shipped_files("eta", whole)
     assert files.keys() == {"report.md", figures[1], figures[-1], *(path for path in whole if path.endswith(".csv"))}
     assert named(files) == files.keys() - {"report.md"}
