@@ -91,9 +91,11 @@ def _prepare() -> None:
                 raise RuntimeError(f"bptt {' '.join(words)}: exit code {code}\n{said.getvalue()}")
     for module in list(sys.modules.values()):
         getattr(module, "__warningregistry__", {}).clear()
-    running = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    if running:
-        raise RuntimeError(f"threads would be lost in forked processes: {', '.join(running)}")
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(60)
+            if thread.is_alive():
+                raise RuntimeError(f"a thread would be lost in forked processes: {thread.name}")
     gc.collect()
     gc.freeze()
 
