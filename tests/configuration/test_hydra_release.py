@@ -9,6 +9,7 @@ from typing import Any
 import hydra
 import pytest
 from hydra import version
+from hydra._internal import utils
 
 from bptt.configuration.hydra_release import arguments_parser, choose_defaults, version_base
 
@@ -39,12 +40,14 @@ def test_every_help_is_a_text_where_argparse_takes_nothing_else(monkeypatch: pyt
         return add_argument(parser, *flags, **options)
 
     monkeypatch.setattr(owner, "add_argument", strict)
+    monkeypatch.setattr(utils, "get_args_parser", utils.get_args_parser)  # put back in the end
     parser = arguments_parser()
     assert vars(owner)["add_argument"] is strict
     helps = {action.dest: action.help for action in parser._actions}
     assert all(isinstance(text, str) for text in helps.values())
     assert str(helps["shell_completion"]).startswith("Install or Uninstall shell completion:")
     assert parser.parse_args(["-m", "seed=1,2"]).overrides == ["seed=1,2"]
+    assert utils.get_args(["seed=3"]).overrides == ["seed=3"]  # as Hydra's tab completion does
 
 
 def test_hydra_warns_of_nothing(tmp_path: Path) -> None:

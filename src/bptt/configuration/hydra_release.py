@@ -1,11 +1,12 @@
 """What differs between Hydra's releases: which defaults are asked for, and a text that Python 3.14 takes for none."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any, Final
 
 import hydra
 from hydra import version
-from hydra._internal.utils import get_args_parser
+from hydra._internal import utils
 
 _DEFAULTS: Final = "1.3"  # of hydra-core 1.3, which has those of 1.1 and 1.2 too
 
@@ -36,18 +37,28 @@ def arguments_parser() -> argparse.ArgumentParser:
     wanted; Python 3.14 wants every text at once, and refuses what is none.
     """
     try:
-        return get_args_parser()
-    except ValueError:
+        return utils.get_args_parser()
+    except ValueError:  # tab completion makes a parser of its own, in the same way
+        utils.get_args_parser = _with_texts(utils.get_args_parser)
+        return utils.get_args_parser()
+
+
+def _with_texts(make_parser: Callable[[], argparse.ArgumentParser]) -> Callable[[], argparse.ArgumentParser]:
+    """A function that makes the same parser, whose help is text throughout."""
+
+    def make() -> argparse.ArgumentParser:
         owner = next(kind for kind in argparse.ArgumentParser.__mro__ if "add_argument" in vars(kind))
         add_argument = argparse.ArgumentParser.add_argument
 
-    def with_text(parser: argparse.ArgumentParser, *flags: Any, **options: Any) -> argparse.Action:
-        if options.get("help") is not None:
-            options["help"] = str(options["help"])
-        return add_argument(parser, *flags, **options)
+        def with_text(parser: argparse.ArgumentParser, *flags: Any, **options: Any) -> argparse.Action:
+            if options.get("help") is not None:
+                options["help"] = str(options["help"])
+            return add_argument(parser, *flags, **options)
 
-    owner.add_argument = with_text  # type: ignore[attr-defined]
-    try:
-        return get_args_parser()
-    finally:
-        owner.add_argument = add_argument  # type: ignore[attr-defined]
+        owner.add_argument = with_text  # type: ignore[attr-defined]
+        try:
+            return make_parser()
+        finally:
+            owner.add_argument = add_argument  # type: ignore[attr-defined]
+
+    return make
