@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig, OmegaConf
 
 from bptt.core.run import Record
 from bptt.sweeps.session import Writer
@@ -14,6 +15,16 @@ from bptt.tracking.store.opening import Store
 from bptt.tracking.store.sweep_log import SweepRecord
 
 UPDATES = 100
+
+
+def remove_groups(path: Path) -> list[str]:
+    """Leave out of a recorded configuration the groups that a run can do without, as it was before there were any."""
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    removed = [name for name in ("schedule", "regularizer") if config.pop(name, None) is not None]
+    OmegaConf.save(config, path)
+    return removed
+
 
 #: What is left of each run: its losses, its accuracies, and how it ended. Of the sixth nothing is, it never began.
 LEFT: list[tuple[str, list[float], list[float], str, str]] = [

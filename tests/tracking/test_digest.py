@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from bptt.configuration.build import checked
+from bptt.configuration.compose import composed
 from bptt.core.sources import package_hash
 from bptt.tracking.provenance.digest import current_version, digest
 
@@ -24,6 +26,19 @@ def test_everything_else_counts() -> None:
     ]
     digests = {digest(config, "v1") for config in changed} | {digest(CONFIG, "v1"), digest(CONFIG, "v2")}
     assert len(digests) == len(changed) + 2
+
+
+def test_a_part_that_says_what_its_absence_means_does_not_count() -> None:
+    parts = {
+        "schedule": {"_target_": "bptt.core.schedules.constant.ConstantSchedule"},
+        "regularizer": {"_target_": "bptt.core.regularizers.none.NoRegularizer"},
+    }
+    assert digest(CONFIG | parts, "v1") == digest(CONFIG, "v1")
+    warmup = {"schedule": {"_target_": "bptt.core.schedules.warmup.Warmup", "warmup": 0.0}}
+    assert digest(CONFIG | warmup, "v1") != digest(CONFIG, "v1")
+    resolved = checked(composed()).resolved
+    assert digest(resolved, "v1") == digest({key: resolved[key] for key in resolved if key not in parts}, "v1")
+    assert resolved.items() >= parts.items()
 
 
 def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
