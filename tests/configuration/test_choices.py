@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bptt.configuration.errors import ConfigurationError
 from omegaconf import OmegaConf
 
 from bptt.configuration.build import Configuration, SweepSettings, checked
 from bptt.configuration.compose import composed
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import conf_folder
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule

@@ -33,7 +33,7 @@ from bptt.sweeps.search.study import Outcome
 from bptt.sweeps.workers.pool import Lost
 from bptt.sweeps.workers.training import StageResult, StageTask, advance_stage
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.provenance.digest import digest
+from bptt.tracking.provenance.digest import compute_digest
 from tests.core.comparing import assert_same_record
 
 optuna = pytest.importorskip("optuna")
@@ -326,7 +326,7 @@ class Real:
     def prepare(self, jobs: Sequence[Sequence[str]]) -> list[Prepared]:
         prepared = []
         for job, configuration in zip(jobs, self.composition.all(jobs), strict=True):
-            number = self.numbers.setdefault(digest(configuration.resolved, ""), len(self.numbers))
+            number = self.numbers.setdefault(compute_digest(configuration.resolved, ""), len(self.numbers))
             self.overrides.append(list(job))
             self.runs[number] = configuration.run
             prepared.append(Prepared(number, configuration.run, self.record(number)))

@@ -68,11 +68,11 @@ _TARGET: Final = "._target_"
 
 def configuration_differences(a: "Sweep", b: "Sweep") -> tuple[list[Difference], list[Difference]]:
     """Of all but where runs are recorded."""
-    from bptt.tracking.store.params import flattened
+    from bptt.tracking.store.params import flatten
 
     def flat(side: "Sweep") -> list[dict[str, str]]:
         return [
-            flattened({key: value for key, value in config.items() if key != "tracking"})
+            flatten({key: value for key, value in config.items() if key != "tracking"})
             for config in side.configs.values()
         ]
 

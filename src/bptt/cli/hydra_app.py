@@ -19,7 +19,7 @@ from bptt.cli.common import refuse
 from bptt.configuration.errors import ConfigurationError, problem
 from bptt.configuration.paths import conf_folder
 from bptt.core.annotations import InvalidValue
-from bptt.tracking.store.address import StoreError, refuse_password, without_password
+from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -71,7 +71,7 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     except Ended as end:
         return end.code
     except ConfigurationError as error:
-        print(without_password("\n".join(error.lines)), file=sys.stderr)
+        print(hide_passwords("\n".join(error.lines)), file=sys.stderr)
         return 2
     except (StoreError, InvalidValue) as error:  # the latter of an environment variable: others were told before
         print(error, file=sys.stderr)
@@ -82,7 +82,7 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
         if isinstance(error, OSError) and error.errno in _DISK_FULL:  # when Hydra writes its own files
             print(f"{error.filename or 'a file'}: can't be written: {error.strerror}", file=sys.stderr)
         else:
-            print(without_password(traceback.format_exc()), end="", file=sys.stderr)
+            print(hide_passwords(traceback.format_exc()), end="", file=sys.stderr)
         return 1
 
 

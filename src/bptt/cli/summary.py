@@ -17,7 +17,7 @@ from bptt.sweeps.session import Session
 from bptt.sweeps.single import Ended, Trained
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.run_log import RunRecord
+from bptt.tracking.store.run_log import RunLog
 
 
 def tell(trained: Trained) -> None:
@@ -44,7 +44,7 @@ def result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     return lines
 
 
-def whereabouts(tracker: RunRecord | None, folder: Path) -> list[str]:
+def whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     """Where the run is kept and how to open it."""
     if tracker is None:
         return [f"files   {folder}"]

@@ -10,7 +10,7 @@ from typing import Final
 from packaging.requirements import Requirement
 
 import bptt
-from bptt.doctor.finding import Finding, Situation, shell
+from bptt.doctor.finding import Finding, Situation, quote_words
 
 _COMPUTE: Final = ("numpy", "numba", "llvmlite", "scipy")
 _COMPOSE: Final = ("hydra-core", "omegaconf", "mlflow")
@@ -18,7 +18,7 @@ _COMPOSE: Final = ("hydra-core", "omegaconf", "mlflow")
 
 def findings(_situation: Situation) -> Iterator[Finding]:
     """The versions of bptt and of what it needs, the extras, and what git knows."""
-    from bptt.tracking.provenance.digest import current_version
+    from bptt.tracking.provenance.digest import compute_version
 
     yield Finding(subject="python", says=f"{platform.python_version()} on {platform.platform()}")
     required = [Requirement(text) for text in requires("bptt") or []]
@@ -28,7 +28,7 @@ def findings(_situation: Situation) -> Iterator[Finding]:
     yield _versions("composes, records", _COMPOSE)
     yield _versions("draws, writes", [one.name for one in needed if one.name not in _COMPUTE + _COMPOSE])
     yield _extras([one for one in required if one.marker is not None])
-    yield Finding(subject="bptt", says=f"{bptt.__version__}, numerical version {current_version()}")
+    yield Finding(subject="bptt", says=f"{bptt.__version__}, numerical version {compute_version()}")
     yield _git()
 
 
@@ -41,7 +41,7 @@ def _unfit(needed: Requirement) -> Finding | None:
         subject=needed.name,
         says=f"{found or 'not installed'}; bptt needs {needed.specifier}",
         means="bptt was not tried with it, and may fail or compute other bits",
-        command=shell(sys.executable, "-m", "pip", "install", str(needed)),
+        command=quote_words(sys.executable, "-m", "pip", "install", str(needed)),
     )
 
 
@@ -72,11 +72,12 @@ def _installed(package: str) -> str | None:
 
 
 def _git() -> Finding:
-    from bptt.tracking.provenance.work_tree import COMMIT, DIRTY, own_git_tags
+    from bptt.tracking.provenance.work_tree import read_own_tags
+    from bptt.tracking.store.tags import COMMIT_TAG, DIRTY_TAG
 
-    tags = own_git_tags()
-    if COMMIT in tags:
-        changed = ", with changes that are noted too" if tags[DIRTY] == "true" else ""
-        return Finding(subject="git", says=f"runs are noted with commit {tags[COMMIT][:12]}{changed}")
+    tags = read_own_tags()
+    if COMMIT_TAG in tags:
+        changed = ", with changes that are noted too" if tags[DIRTY_TAG] == "true" else ""
+        return Finding(subject="git", says=f"runs are noted with commit {tags[COMMIT_TAG][:12]}{changed}")
     why = "bptt is not installed from a git work tree" if shutil.which("git") else "there is no git"
     return Finding(subject="git", says=f"runs are noted without a commit: {why}")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from bptt.doctor.finding import Finding, Situation, shell, size
-from bptt.doctor.variables import origin
+from bptt.doctor.finding import Finding, Situation, format_size, quote_words
+from bptt.doctor.variables import name_origin
 
 if TYPE_CHECKING:
     from bptt.tracking.store.address import Address
@@ -28,7 +28,7 @@ class Holder:
     command: str
 
 
-def holders(file: Path) -> list[Holder]:
+def find_holders(file: Path) -> list[Holder]:
     """The other processes that have a file open; empty where the system has no /proc."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -52,16 +52,16 @@ _UNSET: Final = "unset MLFLOW_TRACKING_URI"
 
 def findings(situation: Situation) -> Iterator[Finding]:
     """Where the store is, whether it answers, the version of its tables, what it holds, and its size."""
-    from bptt.tracking.store.address import StoreError, old_file_store, resolve
-    from bptt.tracking.store.state import store_state
+    from bptt.tracking.store.address import ARTIFACTS, StoreError, find_file_store, resolve_address
+    from bptt.tracking.store.state import examine_store
 
-    old = old_file_store(situation.folder)
-    named = origin(situation.variables, situation.uri)
+    old = find_file_store(situation.folder)
+    named = name_origin(situation.variables, situation.uri)
     if old and not named:
-        yield _file_store(situation.folder / "mlruns", old)
+        yield _file_store(situation.folder / ARTIFACTS, old)
         return
     try:
-        address = resolve(situation.uri, situation.folder)
+        address = resolve_address(situation.uri, situation.folder)
     except StoreError as error:
         yield Finding(mark="wrong", subject="address", says=str(error), means="nothing can be recorded", command=_UNSET)
         return
@@ -69,7 +69,7 @@ def findings(situation: Situation) -> Iterator[Finding]:
     if address.database is not None and not address.database.exists():
         yield Finding(subject="contents", says="not there yet: `bptt train` makes it")
         return
-    state = store_state(address)
+    state = examine_store(address)
     if state.trouble != "none":
         yield _trouble(address, state, named)
     if state.revision is not None:
@@ -93,7 +93,7 @@ def _file_store(folder: Path, old: list[Path]) -> Finding:
         says=f"{folder}: holds {_count(len(old), 'experiment')} of an old MLflow file store",
         means="with them there `mlflow ui` ignores mlflow.db, and bptt records nothing. They are moved away, whole:"
         " `mlflow migrate-filestore` makes a database of them",
-        command=f"{shell('mkdir', beside)} && {shell('mv', *old, beside)}",
+        command=f"{quote_words('mkdir', beside)} && {quote_words('mv', *old, beside)}",
     )
 
 
@@ -101,14 +101,14 @@ def _trouble(address: "Address", state: "StoreState", named: str) -> Finding:
     means, command = "runs can't be recorded", ""
     file = address.database
     if state.trouble == "locked" and file is not None:
-        held = holders(file)
+        held = find_holders(file)
         by = ", ".join(f"process {one.number} ({one.command})" for one in held) or "another process"
         means = f"{by} is writing to it, or hangs; wait for it, or end it"
-        command = shell("kill", *(one.number for one in held)) if held else ""
+        command = quote_words("kill", *(one.number for one in held)) if held else ""
     elif state.trouble == "damaged" and file is not None:
-        means, command = f"{means}; it is moved away, and a new one is made", shell("mv", file, f"{file}.damaged")
+        means, command = f"{means}; it is moved away, and a new one is made", quote_words("mv", file, f"{file}.damaged")
     elif state.trouble == "read-only" and file is not None:
-        command = shell("chmod", "u+w", file)
+        command = quote_words("chmod", "u+w", file)
     elif file is None:
         means = "`bptt train` does not begin; without this address, runs go to mlflow.db in the current folder"
         command = _server(address) or (_UNSET if named == "MLFLOW_TRACKING_URI" else "")
@@ -120,13 +120,13 @@ def _server(address: "Address") -> str:
     parts = urlsplit(address.uri)
     if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
         return ""
-    return shell("mlflow", "server", "--host", parts.hostname, "--port", parts.port or 80)
+    return quote_words("mlflow", "server", "--host", parts.hostname, "--port", parts.port or 80)
 
 
 def _schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.store.opening import UNKNOWN, of_mlflow
+    from bptt.tracking.store.opening import UNKNOWN, read_revisions
 
-    revisions, installed = of_mlflow(), version("mlflow")
+    revisions, installed = read_revisions(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"
     if found in revisions.heads:
         return Finding(subject="tables", says=says)
@@ -134,16 +134,16 @@ def _schema(address: "Address", found: str) -> Finding:
     if found == UNKNOWN:
         says = "not MLflow's, or only some of them"
         means = "runs can't be recorded; it is moved away, and a new one is made"
-        command = "" if file is None else shell("mv", file, f"{file}.damaged")
+        command = "" if file is None else quote_words("mv", file, f"{file}.damaged")
     elif found in revisions.known:
         says = f"version {found}, older than MLflow {installed} needs"
         means = "runs can't be recorded before it is upgraded, which takes a copy first"
-        upgrade = shell("mlflow", "db", "upgrade", address.shown)
+        upgrade = quote_words("mlflow", "db", "upgrade", address.shown)
         command = upgrade if file is None else f"{_copied(file)} && {upgrade}"
     else:
         says = f"version {found}, which MLflow {installed} does not know"
         means = "a newer MLflow has written it, and is needed here too"
-        command = shell("python", "-m", "pip", "install", "--upgrade", "mlflow")
+        command = quote_words("python", "-m", "pip", "install", "--upgrade", "mlflow")
     return Finding(mark="wrong", subject="tables", says=says, means=means, command=command)
 
 
@@ -151,7 +151,7 @@ def _copied(database: Path) -> str:
     """A copy of a database, with what was not moved into its file yet."""
     ahead = database.with_name(f"{database.name}-wal")
     return " && ".join(
-        shell("cp", path, str(path).replace(str(database), f"{database}.backup"))
+        quote_words("cp", path, str(path).replace(str(database), f"{database}.backup"))
         for path in (database, *([ahead] if ahead.exists() else []))
     )
 
@@ -159,4 +159,4 @@ def _copied(database: Path) -> str:
 def _file(database: Path, state: "StoreState") -> Finding:
     files = [path for path in (database, database.with_name(f"{database.name}-wal")) if path.is_file()]
     mode = "" if state.journal_mode is None else f", journal mode {state.journal_mode}"
-    return Finding(subject="file", says=f"{size(sum(path.stat().st_size for path in files))}{mode}")
+    return Finding(subject="file", says=f"{format_size(sum(path.stat().st_size for path in files))}{mode}")

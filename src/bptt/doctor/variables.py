@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from bptt.doctor.finding import Finding, Situation, shell
+from bptt.doctor.finding import Finding, Situation, quote_words
 
 _OURS: Final = re.compile(
     r"(BPTT|MLFLOW|NUMBA|HYDRA)_\w+|(OPENBLAS|OMP|MKL|BLIS)_NUM_THREADS|LOKY_MAX_CPU_COUNT|TMPDIR"
@@ -23,9 +23,9 @@ def findings(situation: Situation) -> Iterator[Finding]:
 
 
 def _shown(name: str, value: str) -> str:
-    from bptt.tracking.store.address import without_password
+    from bptt.tracking.store.address import hide_passwords
 
-    return "is set, and not shown" if _SECRET.search(name) else without_password(value)
+    return "is set, and not shown" if _SECRET.search(name) else hide_passwords(value)
 
 
 def _trouble(name: str, value: str) -> Finding | None:
@@ -42,7 +42,7 @@ def _trouble(name: str, value: str) -> Finding | None:
             subject=name,
             says=value,
             means="bptt keeps its kernels elsewhere: BPTT_CACHE_DIR names their folder",
-            command=f"export BPTT_CACHE_DIR={shell(value)}",
+            command=f"export BPTT_CACHE_DIR={quote_words(value)}",
         )
     return None
 
@@ -53,7 +53,7 @@ def _unset(name: str, value: str, mark: str, means: str) -> Finding:
     )
 
 
-def origin(variables: Mapping[str, str], uri: str | None) -> str:
+def name_origin(variables: Mapping[str, str], uri: str | None) -> str:
     """What named the store: `--uri`, the variable, or nothing."""
     if uri is not None:
         return "--uri"

@@ -25,8 +25,8 @@ from bptt.sweeps.workers.pool import Lost, Settings, Workers
 from bptt.sweeps.workers.training import StageLane, StageTask, advance_stage
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import Status
-from bptt.tracking.history.find import RecordedRun
-from bptt.tracking.provenance.digest import digest, own_package
+from bptt.tracking.history.find import PastRun
+from bptt.tracking.provenance.digest import compute_digest, find_package
 from bptt.tracking.store.address import StoreError
 
 _SETTINGS: Final = Settings()
@@ -105,7 +105,7 @@ class NotCompared:
 class Verdict:
     """What became of a run that was to be reproduced."""
 
-    run: RecordedRun
+    run: PastRun
     found: Compared | NotCompared
 
     @property
@@ -125,7 +125,7 @@ class Verdict:
 
 
 def reproduce(
-    runs: Sequence[RecordedRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
+    runs: Sequence[PastRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
 ) -> list[Verdict]:
     """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
 
@@ -148,7 +148,7 @@ class _Reproduction:
     """Runs whose files are looked for in the current folder; their records are read from `home`."""
 
     def __init__(
-        self, runs: Mapping[int, RecordedRun], home: Path, tolerance: float | None, allow: Collection[str]
+        self, runs: Mapping[int, PastRun], home: Path, tolerance: float | None, allow: Collection[str]
     ) -> None:
         self._runs, self._home, self._tolerance = runs, home, tolerance
         self._checker = Checker([conf_folder()], allow)
@@ -170,18 +170,18 @@ class _Reproduction:
             reporter.end()
         return found
 
-    def _prepared(self, run: RecordedRun) -> Again | NotCompared:
+    def _prepared(self, run: PastRun) -> Again | NotCompared:
         if run.status == "RUNNING":
             return _empty(run, "has not ended, as far as its record says")
         config = run.config
         for key, path in _named("path", config):
             if not Path(path).expanduser().is_file():
                 return NotCompared("untrainable", f"{key}={path}: there is no such file in {Path.cwd()}")
-        own = {package: key for key, target in _named("_target_", config) if (package := own_package(target))}
+        own = {package: key for key, target in _named("_target_", config) if (package := find_package(target))}
         for package, key in own.items():
             if not package_hash(package):
                 return NotCompared("untrainable", f"{key}: there is no package {package} here")
-        if run.numerical_version is not None and digest(config, run.numerical_version) != run.digest:
+        if run.numerical_version is not None and compute_digest(config, run.numerical_version) != run.digest:
             files = " and ".join([*(path for _, path in _named("path", config)), *own])
             if files:
                 return NotCompared("untrainable", f"{files}, or its configuration, was changed since it was trained")
@@ -193,7 +193,7 @@ class _Reproduction:
             return NotCompared("untrainable", f"this program does not take its configuration: {first}")
         return self._until(run, trained)
 
-    def _until(self, run: RecordedRun, trained: Run) -> Again | NotCompared:
+    def _until(self, run: PastRun, trained: Run) -> Again | NotCompared:
         """To its end; one that was interrupted, or stopped by a search, to the last update that it recorded."""
         if run.status == "FAILED":
             return Again(trained, trained.train.updates, alone=True)
@@ -204,7 +204,7 @@ class _Reproduction:
             return _empty(run, "was interrupted before it had recorded anything")
         return record if isinstance(record, NotCompared) else Again(trained, int(record.history["update"][-1]))
 
-    def _compared(self, run: RecordedRun, lane: StageLane) -> Compared | NotCompared:
+    def _compared(self, run: PastRun, lane: StageLane) -> Compared | NotCompared:
         if run.status == "FAILED" or lane.error is not None:
             return told("end", *self._ends(run, lane))
         record = self._read(run)
@@ -216,7 +216,7 @@ class _Reproduction:
         ended = run.status == "FINISHED" and run.outcome is not None
         return compared(record, lane.record, self._tolerance, ended)
 
-    def _ends(self, run: RecordedRun, lane: StageLane) -> tuple[str, str]:
+    def _ends(self, run: PastRun, lane: StageLane) -> tuple[str, str]:
         """How a run ended of which an error was the end, then or now."""
         now = "finished" if lane.error is None else f"failed: {_last_line(lane.error)}"
         if run.status != "FAILED":
@@ -226,14 +226,14 @@ class _Reproduction:
             return now, now  # that it failed is all that is known
         return "failed" if error is None else f"failed: {_last_line(error)}", now
 
-    def _read(self, run: RecordedRun) -> Record | NotCompared | None:
+    def _read(self, run: PastRun) -> Record | NotCompared | None:
         try:
             with chdir(self._home):
                 return run.record
         except (ArchiveError, StoreError) as error:
             return NotCompared("damaged", str(error))
 
-    def _read_error(self, run: RecordedRun) -> str | None:
+    def _read_error(self, run: PastRun) -> str | None:
         """The traceback of a run that FAILED; None: it is not known."""
         with chdir(self._home):
             table = run.recording.tables([run.place]).runs
@@ -241,7 +241,7 @@ class _Reproduction:
         return str(errors[0]) if errors else None
 
 
-def _empty(run: RecordedRun, why: str) -> NotCompared:
+def _empty(run: PastRun, why: str) -> NotCompared:
     """A run without a record, which is as it should be unless the whole sweep went well."""
     if run.recording.head.status == "FINISHED":
         return NotCompared("damaged", "what it recorded is no longer there: its sweep has finished")

@@ -25,14 +25,14 @@ from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Lost, Workers
 from bptt.sweeps.workers.training import BlockTask, train_block
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
-from bptt.tracking.provenance.environment import provenance
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import run_key, stored_run, sweep_key
+from bptt.tracking.store.base import make_run, make_run_key, make_sweep_key
 from bptt.tracking.store.opening import Store
 from bptt.tracking.store.run_log import run_with_key
-from bptt.tracking.store.sweep_log import SweepRecord, begun_files, ended_files
-from bptt.tracking.store.tags import KEY
+from bptt.tracking.store.sweep_log import SweepLog, pack_begin, pack_end
+from bptt.tracking.store.tags import KEY_TAG
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -62,10 +62,10 @@ class Writer:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: SweepFolder,
         journal: SweepJournal,
         jobs: Sequence[SweepJob],
-        record: SweepRecord,
+        record: SweepLog,
         tags: Mapping[str, str],
     ) -> None:
         self._archive, self._journal, self._jobs, self._record, self.tags = archive, journal, jobs, record, tags
@@ -122,14 +122,14 @@ class Writer:
 
     def _write(self, number: int, results: Sequence[RunResult]) -> None:
         runs = [
-            stored_run(self._journal, self._jobs[result.job], result, self.tags)
+            make_run(self._journal, self._jobs[result.job], result, self.tags)
             for result in results
             if result.reused is None
         ]
         try:
             if self._described < len(self._jobs):
                 self._described = len(self._jobs)
-                self._record.keep(begun_files(self._archive, self._journal))
+                self._record.keep(pack_begin(self._archive, self._journal))
             run_ids = self._record.write(runs)
         except StoreError as error:
             self._described = 0
@@ -141,10 +141,10 @@ class Writer:
 
     def _keep_results(self) -> None:
         """Have the store keep the tables of all runs together, from which they are read back at once."""
-        keys = {run_key(self._journal, job): job.number for job in self._jobs}
+        keys = {make_run_key(self._journal, job): job.number for job in self._jobs}
         try:
             run_ids = {keys[key]: run_id for key, run_id in self._record.run_ids(list(keys)).items()}
-            self._record.keep(begun_files(self._archive, self._journal) | ended_files(self._archive, run_ids))
+            self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, run_ids))
         except StoreError as error:
             self.trouble = str(error)
 
@@ -185,7 +185,7 @@ class Session:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: SweepFolder,
         jobs: list[SweepJob],
         store: Store | Future[Store] | None,
         how: Conduct,
@@ -200,7 +200,7 @@ class Session:
         self.store = None if isinstance(store, Future) else store
         self.no_store: str | None = None
         self.journal: SweepJournal = archive.journal
-        self.record: SweepRecord | None = None
+        self.record: SweepLog | None = None
         self.began = time.time()
         self._how = how
         self.results: dict[int, RunResult] = {}
@@ -299,21 +299,21 @@ class Session:
     def begin_recording(self, store: Store) -> Writer:
         """The writer to the store, in which the sweep's own run is begun, or opened again."""
         if self.writer is None:
-            tags = provenance()
+            tags = make_provenance_tags()
             self.record = self._own_run(store, tags)
             self.writer = Writer(self.archive, self.journal, self.jobs, self.record, tags)
         return self.writer
 
-    def _own_run(self, store: Store, tags: Mapping[str, str]) -> SweepRecord:
+    def _own_run(self, store: Store, tags: Mapping[str, str]) -> SweepLog:
         """The sweep's own run: begun, or opened again."""
-        key, parent = sweep_key(self.journal), self.journal.parent
+        key, parent = make_sweep_key(self.journal), self.journal.parent
         if parent is None and self._asked_to_record:
             parent = run_with_key(store, key)  # who began it was stopped before that was noted
         self._asked_to_record = True
         if parent is None:
-            record = SweepRecord.begin(store, self.journal.name, {**tags, KEY: key}, "")
+            record = SweepLog.begin(store, self.journal.name, {**tags, KEY_TAG: key}, "")
         else:
-            record = SweepRecord.reopen(store, parent, self.journal.name)
+            record = SweepLog.reopen(store, parent, self.journal.name)
         if record.parent != self.journal.parent:
             self.note(parent=record.parent)
         return record

@@ -26,12 +26,10 @@ from bptt.sweeps.session import Session, job_returns
 from bptt.sweeps.workers.pool import Lost
 from bptt.sweeps.workers.training import StageLane, StageResult, StageTask, advance_stage
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.files import STUDY
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
-
-STUDY = "study.db"
-
 
 _STORAGE = "hydra.sweeper.storage="
 

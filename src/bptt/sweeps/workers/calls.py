@@ -32,9 +32,9 @@ class Answer:
 def answer(place: int, function: Callable[[Any], Any], task: Any, version: str | None) -> Answer:
     """function(task), in a worker. version: the numerical version that the worker must have; None: it is ours."""
     if version is not None:
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
-        own = current_version()
+        own = compute_version()
         if own != version:
             return Answer(place, refused=f"{socket.gethostname()} has numerical version {own}, this program {version}")
     try:

@@ -79,9 +79,9 @@ class ClusterPool:
 
     def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer]:
         """See `workers.Pool`. Tasks whose workers died are computed again at the end, each by itself."""
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
-        calls = [delayed(answer)(place, function, task, current_version()) for place, task in enumerate(tasks)]
+        calls = [delayed(answer)(place, function, task, compute_version()) for place, task in enumerate(tasks)]
         suspects = []
         for found in self._outputs(calls):
             if found.died:
