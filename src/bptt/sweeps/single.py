@@ -5,6 +5,7 @@ Nothing is printed here: a `Reporter` is told what goes on, and the caller gets 
 
 import gc
 import importlib
+import logging
 import os
 import shutil
 import threading
@@ -66,6 +67,8 @@ from bptt.tracking.store.tags import KEY
 
 if TYPE_CHECKING:
     from bptt.core.training import Training
+
+_log = logging.getLogger(__name__)
 
 TRACEBACK = "traceback.txt"
 
@@ -150,6 +153,7 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
     if tracker is not None and unstored is None:
         if tracker.trouble is not None:
             job.reporter.say("waiting for the store to answer; Ctrl-C gives it up")
+            _log.warning("waiting for the store: %s", tracker.trouble)
         try:
             tracker.close(status, tags, artifacts)
         except (StoreError, KeyboardInterrupt) as trouble:
@@ -370,7 +374,9 @@ def _execute(
         reporter=reporter,
         start=start,
     )
+    _log.info("%s is trained in %s, from update %d on", journal.name, folder, start[0] if start else 0)
     ended = execute(job, tracker, interrupts)
+    _log.info("%s: %s after %.1f s", journal.name, ended.status, ended.seconds)
     return Trained(
         run=configuration.run,
         journal=journal,
