@@ -236,6 +236,13 @@ def finish(session: Session, interrupted: bool) -> Summary:
     Its report is written into its folder, and kept with its own run in the store; not of a sweep that was interrupted,
     which is to go on.
     """
+    try:
+        return _finish(session, interrupted)
+    finally:
+        session.close_log()
+
+
+def _finish(session: Session, interrupted: bool) -> Summary:
     session.stop_workers()
     missing = [job for job in session.jobs if job.number not in session.results]
     unstored = _all_sent(session, missing)

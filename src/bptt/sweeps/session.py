@@ -8,6 +8,7 @@ What Hydra is told of runs, and through it a sweeper that wants to know what the
 """
 
 import importlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.log import keep_log
 from bptt.sweeps.workers.calls import WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Lost, Workers
@@ -36,6 +38,8 @@ from bptt.tracking.store.tags import KEY_TAG
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
+
+_log = logging.getLogger(__name__)
 
 
 def import_what_a_report_needs() -> None:
@@ -73,6 +77,7 @@ class Writer:
         self.trouble: str | None = None
         self._error: BaseException | None = None
         self._late: list[int] = []
+        self._refused: set[int] = set()  # of these
         self._described = 0  # jobs, of which the store has the list
         self._next = 0.0
         self._queue: Queue[tuple[int, Sequence[RunResult]] | None] = Queue(_MOST_WAITING)
@@ -92,7 +97,9 @@ class Writer:
         self._thread.join(_SECONDS_TO_BE_TOLD_OF)
         if self._thread.is_alive():
             say("waiting for the store; Ctrl-C gives it up")
-        self._thread.join()
+            began = time.monotonic()
+            self._thread.join()
+            _log.warning("waited %.1f s for the store at the end", time.monotonic() - began + _SECONDS_TO_BE_TOLD_OF)
         if self._error is not None:
             raise self._error
         self._write_late()
@@ -134,7 +141,13 @@ class Writer:
         except StoreError as error:
             self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
+            self._refused.add(number)
+            again = f"asked again after {_SECONDS_AFTER_A_FAILURE:g} s, or at the end"
+            _log.warning("the store did not take block %d: %s; %s", number, error, again)
         else:
+            if number in self._refused:
+                self._refused.remove(number)
+                _log.warning("the store took block %d after all", number)
             with suppress(OSError):  # of a full disk: without the mark the block is sent again, which adds nothing
                 self._archive.mark_stored(number, run_ids)
             self._late.remove(number)
@@ -147,6 +160,7 @@ class Writer:
             self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, run_ids))
         except StoreError as error:
             self.trouble = str(error)
+            _log.warning("the store did not take the tables of all runs: %s", error)
 
 
 T = TypeVar("T")
@@ -206,7 +220,8 @@ class Session:
         self.results: dict[int, RunResult] = {}
         self.last: dict[int, dict[str, float]] = {}
         self.writer: Writer | None = None
-        self._stack = ExitStack()
+        self._stack, self._log = ExitStack(), ExitStack()
+        self._log.enter_context(keep_log(archive.folder))
         self._workers = workers
         self._importing = False
         self._asked_to_record = False
@@ -253,7 +268,7 @@ class Session:
                 with interrupts.raising():
                     if self._workers is None:
                         self._workers = self._stack.enter_context(Workers(self._how.workers, tasks=most))
-                    outcomes = self._workers.run(function, tasks)
+                    outcomes = self._workers.run(function, tasks, self._note_retry)
                 while True:
                     with interrupts.raising():
                         outcome = next(outcomes, None)
@@ -263,6 +278,15 @@ class Session:
         except WorkersError as error:
             raise Stopped(str(error)) from error
 
+    def _note_retry(self, task: Any, why: str) -> None:
+        """A task, a block or a stage of a search, is computed once more."""
+        what = f"block {task.number}" if isinstance(task, BlockTask) else "a stage of the search"
+        _log.warning(
+            "%s, of %d runs, is trained again: its worker died or one beside it, %s", what, len(task.runs), why
+        )
+        with suppress(OSError):  # of a full disk, which the block itself will tell of
+            self.note(retried=self.journal.retried + 1)
+
     def take(self, number: int, results: Sequence[RunResult]) -> None:
         """Keep the results of a block that was trained, and tell of them. Raises Stopped."""
         try:
@@ -270,6 +294,10 @@ class Session:
         except OSError as error:
             raise Stopped(f"{self.archive.folder}: can't be written: {error.strerror or error}") from error
         self.reporter.ended(results)
+        _log.info("block %d has ended, with %d runs", number, len(results))
+        for result in results:
+            if result.error is not None:
+                _log.warning("run %s failed: %s", self.jobs[result.job].name, result.error.rstrip().splitlines()[-1])
         if self.journal.report and not self._importing:
             self._importing = True
             threading.Thread(target=import_what_a_report_needs, name="imports", daemon=True).start()
@@ -294,6 +322,7 @@ class Session:
                 self.store = opening.result()
             except StoreError as error:
                 self.no_store = str(error)
+                _log.warning("the store can't be made: %s", error)
                 raise Stopped(self.no_store) from error
 
     def begin_recording(self, store: Store) -> Writer:
@@ -322,6 +351,7 @@ class Session:
         """Take what the archive has as ended, and let the writer send what the store did not get."""
         self._asked_to_record = True
         self.results |= {result.job: result for result in self.archive.ended()}
+        _log.info("%s: %d of %d runs have ended", self.archive.folder, len(self.results), len(self.jobs))
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         if self.store is not None and (unsent or self.journal.parent is not None):
             writer = self.begin_recording(self.store)  # even if only the end of the sweep's own run is missing
@@ -338,6 +368,10 @@ class Session:
         self.reporter.end()
         self._stack.close()
         self._workers = None
+
+    def close_log(self) -> None:
+        """What goes wrong from now on is no longer of this sweep."""
+        self._log.close()
 
     def _ended_now(self, results: Sequence[RunResult]) -> None:
         self.results |= {result.job: replace(result, record=None) for result in results}

@@ -5,6 +5,7 @@ Nothing is printed here: a `Reporter` is told what goes on, and the caller gets 
 
 import gc
 import importlib
+import logging
 import os
 import shutil
 import threading
@@ -67,6 +68,8 @@ from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
 
 if TYPE_CHECKING:
     from bptt.core.training import Training
+
+_log = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -149,6 +152,7 @@ def execute(job: Job, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
     if tracker is not None and unstored is None:
         if tracker.trouble is not None:
             job.reporter.say("waiting for the store to answer; Ctrl-C gives it up")
+            _log.warning("waiting for the store: %s", tracker.trouble)
         try:
             tracker.close(status, tags, artifacts)
         except (StoreError, KeyboardInterrupt) as trouble:
@@ -370,7 +374,9 @@ def _execute(
         reporter=reporter,
         start=start,
     )
+    _log.info("%s is trained in %s, from update %d on", journal.name, folder, start[0] if start else 0)
     ended = execute(job, tracker, interrupts)
+    _log.info("%s: %s after %.1f s", journal.name, ended.status, ended.seconds)
     return Trained(
         run=configuration.run,
         journal=journal,

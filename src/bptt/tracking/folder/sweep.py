@@ -74,6 +74,7 @@ class SweepJournal:
     report         whether the sweep ends by writing its report
     files          that configurations name: path → SHA-256 of their content when the sweep began
     choices        files of choices that don't come with bptt: path → text
+    retried        how often a block was trained again since a worker died; sweep.log has when and why
     """
 
     name: str
@@ -94,6 +95,7 @@ class SweepJournal:
     report: bool = True
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
+    retried: int = 0
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

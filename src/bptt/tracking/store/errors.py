@@ -1,5 +1,6 @@
 """How an open store is asked: its refusals in one line, its runs page by page."""
 
+import logging
 import re
 import sys
 import time
@@ -14,6 +15,8 @@ from bptt.tracking.store.opening import limit_patience, shorten
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
@@ -55,6 +58,7 @@ def wait_while_locked(ask: Callable[P, T]) -> Callable[P, T]:
                 # It was rolled back, so that nothing is done twice.
                 if _LOCKED not in str(error) or time.monotonic() > until:
                     raise
+                _log.warning("waiting for another process that holds the database: %s", error)
 
     return asked
 

@@ -1,5 +1,6 @@
 """One run's record in the store: written in batches while it trains, closed with a status."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
+
+_log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_BATCHES: Final = 1.0
 
@@ -124,6 +127,7 @@ class RunLog:
             self.store.client.log_batch(self.run_id, metrics=self._waiting)
         except MlflowException as error:
             self.trouble = shorten(error)
+            _log.warning("%s did not take %d points: %s", self.store.address.shown, len(self._waiting), self.trouble)
             self._next = time.monotonic() + _SECONDS_AFTER_A_FAILURE
         else:
             self.trouble = None
