@@ -6,8 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from bptt.analysis.figures import Drawn, gradients, outcomes, save, training
-from bptt.analysis.figures import sweep as drawn
+from bptt.analysis.figures import Drawn, drawn, gradients, outcomes, save, training
 from bptt.analysis.figures.material import Material
 from bptt.analysis.sweep import Sweep
 from tests.analysis.figures.swept import Swept, diverge, fail, sweep_of

@@ -36,7 +36,7 @@ def report_files(
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
     """
-    from bptt.analysis.figures import sweep as drawn
+    from bptt.analysis.figures import drawn
 
     figures = [drawn(sweep) for sweep in sweeps]
     if len(sweeps) == 1:
