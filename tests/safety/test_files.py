@@ -60,7 +60,7 @@ def _block(file: Path) -> Any:
 
 def _block_checkpoint(file: Path) -> Any:
     run = checked(composed()).run
-    if Checkpoint(file, "the block's", None).resumed([run]) is None:
+    if Checkpoint(file, "the block's", None).resume([run]) is None:
         raise ArchiveError("not used")
 
 

@@ -18,9 +18,9 @@ from bptt.configuration.compose import composed
 from bptt.sweeps import reproduce as retraining
 from bptt.sweeps.reproduce import NotCompared, Verdict, reproduce
 from bptt.sweeps.workers.pool import Settings
-from bptt.sweeps.workers.training import BlockTask, StageTask, advance_stage, train_block
+from bptt.sweeps.workers.training import LaneTask, train_lanes
 from bptt.tracking.folder.block import RunResult, read_table, write_table
-from bptt.tracking.folder.files import read_arrays
+from bptt.tracking.folder.files import Status, read_arrays
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.history.find import find_past_runs
 from bptt.tracking.provenance.digest import compute_digest, compute_version
@@ -76,16 +76,18 @@ def archive_of(folder: Path, jobs: Sequence[SweepJob], results: Sequence[RunResu
 
 def trained(one: SweepJob) -> RunResult:
     run = checked(one.config).run
-    task = BlockTask(
-        number=0, jobs=(one.number,), runs=(run,), checkpoint=None, checkpoint_seconds=None, identity=one.name
+    done = train_lanes(LaneTask(number=0, runs=(run,), update=run.train.updates))
+    (lane,) = done.lanes
+    status: Status = "FINISHED" if lane.error is None else "FAILED"
+    return RunResult(
+        job=one.number, status=status, record=lane.record, error=lane.error, began=done.began, ended=done.ended
     )
-    return train_block(task).results[0]
 
 
 def stopped(one: SweepJob, until: int) -> RunResult:
     """As a search leaves a run that it stopped."""
-    stage = StageTask(number=0, runs=(checked(one.config).run,), checkpoint=None, update=until, compared=True)
-    record = advance_stage(stage).lanes[0].record
+    stage = LaneTask(number=0, runs=(checked(one.config).run,), update=until, compared=True)
+    record = train_lanes(stage).lanes[0].record
     assert record is not None
     return RunResult(
         job=one.number,

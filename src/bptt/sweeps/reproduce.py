@@ -21,8 +21,8 @@ from bptt.core.training import needs_compiling
 from bptt.sweeps.jobs.plan import Group, blocks, groups
 from bptt.sweeps.session import Reporter
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Lost, Settings, Workers
-from bptt.sweeps.workers.training import StageLane, StageTask, advance_stage
+from bptt.sweeps.workers.pool import Settings, Workers
+from bptt.sweeps.workers.training import Lane, LaneTask, hand_out
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import Status
 from bptt.tracking.history.find import PastRun
@@ -45,7 +45,7 @@ class Again:
     alone: bool = False
 
 
-def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[int, StageLane]]:
+def train_again(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[int, Lane]]:
     """Train runs, given by numbers of the caller's; block by block what each recorded, or the error that it ended with.
 
     Raises KeyboardInterrupt, ConfigurationError and WorkersError.
@@ -56,19 +56,8 @@ def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[in
     if needs_compiling([again[place].run for place in part] for part in cut):
         reporter.say(compiling_notice())
     with Interrupts() as interrupts, Workers(_SETTINGS, tasks=len(tasks)) as workers:
-        with interrupts.raising():
-            outcomes = workers.run(advance_stage, tasks)
-        while True:
-            with interrupts.raising():
-                outcome = next(outcomes, None)
-            if outcome is None:
-                return
-            if isinstance(outcome, Lost):
-                number, error = outcome.task.number, outcome.reason
-                lanes = [StageLane(ended=True, record=None, error=error) for _ in outcome.task.runs]
-            else:
-                number, lanes = outcome.number, list(outcome.lanes)
-            yield {numbers[place]: lane for place, lane in zip(cut[number], lanes, strict=True)}
+        for result in hand_out(tasks, workers, interrupts):
+            yield {numbers[place]: lane for place, lane in zip(cut[result.number], result.lanes, strict=True)}
 
 
 def _groups(again: list[Again]) -> list[Group]:
@@ -83,9 +72,9 @@ def _groups(again: list[Again]) -> list[Group]:
     ]
 
 
-def _task(number: int, again: list[Again]) -> StageTask:
+def _task(number: int, again: list[Again]) -> LaneTask:
     runs = tuple(entry.run for entry in again)
-    return StageTask(number=number, runs=runs, checkpoint=None, update=again[0].until, compared=True)
+    return LaneTask(number=number, runs=runs, update=again[0].until, compared=True)
 
 
 @dataclass(frozen=True)
@@ -164,7 +153,7 @@ class _Reproduction:
                 found[place] = prepared
         if again:
             reporter.begin(len(again))
-            for block in retrained(again, reporter):
+            for block in train_again(again, reporter):
                 found |= {place: self._compared(self._runs[place], lane) for place, lane in sorted(block.items())}
                 reporter.ended([_ended(place, lane) for place, lane in block.items()])
             reporter.end()
@@ -204,7 +193,7 @@ class _Reproduction:
             return _empty(run, "was interrupted before it had recorded anything")
         return record if isinstance(record, NotCompared) else Again(trained, int(record.history["update"][-1]))
 
-    def _compared(self, run: PastRun, lane: StageLane) -> Compared | NotCompared:
+    def _compared(self, run: PastRun, lane: Lane) -> Compared | NotCompared:
         if run.status == "FAILED" or lane.error is not None:
             return told("end", *self._ends(run, lane))
         record = self._read(run)
@@ -216,7 +205,7 @@ class _Reproduction:
         ended = run.status == "FINISHED" and run.outcome is not None
         return compared(record, lane.record, self._tolerance, ended)
 
-    def _ends(self, run: PastRun, lane: StageLane) -> tuple[str, str]:
+    def _ends(self, run: PastRun, lane: Lane) -> tuple[str, str]:
         """How a run ended of which an error was the end, then or now."""
         now = "finished" if lane.error is None else f"failed: {_last_line(lane.error)}"
         if run.status != "FAILED":
@@ -257,7 +246,7 @@ def _named(name: str, values: Mapping[str, Any], prefix: str = "") -> Iterator[t
             yield f"{prefix}{key}", value
 
 
-def _ended(place: int, lane: StageLane) -> RunResult:
+def _ended(place: int, lane: Lane) -> RunResult:
     status: Status = "FINISHED" if lane.error is None else "FAILED"
     return RunResult(job=place, status=status, record=lane.record, error=lane.error, began=0.0, ended=0.0)
 

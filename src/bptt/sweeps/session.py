@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from queue import Queue
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
@@ -24,8 +24,8 @@ from bptt.core.training import needs_compiling
 from bptt.sweeps.log import keep_log
 from bptt.sweeps.workers.calls import WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Conduct, Lost, Workers
-from bptt.sweeps.workers.training import BlockTask, train_block
+from bptt.sweeps.workers.pool import Conduct, Workers
+from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
@@ -163,12 +163,6 @@ class Writer:
             _log.warning("the store did not take the tables of all runs: %s", error)
 
 
-T = TypeVar("T")
-
-
-R = TypeVar("R")
-
-
 class Reporter(Protocol):
     """Who is told how a sweep goes on."""
 
@@ -242,12 +236,10 @@ class Session:
             return
         if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
             self.reporter.say(compiling_notice())
-        self.begin(sum(len(task.jobs) for task in tasks))
-        for outcome in self.computed(train_block, tasks, most=len(tasks)):
-            if isinstance(outcome, Lost):
-                self.take(outcome.task.number, _lost(outcome))
-            else:
-                self.take(outcome.number, outcome.results)
+        self.begin(sum(len(task.runs) for task in tasks))
+        jobs_of = dict(blocks)
+        for result in self.advance(tasks, most=len(tasks)):
+            self.take(result.number, _results(jobs_of[result.number], result))
         self.reporter.end()
 
     def begin(self, runs: int) -> None:
@@ -256,10 +248,8 @@ class Session:
             self.begin_recording(self.store)
         self.reporter.begin(runs)
 
-    def computed(
-        self, function: Callable[[T], R], tasks: Sequence[T], most: int | None = None
-    ) -> Iterator[R | Lost[T]]:
-        """function(task) of every task, by the workers, as they come. Ctrl-C is heard while it waits for one.
+    def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Iterator[LaneResult]:
+        """Train tasks by the sweep's workers, see `training.hand_out`. Raises KeyboardInterrupt and Stopped.
 
         most: how many tasks there will ever be, where that is known
         """
@@ -268,19 +258,13 @@ class Session:
                 with interrupts.raising():
                     if self._workers is None:
                         self._workers = self._stack.enter_context(Workers(self._how.workers, tasks=most))
-                    outcomes = self._workers.run(function, tasks, self._note_retry)
-                while True:
-                    with interrupts.raising():
-                        outcome = next(outcomes, None)
-                    if outcome is None:
-                        return
-                    yield outcome
+                yield from hand_out(tasks, self._workers, interrupts, self._note_retry)
         except WorkersError as error:
             raise Stopped(str(error)) from error
 
-    def _note_retry(self, task: Any, why: str) -> None:
-        """A task, a block or a stage of a search, is computed once more."""
-        what = f"block {task.number}" if isinstance(task, BlockTask) else "a stage of the search"
+    def _note_retry(self, task: LaneTask, why: str) -> None:
+        """A block, or a stage of a search, is trained once more."""
+        what = f"a stage of the search, to update {task.update}" if task.checkpoint is None else f"block {task.number}"
         _log.warning(
             "%s, of %d runs, is trained again: its worker died or one beside it, %s", what, len(task.runs), why
         )
@@ -379,10 +363,10 @@ class Session:
             if result.record is not None:
                 self.last[result.job] = {name: float(values[-1]) for name, values in result.record.history.items()}
 
-    def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> BlockTask:
-        return BlockTask(
+    def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> LaneTask:
+        return LaneTask(
             number=number,
-            jobs=tuple(jobs),
+            update=runs[jobs[0]].train.updates,
             runs=tuple(runs[job] for job in jobs),
             checkpoint=self.archive.checkpoint(number).absolute(),
             checkpoint_seconds=self._how.checkpoint_seconds,
@@ -390,11 +374,18 @@ class Session:
         )
 
 
-def _lost(lost: Lost[BlockTask]) -> list[RunResult]:
-    now = time.time()
+def _results(jobs: Sequence[int], trained: LaneResult) -> list[RunResult]:
+    """How the jobs of a block ended."""
     return [
-        RunResult(job=job, status="FAILED", record=None, error=lost.reason, began=now, ended=now)
-        for job in lost.task.jobs
+        RunResult(
+            job=job,
+            status="FINISHED" if lane.error is None else "FAILED",
+            record=lane.record,
+            error=lane.error,
+            began=trained.began,
+            ended=trained.ended,
+        )
+        for job, lane in zip(jobs, trained.lanes, strict=True)
     ]
 
 

@@ -25,7 +25,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.plan import run_name
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.training import recorded
+from bptt.sweeps.workers.training import read_record
 from bptt.tracking.folder.files import (
     CONFIG,
     JOURNAL,
@@ -146,7 +146,7 @@ def execute(job: Job, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
         status, error = "FAILED", traceback.format_exc()
     interrupts.settle()
     seconds = time.monotonic() - began
-    record = recorded(training)
+    record = read_record(training)
     artifacts, unstored = _kept_files(job, record, error)
     tags = {OUTCOME_TAG: record.outcome} if status == "FINISHED" and record is not None else {}
     if tracker is not None and unstored is None:
