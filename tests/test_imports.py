@@ -90,11 +90,6 @@ def test_every_package_has_its_place_and_none_is_above_itself() -> None:
     list(TopologicalSorter({name: others - {"bptt"} for name, others in above.items()}).static_order())
 
 
-def test_there_is_no_import_cycle() -> None:
-    graph = {module: set(imports(path)) & MODULES.keys() - {module} for module, path in MODULES.items()}
-    list(TopologicalSorter(graph).static_order())
-
-
 @pytest.mark.parametrize("module", ["bptt", "bptt.cli.main", "bptt.cli.hydra_app"])
 def test_import_is_light(module: str) -> None:
     heavy = {"mlflow", "matplotlib", "numba", "pandas", "scipy", "seaborn"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from docs.make_results.tables import UnsupportedError
-from docs.make_results.training import TrainingError, shipped, trained
+from docs.make_results.training import TrainingError, list_shipped, train
 
 _RESULTS: Final = Path("docs/results")
 _ARCHIVES: Final = Path("multirun")
@@ -18,24 +18,24 @@ _MOST: Final = 15_000_000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: all is written, 1: a sweep failed, or the index can't be written from the tables; 130: interrupted."""
-    parser = _parser()
+    parser = _make_parser()
     args = parser.parse_args(argv)
-    names = args.sweep or shipped()
-    if unknown := [name for name in names if name not in shipped()]:
-        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(shipped())})")
+    names = args.sweep or list_shipped()
+    if unknown := [name for name in names if name not in list_shipped()]:
+        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(list_shipped())})")
     try:
         if not args.index:
             # All are trained first: reports that were written would make the next sweep's work tree a changed one.
-            archives = {name: _trained(number, name, args.archives) for number, name in enumerate(names, 1)}
+            archives = {name: _train(number, name, args.archives) for number, name in enumerate(names, 1)}
             for name, archive in archives.items():
-                print(report(archive, args.output / name), flush=True)
-        missing = [name for name in shipped() if not (args.output / name / "report.md").exists()]
+                print(write_report(archive, args.output / name), flush=True)
+        missing = [name for name in list_shipped() if not (args.output / name / "report.md").exists()]
         if missing:
             print(f"no index, since there is no report of {', '.join(missing)}")
             return 0
         from docs.make_results.index import write
 
-        print(write(args.output, shipped()))
+        print(write(args.output, list_shipped()))
     except (TrainingError, UnsupportedError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -46,21 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _trained(number: int, name: str, archives: Path) -> Path:
+def _train(number: int, name: str, archives: Path) -> Path:
     print(f"sweep {number}: {name}", flush=True)
-    return trained(name, archives)
+    return train(name, archives)
 
 
-def report(archive: Path, folder: Path) -> Path:
+def write_report(archive: Path, folder: Path) -> Path:
     """Write the report of a finished sweep, with PNG figures for its Markdown; returns its page."""
-    from bptt.analysis.report.writing import report_files, write_report
-    from bptt.analysis.sweep import load
+    from bptt.analysis.report.writing import make_report_files, write_report
+    from bptt.analysis.sweep import load_sweep
 
-    sweep = load(archive)
-    files = report_files([sweep], ["png"])
+    sweep = load_sweep(archive)
+    files = make_report_files([sweep], ["png"])
     page = write_report(
         folder,
-        {name: _smaller(content) if name.endswith(".png") else content for name, content in files.items()},
+        {name: _shrink(content) if name.endswith(".png") else content for name, content in files.items()},
     )
     if sweep.provenance.get("git_dirty"):
         print(f"{archive}: trained by a program that differs from its commit; the report says how")
@@ -69,7 +69,7 @@ def report(archive: Path, folder: Path) -> Path:
     return page
 
 
-def _smaller(png: bytes) -> bytes:
+def _shrink(png: bytes) -> bytes:
     """The same image with a palette of 256 colours, in a third of the space."""
     from PIL import Image
 
@@ -78,12 +78,12 @@ def _smaller(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m docs.make_results", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "sweep",
         nargs="*",
-        choices=[*shipped(), []],
+        choices=[*list_shipped(), []],
         metavar="SWEEP",
         help="only these; otherwise all that come with bptt",
     )

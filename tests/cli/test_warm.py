@@ -41,12 +41,12 @@ class Broken:
     kernel: ClassVar[Kernel] = broken
 """
 TRAINING = """
-from bptt.configuration.build import checked
-from bptt.configuration.composing import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.training import needs_compiling, train
 small = {small}
 run, *others = [
-    checked(composed([*small, *more])).run
+    check_configuration(compose([*small, *more])).run
     for more in (
         *([], ["seed=7"], ["task=xor"]),
         *(["model.hidden_size=9", "train.batch_size=4"], ["model=jordan", "train.batch_size=9"]),
@@ -241,7 +241,7 @@ def test_lines_elsewhere_than_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     now = [0.0]
     monkeypatch.setattr("bptt.cli.warm.time.monotonic", lambda: now[0])
     stream = io.StringIO()
-    with warm._shown(4, 3, stream) as one_more:
+    with warm._show_progress(4, 3, stream) as one_more:
         for moment in (1.0, 5.0, 6.0, 20.0):
             now[0] = moment
             one_more()
@@ -254,7 +254,7 @@ def test_a_bar_on_a_terminal() -> None:
             return True
 
     stream = Terminal()
-    with warm._shown(2, 1, stream) as one_more:
+    with warm._show_progress(2, 1, stream) as one_more:
         one_more()
         one_more()
     assert "2/2" in stream.getvalue()

@@ -8,7 +8,7 @@ import pytest
 
 from bptt.doctor import store
 from bptt.doctor.finding import Finding, Situation
-from bptt.doctor.store import holders
+from bptt.doctor.store import find_holders
 from bptt.tracking.store.address import Address, resolve
 from bptt.tracking.store.opening import of_mlflow, open_store
 from bptt.tracking.store.state import _of_database
@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(folder: Path, uri: str | None = None, **variables: str) -> list[Finding]:
-    return list(store.findings(Situation(uri=uri, folder=folder, variables=variables)))
+    return list(store.examine(Situation(uri=uri, folder=folder, variables=variables)))
 
 
 def test_there_is_no_store_yet_and_none_is_made(here: Path) -> None:
@@ -107,7 +107,7 @@ def test_who_holds_a_locked_store_is_ended(here: Path) -> None:
     file = here / "mlflow.db"
     empty_database(file, next(iter(of_mlflow().heads)))
     with held(file) as process:
-        assert [one.number for one in holders(file)] == [process.pid]
+        assert [one.number for one in find_holders(file)] == [process.pid]
         answer = of(found(here), "answer")
         assert (answer.mark, answer.says) == ("wrong", "locked: database is locked")
         assert answer.command == f"kill {process.pid}"

@@ -12,9 +12,9 @@ from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
-from bptt.configuration.errors import did_you_mean, problem
-from bptt.configuration.fields import construct, plain
-from bptt.configuration.paths import choices
+from bptt.configuration.errors import suggest, write_problem
+from bptt.configuration.fields import construct, flatten
+from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.kernel import BACKWARD, CLIP, FORWARD, LOSS, OPTIMIZER, Kernel, Kind
@@ -35,30 +35,30 @@ _NAMES = {
 _KERNELS = {"bptt.core.losses": LOSS, "bptt.core.optimizers": OPTIMIZER, "bptt.core.clips": CLIP}
 
 
-def lacking(kind: Any, folder: str) -> str | None:
+def find_lacking(kind: Any, folder: str) -> str | None:
     """What keeps a class from standing among those of a folder (`bptt.core.models`), in words; None: nothing does."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return "is no dataclass"
     if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return "must be a frozen dataclass: equal ones stand for equal runs"
-    return next(_lacks(kind, folder), None)
+    return next(_list_lacking(kind, folder), None)
 
 
-def _lacks(kind: Any, folder: str) -> Iterator[str]:
+def _list_lacking(kind: Any, folder: str) -> Iterator[str]:
     fields = {field.name for field in dataclasses.fields(kind)}
     missing = [name for name in _NAMES[folder] if name not in fields and not hasattr(kind, name)]
     if missing:
         yield f"lacks {', '.join(missing)}"
     elif folder in _KERNELS:
-        yield from _unfit("kernel", kind.kernel, _KERNELS[folder])
+        yield from _find_unfit("kernel", kind.kernel, _KERNELS[folder])
     elif folder == "bptt.core.models" and not isinstance(kind.cell, Cell):
         yield "cell must be a bptt.core.models.cell.Cell"
     elif folder == "bptt.core.models":
-        yield from _unfit("cell.forward", kind.cell.forward, FORWARD)
-        yield from _unfit("cell.backward", kind.cell.backward, BACKWARD)
+        yield from _find_unfit("cell.forward", kind.cell.forward, FORWARD)
+        yield from _find_unfit("cell.backward", kind.cell.backward, BACKWARD)
 
 
-def _unfit(name: str, kernel: Any, wanted: Kind) -> Iterator[str]:
+def _find_unfit(name: str, kernel: Any, wanted: Kind) -> Iterator[str]:
     # A driver calls it by its address: a kernel of another kind would read what is not there.
     if not (isinstance(kernel, Kernel) and kernel.signatures is wanted.signatures):
         yield f"{name} must be a function made with @{wanted.name.upper()}"
@@ -87,17 +87,17 @@ def build_component(
     if not isinstance(node, Mapping) or "_target_" not in node:
         problems.append(f"{key}: missing; choose one: {key}=…")
         return None
-    kind = _class(f"{key}._target_", node["_target_"], folder, allow, problems)
+    kind = _find_class(f"{key}._target_", node["_target_"], folder, allow, problems)
     if kind is None:
         return None
     values = {name: value for name, value in node.items() if name != "_target_"}
-    if kind is File and (trouble := _unreadable(values.get("path"))):
-        problems.append(problem(f"{key}.path", values["path"], trouble))
+    if kind is File and (trouble := _find_unreadable(values.get("path"))):
+        problems.append(write_problem(f"{key}.path", values["path"], trouble))
         return None
     return construct(key, values, kind, problems, hidden)
 
 
-def _unreadable(path: Any) -> str:
+def _find_unreadable(path: Any) -> str:
     """Why a file of weights can't be read; empty where it can, and where its class says why."""
     try:
         if isinstance(path, str) and Path(path).is_file():
@@ -107,10 +107,10 @@ def _unreadable(path: Any) -> str:
     return ""
 
 
-def described(component: Any) -> dict[str, Any]:
+def describe(component: Any) -> dict[str, Any]:
     """The node from which `build_component` makes an equal component."""
     kind = type(component)
-    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | plain(component)
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | flatten(component)
 
 
 def build_initialisation(
@@ -125,23 +125,23 @@ def build_initialisation(
         problems.append("init: missing; choose one: init=…")
         return None
     before = len(problems)
-    schemes = choices("init", list(folders))
+    schemes = list_choices("init", list(folders))
     rest = {name: value for name, value in node.items() if name not in BLOCKS}
     default = build_component("init", rest, "bptt.core.inits", allow, problems, BLOCKS)
     blocks = {}
     for name in BLOCKS:
-        if node.get(name) is not None and (scheme := _block_node(f"init.{name}", node[name], schemes, problems)):
+        if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):
             blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", allow, problems)
     return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
 
 
-def described_initialisation(init: Initialisation) -> dict[str, Any]:
+def describe_initialisation(init: Initialisation) -> dict[str, Any]:
     """The node from which `build_initialisation` makes an equal initialisation."""
-    blocks = {name: described(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
-    return blocks | described(init.default)
+    blocks = {name: describe(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
+    return blocks | describe(init.default)
 
 
-def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
+def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
     if isinstance(scheme, Mapping) and "_target_" in scheme:
         return dict(scheme)
     if isinstance(scheme, int | float) and not isinstance(scheme, bool) and math.isfinite(scheme):
@@ -150,27 +150,27 @@ def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: li
     name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme
     if not isinstance(name, str) or name not in schemes:
         says = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
-        meant = did_you_mean(name, schemes) if isinstance(name, str) else ""
-        problems.append(problem(key, scheme, f"{says}{meant} (choices: {', '.join(schemes)})"))
+        meant = suggest(name, schemes) if isinstance(name, str) else ""
+        problems.append(write_problem(key, scheme, f"{says}{meant} (choices: {', '.join(schemes)})"))
         return None
     chosen = OmegaConf.to_container(OmegaConf.load(schemes[name]))
     assert isinstance(chosen, dict)
     return {str(field): value for field, value in chosen.items() if value != "???"} | values
 
 
-def _class(key: str, target: Any, folder: str, allow: Iterable[str], problems: list[str]) -> type | None:
+def _find_class(key: str, target: Any, folder: str, allow: Iterable[str], problems: list[str]) -> type | None:
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     allowed = list(allow)
     if not (module.startswith(f"{folder}.") or module.partition(".")[0] in allowed):
         says = f"must name a class of {folder}" + "".join(f" or of {package}" for package in allowed)
-        problems.append(problem(key, target, f"{says} (allow=[PACKAGE] adds your own)"))
+        problems.append(write_problem(key, target, f"{says} (allow=[PACKAGE] adds your own)"))
         return None
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # importing a user's module can raise anything
-        problems.append(problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
+        problems.append(write_problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
         return None
-    if (lacks := lacking(found, folder)) is not None:
-        problems.append(problem(key, target, lacks))
+    if (lacks := find_lacking(found, folder)) is not None:
+        problems.append(write_problem(key, target, lacks))
         return None
     return found
