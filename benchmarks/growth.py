@@ -45,7 +45,8 @@ def _list_points() -> Iterator[tuple[str, str, int, Workload]]:
     for lanes in _LANES:
         yield "lanes", "adder", lanes, Workload(name="adder", run=build_adder, lanes=lanes)
     for hidden in _HIDDEN:
-        model = replace(build_adder(0, 1, 1).model, hidden_size=hidden)
+        shipped: Any = build_adder(0, 1, 1).model
+        model = replace(shipped, hidden_size=hidden)
         yield "hidden units", "adder", hidden, Workload(name="adder", run=partial(build_adder, model=model), lanes=8)
         run: Any = partial(build_sine, model=build_elman(hidden))
         yield "hidden units", "sine", hidden, Workload(name="sine", run=run, lanes=8)

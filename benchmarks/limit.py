@@ -71,7 +71,7 @@ def count_work(run: Run) -> Work:
     fmas = rows * (2 * arriving + 2 * recurrent + flows * context * columns + 3 * asked * read)
     units = rows * steps * hidden
     kinds = {"Lstm": {"sigmoid": 3, "tanh": 2}, "Gru": {"sigmoid": 2, "tanh": 1}}
-    functions = {name: count * units for name, count in kinds.get(type(model).__name__, {}).items()}
+    functions: dict[str, float] = {name: count * units for name, count in kinds.get(type(model).__name__, {}).items()}
     if type(model).__name__ in ("Elman", "Jordan") and model.activation in ("sigmoid", "tanh"):
         functions[model.activation] = units
     read_out = {"sigmoid": "sigmoid", "softmax": "exp"}.get(model.readout)

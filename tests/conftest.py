@@ -1,6 +1,8 @@
 """What holds for all tests, whoever starts them."""
 
+import logging
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,6 +16,18 @@ from bptt.tracking.store.opening import set_environment
 set_environment()
 # A shell that starts the tests in its background has them, and their children, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_log_handlers() -> Iterator[None]:
+    """Hydra gives the root logger handlers that hold a test's streams; they end with it, pytest's own stay."""
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    for handler in [*root.handlers]:
+        if handler not in handlers and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

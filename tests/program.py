@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forking
+
+_PROGRAM = "import sys; from bptt.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -54,8 +58,19 @@ class Folder:
 
     def bptt(self, *arguments: str, first: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `bptt` with these arguments, after the Python statements `first`."""
+        return self._run(self.command(*arguments, first=first), variables)
+
+    def bptt_afresh(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """The same in a process that has imported nothing yet, as a user's."""
+        return self._run([sys.executable, "-c", _PROGRAM, *arguments], variables)
+
+    @staticmethod
+    def command(*arguments: str, first: str = "") -> list[str]:
+        return forking.command(f"{first}\n{_PROGRAM}", *arguments)
+
+    def _run(self, command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments, first=first),
+            command,
             cwd=self.path,
             env=self.environment() | variables,
             capture_output=True,
@@ -63,11 +78,6 @@ class Folder:
             check=False,
             timeout=300,
         )
-
-    @staticmethod
-    def command(*arguments: str, first: str = "") -> list[str]:
-        code = f"import sys\n{first}\nfrom bptt.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-        return [sys.executable, "-c", code, *arguments]
 
     @staticmethod
     def environment() -> dict[str, str]:

@@ -40,7 +40,8 @@ ONLY_IN = {
     "ray": {"bptt.sweeps"},
     "onnx": {"bptt.export", "bptt.cli"},
 }
-CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy"}
+INNER_NUMBA = re.compile(r"numba\.(?!(types|extending|njit|intrinsic|config|__version__)\b)")
+CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy", "platformdirs"}
 
 
 def module_name(path: Path) -> str:
@@ -88,6 +89,17 @@ def test_every_package_has_its_place_and_none_is_above_itself() -> None:
         if package != "bptt"
     }
     list(TopologicalSorter({name: others - {"bptt"} for name, others in above.items()}).static_order())
+
+
+def test_one_module_takes_from_within_numba_what_it_does_not_document() -> None:
+    """`numba.types` and `numba.extending` are documented."""
+    inner = {module for module, path in MODULES.items() for name in imports(path) if INNER_NUMBA.match(name)}
+    assert inner == {"bptt.core.compiler"}
+
+
+def test_there_is_no_import_cycle() -> None:
+    graph = {module: set(imports(path)) & MODULES.keys() - {module} for module, path in MODULES.items()}
+    list(TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize("module", ["bptt", "bptt.cli.main", "bptt.cli.hydra_app"])

@@ -19,6 +19,7 @@ from bptt.sweeps.finish import description
 from bptt.tracking.store.address import resolve
 from bptt.tracking.store.opening import Store, open_store
 from bptt.tracking.ui.sweep_page import compare_path, newest_sweep, publish_view
+from tests.empty_store import put_empty_store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def store(folder: Path) -> Store:
     """Two sweeps, of which the older has no view."""
-    store = open_store(f"sqlite:///{folder}/mlflow.db", "bptt")
+    store = open_store(put_empty_store(folder), "bptt")
     older = store.client.create_run(store.experiment_id, 1000, {"bptt.sweep": "older"}, "the older sweep").info.run_id
     add_runs(store, older, ["a run of the older sweep"])
     return store

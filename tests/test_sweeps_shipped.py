@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.models.linear import Linear
@@ -31,14 +32,14 @@ ARTICLES = [name for name in SWEEPS if name not in LENGTHS]
 
 @cache
 def composed_sweep(name: str) -> DictConfig:
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         return Composer(GlobalHydra.instance().config_loader(), "config").compose([f"sweep={name}"], RunMode.MULTIRUN)
 
 
 @cache
 def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration]]:
     """The sweep's own configuration, the overrides of its runs, and their configurations."""
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         composer = Composer(GlobalHydra.instance().config_loader(), "config")
         config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
         sweeper = OmegaConf.to_container(config.hydra.sweeper)
@@ -122,7 +123,7 @@ def test_each_cell_and_start_is_trained_with_and_without_clipping(name: str) -> 
 
 
 def test_momentum_has_a_partner_that_moves_as_far_without() -> None:
-    rates = {(run.optimizer.alpha, run.optimizer.epsilon) for run in runs("leftbit_momentum", 1)}
+    rates = {(vars(run.optimizer)["alpha"], vars(run.optimizer)["epsilon"]) for run in runs("leftbit_momentum", 1)}
     with_momentum = {rate for rate in rates if rate[1]}
     assert with_momentum == {(0.1, 0.3), (0.1, 0.9)}
     without = sorted(alpha for alpha, epsilon in rates - with_momentum)
@@ -144,8 +145,9 @@ def test_rprop_starts_each_seed_elsewhere() -> None:
 
 def test_the_recurrent_matrix_starts_orthogonal() -> None:
     scales = {
-        (type(configuration.run.init.blocks["recurrent"]).__name__, configuration.run.init.blocks["recurrent"].scale)
+        (type(scheme).__name__, vars(scheme)["scale"])
         for configuration in sweep("init_scale_spectral_radius")[2]
+        for scheme in [configuration.run.init.blocks["recurrent"]]
     }
     assert scales == {("Orthogonal", scale) for scale in (0.5, 0.9, 1.0, 1.25, 2.0)}
 

@@ -90,7 +90,7 @@ def measure_difference() -> float:
         ):
             parameter.copy_(torch.tensor(made.parameters[name][0]))
     data = zip(torch.tensor(made.x[:, 0]), torch.tensor(made.y[:, 0]), strict=True)
-    theirs = np.array([loss.item() for loss in usual_app.train(network, made.run.optimizer.alpha, data)])
+    theirs = np.array([loss.item() for loss in usual_app.train(network, vars(made.run.optimizer)["alpha"], data)])
     return float(np.max(np.abs(theirs / losses[:, 0] - 1.0)))
 
 

@@ -1,4 +1,4 @@
-"""The page of the components: every choice of task, model, loss, optimizer, clip and init, with its equations."""
+"""The page of the components: every choice of each group that has classes, with its equations."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from bptt.configuration.paths import find_conf_folder
 
-_GROUPS = ("task", "model", "init", "loss", "optimizer", "clip")
+_GROUPS = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip")
 
 
 def write_page() -> str:

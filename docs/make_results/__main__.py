@@ -1,19 +1,22 @@
-"""python -m docs.make_results: train the shipped sweeps that aren't there yet, and write docs/results."""
+"""python -m docs.make_results: train the shipped sweeps that aren't there yet, and write docs/results.
+
+Each sweep's whole report is in its folder below multirun/; docs/results gets what is shipped of it.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from docs.make_results.pictures import smaller
+from docs.make_results.shipping import shipped_files
 from docs.make_results.tables import UnsupportedError
 from docs.make_results.training import TrainingError, list_shipped, train
 
 _RESULTS: Final = Path("docs/results")
 _ARCHIVES: Final = Path("multirun")
-_MOST_PAGE: Final = 1_500_000
-_MOST: Final = 15_000_000
+_MOST: Final = 4_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # All are trained first: reports that were written would make the next sweep's work tree a changed one.
             archives = {name: _train(number, name, args.archives) for number, name in enumerate(names, 1)}
             for name, archive in archives.items():
-                print(write_report(archive, args.output / name), flush=True)
+                print(write_report(name, archive, args.output / name), flush=True)
         missing = [name for name in list_shipped() if not (args.output / name / "report.md").exists()]
         if missing:
             print(f"no index, since there is no report of {', '.join(missing)}")
@@ -51,31 +54,20 @@ def _train(number: int, name: str, archives: Path) -> Path:
     return train(name, archives)
 
 
-def write_report(archive: Path, folder: Path) -> Path:
-    """Write the report of a finished sweep, with PNG figures for its Markdown; returns its page."""
+def write_report(name: str, archive: Path, folder: Path) -> Path:
+    """Write what is shipped of a finished sweep's report; returns its Markdown. Raises UnsupportedError."""
     from bptt.analysis.report.writing import make_report_files, write_report
     from bptt.analysis.sweep import load_sweep
 
     sweep = load_sweep(archive)
-    files = make_report_files([sweep], ["png"])
-    page = write_report(
+    files = shipped_files(name, make_report_files([sweep], ["png"]))
+    write_report(
         folder,
-        {name: _shrink(content) if name.endswith(".png") else content for name, content in files.items()},
+        {path: smaller(content) if path.endswith(".png") else content for path, content in files.items()},
     )
     if sweep.provenance.get("git_dirty"):
         print(f"{archive}: trained by a program that differs from its commit; the report says how")
-    if page.stat().st_size > _MOST_PAGE:
-        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB, more than {_MOST_PAGE / 1e6:g} MB")
-    return page
-
-
-def _shrink(png: bytes) -> bytes:
-    """The same image with a palette of 256 colours, in a third of the space."""
-    from PIL import Image
-
-    buffer = BytesIO()
-    Image.open(BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return folder / "report.md"
 
 
 def _make_parser() -> argparse.ArgumentParser:

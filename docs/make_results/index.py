@@ -1,11 +1,13 @@
 """The index of the results: claims and what was found, from the reports' tables alone."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from docs.make_results import articles, lengths
 from docs.make_results.figures import draw_success_by_length
+from docs.make_results.pictures import smaller
 from docs.make_results.tables import Tables
 from docs.make_results.variants import VARIANTS
 from docs.make_results.wording import wrap, write_table
@@ -35,7 +37,9 @@ def write(folder: Path, names: Sequence[str]) -> Path:
     every = {name: Tables(folder / name) for name in names}
     text = write_page(every)
     for name in VARIANTS:
-        save_figure(draw_success_by_length(every[name]), folder / f"{name}.png", "png")
+        image = BytesIO()
+        save_figure(draw_success_by_length(every[name]), image, "png")
+        (folder / f"{name}.png").write_bytes(smaller(image.getvalue()))
     path = folder / NAME
     path.write_text(text, encoding="utf-8")
     return path

@@ -48,7 +48,7 @@ def choose_figure(tables: Tables, *names: str) -> str:
 
 def write_link(tables: Tables) -> str:
     """To a sweep's report."""
-    return f"[report]({tables.name}/report.md), [as a page]({tables.name}/report.html)"
+    return f"[report]({tables.name}/report.md)"
 
 
 def wrap(text: str) -> str:

@@ -88,6 +88,8 @@ _CLASSES = {
             "model": "core.models",
             "init": "core.inits",
             "clip": "core.clips",
+            "schedule": "core.schedules",
+            "regularizer": "core.regularizers",
         }.items()
         for target, shown in {
             "os.system": "os.system",

@@ -18,7 +18,7 @@ from bptt.core.annotations import Range
 from bptt.core.run import Settings
 
 #: The groups whose choice is a class, with fields of its own.
-GROUPS: Final = ("task", "model", "loss", "optimizer", "clip", "init")
+GROUPS: Final = ("task", "model", "loss", "optimizer", "schedule", "regularizer", "clip", "init")
 
 #: What is wrong for whatever key: as it is typed, and as it is shown.
 WRONG: Final = {
@@ -27,6 +27,7 @@ WRONG: Final = {
     "not a number": ("nan", "nan"),
     "infinite": ("-1e999", "-inf"),
 }
+_SHIFT: Final = {"schedule": 1}  # beside optimizers that have a learning rate
 _NEEDED: Final = {"init=file": "init.path=nowhere.npz"}
 
 
@@ -34,7 +35,7 @@ def combinations() -> list[tuple[str, ...]]:
     """Choices, as overrides, among which every choice of every group stands at least once."""
     names = {group: list(list_choices(group, [find_conf_folder()])) for group in GROUPS}
     return [
-        tuple(f"{group}={found[place % len(found)]}" for group, found in names.items())
+        tuple(f"{group}={found[(place + _SHIFT.get(group, 0)) % len(found)]}" for group, found in names.items())
         for place in range(max(map(len, names.values())))
     ]
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.bad_input.case import Case, Place, outcome, unchanged
 from tests.bad_input.table import TABLE
+from tests.empty_store import put_empty_store
 from tests.program import Folder
 
 CASES = [pytest.param(case, id=f"{kind}: {case}") for kind, cases in TABLE.items() for case in cases]
@@ -15,6 +16,7 @@ CASES = [pytest.param(case, id=f"{kind}: {case}") for kind, cases in TABLE.items
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, a run and a sweep of two runs, `multirun/sweep`."""
     folder = tmp_path_factory.mktemp("recorded")
+    put_empty_store(folder)
     small = ["train.updates=2", "model.hidden_size=2", "task=xor", "task.length=3", "report=false"]
     sweep = ["hydra.sweep.dir=multirun/sweep", "hydra.launcher.workers=1", "seed=1,2"]
     run = f"assert main({['train', *small, 'hydra.run.dir=multirun/runs/run']}) == 0"

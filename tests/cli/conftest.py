@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.empty_store import put_empty_store
 from tests.program import Folder, Run
 
 
@@ -20,8 +21,15 @@ def cold(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
+@pytest.fixture
+def empty(tmp_path: Path) -> Folder:
+    """A folder with a store that holds nothing."""
+    put_empty_store(tmp_path)
+    return Folder(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def undisturbed(work: Folder) -> tuple[subprocess.CompletedProcess[str], Run]:
-    """The first command ever in that folder, and its run."""
-    done = work.bptt("train", "experiment=roelants_counting", "train.updates=60", "train.log_points=30")
+    """The first command ever in that folder, in a process as a user's, and its run."""
+    done = work.bptt_afresh("train", "experiment=roelants_counting", "train.updates=60", "train.log_points=30")
     return done, work.newest

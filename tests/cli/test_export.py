@@ -14,6 +14,7 @@ from bptt.configuration.build import check_configuration
 from bptt.core.evaluation import predict
 from bptt.export.mlflow_model import load_model
 from bptt.tracking.folder.sweep import Archive
+from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -38,6 +39,7 @@ class Exporting:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
+    put_empty_store(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -1,4 +1,4 @@
-"""The command line's front door, in a subprocess from a cold folder."""
+"""The command line's front door, from a cold folder."""
 
 import os
 import subprocess
@@ -9,11 +9,11 @@ import pytest
 
 import bptt
 from bptt.cli.main import COMMANDS
+from tests.program import Folder
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bptt", *arguments]
-    env = {**os.environ, **environment}
+    command, env = Folder.command(*arguments), {**os.environ, **environment}
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=env)
 
 
@@ -23,6 +23,14 @@ def test_help_names_every_command(arguments: list[str], tmp_path: Path) -> None:
     assert result.returncode == 0
     assert result.stderr == ""
     assert all(f"\n  {name} " in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["train", "optimizer.alpha=-1"]])
+def test_the_package_is_a_program(arguments: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bptt", *arguments]
+    fresh = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    forked = run(*arguments, cwd=tmp_path)
+    assert (fresh.returncode, fresh.stdout, fresh.stderr) == (forked.returncode, forked.stdout, forked.stderr)
 
 
 def test_version(tmp_path: Path) -> None:
@@ -115,7 +123,7 @@ def test_a_vector_width_that_is_not_there_is_told_in_one_line(tmp_path: Path) ->
 def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "bptt", "train", "--help"]
+    command = Folder.command("train", "--help")
     done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")

@@ -18,13 +18,17 @@ from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
 from bptt.tracking.store.base import StoredRun
 from bptt.tracking.store.opening import Store, open_store
 from bptt.tracking.store.sweep_log import SweepRecord
+from tests.empty_store import put_empty_store
+from tests.program import Folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
+    folder = tmp_path_factory.mktemp("work")
+    put_empty_store(folder)
+    return folder
 
 
 @pytest.fixture
@@ -128,8 +132,7 @@ def test_the_question_is_asked_on_a_terminal(work: Path) -> None:
     store, record, folder = sweep(work, "on a terminal")
     ours, theirs = pty.openpty()
     os.write(ours, b"y\n")
-    code = "import sys; from bptt.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-W", "ignore", "-c", code, "rm", folder.name]
+    command = Folder.command("rm", folder.name)
     done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Delete all of this for good? [y/N] " in done.stdout

@@ -21,6 +21,7 @@ from tests.sweeping import Swept, assert_same_results, held, newest, results, sa
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30")
+ALONE = "hydra.launcher.workers=1"  # without worker processes, where they are not what is tested
 SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3", "report=false")
 
 
@@ -28,7 +29,8 @@ SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3", "report=false")
 def sweep(work: Any, undisturbed: Any) -> tuple[subprocess.CompletedProcess[str], Swept]:
     """Four runs, one of which was asked for twice; the first sweep in its folder."""
     question = "question='Which eta_plus?'"
-    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.2,1.3,1.20", "seed=0,3", "reuse=false", question)
+    swept = ("optimizer.eta_plus=1.2,1.3,1.20", "seed=0,3", "reuse=false")
+    done = work.bptt_afresh("train", "-m", *EXPERIMENT, *swept, question)
     return done, newest(work)
 
 
@@ -140,7 +142,7 @@ def test_on_dask_it_is_the_same(work: Any, sweep: Any) -> None:
 
 def test_the_same_sweep_again_trains_nothing(work: Any, sweep: Any) -> None:
     _, first = sweep
-    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.3,1.2", "seed=0,3,44", "report=false")
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.eta_plus=1.3,1.2", "seed=0,3,44", "report=false", ALONE)
     assert done.returncode == 0, done.stderr
     again = newest(work)
     assert [run.info.run_name for run in again.runs if run.data.params["seed"] != "44"] == []
@@ -179,19 +181,19 @@ class Planted(Counting):
 
 
 @pytest.fixture
-def planted(cold: Any) -> Any:
+def planted(empty: Any) -> Any:
     """A folder with a task of the user's that raises in a run whose weights start large, and its choices."""
-    (cold.path / "mine" / "task").mkdir(parents=True)
-    (cold.path / "planted.py").write_text(PLANTED)
+    (empty.path / "mine" / "task").mkdir(parents=True)
+    (empty.path / "planted.py").write_text(PLANTED)
     shipped = (Path(__file__).parents[2] / "conf" / "task" / "counting.yaml").read_text()
     chosen = re.sub(r"_target_: .*", "_target_: planted.Planted\nbad: 1", shipped)
-    (cold.path / "mine" / "task" / "planted.yaml").write_text(chosen)
-    return cold
+    (empty.path / "mine" / "task" / "planted.yaml").write_text(chosen)
+    return empty
 
 
 def failing(work: Any, *more: str) -> subprocess.CompletedProcess[str]:
     return work.bptt(
-        "train", "-m", "--config-dir", "mine", *EXPERIMENT, "task=planted", "allow=[planted]",
+        "train", "-m", "--config-dir", "mine", *EXPERIMENT, ALONE, "task=planted", "allow=[planted]",
         "init.input=0.1,1e9,0.2", "seed=0,1", *more, PYTHONPATH=str(work.path),
     )  # fmt: skip
 
@@ -220,7 +222,7 @@ def test_a_failing_run_is_the_only_one_that_fails(planted: Any) -> None:
 
 
 def test_on_error_stop_gives_up_the_others(planted: Any) -> None:
-    done = failing(planted, "on_error=stop", "report=false", "hydra.launcher.workers=1", "model.bias=none,single")
+    done = failing(planted, "on_error=stop", "report=false", "model.bias=none,single")
     assert done.returncode == 1, done.stderr
     assert "on_error=stop" in done.stderr
     found = newest(planted)
@@ -232,7 +234,7 @@ def test_on_error_stop_gives_up_the_others(planted: Any) -> None:
 
 
 def test_a_diverging_run_is_a_result(work: Any, sweep: Any) -> None:
-    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.delta_zero=1e200,0.1", "reuse=false", "report=false")
+    done = work.bptt("train", "-m", *EXPERIMENT, "optimizer.delta_zero=1e200,0.1", "reuse=false", "report=false", ALONE)
     assert done.returncode == 0, done.stderr
     outcomes = {run.info.run_name: run.data.tags["bptt.outcome"] for run in newest(work).runs}
     assert outcomes == {"delta_zero=1e+200": "diverged", "delta_zero=0.1": "completed"}
@@ -319,7 +321,7 @@ Session.note = ending
 def test_stopped_while_it_is_begun_in_the_store_a_sweep_is_not_there_twice(
     work: Any, whole: Swept, signal: str
 ) -> None:
-    done = work.bptt("train", "-m", *EXPERIMENT, *SWEPT, "reuse=false", first=UNNOTED.format(signal=signal))
+    done = work.bptt("train", "-m", *EXPERIMENT, *SWEPT, ALONE, "reuse=false", first=UNNOTED.format(signal=signal))
     found = newest(work)
     assert done.returncode == (-9 if signal == "SIGKILL" else 130), done.stderr
     again = work.bptt("resume", str(found.folder))
@@ -340,10 +342,10 @@ if {again}:
 
 
 @pytest.mark.parametrize(("signal", "again"), [("SIGINT", False), ("SIGTERM", True)])
-def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(cold: Any, signal: str, again: bool) -> None:
+def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(empty: Any, signal: str, again: bool) -> None:
     first = REPORTING.format(signal=signal, again=again)
-    done = cold.bptt("train", "-m", *EXPERIMENT, "seed=0,3", first=first)
-    found = newest(cold)
+    done = empty.bptt("train", "-m", *EXPERIMENT, "seed=0,3", ALONE, first=first)
+    found = newest(empty)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.endswith(f"go on with: bptt resume multirun/{found.folder.name}\n")
@@ -351,15 +353,18 @@ def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(cold: Any,
         assert (found.archive.journal.status, found.parent.info.status) == ("KILLED", "KILLED")
     assert {run.info.status for run in found.runs} == {"FINISHED"}
     for command in ("sync", "resume"):
-        stopped = cold.bptt(command, str(found.folder), first=first)
+        stopped = empty.bptt(command, str(found.folder), first=first)
         assert stopped.returncode == 130, stopped.stderr
         assert f"go on with: bptt resume {found.folder}" in stopped.stderr
-    assert cold.bptt("sync", str(found.folder)).returncode == 0
+    assert empty.bptt("sync", str(found.folder)).returncode == 0
     assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * 3
     assert held(found.artifact(found.parent, "report")) == held(found.folder / "report")
 
 
-@pytest.mark.parametrize("blocks", [0, 1, 3])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("blocks", [pytest.param(0, marks=SLOW), 1, pytest.param(3, marks=SLOW)])
 def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks: int) -> None:
     before = folders(work)
     process = begun(work, "train", "-m", *LONG)
@@ -402,6 +407,7 @@ def test_killed_again_and_again_at_any_moment_it_comes_to_the_same_end(work: Any
     assert_same_results(swept.archive, whole.archive)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_loses_nothing_that_has_ended(work: Any, whole: Swept, tmp_path: Path) -> None:
     small = tmp_path / "small"
@@ -432,7 +438,7 @@ def test_a_store_that_cannot_be_made_is_told_before_anything_starts(cold: Any) -
 
 FAILS = """
 import bptt.sweeps.launch as launch
-from bptt.tracking.address import StoreError
+from bptt.tracking.store.address import StoreError
 def open_store(uri, experiment):
     raise StoreError("the planted error")
 launch.open_store = open_store
@@ -451,7 +457,7 @@ launch.open_store = open_store
 def test_a_store_that_cannot_be_made_after_all_loses_nothing(
     swept: tuple[str, ...], told: list[str], command: str, cold: Any
 ) -> None:
-    done = cold.bptt("train", "-m", *EXPERIMENT, *swept, first=FAILS)
+    done = cold.bptt("train", "-m", *EXPERIMENT, *swept, ALONE, first=FAILS)
     assert done.returncode == 1
     found = newest(cold)
     lines = [line.format(f"multirun/{found.folder.name}") for line in told]
@@ -471,7 +477,7 @@ def test_a_cold_store_takes_a_sweep_with_several_workers(cold: Any) -> None:
 
 
 def test_a_sweep_without_a_store_has_its_files(cold: Any) -> None:
-    done = cold.bptt("train", "-m", *EXPERIMENT, *SWEPT, "tracking.enabled=false")
+    done = cold.bptt("train", "-m", *EXPERIMENT, *SWEPT, ALONE, "tracking.enabled=false")
     assert done.returncode == 0, done.stderr
     assert not (cold.path / "mlflow.db").exists()
     found = newest(cold)

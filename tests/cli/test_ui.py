@@ -1,6 +1,7 @@
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_ui_is_for_this_machine_links_to_the_newest_sweep_and_leaves_nothing_beh
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = cold.command("ui", "--port", str(port))
+    command = [sys.executable, "-m", "bptt", "ui", "--port", str(port)]
     with subprocess.Popen(
         command, cwd=cold.path, env=cold.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

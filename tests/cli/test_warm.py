@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from bptt.core.kernel import CLIP, Kernel
 
-@CLIP
+@CLIP()
 def broken(gradient, count, hyper):
     return gradient.nothing_of_this_name
 
@@ -41,12 +41,12 @@ class Broken:
     kernel: ClassVar[Kernel] = broken
 """
 TRAINING = """
-from bptt.configuration.build import check_configuration
-from bptt.configuration.compose import compose
+from bptt.configuration.build import checked
+from bptt.configuration.compose import composed
 from bptt.core.training import needs_compiling, train
 small = {small}
 run, *others = [
-    check_configuration(compose([*small, *more])).run
+    checked(composed([*small, *more])).run
     for more in (
         *([], ["seed=7"], ["task=xor"]),
         *(["model.hidden_size=9", "train.batch_size=4"], ["model=jordan", "train.batch_size=9"]),
@@ -69,6 +69,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def test_all_that_ships_is_all_that_any_run_calls() -> None:
     kinds = ("models", "losses", "optimizers", "clips")
+    schedules, regularizers = (components(kind).values() for kind in ("schedules", "regularizers"))
     every = called(kernels.shipped())
     needed = set()
     for model, loss, optimizer, clip in itertools.product(*map(components, kinds)):
@@ -78,6 +79,9 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
             optimizer=example(components("optimizers")[optimizer]),
             clip=example(components("clips")[clip]),
         )
+        needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
+    for schedule, regularizer in itertools.product(schedules, regularizers):
+        run = make_run(schedule=example(schedule), regularizer=example(regularizer))
         needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
     assert needed == every
 

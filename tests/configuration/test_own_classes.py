@@ -19,6 +19,7 @@ from bptt.core.annotations import PerLane, Range
 from bptt.core.clips.none import no_clip
 from bptt.core.models.cell import Cell
 from bptt.core.models.elman import Elman, elman_backward, elman_forward
+from bptt.core.optimizers.momentum import momentum
 from bptt.core.optimizers.sgd import sgd
 from bptt.core.plain import elman
 from bptt.core.sequences import Generated, Sequences
@@ -29,6 +30,33 @@ class Good:
     alpha: Annotated[PerLane, Range(at_least=0)] = 0.1
     kernel = sgd
     slots = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoEpsilon:
+    alpha: Annotated[PerLane, Range(at_least=0)] = 0.1
+    epsilon: float = 0.9
+    kernel = momentum
+    slots = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooMuch(Good):
+    beta: Annotated[PerLane, Range(at_least=0)] = 0.1
+
+
+@dataclass(frozen=True)
+class Other:
+    kernel = no_clip
+    keeps_deltas = False
+
+    def penalty(self, run: Any, parameters: Any, held: Any, sequences: Any) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Still(Other):
+    kernel = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +164,12 @@ def lines(*overrides: str) -> tuple[str, ...]:
         ("optimizer", "Function", "kernel must be a function made with @OPTIMIZER"),
         ("optimizer", "Plain", "is no dataclass"),
         ("optimizer", "Thawed", "must be a frozen dataclass: equal ones stand for equal runs"),
+        ("optimizer", "NoEpsilon", "its kernel reads epsilon, and no field of it that is PerLane has that name"),
+        ("optimizer", "TooMuch", "beta: PerLane, and its kernel does not read it"),
+        ("schedule", "Good", "kernel must be a function made with @SCHEDULE"),
+        ("schedule", "Thawed", "must be a frozen dataclass: equal ones stand for equal runs"),
+        ("regularizer", "Good", "lacks keeps_deltas, penalty"),
+        ("regularizer", "Other", "kernel must be a function made with @REGULARIZER"),
         ("clip", "Good", "kernel must be a function made with @CLIP"),
         ("loss", "Good", "lacks weight, fused"),
         ("init", "Good", "lacks values"),
@@ -147,6 +181,11 @@ def lines(*overrides: str) -> tuple[str, ...]:
 )
 def test_a_class_that_can_t_stand_there(key: str, name: str, says: str) -> None:
     assert lines(f"{key}._target_=own_classes.{name}") == (f"{key}._target_=own_classes.{name}: {says}",)
+
+
+def test_a_schedule_or_regularizer_may_have_nothing_to_call() -> None:
+    configuration = check_configuration(compose(["allow=[own_classes]", "regularizer._target_=own_classes.Still"]))
+    assert configuration.run.regularizer.kernel is None
 
 
 def test_a_class_that_can(tmp_path: Path) -> None:

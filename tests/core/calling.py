@@ -5,7 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from bptt.core.kernel import LANES, call_clip, call_loss, call_optimizer
+from bptt.core.kernel import LANES, call_clip, call_loss, call_optimizer, call_schedule
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros, pointer_to, store
 from bptt.core.workspace import Workspace, as_mode
@@ -27,6 +27,11 @@ def _loss(address: Any, sizes: Any, memory: Any) -> None:
     call_loss(address, (pointer_to(sizes), pointer_to(memory), 0))
 
 
+@numba.njit(nogil=True, error_model="numpy")
+def _schedule(address: Any, hyper: Any, update: Any, updates: Any, share: Any) -> None:
+    store(pointer_to(share), 0, call_schedule(address, (pointer_to(hyper), update, updates)))
+
+
 def vectors_of(numbers: Any) -> Floats:
     """Aligned memory that holds these numbers (n, WIDTH), or (n,) the same in every lane."""
     array = np.asarray(numbers, np.float64)
@@ -36,14 +41,19 @@ def vectors_of(numbers: Any) -> Floats:
 
 
 class Steps:
-    """An optimizer's steps on parameters (P, WIDTH), lanes side by side, with hyperparameters (K,) or (K, WIDTH)."""
+    """An optimizer's steps on parameters (P, WIDTH), lanes side by side; `hyper` (K,) or (K, WIDTH) is its kernel's."""
 
     def __init__(self, component: Any, hyper: Any, parameters: Any) -> None:
         self.parameters = vectors_of(parameters)
         self.slots = aligned_zeros(max(component.slots, 1) * len(self.parameters), WIDTH)
         self.live = vectors_of(np.ones(1))
         self.update = 0
-        self._hyper, self._address = vectors_of(hyper), component.kernel.address(LANES)
+        self._hyper, self._names = vectors_of(hyper), component.kernel.hyper
+        self._address = component.kernel.address(LANES)
+
+    def change(self, name: str, value: float) -> None:
+        """Let a hyperparameter be this from the next step on."""
+        self._hyper[self._names.index(name)] = value
 
     def step(self, gradient: Any) -> Floats:
         """The parameters after one more step."""
@@ -67,3 +77,10 @@ def clip(component: Any, mode: str, gradient: Any, hyper: Any) -> tuple[Floats, 
 def loss(component: Any, space: Workspace) -> None:
     """Let a loss write into a working memory."""
     _loss(component.kernel.address(space.mode), space.sizes, space.memory)
+
+
+def scheduled(component: Any, hyper: Any, update: int, updates: int) -> Floats:
+    """s (WIDTH,) of an update, with the kernel's hyperparameters (K,) or (K, WIDTH)."""
+    share = aligned_zeros(1, WIDTH)
+    _schedule(component.kernel.address(LANES), vectors_of(hyper), update, updates, share)
+    return share[0].copy()

@@ -38,6 +38,8 @@ _USUAL = {
     "small_constant": 1e-8,
     "threshold": 0.2,
     "weight": 1.0,
+    "warmup": 4.0,
+    "factor": 0.05,
 }
 
 

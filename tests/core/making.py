@@ -17,7 +17,9 @@ from bptt.core.models.jordan import Jordan
 from bptt.core.models.linear import Linear
 from bptt.core.models.lstm import Lstm
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.run import Run, Settings
+from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Generated, Sequences
 
 MODELS: dict[str, Any] = {"linear": Linear, "elman": Elman, "jordan": Jordan, "gru": Gru, "lstm": Lstm}
@@ -69,6 +71,8 @@ def make_run(
     init: Any = None,
     optimizer: Any = None,
     clip: Any = None,
+    schedule: Any = None,
+    regularizer: Any = None,
     task: Any = None,
     inputs: int = 2,
     outputs: int = 3,
@@ -83,6 +87,8 @@ def make_run(
         loss=loss or SquaredError(weight=1.0),
         optimizer=optimizer or Sgd(alpha=0.1),
         clip=clip or NoClip(),
+        schedule=schedule or ConstantSchedule(),
+        regularizer=regularizer or NoRegularizer(),
         train=Settings(updates=updates, **({"log_points": 5} | settings)),
         seed=seed,
     )

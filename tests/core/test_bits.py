@@ -31,8 +31,10 @@ from bptt.core.training import Training
 from tests.core.comparing import assert_same_parameters, assert_same_record, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
+from tests.core.pairs import every_pair
 
 BATCHES = {"small": 3, "large": 11}
+VARIANTS = ("plain", "carried", "last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,8 @@ def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
             "task": ShortPages(ragged=True, batch=batch),
             "optimizer": "momentum",
             "clip": "norm",
+            "schedule": components("schedules")["warmup"],
+            "regularizer": components("regularizers")["l2"],
             "layers": 2,
             "carry_state": True,
             "truncation": 2,
@@ -83,6 +87,7 @@ def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
     }
     chosen = settings[variant]
     optimizer, clip, layers = (chosen.pop(key) for key in ("optimizer", "clip", "layers"))
+    seams = {key: chosen.pop(key) for key in ("schedule", "regularizer") if key in chosen}
 
     def make(seed: int, stretch: float) -> Run:
         return make_run(
@@ -95,6 +100,7 @@ def varied(name: str, variant: str, batch: int) -> Callable[[int, float], Run]:
             updates=8,
             log_points=4,
             batch_size=batch,
+            **{key: example(component, stretch) for key, component in seams.items()},
             **chosen,
         )
 
@@ -112,18 +118,14 @@ def assert_lanes_are_alone(runs: list[Run]) -> list[Record]:
     return alone
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("variant", ["plain", "carried", "last"])
-@pytest.mark.parametrize("name", components("models"))
+@pytest.mark.parametrize(("name", "variant", "batch"), every_pair(components("models"), VARIANTS, BATCHES))
 def test_a_lane_among_others_is_the_run_alone(name: str, variant: str, batch: str) -> None:
     alone = assert_lanes_are_alone(lanes_of(11, varied(name, variant, BATCHES[batch])))
     different = {record.parameters["cell.0.recurrent"].tobytes() for record in alone}
     assert len(different) == 11
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("variant", ["plain", "carried", "last"])
-@pytest.mark.parametrize("name", components("models"))
+@pytest.mark.parametrize(("name", "variant", "batch"), every_pair(components("models"), VARIANTS, BATCHES))
 def test_what_fills_the_vectors_changes_no_bit(
     name: str, variant: str, batch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,6 +372,7 @@ def test_same_in_another_process(batch: str, tmp_path: Path) -> None:
 NARROW = "BPTT_SIMD_WIDTH"
 
 
+@pytest.mark.slow  # a machine's first time compiles the kernels once more
 @pytest.mark.skipif(os.environ.get(NARROW) == "4", reason="this is the narrow one")
 def test_the_rules_hold_with_narrow_vectors() -> None:
     chosen = "(elman and not process) or room or again or recording or early or (optimizer and adam)"

@@ -14,6 +14,7 @@ from bptt.core.training import Training, chosen, joined
 from tests.core.comparing import assert_same_record, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
+from tests.core.pairs import every_pair
 
 BATCHES = {"lanes": 1, "rows": 9}
 
@@ -41,9 +42,9 @@ def trained(runs: list[Run], points: int) -> dict[str, Any]:
     return training.checkpoint()
 
 
-@pytest.mark.parametrize("mode", BATCHES)
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rprop"])
-@pytest.mark.parametrize("model", ["elman", "gru", "lstm"])
+@pytest.mark.parametrize(
+    ("model", "optimizer", "mode"), every_pair(("elman", "gru", "lstm"), ("sgd", "adam", "rprop"), BATCHES)
+)
 def test_chosen_lanes_go_on_as_if_alone(model: str, optimizer: str, mode: str) -> None:
     runs = [make(model, optimizer, mode, lane) for lane in range(2 * WIDTH + 3)]
     kept = [2 * WIDTH + 1, 0, 5, WIDTH, 3]  # of every vector some, and in another order

@@ -22,7 +22,7 @@ def run_of(name: str, **changes: Any) -> Run:
     return make_run(model=make_model(name, layers=2, bias="double"), **changes)
 
 
-@pytest.mark.parametrize("truncation", [None, 1, 3])
+@pytest.mark.parametrize("truncation", [None, pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("name", components("models"))
 def test_it_passes_every_model(name: str, truncation: int | None) -> None:
     run = run_of(name, truncation=truncation, task=Noise(ragged=True), batch_size=4)
@@ -65,7 +65,7 @@ def with_errors(monkeypatch: pytest.MonkeyPatch, run: Run, names: set[str], fact
         return {error.name: error for error in check_gradients(run)}
 
 
-@pytest.mark.parametrize("factor", [1.001, 0.999])
+@pytest.mark.parametrize("factor", [1.001, pytest.param(0.999, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", components("models"))
 def test_an_error_of_a_thousandth_fails_its_block_and_no_other(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch

@@ -51,7 +51,7 @@ from bptt.core.kernel import CLIP, UNITS
 from bptt.core.simd import load, store
 
 
-@CLIP
+@CLIP()
 def scaled(gradient, count, hyper):
     store(gradient, 0, load(gradient, 0) * factor() * 2.0)
     return load(gradient, 0)

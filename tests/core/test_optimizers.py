@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pytest
 
-from bptt.core.annotations import InvalidValue, per_lane_fields
+from bptt.core.annotations import InvalidValue
 from bptt.core.gradcheck import gradient_of
 from bptt.core.optimizers.irprop_minus import IrpropMinus
 from bptt.core.optimizers.rprop import Rprop
@@ -22,7 +22,7 @@ from tests.core.making import make_run
 EXACT = 1e-15
 THETA, FIRST, SECOND = 0.7, 0.25, -0.125  # a parameter and its first two gradients
 
-#: Hyperparameters in the order of the fields, and the parameter after one and after two steps.
+#: Hyperparameters in the order in which the kernel names them, and the parameter after one and after two steps.
 BY_HAND: dict[str, tuple[list[float], float, float]] = {
     "sgd": ([0.1], 0.7 - 0.1 * 0.25, 0.7 - 0.1 * 0.25 + 0.1 * 0.125),
     "momentum": (
@@ -64,7 +64,7 @@ BY_HAND: dict[str, tuple[list[float], float, float]] = {
 def test_first_two_steps_by_hand(name: str) -> None:
     component = components("optimizers")[name]
     hyper, first, second = BY_HAND[name]
-    assert len(hyper) == len(per_lane_fields(component))
+    assert len(hyper) == len(component.kernel.hyper)
     steps = Steps(component, hyper, [THETA])
     np.testing.assert_allclose(steps.step([FIRST]), first, rtol=EXACT)
     np.testing.assert_allclose(steps.step([SECOND]), second, rtol=EXACT)
@@ -148,9 +148,8 @@ def course(
 @pytest.mark.parametrize("name", components("optimizers"))
 def test_many_steps_against_the_written_out_definition(name: str) -> None:
     component, rng = components("optimizers")[name], np.random.default_rng(1)
-    fields = per_lane_fields(component)
     lanes = [example(component, 0.05 * lane) for lane in range(WIDTH)]
-    hyper = np.array([[getattr(lane, field) for lane in lanes] for field in fields])
+    hyper = np.array([[getattr(lane, field) for lane in lanes] for field in component.kernel.hyper])
     theta, grads = (
         rng.standard_normal((5, WIDTH)),
         rng.standard_normal((25, 5, WIDTH)) * 10.0 ** rng.integers(-3, 3, 5)[:, None],
@@ -231,7 +230,7 @@ def test_irprop_minus_refuses_bounds_that_cross() -> None:
 def test_training_takes_these_steps(name: str, batch_size: int) -> None:
     """Two updates of a whole run are the by-hand rule applied to the run's own gradients, in both modes."""
     optimizer = example(components("optimizers")[name])
-    hyper = [getattr(optimizer, field) for field in per_lane_fields(optimizer)]
+    hyper = [getattr(optimizer, field) for field in optimizer.kernel.hyper]
     once, twice = (
         finished([make_run(optimizer=optimizer, updates=updates, batch_size=batch_size)])[0].parameters
         for updates in (1, 2)

@@ -82,7 +82,7 @@ def pack_once(space: Workspace, sets: list[Sequences], rows: Any, shares: Any) -
 def test_packing_is_undone_by_reading_from_the_right(kind: str, mode: str, sequences: Sequences) -> None:
     count, timesteps, inputs = sequences.x.shape
     model = make_model(kind, bias="none")
-    space = Workspace(model, SquaredError, sequences, count, mode)
+    space = Workspace(model, SquaredError(weight=1.0), sequences, count, mode)
     order = np.random.default_rng(1).permutation(count)
     begin = pack_once(space, [sequences], order[None], np.array([0.25]))
     assert begin == timesteps - sequences.full_lengths.max()
@@ -124,10 +124,10 @@ def test_all_lanes_at_once_are_packed_as_each_alone(timesteps: int, inputs: int,
     sets = [some() for _ in range(WIDTH if own else 1)]
     rows, shares = rng.integers(7, size=(WIDTH, 1)), rng.random(WIDTH)
     model = make_model("elman")
-    together = Workspace(model, SquaredError, sets[0], 1, LANES)
+    together = Workspace(model, SquaredError(weight=1.0), sets[0], 1, LANES)
     pack_once(together, sets, rows, shares)
     for lane in range(WIDTH):
-        alone = Workspace(model, SquaredError, sets[0], 1, UNITS)
+        alone = Workspace(model, SquaredError(weight=1.0), sets[0], 1, UNITS)
         pack_once(alone, [sets[lane if own else 0]], rows[lane : lane + 1], shares[lane : lane + 1])
         for region in ("x", "live", "scored", "target"):
             count = timesteps * (inputs if region == "x" else 1)

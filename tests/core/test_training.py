@@ -21,6 +21,7 @@ from bptt.core.inits.normal import Normal
 from bptt.core.lanes import recorded_updates
 from bptt.core.layout import ACTIVATIONS
 from bptt.core.losses.squared_error import SquaredError
+from bptt.core.measurements.measurement import shipped_measurements
 from bptt.core.metrics import decay_rate, saturated, spectral_radii, spectral_radius
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
@@ -33,6 +34,8 @@ from bptt.core.training import METRICS, Training, needs_compiling, train
 from tests.core.comparing import finished
 from tests.core.discovering import components
 from tests.core.making import Noise, make_model, make_run
+
+MEASURED = [name for measurement in shipped_measurements() for name in measurement.names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +181,7 @@ def test_every_metric_is_what_a_plain_computation_gives(name: str, batch_size: i
         )
         record = finished([run])[0]
         assert record.history["update"].tolist() == [1, 4, 6] == recorded_updates(6, 3, "linear").tolist()
-        assert set(record.history) == {"update", *METRICS}
+        assert set(record.history) == {"update", *METRICS, *MEASURED}
         np.testing.assert_allclose(record.history["grad/decay"], steep(record), rtol=1e-9)
         for point, update in enumerate(record.history["update"]):
             found = {metric: values[point] for metric, values in record.history.items()}
@@ -404,7 +407,7 @@ def test_points_come_one_by_one_and_agree_with_the_record(spacing: str) -> None:
         assert training.update == points.update
         assert points.recorded.all()
         assert (points.lane_update == points.update).all()
-        assert set(points.metrics) == set(METRICS)
+        assert set(points.metrics) == {*METRICS, *MEASURED}
         assert all(len(record.history["update"]) == len(seen) for record in training.records())
     assert training.advance() is None
     assert [points.update for points in seen] == recorded_updates(50, 4, spacing).tolist()
@@ -432,7 +435,7 @@ def test_an_accuracy_that_is_not_one_number_for_each_network_is_refused() -> Non
 def test_accuracy_is_left_out_where_the_task_has_no_notion_of_it() -> None:
     noise = Noise().make(np.random.default_rng(1), 4)
     record = finished([make_run(task=Given(noise), updates=3)])[0]
-    assert set(record.history) == {"update", *METRICS} - {"accuracy/eval"}
+    assert set(record.history) == {"update", *METRICS, *MEASURED} - {"accuracy/eval"}
 
 
 @pytest.mark.parametrize("metric", ["loss/train", "loss/eval"])

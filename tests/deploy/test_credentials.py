@@ -119,9 +119,9 @@ def test_credentials_are_written_nowhere(lab: Lab, place: Folder) -> None:
     single = (SWEEP[0], *SWEEP[2:], "seed=5")
     with seen_by_all() as commands:
         outcomes = [
-            place.bptt(*SWEEP, "seed=0,1", "hydra.sweep.dir=multirun/chief", **by_address),
-            place.bptt(*SWEEP, "seed=2,3", "report=false", "hydra.sweep.dir=multirun/ann", **by_name),
-            place.bptt(*single, **by_address),
+            place.bptt_afresh(*SWEEP, "seed=0,1", "hydra.sweep.dir=multirun/chief", **by_address),
+            place.bptt_afresh(*SWEEP, "seed=2,3", "report=false", "hydra.sweep.dir=multirun/ann", **by_name),
+            place.bptt_afresh(*single, **by_address),
         ]
     for done in outcomes:
         assert done.returncode == 0, done.stderr

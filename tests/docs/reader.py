@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests import forking
 from tests.docs.blocks import Block, PageError
 from tests.docs.shell import Shell, commands_of
 
@@ -24,7 +25,6 @@ _EXTRA = re.compile(r"^'?(?P<name>bptt|\.)(?:\[(?P<extras>[\w,]+)\])?'?$")
 _INTERPRETER = """
 import json, sys, traceback
 answers, sys.stdout = sys.stdout, sys.stderr
-sys.path.insert(0, "")
 for line in sys.stdin:
     page, first, code = json.loads(line)
     error = None
@@ -95,7 +95,7 @@ class Reader:
 
     def _execute(self, block: Block, code: str) -> None:
         if self._python is None:
-            words = self._shell.words(f"exec {sys.executable} -c '{_INTERPRETER}'")
+            words = self._shell.words(f"exec {shlex.join(forking.command(_INTERPRETER))}")
             self._python = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._python.stdin is not None
         assert self._python.stdout is not None

@@ -11,10 +11,20 @@ import sys
 import time
 from pathlib import Path
 
+from tests import forking
+
 _SECONDS = 600
 _STARTING_SECONDS = 60
 _ADDRESS = re.compile(r"(?:https?|tcp)://(127\.0\.0\.1|localhost|0\.0\.0\.0|[\w.-]+):(\d+)")
 _UNSET = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH")
+# A program that was installed has its own folder in sys.path, where `python -c` has the one that it is started in.
+_BPTT = """
+import os, sys
+sys.argv = sys.argv[1:]
+sys.path[0] = os.path.dirname(sys.argv[0])
+from bptt.cli.main import main
+sys.exit(main())
+"""
 #: What depends on the time that things take: no page shows it.
 _PROGRESS = re.compile(r"^(compiling the kernels, once per machine.*| +\d+ %  .*)\n", re.MULTILINE)
 
@@ -26,6 +36,9 @@ class Shell:
         self.folder, self._state = folder, state
         self._servers: list[subprocess.Popen[bytes]] = []
         (state / "exported").touch()
+        self._programs = state / "bin"
+        self._programs.mkdir()
+        _write_program(self._programs / "bptt")
         (state / "folder").write_text(str(folder))
 
     def run(self, command: str) -> tuple[str, int]:
@@ -38,7 +51,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=_environment(),
+            env=self._environment(),
             start_new_session=True,
         ) as running:
             try:
@@ -53,7 +66,7 @@ class Shell:
         log = self._state / f"server{len(self._servers)}"
         with log.open("wb") as said:
             server = subprocess.Popen(
-                self.words(command), stdout=said, stderr=said, env=_environment(), start_new_session=True
+                self.words(command), stdout=said, stderr=said, env=self._environment(), start_new_session=True
             )
         self._servers.append(server)
         until = time.monotonic() + _STARTING_SECONDS
@@ -80,8 +93,20 @@ class Shell:
         begin = f'. {self._file("exported")}; cd "$(cat {self._file("folder")})"'
         return ["bash", "-c", f"{begin}\nset -e -o pipefail\n{script}"]
 
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in _UNSET}
+        path = os.pathsep.join([str(self._programs), str(Path(sys.executable).parent), kept["PATH"]])
+        return {**kept, "PATH": path, "COLUMNS": "120"}
+
     def _file(self, name: str) -> str:
         return shlex.quote(str(self._state / name))
+
+
+def _write_program(path: Path) -> None:
+    """`bptt` as it is installed, in a forked process."""
+    words = forking.command(_BPTT, str(Path(sys.executable).with_name("bptt")))
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
 
 
 def commands_of(text: str) -> list[tuple[int, str]]:
@@ -101,11 +126,6 @@ def commands_of(text: str) -> list[tuple[int, str]]:
 def _is_whole(text: str) -> bool:
     asked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
     return asked.returncode == 0 and "here-document" not in asked.stderr
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _UNSET}
-    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}", "COLUMNS": "120"}
 
 
 def _answers(host: str, port: int) -> bool:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.tables import read_values
 from bptt.configuration.compose import Composer
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.jobs.grammar import differing, expand
 from docs.make_results import index, training
@@ -31,7 +32,7 @@ _RESULTS = Path(__file__).parents[2] / "docs" / "results"
 @cache
 def composed(name: str) -> tuple[DictConfig, list[dict[str, str]]]:
     """A shipped sweep: its configuration, and what tells each of its runs from the others."""
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         config = Composer(GlobalHydra.instance().config_loader(), "config").compose([f"sweep={name}"], RunMode.MULTIRUN)
     sweeper = OmegaConf.to_container(config.hydra.sweeper)
     assert isinstance(sweeper, dict)

@@ -15,7 +15,7 @@ from tests.faults.trial import Blow, Trial
 # The store takes nothing, so that all of it is left to `bptt sync`.
 _AWAY = """
 import bptt.tracking.store.database as bulk
-from bptt.tracking.address import StoreError
+from bptt.tracking.store.address import StoreError
 def write(self, runs):
     raise StoreError("the store is away")
 bulk.BulkWriter.write = write

@@ -12,6 +12,7 @@ import numpy as np
 from bptt.configuration.components import build_component
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.annotations import InvalidValue
+from bptt.core.inits.initialisation import Init
 from bptt.core.sequences import Sequences
 from bptt.tasks.data_files import KEYS, load_sequences
 from tests.fuzzing.campaign import Refused, Target
@@ -133,7 +134,7 @@ def _feed(folder: Path, content: bytes) -> None:
     try:
         problems: list[str] = []
         node = {"_target_": "bptt.core.inits.file.File", "path": str(path)}
-        build_component("init", node, "bptt.core.inits", (), problems)
+        build_component("init", node, "bptt.core.inits", Init, (), problems)
         try:
             for sequences in load_sequences(str(path)):
                 _assert_right(sequences)

@@ -13,7 +13,10 @@ from bptt.configuration.resolve import list_keys
 from bptt.sweeps.jobs.grammar import expand
 from tests.fuzzing.campaign import Refused, Target
 
-_GROUPS: Final = ("task", "model", "loss", "optimizer", "clip", "init", "train", "tracking", "experiment")
+_GROUPS: Final = (
+    *("task", "model", "loss", "optimizer", "schedule", "regularizer", "clip", "init"),
+    *("train", "tracking", "experiment"),
+)
 _CHOICES: Final = {group: list(list_choices(group, [find_conf_folder()])) for group in _GROUPS}
 _KEYS: Final = sorted(list_keys(check_configuration(compose()).resolved))
 _HYDRA: Final = tuple(f"hydra.{key}" for key in ("run.dir", "mode", "verbose", "searchpath", "sweeper.seeds", "zzz"))

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant
@@ -37,14 +38,14 @@ class Counting(Composer):
 
 @pytest.fixture
 def composer() -> Iterator[Counting]:
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         yield Counting(GlobalHydra.instance().config_loader(), "config")
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[tuple[Counting, Path]]:
     """A composer that knows a folder of the user's too."""
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         path = GlobalHydra.instance().config_loader().get_search_path()
         add_folder(path, tmp_path)
         yield Counting(ConfigLoaderImpl(path), "config"), tmp_path
@@ -173,7 +174,7 @@ def test_a_thousand_jobs_are_composed_twice(composer: Counting) -> None:
     composition = Composition(composer)
     found = composition.all(jobs)
     assert composer.compositions == 2
-    values = [(one.run.optimizer.alpha, one.run.optimizer.epsilon, one.run.seed) for one in found]
+    values = [(*map(vars(one.run.optimizer).get, ("alpha", "epsilon")), one.run.seed) for one in found]
     assert values == [(a / 10, e / 10, seed) for a in range(10) for e in range(10) for seed in range(10)]
     composition.all(jobs[:3])
     assert composer.compositions == 2
@@ -277,8 +278,8 @@ def test_interpolations_of_the_users_own(own: tuple[Counting, Path]) -> None:
     found = Composition(composer).all(jobs)
     assert composer.compositions == 2
     assert [contents(one) for one in found[::5]] == [by_hydra(composer, job) for job in jobs[::5]]
-    assert [one.run.init.blocks["bias"].scale for one in found] == [1.0] * 4 + [2.0] * 4
-    assert [one.run.optimizer.alpha for one in found] == [3.0, 3.0, 4.0, 4.0] * 2
+    assert [vars(one.run.init.blocks["bias"])["scale"] for one in found] == [1.0] * 4 + [2.0] * 4
+    assert [vars(one.run.optimizer)["alpha"] for one in found] == [3.0, 3.0, 4.0, 4.0] * 2
 
 
 def test_choices_on_hydra_s_search_path(composer: Counting, tmp_path: Path) -> None:
@@ -289,7 +290,7 @@ def test_choices_on_hydra_s_search_path(composer: Counting, tmp_path: Path) -> N
     jobs = [["init=mine", "init.recurrent=mine", f"seed={seed}"] for seed in (1, 2)]
     found = Composition(composer, sweep).all(jobs)
     assert [one.run.seed for one in found] == [1, 2]
-    assert found[0].run.init.blocks["recurrent"].scale == 0.125
+    assert vars(found[0].run.init.blocks["recurrent"])["scale"] == 0.125
     assert composer.compositions == 3
 
 

@@ -306,7 +306,7 @@ class Raising:
 
 def test_a_run_that_raises_in_a_stage_disturbs_no_other() -> None:
     runs = real_runs(5)
-    runs[3] = dataclasses.replace(runs[3], init=Raising())
+    runs[3] = dataclasses.replace(runs[3], init=Raising())  # type: ignore[arg-type]
     exploding = dataclasses.replace(runs[1], optimizer=Sgd(alpha=1e200), model=make_model("elman", readout="identity"))
     task = StageTask(number=7, runs=tuple(runs), checkpoint=None, update=10, compared=False)
     result = advance_stage(task)

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import train
@@ -43,7 +44,7 @@ SEARCHED = ["optimizer.alpha=tag(log,interval(0.001,1))", "init.scale=interval(0
 
 @pytest.fixture
 def loader() -> Iterator[ConfigLoader]:
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         yield GlobalHydra.instance().config_loader()
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from bptt.tracking.store.address import StoreError, resolve
 from bptt.tracking.store.errors import asking, every_run
+from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -50,7 +51,7 @@ def test_what_is_no_refusal_passes() -> None:
 def test_every_page_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bptt.tracking.store.opening import open_store
 
-    store = open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt")
+    store = open_store(put_empty_store(tmp_path), "bptt")
     client, experiments = store.client, [store.experiment_id]
     made = [client.create_run(store.experiment_id, start_time=place).info.run_id for place in range(1, 6)]
     client.delete_run(made[0])

@@ -20,6 +20,7 @@ from bptt.tracking.store.base import StoredRun
 from bptt.tracking.store.opening import Store
 from bptt.tracking.store.server import ClientWriter
 from bptt.tracking.store.sweep_log import SweepRecord
+from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -244,8 +245,8 @@ WRITING = """
 import pathlib, sys, time
 sys.path.insert(0, sys.argv[4])
 from tests.tracking.test_bulk import run
-from bptt.tracking.store import open_store
-from bptt.tracking.sweep_record import SweepRecord
+from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.sweep_log import SweepRecord
 store = open_store(sys.argv[1], sys.argv[2])
 record = SweepRecord.begin(store, sys.argv[3], {}, "")
 here = pathlib.Path(sys.argv[5])
@@ -263,7 +264,7 @@ def test_two_processes_write_at_the_same_time(store: Store, tmp_path: Path) -> N
     places = [str(Path(__file__).parents[2]), str(tmp_path)]
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WRITING, *given, name, *places],
+            forking.command(WRITING, *given, name, *places),
             stderr=subprocess.PIPE,
             text=True,
         )

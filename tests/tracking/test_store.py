@@ -2,7 +2,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +16,7 @@ from bptt.tracking.store.errors import patient
 from bptt.tracking.store.opening import Store, impatient, open_store
 from bptt.tracking.store.run_log import run_with_key
 from bptt.tracking.store.tags import KEY
+from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -130,7 +130,7 @@ def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code],
+            forking.command(code),
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,
@@ -148,7 +148,7 @@ def test_processes_that_open_a_cold_store_at_once_all_get_it(tmp_path: Path) -> 
 MAKING = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from bptt.tracking.store import open_store
+from bptt.tracking.store.opening import open_store
 part = Path(sys.argv[1]) / ".mlflow.db.part"
 def end():
     while not part.exists() or part.stat().st_size < 100_000:
@@ -160,7 +160,7 @@ open_store(f"sqlite:///{sys.argv[1]}/mlflow.db", "bptt")
 
 
 def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", MAKING, str(tmp_path)], check=False)
+    done = subprocess.run(forking.command(MAKING, str(tmp_path)), check=False)
     assert done.returncode == -9
     assert not (tmp_path / "mlflow.db").exists()
     assert open_store(f"sqlite:///{tmp_path}/mlflow.db", "bptt").experiment_id == "1"

@@ -57,11 +57,10 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     command   as the user types it: `bptt train`
     settings  overrides that hold unless argv has others
     """
-    from hydra import version
-    from hydra._internal.utils import get_args_parser
+    from bptt.configuration.hydra_release import arguments_parser, choose_defaults
 
-    version.setbase("1.3")
-    parser = get_args_parser()
+    choose_defaults()
+    parser = arguments_parser()
     parser.prog = command
     parser.error = partial(refuse, command)  # type: ignore[method-assign]
     args = parser.parse_args([*argv])

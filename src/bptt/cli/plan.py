@@ -70,6 +70,7 @@ def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     from omegaconf import OmegaConf
 
+    from bptt.core.kernel import compiling_notice
     from bptt.core.training import needs_compiling
     from bptt.sweeps.jobs import plan
     from bptt.sweeps.jobs.plan import blocks, groups
@@ -82,7 +83,7 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     cut = blocks(found, workers)
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
     if needs_compiling(timed):
-        print("compiling the kernels, once per machine: up to a minute", file=sys.stderr, flush=True)
+        print(compiling_notice(), file=sys.stderr, flush=True)
     paces = [plan.measured(lanes) for lanes in timed]
     for line in _write_table(
         runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]

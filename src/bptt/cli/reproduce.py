@@ -129,7 +129,7 @@ def _write_verdict(
 
 
 def _write_summary(compared: Sequence[RunComparison]) -> Iterator[str]:
-    """Part by part, in how many of the runs it differs."""
+    """ComparedPart by part, in how many of the runs it differs."""
     parts = defaultdict[str, list[ComparedPart]](list)
     for part in (part for found in compared for part in found.parts):
         parts[part.name].append(part)

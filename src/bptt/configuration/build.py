@@ -6,13 +6,13 @@ configuration.resolved                       # the whole configuration as plain 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.configuration.checks import check_combinations, check_sizes
+from bptt.configuration.checks import check_combinations, check_schedule, check_sizes
 from bptt.configuration.components import (
     build_component,
     build_initialisation,
@@ -25,14 +25,17 @@ from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
 from bptt.configuration.trust import find_unasked
 from bptt.core.annotations import InvalidValue, Range
-from bptt.core.run import Run, Settings
+from bptt.core.run import Clip, Loss, Model, Optimizer, Regularizer, Run, Schedule, Settings, Task
 
-_COMPONENTS = {
-    "task": "bptt.tasks",
-    "model": "bptt.core.models",
-    "loss": "bptt.core.losses",
-    "optimizer": "bptt.core.optimizers",
-    "clip": "bptt.core.clips",
+#: Of each group the package with the classes that are shipped, and what a class must have.
+_COMPONENTS: Final[dict[str, tuple[str, type]]] = {
+    "task": ("bptt.tasks", Task),
+    "model": ("bptt.core.models", Model),
+    "loss": ("bptt.core.losses", Loss),
+    "optimizer": ("bptt.core.optimizers", Optimizer),
+    "schedule": ("bptt.core.schedules", Schedule),
+    "regularizer": ("bptt.core.regularizers", Regularizer),
+    "clip": ("bptt.core.clips", Clip),
 }
 
 
@@ -87,6 +90,8 @@ _GROUPS = (*_COMPONENTS, "init", *_PLAIN_GROUPS)
 _REST = tuple(field.name for field in fields(_Rest))
 _SWEEP = tuple(field.name for field in fields(SweepSettings))
 _KNOWN = (*_GROUPS, *_REST, *_SWEEP)
+#: Of each group that a run can do without: what its absence means, as in what was recorded before there was the group.
+_ABSENT = {field.name: describe(field.default) for field in fields(Run) if field.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ class Checker:
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
             allow = tuple(package for package in allow if package in self._allow)
-        parts = {name: self._part(name, values.get(name), allow) for name in _GROUPS}
+        parts = {name: self._part(name, values.get(name, _ABSENT.get(name)), allow) for name in _GROUPS}
         for part in parts.values():
             found += part.problems
         # A value that could not be had was told of already: that its key is missing would say so again.
@@ -161,7 +166,7 @@ class Checker:
         made = {name: part.made for name, part in parts.items()}
         tracking = made.pop("tracking")
         run = Run(**made, seed=rest.seed)
-        if lines := check_sizes(run) or self._check_combinations(run):
+        if lines := check_sizes(run) or check_schedule(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         return Configuration(run, tracking, sweep, resolved | flatten(rest))
@@ -176,7 +181,7 @@ class Checker:
 
     def _build(self, name: str, node: Any, allow: tuple[str, ...], problems: list[str]) -> Any:
         if name in _COMPONENTS:
-            return build_component(name, node, _COMPONENTS[name], allow, problems)
+            return build_component(name, node, *_COMPONENTS[name], allow, problems)
         if name == "init":
             return build_initialisation(node, self._folders, allow, problems)
         if isinstance(node, dict):

@@ -72,6 +72,15 @@ def check_combinations(run: Run) -> list[str]:
     return [*_check_targets(run, evaluation), *_check_early_stop(run, evaluation), *_check_init_files(run)]
 
 
+def check_schedule(run: Run) -> list[str]:
+    """A line where there is no learning rate that the schedule could scale."""
+    if run.schedule.kernel is None or "alpha" in run.optimizer.kernel.hyper:
+        return []
+    optimizer, schedule = type(run.optimizer).__name__.lower(), type(run.schedule).__name__.lower()
+    says = f"scales optimizer.alpha, which {optimizer} does not have; use schedule=constant"
+    return [write_problem("schedule", schedule, says)]
+
+
 def _check_run_sizes(run: Run) -> Iterator[str]:
     model, outputs = run.model, run.task.outputs
     if model.readout == "none" and model.hidden_size != outputs:

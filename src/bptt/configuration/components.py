@@ -1,12 +1,8 @@
-"""Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values.
+"""Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
 
-What a class must have to stand in a group, so that one of the user's own is refused before anything is trained.
-"""
-
-import dataclasses
 import importlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,55 +10,12 @@ from omegaconf import OmegaConf
 
 from bptt.configuration.errors import suggest, write_problem
 from bptt.configuration.fields import construct, flatten
+from bptt.configuration.interfaces import find_lacking
 from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
-from bptt.core.inits.initialisation import Initialisation
-from bptt.core.kernel import BACKWARD, CLIP, FORWARD, LOSS, OPTIMIZER, Kernel, Kind
-from bptt.core.models.cell import Cell
+from bptt.core.inits.initialisation import Init, Initialisation
 from bptt.core.parameters import BlockKind
 from bptt.tasks.data_files import check_members
-
-_NAMES = {
-    "bptt.tasks": ("inputs", "outputs", "timesteps", "training", "evaluation", "accuracy"),
-    "bptt.core.models": ("hidden_size", "layers", "activation", "bias", "readout", "cell"),
-    "bptt.core.losses": ("weight", "fused", "kernel"),
-    "bptt.core.optimizers": ("slots", "kernel"),
-    "bptt.core.clips": ("kernel",),
-    "bptt.core.inits": ("values",),
-}
-
-
-_KERNELS = {"bptt.core.losses": LOSS, "bptt.core.optimizers": OPTIMIZER, "bptt.core.clips": CLIP}
-
-
-def find_lacking(kind: Any, folder: str) -> str | None:
-    """What keeps a class from standing among those of a folder (`bptt.core.models`), in words; None: nothing does."""
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        return "is no dataclass"
-    if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        return "must be a frozen dataclass: equal ones stand for equal runs"
-    return next(_list_lacking(kind, folder), None)
-
-
-def _list_lacking(kind: Any, folder: str) -> Iterator[str]:
-    fields = {field.name for field in dataclasses.fields(kind)}
-    missing = [name for name in _NAMES[folder] if name not in fields and not hasattr(kind, name)]
-    if missing:
-        yield f"lacks {', '.join(missing)}"
-    elif folder in _KERNELS:
-        yield from _find_unfit("kernel", kind.kernel, _KERNELS[folder])
-    elif folder == "bptt.core.models" and not isinstance(kind.cell, Cell):
-        yield "cell must be a bptt.core.models.cell.Cell"
-    elif folder == "bptt.core.models":
-        yield from _find_unfit("cell.forward", kind.cell.forward, FORWARD)
-        yield from _find_unfit("cell.backward", kind.cell.backward, BACKWARD)
-
-
-def _find_unfit(name: str, kernel: Any, wanted: Kind) -> Iterator[str]:
-    # A driver calls it by its address: a kernel of another kind would read what is not there.
-    if not (isinstance(kernel, Kernel) and kernel.signatures is wanted.signatures):
-        yield f"{name} must be a function made with @{wanted.name.upper()}"
-
 
 BLOCKS: tuple[str, ...] = get_args(BlockKind)
 
@@ -71,15 +24,17 @@ def build_component(
     key: str,
     node: Any,
     folder: str,
+    protocol: type,
     allow: Iterable[str],
     problems: list[str],
     hidden: Iterable[str] = (),
 ) -> Any:
     """The object that a node describes, or None and what is wrong in `problems`.
 
-    folder  the package of bptt whose classes can stand here: `bptt.core.models`
-    allow   packages of the user's whose classes can stand here too
-    hidden  names that stand in the node too, and are read elsewhere
+    folder    the package of bptt whose classes can stand here: `bptt.core.models`
+    protocol  what it must have, of `bptt.core.run`
+    allow     packages of the user's whose classes can stand here too
+    hidden    names that stand in the node too, and are read elsewhere
     """
     if isinstance(node, Mapping) and "_target_" not in node and node.keys() - {*hidden}:
         problems.append(f"{key}._target_: missing; the file of a choice names its class")
@@ -87,7 +42,7 @@ def build_component(
     if not isinstance(node, Mapping) or "_target_" not in node:
         problems.append(f"{key}: missing; choose one: {key}=…")
         return None
-    kind = _find_class(f"{key}._target_", node["_target_"], folder, allow, problems)
+    kind = _find_class(f"{key}._target_", node["_target_"], folder, protocol, allow, problems)
     if kind is None:
         return None
     values = {name: value for name, value in node.items() if name != "_target_"}
@@ -127,11 +82,11 @@ def build_initialisation(
     before = len(problems)
     schemes = list_choices("init", list(folders))
     rest = {name: value for name, value in node.items() if name not in BLOCKS}
-    default = build_component("init", rest, "bptt.core.inits", allow, problems, BLOCKS)
+    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, BLOCKS)
     blocks = {}
     for name in BLOCKS:
         if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):
-            blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", allow, problems)
+            blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", Init, allow, problems)
     return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
 
 
@@ -158,7 +113,9 @@ def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problem
     return {str(field): value for field, value in chosen.items() if value != "???"} | values
 
 
-def _find_class(key: str, target: Any, folder: str, allow: Iterable[str], problems: list[str]) -> type | None:
+def _find_class(
+    key: str, target: Any, folder: str, protocol: type, allow: Iterable[str], problems: list[str]
+) -> type | None:
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     allowed = list(allow)
     if not (module.startswith(f"{folder}.") or module.partition(".")[0] in allowed):
@@ -170,7 +127,7 @@ def _find_class(key: str, target: Any, folder: str, allow: Iterable[str], proble
     except Exception as error:  # importing a user's module can raise anything
         problems.append(write_problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
         return None
-    if (lacks := find_lacking(found, folder)) is not None:
+    if (lacks := find_lacking(found, protocol)) is not None:
         problems.append(write_problem(key, target, lacks))
         return None
     return found

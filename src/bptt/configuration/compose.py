@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.build import check_configuration
 from bptt.configuration.errors import ConfigurationError, cut, suggest, write_problem
+from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
 
@@ -46,7 +47,7 @@ def compose(overrides: Sequence[str] = (), folder: Path | None = None) -> DictCo
 
     Raises ConfigurationError.
     """
-    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         loader = GlobalHydra.instance().config_loader()
         if folder is not None:
             add_folder(loader.get_search_path(), folder)

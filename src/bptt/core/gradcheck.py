@@ -17,6 +17,7 @@ from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import parameter_blocks, to_named
 from bptt.core.run import Run, seed_of
+from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Pool, Sequences
 
 #: Relative error above which a block fails. The differences reach 1e-9 or better; a factor wrong by 0.1 % gives 1e-3.
@@ -41,9 +42,11 @@ class BlockError:
 
 
 def gradient_of(run: Run, flat: Floats, sequences: Sequences, mode: str = UNITS) -> Floats:
-    """∂loss/∂θ (P,) at θ = flat on these sequences as one batch, as the compiled kernels give it."""
+    """∂loss/∂θ (P,) at θ = flat on these sequences as one batch, as the kernels give it, regularizer included."""
     settings = dataclasses.replace(run.train, batch_size=sequences.count, updates=1)
-    still = dataclasses.replace(run, optimizer=Sgd(alpha=0.0), clip=NoClip(), train=settings)
+    still = dataclasses.replace(
+        run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
+    )
     block = single_lane(still, Pool(sequences, "sequential"), flat, mode)
     block.train(0, 1)
     return block.gradients[0]
@@ -97,7 +100,9 @@ def check_gradients(run: Run) -> list[BlockError]:
 
     def slope(direction: Floats) -> Any:
         def at(distance: Any) -> Any:
-            return plain_loss(run, to_named(blocks, wide + distance * direction), held, sequences, np)
+            named = to_named(blocks, wide + distance * direction)
+            loss = plain_loss(run, named, held, sequences, np)
+            return loss + run.regularizer.penalty(run, named, held, sequences)
 
         h = np.longdouble(_STEP) * max(1.0, float(np.abs(flat).max()))
         return (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)

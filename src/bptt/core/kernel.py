@@ -5,23 +5,31 @@ whole core computes (`source_hash`), because Numba's own key would hold the defi
 a helper was edited. A kernel of another package is kept under a hash of that package's sources too.
 """
 
-import contextlib
 import functools
 import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numba
 import numpy as np
 from numba import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.extending import intrinsic
-from numba.misc.appdirs import AppDirs
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
-from bptt.core.simd import LANES_MEMORY, UNITS_MEMORY, VECTOR_BYTES, VECTORS, WIDTH, kernel, vector
+from bptt.core.compiler import address_of, call_at, disk_cache, lacking
+from bptt.core.simd import (
+    LANES_MEMORY,
+    UNITS_MEMORY,
+    VECTOR_BYTES,
+    VECTORS,
+    WIDTH,
+    NamedVectors,
+    kernel,
+    vector,
+)
 from bptt.core.sources import hash_sources, package_hash, read_modules
 
 SIZES = types.CPointer(types.int64)  # a `layout.Net`
@@ -33,6 +41,7 @@ MODES = {LANES: LANES_MEMORY, UNITS: UNITS_MEMORY}
 VECTOR_ARRAY, NUMBER_ARRAY = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 1))
 ARRAYS = {LANES: VECTOR_ARRAY, UNITS: NUMBER_ARRAY}
 SIZES_ARRAY = types.Array(types.int64, 1, "C")
+_ONCE = "compiling the kernels, once per machine: up to a minute"
 
 
 @functools.cache
@@ -46,7 +55,7 @@ def source_hash() -> str:
 def cache_folder() -> Path:
     """Where compiled kernels are kept: $BPTT_CACHE_DIR, or the user's cache folder."""
     chosen = os.environ.get("BPTT_CACHE_DIR")
-    return Path(chosen) if chosen else Path(AppDirs("bptt", appauthor=False).user_cache_dir) / "kernels"
+    return Path(chosen) if chosen else user_cache_path("bptt", appauthor=False) / "kernels"
 
 
 def kernel_folder() -> Path:
@@ -54,65 +63,65 @@ def kernel_folder() -> Path:
     return cache_folder() / source_hash()[:16]
 
 
-class _Locator(_CacheLocator):
-    """Says to Numba where a function's kernels are kept, and when they are of today's sources."""
+class _Place:
+    """Where a function's kernels are kept, and when they are of today's sources."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._module = function.__module__
 
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":  # noqa: ARG003 (Numba's)
-        return cls(py_func.__module__)
+    def folder(self) -> Path:
+        return kernel_folder()
 
-    def get_cache_path(self) -> str:
-        return str(kernel_folder())
-
-    def get_source_stamp(self) -> str:
+    def stamp(self) -> str:
         return source_hash()
 
-    def get_disambiguator(self) -> str:
+    def name(self) -> str:
         package = self._module.partition(".")[0]
         # `source_hash` says nothing of other packages, and Numba's own key holds no constant of a function.
         return self._module if package == "bptt" else f"{self._module}-{package_hash(package)}"
 
 
-class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes: ClassVar = [_Locator]
+_DiskCache = disk_cache(_Place)
 
 
-class _Cache(FunctionCache):
-    """Numba's cache of one function, in our folder and under our key."""
-
-    _impl_class = _CacheImpl
-
-    def _guard_against_spurious_io_errors(self) -> contextlib.suppress:
-        """Where nothing can be read or written, a kernel is compiled for this process alone."""
-        return contextlib.suppress(OSError)
-
-    def holds(self, signature: Any, codegen: Any) -> bool:
-        """Whether a kernel is kept for this processor; a folder that was copied may be another's."""
-        with self._guard_against_spurious_io_errors():
-            return self._index_key(signature, codegen) in self._cache_file._load_index()
-        return False
+def compiling_notice() -> str:
+    """What a user is told before kernels are compiled: how long it takes, or what makes it take longer."""
+    return "\n".join([*lacking, "compiling the kernels"] if lacking else [_ONCE])
 
 
 class Kernel:
-    """A function with a fixed signature per mode, compiled when first asked for."""
+    """A function with a fixed signature per mode, compiled when first asked for.
 
-    def __init__(self, function: Callable[..., Any], signatures: dict[str, Any]) -> None:
-        self.signatures = signatures
+    kind   the kind that it is of, None: one by itself
+    hyper  the names of the hyperparameters that it reads
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signatures: dict[str, Any],
+        kind: "Kind | None" = None,
+        hyper: tuple[str, ...] = (),
+    ) -> None:
+        self.signatures, self.kind, self.hyper = signatures, kind, hyper
         self.dispatcher = kernel(function)
         functools.update_wrapper(self, function)
         self._compiled: dict[str, Any] = {}
 
+    @property
+    def reads_hyper(self) -> bool:
+        """Whether it is of a kind that is given hyperparameters."""
+        return isinstance(self.kind, HyperKind)
+
     @functools.cached_property
-    def _cache(self) -> _Cache:
-        return _Cache(self.dispatcher.py_func)
+    def _cache(self) -> Any:
+        return None if _DiskCache is None else _DiskCache(self.dispatcher.py_func)
 
     def compile(self, mode: str) -> Any:
         """Numba's compile result for this mode."""
         if mode not in self._compiled:
-            self.dispatcher._cache = self._cache
+            if self._cache is not None:
+                self.dispatcher._cache = self._cache
             signature = self.signatures[mode]
             self.dispatcher.compile(signature)
             self._compiled[mode] = self.dispatcher.overloads[signature.args]
@@ -120,8 +129,7 @@ class Kernel:
 
     def address(self, mode: str) -> int:
         """Where the machine code of this mode begins."""
-        result = self.compile(mode)
-        return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+        return address_of(self.compile(mode))
 
     def is_ready(self, mode: str) -> bool:
         """Whether it is compiled already, in this process or on disk."""
@@ -129,7 +137,7 @@ class Kernel:
 
     def is_kept(self, mode: str) -> bool:
         """Whether it is found on disk."""
-        return self._cache.holds(self.signatures[mode], self.dispatcher.targetctx.codegen())
+        return self._cache is not None and bool(self._cache.holds(self.signatures[mode], self.dispatcher))
 
     def __call__(self, *args: Any) -> Any:
         for mode in self.signatures:
@@ -146,7 +154,21 @@ class Kind:
         self.call = _caller(list(self.signatures.values()))
 
     def __call__(self, function: Callable[..., Any]) -> Kernel:
-        return Kernel(function, self.signatures)
+        return Kernel(function, self.signatures, self)
+
+
+class HyperKind(Kind):
+    """Kinds whose kernels read hyperparameters: `@KIND("alpha", "epsilon")` makes one that reads these by name."""
+
+    def __init__(self, name: str, signature: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name, lambda memory: signature(memory, VECTORS))
+        self._signature = signature
+
+    def __call__(self, *names: str) -> Callable[[Callable[..., Any]], Kernel]:  # type: ignore[override]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f'@{self.name.upper()}("alpha", …) says which hyperparameters a kernel reads; none: ()')
+        signatures = {mode: self._signature(memory, NamedVectors(names)) for mode, memory in MODES.items()}
+        return lambda function: Kernel(function, signatures, self, names)
 
 
 def _caller(signatures: list[Any]) -> Any:
@@ -159,12 +181,7 @@ def _caller(signatures: list[Any]) -> Any:
         signature = found[0]
 
         def codegen(context, builder, sig, args):
-            values = numba.core.cgutils.unpack_tuple(builder, args[1])
-            convention = context.call_conv
-            kind = convention.get_function_type(signature.return_type, signature.args)
-            pointer = builder.inttoptr(args[0], kind.as_pointer())
-            _, result = convention.call_function(builder, pointer, signature.return_type, signature.args, values)
-            return result
+            return call_at(context, builder, args[0], signature, args[1])
 
         return signature.return_type(address, arguments), codegen
 
@@ -190,14 +207,20 @@ BACKWARD = Kind("backward", lambda memory: types.void(SIZES, memory, memory, mem
 #: loss(sizes, memory, begin): each place's loss from timestep `begin` on, and ∂loss/∂output.
 LOSS = Kind("loss", lambda memory: types.void(SIZES, memory, _INTEGER))
 #: clip(gradient, count, hyper) → 1 where the gradient, so many vectors, was clipped.
-CLIP = Kind("clip", lambda memory: vector(memory, _INTEGER, VECTORS))
+CLIP = HyperKind("clip", lambda memory, hyper: vector(memory, _INTEGER, hyper))
 #: optimizer(parameters, gradient, slots, count, hyper, live, update): a step, counted from 1, of so many vectors of
 #: parameters where live is not 0. What they hold is all the same to it: no parameter's step asks for another parameter.
-OPTIMIZER = Kind("optimizer", lambda _: types.void(*[VECTORS] * 3, _INTEGER, VECTORS, VECTORS, _INTEGER))
+OPTIMIZER = HyperKind("optimizer", lambda _, hyper: types.void(*[VECTORS] * 3, _INTEGER, hyper, VECTORS, _INTEGER))
+#: schedule(hyper, update, updates) → s(u), what α is multiplied by at an update, counted from 1, of so many.
+SCHEDULE = HyperKind("schedule", lambda _, hyper: vector(hyper, _INTEGER, _INTEGER))
+#: regularizer(sizes, theta, gradient, memory, begin, hyper): what it adds to the gradient that `backward` left, of the
+#: timesteps from `begin` on; theta and gradient lie as `bptt.core.layout` says of weights.
+REGULARIZER = HyperKind("regularizer", lambda memory, hyper: types.void(SIZES, memory, memory, memory, _INTEGER, hyper))
 
 call_product = PRODUCT.call
 call_forward, call_backward, call_loss = FORWARD.call, BACKWARD.call, LOSS.call
 call_clip, call_optimizer = CLIP.call, OPTIMIZER.call
+call_schedule, call_regularizer = SCHEDULE.call, REGULARIZER.call
 
 
 def check_memory(**arrays: NDArray[Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bptt.core import metrics
 from bptt.core.kernel import LANES, UNITS, check_memory
-from bptt.core.lanes import blocks_of_lanes, hyperparameters
+from bptt.core.lanes import alpha_row, blocks_of_lanes, component_kernels, hyperparameters
 from bptt.core.metrics import saturation
 from bptt.core.packing import sequence_arrays
 from bptt.core.parameters import Block, parameter_blocks, parameter_count
@@ -28,9 +28,14 @@ from bptt.core.updates import (
     REPORT_ROWS,
     STEP_NORM,
     WEIGHTS_NORM,
+    Addresses,
+    Data,
+    Hyper,
+    Learning,
+    Stretch,
     train_updates,
 )
-from bptt.core.workspace import Workspace, as_mode
+from bptt.core.workspace import Workspace, as_mode, training_workspace
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,18 @@ class BlockReport:
     state: Floats
 
 
+def _side_by_side(runs: Sequence[Run], mode: str) -> Hyper:
+    optimizer, alpha = hyperparameters([run.optimizer for run in runs], mode), aligned_zeros(1, WIDTH)
+    alpha[0] = optimizer[alpha_row(runs[0])]
+    return Hyper(
+        regularizer=hyperparameters([run.regularizer for run in runs], mode),
+        clip=hyperparameters([run.clip for run in runs], mode),
+        schedule=hyperparameters([run.schedule for run in runs], mode),
+        optimizer=optimizer,
+        alpha=alpha,
+    )
+
+
 class LaneBlock:
     """Parameters, optimizer state and data of some lanes, and their way through updates."""
 
@@ -70,8 +87,13 @@ class LaneBlock:
         self._slots = aligned_zeros(max(first.optimizer.slots, 1) * vectors, WIDTH)
         for place, row in enumerate(parameters):
             self._of_lane(self._parameters, place)[:] = row
-        self._optimizer_hyper = hyperparameters([run.optimizer for run in runs], mode)
-        self._clip_hyper = hyperparameters([run.clip for run in runs], mode)
+        self._hyper = _side_by_side(runs, mode)
+        self._learning = Learning(
+            parameters=as_mode(self._parameters, mode),
+            gradient=as_mode(self._gradient, mode),
+            previous=as_mode(self._previous, mode),
+            slots=self._slots,
+        )
         self._shares = np.array([run.loss.weight / self._batch for run in runs])
         self._live = np.ones(len(runs))
         self._states = np.zeros((len(runs), net.layers, self._batch, net.slots, net.hidden))
@@ -79,9 +101,9 @@ class LaneBlock:
         self._report = aligned_zeros(REPORT_ROWS, WIDTH)
         self._pages: list[Page] = []
         self._data: tuple[Any, ...] = ()
-        cell = first.model.cell
-        components = (cell.forward, cell.backward, first.loss.kernel, first.clip.kernel, first.optimizer.kernel)
-        self._addresses = [kernel.address(mode) for kernel in components]
+        self._addresses = Addresses(
+            *(kernel.address(mode) if kernel is not None else 0 for kernel in component_kernels(first))
+        )
         check_memory(parameters=self._parameters, previous=self._previous, gradient=self._gradient, slots=self._slots)
 
     def _of_lane(self, vectors: Floats, place: int) -> Floats:
@@ -141,29 +163,25 @@ class LaneBlock:
             states[:], outputs[:] = self._states, self._outputs
         live = aligned_zeros(1, WIDTH)
         live[0, : lanes if self._mode == LANES else WIDTH] = self._live
-        train_updates.compile(self._mode)
-        train_updates.dispatcher(
-            *self._addresses,
+        stretch = Stretch(
+            place=done - page.first,
+            update=done + 1,
+            length=count,
+            updates=settings.updates,
+            truncation=settings.truncation or 0,
+            alpha=alpha_row(self.runs[0]),
+            carry=settings.carry_state,
+            measure=measure,
+        )
+        # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
+        train_updates.compile(self._mode).entry_point(
+            self._addresses,
             space.sizes,
-            *(as_mode(vectors, self._mode) for vectors in (self._parameters, self._gradient, self._previous)),
-            self._slots,
-            self._optimizer_hyper,
-            self._clip_hyper,
+            self._learning,
+            self._hyper,
+            Data(x, y, lengths, scored, self._rows, self._shares, alike, space.places),
+            stretch,
             space.memory,
-            x,
-            y,
-            lengths,
-            scored,
-            self._rows,
-            self._shares,
-            alike,
-            space.places,
-            done - page.first,
-            done + 1,
-            count,
-            settings.carry_state,
-            settings.truncation or 0,
-            measure,
             live,
             self._report,
         )
@@ -211,7 +229,7 @@ class LaneBlock:
 def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS) -> LaneBlock:
     """One run alone, in either mode."""
     sequences = stream.page(seed_of(run, 1), 0, run.train.batch_size).sequences
-    workspace = Workspace(run.model, run.loss, sequences, run.train.batch_size, mode, run.train.truncation)
+    workspace = training_workspace(run, sequences, mode)
     return LaneBlock([run], workspace=workspace, stream=stream, parameters=[parameters])
 
 
@@ -226,7 +244,7 @@ class FusedRuns:
         self._blocks: list[LaneBlock] = []
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
-                spaces[mode] = Workspace(first.model, first.loss, sequences, batch, mode, first.train.truncation)
+                spaces[mode] = training_workspace(first, sequences, mode)
             block = [runs[lane] for lane in lanes]
             start = [run.init.parameters(seed_of(run, 0), blocks) for run in block]
             self._blocks.append(LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start))

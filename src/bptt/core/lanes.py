@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bptt.core.annotations import per_lane_fields
-from bptt.core.kernel import LANES, UNITS
-from bptt.core.run import Run
+from bptt.core.kernel import LANES, UNITS, Kernel
+from bptt.core.run import Model, Run
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
 
@@ -18,7 +18,8 @@ def fusing_key(run: Run) -> tuple[Any, ...]:
     """Runs fuse when their keys are equal: all but the seed, the init and the PerLane hyperparameters."""
     early_stop = dataclasses.replace(run.train.early_stop, threshold=0.0)
     train = dataclasses.replace(run.train, early_stop=early_stop)
-    return (run.task, train, *(_shared(part) for part in (run.model, run.loss, run.optimizer, run.clip)))
+    parts = (run.model, run.loss, run.optimizer, run.schedule, run.regularizer, run.clip)
+    return (run.task, train, *(_shared(part) for part in parts))
 
 
 def _shared(component: Any) -> tuple[Any, ...]:
@@ -27,7 +28,7 @@ def _shared(component: Any) -> tuple[Any, ...]:
     return (type(component), *values)
 
 
-def fewest_lanes(model: Any, batch: int) -> int:
+def fewest_lanes(model: Model, batch: int) -> int:
     """From how many lanes on vectors of lanes are faster than vectors of units, as measured; above WIDTH: never.
 
     Both give the same bits. Vectors of units are full where layers are large; sums of several rows share the weights
@@ -46,7 +47,7 @@ def lanes_per_vector(run: Run) -> int:
     return WIDTH if fewest_lanes(run.model, run.train.batch_size) <= WIDTH else 1
 
 
-def blocks_of_lanes(model: Any, batch: int, lanes: int) -> list[tuple[str, range]]:
+def blocks_of_lanes(model: Model, batch: int, lanes: int) -> list[tuple[str, range]]:
     """Lanes 0 ≤ l < lanes cut into those whose numbers share vectors, each with the mode: LANES, or UNITS for one."""
     fewest, blocks, first = fewest_lanes(model, batch), [], 0
     while fewest <= WIDTH and lanes - first >= fewest:
@@ -55,9 +56,27 @@ def blocks_of_lanes(model: Any, batch: int, lanes: int) -> list[tuple[str, range
     return blocks + [(UNITS, range(lane, lane + 1)) for lane in range(first, lanes)]
 
 
+def component_kernels(run: Run) -> tuple[Kernel | None, ...]:
+    """The kernels of a run's components, in the order in which an update calls them; None: nothing is called."""
+    cell, parts = run.model.cell, (run.loss, run.regularizer, run.clip, run.schedule, run.optimizer)
+    return (cell.forward, cell.backward, *(part.kernel for part in parts))
+
+
+def alpha_row(run: Run) -> int:
+    """The row of the optimizer's hyperparameters that the schedule scales; 0 where there is nothing to scale.
+
+    Raises ValueError where the optimizer has no α, and the schedule is not constant.
+    """
+    names = run.optimizer.kernel.hyper
+    if run.schedule.kernel is not None and "alpha" not in names:
+        raise ValueError(f"{type(run.optimizer).__name__} has no alpha that {type(run.schedule).__name__} could scale")
+    return names.index("alpha") if "alpha" in names else 0
+
+
 def hyperparameters(components: Sequence[Any], mode: str) -> Floats:
-    """(K, WIDTH): the K PerLane fields of each lane's component; with UNITS the one run's fill the vectors."""
-    names = per_lane_fields(components[0])
+    """(K, WIDTH): what the components' kernel reads, of each lane's; with UNITS the one run's fill the vectors."""
+    kernel = components[0].kernel
+    names = () if kernel is None else kernel.hyper
     hyper = aligned_zeros(max(len(names), 1), WIDTH)
     for k, name in enumerate(names):
         values = [float(getattr(component, name)) for component in components]

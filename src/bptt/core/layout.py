@@ -112,15 +112,18 @@ def build_net(
     last_only: bool,
     fused: bool,
     truncation: int | None,
+    keeps_deltas: bool,
     mode: str,
     product: int,
 ) -> Net:
     """Lay out a model (see `bptt.core.models`) for batches of so many sequences of so many timesteps.
 
-    product: the address of `products.product` for the mode.
+    keeps_deltas: whether ∂loss/∂state is asked for after the backward pass, of each timestep
+    product: the address of `products.product` for the mode
     """
     # A layer without gates puts ∂loss/∂pre-activation in the place of ∂loss/∂state, unless windows are to be added up.
-    in_place = model.cell.deltas == model.cell.slots == 1 and (truncation is None or truncation == 1)
+    alone = model.cell.deltas == model.cell.slots == 1 and (truncation is None or truncation == 1)
+    in_place = alone and not keeps_deltas
     layers, hidden, cell, lanes = model.layers, model.hidden_size, model.cell, mode == LANES
     rows = batch if lanes or not cell.feedback else WIDTH * _vectors(batch)
     per, units = (1, hidden) if lanes else (WIDTH, _vectors(hidden))

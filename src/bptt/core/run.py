@@ -8,11 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.annotations import PerLane, Range
+from bptt.core.inits.initialisation import Initialisation
+from bptt.core.kernel import CLIP, LOSS, OPTIMIZER, REGULARIZER, SCHEDULE, Kernel
+from bptt.core.models.cell import Activation, Bias, Cell, Readout
+from bptt.core.regularizers.none import NoRegularizer
+from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Sequences, Stream
+
+# What a component must have. Frozen dataclasses that have it are components; nothing is registered. Configuration reads
+# here what it asks of a class, kernels' kinds too, and refuses one that lacks something before anything is trained.
 
 
 class Task(Protocol):
-    """Where sequences come from. Frozen dataclasses with these properties and methods are tasks."""
+    """Where sequences come from."""
 
     @property
     def inputs(self) -> int: ...
@@ -37,6 +45,89 @@ class Task(Protocol):
 
         What stands before N are networks that were evaluated on these sequences; if `sequences` has such axes too, each
         on its own.
+        """
+        ...
+
+
+class Model(Protocol):
+    """A network: its sizes, and the cell of which its layers are made."""
+
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def activation(self) -> Activation: ...
+    @property
+    def bias(self) -> Bias: ...
+    @property
+    def readout(self) -> Readout: ...
+    @property
+    def cell(self) -> Cell: ...
+
+
+class Loss(Protocol):
+    """What is to be small."""
+
+    @property
+    def weight(self) -> float:
+        """The factor of the whole loss."""
+        ...
+
+    @property
+    def fused(self) -> bool:
+        """Whether the kernel writes ∂loss/∂logit; False: ∂loss/∂output."""
+        ...
+
+    @property
+    def kernel(self) -> Annotated[Kernel, LOSS]: ...
+
+
+class Optimizer(Protocol):
+    """How a gradient changes the parameters."""
+
+    @property
+    def slots(self) -> int:
+        """Numbers that it keeps for each parameter from update to update."""
+        ...
+
+    @property
+    def kernel(self) -> Annotated[Kernel, OPTIMIZER]: ...
+
+
+class Clip(Protocol):
+    """What is done to large gradients."""
+
+    @property
+    def kernel(self) -> Annotated[Kernel, CLIP]: ...
+
+
+class Schedule(Protocol):
+    """How the learning rate changes: update u is made with α·s(u), and the kernel gives s(u)."""
+
+    @property
+    def kernel(self) -> Annotated[Kernel, SCHEDULE] | None:
+        """None: s = 1, and nothing is called."""
+        ...
+
+
+class Regularizer(Protocol):
+    """What is added to the gradient of the loss, before it is clipped."""
+
+    @property
+    def kernel(self) -> Annotated[Kernel, REGULARIZER] | None:
+        """None: nothing is added, and nothing is called."""
+        ...
+
+    @property
+    def keeps_deltas(self) -> bool:
+        """Whether the kernel reads ∂loss/∂state of every timestep, which the backward pass then keeps."""
+        ...
+
+    def penalty(self, run: "Run", parameters: Mapping[str, Any], held: Mapping[str, Any], sequences: Sequences) -> Any:
+        """The number whose gradient by `parameters` it adds, stated plainly: what `check-gradients` differentiates.
+
+        held: the same parameters, for whatever the gradient takes for constant.
         """
         ...
 
@@ -73,18 +164,23 @@ class Settings:
     early_stop: EarlyStop = EarlyStop()
 
 
+_CONSTANT, _NONE = ConstantSchedule(), NoRegularizer()
+
+
 @dataclass(frozen=True)
 class Run:
     """One training of one network: components, settings and a seed."""
 
     task: Task
-    model: Any
-    init: Any
-    loss: Any
-    optimizer: Any
-    clip: Any
+    model: Model
+    init: Initialisation
+    loss: Loss
+    optimizer: Optimizer
+    clip: Clip
     train: Settings
     seed: int
+    schedule: Schedule = _CONSTANT
+    regularizer: Regularizer = _NONE
 
 
 def seed_of(run: Run, stream: int) -> np.random.SeedSequence:

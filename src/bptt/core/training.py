@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.evaluation import Evaluation, evaluate_chunks
-from bptt.core.kernel import UNITS, Kernel
+from bptt.core.kernel import Kernel
 from bptt.core.lane_block import BlockReport, FusedRuns
-from bptt.core.lanes import blocks_of_lanes, fusing_key, recorded_updates
-from bptt.core.metrics import count_saturated, decay_rate, radii_of, spectral_radius
+from bptt.core.lanes import blocks_of_lanes, component_kernels, fusing_key, recorded_updates
+from bptt.core.measurements.measurement import Measurement, Snapshot, measure_all, shipped_measurements
+from bptt.core.metrics import count_saturated, decay_rate
 from bptt.core.parameters import parameter_blocks, to_named
 from bptt.core.products import product
 from bptt.core.run import Record, Run, seed_of
@@ -58,7 +59,8 @@ _EARLY_STOPPED, _DIVERGED = 1, 2
 _LANE = "lane."  # in a checkpoint: what the lane's block keeps of it
 
 
-#: What is recorded, defined in `bptt.core.metrics`; accuracy/eval only where the task has a notion of right.
+#: What is recorded beside `bptt.core.measurements`, as `bptt.core.metrics` defines it; accuracy/eval only where the
+#: task has a notion of right.
 METRICS = (
     "loss/train",
     "loss/eval",
@@ -67,7 +69,6 @@ METRICS = (
     "grad/clipped",
     "grad/decay",
     "update/ratio",
-    "weights/spectral_radius",
     "activations/saturation",
 )
 
@@ -92,13 +93,12 @@ class Points:
 
 def kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
     """The kernels, each with its mode, that training these runs side by side calls."""
-    run, cell = runs[0], runs[0].model.cell
+    run = runs[0]
     modes = {mode for mode, _ in blocks_of_lanes(run.model, run.train.batch_size, len(runs))}
-    kernels = (
-        *(product, cell.forward, run.loss.kernel, evaluate_chunks),
-        *(cell.backward, run.clip.kernel, run.optimizer.kernel, train_updates, count_saturated),
-    )
-    return [(kernel, mode) for kernel in kernels for mode in sorted(modes)] + [(product, UNITS), (radii_of, UNITS)]
+    components = [kernel for kernel in component_kernels(run) if kernel is not None]
+    kernels = (product, *components, evaluate_chunks, train_updates, count_saturated)
+    measured = [called for measurement in shipped_measurements() for called in measurement.kernels]
+    return [(kernel, mode) for kernel in kernels for mode in sorted(modes)] + measured
 
 
 def needs_compiling(blocks: Iterable[Sequence[Run]]) -> bool:
@@ -115,7 +115,13 @@ class Training:
     them (`bptt.core.training`), has the same bits as one that was not interrupted.
     """
 
-    def __init__(self, runs: Sequence[Run], checkpoint: Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        checkpoint: Checkpoint | None = None,
+        measurements: Sequence[Measurement] | None = None,
+    ) -> None:
+        """measurements: of recorded updates; None: those that are shipped."""
         if len({fusing_key(run) for run in runs}) != 1:
             raise ValueError("only runs that differ in seed, init and per-lane hyperparameters can be trained together")
         self.runs = list(runs)
@@ -126,7 +132,12 @@ class Training:
         sets = [first.task.evaluation(np.random.Generator(np.random.PCG64(seed_of(run, 2)))) for run in self.runs]
         self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)
         without = first.task.accuracy(np.zeros(sets[0].y.shape), sets[0]) is None
-        self._names = [name for name in METRICS if not (without and name == "accuracy/eval")]
+        self._measurements = shipped_measurements() if measurements is None else measurements
+        measured = [name for measurement in self._measurements for name in measurement.names]
+        names = [name for name in METRICS if not (without and name == "accuracy/eval")]
+        self._names = [*names[:-1], *measured, names[-1]]  # a history's columns keep their order
+        if len(set(self._names)) < len(self._names):
+            raise ValueError(f"two metrics have the same name: {', '.join(sorted(self._names))}")
         self._next = 0
         self._history: list[Points] = []
         self._outcome = np.zeros(len(self.runs), np.int64)
@@ -166,16 +177,22 @@ class Training:
         flow = np.full((len(self.runs), self._lanes.timesteps), np.nan)
         flow[sound] = report.flow[sound]
         if sound.any():
-            for name, values in self._measured(report, sound, update - since).items():
+            thetas = self._lanes.parameters
+            for name, values in self._seen(report, thetas, sound, update - since).items():
                 metrics[name][sound] = values[sound]
+            for name, values in measure_all(self._measurements, self._snapshot(update, thetas, sound)).items():
+                metrics[name][sound] = values
         metrics["grad/decay"] = decay_rate(flow)
         return Points(update, metrics, flow, running, np.where(sound, update, self._ended))
 
-    def _measured(self, report: BlockReport, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
+    def _snapshot(self, update: int, thetas: Floats, sound: NDArray[np.bool_]) -> Snapshot:
+        runs = [self.runs[lane] for lane in np.flatnonzero(sound)]
+        return Snapshot(runs, update, self.blocks, thetas[sound], self._states[sound])
+
+    def _seen(self, report: BlockReport, thetas: Floats, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
         """Metrics (lanes,) of the sound lanes; of the others something."""
-        thetas, states = self._lanes.parameters, self._states if self.first.train.carry_state else None
-        radii, losses, accuracies = (np.full(len(self.runs), np.nan) for _ in range(3))
-        radii[sound] = spectral_radius(self.first.model, self.blocks, thetas[sound])
+        states = self._states if self.first.train.carry_state else None
+        losses, accuracies = (np.full(len(self.runs), np.nan) for _ in range(2))
         for lanes, sequences, loss, output in self._evaluation.by_block(thetas, states, sound):
             losses[lanes] = [run.loss.weight for run in self.runs[lanes]] * loss
             if "accuracy/eval" in self._names:
@@ -190,7 +207,6 @@ class Training:
             "grad/norm": report.gradient_norm,
             "grad/clipped": report.clipped / updates,
             "update/ratio": report.update_ratio,
-            "weights/spectral_radius": radii,
             "activations/saturation": report.saturation,
         }
 

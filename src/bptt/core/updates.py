@@ -1,5 +1,7 @@
 """Many updates in one compiled call: data, forward, loss, backward, clip and optimizer, without the interpreter."""
 
+from typing import Any, NamedTuple
+
 from numba import types
 
 from bptt.core.kernel import (
@@ -12,6 +14,8 @@ from bptt.core.kernel import (
     call_forward,
     call_loss,
     call_optimizer,
+    call_regularizer,
+    call_schedule,
 )
 from bptt.core.layout import place_before, read_net, state_at
 from bptt.core.network import start_from_zero
@@ -57,116 +61,144 @@ def _copy(memory, target, source, count):
         store(memory, target + i, load(memory, source + i))
 
 
-def _train_updates(
-    forward,
-    backward,
-    loss,
-    clip,
-    optimizer,
-    sizes_array,
-    parameters,
-    gradients,
-    copy,
-    slots,
-    optimizer_hyper,
-    clip_hyper,
-    memory_array,
-    x,
-    y,
-    lengths,
-    scored,
-    rows,
-    shares,
-    alike,
-    places,
-    place,
-    update,
-    count,
-    carry,
-    truncation,
-    measure,
-    live_array,
-    report_array,
-):
+class Addresses(NamedTuple):
+    """Of the kernels that an update calls; 0: none, and nothing is called."""
+
+    forward: int
+    backward: int
+    loss: int
+    regularizer: int
+    clip: int
+    schedule: int
+    optimizer: int
+
+
+class Learning(NamedTuple):
+    """What an update changes: parameters, their gradient, room for a copy of the parameters, the optimizer's slots."""
+
+    parameters: Any
+    gradient: Any
+    previous: Any
+    slots: Any
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters (K, WIDTH) of each kernel, its names' in their order, and α (1, WIDTH) before it is scheduled."""
+
+    regularizer: Any
+    clip: Any
+    schedule: Any
+    optimizer: Any
+    alpha: Any
+
+
+class Data(NamedTuple):
+    """What an update learns from; see `bptt.core.packing`."""
+
+    x: Any
+    y: Any
+    lengths: Any
+    scored: Any
+    rows: Any
+    shares: Any
+    alike: Any
+    places: Any
+
+
+class Stretch(NamedTuple):
+    """Which updates, and how they are made.
+
+    place      the first update's in `Data.rows`
+    update     its number, from 1
+    length     how many
+    updates    those of the whole run
+    alpha      the row of the optimizer's hyperparameters in which a scheduled α stands
+    measure    whether the last one's loss, gradient norm, flow and step are taken
+    """
+
+    place: int
+    update: int
+    length: int
+    updates: int
+    truncation: int
+    alpha: int
+    carry: bool
+    measure: bool
+
+
+def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memory_array, live_array, report_array):
     sizes, memory = pointer_to(sizes_array), pointer_to(memory_array)
-    theta, gradient, previous = pointer_to(parameters), pointer_to(gradients), pointer_to(copy)
-    live, report = pointer_to(live_array), pointer_to(report_array)
-    net, vectors = read_net(sizes), parameters.size // WIDTH
+    theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
+    previous, slots = pointer_to(learning.previous), pointer_to(learning.slots)
+    live, report, optimizer_hyper = pointer_to(live_array), pointer_to(report_array), pointer_to(hyper.optimizer)
+    x, y, lengths, scored, rows, shares, alike, places = data
+    net, vectors = read_net(sizes), learning.parameters.size // WIDTH
     numbers = elements(theta, vectors)
     weights = memory if has_units(memory) else theta
     weights_gradient = memory if has_units(memory) else gradient
-    for k in range(count):
-        masked = alike and k > 0
-        begin = pack(net, memory, x, y, lengths, scored, rows, place + k, rows.shape[2], shares, alike, masked, places)
-        if carry:
+    for k in range(stretch.length):
+        masked, place, update = alike and k > 0, stretch.place + k, stretch.update + k
+        begin = pack(net, memory, x, y, lengths, scored, rows, place, rows.shape[2], shares, alike, masked, places)
+        if stretch.carry:
             _start_from_end(net, memory, begin)
         else:
             start_from_zero(net, memory, begin)
         spread_weights(net, theta, memory)
-        call_forward(forward, (sizes, weights, memory, begin))
-        call_loss(loss, (sizes, memory, begin))
+        call_forward(addresses.forward, (sizes, weights, memory, begin))
+        call_loss(addresses.loss, (sizes, memory, begin))
         value = sum_of_places(net, memory, net.loss, max(begin, net.first_output))
         lives = load(live, 0)
         finite = (value - value) == splat(0.0)
         ends = select(finite, splat(0.0), lives)
         if any_of(ends > splat(0.0)):
-            store(report, DIVERGED_AT, select(ends > splat(0.0), splat(update + k), load(report, DIVERGED_AT)))
+            store(report, DIVERGED_AT, select(ends > splat(0.0), splat(update), load(report, DIVERGED_AT)))
             store(report, DIVERGED_LOSS, select(ends > splat(0.0), value, load(report, DIVERGED_LOSS)))
             lives = select(finite, lives, splat(0.0))
             store(live, 0, lives)
             if not any_of(lives > splat(0.0)):
                 return
-        call_backward(backward, (sizes, weights, weights_gradient, memory, begin, truncation, False))
+        backward = sizes, weights, weights_gradient, memory, begin, stretch.truncation
+        call_backward(addresses.backward, (*backward, False))
+        if addresses.regularizer != 0:
+            added = sizes, weights, weights_gradient, memory, begin, pointer_to(hyper.regularizer)
+            call_regularizer(addresses.regularizer, added)
         collect_gradient(net, memory, gradient)
-        measured = measure and k == count - 1
+        measured = stretch.measure and k == stretch.length - 1
         if measured:
             store(report, LOSS_VALUE, value)
             store(report, GRADIENT_NORM, norm(gradient, 0, numbers))
-            call_backward(backward, (sizes, weights, weights_gradient, memory, begin, truncation, True))
-        clipped = call_clip(clip, (gradient, vectors, pointer_to(clip_hyper)))
+            call_backward(addresses.backward, (*backward, True))
+        clipped = call_clip(addresses.clip, (gradient, vectors, pointer_to(hyper.clip)))
         store(report, CLIPPED, load(report, CLIPPED) + select(lives > splat(0.0), clipped, splat(0.0)))
         if measured:
             for p in range(vectors):
                 store(previous, p, load(theta, p))
             store(report, WEIGHTS_NORM, norm(previous, 0, numbers))
-        changing = vectors_at(theta, 0), vectors_at(gradient, 0), pointer_to(slots)
-        call_optimizer(optimizer, (*changing, vectors, pointer_to(optimizer_hyper), live, update + k))
+        if addresses.schedule != 0:
+            share = call_schedule(addresses.schedule, (pointer_to(hyper.schedule), update, stretch.updates))
+            store(optimizer_hyper, stretch.alpha, load(pointer_to(hyper.alpha), 0) * share)
+        changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
+        call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
         if measured:
             for p in range(vectors):
                 store(previous, p, load(theta, p) - load(previous, p))
             store(report, STEP_NORM, norm(previous, 0, numbers))
 
 
-_ADDRESS, _BOOL = types.int64, types.boolean
-#: train_updates(addresses of forward, backward, loss, clip, optimizer; sizes of the net; parameters, gradient and room
-#: for a copy of the parameters; optimizer state; hyperparameters (K, WIDTH); working memory; data; …)
-#: `place` is the first update's place in `rows`, `update` its number (from 1), `live` (1, WIDTH) who is trained, and
-#: `report` (REPORT_ROWS, WIDTH) what happened; with `measure` the last update's loss, gradient norm, flow and step are
-#: taken.
-train_updates = Kernel(
-    _train_updates,
-    {
-        mode: types.void(
-            *[_ADDRESS] * 5,
-            SIZES_ARRAY,
-            *[memory] * 3,
-            *[VECTOR_ARRAY] * 3,
-            memory,
-            X,
-            Y,
-            LENGTHS,
-            SCORED,
-            ROWS,
-            SHARES,
-            _BOOL,
-            PLACES,
-            *[types.int64] * 3,
-            _BOOL,
-            types.int64,
-            _BOOL,
-            VECTOR_ARRAY,
-            VECTOR_ARRAY,
-        )
-        for mode, memory in ARRAYS.items()
-    },
-)
+def _signature(memory):
+    vectors, number = VECTOR_ARRAY, types.int64
+    kinds = {
+        Addresses: [number] * len(Addresses._fields),
+        Learning: [memory, memory, memory, vectors],
+        Hyper: [vectors] * len(Hyper._fields),
+        Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
+        Stretch: [number] * 6 + [types.boolean] * 2,
+    }
+    tuples = {kind: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
+    given = tuples[Learning], tuples[Hyper], tuples[Data], tuples[Stretch]
+    return types.void(tuples[Addresses], SIZES_ARRAY, *given, memory, vectors, vectors)
+
+
+#: train_updates(Addresses, sizes of the net, Learning, Hyper, Data, Stretch, working memory, live, report): `live`
+#: (1, WIDTH) says who is trained, and `report` (REPORT_ROWS, WIDTH) what happened.
+train_updates = Kernel(_train_updates, {mode: _signature(memory) for mode, memory in ARRAYS.items()})

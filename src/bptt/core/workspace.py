@@ -1,12 +1,11 @@
 """A network's layout in one mode, with the working memory for it."""
 
-from typing import Any
-
 import numpy as np
 
 from bptt.core.kernel import LANES, check_memory
 from bptt.core.layout import Net, build_net
 from bptt.core.products import product
+from bptt.core.run import Loss, Model, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH, aligned_zeros
 
@@ -20,9 +19,16 @@ class Workspace:
     """A network's layout in one mode, with the memory for it. Who takes turns may share it."""
 
     def __init__(
-        self, model: Any, loss: Any, sequences: Sequences, batch: int, mode: str, truncation: int | None = None
+        self,
+        model: Model,
+        loss: Loss,
+        sequences: Sequences,
+        batch: int,
+        mode: str,
+        truncation: int | None = None,
+        keeps_deltas: bool = False,
     ) -> None:
-        """sequences: some of those that the network sees, so many at a time."""
+        """sequences: some of those that the network sees, so many at a time; keeps_deltas: as of a `Regularizer`."""
         self.mode = mode
         self.net: Net = build_net(
             model=model,
@@ -33,6 +39,7 @@ class Workspace:
             last_only=sequences.last_only,
             fused=loss.fused,
             truncation=truncation,
+            keeps_deltas=keeps_deltas,
             mode=mode,
             product=product.address(mode),
         )
@@ -67,3 +74,9 @@ class Workspace:
         net = self.net
         end = net.lead * net.per + net.timesteps * net.rows
         return self.lanes_first(net.output, net.outputs, net.places * net.per)[:, :, end - net.rows : end]
+
+
+def training_workspace(run: Run, sequences: Sequences, mode: str) -> Workspace:
+    """What such runs are trained in; sequences: some of those that they see."""
+    settings, keeps_deltas = run.train, run.regularizer.keeps_deltas
+    return Workspace(run.model, run.loss, sequences, settings.batch_size, mode, settings.truncation, keeps_deltas)

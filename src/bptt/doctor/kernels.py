@@ -14,9 +14,12 @@ _VERSION: Final = re.compile(r"[0-9a-f]{16}")
 
 def examine(_situation: Situation) -> Iterator[Finding]:
     """The cache's folder, today's kernels in it, and those of other versions."""
+    from bptt.core.compiler import lacking
     from bptt.core.kernel import cache_folder, kernel_folder
     from bptt.sweeps.workers.kernels import open_to_everybody
 
+    for says in lacking:
+        yield Finding(mark="note", subject="compiler", says=says, means="the bits are the same")
     folder = cache_folder()
     chosen = "export BPTT_CACHE_DIR=~/bptt-kernels"
     yield examine_folder("folder", folder, "" if folder.exists() else chosen)

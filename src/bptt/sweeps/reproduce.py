@@ -14,6 +14,7 @@ from bptt.analysis.bits import RunComparison, compare_runs, compare_texts
 from bptt.configuration.build import Checker
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
+from bptt.core.kernel import compiling_notice
 from bptt.core.run import Record, Run
 from bptt.core.sources import package_hash
 from bptt.core.training import needs_compiling
@@ -53,7 +54,7 @@ def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[in
     cut = blocks(_groups(again), _SETTINGS.wanted)
     tasks = [_task(number, [again[place] for place in part]) for number, part in enumerate(cut)]
     if needs_compiling([again[place].run for place in part] for part in cut):
-        reporter.say("compiling the kernels, once per machine: up to a minute")
+        reporter.say(compiling_notice())
     with Interrupts() as interrupts, Workers(_SETTINGS, tasks=len(tasks)) as workers:
         with interrupts.raising():
             outcomes = workers.run(advance_stage, tasks)

@@ -17,6 +17,7 @@ from dataclasses import replace
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
 from bptt.sweeps.workers.calls import WorkersError
@@ -225,7 +226,7 @@ class Session:
         if not tasks:
             return
         if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
-            self.reporter.say("compiling the kernels, once per machine: up to a minute")
+            self.reporter.say(compiling_notice())
         self.begin(sum(len(task.jobs) for task in tasks))
         for outcome in self.computed(train_block, tasks, most=len(tasks)):
             if isinstance(outcome, Lost):

@@ -165,10 +165,11 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
 
 
 def _prepared(job: Job) -> "Training":
+    from bptt.core.kernel import compiling_notice
     from bptt.core.training import Training, needs_compiling
 
     if needs_compiling([[job.run]]):
-        job.reporter.say("compiling the kernels, once per machine: up to a minute")
+        job.reporter.say(compiling_notice())
     training = Training([job.run], job.start[1] if job.start else None)
     # What was imported stays; see `train.main`.
     gc.freeze()

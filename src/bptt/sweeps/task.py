@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from bptt.analysis.sweep import Sweep, load_sweep
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.hydra_release import choose_defaults
 from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.launch import Launch
@@ -77,13 +78,12 @@ class SweepTask:
 
 def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
     """Train a sweep as `bptt train -m` does, quietly; see `bptt.sweep`."""
-    from hydra import version
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    version.setbase("1.3")
+    choose_defaults()
     path = create_config_search_path(str(find_conf_folder()))
     if config_dir is not None:
         add_folder(path, config_dir)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bptt.analysis.sweep import Sweep
 
-_PARTS: Final = ("task", "model", "init", "loss", "optimizer", "clip", "train")
+_PARTS: Final = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip", "train")
 
 
 @dataclass(frozen=True)

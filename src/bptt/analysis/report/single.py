@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bptt.analysis.report.document import Report, Section
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.sections.provenance import write_provenance
+from bptt.analysis.report.sections.provenance import write_origin
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import write_best, write_figures, write_results, write_troubles
 from bptt.analysis.report.sections.setup import name_choice, write_in_short, write_setup, write_swept
@@ -23,7 +23,7 @@ def report_single(sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Seque
     options  of `bptt report`, as they were given
     """
     findings = Findings(sweep)
-    end = [write_provenance(findings), write_repeating([sweep], [find_inputs(sweep)], options)]
+    end = [write_origin(findings), write_repeating([sweep], [find_inputs(sweep)], options)]
     return Report(
         write_title(findings),
         list(_list_facts(sweep)),

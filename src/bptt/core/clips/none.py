@@ -7,7 +7,7 @@ from bptt.core.kernel import CLIP, Kernel
 from bptt.core.simd import splat
 
 
-@CLIP
+@CLIP()
 def no_clip(gradient, count, hyper):
     return splat(0.0)
 

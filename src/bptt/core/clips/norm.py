@@ -9,9 +9,9 @@ from bptt.core.simd import elements, load, select, splat, store
 from bptt.core.sums import norm
 
 
-@CLIP
+@CLIP("threshold")
 def clip_norm(gradient, count, hyper):
-    threshold = load(hyper, 0)
+    threshold = hyper.threshold
     size = norm(gradient, 0, elements(gradient, count))
     above = size > threshold
     scale = select(above, threshold / size, splat(1.0))

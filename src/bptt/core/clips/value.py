@@ -8,9 +8,9 @@ from bptt.core.kernel import CLIP, Kernel
 from bptt.core.simd import has_units, largest, load, select, splat, store
 
 
-@CLIP
+@CLIP("threshold")
 def clip_value(gradient, count, hyper):
-    threshold = load(hyper, 0)
+    threshold = hyper.threshold
     clipped = splat(0.0)
     for p in range(count):
         g = load(gradient, p)

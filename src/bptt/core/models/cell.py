@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from bptt.core.annotations import Range
-from bptt.core.kernel import Kernel
+from bptt.core.kernel import BACKWARD, FORWARD, Kernel
 
 Size = Annotated[int, Range(at_least=1)]
 Activation = Literal["tanh", "sigmoid", "relu", "identity"]
@@ -26,8 +26,8 @@ class Cell:
     squashed  (kept value, function) of each gate whose saturation is measured; none: the state's is
     """
 
-    forward: Kernel
-    backward: Kernel
+    forward: Annotated[Kernel, FORWARD]
+    backward: Annotated[Kernel, BACKWARD]
     plain: Callable[..., Any]
     gates: int = 1
     deltas: int = 1

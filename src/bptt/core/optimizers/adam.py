@@ -8,9 +8,9 @@ from bptt.core.kernel import OPTIMIZER, Kernel
 from bptt.core.simd import integer_power, load, select, splat, sqrt, store
 
 
-@OPTIMIZER
+@OPTIMIZER("alpha", "beta1", "beta2", "small_constant")
 def adam(parameters, gradient, slots, count, hyper, live, update):
-    alpha, beta1, beta2, small = load(hyper, 0), load(hyper, 1), load(hyper, 2), load(hyper, 3)
+    alpha, beta1, beta2, small = hyper.alpha, hyper.beta1, hyper.beta2, hyper.small_constant
     moves = load(live, 0) > splat(0.0)
     rate = alpha / (1.0 - integer_power(beta1, update))
     root = sqrt(1.0 - integer_power(beta2, update))

@@ -9,10 +9,10 @@ from bptt.core.optimizers.rprop import sign
 from bptt.core.simd import load, select, splat, store
 
 
-@OPTIMIZER
+@OPTIMIZER("eta_plus", "eta_minus", "delta_zero", "delta_min", "delta_max")
 def irprop_minus(parameters, gradient, slots, count, hyper, live, update):
-    eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
-    delta_min, delta_max = load(hyper, 3), load(hyper, 4)
+    eta_plus, eta_minus, delta_zero = hyper.eta_plus, hyper.eta_minus, hyper.delta_zero
+    delta_min, delta_max = hyper.delta_min, hyper.delta_max
     moves = load(live, 0) > splat(0.0)
     zero = splat(0.0)
     for p in range(count):

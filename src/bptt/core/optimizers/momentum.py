@@ -8,9 +8,9 @@ from bptt.core.kernel import OPTIMIZER, Kernel
 from bptt.core.simd import load, select, splat, store
 
 
-@OPTIMIZER
+@OPTIMIZER("alpha", "epsilon")
 def momentum(parameters, gradient, slots, count, hyper, live, update):
-    alpha, epsilon = load(hyper, 0), load(hyper, 1)
+    alpha, epsilon = hyper.alpha, hyper.epsilon
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta = load(parameters, p)

@@ -8,9 +8,9 @@ from bptt.core.kernel import OPTIMIZER, Kernel
 from bptt.core.simd import load, select, splat, sqrt, store
 
 
-@OPTIMIZER
+@OPTIMIZER("alpha", "decay", "small_constant")
 def rmsprop(parameters, gradient, slots, count, hyper, live, update):
-    alpha, decay, small = load(hyper, 0), load(hyper, 1), load(hyper, 2)
+    alpha, decay, small = hyper.alpha, hyper.decay, hyper.small_constant
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta, g = load(parameters, p), load(gradient, p)

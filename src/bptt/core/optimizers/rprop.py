@@ -17,9 +17,9 @@ def sign(x):
     return select(x > splat(0.0), splat(1.0), select(x < splat(0.0), splat(-1.0), splat(0.0)))
 
 
-@OPTIMIZER
+@OPTIMIZER("eta_plus", "eta_minus", "delta_zero")
 def rprop(parameters, gradient, slots, count, hyper, live, update):
-    eta_plus, eta_minus, delta_zero = load(hyper, 0), load(hyper, 1), load(hyper, 2)
+    eta_plus, eta_minus, delta_zero = hyper.eta_plus, hyper.eta_minus, hyper.delta_zero
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta, now, before = load(parameters, p), sign(load(gradient, p)), load(slots, p)

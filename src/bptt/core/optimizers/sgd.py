@@ -8,9 +8,9 @@ from bptt.core.kernel import OPTIMIZER, Kernel
 from bptt.core.simd import load, select, splat, store
 
 
-@OPTIMIZER
+@OPTIMIZER("alpha")
 def sgd(parameters, gradient, slots, count, hyper, live, update):
-    alpha = load(hyper, 0)
+    alpha = hyper.alpha
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta = load(parameters, p)

@@ -1,8 +1,8 @@
 """The vector vocabulary in which the kernels are written, so that they read like scalar mathematics."""
 
+from bptt.core.compiler import inline, kernel
 from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
 from bptt.core.simd.elementary import exp, integer_power, log, log1p, sigmoid, tanh
-from bptt.core.simd.inlining import inline, kernel
 from bptt.core.simd.memory import (
     LANES_MEMORY,
     UNITS_MEMORY,
@@ -23,6 +23,7 @@ from bptt.core.simd.memory import (
     vectors_at,
     within,
 )
+from bptt.core.simd.named import NamedVectors
 from bptt.core.simd.numbers import copy_few, copy_numbers, transpose_all, transpose_few, transpose_lanes
 from bptt.core.simd.register_block import MOST_COLUMNS, ahead, multiply_block, multiply_row
 from bptt.core.simd.types import ALIGNMENT, VECTOR_BYTES, WIDTH, aligned_zeros, mask, vector
@@ -35,6 +36,7 @@ __all__ = [
     "VECTORS",
     "VECTOR_BYTES",
     "WIDTH",
+    "NamedVectors",
     "absolute",
     "ahead",
     "aligned_zeros",

@@ -6,27 +6,25 @@ import operator
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin
+from numba.extending import intrinsic
 
+from bptt.core.compiler import declare, define_operator
 from bptt.core.simd.types import VECTOR, WIDTH, mask, splat_value, vector
 
 
 def _define_operators(python_operators, instruction, result):
     """Give Python operators a meaning for vectors, and for a vector beside a number (which is broadcast)."""
 
-    def typer(self, args, kws):
+    def typer(args):
         if len(args) == 2 and vector in args and all(a == vector or isinstance(a, types.Number) for a in args):
-            return signature(result, vector, vector)
+            return result(vector, vector)
         return None
 
     def lower(context, builder, sig, args):
         return instruction(builder, *args)
 
     for op in python_operators:
-        infer_global(op)(type(f"Vector_{op.__name__}", (AbstractTemplate,), {"generic": typer}))
-        lower_builtin(op, vector, vector)(lower)
+        define_operator(op, (vector, vector), typer, lower)
 
 
 _define_operators((operator.add, operator.iadd), lambda b, x, y: b.fadd(x, y), vector)
@@ -43,26 +41,20 @@ for _sign, _op in (
     _define_operators((_op,), lambda b, x, y, sign=_sign: b.fcmp_ordered(sign, x, y), mask)
 
 
-@infer_global(operator.neg)
-class _NegateType(AbstractTemplate):
-    def generic(self, args, kws):
-        return signature(vector, vector) if args == (vector,) else None
+def _define_operator(python_operator, arguments, result, instruction):
+    """Give a Python operator a meaning for just these arguments."""
+
+    def typer(given):
+        return result(*arguments) if given == arguments else None
+
+    def lower(context, builder, sig, args):
+        return instruction(builder, *args)
+
+    define_operator(python_operator, arguments, typer, lower)
 
 
-@lower_builtin(operator.neg, vector)
-def _negate(context, builder, sig, args):
-    return builder.fneg(args[0])
-
-
-@infer_global(operator.and_)
-class _AndType(AbstractTemplate):
-    def generic(self, args, kws):
-        return signature(mask, mask, mask) if args == (mask, mask) else None
-
-
-@lower_builtin(operator.and_, mask, mask)
-def _and(context, builder, sig, args):
-    return builder.and_(*args)
+_define_operator(operator.neg, (vector,), vector, lambda b, x: b.fneg(x))
+_define_operator(operator.and_, (mask, mask), mask, lambda b, x, y: b.and_(x, y))
 
 
 def _pointwise(name: str, arity: int):
@@ -70,7 +62,7 @@ def _pointwise(name: str, arity: int):
 
     def codegen(context, builder, sig, args):
         kind = ir.FunctionType(VECTOR, [VECTOR] * arity)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f64")
+        function = declare(builder, kind, f"llvm.{name}.v{WIDTH}f64")
         return builder.call(
             function, [context.cast(builder, a, t, vector) for a, t in zip(args, sig.args, strict=True)]
         )

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 
 from llvmlite import ir
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bptt.core.compiler import constant_table, declare, inline
 from bptt.core.simd.arithmetic import absolute, copysign, fma, select, splat
-from bptt.core.simd.inlining import inline
 from bptt.core.simd.types import F64, I64, INTEGERS, VECTOR, WIDTH, vector
 
 _STEPS = 16  # of the table of 2^(k/16)
@@ -23,9 +22,9 @@ def _of_step(values: Sequence[float]):
             places = builder.bitcast(args[0], INTEGERS)
             if WIDTH == 8:  # two registers hold all values, and AVX-512 has an instruction for it
                 kind = ir.FunctionType(VECTOR, [VECTOR, INTEGERS, VECTOR])
-                permute = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.pd.512")
+                permute = declare(builder, kind, "llvm.x86.avx512.vpermi2var.pd.512")
                 return builder.call(permute, [ir.Constant(VECTOR, values[:8]), places, ir.Constant(VECTOR, values[8:])])
-            table = cgutils.global_constant(builder, "table", ir.Constant(ir.ArrayType(F64, _STEPS), values))
+            table = constant_table(builder, "table", ir.Constant(ir.ArrayType(F64, _STEPS), values))
             places = builder.and_(places, ir.Constant(INTEGERS, [_STEPS - 1] * WIDTH))
             found = ir.Constant(VECTOR, ir.Undefined)
             for i in range(WIDTH):
@@ -50,7 +49,7 @@ def _two_to_the(builder, n):
 
 def _floor(builder, value):
     kind = ir.FunctionType(VECTOR, [VECTOR])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{WIDTH}f64"), [value])
+    return builder.call(declare(builder, kind, f"llvm.floor.v{WIDTH}f64"), [value])
 
 
 @intrinsic
@@ -71,7 +70,7 @@ def _times_power_of_two(typingctx, x, n):
         if WIDTH == 8:  # AVX-512 has an instruction for it
             mask, rounding = ir.IntType(8), ir.IntType(32)
             kind = ir.FunctionType(VECTOR, [VECTOR, VECTOR, VECTOR, mask, rounding])
-            scale = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.mask.scalef.pd.512")
+            scale = declare(builder, kind, "llvm.x86.avx512.mask.scalef.pd.512")
             return builder.call(scale, [args[0], args[1], args[0], ir.Constant(mask, 255), ir.Constant(rounding, 4)])
         # Two steps: 2ⁿ itself would leave the range of exponents where the result is subnormal.
         whole = _floor(builder, args[1])

@@ -12,9 +12,9 @@ with units a number, which as a vector is broadcast.
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bptt.core.compiler import declare
 from bptt.core.simd.arithmetic import folded
 from bptt.core.simd.types import F64, I64, INTEGERS, VECTOR, VECTOR_BYTES, WIDTH, mask, splat_value, vector
 
@@ -225,7 +225,7 @@ def prefetch(typingctx, array, i, j):
             place = builder.add(place, builder.mul(context.cast(builder, index, kind, types.int64), step))
         integer, byte = ir.IntType(32), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, integer, integer, integer])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        fetch = declare(builder, kind, "llvm.prefetch.p0i8")
         last = builder.add(place, builder.sub(steps[1], ir.Constant(I64, 1)))
         for address in (place, last):
             builder.call(fetch, [builder.inttoptr(address, byte), *(ir.Constant(integer, n) for n in (0, 3, 1))])

@@ -2,10 +2,9 @@
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from bptt.core.simd.inlining import inline
+from bptt.core.compiler import declare, inline
 from bptt.core.simd.memory import numbers_at
 from bptt.core.simd.types import BITS, I64, INTEGERS, VECTOR, WIDTH, splat_value
 
@@ -26,7 +25,7 @@ def _load(builder, pointer, mask):
     place = _whole(builder, pointer)
     kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), ir.IntType(32), BITS, VECTOR])
     name = f"llvm.masked.load.v{WIDTH}f64.p0v{WIDTH}f64"
-    load = cgutils.get_or_insert_function(builder.module, kind, name)
+    load = declare(builder, kind, name)
     return builder.call(load, [place, ir.Constant(ir.IntType(32), 8), mask, ir.Constant(VECTOR, [0.0] * WIDTH)])
 
 
@@ -34,7 +33,7 @@ def _store(builder, pointer, value, mask):
     place = _whole(builder, pointer)
     kind = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), ir.IntType(32), BITS])
     name = f"llvm.masked.store.v{WIDTH}f64.p0v{WIDTH}f64"
-    store = cgutils.get_or_insert_function(builder.module, kind, name)
+    store = declare(builder, kind, name)
     builder.call(store, [value, place, ir.Constant(ir.IntType(32), 8), mask])
 
 

@@ -4,9 +4,9 @@ from itertools import product
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from bptt.core.compiler import declare
 from bptt.core.simd.memory import LANES_MEMORY, VECTORS, load_vector, store_vector
 from bptt.core.simd.types import F64, I64, VECTOR, VECTOR_BYTES, WIDTH, splat_value
 
@@ -136,7 +136,7 @@ def _sum(builder, rows, columns, left_bytes, operands):
         _apart(builder, builder.add(right_begins, times(right_step, c * VECTOR_BYTES))) for c in range(0, columns, 4)
     ]
     kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-    fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{WIDTH}f64")
+    fma = declare(builder, kind, f"llvm.fma.v{WIDTH}f64")
 
     before = builder.block
     taking, begin, loop, end = (builder.append_basic_block(name) for name in ("taking", "begin", "loop", "end"))

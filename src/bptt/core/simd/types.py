@@ -9,8 +9,7 @@ import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.imputils import lower_cast
-from numba.extending import models, register_model
+from numba.extending import lower_cast, models, register_model
 from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -20,11 +21,22 @@ def digest(config: Mapping[str, Any], numerical_version: str) -> str:
 
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
     1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
-    user's by the sources of its package.
+    user's by the sources of its package. A part that a run can do without counts as little where it says what its
+    absence means: runs that were recorded before there was the part are still the same ones.
     """
-    kept = {key: _canonical(value, key) for key, value in config.items() if key not in _NOT_NUMERICAL}
+    absent = _absent()
+    told = {key: value for key, value in config.items() if key not in _NOT_NUMERICAL and value != absent.get(key)}
+    kept = {key: _canonical(value, key) for key, value in told.items()}
     text = json.dumps([kept, numerical_version], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _absent() -> dict[str, dict[str, str]]:
+    from bptt.core.run import Run
+
+    defaults = {field.name: type(field.default) for field in fields(Run) if field.default is not MISSING}
+    return {name: {"_target_": f"{kind.__module__}.{kind.__qualname__}"} for name, kind in defaults.items()}
 
 
 def own_package(target: str) -> str | None:

@@ -25,7 +25,7 @@ _MACHINE: Final = (
 )
 
 
-def write_provenance(findings: Findings) -> Section:
+def write_origin(findings: Findings) -> Section:
     """Everything that the numbers depend on."""
     sweep = findings.sweep
     elements: list[Element] = [

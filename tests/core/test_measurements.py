@@ -1,0 +1,105 @@
+"""Measurements at recorded updates: the shipped ones by hand, and one of a user's own."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bptt.core.measurements.measurement import Measurement, Snapshot, shipped_measurements
+from bptt.core.optimizers.sgd import Sgd
+from bptt.core.run import Record, Run
+from bptt.core.sequences import Floats
+from bptt.core.training import Training, kernels_of
+from tests.core.comparing import assert_same_bits
+from tests.core.making import make_model, make_run
+
+
+class Largest:
+    """The largest |θ|, the update's number, and the sum of the states."""
+
+    names = ("weights/largest", "own/update", "own/state")
+    kernels = ()
+
+    def __init__(self) -> None:
+        self.lanes: list[int] = []
+
+    def measure(self, lanes: Snapshot) -> dict[str, Floats]:
+        self.lanes.append(len(lanes.runs))
+        return {
+            "weights/largest": np.abs(lanes.parameters).max(axis=1),
+            "own/update": np.full(len(lanes.runs), float(lanes.update)),
+            "own/state": lanes.states.reshape(len(lanes.runs), -1).sum(axis=1),
+        }
+
+
+class Wrong:
+    """Not a number for each lane."""
+
+    names = ("own/wrong",)
+    kernels = ()
+
+    def measure(self, lanes: Snapshot) -> dict[str, Floats]:
+        return {"own/wrong": np.zeros(len(lanes.runs) + 1)}
+
+
+def trained(runs: list[Run], measurements: Any, checkpoint: Any = None) -> list[Record]:
+    training = Training(runs, checkpoint, measurements)
+    while training.advance() is not None:
+        pass
+    return training.records()
+
+
+def test_shipped_ones_are_found_and_compiled_ahead() -> None:
+    names = [name for measurement in shipped_measurements() for name in measurement.names]
+    assert "weights/spectral_radius" in names
+    run = make_run()
+    assert {*names} <= {*trained([run], None)[0].history}
+    for measurement in shipped_measurements():
+        assert {*measurement.kernels} <= {*kernels_of([run])}
+
+
+def test_one_of_ones_own_is_a_column_of_every_lane() -> None:
+    own: Measurement = Largest()
+    runs = [make_run(seed=seed, updates=9, log_points=3) for seed in range(5)]
+    beside, alone = trained(runs, [*shipped_measurements(), own]), trained([runs[2]], [own])
+    for records, among in ((beside, True), (alone, False)):
+        for record in records:
+            largest = max(np.abs(values).max() for values in record.parameters.values())
+            assert record.history["weights/largest"][-1] == largest
+            assert record.history["own/update"].tolist() == record.history["update"].tolist() == [1.0, 5.0, 9.0]
+            np.testing.assert_allclose(record.history["own/state"][-1], record.state.sum(), rtol=1e-12)
+            assert ("weights/spectral_radius" in record.history) is among
+
+
+def test_it_changes_no_bit_of_what_else_is_recorded_and_goes_on_in_the_middle() -> None:
+    runs = [make_run(seed=seed, updates=9, log_points=3) for seed in range(3)]
+    with_own = [*shipped_measurements(), Largest()]
+    usual, records = trained(runs, None), trained(runs, with_own)
+    training = Training(runs, None, with_own)
+    training.advance()
+    resumed = trained(runs, with_own, training.checkpoint())
+    for record, expected, again in zip(records, usual, resumed, strict=True):
+        for name, values in expected.history.items():
+            assert_same_bits(record.history[name], values, name)
+        for name, values in record.history.items():
+            assert_same_bits(again.history[name], values, name)
+
+
+def test_lanes_that_have_ended_are_measured_no_more() -> None:
+    own = Largest()
+    model = make_model("linear", readout="identity")
+    sound = make_run(model=model, updates=9, log_points=9, optimizer=Sgd(alpha=1e-3))
+    spoilt = dataclasses.replace(sound, optimizer=Sgd(alpha=1e200), seed=1)
+    records = trained([spoilt, sound], [own])
+    assert [record.outcome for record in records] == ["diverged", "completed"]
+    assert np.isnan(records[0].history["weights/largest"][-1])
+    assert np.isfinite(records[1].history["weights/largest"]).all()
+    assert own.lanes[-1] == 1
+
+
+def test_what_gives_no_number_for_each_lane_or_takes_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Wrong gave \{'own/wrong': \(3,\)\} for 2 lanes$"):
+        trained([make_run(), make_run(seed=1)], [Wrong()])
+    with pytest.raises(ValueError, match=r"^two metrics have the same name: .*own/state, own/state"):
+        Training([make_run()], None, [Largest(), Largest()])

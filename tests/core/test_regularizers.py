@@ -1,0 +1,188 @@
+"""Regularizers: the gradient of their penalty, before clipping, whatever fills the vectors."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import autograd
+import numpy as np
+import pytest
+
+from bptt.analysis.surface import compute_state_gradient
+from bptt.core.annotations import PerLane, Range
+from bptt.core.clips.norm import Norm
+from bptt.core.gradcheck import check_gradients, gradient_of
+from bptt.core.kernel import LANES, MODES, REGULARIZER, UNITS, Kernel
+from bptt.core.lane_block import single_lane
+from bptt.core.layout import read_net, readout_weights, state_delta_at
+from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.sgd import Sgd
+from bptt.core.parameters import parameter_blocks, parameter_count, to_flat, to_named
+from bptt.core.regularizers.l2 import L2
+from bptt.core.run import Run, seed_of
+from bptt.core.sequences import Pool, Sequences
+from bptt.core.simd import WIDTH, element, elements, set_element
+from bptt.core.training import Training, kernels_of
+from tests.core.comparing import assert_same_bits, assert_same_record, finished
+from tests.core.discovering import components, example
+from tests.core.making import Noise, make_model, make_run
+
+REAL = {name: kind for name, kind in components("regularizers").items() if kind.kernel is not None}
+
+
+def parameters_of(run: Run, seed: int) -> Any:
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    return blocks, np.random.default_rng(seed).standard_normal(parameter_count(blocks)) * 0.4
+
+
+def some_sequences(count: int, outputs: int) -> Sequences:
+    return Noise(outputs=outputs, ragged=True).make(np.random.default_rng(4), count)
+
+
+@pytest.mark.parametrize("readout", ["none", "sigmoid"])
+@pytest.mark.parametrize("bias", ["none", "single", "double"])
+@pytest.mark.parametrize("name", components("models"))
+@pytest.mark.parametrize("regularizer", REAL)
+def test_gradient_is_that_of_the_penalty(regularizer: str, name: str, bias: str, readout: str) -> None:
+    for hidden, layers in ((3, 2), (WIDTH, 1), (WIDTH + 1, 2)):
+        hidden_size = 3 if readout == "none" else hidden
+        model = make_model(name, layers=layers, bias=bias, readout=readout, hidden_size=hidden_size)
+        without = make_run(model=model)
+        run = dataclasses.replace(without, regularizer=example(REAL[regularizer]))
+        blocks, flat = parameters_of(run, hidden)
+        sequences, held = some_sequences(2, 3), to_named(blocks, flat)
+        expected = autograd.grad(lambda named: run.regularizer.penalty(run, named, held, sequences))(held)  # noqa: B023
+        added = {}
+        for mode in MODES:
+            added[mode] = gradient_of(run, flat, sequences, mode) - gradient_of(without, flat, sequences, mode)
+            np.testing.assert_allclose(added[mode], to_flat(blocks, expected), rtol=1e-9, atol=1e-12)
+        assert_same_bits(added[LANES], added[UNITS], "what fills the vectors")
+
+
+@pytest.mark.parametrize("regularizer", REAL)
+def test_check_gradients_covers_it(regularizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(model=make_model("lstm", bias="double"), regularizer=example(REAL[regularizer]), batch_size=3)
+    assert all(error.ok for error in check_gradients(run))
+    right = REAL[regularizer].penalty
+    monkeypatch.setattr(REAL[regularizer], "penalty", lambda *given: 1.02 * right(*given))
+    assert not all(error.ok for error in check_gradients(run))
+
+
+def test_l2_by_hand() -> None:
+    """One update of plain gradient descent: θ − α·(g + 2·factor·θ), and what is recorded of that gradient."""
+    without = make_run(optimizer=Sgd(alpha=0.1), updates=1, log_points=1)
+    run = dataclasses.replace(without, regularizer=L2(factor=0.25))
+    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    start = run.init.parameters(seed_of(run, 0), blocks)
+    page = run.task.training().page(seed_of(run, 1), 0, 1)
+    gradient = gradient_of(without, start, Sequences(page.sequences.x[page.rows[0]], page.sequences.y[page.rows[0]]))
+    whole = gradient + 0.5 * start
+    found, plain = finished([run])[0], finished([without])[0]
+    np.testing.assert_allclose(to_flat(blocks, found.parameters), start - 0.1 * whole, rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(found.history["grad/norm"], np.linalg.norm(whole), rtol=1e-13)
+    assert_same_bits(found.history["loss/train"], plain.history["loss/train"], "the loss has no penalty in it")
+    assert_same_bits(found.flow, plain.flow, "nor has what flows back")
+
+
+def test_l2_is_added_before_clipping() -> None:
+    runs = [make_run(regularizer=L2(factor=factor), clip=Norm(threshold=0.5)) for factor in (0.0, 1e3)]
+    free, held = finished(runs)
+    assert held.history["grad/norm"].min() > 10 > free.history["grad/norm"].max()
+    assert (held.history["grad/clipped"] == 1.0).all()
+    moved = held.history["update/ratio"]
+    assert np.isfinite(moved).all()
+    assert (moved < 0.1).all()  # a step is at most α·threshold = 0.05
+
+
+def test_l2_of_zero_has_the_bits_of_none() -> None:
+    for name in components("models"):
+        runs = [make_run(model=make_model(name), regularizer=part, seed=4) for part in (L2(factor=0.0), None)]
+        found, expected = (finished([run])[0] for run in runs)
+        for block, values in expected.parameters.items():
+            np.testing.assert_array_equal(found.parameters[block], values)
+
+
+def test_none_is_never_called() -> None:
+    called = [{kernel for kernel, _ in kernels_of([make_run(regularizer=part)])} for part in (None, L2(factor=1.0))]
+    assert called[1] - called[0] == {L2.kernel}
+
+
+@pytest.mark.parametrize("regularizer", REAL)
+def test_lanes_have_their_own_and_go_on_in_the_middle(regularizer: str) -> None:
+    def run_of(lane: int) -> Run:
+        part = example(REAL[regularizer], 0.5 * lane)
+        sgd = Momentum(alpha=0.05, epsilon=0.5)
+        return make_run(optimizer=sgd, regularizer=part, seed=lane % 2, updates=9, log_points=4, batch_size=2)
+
+    runs = [run_of(lane) for lane in range(WIDTH + 1)]
+    alone = [finished([run])[0] for run in runs]
+    assert len({record.parameters["cell.0.recurrent"].tobytes() for record in alone}) == len(runs)
+    training = Training(runs)
+    training.advance()
+    training.advance()
+    for checkpoint in (None, training.checkpoint()):
+        for found, expected in zip(finished(runs, checkpoint), alone, strict=True):
+            assert_same_record(found, expected)
+
+
+@REGULARIZER("factor")
+def add_deltas(sizes, theta, gradient, memory, begin, hyper):  # type: ignore[no-untyped-def]
+    """To the read-out's weights of output 0: Σ over timesteps and rows of ∂loss/∂h of the top layer's units."""
+    net = read_net(sizes)
+    goes = elements(gradient, readout_weights(net) - net.weights + net.gradient)
+    for t in range(begin, net.timesteps):
+        for r in range(net.batch):
+            given = elements(memory, state_delta_at(net, net.layers - 1, t)) + r * net.slots * net.span
+            for j in range(net.hidden):
+                place = goes + j * (net.outputs if net.per == 1 else 1)
+                set_element(gradient, place, element(gradient, place) + hyper.factor * element(memory, given + j))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deltas:
+    """What a regularizer that asks for ∂loss/∂h can see."""
+
+    factor: Annotated[PerLane, Range(at_least=0)]
+
+    kernel: ClassVar[Kernel] = add_deltas
+    keeps_deltas: ClassVar[bool] = True
+
+    def penalty(self, run: Any, parameters: Mapping[str, Any], held: Any, sequences: Any) -> Any:
+        return 0.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["linear", "elman", "gru", "lstm"])
+def test_a_regularizer_sees_what_flows_back_to_every_state(name: str, mode: str) -> None:
+    """With a target at the last timestep alone, training's ∂loss/∂h is what the gradient flow is measured of."""
+    model = make_model(name, layers=2, hidden_size=5)
+    without = make_run(model=model, task=Noise(last_only=True))
+    run = dataclasses.replace(without, regularizer=Deltas(factor=1.0))
+    blocks, flat = parameters_of(run, 7)
+    sequences = run.task.evaluation(np.random.default_rng(5))
+    plain, seen = (to_named(blocks, gradient_of(one, flat, sequences, mode)) for one in (without, run))
+    added = (seen["readout.weight"] - plain["readout.weight"])[:, 0]
+    expected = compute_state_gradient(without, flat, sequences)[-1].sum(axis=0)
+    np.testing.assert_allclose(added, expected, rtol=1e-9, atol=1e-13)
+    for block, values in plain.items():
+        if block != "readout.weight":
+            assert_same_bits(seen[block], values, block)
+
+
+def test_keeping_deltas_changes_no_bit() -> None:
+    for name in components("models"):
+        without = make_run(model=make_model(name), updates=6, batch_size=2, seed=2)
+        kept = dataclasses.replace(without, regularizer=Deltas(factor=0.0))
+        found, expected = finished([kept])[0], finished([without])[0]
+        for block, values in expected.parameters.items():
+            np.testing.assert_array_equal(found.parameters[block], values)
+        assert_same_bits(found.flow, expected.flow, "flow")
+
+
+def test_the_gradient_that_is_left_is_the_clipped_one() -> None:
+    run = make_run(regularizer=L2(factor=3.0), clip=Norm(threshold=0.01), updates=1)
+    _, flat = parameters_of(run, 1)
+    lane = single_lane(run, Pool(some_sequences(2, 3), "sequential"), flat)
+    lane.train(0, 1)
+    np.testing.assert_allclose(np.linalg.norm(lane.gradients[0]), 0.01, rtol=1e-12)

@@ -1,0 +1,73 @@
+"""What lies in docs/results: of each report its Markdown, its tables and four figures, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bptt.analysis.figures import draw_sweep
+from bptt.analysis.report.rendering import render_pages, render_tables
+from bptt.analysis.report.single import report_single
+from docs.make_results import training
+from docs.make_results.shipping import FIGURES, MOST_FIGURES, shipped_files
+from docs.make_results.tables import UnsupportedError
+from tests.analysis.report.planted import folder_of, planted
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+NAMED = re.compile(r"`(tables/[^`]+)`|\]\((figures/[^)]+)\)")
+
+
+def whole_report() -> dict[str, bytes]:
+    """A report's files, without what is in its figures."""
+    sweep = planted()
+    figures = draw_sweep(sweep)
+    report = report_single(sweep, figures, [])
+    images = {f"figures/{figure.name}.png": b"" for figure in figures}
+    return render_pages(report, {figure.name: b"" for figure in figures}, "png") | render_tables(report) | images
+
+
+def named(files: dict[str, bytes]) -> set[str]:
+    return {table or figure for table, figure in NAMED.findall(files["report.md"].decode())}
+
+
+def outside_figures(text: str) -> str:
+    before, _, rest = text.partition("## Figures")
+    return before + rest.partition("\n## ")[2]
+
+
+def test_the_results_are_small_and_of_three_kinds() -> None:
+    files = [path for path in RESULTS.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".md", ".csv", ".png"}
+    assert sum(path.stat().st_size for path in files) < 4_000_000
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_a_report_has_what_it_names_and_what_is_written_of_it(name: str) -> None:
+    files = folder_of(RESULTS / name)
+    assert named(files) == files.keys() - {"report.md"}
+    assert {path for path in files if path.startswith("figures/")} == {f"figures/{one}.png" for one in FIGURES[name]}
+    assert shipped_files(name, files) == files
+
+
+def test_every_shipped_sweep_has_its_figures() -> None:
+    assert sorted(FIGURES) == training.list_shipped()
+    assert all(0 < len(set(figures)) == len(figures) <= MOST_FIGURES for figures in FIGURES.values())
+
+
+def test_a_report_loses_what_is_not_shipped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = whole_report()
+    figures = [path for path in whole if path.startswith("figures/")]
+    assert len(figures) > 2
+    monkeypatch.setitem(FIGURES, "eta", tuple(Path(figures[place]).stem for place in (-1, 1)))
+    files = shipped_files("eta", whole)
+    assert files.keys() == {"report.md", figures[1], figures[-1], *(path for path in whole if path.endswith(".csv"))}
+    assert named(files) == files.keys() - {"report.md"}
+    text, full = (found["report.md"].decode() for found in (files, whole))
+    assert re.findall(r"\*\*Figure (\d+)\.", text) == ["1", "2"]
+    assert text.index(figures[1]) < text.index(figures[-1])
+    assert outside_figures(text) == re.sub(r", `tables/\w+\.tex`", "", outside_figures(full))
+
+
+def test_a_figure_that_a_report_lacks_is_told() -> None:
+    with pytest.raises(UnsupportedError, match=r"^eta: the report has no figures/success_map\.png, "):
+        shipped_files("eta", {"report.md": b"# eta\n"})
