@@ -25,7 +25,7 @@ from benchmarks.sweeps.timers import (
     WAITING,
     WORKERS,
     Recorder,
-    timing,
+    make_timers,
     watch_imports,
 )
 
@@ -59,7 +59,7 @@ _PHASES = {
 }
 
 
-def timed_block(train: Callable[[Any], Any], path: str, task: Any) -> Any:
+def time_block(train: Callable[[Any], Any], path: str, task: Any) -> Any:
     """Train a block, in a worker, and note who did, when, and with how many processor seconds."""
     began, cpu = time.time(), time.process_time()
     result = train(task)
@@ -73,7 +73,7 @@ def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
     original = module.Session.computed
 
     def computed(self: Any, function: Any, tasks: Sequence[Any], most: int | None = None) -> Generator[Any]:
-        outcomes = original(self, partial(timed_block, function, str(path)), tasks, most)
+        outcomes = original(self, partial(time_block, function, str(path)), tasks, most)
         following = recorder.timed(next, WAITING)
         try:
             while (outcome := following(outcomes, None)) is not None:
@@ -87,7 +87,7 @@ def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
 def main(words: Sequence[str]) -> int:
     trace, *command = words
     path, recorder = Path(trace).absolute(), Recorder()
-    changes = timing(recorder, _PHASES)
+    changes = make_timers(recorder, _PHASES)
     change_session = changes["bptt.sweeps.session"]
 
     def change(module: Any) -> None:

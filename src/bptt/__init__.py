@@ -51,5 +51,5 @@ def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None"
     Raises bptt.tracking.history.find.SourceError, bptt.tracking.folder.block.ArchiveError and
     bptt.tracking.store.address.StoreError, each with one line for the user.
     """
-    found: Sweep = import_module("bptt.analysis.sweep").load(source, uri=uri, solved=solved)
+    found: Sweep = import_module("bptt.analysis.sweep").load_sweep(source, uri=uri, solved=solved)
     return found

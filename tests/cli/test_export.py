@@ -10,7 +10,7 @@ import pytest
 
 import bptt
 from bptt.cli.export import main
-from bptt.configuration.build import checked
+from bptt.configuration.build import check_configuration
 from bptt.core.evaluation import predict
 from bptt.export.mlflow_model import load_model
 from bptt.tracking.folder.sweep import SweepFolder
@@ -63,7 +63,7 @@ def test_a_run_of_a_sweep_becomes_a_model_with_the_same_outputs(export: Exportin
     assert out[-1] == "predict  mlflow models predict -m model -i model/serving_input_example.json --env-manager local"
     assert Path("model/network.onnx").stat().st_size > 0
     (result,) = (result for block in export.archive.blocks() for result in export.archive.results(block) if result.job)
-    run = checked(export.archive.jobs()[1].config).run
+    run = check_configuration(export.archive.jobs()[1].config).run
     sequences = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
     assert result.record is not None
     ours = predict(run, result.record.parameters, sequences, result.record.state if run.train.carry_state else None)

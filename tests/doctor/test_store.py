@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(folder: Path, uri: str | None = None, **variables: str) -> list[Finding]:
-    return list(store.findings(Situation(uri=uri, folder=folder, variables=variables)))
+    return list(store.examine(Situation(uri=uri, folder=folder, variables=variables)))
 
 
 def test_there_is_no_store_yet_and_none_is_made(here: Path) -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, dif
 
 
 def found(folder: Path) -> list[Finding]:
-    return list(sweeps.findings(Situation(folder=folder)))
+    return list(sweeps.examine(Situation(folder=folder)))
 
 
 def left(folder: Path) -> list[Finding]:

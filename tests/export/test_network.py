@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.models.elman import Elman
 from bptt.core.sequences import Sequences
 from bptt.core.training import train
@@ -27,7 +27,7 @@ class Recorded:
 
 
 def recorded(*overrides: str, folder: Path | None = None) -> Any:
-    configuration = checked(composed([*overrides, "train.updates=3", "train.log_points=3"]))
+    configuration = check_configuration(compose([*overrides, "train.updates=3", "train.log_points=3"]))
     (trained,) = train([configuration.run])
     return Recorded(configuration.resolved, trained, folder)
 
@@ -84,7 +84,7 @@ def test_a_carried_state_that_was_not_recorded_is_zero() -> None:
 
 
 def test_symbols_are_listed_in_the_order_of_the_inputs() -> None:
-    run = checked(composed(["task=charlm"])).run
+    run = check_configuration(compose(["task=charlm"])).run
     made = make_network(run, record(run, np.random.Generator(np.random.PCG64(1))))
     vocabulary = made.content().metadata["vocabulary"]
     assert len(vocabulary) == made.config["inputs"]

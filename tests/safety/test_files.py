@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 import yaml as pyyaml
 
-from bptt.analysis.report.escaping import markdown
+from bptt.analysis.report.escaping import escape_markdown
 from bptt.analysis.report.writing import write_report
 from bptt.cli import rm
-from bptt.cli.report import _folder
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.cli.report import _choose_folder
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.workers.training import Checkpoint
 from bptt.tracking.folder.block import ArchiveError, read_block, read_table, write_table
@@ -59,17 +59,17 @@ def _block(file: Path) -> Any:
 
 
 def _block_checkpoint(file: Path) -> Any:
-    run = checked(composed()).run
+    run = check_configuration(compose()).run
     if Checkpoint(file, "the block's", None).resume([run]) is None:
         raise ArchiveError("not used")
 
 
 def _task(file: Path) -> Any:
-    return checked(composed(["task=arrays", f"task.path={file}"]))
+    return check_configuration(compose(["task=arrays", f"task.path={file}"]))
 
 
 def _weights(file: Path) -> Any:
-    return checked(composed(["init=file", f"init.path={file}"]))
+    return check_configuration(compose(["init=file", f"init.path={file}"]))
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ def _overrides(folder: Path) -> Any:
 
 
 def _choice(folder: Path) -> Any:
-    return composed(["experiment=config"], folder)
+    return compose(["experiment=config"], folder)
 
 
 def _initialisation(folder: Path) -> Any:
-    return checked(composed(["init.input=overrides", f"hydra.searchpath=[file://{folder}]"], folder))
+    return check_configuration(compose(["init.input=overrides", f"hydra.searchpath=[file://{folder}]"], folder))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_no_yaml_makes_objects(read: Callable[[Path], Any], name: str, tmp_path:
 def test_a_report_is_written_here_whatever_its_sweep_is_called(name: str) -> None:
     from types import SimpleNamespace
 
-    folder = _folder([SimpleNamespace(name=name, folder=None)])  # type: ignore[list-item]
+    folder = _choose_folder([SimpleNamespace(name=name, folder=None)])  # type: ignore[list-item]
     assert folder.name == str(folder)
     assert folder.name.startswith("report-")
     assert not {*"/\\\0:"} & {*folder.name}
@@ -150,10 +150,10 @@ def test_a_report_is_written_here_whatever_its_sweep_is_called(name: str) -> Non
 def test_figures_are_called_by_letters_alone() -> None:
     from types import SimpleNamespace
 
-    from bptt.analysis.figures.outcomes import _file_name
+    from bptt.analysis.figures.outcomes import _write_file_name
 
     factor = SimpleNamespace(label="../../x\\y:optimizer.alpha")
-    assert _file_name("success", factor) == "success_______x_y_optimizer_alpha"  # type: ignore[arg-type]
+    assert _write_file_name("success", factor) == "success_______x_y_optimizer_alpha"  # type: ignore[arg-type]
 
 
 @POSIX
@@ -255,6 +255,6 @@ def test_a_server_names_no_file_that_is_written(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("text", ["[x](javascript:alert(1))", "<a href='javascript:x'>y</a>", "<javascript:alert(1)>"])
 def test_text_makes_no_link(text: str) -> None:
-    written = markdown(text)
+    written = escape_markdown(text)
     assert "<" not in written
     assert not re.search(r"(?<!\\)\]\(", written)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bptt
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.training import train
 from bptt.tracking.folder.sweep import SweepFolder
@@ -36,7 +36,7 @@ def test_a_sweep_from_python_returns_tidy_tables() -> None:
     assert bptt.load("latest:eta_plus=1.3,seed=2").runs["run"].tolist() == [5]
     assert len(swept.history) == 6 * 30
     assert list(swept.gradient_flow) == ["run", "update", "lag", "norm"]
-    (alone,) = train([checked(composed([*SMALL[:3], "optimizer.eta_plus=1.3", "seed=2"])).run])
+    (alone,) = train([check_configuration(compose([*SMALL[:3], "optimizer.eta_plus=1.3", "seed=2"])).run])
     mine = swept.history[swept.history["run"] == 5]
     for name in alone.history:
         assert np.array_equal(mine[name], alone.history[name], equal_nan=True), name

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bptt.analysis.bits import FLOW, STATE, Compared, Difference
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.analysis.bits import FLOW, STATE, Deviation, RunComparison
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.sweeps import reproduce as retraining
 from bptt.sweeps.reproduce import NotCompared, Verdict, reproduce
 from bptt.sweeps.workers.pool import Settings
@@ -48,7 +48,7 @@ class Silent:
 
 
 def job(number: int, *overrides: str, **changes: Any) -> SweepJob:
-    config = checked({**checked(composed([*COMMON, *overrides])).resolved, **changes}).resolved
+    config = check_configuration({**check_configuration(compose([*COMMON, *overrides])).resolved, **changes}).resolved
     own = compute_digest(config, compute_version())
     # As in a search, whose blocks are others than the one that is noted first.
     return SweepJob(number=number, name=f"run {number}", digest=own, block=99, swept={}, overrides=[], config=config)
@@ -75,7 +75,7 @@ def archive_of(folder: Path, jobs: Sequence[SweepJob], results: Sequence[RunResu
 
 
 def trained(one: SweepJob) -> RunResult:
-    run = checked(one.config).run
+    run = check_configuration(one.config).run
     done = train_lanes(LaneTask(number=0, runs=(run,), update=run.train.updates))
     (lane,) = done.lanes
     status: Status = "FINISHED" if lane.error is None else "FAILED"
@@ -86,7 +86,7 @@ def trained(one: SweepJob) -> RunResult:
 
 def stopped(one: SweepJob, until: int) -> RunResult:
     """As a search leaves a run that it stopped."""
-    stage = LaneTask(number=0, runs=(checked(one.config).run,), update=until, compared=True)
+    stage = LaneTask(number=0, runs=(check_configuration(one.config).run,), update=until, compared=True)
     record = train_lanes(stage).lanes[0].record
     assert record is not None
     return RunResult(
@@ -135,8 +135,8 @@ def verdicts(folder: Path, *numbers: int, tolerance: float | None = None) -> lis
     return reproduce([run for run in runs if run.number in numbers or not numbers], tolerance, Silent(), ["tests"])
 
 
-def compared(verdict: Verdict) -> Compared:
-    assert isinstance(verdict.found, Compared), verdict.found
+def compared(verdict: Verdict) -> RunComparison:
+    assert isinstance(verdict.found, RunComparison), verdict.found
     return verdict.found
 
 
@@ -210,7 +210,7 @@ def test_a_bit_that_was_changed_in_a_table_is_found(
     found = compared(first).first
     assert found is not None
     lag = f"lag {int(table.loc[row, 'lag'])}" if where else ""
-    assert (found[0].name, found[1]) == (part, Difference(int(table.loc[row, "update"]), lag, then, now))
+    assert (found[0].name, found[1]) == (part, Deviation(int(table.loc[row, "update"]), lag, then, now))
     assert [one.name for one in compared(first).parts if one.first is not None] == [part]
     (near,) = verdicts(folder, 0, tolerance=1e-12)
     assert near.same
@@ -235,7 +235,7 @@ def test_a_bit_that_was_changed_in_the_weights_is_found(
     assert found is not None
     part = STATE if name == "state" else name.removeprefix("weights/")
     assert found[0].name == part
-    assert found[1] == Difference(None, str([int(index) for index in place[1:]]), then, now)
+    assert found[1] == Deviation(None, str([int(index) for index in place[1:]]), then, now)
 
 
 def test_a_bit_that_was_changed_in_the_file_itself_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ def test_another_end_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> 
         write_table(path, pa.Table.from_pylist(rows, schema=pq.read_schema(path)))
     completed, failed = verdicts(folder, 0, 5)
     assert compared(completed).first is not None
-    assert compared(completed).first[1] == Difference(None, "", "diverged", "completed")  # type: ignore[index]
-    assert compared(failed).first[1] == Difference(  # type: ignore[index]
+    assert compared(completed).first[1] == Deviation(None, "", "diverged", "completed")  # type: ignore[index]
+    assert compared(failed).first[1] == Deviation(  # type: ignore[index]
         None, "", "failed: ValueError: another one", FAILS
     )
 

@@ -19,11 +19,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from bptt.configuration.build import checked
+from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition
@@ -43,7 +43,7 @@ SEARCHED = ["optimizer.alpha=tag(log,interval(0.001,1))", "init.scale=interval(0
 
 @pytest.fixture
 def loader() -> Iterator[ConfigLoader]:
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         yield GlobalHydra.instance().config_loader()
 
 
@@ -465,7 +465,7 @@ def test_the_shipped_search_asks_for_what_it_says(made: Made) -> None:
     assert search.settings.halving is not None
     assert set(search.space.varied) == {"optimizer.alpha", "init.scale", "model.hidden_size"}
     assert search.space.fixed == ("sweep=optuna_adder",)
-    run = checked(made.composer.compose(["sweep=optuna_adder"])).run
+    run = check_configuration(made.composer.compose(["sweep=optuna_adder"])).run
     assert search.settings.halving.rungs(run.train) == (405, 1213, 3637)
 
 

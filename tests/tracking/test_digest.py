@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.sources import package_hash
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 
@@ -39,7 +39,7 @@ def test_a_part_that_says_what_its_absence_means_does_not_count() -> None:
     assert compute_digest(CONFIG | parts, "v1") == compute_digest(CONFIG, "v1")
     warmup = {"schedule": {"_target_": "bptt.core.schedules.warmup.Warmup", "warmup": 0.0}}
     assert compute_digest(CONFIG | warmup, "v1") != compute_digest(CONFIG, "v1")
-    resolved = checked(composed()).resolved
+    resolved = check_configuration(compose()).resolved
     assert compute_digest(resolved, "v1") == compute_digest(
         {key: resolved[key] for key in resolved if key not in parts}, "v1"
     )

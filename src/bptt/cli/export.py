@@ -21,7 +21,7 @@ _ONNX = "network.onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wanted:
+class _Request:
     """What is to be made; folder None: nothing is left but what is logged."""
 
     folder: Path | None
@@ -52,9 +52,9 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.store.address import StoreError
 
     try:
-        recorded = _one_run(args.run, args.uri)
-        folder = args.output if args.output or args.log else Path(_folder_name(recorded.name))
-        wanted = _Wanted(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
+        recorded = _find_run(args.run, args.uri)
+        folder = args.output if args.output or args.log else Path(_name_folder(recorded.name))
+        wanted = _Request(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
         _check(wanted, recorded)
         return _export(load_network(recorded, args.allow), recorded, wanted)
     except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _one_run(source: str, uri: str | None) -> "PastRun":
+def _find_run(source: str, uri: str | None) -> "PastRun":
     from bptt.export.network import ExportError
     from bptt.tracking.history.find import find_past_runs
 
@@ -75,11 +75,11 @@ def _one_run(source: str, uri: str | None) -> "PastRun":
     return runs[0]
 
 
-def _folder_name(name: str) -> str:
+def _name_folder(name: str) -> str:
     return "model-" + re.sub(r"[^\w.=+-]+", "-", name).strip("-")
 
 
-def _check(wanted: _Wanted, recorded: "PastRun") -> None:
+def _check(wanted: _Request, recorded: "PastRun") -> None:
     """Raise ExportError for what can be known before anything is made."""
     from bptt.export.network import ExportError
 
@@ -96,7 +96,7 @@ def _check(wanted: _Wanted, recorded: "PastRun") -> None:
             raise ExportError(f"--onnx: a package is missing ({error.name}): pip install 'bptt[onnx]'") from None
 
 
-def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Wanted) -> int:
+def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
     from bptt.export.agreement import ALLOWED, measure_difference, run_mlflow, run_onnx
     from bptt.export.mlflow_model import load_model, log_model, save_model
 
@@ -114,7 +114,7 @@ def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Wanted) -> 
         apart["the model"] = measure_difference(ours, run_mlflow(load_model(folder), network))
         wrong = [name for name, distance in apart.items() if not distance <= ALLOWED]
         if wanted.log and recorded.run_id is not None and not wrong:
-            model_id = log_model(_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
+            model_id = log_model(_find_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
         if wanted.folder is not None:
             wanted.folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder, wanted.folder)
@@ -124,7 +124,7 @@ def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Wanted) -> 
     return 1 if wrong else 0
 
 
-def _store(recorded: "PastRun", uri: str | None) -> str | None:
+def _find_store(recorded: "PastRun", uri: str | None) -> str | None:
     """The store that has the run: the one that was named, otherwise the one that its configuration names."""
     from bptt.tracking.store.address import recall_uri, resolve_address
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from omegaconf import DictConfig
 
 from bptt.cli.common import refuse
-from bptt.configuration.errors import ConfigurationError, problem
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.errors import ConfigurationError, write_problem
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
 from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password
 
@@ -155,7 +155,7 @@ class _Application:
         args = self._args
         if args.experimental_rerun is not None:
             raise ConfigurationError(["--experimental-rerun: reads a pickle, which bptt does not"])
-        shipped = self._folder("--config-path", args.config_path) if args.config_path else conf_folder()
+        shipped = self._folder("--config-path", args.config_path) if args.config_path else find_conf_folder()
         path = create_config_search_path(str(shipped))
         if args.config_dir is not None:
             add_folder(path, self._folder("--config-dir", args.config_dir))
@@ -199,7 +199,7 @@ class _Application:
     def _train(self, hydra: Any, composer: Any) -> int:
         from hydra.types import RunMode
 
-        from bptt.configuration.build import checked
+        from bptt.configuration.build import check_configuration
         from bptt.sweeps.workers.kernels import check_kernel_folder
 
         overrides = self._args.overrides
@@ -213,7 +213,7 @@ class _Application:
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
-        tracking = checked(config).tracking
+        tracking = check_configuration(config).tracking
         if tracking.uri is not None:
             refuse_password(tracking.uri, "tracking.uri=")
         try:
@@ -223,7 +223,7 @@ class _Application:
             if self._calls.begun:
                 raise
             says = f"can't be written: {error.strerror or error}"  # which Hydra tries first
-            raise ConfigurationError([problem("hydra.run.dir", config.hydra.run.dir, says)]) from None
+            raise ConfigurationError([write_problem("hydra.run.dir", config.hydra.run.dir, says)]) from None
         return self._calls.code
 
     def _check_jobs(self, hydra: Any, composer: Any, config: DictConfig) -> None:

@@ -20,7 +20,7 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Target:
     """What there is of a sweep: a folder, a record in a store, or both."""
 
     name: str
@@ -45,11 +45,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="don't ask")
     args = parser.parse_args(argv)
     try:
-        folder = _folder(args.sweep)
+        folder = _choose_folder(args.sweep)
         with nullcontext() if folder is None else file_lock(folder / LOCK, wait=False):
             found = _find(args.sweep, args.uri, folder)
-            print("\n".join(_described(found)), flush=True)
-            if not args.yes and not _agreed():
+            print("\n".join(_describe(found)), flush=True)
+            if not args.yes and not _ask():
                 print("nothing was deleted")
                 return 0
             return _remove(found)
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _folder(text: str) -> Path | None:
+def _choose_folder(text: str) -> Path | None:
     """The folder of the sweep that is meant; None: it has none here. Raises _Refused and ArchiveError."""
     from bptt.tracking.folder.files import MULTIRUN
     from bptt.tracking.folder.sweep import SweepFolder, is_sweep
@@ -76,13 +76,13 @@ def _folder(text: str) -> Path | None:
     raise _Refused(f"{folder}: there is no such folder")
 
 
-def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
+def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
     from bptt.tracking.folder.sweep import SweepFolder
     from bptt.tracking.store.removal import Removal
 
     if folder is not None:
         journal = SweepFolder.open(folder).journal
-        return _Found(journal.name, folder, _stored(journal, uri))
+        return _Target(journal.name, folder, _find_record(journal, uri))
     store = Removal(uri)
     ids = store.named(text) or [text]
     if len(ids) > 1:
@@ -90,10 +90,10 @@ def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
     sweep = store.sweep(ids[0])
     if sweep is None:
         raise _Refused(f"{text}: neither a sweep's folder here, nor a sweep in {store.address.shown}")
-    return _Found(sweep.name, None, (store, sweep))
+    return _Target(sweep.name, None, (store, sweep))
 
 
-def _stored(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, SweepToRemove] | None":
+def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, SweepToRemove] | None":
     """The record of the sweep that a folder is of."""
     from bptt.tracking.store.address import recall_uri
     from bptt.tracking.store.removal import Removal
@@ -107,7 +107,7 @@ def _stored(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, SweepTo
     return None if sweep is None else (store, sweep)
 
 
-def _described(found: _Found) -> list[str]:
+def _describe(found: _Target) -> list[str]:
     lines = [f"sweep {found.name}"]
     if found.stored is None:
         lines.append("  runs    none in the store")
@@ -119,7 +119,7 @@ def _described(found: _Found) -> list[str]:
     return [*lines, f"  folder  {found.folder or 'none here'}"]
 
 
-def _agreed() -> bool:
+def _ask() -> bool:
     if not sys.stdin.isatty():
         raise _Refused("nothing was deleted: it asks first, which takes a terminal, or --yes")
     try:
@@ -128,7 +128,7 @@ def _agreed() -> bool:
         return False
 
 
-def _remove(found: _Found) -> int:
+def _remove(found: _Target) -> int:
     from bptt.tracking.folder.files import LOCK, SWEEP
     from bptt.tracking.store.address import StoreError
 

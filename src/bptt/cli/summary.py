@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from bptt.analysis.tables import lines
-from bptt.cli.common import allow_options, say
+from bptt.analysis.tables import write_lines
+from bptt.cli.common import say, write_allow_options
 from bptt.cli.progress import written
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
@@ -68,7 +68,7 @@ def remedies(ended: Ended, folder: Path) -> list[str]:
     """What the user may want to do about a run that did not end as it should."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
     if ended.status == "KILLED" or ended.unstored is not None:
-        allow = allow_options(read_config(folder).get("allow") or ())
+        allow = write_allow_options(read_config(folder).get("allow") or ())
         lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}{allow}")
     return lines
 
@@ -98,7 +98,7 @@ def summary_lines(session: Session, summary: Summary) -> list[str]:
     """The end of a sweep, in lines."""
     return [
         _headline(session, summary),
-        *(f"  {line}" for line in lines(summary.settings, _MOST_ROWS)),
+        *(f"  {line}" for line in write_lines(summary.settings, _MOST_ROWS)),
         *_failures(session),
         *_retries(session),
         *_whereabouts(session, summary),

@@ -8,13 +8,13 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Final
 
-from bptt.doctor.finding import Finding, Situation, write_size, write_command
+from bptt.doctor.finding import Finding, Situation, write_command, write_size
 
 _LITTLE: Final = 5e9  # bytes
 _TOO_LITTLE: Final = 5e8
 
 
-def findings(situation: Situation) -> Iterator[Finding]:
+def examine(situation: Situation) -> Iterator[Finding]:
     """The current folder, those of runs and artifacts, and that of temporary files; then the disks that they are on."""
     from bptt.tracking.folder.files import MULTIRUN
     from bptt.tracking.store.address import ARTIFACTS
@@ -23,8 +23,8 @@ def findings(situation: Situation) -> Iterator[Finding]:
     yield examine_folder("current folder", situation.folder)
     yield from (examine_folder(f"{folder.name}/", folder) for folder in (runs, artifacts) if folder.exists())
     temporary = situation.variables.get("TMPDIR")
-    yield _temporary(Path(temporary) if temporary else Path(tempfile.gettempdir()), bool(temporary))
-    yield _room(situation.folder)
+    yield _examine_temporary(Path(temporary) if temporary else Path(tempfile.gettempdir()), bool(temporary))
+    yield _examine_room(situation.folder)
 
 
 def examine_folder(subject: str, folder: Path, otherwise: str = "") -> Finding:
@@ -42,12 +42,12 @@ def examine_folder(subject: str, folder: Path, otherwise: str = "") -> Finding:
             subject=subject,
             says=f"{folder}: can't be written: {error.strerror or error}",
             means="what a run leaves there can't be kept",
-            command=otherwise or _remedy(there, error),
+            command=otherwise or _suggest_remedy(there, error),
         )
     return Finding(subject=subject, says=f"{folder}: can be written{'' if there == folder else ', once it is there'}")
 
 
-def _remedy(path: Path, error: OSError) -> str:
+def _suggest_remedy(path: Path, error: OSError) -> str:
     if error.errno == errno.EROFS:
         mount = next(place for place in (path.absolute(), *path.absolute().parents) if place.is_mount())
         return write_command("sudo", "mount", "-o", "remount,rw", mount)
@@ -60,7 +60,7 @@ def _remedy(path: Path, error: OSError) -> str:
     return f'sudo chown "$(id -un)" {write_command(path)}'
 
 
-def _temporary(folder: Path, chosen: bool) -> Finding:
+def _examine_temporary(folder: Path, chosen: bool) -> Finding:
     if folder.is_dir() or not chosen:
         return examine_folder("temporary files", folder, "unset TMPDIR" if chosen else "")
     return Finding(
@@ -72,7 +72,7 @@ def _temporary(folder: Path, chosen: bool) -> Finding:
     )
 
 
-def _room(folder: Path) -> Finding:
+def _examine_room(folder: Path) -> Finding:
     free = disk_usage(folder).free
     says = f"{write_size(free)} free where {folder} is"
     if free > _LITTLE:

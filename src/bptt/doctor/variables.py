@@ -13,29 +13,31 @@ _SECRET: Final = re.compile(r"PASSWORD|TOKEN|SECRET|KEY|CREDENTIAL|HEADER|AUTH|C
 _WIDTHS: Final = ("4", "8")
 
 
-def findings(situation: Situation) -> Iterator[Finding]:
+def examine(situation: Situation) -> Iterator[Finding]:
     """Each variable that matters and is set."""
     found = {name: value for name, value in sorted(situation.variables.items()) if _OURS.fullmatch(name)}
     for name, value in found.items():
-        yield _trouble(name, value) or Finding(subject=name, says=_shown(name, value))
+        yield _find_trouble(name, value) or Finding(subject=name, says=_hide_secrets(name, value))
     if not found:
         yield Finding(subject="variables", says="none is set that changes what bptt does")
 
 
-def _shown(name: str, value: str) -> str:
+def _hide_secrets(name: str, value: str) -> str:
     from bptt.tracking.store.address import hide_passwords
 
     return "is set, and not shown" if _SECRET.search(name) else hide_passwords(value)
 
 
-def _trouble(name: str, value: str) -> Finding | None:
+def _find_trouble(name: str, value: str) -> Finding | None:
     if name == "NUMBA_DISABLE_JIT" and value not in ("", "0"):
-        return _unset(name, value, "wrong", "nothing is compiled, and no kernel can be called")
+        return _suggest_unset(name, value, "wrong", "nothing is compiled, and no kernel can be called")
     if name == "BPTT_SIMD_WIDTH" and value not in ("", *_WIDTHS):
-        return _unset(name, value, "wrong", f"must be one of {', '.join(_WIDTHS)}: every command ends with that")
+        return _suggest_unset(
+            name, value, "wrong", f"must be one of {', '.join(_WIDTHS)}: every command ends with that"
+        )
     if name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES") and value:
         means = "kernels are compiled for another processor than this one: they may be slow, or end the process"
-        return _unset(name, value, "note", means)
+        return _suggest_unset(name, value, "note", means)
     if name == "NUMBA_CACHE_DIR" and value:
         return Finding(
             mark="note",
@@ -47,7 +49,7 @@ def _trouble(name: str, value: str) -> Finding | None:
     return None
 
 
-def _unset(name: str, value: str, mark: str, means: str) -> Finding:
+def _suggest_unset(name: str, value: str, mark: str, means: str) -> Finding:
     return Finding(
         mark="wrong" if mark == "wrong" else "note", subject=name, says=value, means=means, command=f"unset {name}"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.configuration.build import checked
+from bptt.configuration.build import check_configuration
 from bptt.core.evaluation import predict
 from bptt.core.models.elman import Elman
 from bptt.core.models.gru import Gru
@@ -93,7 +93,7 @@ def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwo
     folder = recorded.current_folder
     # Relative paths in its configuration are meant from where it was trained.
     with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-        return make_network(checked(recorded.config, allow).run, record)
+        return make_network(check_configuration(recorded.config, allow).run, record)
 
 
 def make_network(run: Run, record: Record) -> TrainedNetwork:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.sweep import load
-from bptt.analysis.tables import ACCURACY, LOSS, duration, final, settings_table, value_text, without_seed
+from bptt.analysis.sweep import load_sweep
+from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
 from bptt.sweeps.session import Session, Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status
@@ -95,7 +95,7 @@ def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, r
     }
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
     number = len(runs) + never_begun
-    text = f"**{_plain(name)}**: {number:,} {'run' if number == 1 else 'runs'} in {duration(seconds)}"
+    text = f"**{_plain(name)}**: {number:,} {'run' if number == 1 else 'runs'} in {write_duration(seconds)}"
     text += f", {', '.join(told)}." if told else ", all completed."
     if reused:
         text += f" {reused:,} taken from earlier sweeps, where the same configuration had been trained."
@@ -109,7 +109,7 @@ def _links(paths: Mapping[str, str | None]) -> str:
 
 
 def _values(column: "pd.Series") -> str:
-    values = [_plain(value_text(value)) for value in column.dropna().drop_duplicates()]
+    values = [_plain(show_value(value)) for value in column.dropna().drop_duplicates()]
     if len(values) <= _VALUES:
         return ", ".join(values)
     return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"
@@ -117,11 +117,11 @@ def _values(column: "pd.Series") -> str:
 
 def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
     """A row per setting by its median; nothing where each run is a setting of its own, or all are one."""
-    settings = settings_table(runs, swept)
+    settings = tabulate_settings(runs, swept)
     if len(settings) in {1, len(runs)}:
         return ""
     best = settings[settings[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
-    keys = [key for key in without_seed(swept) if key in best]
+    keys = [key for key in drop_seed(swept) if key in best]
     headings = [
         *map(_plain, keys),
         "runs",
@@ -133,7 +133,7 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
     ]
     rows = [
         [
-            *(_plain(value_text(row[key])) for key in keys),
+            *(_plain(show_value(row[key])) for key in keys),
             *(f"{row[count]:,}" for count in ("runs", "diverged")),
             *(f"{row[loss]:.4g}" for loss in (LOSS, "from", "to")),
             *([f"{row['right']:.0%}"] if "right" in best else []),
@@ -145,7 +145,7 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
 
 
 def _best_runs(runs: "pd.DataFrame", experiment_id: str | None) -> str:
-    comparable = runs.assign(**{LOSS: final(runs, LOSS)})[runs["status"].eq("FINISHED")]
+    comparable = runs.assign(**{LOSS: take_final(runs, LOSS)})[runs["status"].eq("FINISHED")]
     best = comparable[comparable[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
     metrics = [metric for metric in (LOSS, ACCURACY) if metric in best]
     rows = [
@@ -179,9 +179,9 @@ REPORT: Final = "report"
 def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
     """The files of the sweep's report; none where it can't be made, which is told."""
     try:
-        from bptt.analysis.report.writing import report_files
+        from bptt.analysis.report.writing import make_report_files
 
-        return report_files([sweep])
+        return make_report_files([sweep])
     except Exception as error:
         # What was trained is worth more than what is told of it.
         session.reporter.say(f"the report can't be made: {error!r}")
@@ -252,9 +252,9 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         session.note(status=status)
     except OSError as error:
         session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
-    sweep = load(session.archive.folder)
+    sweep = load_sweep(session.archive.folder)
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
-    settings = settings_table(runs, session.journal.swept)
+    settings = tabulate_settings(runs, session.journal.swept)
     files = report_files(session, sweep) if session.journal.report and not interrupted else {}
     report = write_files(session, files)
     seconds = time.time() - session.began
@@ -333,7 +333,7 @@ def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str |
 def _best_of_each(runs: "pd.DataFrame", swept: Sequence[str]) -> list[str]:
     """The ids of the best run of each setting, of the best settings; of the best runs where there is one setting."""
     stored = runs[runs["run_id"].notna() & runs["outcome"].notna()]
-    stored = stored.loc[final(stored, LOSS).sort_values(kind="stable").index]
+    stored = stored.loc[take_final(stored, LOSS).sort_values(kind="stable").index]
     keys = [key for key in swept if key != "seed"]
     best = stored.drop_duplicates(keys) if keys else stored
     return [str(run_id) for run_id in best["run_id"].head(_MOST_COMPARED)]

@@ -17,12 +17,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.sweep import Solved
-from bptt.analysis.tables import short_keys
+from bptt.analysis.tables import shorten_keys
 from bptt.configuration.build import Configuration, Tracking
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import conf_folder
-from bptt.configuration.resolve import conf_folders
+from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import differing
@@ -56,7 +56,7 @@ def own_choices(composer: Composer, folders: Sequence[Path], structures: Iterabl
     folders     that choices are looked for in, first the one with precedence
     structures  the choices of all jobs, as overrides
     """
-    own = [folder for folder in folders if folder.resolve() != conf_folder().resolve()]
+    own = [folder for folder in folders if folder.resolve() != find_conf_folder().resolve()]
     if not own:
         return {}
     names = dict.fromkeys(name for choices in structures for name in composer.files(choices))
@@ -250,7 +250,7 @@ class Launch:
             solved=first.sweep.solved,
             report=first.sweep.report,
             files=named_files(job.config for job in jobs),
-            choices=own_choices(self._composer, conf_folders(self._config), self._composition.structures),
+            choices=own_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )
         try:
             # Held before there is anything that another process could go on with.
@@ -300,7 +300,7 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
 
 def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None) -> list[SweepJob]:
     swept = differing([planned.overrides for planned in runs.values()], keys)
-    short = short_keys(list(dict.fromkeys(key for values in swept for key in values)))
+    short = shorten_keys(list(dict.fromkeys(key for values in swept for key in values)))
 
     def made() -> Iterator[SweepJob]:
         for (number, planned), values in zip(runs.items(), swept, strict=True):

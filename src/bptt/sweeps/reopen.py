@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from bptt.configuration.build import checked
+from bptt.configuration.build import check_configuration
 from bptt.core.run import Run
 from bptt.sweeps.session import Reporter, Session
 from bptt.sweeps.workers.pool import Conduct, worker_settings
@@ -35,7 +35,7 @@ def reopened(
             f"{journal.current_folder}: is gone; the sweep was begun there, its files are looked for there"
         )
     os.chdir(journal.current_folder)
-    first = checked(jobs[0].config, allow)
+    first = check_configuration(jobs[0].config, allow)
     how = Conduct(
         workers=worker_settings({**journal.settings, **(settings or {})}),
         on_error=journal.on_error,
@@ -68,7 +68,7 @@ def missing(session: Session, allow: Collection[str] = ()) -> tuple[dict[int, Ru
 
 
 def _run(session: Session, job: SweepJob, allow: Collection[str]) -> Run:
-    configuration = checked(job.config, allow)
+    configuration = check_configuration(job.config, allow)
     if compute_digest(configuration.resolved, session.journal.numerical_version) != job.digest:
         told = f"a data file or a package of run {job.name} was changed since the sweep began"
         raise ArchiveError(f"{session.archive.folder}: {told}")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bptt.analysis.bits import Compared, compared, told
+from bptt.analysis.bits import RunComparison, compare_runs, compare_texts
 from bptt.configuration.build import Checker
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Record, Run
 from bptt.core.sources import package_hash
@@ -95,12 +95,12 @@ class Verdict:
     """What became of a run that was to be reproduced."""
 
     run: PastRun
-    found: Compared | NotCompared
+    found: RunComparison | NotCompared
 
     @property
     def same(self) -> bool:
         """Whether it was compared, and nothing differs, or nothing beyond the tolerance."""
-        return isinstance(self.found, Compared) and self.found.same
+        return isinstance(self.found, RunComparison) and self.found.same
 
     @property
     def empty(self) -> bool:
@@ -118,13 +118,13 @@ def reproduce(
 ) -> list[Verdict]:
     """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
 
-    See `bptt.analysis.bits.compared` for `tolerance`; allow: packages whose classes may be named. Raises
+    See `bptt.analysis.bits.compare_runs` for `tolerance`; allow: packages whose classes may be named. Raises
     KeyboardInterrupt, ConfigurationError and WorkersError.
     """
     places = defaultdict[Path | None, list[int]](list)
     for place, run in enumerate(runs):
         places[run.current_folder].append(place)
-    found = dict[int, Compared | NotCompared]()
+    found = dict[int, RunComparison | NotCompared]()
     home = Path.cwd()
     for folder, own in places.items():
         # Workers look for the files of a configuration where they are started.
@@ -140,10 +140,10 @@ class _Reproduction:
         self, runs: Mapping[int, PastRun], home: Path, tolerance: float | None, allow: Collection[str]
     ) -> None:
         self._runs, self._home, self._tolerance = runs, home, tolerance
-        self._checker = Checker([conf_folder()], allow)
+        self._checker = Checker([find_conf_folder()], allow)
 
-    def verdicts(self, reporter: Reporter) -> dict[int, Compared | NotCompared]:
-        found = dict[int, Compared | NotCompared]()
+    def verdicts(self, reporter: Reporter) -> dict[int, RunComparison | NotCompared]:
+        found = dict[int, RunComparison | NotCompared]()
         again = dict[int, Again]()
         for place, run in self._runs.items():
             prepared = self._prepared(run)
@@ -193,9 +193,9 @@ class _Reproduction:
             return _empty(run, "was interrupted before it had recorded anything")
         return record if isinstance(record, NotCompared) else Again(trained, int(record.history["update"][-1]))
 
-    def _compared(self, run: PastRun, lane: Lane) -> Compared | NotCompared:
+    def _compared(self, run: PastRun, lane: Lane) -> RunComparison | NotCompared:
         if run.status == "FAILED" or lane.error is not None:
-            return told("end", *self._ends(run, lane))
+            return compare_texts("end", *self._ends(run, lane))
         record = self._read(run)
         if record is None:
             return NotCompared("damaged", "what it recorded is no longer there")
@@ -203,7 +203,7 @@ class _Reproduction:
             return record
         assert lane.record is not None
         ended = run.status == "FINISHED" and run.outcome is not None
-        return compared(record, lane.record, self._tolerance, ended)
+        return compare_runs(record, lane.record, self._tolerance, ended)
 
     def _ends(self, run: PastRun, lane: Lane) -> tuple[str, str]:
         """How a run ended of which an error was the end, then or now."""

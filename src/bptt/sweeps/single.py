@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bptt.configuration.build import Configuration, checked
+from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.plan import run_name
@@ -254,11 +254,11 @@ def _figures(job: Job, record: Record) -> list[Path]:
     folder = job.folder / "figures"
     paths = [folder / "loss.png", folder / "gradient_flow.png"]
     try:
-        from bptt.analysis.figures import gradient_flow, loss_curve, save
+        from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
         folder.mkdir(exist_ok=True)
-        save(loss_curve(tabulate_history(record), job.journal.name), paths[0], "png")
-        save(gradient_flow(tabulate_flow(record), job.journal.name), paths[1], "png")
+        save_figure(draw_loss_curve(tabulate_history(record), job.journal.name), paths[0], "png")
+        save_figure(draw_gradient_flow(tabulate_flow(record), job.journal.name), paths[1], "png")
     except Exception as error:
         # A trained run is worth more than its picture.
         job.reporter.say(f"the figures can't be drawn: {error!r}")
@@ -325,7 +325,9 @@ def _train(configuration: Configuration, folder: Path, reporter: Reporter) -> Tr
 
 
 def resume_single(folder: Path, allow: Collection[str], reporter: Reporter) -> Trained:
-    """Go on with the run in this folder, from its last checkpoint or its first update. `allow`: see `checked`.
+    """Go on with the run in this folder, from its last checkpoint or its first update.
+
+    allow  see `check_configuration`
 
     Raises ResumeError, LockedError, StoreError, ConfigurationError.
     """
@@ -344,7 +346,7 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Re
             f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
         )
     os.chdir(journal.current_folder)
-    configuration = checked(read_config(folder), allow)
+    configuration = check_configuration(read_config(folder), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, close
+from bptt.tasks.accuracy import Readout, Shares, score_close
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,4 +64,4 @@ class Adding:
         return self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return close(output, sequences, 0.04)
+        return score_close(output, sequences, 0.04)

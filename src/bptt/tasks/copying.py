@@ -7,7 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, classes_right
+from bptt.tasks.accuracy import Readout, Shares, score_classes
 from bptt.tasks.encoding import one_hot
 
 _SYMBOLS = 8
@@ -64,4 +64,4 @@ class Copying:
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         recalled = Sequences(sequences.x[..., -_COPIED:, :], sequences.y[..., -_COPIED:, :])
-        return classes_right(output[..., -_COPIED:, :], recalled)
+        return score_classes(output[..., -_COPIED:, :], recalled)

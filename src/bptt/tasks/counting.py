@@ -8,7 +8,7 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, sequences_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
 from bptt.tasks.encoding import format_bits, parse_bits
 
 
@@ -57,7 +57,7 @@ class Counting:
         return self._sequences
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return sequences_right(output, sequences)
+        return score_sequences(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The article's test: the number of ones and the network's output, '5 vs 5.00'."""

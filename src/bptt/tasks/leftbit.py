@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, bits_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits
 from bptt.tasks.encoding import format_bits, parse_bits
 
 
@@ -46,11 +46,11 @@ class Leftbit:
     @cached_property
     def _windows(self) -> Sequences:
         bits = parse_bits("stream", self.stream)
-        return _leftbit([bits[start:] for start in range(len(bits) - 1)])
+        return _make_sequences([bits[start:] for start in range(len(bits) - 1)])
 
     @cached_property
     def _evaluation(self) -> Sequences:
-        return _leftbit([parse_bits("evaluation_bits", self.evaluation_bits)])
+        return _make_sequences([parse_bits("evaluation_bits", self.evaluation_bits)])
 
     def training(self) -> Pool:
         return Pool(self._windows, "random")
@@ -59,7 +59,7 @@ class Leftbit:
         return self._evaluation
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return bits_right(output, sequences)
+        return score_bits(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The evaluation's bits: fed, expected and predicted."""
@@ -72,7 +72,7 @@ class Leftbit:
         ]
 
 
-def _leftbit(sequences: list[Floats]) -> Sequences:
+def _make_sequences(sequences: list[Floats]) -> Sequences:
     """Sequences of bits, the longest first, with their targets."""
     x = np.zeros((len(sequences), len(sequences[0]), 1))
     for row, bits in zip(x, sequences, strict=True):

@@ -3,7 +3,7 @@
 import os
 
 
-def machine_memory() -> int:
+def measure_memory() -> int:
     """Bytes of this machine's memory; where the system does not say, what an address can name."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -7,7 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, classes_right
+from bptt.tasks.accuracy import Readout, Shares, score_classes
 from bptt.tasks.encoding import one_hot
 
 
@@ -61,4 +61,4 @@ class TemporalOrder:
         return self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return classes_right(output, sequences)
+        return score_classes(output, sequences)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.sweep import Sweep, loaded
+from bptt.analysis.sweep import Sweep, load_found
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.find import Source
@@ -134,7 +134,7 @@ def planted(
         runs,
         history if accuracy else history.drop(columns="accuracy/eval"),
     )
-    return loaded(Source(recording, None, frozenset(range(len(members)))))
+    return load_found(Source(recording, None, frozenset(range(len(members)))))
 
 
 def folder_of(path: Path) -> dict[str, bytes]:

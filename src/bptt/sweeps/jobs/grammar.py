@@ -34,7 +34,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from bptt.configuration.compose import parse_overrides
-from bptt.configuration.errors import ConfigurationError, problem, unknown_key
+from bptt.configuration.errors import ConfigurationError, write_problem, write_unknown_key
 
 MOST: Final = 1_000_000  # values of a key, and runs of a sweep
 
@@ -217,7 +217,7 @@ class Reader:
         values = self._mapping(where, node)
         for name in values:
             if name not in settings and name != "_target_":
-                self.problems.append(unknown_key(f"{where}.{name}", values[name], settings))
+                self.problems.append(write_unknown_key(f"{where}.{name}", values[name], settings))
         axes = [_axis(texts) for texts in self._columns(f"{where}.params", values.get("params") or {}).values()]
         for number, group in enumerate(self.items(f"{where}.zip", values.get("zip"))):
             axes += self._zipped(f"{where}.zip[{number}]", group)
@@ -237,13 +237,13 @@ class Reader:
         """The items of a list that may be absent."""
         if node is None or isinstance(node, list):
             return node or []
-        self.problems.append(problem(where, node, "must be a list"))
+        self.problems.append(write_problem(where, node, "must be a list"))
         return []
 
     def _mapping(self, where: str, node: Any) -> dict[str, Any]:
         if isinstance(node, Mapping):
             return {str(key): value for key, value in node.items()}
-        self.problems.append(problem(where, node, "must be a mapping"))
+        self.problems.append(write_problem(where, node, "must be a mapping"))
         return {}
 
     def _columns(self, where: str, node: Any) -> dict[str, list[str]]:
@@ -267,7 +267,7 @@ class Reader:
         if count is None:
             return ()
         if type(count) is not int or not 1 <= count <= MOST:
-            self.problems.append(problem(where, count, f"must be a whole number at least 1 and at most {MOST:,}"))
+            self.problems.append(write_problem(where, count, f"must be a whole number at least 1 and at most {MOST:,}"))
             return ()
         return (_axis([f"seed={seed}" for seed in range(count)]),)
 

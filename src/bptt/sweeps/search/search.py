@@ -12,7 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.configuration.build import checked
+from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
@@ -115,7 +115,7 @@ class Search:
 
     def _check(self, overrides: Sequence[str]) -> None:
         """Raise ConfigurationError where a trial can't be judged as the settings ask for."""
-        run, settings = checked(self._composer.compose(overrides)).run, self.settings
+        run, settings = check_configuration(self._composer.compose(overrides)).run, self.settings
         if settings.metric == "accuracy/eval" and not has_accuracy(run):
             raise ConfigurationError(["hydra.sweeper.metric=accuracy/eval: the task has no notion of right"])
         if settings.halving is not None and not settings.halving.rungs(run.train):

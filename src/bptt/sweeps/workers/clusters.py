@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from joblib import Parallel, cpu_count, delayed
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
-from bptt.configuration.errors import ConfigurationError, problem
+from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.workers.calls import Answer, Retry, WorkersError, answer, quietly_closed
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def connected(
         return ClusterPool(_cluster(backend, address, workers))
     except ModuleNotFoundError as error:
         says = f"a package is missing ({error.name}): pip install 'bptt[{backend}]'"
-        raise ConfigurationError([problem("hydra.launcher.backend", backend, says)]) from error
+        raise ConfigurationError([write_problem("hydra.launcher.backend", backend, says)]) from error
 
 
 def _cluster(backend: str, address: str | None, workers: int | None) -> "Cluster":
