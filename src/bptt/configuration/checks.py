@@ -19,7 +19,7 @@ from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import parameter_blocks
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
-from bptt.tasks.memory import measure_memory
+from bptt.tasks.data_files import measure_memory
 
 
 def find_data_problems(run: Run) -> Iterator[str]:

@@ -9,6 +9,7 @@ Text files: the shipped ones, and those of a user.
 
 import lzma
 import math
+import os
 import zipfile
 import zlib
 from collections import Counter
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Sequences
-from bptt.tasks.memory import measure_memory
 
 _COPIES: Final = 3  # what is read is checked and cleared, each time into a new array
 
@@ -257,3 +257,11 @@ def read_text(path: str | None, shipped: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidValue("path", path, f"line {line}: not UTF-8 (byte 0x{data[error.start]:02x})") from None
+
+
+def measure_memory() -> int:
+    """Bytes of this machine's memory; where the system does not say, what an address can name."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
