@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class Adder:
     x (N, bits + 1, 2), y (N, bits + 1, 1).
     """
 
+    inputs: ClassVar[int] = 2
+    outputs: ClassVar[int] = 1
+
     bits: Annotated[int, Range(at_least=1, at_most=50)]
     eval_size: Annotated[int, Range(at_least=1)] | None
     readout: Readout
@@ -36,14 +39,6 @@ class Adder:
     def __post_init__(self) -> None:
         if self.eval_size is None and self.bits > _MOST_BITS_FOR_ALL:
             raise InvalidValue("eval_size", None, f"a number: there are too many additions of {self.bits} bits for all")
-
-    @property
-    def inputs(self) -> int:
-        return 2
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:

@@ -1,7 +1,7 @@
 """The adding problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -30,17 +30,12 @@ class Adding:
     x (N, ⌊11T/10⌋, 2): the number, the mark; y (N, 1).
     """
 
+    inputs: ClassVar[int] = 2
+    outputs: ClassVar[int] = 1
+
     length: Annotated[int, Range(at_least=10)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 2
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:

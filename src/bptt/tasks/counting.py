@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -27,18 +27,13 @@ class Counting:
     x (count, length, 1), y (count, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     data_seed: Annotated[int, Range(at_least=0, at_most=2**32 - 1)]
     count: Annotated[int, Range(at_least=1)]
     length: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,9 @@ class Leftbit:
     x (N, m, 1), y (N, m, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     stream: str
     evaluation_bits: str
     readout: Readout
@@ -30,14 +34,6 @@ class Leftbit:
     def __post_init__(self) -> None:
         parse_bits("stream", self.stream)
         parse_bits("evaluation_bits", self.evaluation_bits)
-
-    @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:

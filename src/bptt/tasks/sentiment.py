@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class Sentiment:
     x (N, longest sentence, vocabulary), y (N, 2): 1 at the label, happy first.
     """
 
+    outputs: ClassVar[int] = len(LABELS)
+
     path: str | None
     readout: Readout
 
@@ -45,10 +48,6 @@ class Sentiment:
     @property
     def inputs(self) -> int:
         return len(self.vocabulary)
-
-    @property
-    def outputs(self) -> int:
-        return len(LABELS)
 
     @property
     def timesteps(self) -> int:

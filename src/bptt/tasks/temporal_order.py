@@ -1,7 +1,7 @@
 """The temporal-order problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -29,17 +29,12 @@ class TemporalOrder:
     x (N, T, 6), y (N, 4).
     """
 
+    inputs: ClassVar[int] = 6
+    outputs: ClassVar[int] = 4
+
     length: Annotated[int, Range(at_least=10)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 6
-
-    @property
-    def outputs(self) -> int:
-        return 4
 
     @property
     def timesteps(self) -> int:

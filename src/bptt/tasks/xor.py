@@ -1,7 +1,7 @@
 """Temporal XOR (Elman 1990, "Finding Structure in Time")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -26,17 +26,12 @@ class Xor:
     x (N, length, 1), y (N, length, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     length: Annotated[int, Range(at_least=2)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:
