@@ -1,12 +1,14 @@
 """What holds for all tests, whoever starts them."""
 
+import logging
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.parameters import parameter_blocks
 from bptt.tracking.store.opening import set_environment
 
@@ -16,13 +18,25 @@ set_environment()
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def own_log_handlers() -> Iterator[None]:
+    """Hydra gives the root logger handlers that hold a test's streams; they end with it, pytest's own stay."""
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    for handler in [*root.handlers]:
+        if handler not in handlers and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
+    root.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
     """What some choices need beside themselves: (group, choice) → overrides."""
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.Generator(np.random.PCG64(1))
     np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
-    run = checked(composed()).run
+    run = check_configuration(compose()).run
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
     np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
     return {

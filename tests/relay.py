@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 #: Variables that are read while modules are imported: what is forked has the server's.
-_EARLY = ("BPTT_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "MPL", "LC_", "LANG", "HOME", "XDG_", "PYTHON")
+_EARLY = ("BPTT_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "MPL", "LC_", "LANG", "HOME", "XDG_", "TMP", "PYTHON")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -71,6 +71,7 @@ def outputs(notebook: Any, cell: str | None = None) -> list[Any]:
     return [output for each in code for output in each["outputs"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_without_a_warning(executed: dict[str, Any], name: str) -> None:
     for output in outputs(executed[name]):
@@ -78,6 +79,7 @@ def test_a_notebook_runs_without_a_warning(executed: dict[str, Any], name: str) 
         assert output.get("name") != "stderr", output.get("text")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_shows_its_figures_and_tables(executed: dict[str, Any], name: str) -> None:
     figures = [output for output in outputs(executed[name]) if "image/png" in output.get("data", {})]

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from tests.deploy.lab import DEPLOY
 
-LOCKED = DEPLOY.parent / "requirements.lock"
+LOCKED = DEPLOY.parent / "requirements-dev.lock"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")

@@ -14,6 +14,11 @@ PAGES = [
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
     if path.exists() and not path.is_relative_to(_GENERATED)
 ]
+#: Pages that train whole sweeps, compile kernels of their own, or start servers.
+_SLOW = {
+    *("README.md", "docs/tutorial.md", "docs/reproducibility.md"),
+    *(f"docs/extend/{name}.md" for name in ("cell", "clip", "optimizer", "task")),
+}
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 
 
@@ -21,7 +26,17 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_slow_pages_are_there() -> None:
+    assert set(map(name_of, PAGES)) >= _SLOW
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=name_of(path), marks=[pytest.mark.slow] if name_of(path) in _SLOW else [])
+        for path in PAGES
+    ],
+)
 def test_a_page_does_what_it_says(path: Path, tmp_path: Path) -> None:
     folder, state = tmp_path / "page", tmp_path / "state"
     folder.mkdir()

@@ -23,6 +23,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Contents:
     return undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scenario",
     [
