@@ -11,7 +11,7 @@ from benchmarks import machine
 PARTS = ("table", "cores", "growth", "start")
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side by side with PyTorch and JAX.")
     parser.add_argument("--rounds", type=int, default=11, help="alternating rounds (11)")
     parser.add_argument("--quick", action="store_true", help="3 short rounds: does it work, and roughly how fast?")
@@ -25,7 +25,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    arguments = _arguments()
+    arguments = _parse_arguments()
     missing = [name for name in ("torch", "jax") if importlib.util.find_spec(name) is None]
     if missing:
         print(
@@ -37,7 +37,7 @@ def main() -> int:
 
     parts, quick = set(arguments.part or PARTS), arguments.quick
     rounds, target = (3, 0.1) if quick else (arguments.rounds, 0.4)
-    all_cores = machine.available()
+    all_cores = machine.list_cores()
     machine.settle(arguments.core)  # before anything that imports NumPy
     from rich.console import Console
 
@@ -49,12 +49,12 @@ def main() -> int:
         names = ", ".join(dict.fromkeys(workload.name for workload in TABLE))
         print(f"no such workload; there are: {names}", file=sys.stderr)
         return 2
-    path = arguments.out or report.default_path()
+    path = arguments.out or report.choose_path()
     method = {"rounds": rounds, "seconds_per_side_and_round": target}
     found: dict[str, Any] = {"machine": machine.describe(), "method": method}
     wide = Console() if sys.stdout.isatty() else Console(width=180)
     with Console(stderr=True).status("the machine's limit") as status:
-        found["limit"] = rates = limit.rates()
+        found["limit"] = rates = limit.measure_rates()
         report.show_limit(rates, wide)
         if "table" in parts:
             found["results"] = []
@@ -74,7 +74,7 @@ def main() -> int:
             report.show_start(found["start"], wide)
     report.write_json(path, found)
     print(f"written to {path}")
-    for figure in figures.written(path):
+    for figure in figures.write(path):
         print(f"written to {figure}")
     return 0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.measure import Spread, ratios, spread
+from benchmarks.measure import Spread, compare_rounds, summarise
 from benchmarks.workloads import TABLE, Workload
 
 _NAMES = ("adder", "leftbit", "sine")
@@ -39,13 +39,15 @@ def _measure(name: str, cores: Sequence[int], rounds: int, target: float) -> Cor
         with halves[0], halves[1]:
             one, two = [], []
             for _ in range(rounds):
-                one.append(_together([whole]))
-                two.append(_together(halves))
+                one.append(_time_together([whole]))
+                two.append(_time_together(halves))
     micros = [[seconds / whole.updates / LANES * 1e6 for seconds in times] for times in (one, two)]
-    return Cores(name=name, lanes=LANES, one=spread(micros[0]), two=spread(micros[1]), gain=ratios(*micros))
+    return Cores(
+        name=name, lanes=LANES, one=summarise(micros[0]), two=summarise(micros[1]), gain=compare_rounds(*micros)
+    )
 
 
-def _together(workers: "Sequence[_Worker]") -> float:
+def _time_together(workers: "Sequence[_Worker]") -> float:
     """Seconds until the last of them is done."""
     start = time.perf_counter()
     for worker in workers:
@@ -85,7 +87,7 @@ def _serve(pipe: Any, core: int, name: str, lanes: int, target: float, updates: 
 
     run = next(workload.run for workload in TABLE if workload.name == name)
     workload = Workload(name=name, run=run, lanes=lanes)
-    side = ours.prepared(workload, target) if updates is None else ours.Ours(workload, updates)
+    side = ours.prepare(workload, target) if updates is None else ours.Ours(workload, updates)
     side.seconds_per_update()
     pipe.send(side.updates)
     while pipe.recv():

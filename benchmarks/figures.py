@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bptt.analysis.style import BLUE, GREY, ORANGE, STYLE, logarithmic_ticks
+from bptt.analysis.style import BLUE, GREY, ORANGE, STYLE, set_logarithmic_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,22 +16,22 @@ _OTHERS = {"torch": ("PyTorch, eager", ORANGE, "s"), "jax": ("JAX, jit", BLUE, "
 _SERIES = {"adder": (BLUE, "o"), "sine": (ORANGE, "s")}
 
 
-def written(path: Path) -> Iterator[Path]:
+def write(path: Path) -> Iterator[Path]:
     """Draw what a results file holds, and write it as PNG beside the file."""
     import matplotlib as mpl
 
     found = json.loads(path.read_text(encoding="utf-8"))
     with mpl.rc_context(STYLE):
-        figures = {"": ratios(found["results"])} if found.get("results") else {}
+        figures = {"": draw_ratios(found["results"])} if found.get("results") else {}
         if found.get("growth"):
-            figures["-growth"] = growth(found["growth"])
+            figures["-growth"] = draw_growth(found["growth"])
         for suffix, figure in figures.items():
             target = path.with_name(f"{path.stem}{suffix}.png")
             figure.savefig(target, metadata={"Software": None})
             yield target
 
 
-def ratios(results: Sequence[Mapping[str, Any]]) -> "Figure":
+def draw_ratios(results: Sequence[Mapping[str, Any]]) -> "Figure":
     """A row for each workload: how many times our time PyTorch and JAX take, with the range over the rounds."""
     from matplotlib.figure import Figure
 
@@ -53,20 +53,20 @@ def ratios(results: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.plot(*zip(*aimed, strict=True), "|", color="black", markersize=9, markeredgewidth=1.2, label=name)
     axes.axvline(1.0, color=GREY, linewidth=0.8)
     axes.set_xscale("log")
-    logarithmic_ticks(axes.xaxis, 1.0, 1000.0)
-    axes.set_yticks(rows, [_title(result) for result in results])
+    set_logarithmic_ticks(axes.xaxis, 1.0, 1000.0)
+    axes.set_yticks(rows, [_write_title(result) for result in results])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel("time of an update ÷ bptt's (median and range of the rounds)")
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
     return figure
 
 
-def _title(result: Mapping[str, Any]) -> str:
+def _write_title(result: Mapping[str, Any]) -> str:
     lanes = result["lanes"]
     return f"{result['name']}, {lanes} run" + "s" * (lanes > 1)
 
 
-def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
+def draw_growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
     """A panel for each of what grows: measured time per run and update, and what the machine needs at least."""
     from matplotlib.figure import Figure
 
@@ -76,7 +76,7 @@ def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
     for what, axes in zip(whats, panels, strict=True):
         of_panel = [point for point in points if point["what"] == what]
         for name in dict.fromkeys(point["series"] for point in of_panel):
-            _grown(axes, name, [point for point in of_panel if point["series"] == name])
+            _draw_grown(axes, name, [point for point in of_panel if point["series"] == name])
         axes.set_xscale("log", base=2)
         sizes = sorted({point["size"] for point in of_panel})
         axes.set_xticks(sizes[:: 1 + len(sizes) // 8], [f"{size:,}" for size in sizes[:: 1 + len(sizes) // 8]])
@@ -84,7 +84,7 @@ def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.set_xlabel("runs side by side" if what == "lanes" else what)
     panels[0].set_yscale("log")
     values = [point["micros"]["median"] for point in points]
-    logarithmic_ticks(panels[0].yaxis, min(values), max(values))
+    set_logarithmic_ticks(panels[0].yaxis, min(values), max(values))
     panels[0].set_ylabel("time per run and update (µs)")
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -93,7 +93,7 @@ def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
-def _grown(axes: "Axes", name: str, points: Sequence[Mapping[str, Any]]) -> None:
+def _draw_grown(axes: "Axes", name: str, points: Sequence[Mapping[str, Any]]) -> None:
     colour, marker = _SERIES[name]
     sizes = [point["size"] for point in points]
     micros = [point["micros"] for point in points]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import machine
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from benchmarks.workloads import Workload
 
 _TRIED_AT = 16  # lanes at which the form of the other sides is chosen; all lanes are timed in it
@@ -39,53 +41,53 @@ def measure(task: str, cell: str, target: float) -> Iterator[Cell]:
     from benchmarks.workloads import GRID
 
     by_lanes = {workload.lanes: workload for workload in GRID if workload.name == f"{task}, {cell}"}
-    several = _fastest_forms(by_lanes[_TRIED_AT], ("torch", "jax"))
-    single = _fastest_forms(by_lanes[1], ("torch",))  # one network may be PyTorch's own module
+    several = _find_fastest_forms(by_lanes[_TRIED_AT], ("torch", "jax"))
+    single = _find_fastest_forms(by_lanes[1], ("torch",))  # one network may be PyTorch's own module
     for lanes, workload in by_lanes.items():
         forms = several | (single if lanes == 1 else {})
         yield Cell(
             task=task,
             cell=cell,
             lanes=lanes,
-            micros=_micros(workload, forms, target),
+            micros=_measure_micros(workload, forms, target),
             variants={side: str(form) for side, form in forms.items()},
         )
 
 
-def _fastest_forms(workload: "Workload", names: Sequence[str]) -> dict[str, Any]:
+def _find_fastest_forms(workload: "Workload", names: Sequence[str]) -> dict[str, Any]:
     """Each side's fastest form; raises Disagreement where one does not train as we do."""
-    from benchmarks.measure import fastest
-    from benchmarks.problem import problem
+    from benchmarks.measure import find_fastest
+    from benchmarks.problem import build_problem
     from benchmarks.sides import ours
     from benchmarks.suite import SIDES, check
 
-    small, trained, chosen = problem(workload, _CHECKED), ours.trained(workload, _CHECKED), {}
+    small, trained, chosen = build_problem(workload, _CHECKED), ours.train_workload(workload, _CHECKED), {}
     for side in names:
         quick = [form for form in SIDES[side].variants(small) if getattr(form, "unroll", 1) <= _MOST_UNROLLED]
         forms = {form: SIDES[side].prepared(small, form) for form in quick}
         check(side, trained, forms, workload.name)
-        chosen[side], _ = fastest({form: one.seconds_per_update for form, one in forms.items()}, _ROUNDS)
+        chosen[side], _ = find_fastest({form: one.seconds_per_update for form, one in forms.items()}, _ROUNDS)
     return chosen
 
 
-def _micros(workload: "Workload", forms: dict[str, Any], target: float) -> dict[str, float]:
-    from benchmarks.measure import alternate, updates_for
-    from benchmarks.problem import problem
+def _measure_micros(workload: "Workload", forms: dict[str, Any], target: float) -> dict[str, float]:
+    from benchmarks.measure import alternate, choose_updates
+    from benchmarks.problem import build_problem
     from benchmarks.sides import ours
     from benchmarks.suite import SIDES
 
-    one = problem(workload, 1)
+    one = build_problem(workload, 1)
     most = max(_FEWEST_UPDATES, _MOST_NUMBERS // (one.x.size + one.y.size))
-    mine = ours.prepared(workload, target)
+    mine = ours.prepare(workload, target)
     # Of the others as many as take a round's time where they take three times ours.
-    data = problem(workload, updates_for(target, 3 * mine.seconds_per_update(), most=most))
+    data = build_problem(workload, choose_updates(target, 3 * mine.seconds_per_update(), most=most))
     sides = {"ours": mine.seconds_per_update}
     sides |= {side: SIDES[side].prepared(data, form).seconds_per_update for side, form in forms.items()}
     seconds = alternate(sides, _ROUNDS)
     return {side: statistics.median(times) / workload.lanes * 1e6 for side, times in seconds.items()}
 
 
-def _all(job: tuple[str, str, float]) -> list[Cell]:
+def _measure_all(job: tuple[str, str, float]) -> list[Cell]:
     return list(measure(*job))
 
 
@@ -93,7 +95,7 @@ def _settle(cores: Any) -> None:
     machine.settle(cores.get())
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.grid", description="Every task with every cell.")
     parser.add_argument("--task", action="append", help="only this task; may be repeated")
     parser.add_argument("--cell", action="append", help="only this cell; may be repeated")
@@ -105,9 +107,28 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _show(cells: Sequence[Cell], lanes: Sequence[int], console: "Console") -> None:
+    """How many times our time the others take, by task, cell and lanes."""
+    from rich.table import Table
+
+    from benchmarks.report import write_number
+
+    table = Table(title="PyTorch ÷ bptt and JAX ÷ bptt, by lanes")
+    for column in ("task", "cell", "µs, 1 lane", f"µs, {lanes[-1]}", *(f"{n} lanes" for n in lanes)):
+        table.add_column(column, justify="left" if column in ("task", "cell") else "right")
+    found = {(cell.task, cell.cell, cell.lanes): cell.micros for cell in cells}
+    for task, cell in dict.fromkeys((cell.task, cell.cell) for cell in cells):
+        rows = [found[task, cell, n] for n in lanes]
+        ratios = [
+            f"{write_number(row['torch'] / row['ours'])}, {write_number(row['jax'] / row['ours'])}" for row in rows
+        ]
+        table.add_row(task, cell, write_number(rows[0]["ours"]), write_number(rows[-1]["ours"]), *ratios)
+    console.print(table)
+
+
 def main() -> int:
-    arguments = _arguments()
-    chosen = machine.available()[-arguments.cores :]
+    arguments = _parse_arguments()
+    chosen = machine.list_cores()[-arguments.cores :]
     context = multiprocessing.get_context("spawn")
     cores = context.Queue()
     for core in chosen:
@@ -119,14 +140,14 @@ def main() -> int:
     from benchmarks.workloads import CELLS, LANES, TASKS
 
     described, found = machine.describe(), list[Cell]()
-    path = arguments.out or report.default_path("-grid")
+    path = arguments.out or report.choose_path("-grid")
     jobs = [(*pair, arguments.seconds) for pair in product(arguments.task or TASKS, arguments.cell or CELLS)]
     with context.Pool(len(chosen), _settle, (cores,)) as pool:
-        for cells in pool.imap(_all, jobs):
+        for cells in pool.imap(_measure_all, jobs):
             found += cells
             report.write_json(path, {"machine": described, "at_a_time": len(chosen), "grid": found})
             print(f"{cells[0].task}, {cells[0].cell}", file=sys.stderr, flush=True)
-    report.show_grid(found, LANES, Console() if sys.stdout.isatty() else Console(width=140))
+    _show(found, LANES, Console() if sys.stdout.isatty() else Console(width=140))
     print(f"written to {path}")
     return 0
 

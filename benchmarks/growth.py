@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from benchmarks import limit
-from benchmarks.measure import Spread, spread
+from benchmarks.measure import Spread, summarise
 from benchmarks.sides import ours
-from benchmarks.workloads import Workload, adder, elman, sine
+from benchmarks.workloads import Workload, build_adder, build_elman, build_sine
 
 _LANES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _HIDDEN = (2, 4, 8, 16, 32, 64, 128, 256)
@@ -32,24 +32,24 @@ class Growth:
 
 def measure(rates: limit.Rates, rounds: int, target: float, say: Callable[[str], None]) -> list[Growth]:
     found = []
-    for what, series, size, workload in _points():
+    for what, series, size, workload in _list_points():
         say(f"growth with {what}: {series}, {size}")
-        side = ours.prepared(workload, target)
+        side = ours.prepare(workload, target)
         values = [side.seconds_per_update() / workload.lanes * 1e6 for _ in range(rounds)]
-        bound = limit.work(workload.run(0, 1, 1)).micros(rates)
-        found.append(Growth(what=what, series=series, size=size, micros=spread(values), limit=bound))
+        bound = limit.count_work(workload.run(0, 1, 1)).micros(rates)
+        found.append(Growth(what=what, series=series, size=size, micros=summarise(values), limit=bound))
     return found
 
 
-def _points() -> Iterator[tuple[str, str, int, Workload]]:
+def _list_points() -> Iterator[tuple[str, str, int, Workload]]:
     for lanes in _LANES:
-        yield "lanes", "adder", lanes, Workload(name="adder", run=adder, lanes=lanes)
+        yield "lanes", "adder", lanes, Workload(name="adder", run=build_adder, lanes=lanes)
     for hidden in _HIDDEN:
-        shipped: Any = adder(0, 1, 1).model
+        shipped: Any = build_adder(0, 1, 1).model
         model = replace(shipped, hidden_size=hidden)
-        yield "hidden units", "adder", hidden, Workload(name="adder", run=partial(adder, model=model), lanes=8)
-        run: Any = partial(sine, model=elman(hidden))
+        yield "hidden units", "adder", hidden, Workload(name="adder", run=partial(build_adder, model=model), lanes=8)
+        run: Any = partial(build_sine, model=build_elman(hidden))
         yield "hidden units", "sine", hidden, Workload(name="sine", run=run, lanes=8)
     for timesteps in _TIMESTEPS:
-        run = partial(sine, window=timesteps)
+        run = partial(build_sine, window=timesteps)
         yield "timesteps", "sine", timesteps, Workload(name="sine", run=run, lanes=8)

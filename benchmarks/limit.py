@@ -6,7 +6,7 @@ from typing import Any
 
 import numba
 
-from benchmarks.measure import seconds
+from benchmarks.measure import time_call
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH, aligned_zeros, exp, fma, load, pointer_to, sigmoid, store, tanh
 
@@ -29,14 +29,14 @@ class Rates:
         return 2.0 / self.fma
 
 
-def rates() -> Rates:
+def measure_rates() -> Rates:
     memory = aligned_zeros(2 * _VECTORS, WIDTH)
     memory[:_VECTORS] = 0.5
-    functions = {"exp": _over(exp), "sigmoid": _over(sigmoid), "tanh": _over(tanh)}
+    functions = {"exp": _compile_loop(exp), "sigmoid": _compile_loop(sigmoid), "tanh": _compile_loop(tanh)}
     return Rates(
-        fma=_nanoseconds(lambda: _multiply(memory, 200_000), 200_000 * 12 * WIDTH),
+        fma=_time_nanoseconds(lambda: _multiply(memory, 200_000), 200_000 * 12 * WIDTH),
         functions={
-            name: _nanoseconds(lambda loop=loop: loop(memory, 500), 500 * _VECTORS * WIDTH)  # type: ignore[misc]
+            name: _time_nanoseconds(lambda loop=loop: loop(memory, 500), 500 * _VECTORS * WIDTH)  # type: ignore[misc]
             for name, loop in functions.items()
         },
     )
@@ -55,7 +55,7 @@ class Work:
         return 1e-3 * (self.fmas * found.fma + squashing)
 
 
-def work(run: Run) -> Work:
+def count_work(run: Run) -> Work:
     """Counted from the equations: products forward, backward and for the gradient, and the squashing functions.
 
     Not counted is what comes once for each unit or weight: slopes, the optimizer's step, the loss.
@@ -63,7 +63,7 @@ def work(run: Run) -> Work:
     model, task = run.model, run.task
     steps, rows, hidden, outputs = task.timesteps, run.train.batch_size, model.hidden_size, task.outputs
     columns, context = model.cell.gates * hidden, outputs if model.cell.feedback else hidden
-    page = task.training().page(_seed(), 0, rows).sequences
+    page = task.training().page(_make_seed(), 0, rows).sequences
     asked = 1 if page.last_only else float(page.full_scored.sum(axis=1).mean())
     flows = 0 if run.train.truncation == 1 else steps - 1
     read = 0 if model.readout == "none" else hidden * outputs
@@ -80,18 +80,18 @@ def work(run: Run) -> Work:
     return Work(float(fmas), functions)
 
 
-def _seed() -> Any:
+def _make_seed() -> Any:
     import numpy as np
 
     return np.random.SeedSequence(0)
 
 
-def _nanoseconds(work: Callable[[], object], count: int) -> float:
+def _time_nanoseconds(work: Callable[[], object], count: int) -> float:
     work()
-    return min(seconds(work) for _ in range(_TRIES)) / count * 1e9
+    return min(time_call(work) for _ in range(_TRIES)) / count * 1e9
 
 
-def _over(function: Any) -> Any:
+def _compile_loop(function: Any) -> Any:
     @numba.njit(error_model="numpy")
     def loop(array: Any, times: int) -> None:
         memory = pointer_to(array)

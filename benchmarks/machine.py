@@ -20,7 +20,7 @@ _ONE_THREAD = {
 _PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
-def available() -> list[int]:
+def list_cores() -> list[int]:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
@@ -31,10 +31,10 @@ def settle(core: int | None = None) -> None:
     """Give this process and its children one thread and, where the system can, one core. Before NumPy is imported."""
     os.environ.update(_ONE_THREAD)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {available()[-1] if core is None else core})
+        os.sched_setaffinity(0, {list_cores()[-1] if core is None else core})
 
 
-def processor() -> str:
+def name_processor() -> str:
     """The processor's model, as the system calls it."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE) if info.exists() else []
@@ -47,7 +47,7 @@ def describe() -> dict[str, object]:
     from bptt.core.simd import WIDTH
 
     return {
-        "processor": processor(),
+        "processor": name_processor(),
         "cores": os.cpu_count(),
         "pinned": hasattr(os, "sched_setaffinity"),
         "load_before": round(os.getloadavg()[0], 2),

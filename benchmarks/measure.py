@@ -20,7 +20,7 @@ class Spread:
     highest: float
 
 
-def spread(values: Iterable[float]) -> Spread:
+def summarise(values: Iterable[float]) -> Spread:
     found = list(values)
     return Spread(statistics.median(found), min(found), max(found))
 
@@ -38,19 +38,19 @@ def alternate(sides: Mapping[Name, Callable[[], float]], rounds: int) -> dict[Na
     return measured
 
 
-def fastest(sides: Mapping[Name, Callable[[], float]], rounds: int) -> tuple[Name, float]:
+def find_fastest(sides: Mapping[Name, Callable[[], float]], rounds: int) -> tuple[Name, float]:
     """The side with the smallest of its measurements, and that one: a disturbance only ever adds."""
     least = {name: min(values) for name, values in alternate(sides, rounds).items()}
     name = min(least, key=least.__getitem__)
     return name, least[name]
 
 
-def ratios(other: Iterable[float], ours: Iterable[float]) -> Spread:
+def compare_rounds(other: Iterable[float], ours: Iterable[float]) -> Spread:
     """How many times ours the other took, round by round: what slows a whole round down cancels."""
-    return spread(a / b for a, b in zip(other, ours, strict=True))
+    return summarise(a / b for a, b in zip(other, ours, strict=True))
 
 
-def seconds(work: Callable[[], object]) -> float:
+def time_call(work: Callable[[], object]) -> float:
     """Wall time of one call, without the garbage collector."""
     gc.collect()
     gc.disable()
@@ -62,14 +62,14 @@ def seconds(work: Callable[[], object]) -> float:
         gc.enable()
 
 
-def with_core_share(work: Callable[[], Result]) -> tuple[Result, float]:
+def measure_core_share(work: Callable[[], Result]) -> tuple[Result, float]:
     """What `work` gives, and the share of the time in which this process had the core: below 1, others used it too."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
     return result, (time.process_time() - cpu) / (time.perf_counter() - wall)
 
 
-def updates_for(target: float, seconds_per_update: float, *, step: int = 1, most: int | None = None) -> int:
+def choose_updates(target: float, seconds_per_update: float, *, step: int = 1, most: int | None = None) -> int:
     """How many updates take about `target` seconds: a multiple of `step`, at least one of it, at most `most`."""
     wanted = max(1, round(target / seconds_per_update / step)) * step
     return wanted if most is None else max(1, min(wanted, most))

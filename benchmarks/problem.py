@@ -58,7 +58,7 @@ class Problem:
         return float(self.run.loss.weight / self.run.train.batch_size)
 
 
-def problem(workload: Workload, updates: int) -> Problem:
+def build_problem(workload: Workload, updates: int) -> Problem:
     """The numbers that our own training starts from and draws.
 
     Written for one layer, and a gradient that flows through all timesteps or through one; raises ValueError for others.
@@ -94,12 +94,12 @@ class _Lane:
         while done < updates:
             page = stream.page(seed_of(run, 1), done, run.train.batch_size)
             rows = page.rows[done - page.first : min(page.end, updates) - page.first]
-            found.append(_right_aligned(page.sequences, rows))
+            found.append(_align_right(page.sequences, rows))
             done += len(rows)
         self.x, self.y, self.live, self.scored = (np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
-def _right_aligned(data: Sequences, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Marks, Marks]:
+def _align_right(data: Sequences, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Marks, Marks]:
     """Sequences `rows` (U, B) with the timesteps before B, and before a sequence begins zeros."""
     steps, lengths = data.timesteps, data.full_lengths[rows]
     came = np.arange(steps)[:, None] - (steps - lengths)[:, None, :]  # (U, T, B): the timestep that stands there

@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cores import TARGET, Cores
-from benchmarks.machine import processor
+from benchmarks.machine import name_processor
 from benchmarks.measure import Spread
 from benchmarks.start import TARGETS, Start
 
 if TYPE_CHECKING:
-    from benchmarks.grid import Cell
     from benchmarks.limit import Rates
     from benchmarks.suite import Result
 
@@ -26,22 +25,22 @@ _QUIET = 0.97  # share of the core below which the table says so
 _TITLES = {"ours": "bptt", "torch": "PyTorch", "jax": "JAX"}
 
 
-def default_path(suffix: str = "") -> Path:
+def choose_path(suffix: str = "") -> Path:
     """benchmarks/results/<date>-<processor><suffix>.json"""
-    slug = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", name_processor().lower()).strip("-")
     return FOLDER / f"{datetime.now(UTC):%Y-%m-%d}-{slug}{suffix}.json"
 
 
-def number(value: float) -> str:
+def write_number(value: float) -> str:
     """Three digits, of a large number all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _spread(value: Spread) -> str:
-    return f"{number(value.median)} ({number(value.lowest)}–{number(value.highest)})"
+def _write_spread(value: Spread) -> str:
+    return f"{write_number(value.median)} ({write_number(value.lowest)}–{write_number(value.highest)})"
 
 
-def _verdict(target: float | None, reached: float, unit: str = " ×") -> str:
+def _write_verdict(target: float | None, reached: float, unit: str = " ×") -> str:
     return "" if target is None else f"≥ {target:g}{unit} {'✓' if reached >= target else '✗'}"
 
 
@@ -54,12 +53,12 @@ def show_results(results: "Sequence[Result]", console: Console) -> None:
         table.add_column(title, justify="right")
         table.add_column("target", justify="right")
     for result in results:
-        cells = [result.name, str(result.lanes), *(_spread(result.micros[side]) for side in _TITLES)]
+        cells = [result.name, str(result.lanes), *(_write_spread(result.micros[side]) for side in _TITLES)]
         for side in ("torch", "jax"):
             ratio = result.ratios[side]
-            cells += [_spread(ratio), _verdict(result.targets.get(side), ratio.median)]
+            cells += [_write_spread(ratio), _write_verdict(result.targets.get(side), ratio.median)]
         wanted = result.targets.get("limit")
-        share = _verdict(None if wanted is None else 100 * wanted, 100 * result.share.median, " %")
+        share = _write_verdict(None if wanted is None else 100 * wanted, 100 * result.share.median, " %")
         table.add_row(*cells, f"{result.share.median:.0%}", share)
     console.print(table)
     least = min(result.core_share for result in results)
@@ -74,44 +73,31 @@ def show_limit(rates: "Rates", console: Console) -> None:
 
 def show_cores(found: Sequence[Cores], console: Console) -> None:
     for one in found:
-        verdict = _verdict(TARGET, one.gain.median)
-        console.print(f"two cores against one, {one.name}, {one.lanes} lanes: {_spread(one.gain)} ×, {verdict}")
+        verdict = _write_verdict(TARGET, one.gain.median)
+        console.print(f"two cores against one, {one.name}, {one.lanes} lanes: {_write_spread(one.gain)} ×, {verdict}")
 
 
 def show_start(start: Start, console: Console) -> None:
     console.print(
-        f"bptt train experiment=roelants_counting: first update after {_spread(start.first_update)} s "
-        f"(target ≤ {TARGETS['first_update']:g} s), all of it {_spread(start.warm)} s; the first time ever "
+        f"bptt train experiment=roelants_counting: first update after {_write_spread(start.first_update)} s "
+        f"(target ≤ {TARGETS['first_update']:g} s), all of it {_write_spread(start.warm)} s; the first time ever "
         f"{start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
     )
-
-
-def show_grid(cells: "Sequence[Cell]", lanes: Sequence[int], console: Console) -> None:
-    """How many times our time the others take, by task, cell and lanes."""
-    table = Table(title="PyTorch ÷ bptt and JAX ÷ bptt, by lanes")
-    for column in ("task", "cell", "µs, 1 lane", f"µs, {lanes[-1]}", *(f"{n} lanes" for n in lanes)):
-        table.add_column(column, justify="left" if column in ("task", "cell") else "right")
-    found = {(cell.task, cell.cell, cell.lanes): cell.micros for cell in cells}
-    for task, cell in dict.fromkeys((cell.task, cell.cell) for cell in cells):
-        rows = [found[task, cell, n] for n in lanes]
-        ratios = [f"{number(row['torch'] / row['ours'])}, {number(row['jax'] / row['ours'])}" for row in rows]
-        table.add_row(task, cell, number(rows[0]["ours"]), number(rows[-1]["ours"]), *ratios)
-    console.print(table)
 
 
 def write_json(path: Path, found: Mapping[str, Any]) -> None:
     """Everything as JSON. Units: µs per lane and update; seconds of starts and compiling; nanoseconds of rates."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"date": f"{datetime.now(UTC):%Y-%m-%d}"} | _plain(found)
+    content = {"date": f"{datetime.now(UTC):%Y-%m-%d}"} | _round_values(found)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def _round_values(value: Any) -> Any:
     """Four significant digits are more than the spread supports."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
+        return _round_values(dataclasses.asdict(value))
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _round_values(item) for key, item in value.items()}
+    return [_round_values(item) for item in value] if isinstance(value, list | tuple) else value

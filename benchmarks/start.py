@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import Spread, spread
+from benchmarks.measure import Spread, summarise
 
 COMMAND = ("train", "experiment=roelants_counting")
 TARGETS = {"cold": 60.0, "first_update": 2.5}
@@ -32,7 +32,7 @@ class Start:
     compiling: float
 
 
-def _seconds(cache: Path) -> tuple[float, float]:
+def _time_run(cache: Path) -> tuple[float, float]:
     """(to the first update, to the end) of one run in a new folder; raises RuntimeError when it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "BPTT_"))}
     with tempfile.TemporaryDirectory(prefix="bptt-bench-") as folder:
@@ -55,7 +55,7 @@ def _seconds(cache: Path) -> tuple[float, float]:
 def measure(rounds: int) -> Start:
     """Once without compiled kernels, then `rounds` times with them."""
     with tempfile.TemporaryDirectory(prefix="bptt-bench-") as cache:
-        _, cold = _seconds(Path(cache))
-        first, whole = zip(*(_seconds(Path(cache)) for _ in range(rounds)), strict=True)
-    warm = spread(whole)
-    return Start(cold=cold, first_update=spread(first), warm=warm, compiling=cold - warm.median)
+        _, cold = _time_run(Path(cache))
+        first, whole = zip(*(_time_run(Path(cache)) for _ in range(rounds)), strict=True)
+    warm = summarise(whole)
+    return Start(cold=cold, first_update=summarise(first), warm=warm, compiling=cold - warm.median)

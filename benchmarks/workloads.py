@@ -83,7 +83,7 @@ class Bits:
         return None
 
 
-def adder(seed: int, updates: int, log_points: int, *, model: Any = None, bits: int = 7) -> Run:
+def build_adder(seed: int, updates: int, log_points: int, *, model: Any = None, bits: int = 7) -> Run:
     """T 8, H 16, batch 1, plain gradient descent; without biases where no other model is given."""
     return Run(
         task=Adder(bits=bits, eval_size=_EVALUATED, readout="sigmoid"),
@@ -97,7 +97,7 @@ def adder(seed: int, updates: int, log_points: int, *, model: Any = None, bits: 
     )
 
 
-def leftbit(seed: int, updates: int, log_points: int) -> Run:
+def build_leftbit(seed: int, updates: int, log_points: int) -> Run:
     """T 7, H 3, batch 1, momentum, a gradient of one timestep, the state carried over."""
     return Run(
         task=Bits(),
@@ -111,11 +111,11 @@ def leftbit(seed: int, updates: int, log_points: int) -> Run:
     )
 
 
-def sine(seed: int, updates: int, log_points: int, *, model: Any = None, window: int = 20) -> Run:
+def build_sine(seed: int, updates: int, log_points: int, *, model: Any = None, window: int = 20) -> Run:
     """T 20, H 32, batch 32, Adam; tanh and PyTorch's two biases where no other model is given."""
     return Run(
         task=Sine(amplitude=1.0, step=0.5, window=window, windows=1600, eval_size=_EVALUATED, readout="identity"),
-        model=model or elman(32),
+        model=model or build_elman(32),
         init=Initialisation(Torch(scale=1.0)),
         loss=SquaredError(weight=1.0),
         optimizer=Adam(alpha=0.001, beta1=0.9, beta2=0.999, small_constant=1e-8),
@@ -125,52 +125,57 @@ def sine(seed: int, updates: int, log_points: int, *, model: Any = None, window:
     )
 
 
-def elman(hidden_size: int) -> Elman:
+def build_elman(hidden_size: int) -> Elman:
     return Elman(hidden_size=hidden_size, layers=1, activation="tanh", bias="double", readout="identity")
 
 
-def _gated(kind: type[Gru] | type[Lstm], hidden_size: int, readout: Any) -> Any:
+def _build_gated(kind: type[Gru] | type[Lstm], hidden_size: int, readout: Any) -> Any:
     return kind(hidden_size=hidden_size, layers=1, bias="double", readout=readout)
 
 
-def as_configured(task: str, cell: str, seed: int, updates: int, log_points: int) -> Run:
+def build_configured(task: str, cell: str, seed: int, updates: int, log_points: int) -> Run:
     """What `bptt train task=… model=…` trains: 16 hidden units, one sequence an update, Adam."""
     from dataclasses import replace
 
-    run = _configured(task, cell)
+    run = _build_configured(task, cell)
     return replace(run, seed=seed, train=replace(run.train, updates=updates, log_points=log_points))
 
 
 @cache
-def _configured(task: str, cell: str) -> Run:
-    from bptt.configuration.build import checked
-    from bptt.configuration.compose import composed
+def _build_configured(task: str, cell: str) -> Run:
+    from bptt.configuration.build import check_configuration
+    from bptt.configuration.compose import compose
 
     sets = [] if task in ("counting", "sentiment", "leftbit", "charlm") else [f"task.eval_size={_EVALUATED}"]
-    return checked(composed([f"task={task}", f"model={cell}", *sets])).run
+    return check_configuration(compose([f"task={task}", f"model={cell}", *sets])).run
 
 
 TABLE = (
-    Workload(name="adder", run=adder, lanes=1, targets={"torch": 130, "jax": 2.5}),
-    Workload(name="adder", run=adder, lanes=64, targets={"jax": 4.5}),
-    Workload(name="adder", run=adder, lanes=256, targets={"jax": 4.5, "limit": 0.5}),
-    Workload(name="leftbit", run=leftbit, lanes=1, targets={"torch": 600, "jax": 2.5}),
-    Workload(name="leftbit", run=leftbit, lanes=64),
-    Workload(name="leftbit", run=leftbit, lanes=256, targets={"jax": 2.5}),
-    Workload(name="sine", run=sine, lanes=1, targets={"jax": 2.0}),
-    Workload(name="sine", run=sine, lanes=64, targets={"jax": 2.8}),
-    Workload(name="wide", run=partial(sine, model=elman(128), window=50), lanes=16, targets={"jax": 2.0, "limit": 0.7}),
+    Workload(name="adder", run=build_adder, lanes=1, targets={"torch": 130, "jax": 2.5}),
+    Workload(name="adder", run=build_adder, lanes=64, targets={"jax": 4.5}),
+    Workload(name="adder", run=build_adder, lanes=256, targets={"jax": 4.5, "limit": 0.5}),
+    Workload(name="leftbit", run=build_leftbit, lanes=1, targets={"torch": 600, "jax": 2.5}),
+    Workload(name="leftbit", run=build_leftbit, lanes=64),
+    Workload(name="leftbit", run=build_leftbit, lanes=256, targets={"jax": 2.5}),
+    Workload(name="sine", run=build_sine, lanes=1, targets={"jax": 2.0}),
+    Workload(name="sine", run=build_sine, lanes=64, targets={"jax": 2.8}),
+    Workload(
+        name="wide",
+        run=partial(build_sine, model=build_elman(128), window=50),
+        lanes=16,
+        targets={"jax": 2.0, "limit": 0.7},
+    ),
     *(
         Workload(name=f"{name}, {size}", run=run, lanes=64, targets={"jax": least})
         for name, kind in (("lstm", Lstm), ("gru", Gru))
         for size, run, least in (
-            ("adder", partial(adder, model=_gated(kind, 16, "sigmoid")), 3.0),
-            ("sine", partial(sine, model=_gated(kind, 32, "identity")), 2.0),
+            ("adder", partial(build_adder, model=_build_gated(kind, 16, "sigmoid")), 3.0),
+            ("sine", partial(build_sine, model=_build_gated(kind, 32, "identity")), 2.0),
         )
     ),
 )
 GRID = tuple(
-    Workload(name=f"{task}, {cell}", run=partial(as_configured, task, cell), lanes=lanes)
+    Workload(name=f"{task}, {cell}", run=partial(build_configured, task, cell), lanes=lanes)
     for task in TASKS
     for cell in CELLS
     for lanes in LANES

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.parameters import parameter_blocks
 from bptt.tracking.store.opening import set_environment
 
@@ -36,7 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], lis
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.Generator(np.random.PCG64(1))
     np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
-    run = checked(composed()).run
+    run = check_configuration(compose()).run
     blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
     np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
     return {

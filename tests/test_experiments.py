@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.evaluation import predict
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.training import train
 
-NAMES = sorted(path.stem for path in (conf_folder() / "experiment").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (find_conf_folder() / "experiment").glob("*.yaml"))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Trained:
 
 @cache
 def trained(name: str, seeds: range) -> list[Trained]:
-    runs = [checked(composed([f"experiment={name}", f"seed={seed}"])).run for seed in seeds]
+    runs = [check_configuration(compose([f"experiment={name}", f"seed={seed}"])).run for seed in seeds]
     return [Trained(run, record) for run, record in zip(runs, train(runs), strict=True)]
 
 
@@ -138,7 +138,7 @@ def test_a_linear_system_is_identified_from_arrays(tmp_path: Path) -> None:
     overrides = ["task=arrays", f"task.path='{tmp_path / 'system.npz'}'", "model=linear", "model.hidden_size=2"]
     overrides += ["model.bias=none", "model.readout=none", "init.recurrent=0", "optimizer=adam", "optimizer.alpha=0.03"]
     overrides += ["train.updates=600", "train.batch_size=16"]
-    runs = [checked(composed([*overrides, f"seed={seed}"])).run for seed in range(4)]
+    runs = [check_configuration(compose([*overrides, f"seed={seed}"])).run for seed in range(4)]
     for record in train(runs):
         np.testing.assert_allclose(record.parameters["cell.0.recurrent"], recurrent, rtol=0, atol=1e-8)
         np.testing.assert_allclose(record.parameters["cell.0.input"], given, rtol=0, atol=1e-8)

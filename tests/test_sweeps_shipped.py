@@ -14,7 +14,7 @@ from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.models.linear import Linear
 from bptt.core.run import Run
@@ -22,7 +22,7 @@ from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
 
-FILES = {path.stem: path for path in sorted((conf_folder() / "sweep").glob("*.yaml"))}
+FILES = {path.stem: path for path in sorted((find_conf_folder() / "sweep").glob("*.yaml"))}
 #: A search asks for its runs while it goes on.
 SEARCHES = {name for name, path in FILES.items() if "_target_:" in path.read_text(encoding="utf-8")}
 SWEEPS = sorted(FILES.keys() - SEARCHES)
@@ -32,14 +32,14 @@ ARTICLES = [name for name in SWEEPS if name not in LENGTHS]
 
 @cache
 def composed_sweep(name: str) -> DictConfig:
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         return Composer(GlobalHydra.instance().config_loader(), "config").compose([f"sweep={name}"], RunMode.MULTIRUN)
 
 
 @cache
 def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration]]:
     """The sweep's own configuration, the overrides of its runs, and their configurations."""
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         composer = Composer(GlobalHydra.instance().config_loader(), "config")
         config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
         sweeper = OmegaConf.to_container(config.hydra.sweeper)

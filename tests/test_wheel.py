@@ -26,7 +26,8 @@ def test_wheel_works_outside_the_repository(tmp_path: Path) -> None:
             assert f"{target}/{path.relative_to(folder).as_posix()}" in held
 
     code = (
-        "from bptt.cli.main import main; from bptt.configuration.paths import conf_folder; print(conf_folder()); main()"
+        "from bptt.cli.main import main; from bptt.configuration.paths import find_conf_folder; "
+        "print(find_conf_folder()); main()"
     )
     command = [sys.executable, "-c", code, "train", "--cfg", "job", "--package", "clip", "clip=norm"]
     environment = {**os.environ, "PYTHONPATH": str(installed)}

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from benchmarks.measure import seconds
+from benchmarks.measure import time_call
 from benchmarks.problem import Problem
 from benchmarks.sides import jax_cells
 from bptt.core.sequences import Floats
@@ -32,18 +32,18 @@ class Variant:
         return f"unroll {self.unroll}, {self.product}"
 
 
-def variants(problem: Problem) -> list[Variant]:
+def list_variants(problem: Problem) -> list[Variant]:
     unrolls = sorted({1, 4, min(problem.timesteps, _MOST_UNROLLED)})
     return [Variant(unroll, product) for unroll, product in itertools.product(unrolls, ("matmul", "sum"))]
 
 
-def _product(kind: str, a: Any, w: Any) -> Any:
+def _multiply(kind: str, a: Any, w: Any) -> Any:
     return a @ w if kind == "matmul" else (a[..., :, None] * w).sum(-2)
 
 
-def _loss(problem: Problem, variant: Variant, p: Any, start: Any, data: Any) -> tuple[Any, Any]:
+def _compute_loss(problem: Problem, variant: Variant, p: Any, start: Any, data: Any) -> tuple[Any, Any]:
     """One lane's loss, and the state and the output with which it ended, of one update's data."""
-    run, times = problem.run, functools.partial(_product, variant.product)
+    run, times = problem.run, functools.partial(_multiply, variant.product)
     model, one_timestep, feedback = run.model, run.train.truncation == 1, run.model.cell.feedback
     arriving = jax_cells.arriving(model, p, data["x"], times)
 
@@ -72,9 +72,9 @@ def _loss(problem: Problem, variant: Variant, p: Any, start: Any, data: Any) -> 
     return terms.sum() * problem.loss_weight, jax_cells.cut(last)
 
 
-def _program(problem: Problem, variant: Variant) -> Callable[..., Any]:
+def _build_program(problem: Problem, variant: Variant) -> Callable[..., Any]:
     """(parameters, slots, start, data (U, [L,] …)) → (last parameters, losses (U, [L])): all updates in one program."""
-    one_lane = jax.value_and_grad(functools.partial(_loss, problem, variant), has_aux=True)
+    one_lane = jax.value_and_grad(functools.partial(_compute_loss, problem, variant), has_aux=True)
     gradients = one_lane if problem.lanes == 1 else jax.vmap(one_lane)
     _, step = jax_cells.optimizer(problem.run.optimizer)
     carry = problem.run.train.carry_state
@@ -93,7 +93,7 @@ def _program(problem: Problem, variant: Variant) -> Callable[..., Any]:
     return program
 
 
-def _arguments(problem: Problem) -> tuple[Any, ...]:
+def _make_arguments(problem: Problem) -> tuple[Any, ...]:
     lane: Any = 0 if problem.lanes == 1 else slice(None)
     theta = {name: jnp.asarray(value[lane]) for name, value in problem.parameters.items()}
     count, _ = jax_cells.optimizer(problem.run.optimizer)
@@ -116,7 +116,7 @@ class Jax:
     arguments: tuple[Any, ...]
 
     def seconds_per_update(self) -> float:
-        return seconds(lambda: jax.block_until_ready(self.compiled(*self.arguments))) / self.problem.updates
+        return time_call(lambda: jax.block_until_ready(self.compiled(*self.arguments))) / self.problem.updates
 
     def trained(self) -> tuple[Floats, Mapping[str, Floats]]:
         """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
@@ -126,11 +126,11 @@ class Jax:
         return np.asarray(losses).reshape(problem.updates, problem.lanes), named
 
 
-def prepared(problem: Problem, variant: Variant) -> Jax:
+def prepare(problem: Problem, variant: Variant) -> Jax:
     """Compiled and run once."""
-    arguments = _arguments(problem)
+    arguments = _make_arguments(problem)
     start = time.perf_counter()
-    compiled = jax.jit(_program(problem, variant)).lower(*arguments).compile()
+    compiled = jax.jit(_build_program(problem, variant)).lower(*arguments).compile()
     side = Jax(problem, time.perf_counter() - start, compiled, arguments)
     side.seconds_per_update()
     return side

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.measure import seconds
+from benchmarks.measure import time_call
 from benchmarks.workloads import Workload
 from bptt.core.run import seed_of
 from bptt.core.sequences import Floats
 from bptt.core.training import Training, train
 
 
-def trained(workload: Workload, updates: int) -> tuple[Floats, Mapping[str, Floats]]:
+def train_workload(workload: Workload, updates: int) -> tuple[Floats, Mapping[str, Floats]]:
     """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
     records = train(workload.runs(updates, updates))
     names = records[0].parameters
@@ -34,18 +34,18 @@ class Ours:
             while training.advance() is not None:
                 pass
 
-        return seconds(work) / self.updates
+        return time_call(work) / self.updates
 
 
-def prepared(workload: Workload, target: float) -> Ours:
+def prepare(workload: Workload, target: float) -> Ours:
     """As many updates as take about `target` seconds: whole pages of data, so that none is drawn and left unused."""
     Ours(workload, 2).seconds_per_update()  # compiles, or loads what was compiled
-    some = _pages(workload, 0.0, 1.0)
+    some = _choose_updates(workload, 0.0, 1.0)
     trial = min(Ours(workload, some).seconds_per_update() for _ in range(2))
-    return Ours(workload, _pages(workload, target, trial))
+    return Ours(workload, _choose_updates(workload, target, trial))
 
 
-def _pages(workload: Workload, target: float, seconds_per_update: float) -> int:
+def _choose_updates(workload: Workload, target: float, seconds_per_update: float) -> int:
     """Updates at the end of a page, as few as take `target` seconds or more."""
     run = workload.run(0, 1, 1)
     stream, end = run.task.training(), 0

@@ -17,23 +17,23 @@ _MODULE_NAMES = {
 }
 
 
-def _kind(model: Any) -> str:
+def _name_kind(model: Any) -> str:
     return type(model).__name__
 
 
-def module_of(model: Any) -> Any:
+def find_module(model: Any) -> Any:
     """PyTorch's own module that computes this cell; None: there is none."""
-    if _kind(model) == "Elman" and model.activation == "tanh":
+    if _name_kind(model) == "Elman" and model.activation == "tanh":
         return torch.nn.RNN
-    return {"Lstm": torch.nn.LSTM, "Gru": torch.nn.GRU}.get(_kind(model))
+    return {"Lstm": torch.nn.LSTM, "Gru": torch.nn.GRU}.get(_name_kind(model))
 
 
-def taken_over(model: Any, inputs: int, p: dict[str, torch.Tensor]) -> torch.nn.Module:
+def take_over(model: Any, inputs: int, p: dict[str, torch.Tensor]) -> torch.nn.Module:
     """The module, its own parameters, which are transposed, in the places of those of p and with their values.
 
     Without a second bias the module's own stays 0 and is not trained.
     """
-    module = module_of(model)(inputs, model.hidden_size, bias="cell.0.bias" in p, dtype=torch.float64)
+    module = find_module(model)(inputs, model.hidden_size, bias="cell.0.bias" in p, dtype=torch.float64)
     for ours, theirs in _MODULE_NAMES.items():
         if not hasattr(module, theirs):
             continue
@@ -47,7 +47,7 @@ def taken_over(model: Any, inputs: int, p: dict[str, torch.Tensor]) -> torch.nn.
     return module
 
 
-def _biased(product: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+def _add_bias(product: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> torch.Tensor:
     """The product (…, rows, columns) and a bias, which has an axis of lanes where there are many."""
     if name not in p:
         return product
@@ -55,32 +55,32 @@ def _biased(product: torch.Tensor, p: dict[str, torch.Tensor], name: str) -> tor
     return product + (bias if bias.ndim == 1 else bias[:, None])
 
 
-def _flat_product(x: torch.Tensor, w: torch.Tensor, p: dict[str, torch.Tensor], *biases: str) -> torch.Tensor:
+def _multiply_flat(x: torch.Tensor, w: torch.Tensor, p: dict[str, torch.Tensor], *biases: str) -> torch.Tensor:
     """x ([L,] T, B, n) times w ([L,] n, columns), as one product."""
     *lanes, steps, rows, width = x.shape
     found = x.reshape(*lanes, steps * rows, width) @ w
     for bias in biases:
-        found = _biased(found, p, bias)
+        found = _add_bias(found, p, bias)
     return found.view(*lanes, steps, rows, -1)
 
 
 def arriving(model: Any, p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """x_t W + b of all timesteps, ([L,] T, B, columns); with b′ where that adds to the same sum."""
-    second = () if _kind(model) == "Gru" else ("cell.0.recurrent_bias",)
-    return _flat_product(x, p["cell.0.input"], p, "cell.0.bias", *second)
+    second = () if _name_kind(model) == "Gru" else ("cell.0.recurrent_bias",)
+    return _multiply_flat(x, p["cell.0.input"], p, "cell.0.bias", *second)
 
 
 def step(model: Any, p: dict[str, torch.Tensor], state: Any, context: torch.Tensor, arrived: torch.Tensor) -> Any:
     """(h, c or h) after a timestep; the state is h, or (h, c) for LSTM."""
     recurrent = p["cell.0.recurrent"]
     add_product = torch.addmm if recurrent.ndim == 2 else torch.baddbmm
-    if _kind(model) == "Lstm":
+    if _name_kind(model) == "Lstm":
         h, c = state
         i, f, g, o = add_product(arrived, h, recurrent).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
-    if _kind(model) == "Gru":
-        (a_r, a_z, a_n), z = arrived.chunk(3, -1), _biased(state @ recurrent, p, "cell.0.recurrent_bias")
+    if _name_kind(model) == "Gru":
+        (a_r, a_z, a_n), z = arrived.chunk(3, -1), _add_bias(state @ recurrent, p, "cell.0.recurrent_bias")
         z_r, z_z, m = z.chunk(3, -1)
         new = torch.tanh(a_n + torch.sigmoid(a_r + z_r) * m)
         return new + torch.sigmoid(a_z + z_z) * (state - new)
@@ -92,8 +92,8 @@ def logits(model: Any, p: dict[str, torch.Tensor], h: torch.Tensor) -> torch.Ten
     if model.readout == "none":
         return h
     if h.ndim - p["readout.weight"].ndim == 1:
-        return _flat_product(h, p["readout.weight"], p, "readout.bias")
-    return _biased(h @ p["readout.weight"], p, "readout.bias")
+        return _multiply_flat(h, p["readout.weight"], p, "readout.bias")
+    return _add_bias(h @ p["readout.weight"], p, "readout.bias")
 
 
 def outputs(model: Any, z: torch.Tensor) -> torch.Tensor:
@@ -113,11 +113,11 @@ def terms(run: Any, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 def zero_state(model: Any, shape: tuple[int, ...]) -> Any:
     h = torch.zeros(*shape, model.hidden_size, dtype=torch.float64)
-    return (h, h) if _kind(model) == "Lstm" else h
+    return (h, h) if _name_kind(model) == "Lstm" else h
 
 
 def hidden(model: Any, state: Any) -> torch.Tensor:
-    return state[0] if _kind(model) == "Lstm" else state
+    return state[0] if _name_kind(model) == "Lstm" else state
 
 
 def cut(state: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measure import seconds
+from benchmarks.measure import time_call
 from benchmarks.problem import Problem
 from benchmarks.sides import torch_cells
 from bptt.core.optimizers.adam import Adam
@@ -30,11 +30,11 @@ class Variant:
         return f"{self.form}, fused optimizer" if self.fused else self.form
 
 
-def variants(problem: Problem) -> list[Variant]:
+def list_variants(problem: Problem) -> list[Variant]:
     forms = [_LOOP if problem.lanes == 1 else "loop of baddbmm"]
     # A module has one set of weights, lets the gradient flow through all timesteps, and knows no masks.
     if problem.lanes == 1 and problem.run.train.truncation is None and problem.live is None:
-        forms += [f"nn.{kind.__name__}" for kind in [torch_cells.module_of(problem.run.model)] if kind is not None]
+        forms += [f"nn.{kind.__name__}" for kind in [torch_cells.find_module(problem.run.model)] if kind is not None]
     return [Variant(form, fused) for form, fused in itertools.product(forms, (False, True))]
 
 
@@ -47,8 +47,8 @@ class Network:
         arrays = {name: torch.tensor(value[0] if self._one else value) for name, value in problem.parameters.items()}
         self._p = {name: tensor.requires_grad_() for name, tensor in arrays.items()}
         if variant.form.startswith("nn."):
-            self._module = torch_cells.taken_over(self._model, problem.run.task.inputs, self._p)
-        self._optimizer = _optimizer(problem.run.optimizer, list(self._p.values()), variant.fused)
+            self._module = torch_cells.take_over(self._model, problem.run.task.inputs, self._p)
+        self._optimizer = _build_optimizer(problem.run.optimizer, list(self._p.values()), variant.fused)
         lanes = () if self._one else (problem.lanes,)
         rows = problem.run.train.batch_size
         self._zero = torch_cells.zero_state(self._model, (*lanes, rows))
@@ -117,7 +117,7 @@ class Network:
         return kept
 
 
-def _optimizer(hyper: Any, tensors: list[torch.Tensor], fused: bool) -> torch.optim.Optimizer:
+def _build_optimizer(hyper: Any, tensors: list[torch.Tensor], fused: bool) -> torch.optim.Optimizer:
     if isinstance(hyper, Adam):
         betas = (hyper.beta1, hyper.beta2)
         return torch.optim.Adam(tensors, lr=hyper.alpha, betas=betas, eps=hyper.small_constant, fused=fused)
@@ -135,7 +135,7 @@ class Torch:
 
     def seconds_per_update(self) -> float:
         network = Network(self.problem, self.variant)
-        return seconds(lambda: network.train(self.data, keep_losses=False)) / self.problem.updates
+        return time_call(lambda: network.train(self.data, keep_losses=False)) / self.problem.updates
 
     def trained(self) -> tuple[Floats, Mapping[str, Floats]]:
         """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
@@ -144,7 +144,7 @@ class Torch:
         return np.stack(losses), network.parameters()
 
 
-def prepared(problem: Problem, variant: Variant) -> Torch:
+def prepare(problem: Problem, variant: Variant) -> Torch:
     lane: Any = 0 if problem.lanes == 1 else slice(None)
     found = {name: getattr(problem, name) for name in ("x", "y", "live", "scored")}
     return Torch(problem, variant, {name: torch.tensor(of[:, lane]) for name, of in found.items() if of is not None})

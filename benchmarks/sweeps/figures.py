@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.sweeps.timers import ARCHIVE, COMPOSING, END, IMPORTS, REPORT, REST, STORE, TRAINING, WORKERS
-from bptt.analysis.style import BLUE, BROWN, GREEN, GREY, ORANGE, PALETTE, PURPLE, STYLE, VERMILION, logarithmic_ticks
+from bptt.analysis.style import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PALETTE,
+    PURPLE,
+    STYLE,
+    VERMILION,
+    set_logarithmic_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,20 +39,20 @@ _LIGHT = {ORANGE, PURPLE, BROWN, GREY, PALETTE[-2]}  # on which numbers are blac
 _LEAST = 0.035  # of an axis' height, that a number needs
 
 
-def written(path: Path) -> Iterator[Path]:
+def write(path: Path) -> Iterator[Path]:
     """Draw the phases and the growth that a results file holds, as PNG beside it."""
     import matplotlib as mpl
 
     found = json.loads(path.read_text(encoding="utf-8"))
     with mpl.rc_context(STYLE):
-        for suffix, draw, what in (("", drawn, found["phases"]), ("-growth", growth, found["growth"])):
+        for suffix, draw, what in (("", draw_phases, found["phases"]), ("-growth", draw_growth, found["growth"])):
             if what:
                 target = path.with_name(f"{path.stem}{suffix}.png")
                 draw(what).savefig(target, metadata={"Software": None})
                 yield target
 
 
-def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
+def draw_growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
     """Seconds of a sweep, and its memory, against its runs; both axes logarithmic."""
     from matplotlib.figure import Figure
 
@@ -58,14 +69,14 @@ def growth(points: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.set_xticks(runs, [f"{n:,}" for n in runs])
         axes.minorticks_off()
         axes.set_ylim(min(low) / 1.5, max(high) * 1.5)
-        logarithmic_ticks(axes.yaxis, min(low) / 1.5, max(high) * 1.5)
+        set_logarithmic_ticks(axes.yaxis, min(low) / 1.5, max(high) * 1.5)
         axes.set_xlabel("runs of 20 updates")
         axes.set_ylabel(label)
         axes.legend(frameon=False, loc="upper left")
     return figure
 
 
-def drawn(sides: Sequence[Mapping[str, Any]]) -> "Figure":
+def draw_phases(sides: Sequence[Mapping[str, Any]]) -> "Figure":
     """Bars of milliseconds per run: all sides on one axis, then ours by itself, elapsed and of processors."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -75,11 +86,11 @@ def drawn(sides: Sequence[Mapping[str, Any]]) -> "Figure":
     several = sorted(sides, key=lambda side: side is ours)
     left, right = figure.subplots(1, 2)
     for place, side in enumerate(several):
-        _bar(left, place, side, "ms_per_run", max(1e3 * side["seconds"] / side["runs"] for side in sides))
+        _draw_bar(left, place, side, "ms_per_run", max(1e3 * side["seconds"] / side["runs"] for side in sides))
     left.set_xticks(range(len(several)), [side["side"] for side in several])
     top = 1e3 * max(ours["seconds"], ours["cpu"]) / ours["runs"]
     for place, what in enumerate(("ms_per_run", "cpu_ms_per_run")):
-        _bar(right, place, ours, what, top)
+        _draw_bar(right, place, ours, what, top)
     right.set_xticks((0, 1), (f"{ours['side']}:\nelapsed", f"{ours['side']}: processors,\n{ours['workers']} cores"))
     left.set_ylabel(f"time per run of a sweep of {ours['runs']:,} (ms)")
     right.set_ylabel(f"the same, {ours['side']} alone (ms)")
@@ -94,7 +105,7 @@ def drawn(sides: Sequence[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
-def _bar(axes: "Axes", place: int, side: Mapping[str, Any], what: str, top: float) -> None:
+def _draw_bar(axes: "Axes", place: int, side: Mapping[str, Any], what: str, top: float) -> None:
     """A bar of all phases, the first at the bottom; with numbers where they fit, and the sum above."""
     height = 0.0
     for name, colour in _COLOURS.items():
@@ -102,10 +113,10 @@ def _bar(axes: "Axes", place: int, side: Mapping[str, Any], what: str, top: floa
         axes.bar(place, value, 0.7, bottom=height, color=colour, edgecolor="white", linewidth=0.3)
         if value > _LEAST * top:
             ink = "black" if colour in _LIGHT else "white"
-            axes.text(place, height + value / 2, _number(value), ha="center", va="center", color=ink, fontsize=7)
+            axes.text(place, height + value / 2, _write_number(value), ha="center", va="center", color=ink, fontsize=7)
         height += value
-    axes.text(place, height + 0.01 * top, f"{_number(height)} ms", ha="center", va="bottom", fontsize=7)
+    axes.text(place, height + 0.01 * top, f"{_write_number(height)} ms", ha="center", va="bottom", fontsize=7)
 
 
-def _number(value: float) -> str:
+def _write_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

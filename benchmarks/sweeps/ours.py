@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.sweeps.program import ProgramFailed, Usage, measured, new_folder
+from benchmarks.sweeps.program import ProgramFailed, Usage, make_folder, measure_program
 from bptt.sweeps.workers.pool import Settings
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 
 _RATES = 20
 
@@ -38,14 +38,14 @@ class OurSweep:
         return (self.seconds * self.workers - self.training) / self.runs
 
 
-def rates(runs: int) -> list[str]:
+def choose_rates(runs: int) -> list[str]:
     """20 learning rates, or fewer where the runs can't be shared out among so many."""
     return [f"{(place + 1) / 100:g}" for place in range(math.gcd(runs, _RATES))]
 
 
-def adder(runs: int, updates: int) -> list[str]:
+def list_adder_overrides(runs: int, updates: int) -> list[str]:
     """The overrides of so many runs of the adder."""
-    alphas = rates(runs)
+    alphas = choose_rates(runs)
     return [
         "experiment=zhu_adder",
         "task.eval_size=256",
@@ -56,29 +56,29 @@ def adder(runs: int, updates: int) -> list[str]:
     ]
 
 
-def trivial(runs: int) -> list[str]:
+def list_trivial_overrides(runs: int) -> list[str]:
     """The overrides of so many runs in which next to nothing is trained."""
     return ["task=adder", "train.updates=20", "train.log_points=2", "task.eval_size=16", f"seed=range({runs})"]
 
 
-def sweep(overrides: Sequence[str], runs: int) -> OurSweep:
+def run_sweep(overrides: Sequence[str], runs: int) -> OurSweep:
     """Run a sweep in a fresh folder. Raises ProgramFailed where not every run ended well and was recorded."""
-    folder = new_folder()
-    usage = measured([sys.executable, "-m", "bptt", "train", "-m", *overrides], folder)
-    results = ended(folder, overrides, runs)
+    folder = make_folder()
+    usage = measure_program([sys.executable, "-m", "bptt", "train", "-m", *overrides], folder)
+    results = check_ended(folder, overrides, runs)
     return OurSweep(
         usage=usage,
         runs=runs,
         workers=Settings().wanted,
-        training=training_seconds(results),
+        training=sum_training_seconds(results),
         first_block=min(result.began for result in results) - usage.began,
     )
 
 
-def ended(current: Path, overrides: Sequence[str], runs: int) -> list[RunResult]:
-    """How the runs of a sweep ended, which had this current folder. Raises ProgramFailed like `sweep`."""
+def check_ended(current: Path, overrides: Sequence[str], runs: int) -> list[RunResult]:
+    """How the runs of a sweep ended, which had this current folder. Raises ProgramFailed like `run_sweep`."""
     (folder,) = (current / "multirun").iterdir()
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     results = archive.ended()
     finished = sum(result.status == "FINISHED" for result in results)
     if finished != runs or archive.stored() != archive.blocks():
@@ -86,6 +86,6 @@ def ended(current: Path, overrides: Sequence[str], runs: int) -> list[RunResult]
     return results
 
 
-def training_seconds(results: Iterable[RunResult]) -> float:
+def sum_training_seconds(results: Iterable[RunResult]) -> float:
     """Seconds of all blocks together; the results of one block all have its begin and its end."""
     return sum(ended - began for began, ended in {(result.began, result.ended) for result in results})

@@ -98,11 +98,13 @@ class Breakdown:
         }
 
 
-def ours(trace: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], usage: Usage, runs: int) -> Breakdown:
+def break_down_ours(
+    trace: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], usage: Usage, runs: int
+) -> Breakdown:
     """Until the first block begins, the main thread waits for workers; then, for what they train."""
     first = min(block["began"] for block in blocks)
     stretches = [part for stretch in trace["stretches"] for part in _split(stretch, first)]
-    found = _once(stretches, trace, usage)
+    found = _sum_once(stretches, trace, usage)
     workers: dict[int, list[Mapping[str, Any]]] = {}
     for block in sorted(blocks, key=lambda block: block["began"]):
         workers.setdefault(block["worker"], []).append(block)
@@ -115,15 +117,15 @@ def ours(trace: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], usage: U
     return Breakdown(side="bptt", runs=runs, workers=len(workers), trained=trained, phases=tuple(found.values()))
 
 
-def usual(trace: Mapping[str, Any], usage: Usage, runs: int) -> Breakdown:
+def break_down_usual(trace: Mapping[str, Any], usage: Usage, runs: int) -> Breakdown:
     """So many runs, of a few that were measured: what is done once stays, the rest grows with the jobs.
 
-    See `benchmarks.sweeps.usual.per_job`, whose sum the phases of a further job have.
+    See `benchmarks.sweeps.usual.estimate_per_job`, whose sum the phases of a further job have.
     """
     (check,), jobs = trace["marks"][CHECK], trace["marks"][JOB]
-    found = _once(trace["stretches"], trace, usage)
-    checked = _phases(_within(trace["stretches"], check, jobs[0]))
-    went = _phases(_within(trace["stretches"], jobs[1], jobs[-1]))
+    found = _sum_once(trace["stretches"], trace, usage)
+    checked = _sum_phases(_clip_stretches(trace["stretches"], check, jobs[0]))
+    went = _sum_phases(_clip_stretches(trace["stretches"], jobs[1], jobs[-1]))
     for name, phase in found.items():
         each = checked[name].times(1 / len(jobs)) + went[name].times(1 / (len(jobs) - 2))
         found[name] = phase + each.times(runs - len(jobs))
@@ -132,9 +134,9 @@ def usual(trace: Mapping[str, Any], usage: Usage, runs: int) -> Breakdown:
     )
 
 
-def _once(stretches: Sequence[Sequence[Any]], trace: Mapping[str, Any], usage: Usage) -> dict[str, Phase]:
+def _sum_once(stretches: Sequence[Sequence[Any]], trace: Mapping[str, Any], usage: Usage) -> dict[str, Phase]:
     """The phases of the program's own process; what comes before and after its trace is start and end."""
-    found = _phases(stretches)
+    found = _sum_phases(stretches)
     began = min(stretch[2] for stretch in stretches)
     ended = max(stretch[3] for stretch in stretches if stretch[0])
     found[IMPORTS] += Phase(name=IMPORTS, seconds=began - usage.began, cpu=trace["cpu_before"])
@@ -144,7 +146,7 @@ def _once(stretches: Sequence[Sequence[Any]], trace: Mapping[str, Any], usage: U
     return found
 
 
-def _phases(stretches: Iterable[Sequence[Any]]) -> dict[str, Phase]:
+def _sum_phases(stretches: Iterable[Sequence[Any]]) -> dict[str, Phase]:
     found = {name: Phase(name=name) for name in PHASES}
     for main, name, began, ended, cpu in stretches:
         seconds = ended - began
@@ -160,11 +162,11 @@ def _split(stretch: Sequence[Any], first: float) -> list[Sequence[Any]]:
     return [
         [main, name, *part[2:]]
         for name, since, until in ((WORKERS, began, first), (TRAINING, first, ended))
-        for part in _within([[main, WAITING, began, ended, cpu]], since, until)
+        for part in _clip_stretches([[main, WAITING, began, ended, cpu]], since, until)
     ]
 
 
-def _within(stretches: Iterable[Sequence[Any]], since: float, until: float) -> list[Sequence[Any]]:
+def _clip_stretches(stretches: Iterable[Sequence[Any]], since: float, until: float) -> list[Sequence[Any]]:
     """The parts of stretches between two moments; the processor's seconds are thought to be spread evenly."""
     found: list[Sequence[Any]] = []
     for main, name, began, ended, cpu in stretches:

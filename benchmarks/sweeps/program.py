@@ -39,35 +39,35 @@ class Usage:
     others: float
 
 
-def new_folder() -> Path:
+def make_folder() -> Path:
     """An empty folder, which is deleted when this program ends.
 
     Not before: where many files were deleted, ext4 searches for minutes for numbers that were not, and a sweep whose
     forerunner was deleted would take several seconds more.
     """
-    return Path(tempfile.mkdtemp(dir=_folder_of_all()))
+    return Path(tempfile.mkdtemp(dir=_make_parent()))
 
 
 @functools.cache
-def _folder_of_all() -> str:
+def _make_parent() -> str:
     folder = tempfile.TemporaryDirectory(prefix="bptt-bench-")
     atexit.register(folder.cleanup)
     return folder.name
 
 
-def measured(command: Sequence[str], folder: Path) -> Usage:
+def measure_program(command: Sequence[str], folder: Path) -> Usage:
     """Run a program in a folder to its end. Raises ProgramFailed with its last words where it fails."""
     said = folder / "said.txt"
     with said.open("wb") as output:
-        busy, own = _busy(), _own()
+        busy, own = _read_busy(), _read_own()
         began, start = time.time(), time.perf_counter()
-        with subprocess.Popen(command, cwd=folder, env=_environment(), stdout=output, stderr=output) as program:
+        with subprocess.Popen(command, cwd=folder, env=_make_environment(), stdout=output, stderr=output) as program:
             watch = _Watch(program.pid)
             watch.start()
             code = program.wait()
             seconds = time.perf_counter() - start
             watch.stop()
-        busy, own = _busy() - busy, _own() - own
+        busy, own = _read_busy() - busy, _read_own() - own
     if code:
         raise ProgramFailed(f"{' '.join(command)} ended with {code}:\n{said.read_text(errors='replace')[-2000:]}")
     return Usage(
@@ -75,11 +75,11 @@ def measured(command: Sequence[str], folder: Path) -> Usage:
         seconds=seconds,
         cpu=watch.cpu,
         peak_bytes=watch.peak_bytes,
-        others=others_share(busy, own, seconds * (os.cpu_count() or 1)),
+        others=compute_others_share(busy, own, seconds * (os.cpu_count() or 1)),
     )
 
 
-def memory_together(processes: Iterable[tuple[int, int]]) -> int:
+def sum_memory(processes: Iterable[tuple[int, int]]) -> int:
     """Bytes of processes, each (resident, of these shared): what each has alone, and what is shared once.
 
     They run the same program, so the one that shares most has nearly all that is shared. The exact figure (PSS) would
@@ -89,12 +89,12 @@ def memory_together(processes: Iterable[tuple[int, int]]) -> int:
     return sum(resident - shared for resident, shared in found) + max((shared for _, shared in found), default=0)
 
 
-def others_share(busy: float, own: float, available: float) -> float:
+def compute_others_share(busy: float, own: float, available: float) -> float:
     """Of the core-seconds that were available, those that were busy with something else than our own."""
     return max(0.0, busy - own) / available
 
 
-def _environment() -> Mapping[str, str]:
+def _make_environment() -> Mapping[str, str]:
     """Without settings that would change what is measured; compiled kernels are taken where they are always kept."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "BPTT_"))}
     if "BPTT_CACHE_DIR" in os.environ:
@@ -102,13 +102,13 @@ def _environment() -> Mapping[str, str]:
     return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _busy() -> float:
+def _read_busy() -> float:
     """Seconds that all cores together were busy since the machine started."""
     times = psutil.cpu_times()._asdict()
     return float(sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
 
 
-def _own() -> float:
+def _read_own() -> float:
     """Seconds of this process and of those that it, or a child of it, has waited for."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
@@ -142,11 +142,11 @@ class _Watch(threading.Thread):
         except psutil.NoSuchProcess:
             return
         self.cpu = times.user + times.system
-        memory = [found for found in map(_memory, family) if found is not None]
-        self.peak_bytes = max(self.peak_bytes, memory_together(memory))
+        memory = [found for found in map(_read_memory, family) if found is not None]
+        self.peak_bytes = max(self.peak_bytes, sum_memory(memory))
 
 
-def _memory(process: Any) -> tuple[int, int] | None:
+def _read_memory(process: Any) -> tuple[int, int] | None:
     try:
         found = process.memory_info()
     except psutil.NoSuchProcess:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.sweeps import findings, ours, traced, usual
-from benchmarks.sweeps.findings import Finding, Grown
+from benchmarks.sweeps.findings import Finding, GrowthPoint
 from benchmarks.sweeps.ours import OurSweep
 from benchmarks.sweeps.phases import Breakdown
 from benchmarks.sweeps.program import Usage
@@ -35,7 +35,7 @@ class Sizes:
         return (self.runs, self.updates) == (Sizes.runs, Sizes.updates)
 
 
-def sizes(runs: int | None, sample: int | None, quick: bool) -> Sizes:
+def choose_sizes(runs: int | None, sample: int | None, quick: bool) -> Sizes:
     """What the arguments ask for."""
     few = {"runs": 40, "updates": 300, "sample": 3} | dict.fromkeys(
         (f"{name}_rounds" for name in ("adder", "phases", "start", "growth")), 1
@@ -45,12 +45,12 @@ def sizes(runs: int | None, sample: int | None, quick: bool) -> Sizes:
 
 
 @dataclass
-class Measured:
+class Measurement:
     """What was found: figures, where the time of our sweep and of the usual way's goes, and how it grows."""
 
     findings: list[Finding] = field(default_factory=list)
     phases: list[Breakdown] = field(default_factory=list)
-    growth: list[Grown] = field(default_factory=list)
+    growth: list[GrowthPoint] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
 
     @property
@@ -59,76 +59,76 @@ class Measured:
         return max((usage.others for usage in self.usages), default=0.0)
 
 
-def measure(wanted: Collection[str], size: Sizes, say: Say) -> Measured:
+def measure(wanted: Collection[str], size: Sizes, say: Say) -> Measurement:
     """All that is wanted."""
     say("compiling, where that is to be done")
-    ours.sweep(ours.adder(2, 2), 2)
-    ours.sweep(ours.trivial(2), 2)
-    found = Measured()
+    ours.run_sweep(ours.list_adder_overrides(2, 2), 2)
+    ours.run_sweep(ours.list_trivial_overrides(2), 2)
+    found = Measurement()
     if "usual" in wanted:
         say("the usual way: does it train the same?")
         usual.check()
     if {"adder", "usual"} & set(wanted):
-        _adder(wanted, size, say, found)
+        _measure_adder(wanted, size, say, found)
     if "phases" in wanted:
-        _phases(size, say, found)
+        _measure_phases(size, say, found)
     if "start" in wanted:
-        _start(size, say, found)
+        _measure_start(size, say, found)
     if "growth" in wanted:
-        _growth(size, say, found)
+        _measure_growth(size, say, found)
     return found
 
 
-def _adder(wanted: Collection[str], size: Sizes, say: Say, found: Measured) -> None:
+def _measure_adder(wanted: Collection[str], size: Sizes, say: Say, found: Measurement) -> None:
     sweeps, samples = [], []
     for number in range(size.adder_rounds):
         if "adder" in wanted:
             say(f"{size.runs:,} runs of the adder, round {number + 1} of {size.adder_rounds}")
-            sweeps.append(ours.sweep(ours.adder(size.runs, size.updates), size.runs))
+            sweeps.append(ours.run_sweep(ours.list_adder_overrides(size.runs, size.updates), size.runs))
         if "usual" in wanted:
             say(f"{size.sample} of them in the usual way, round {number + 1} of {size.adder_rounds}")
-            samples.append(usual.adder(size.sample, size.updates))
-    found.findings += findings.adder(sweeps) if sweeps else []
-    found.findings += findings.usual(samples, sweeps, size.runs) if samples else []
-    found.usages += _usages(sweeps, samples)
+            samples.append(usual.run_adder(size.sample, size.updates))
+    found.findings += findings.summarise_adder(sweeps) if sweeps else []
+    found.findings += findings.summarise_usual(samples, sweeps, size.runs) if samples else []
+    found.usages += _list_usages(sweeps, samples)
 
 
-def _phases(size: Sizes, say: Say, found: Measured) -> None:
+def _measure_phases(size: Sizes, say: Say, found: Measurement) -> None:
     """Of each side the round whose time is the median: its phases add up to it, as the phases' medians would not."""
     rounds: dict[str, list[tuple[Breakdown, Usage]]] = {}
     for number in range(size.phases_rounds):
         say(f"phases of {size.runs:,} runs of the adder, round {number + 1} of {size.phases_rounds}")
-        rounds.setdefault("ours", []).append(traced.of_ours(size.runs, size.updates))
+        rounds.setdefault("ours", []).append(traced.trace_ours(size.runs, size.updates))
         if usual.has_torch():
             say(f"phases of the usual way, round {number + 1} of {size.phases_rounds}")
-            rounds.setdefault("usual", []).append(traced.of_usual(size.sample, size.updates, size.runs))
+            rounds.setdefault("usual", []).append(traced.trace_usual(size.sample, size.updates, size.runs))
     for several in rounds.values():
         several.sort(key=lambda one: one[0].seconds)
         found.phases.append(several[(len(several) - 1) // 2][0])
         found.usages += [usage for _, usage in several]
 
 
-def _start(size: Sizes, say: Say, found: Measured) -> None:
+def _measure_start(size: Sizes, say: Say, found: Measurement) -> None:
     sweeps, stock = [], []
     for number in range(size.start_rounds):
         say(f"{size.runs:,} trivial runs, round {number + 1} of {size.start_rounds}")
-        sweeps.append(ours.sweep(ours.trivial(size.runs), size.runs))
-        stock.append(usual.trivial(_STOCK_JOBS))
-    found.findings += findings.start(sweeps, stock)
-    found.usages += _usages(sweeps, stock)
+        sweeps.append(ours.run_sweep(ours.list_trivial_overrides(size.runs), size.runs))
+        stock.append(usual.run_trivial(_STOCK_JOBS))
+    found.findings += findings.summarise_start(sweeps, stock)
+    found.usages += _list_usages(sweeps, stock)
 
 
-def _growth(size: Sizes, say: Say, found: Measured) -> None:
+def _measure_growth(size: Sizes, say: Say, found: Measurement) -> None:
     sweeps: dict[int, list[OurSweep]] = {}
     for number in range(size.growth_rounds):
         for factor in _GROWTH:
             runs = max(1, round(factor * size.runs))
             say(f"{runs:,} trivial runs, round {number + 1} of {size.growth_rounds}")
-            sweeps.setdefault(runs, []).append(ours.sweep(ours.trivial(runs), runs))
-    found.findings += findings.growth(*sweeps.values())
-    found.growth += findings.grown(*sweeps.values())
-    found.usages += _usages(*sweeps.values())
+            sweeps.setdefault(runs, []).append(ours.run_sweep(ours.list_trivial_overrides(runs), runs))
+    found.findings += findings.summarise_growth(*sweeps.values())
+    found.growth += findings.list_points(*sweeps.values())
+    found.usages += _list_usages(*sweeps.values())
 
 
-def _usages(*measured: Sequence[OurSweep | Sample]) -> list[Usage]:
+def _list_usages(*measured: Sequence[OurSweep | Sample]) -> list[Usage]:
     return [one.usage for several in measured for one in several]

@@ -25,7 +25,7 @@ from benchmarks.sweeps.timers import (
     WAITING,
     WORKERS,
     Recorder,
-    timing,
+    make_timers,
     watch_imports,
 )
 
@@ -37,10 +37,10 @@ _PHASES = {
     "bptt.sweeps.launch:Launch._open_workers": WORKERS,
     "bptt.sweeps.workers.pool:Workers.warm": WORKERS,
     "bptt.sweeps.session:Session.train": REST,
-    "bptt.tracking.folder.sweep:Archive.create": ARCHIVE,
-    "bptt.tracking.folder.sweep:Archive.write_block": ARCHIVE,
-    "bptt.tracking.folder.sweep:Archive.write_journal": ARCHIVE,
-    "bptt.tracking.folder.sweep:Archive.mark_stored": ARCHIVE,
+    "bptt.tracking.folder.sweep:SweepFolder.create": ARCHIVE,
+    "bptt.tracking.folder.sweep:SweepFolder.write_block": ARCHIVE,
+    "bptt.tracking.folder.sweep:SweepFolder.write_journal": ARCHIVE,
+    "bptt.tracking.folder.sweep:SweepFolder.mark_stored": ARCHIVE,
     "bptt.tracking.provenance.environment:write_provenance": ARCHIVE,
     "bptt.tracking.store.opening:open_store": STORE,
     "bptt.sweeps.session:Session.wait_for_store": STORE,
@@ -48,10 +48,10 @@ _PHASES = {
     "bptt.sweeps.session:Writer.put": STORE,
     "bptt.sweeps.session:Writer._write": STORE,
     "bptt.sweeps.session:Writer.finish": STORE,
-    "bptt.tracking.store.sweep_log:SweepRecord.run_ids": STORE,
-    "bptt.tracking.store.sweep_log:SweepRecord.close": STORE,
+    "bptt.tracking.store.sweep_log:SweepLog.run_ids": STORE,
+    "bptt.tracking.store.sweep_log:SweepLog.close": STORE,
     "bptt.tracking.ui.sweep_page:publish_view": STORE,
-    "bptt.tracking.ui.sweep_page:compare_path": STORE,
+    "bptt.tracking.ui.sweep_page:make_compare_path": STORE,
     "bptt.sweeps.finish:finish": REPORT,
     "bptt.sweeps.session:Session.stop_workers": END,
     "bptt.sweeps.launch:Launch.close": END,
@@ -59,7 +59,7 @@ _PHASES = {
 }
 
 
-def timed_block(train: Callable[[Any], Any], path: str, task: Any) -> Any:
+def time_block(train: Callable[[Any], Any], path: str, task: Any) -> Any:
     """Train a block, in a worker, and note who did, when, and with how many processor seconds."""
     began, cpu = time.time(), time.process_time()
     result = train(task)
@@ -73,7 +73,7 @@ def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
     original = module.Session.computed
 
     def computed(self: Any, function: Any, tasks: Sequence[Any], most: int | None = None) -> Generator[Any]:
-        outcomes = original(self, partial(timed_block, function, str(path)), tasks, most)
+        outcomes = original(self, partial(time_block, function, str(path)), tasks, most)
         following = recorder.timed(next, WAITING)
         try:
             while (outcome := following(outcomes, None)) is not None:
@@ -87,7 +87,7 @@ def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
 def main(words: Sequence[str]) -> int:
     trace, *command = words
     path, recorder = Path(trace).absolute(), Recorder()
-    changes = timing(recorder, _PHASES)
+    changes = make_timers(recorder, _PHASES)
     change_session = changes["bptt.sweeps.session"]
 
     def change(module: Any) -> None:

@@ -15,7 +15,7 @@ from benchmarks.sweeps.timers import (
     STORE,
     TRAINING,
     Recorder,
-    timing,
+    make_timers,
     watch_imports,
 )
 
@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> None:
     path, recorder = Path(trace).absolute(), Recorder()
     watch_imports(
         recorder,
-        timing(recorder, _PHASES)
+        make_timers(recorder, _PHASES)
         | {
             "hydra.core.utils": lambda module: _watch_jobs(recorder, module),
             "hydra.plugins.sweeper": lambda module: _watch_check(recorder, module),

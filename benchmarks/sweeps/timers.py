@@ -117,7 +117,7 @@ def watch_imports(recorder: Recorder, changes: Mapping[str, Callable[[Any], None
     machinery._find_and_load = find_and_load
 
 
-def timing(recorder: Recorder, phases: Mapping[str, str]) -> dict[str, Callable[[Any], None]]:
+def make_timers(recorder: Recorder, phases: Mapping[str, str]) -> dict[str, Callable[[Any], None]]:
     """Changes that make calls phases: "package.module:function" or "package.module:Class.method" → phase."""
     of_each: dict[str, dict[str, str]] = {}
     for place, phase in phases.items():

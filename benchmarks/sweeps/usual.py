@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.sweeps.ours import rates
-from benchmarks.sweeps.program import ProgramFailed, Usage, measured, new_folder
+from benchmarks.sweeps.ours import choose_rates
+from benchmarks.sweeps.program import ProgramFailed, Usage, make_folder, measure_program
 
 STOCK = ("hydra/launcher=basic", "hydra/sweeper=basic")  # ours are chosen in `bptt` alone; said so that it shows
 _CHECKED = 32  # updates
@@ -34,22 +34,22 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def adder(jobs: int, updates: int) -> Sample:
+def run_adder(jobs: int, updates: int) -> Sample:
     """So many runs of the adder in the usual way, from 3 on."""
-    return _sample("usual_app.py", adder_overrides(jobs, updates), jobs)
+    return _run_sample("usual_app.py", list_adder_overrides(jobs, updates), jobs)
 
 
-def adder_overrides(jobs: int, updates: int) -> list[str]:
-    alphas = rates(jobs)
+def list_adder_overrides(jobs: int, updates: int) -> list[str]:
+    alphas = choose_rates(jobs)
     return [f"alpha={','.join(alphas)}", f"seed=range({jobs // len(alphas)})", f"updates={updates}"]
 
 
-def trivial(jobs: int) -> Sample:
+def run_trivial(jobs: int) -> Sample:
     """So many jobs that do nothing, from 3 on."""
-    return _sample("trivial.py", [f"seed=range({jobs})"], jobs)
+    return _run_sample("trivial.py", [f"seed=range({jobs})"], jobs)
 
 
-def per_job(written: float, began: Sequence[float]) -> float:
+def estimate_per_job(written: float, began: Sequence[float]) -> float:
     """Seconds that each further job takes.
 
     Hydra composes every job to check it before it runs the first. That one takes longer than others, for what is
@@ -63,24 +63,24 @@ def per_job(written: float, began: Sequence[float]) -> float:
 
 def check() -> None:
     """Raise ProgramFailed where the usual way does not train what we train."""
-    found = difference()
+    found = measure_difference()
     if not found <= _AGREEMENT:  # NaN too
         raise ProgramFailed(f"the usual way's losses differ from ours by {found:.1e}: their times would say nothing")
 
 
-def difference() -> float:
+def measure_difference() -> float:
     """By how much the usual way's losses differ from ours, trained from the same weights on the same sequences."""
     import numpy as np
     import torch
 
-    from benchmarks.problem import problem
+    from benchmarks.problem import build_problem
     from benchmarks.sides import ours
     from benchmarks.sweeps import usual_app
     from benchmarks.workloads import TABLE
 
     workload = next(found for found in TABLE if found.name == "adder" and found.lanes == 1)
-    losses, _ = ours.trained(workload, _CHECKED)
-    made = problem(workload, _CHECKED)
+    losses, _ = ours.train_workload(workload, _CHECKED)
+    made = build_problem(workload, _CHECKED)
     network = usual_app.Network(made.run.model.hidden_size)
     with torch.no_grad():
         for parameter, name in (
@@ -90,14 +90,14 @@ def difference() -> float:
         ):
             parameter.copy_(torch.tensor(made.parameters[name][0]))
     data = zip(torch.tensor(made.x[:, 0]), torch.tensor(made.y[:, 0]), strict=True)
-    theirs = np.array([loss.item() for loss in usual_app.trained(network, vars(made.run.optimizer)["alpha"], data)])
+    theirs = np.array([loss.item() for loss in usual_app.train(network, vars(made.run.optimizer)["alpha"], data)])
     return float(np.max(np.abs(theirs / losses[:, 0] - 1.0)))
 
 
-def _sample(script: str, overrides: Sequence[str], jobs: int) -> Sample:
-    folder = new_folder()
-    usage = measured([sys.executable, str(Path(__file__).with_name(script)), "-m", *STOCK, *overrides], folder)
+def _run_sample(script: str, overrides: Sequence[str], jobs: int) -> Sample:
+    folder = make_folder()
+    usage = measure_program([sys.executable, str(Path(__file__).with_name(script)), "-m", *STOCK, *overrides], folder)
     (written,) = folder.glob("multirun/*/*/multirun.yaml")
     began = [(written.parent / str(job) / ".hydra" / "config.yaml").stat().st_mtime for job in range(jobs)]
-    each = per_job(written.stat().st_mtime, began)
+    each = estimate_per_job(written.stat().st_mtime, began)
     return Sample(usage=usage, jobs=jobs, per_job=each)

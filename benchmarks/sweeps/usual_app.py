@@ -58,23 +58,23 @@ class Network(nn.Module):
         return torch.sigmoid(torch.cat(states) @ self.readout).view(steps, rows, 1)
 
 
-def loss_of(output: Tensor, y: Tensor) -> Tensor:
+def compute_loss(output: Tensor, y: Tensor) -> Tensor:
     """Half the squared error of a sequence, mean over the sequences."""
     return 0.5 * (output - y).square().sum() / y.shape[1]
 
 
-def trained(network: Network, alpha: float, data: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+def train(network: Network, alpha: float, data: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
     """One update for each (x, y); gives its loss."""
     optimizer = torch.optim.SGD(network.parameters(), lr=alpha)
     for x, y in data:
         optimizer.zero_grad()
-        loss = loss_of(network(x), y)
+        loss = compute_loss(network(x), y)
         loss.backward()
         optimizer.step()
         yield loss
 
 
-def sums(bits: int, count: int) -> tuple[Tensor, Tensor]:
+def make_sums(bits: int, count: int) -> tuple[Tensor, Tensor]:
     """`count` random additions, the lowest digits first: x (T, count, 2) and y (T, count, 1)."""
     a, b = torch.randint(2**bits, (2, count))
     place = torch.arange(bits + 1)[:, None]
@@ -84,25 +84,25 @@ def sums(bits: int, count: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def evaluated(network: Network, x: Tensor, y: Tensor) -> dict[str, float]:
+def evaluate(network: Network, x: Tensor, y: Tensor) -> dict[str, float]:
     output = network(x)
     right = (output.round() == y).all(dim=0)
-    return {"loss/eval": loss_of(output, y).item(), "accuracy/eval": right.double().mean().item()}
+    return {"loss/eval": compute_loss(output, y).item(), "accuracy/eval": right.double().mean().item()}
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="adder")
 def main(config: DictConfig) -> None:
     torch.manual_seed(config.seed)
     network = Network(config.hidden_size)
-    x, y = sums(config.bits, config.updates)
-    evaluation = sums(config.bits, config.eval_size)
+    x, y = make_sums(config.bits, config.updates)
+    evaluation = make_sums(config.bits, config.eval_size)
     recorded = set(torch.linspace(1, config.updates, config.log_points).round().int().tolist())
     with mlflow.start_run(run_name=f"alpha={config.alpha} seed={config.seed}"):
         mlflow.log_params(dict(config))
         data = zip(x.split(1, dim=1), y.split(1, dim=1), strict=True)
-        for update, loss in enumerate(trained(network, config.alpha, data), 1):
+        for update, loss in enumerate(train(network, config.alpha, data), 1):
             if update in recorded:
-                mlflow.log_metrics({"loss/train": loss.item(), **evaluated(network, *evaluation)}, step=update)
+                mlflow.log_metrics({"loss/train": loss.item(), **evaluate(network, *evaluation)}, step=update)
         weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
         torch.save(network.state_dict(), weights)
         mlflow.log_artifact(str(weights))

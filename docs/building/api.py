@@ -22,12 +22,12 @@ _KERNELS = (
 )
 
 
-def page() -> str:
+def write_page() -> str:
     """Modules for users."""
     return "\n\n".join(f"::: {name}" for name in _SHOWN) + "\n"
 
 
-def kernels_page() -> str:
+def write_kernels_page() -> str:
     """Modules for authors of components."""
     about = "What a component's kernels are written with; [Extend](../extend/optimizer.md) has whole examples."
     return "\n\n".join([about, *(f"::: {name}" for name in _KERNELS)]) + "\n"

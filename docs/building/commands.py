@@ -7,17 +7,17 @@ from contextlib import redirect_stdout
 from bptt.cli.main import COMMANDS, main
 
 
-def page(names: dict[str, str] = COMMANDS) -> str:
+def write_page(names: dict[str, str] = COMMANDS) -> str:
     """A section for each command."""
-    told = [f"```text\n{_help('--help')}```"]
+    told = [f"```text\n{_read_help('--help')}```"]
     told += [
-        f"## bptt {name}\n\n{says[0].upper()}{says[1:]}.\n\n```text\n{_help(name, '--help')}```"
+        f"## bptt {name}\n\n{says[0].upper()}{says[1:]}.\n\n```text\n{_read_help(name, '--help')}```"
         for name, says in names.items()
     ]
     return "\n\n".join(told) + "\n"
 
 
-def _help(*arguments: str) -> str:
+def _read_help(*arguments: str) -> str:
     os.environ["COLUMNS"] = "100"
     said = io.StringIO()
     with redirect_stdout(said):

@@ -4,21 +4,21 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 
 _GROUPS = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip")
 
 
-def page() -> str:
+def write_page() -> str:
     """A section for each group; a class that a choice names is shown from its source."""
     told = ["Each choice, as its class says it; its values stand in [Configuration](configuration.md)."]
     for group in _GROUPS:
         told.append(f"## {group}")
-        told += [_choice(path) for path in sorted((conf_folder() / group).glob("*.yaml"))]
+        told += [_write_choice(path) for path in sorted((find_conf_folder() / group).glob("*.yaml"))]
     return "\n\n".join(told) + "\n"
 
 
-def _choice(path: Path) -> str:
+def _write_choice(path: Path) -> str:
     target = OmegaConf.load(path)._target_
     options = "    options:\n      members: false\n      show_root_heading: false\n      show_root_toc_entry: false"
     return f"### {path.parent.name}={path.stem}\n\n::: {target}\n{options}"

@@ -9,9 +9,9 @@ from typing import Any, get_type_hints
 from omegaconf import OmegaConf
 
 from bptt.configuration.build import SweepSettings, Tracking, _Rest
-from bptt.configuration.errors import shown
-from bptt.configuration.fields import words
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.errors import quote
+from bptt.configuration.fields import describe_type
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.run import EarlyStop, Settings
 
 _CLASSES: dict[str, type] = {"train": Settings, "train.early_stop": EarlyStop, "tracking": Tracking}
@@ -19,31 +19,33 @@ _COMMENT = re.compile(r"^(?P<indent> *)(?P<key>[\w]+):(?P<value>[^#]*?)(?:  # (?
 _COMPOSED = ("experiment", "sweep")
 
 
-def page() -> str:
+def write_page() -> str:
     """A section for each group, its choices below it."""
-    conf = conf_folder()
+    conf = find_conf_folder()
     groups = sorted({path.parent.name for path in conf.glob("*/*.yaml")} - set(_COMPOSED))
     told = [
         "What a run is made of, as the files in `conf/` have it: `bptt train GROUP=CHOICE` takes a choice,"
         " `bptt train KEY=VALUE` changes a value.",
         "## Beside the groups",
-        _table(_keys(conf / "config.yaml", "", ("hydra", "defaults", "init"))),
+        _write_table(_list_keys(conf / "config.yaml", "", ("hydra", "defaults", "init"))),
     ]
     for group in groups:
-        told += [f"## {group}", _above(conf / "config.yaml", group)]
+        told += [f"## {group}", _read_comment_above(conf / "config.yaml", group)]
         for path in sorted((conf / group).glob("*.yaml")):
             told += [
                 f"### {group}={path.stem}",
-                _about(path),
-                _table(_keys(path, f"{group}.", ("defaults", "_target_"))),
+                _read_comment(path),
+                _write_table(_list_keys(path, f"{group}.", ("defaults", "_target_"))),
             ]
     for group in _COMPOSED:
         told += [f"## {group}", f"Whole configurations: `bptt train {group}=NAME`."]
-        told.append("\n".join(f"- `{path.stem}`: {_about(path)}" for path in sorted((conf / group).glob("*.yaml"))))
+        told.append(
+            "\n".join(f"- `{path.stem}`: {_read_comment(path)}" for path in sorted((conf / group).glob("*.yaml")))
+        )
     return "\n\n".join(part for part in told if part) + "\n"
 
 
-def _about(path: Path) -> str:
+def _read_comment(path: Path) -> str:
     """The comment that a file begins with."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line != "# @package _global_"]
     comment = []
@@ -55,7 +57,7 @@ def _about(path: Path) -> str:
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _above(path: Path, key: str) -> str:
+def _read_comment_above(path: Path, key: str) -> str:
     """The comment above a key of a file, where it has one of its own."""
     lines = path.read_text(encoding="utf-8").splitlines()
     place = lines.index(f"{key}:") if f"{key}:" in lines else 0
@@ -65,18 +67,18 @@ def _above(path: Path, key: str) -> str:
     return " ".join(line.lstrip("# ") for line in lines[first:place])
 
 
-def _keys(path: Path, prefix: str, left_out: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
+def _list_keys(path: Path, prefix: str, left_out: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
     """(key, default, what it may be, what the file says of it) of each key of a file."""
     values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(values, dict)
-    says = _comments(path)
-    hints = _hints(prefix, values)
-    for key, value in _flat({name: value for name, value in values.items() if name not in left_out}):
+    says = _read_comments(path)
+    hints = _read_hints(prefix, values)
+    for key, value in _flatten({name: value for name, value in values.items() if name not in left_out}):
         hint = hints.get(key)
-        yield f"{prefix}{key}", _default(value), "" if hint is None else words(hint), says.get(key, "")
+        yield f"{prefix}{key}", _write_default(value), "" if hint is None else describe_type(hint), says.get(key, "")
 
 
-def _comments(path: Path) -> dict[str, str]:
+def _read_comments(path: Path) -> dict[str, str]:
     """Key, dotted where it is nested, → the comment behind it."""
     found, parents = {}, list[str]()
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -87,7 +89,7 @@ def _comments(path: Path) -> dict[str, str]:
     return found
 
 
-def _hints(prefix: str, values: dict[Any, Any]) -> dict[str, Any]:
+def _read_hints(prefix: str, values: dict[Any, Any]) -> dict[str, Any]:
     if "_target_" in values:
         module, _, name = values["_target_"].rpartition(".")
         return get_type_hints(getattr(importlib.import_module(module), name), include_extras=True)
@@ -104,19 +106,19 @@ def _hints(prefix: str, values: dict[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _flat(values: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def _default(value: Any) -> str:
-    return "must be given" if value == "???" else f"`{shown(value)}`"
+def _write_default(value: Any) -> str:
+    return "must be given" if value == "???" else f"`{quote(value)}`"
 
 
-def _table(rows: Iterator[tuple[str, str, str, str]]) -> str:
+def _write_table(rows: Iterator[tuple[str, str, str, str]]) -> str:
     lines = [
         f"| `{key}` | {default} | {allowed} | {says} |".replace("\\", "\\\\") for key, default, allowed, says in rows
     ]

@@ -18,37 +18,37 @@ class FreeForm(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Called by griffe for each module, class, function and attribute."""
         if obj.docstring is not None:
-            obj.docstring.value = as_markdown(obj.docstring.value)
+            obj.docstring.value = write_markdown(obj.docstring.value)
 
 
-def as_markdown(text: str) -> str:
+def write_markdown(text: str) -> str:
     """A docstring's text, the first line of which is not indented."""
     first, _, rest = text.partition("\n")
     clean = f"{first}\n{textwrap.dedent(rest)}"
-    return "\n\n".join(_block(block) for block in re.split(r"\n\s*\n", clean.strip()))
+    return "\n\n".join(_write_block(block) for block in re.split(r"\n\s*\n", clean.strip()))
 
 
-def _block(block: str) -> str:
+def _write_block(block: str) -> str:
     lines = block.splitlines()
     if all(line.startswith("    ") for line in lines):
         return f"```text\n{textwrap.dedent(block)}\n```"
     if not _FIELD.match(lines[0]):
-        return _escaped(" ".join(line.strip() for line in lines))
+        return _escape(" ".join(line.strip() for line in lines))
     items: list[list[str]] = []
     for number, line in enumerate(lines):
         if not line.startswith(" ") and (found := _FIELD.match(line)):
-            items.append([f"**{_escaped(found['name'])}**: {_escaped(found['says'])}"])
+            items.append([f"**{_escape(found['name'])}**: {_escape(found['says'])}"])
         elif line.startswith(" "):
-            items[-1].append(_escaped(line.strip()))
+            items[-1].append(_escape(line.strip()))
         else:
-            return "\n\n".join([_list(items), _block("\n".join(lines[number:]))])
-    return _list(items)
+            return "\n\n".join([_write_list(items), _write_block("\n".join(lines[number:]))])
+    return _write_list(items)
 
 
-def _list(items: list[list[str]]) -> str:
+def _write_list(items: list[list[str]]) -> str:
     return "\n".join(f"- {' '.join(item)}" for item in items)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     parts = _CODE.split(text)
     return "".join(part if part.startswith("`") else _MARKUP.sub(r"\\\1", escape(part, quote=False)) for part in parts)

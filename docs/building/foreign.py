@@ -8,7 +8,7 @@ _STYLE = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""")
 _ELSEWHERE = ("http://", "https://", "//")
 
 
-def foreign(text: str) -> list[str]:
+def find_foreign(text: str) -> list[str]:
     """The addresses from which a page, or a style sheet, loads something."""
     parser = _Loading()
     parser.feed(text)

@@ -10,15 +10,15 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from docs.building import api, commands, components, configuration, mathematics
-from docs.building.foreign import foreign
+from docs.building.foreign import find_foreign
 
 #: Pages without a file of their own, by their place: title and text.
 _PAGES: dict[str, tuple[str, Callable[[], str]]] = {
-    "reference/commands.md": ("Commands", commands.page),
-    "reference/configuration.md": ("Configuration", configuration.page),
-    "reference/components.md": ("Components", components.page),
-    "reference/api.md": ("Python", api.page),
-    "reference/kernels.md": ("Writing kernels", api.kernels_page),
+    "reference/commands.md": ("Commands", commands.write_page),
+    "reference/configuration.md": ("Configuration", configuration.write_page),
+    "reference/components.md": ("Components", components.write_page),
+    "reference/api.md": ("Python", api.write_page),
+    "reference/kernels.md": ("Writing kernels", api.write_kernels_page),
 }
 
 
@@ -27,7 +27,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     folder = Path(config.docs_dir)
     reports = sorted(path.relative_to(folder).as_posix() for path in folder.glob("results/*/report.md"))
     assert isinstance(config.nav, list)
-    config.nav.append({"Results": ["results/README.md", *({_name(place): place} for place in reports)]})
+    config.nav.append({"Results": ["results/README.md", *({_name_place(place): place} for place in reports)]})
     config.nav.append({"Reference": [{title: place} for place, (title, _) in _PAGES.items()]})
     return config
 
@@ -48,17 +48,19 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Turn mathematics into MathML."""
-    return mathematics.rendered(html)
+    return mathematics.render(html)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
     """Refuse a site that would load something from elsewhere."""
     site = Path(config.site_dir)
     pages = [path for kind in ("*.html", "*.css") for path in site.rglob(kind)]
-    found = [f"{path.relative_to(site)} loads {address}" for path in pages for address in foreign(path.read_text())]
+    found = [
+        f"{path.relative_to(site)} loads {address}" for path in pages for address in find_foreign(path.read_text())
+    ]
     if found:
         raise PluginError("\n".join(found))
 
 
-def _name(place: str) -> str:
+def _name_place(place: str) -> str:
     return Path(place).parent.name

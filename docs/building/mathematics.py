@@ -10,12 +10,12 @@ _MARKED = re.compile(
 )
 
 
-def rendered(html: str) -> str:
+def render(html: str) -> str:
     """The page with every formula as MathML."""
-    return _MARKED.sub(_formula, html)
+    return _MARKED.sub(_render_formula, html)
 
 
-def _formula(found: re.Match[str]) -> str:
+def _render_formula(found: re.Match[str]) -> str:
     block = found["block"] is not None
     tex = unescape(found["block"] if block else found["inline"]).strip()
     made = convert(tex, display="block" if block else "inline")

@@ -12,7 +12,7 @@ from typing import Final
 from docs.make_results.pictures import smaller
 from docs.make_results.shipping import shipped_files
 from docs.make_results.tables import UnsupportedError
-from docs.make_results.training import TrainingError, shipped, trained
+from docs.make_results.training import TrainingError, list_shipped, train
 
 _RESULTS: Final = Path("docs/results")
 _ARCHIVES: Final = Path("multirun")
@@ -21,24 +21,24 @@ _MOST: Final = 4_000_000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: all is written, 1: a sweep failed, or the index can't be written from the tables; 130: interrupted."""
-    parser = _parser()
+    parser = _make_parser()
     args = parser.parse_args(argv)
-    names = args.sweep or shipped()
-    if unknown := [name for name in names if name not in shipped()]:
-        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(shipped())})")
+    names = args.sweep or list_shipped()
+    if unknown := [name for name in names if name not in list_shipped()]:
+        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(list_shipped())})")
     try:
         if not args.index:
             # All are trained first: reports that were written would make the next sweep's work tree a changed one.
-            archives = {name: _trained(number, name, args.archives) for number, name in enumerate(names, 1)}
+            archives = {name: _train(number, name, args.archives) for number, name in enumerate(names, 1)}
             for name, archive in archives.items():
-                print(report(name, archive, args.output / name), flush=True)
-        missing = [name for name in shipped() if not (args.output / name / "report.md").exists()]
+                print(write_report(name, archive, args.output / name), flush=True)
+        missing = [name for name in list_shipped() if not (args.output / name / "report.md").exists()]
         if missing:
             print(f"no index, since there is no report of {', '.join(missing)}")
             return 0
         from docs.make_results.index import write
 
-        print(write(args.output, shipped()))
+        print(write(args.output, list_shipped()))
     except (TrainingError, UnsupportedError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -49,18 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _trained(number: int, name: str, archives: Path) -> Path:
+def _train(number: int, name: str, archives: Path) -> Path:
     print(f"sweep {number}: {name}", flush=True)
-    return trained(name, archives)
+    return train(name, archives)
 
 
-def report(name: str, archive: Path, folder: Path) -> Path:
+def write_report(name: str, archive: Path, folder: Path) -> Path:
     """Write what is shipped of a finished sweep's report; returns its Markdown. Raises UnsupportedError."""
-    from bptt.analysis.report.writing import report_files, write_report
-    from bptt.analysis.sweep import load
+    from bptt.analysis.report.writing import make_report_files, write_report
+    from bptt.analysis.sweep import load_sweep
 
-    sweep = load(archive)
-    files = shipped_files(name, report_files([sweep], ["png"]))
+    sweep = load_sweep(archive)
+    files = shipped_files(name, make_report_files([sweep], ["png"]))
     write_report(
         folder,
         {path: smaller(content) if path.endswith(".png") else content for path, content in files.items()},
@@ -70,12 +70,12 @@ def report(name: str, archive: Path, folder: Path) -> Path:
     return folder / "report.md"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m docs.make_results", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "sweep",
         nargs="*",
-        choices=[*shipped(), []],
+        choices=[*list_shipped(), []],
         metavar="SWEEP",
         help="only these; otherwise all that come with bptt",
     )

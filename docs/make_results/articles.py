@@ -3,16 +3,24 @@
 from collections.abc import Iterator, Mapping
 from math import isnan
 
-from docs.make_results.clipping import clipping
-from docs.make_results.initialisation import initialisation
-from docs.make_results.momentum import momentum
+from docs.make_results.clipping import write_clipping
+from docs.make_results.initialisation import write_initialisation
+from docs.make_results.momentum import write_momentum
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import compared, direction, figure, link, listed, table, verdict
+from docs.make_results.wording import (
+    choose_figure,
+    choose_verdict,
+    compare,
+    find_direction,
+    join,
+    write_link,
+    write_table,
+)
 
 
-def sections(every: Mapping[str, Tables]) -> Iterator[str]:
+def write_sections(every: Mapping[str, Tables]) -> Iterator[str]:
     """The sections in Markdown, from the tables of every sweep."""
-    for write in (_hidden_units, momentum, _rprop, clipping, initialisation, _adder_units):
+    for write in (_hidden_units, write_momentum, _rprop, write_clipping, write_initialisation, _adder_units):
         yield write(every)
 
 
@@ -20,9 +28,9 @@ def _hidden_units(every: Mapping[str, Tables]) -> str:
     tables = every["leftbit_hidden_size"]
     key = "model__hidden_size"
     one, two, three, most = (tables.held(**{key: size}) for size in (1, 2, 3, 8))
-    once = listed([_once(tables, size) for size in (2, 3)])
-    finding = verdict(
-        direction(two, three),
+    once = join([_once(tables, size) for size in (2, 3)])
+    finding = choose_verdict(
+        find_direction(two, three),
         -1,
         "The claim holds: 2 hidden units learn it too, and not as often.",
         "The claim does not hold: 2 hidden units learn it more often than 3.",
@@ -34,12 +42,12 @@ def _hidden_units(every: Mapping[str, Tables]) -> str:
 train harder".
 
 **Found.** {finding} At the end of training {two} networks with 2 units have all bits of the evaluation right, of those
-with 3 units {three}: 2 units do so {compared(two, three)}. A single unit: {one}; 8 units: {most}. At some recorded
+with 3 units {three}: 2 units do so {compare(two, three)}. A single unit: {one}; 8 units: {most}. At some recorded
 update, though, {once} have had all bits right.
 
-{figure(tables, "success_hidden_size")}
+{choose_figure(tables, "success_hidden_size")}
 
-{link(tables)}
+{write_link(tables)}
 """
 
 
@@ -60,8 +68,8 @@ def _rprop(every: Mapping[str, Tables]) -> str:
     )
     growing = settings.loc[product >= 1 - 1e-9, "diverged"].sum()
     best = settings.sort_values(["held", "loss_median"], ascending=[False, True]).iloc[0]
-    finding = verdict(
-        direction(below, above),
+    finding = choose_verdict(
+        find_direction(below, above),
         1,
         "Steps have to shrink more than they grow.",
         "Steps may grow more than they shrink.",
@@ -78,9 +86,9 @@ counts right. Where η⁺·η⁻ < 1, {below} do, where it is 1 or more {above};
 with a product of 1 or more. The most are right with η⁺ = {best["optimizer.eta_plus"]:g},
 η⁻ = {best["optimizer.eta_minus"]:g}: {Share(int(best["held"]), int(best["ended"]))}.
 
-{figure(tables, "success_map")}
+{choose_figure(tables, "success_map")}
 
-{link(tables)}
+{write_link(tables)}
 """
 
 
@@ -100,7 +108,7 @@ def _adder_units(every: Mapping[str, Tables]) -> str:
 **Found.** {begins} With 16 units {tables.held(model__hidden_size=16)} networks have all of the evaluated sums right at
 the end.
 
-{table(["hidden units", "all sums right at the end"], rows)}
+{write_table(["hidden units", "all sums right at the end"], rows)}
 
-{link(tables)}
+{write_link(tables)}
 """

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import compared, direction, figure, link, table, verdict
+from docs.make_results.wording import choose_figure, choose_verdict, compare, find_direction, write_link, write_table
 
 
-def clipping(every: Mapping[str, Tables]) -> str:
+def write_clipping(every: Mapping[str, Tables]) -> str:
     """The section on clipping, in Markdown."""
     words, order = every["sentiment_clip"], every["clip_threshold"]
 
@@ -15,8 +15,8 @@ def clipping(every: Mapping[str, Tables]) -> str:
         return words.held(optimizer__alpha=alpha, **kept)
 
     none, clipped = sentence(0.02, None), sentence(0.02, 1)
-    finding = verdict(
-        direction(clipped, none),
+    finding = choose_verdict(
+        find_direction(clipped, none),
         1,
         "The article's network needs it.",
         "The article's network does better without it.",
@@ -33,15 +33,15 @@ def clipping(every: Mapping[str, Tables]) -> str:
 clips every element of the gradient to [−1, 1], with α = 0.02.
 
 **Found, sentiment.** {finding} With clipping {clipped} networks label all test sentences right, without it {none}:
-{compared(clipped, none)} with it.
+{compare(clipped, none)} with it.
 
-{table(["sentiment", *(_threshold(threshold) for threshold in thresholds)], rows)}
+{write_table(["sentiment", *(_threshold(threshold) for threshold in thresholds)], rows)}
 
 **Found, temporal order over {order.value("task.length")} timesteps.** {_clipping_of_order(order)}
 
-{figure(order, "success_map")}
+{choose_figure(order, "success_map")}
 
-Sentiment: {link(words)}; temporal order: {link(order)}
+Sentiment: {write_link(words)}; temporal order: {write_link(order)}
 """
 
 
@@ -56,12 +56,12 @@ def _clipping_of_order(tables: Tables) -> str:
         none = share(alpha, None)
         best = max(thresholds, key=lambda threshold: share(alpha, threshold).count)
         rows.append([f"α = {alpha:g}", *(str(share(alpha, threshold)) for threshold in [None, *thresholds])])
-        parts.append(f"at α = {alpha:g}, to {best:g}, {compared(share(alpha, best), none)}")
+        parts.append(f"at α = {alpha:g}, to {best:g}, {compare(share(alpha, best), none)}")
     headings = ["temporal order", *(_threshold(threshold) for threshold in [None, *thresholds])]
     return f"""All sequences are right at the end, with the best threshold compared with no
 clipping: {"; ".join(parts)}.
 
-{table(headings, rows)}"""
+{write_table(headings, rows)}"""
 
 
 def _threshold(threshold: float | None) -> str:

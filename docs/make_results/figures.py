@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 _LINES: Final = (("none", "no clipping", ORANGE, "s", "--"), ("norm", "clipped", BLUE, "o", "-"))
 
 
-def success_by_length(tables: "Tables") -> Figure:
+def draw_success_by_length(tables: "Tables") -> Figure:
     """The share of solved runs against the length, with Wilson's 95 % intervals."""
     variants = VARIANTS[tables.name]
     with rc_context(STYLE):
         figure = Figure(figsize=(2.1 * COLUMN, 1.75), layout="constrained")
         panels = figure.subplots(1, len(variants), sharey=True)
         for panel, variant in zip(panels, variants, strict=True):
-            _panel(panel, tables, variant)
+            _draw_panel(panel, tables, variant)
         panels[0].set_ylabel("solved runs, %")
         figure.supxlabel("timesteps" if tables.name != "length_copying" else "pause, timesteps", fontsize=8)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
-def _panel(panel: "Axes", tables: "Tables", variant: Variant) -> None:
+def _draw_panel(panel: "Axes", tables: "Tables", variant: Variant) -> None:
     lengths = variant.lengths(tables)
     step = 0.012 * (tables.levels(LENGTH)[-1] - tables.levels(LENGTH)[0])
     for place, (clip, label, colour, marker, line) in enumerate(_LINES):

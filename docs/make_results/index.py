@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from docs.make_results import articles, lengths
-from docs.make_results.figures import success_by_length
+from docs.make_results.figures import draw_success_by_length
 from docs.make_results.pictures import smaller
 from docs.make_results.tables import Tables
 from docs.make_results.variants import VARIANTS
-from docs.make_results.wording import table, wrapped
+from docs.make_results.wording import wrap, write_table
 
 NAME: Final = "README.md"
 
@@ -32,34 +32,34 @@ def write(folder: Path, names: Sequence[str]) -> Path:
 
     names  of the sweeps
     """
-    from bptt.analysis.figures import save
+    from bptt.analysis.figures import save_figure
 
     every = {name: Tables(folder / name) for name in names}
-    text = page(every)
+    text = write_page(every)
     for name in VARIANTS:
         image = BytesIO()
-        save(success_by_length(every[name]), image, "png")
+        save_figure(draw_success_by_length(every[name]), image, "png")
         (folder / f"{name}.png").write_bytes(smaller(image.getvalue()))
     path = folder / NAME
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def page(every: Mapping[str, Tables]) -> str:
+def write_page(every: Mapping[str, Tables]) -> str:
     """The index in Markdown."""
     parts = [
         _OPENING,
         "## What the articles say\n",
-        *articles.sections(every),
+        *articles.write_sections(every),
         "## Over how many timesteps\n",
-        *lengths.sections(every),
+        *lengths.write_sections(every),
         "## All reports\n",
-        _reports(every),
+        _list_reports(every),
     ]
-    return wrapped("\n".join(parts)) + "\n"
+    return wrap("\n".join(parts)) + "\n"
 
 
-def _reports(every: Mapping[str, Tables]) -> str:
+def _list_reports(every: Mapping[str, Tables]) -> str:
     rows = [
         [
             f"[{name}]({name}/report.md)",
@@ -70,4 +70,4 @@ def _reports(every: Mapping[str, Tables]) -> str:
         ]
         for name, tables in every.items()
     ]
-    return table(["sweep", "settings", "runs", "diverged", "failed or not ended"], rows)
+    return write_table(["sweep", "settings", "runs", "diverged", "failed or not ended"], rows)

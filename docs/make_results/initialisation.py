@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import direction, figure, link, listed, table, verdict
+from docs.make_results.wording import choose_figure, choose_verdict, find_direction, join, write_link, write_table
 
 
-def initialisation(every: Mapping[str, Tables]) -> str:
+def write_initialisation(every: Mapping[str, Tables]) -> str:
     """The section on first weights, in Markdown."""
     words, order = every["sentiment_init"], every["init_scale_spectral_radius"]
     starts: Sequence[tuple[str, Share]] = [
         (_start(row), Share(int(row["held"]), int(row["ended"]))) for _, row in words.settings.iterrows()
     ]
     article = words.held(init="glorot", init__scale=1)
-    worse = [name for name, share in starts if direction(share, article) < 0]
+    worse = [name for name, share in starts if find_direction(share, article) < 0]
     finding = (
-        f"It matters: {listed(worse)} {'does' if len(worse) == 1 else 'do'} worse than Glorot's."
+        f"It matters: {join(worse)} {'does' if len(worse) == 1 else 'do'} worse than Glorot's."
         if worse
         else "No start does worse than Glorot's."
     )
@@ -26,8 +26,8 @@ def initialisation(every: Mapping[str, Tables]) -> str:
     ]
     small = scales[0]
     near, far = (order.held(init__scale=small, init__recurrent__scale=radius) for radius in (1, 0.5))
-    long_finding = verdict(
-        direction(near, far),
+    long_finding = choose_verdict(
+        find_direction(near, far),
         1,
         "The recurrent matrix has to start with a spectral radius near 1.",
         "A spectral radius of 0.5 does better than one of 1.",
@@ -40,17 +40,17 @@ depends on the recurrent weight whether gradients vanish or explode.
 
 **Found, sentiment.** {finding}
 
-{table(["start", "all test sentences right at the end"], [[name, str(share)] for name, share in starts])}
+{write_table(["start", "all test sentences right at the end"], [[name, str(share)] for name, share in starts])}
 
 **Found, temporal order over {order.value("task.length")} timesteps.** {long_finding} With a radius of 1 and a scale of
 {small:g} for the other weights {near} networks have all sequences right at the end, with a radius of 0.5 {far}.
 By the scale of the other weights (down) and the spectral radius (across):
 
-{table(["scale", *(f"{radius:g}" for radius in radii)], rows)}
+{write_table(["scale", *(f"{radius:g}" for radius in radii)], rows)}
 
-{figure(order, "success_map")}
+{choose_figure(order, "success_map")}
 
-Sentiment: {link(words)}; temporal order: {link(order)}
+Sentiment: {write_link(words)}; temporal order: {write_link(order)}
 """
 
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from docs.make_results.published import le, pascanu
+from docs.make_results.published import write_le, write_pascanu
 from docs.make_results.tables import Tables
-from docs.make_results.variants import LENGTH, VARIANTS, Variant, pooled, reach
-from docs.make_results.wording import compared, direction, link, listed, table, verdict
+from docs.make_results.variants import LENGTH, VARIANTS, Variant, find_reach, pool
+from docs.make_results.wording import choose_verdict, compare, find_direction, join, write_link, write_table
 
 _TASKS: Final = {"length_temporal_order": "Temporal order", "length_adding": "Adding", "length_copying": "Copying"}
 
 
-def sections(every: Mapping[str, Tables]) -> Iterator[str]:
+def write_sections(every: Mapping[str, Tables]) -> Iterator[str]:
     """The sections in Markdown, from the tables of every sweep."""
     findings: dict[str, Callable[[Tables], str]] = {
         "length_temporal_order": _temporal_order,
@@ -24,17 +24,17 @@ def sections(every: Mapping[str, Tables]) -> Iterator[str]:
 
 {findings[name](tables)}
 
-{success_table(tables)}
+{write_success_table(tables)}
 
-![{alt(tables)}]({name}.png)
+![{write_alt(tables)}]({name}.png)
 
-{link(tables)}
+{write_link(tables)}
 """
-    yield pascanu(every["length_temporal_order"])
-    yield le(every["length_adding"])
+    yield write_pascanu(every["length_temporal_order"])
+    yield write_le(every["length_adding"])
 
 
-def success_table(tables: Tables) -> str:
+def write_success_table(tables: Tables) -> str:
     """Solved runs by cell and start, with and without clipping, and length."""
     lengths = tables.levels(LENGTH)
     rows = [
@@ -48,14 +48,14 @@ def success_table(tables: Tables) -> str:
         for variant in VARIANTS[tables.name]
         for clip in ("none", "norm")
     ]
-    return table(["solved, by timesteps", *(f"{length:g}" for length in lengths)], rows)
+    return write_table(["solved, by timesteps", *(f"{length:g}" for length in lengths)], rows)
 
 
-def alt(tables: Tables) -> str:
+def write_alt(tables: Tables) -> str:
     """What one sees in the figure of a task."""
     told = [
         f"{variant.name}: "
-        + listed(
+        + join(
             [
                 f"{100 * variant.solved(tables, length, 'norm').interval.value:.0f} % over {length:g}"
                 for length in variant.lengths(tables)
@@ -67,19 +67,23 @@ def alt(tables: Tables) -> str:
 
 
 def _reaches(tables: Tables) -> str:
-    told = [f"{variant.name} {reach(tables, variant, 'norm')}" for variant in VARIANTS[tables.name]]
+    told = [f"{variant.name} {find_reach(tables, variant, 'norm')}" for variant in VARIANTS[tables.name]]
     return f"With clipping, more than half of the runs solve it over up to: {'; '.join(told)}."
 
 
 def _clipping(tables: Tables, variants: list[Variant]) -> str:
-    clipped, none = (pooled(tables, variants, clip) for clip in ("norm", "none"))
-    finding = verdict(
-        direction(clipped, none), 1, "Clipping helps.", "Clipping hurts.", "Clipping makes no difference that shows."
+    clipped, none = (pool(tables, variants, clip) for clip in ("norm", "none"))
+    finding = choose_verdict(
+        find_direction(clipped, none),
+        1,
+        "Clipping helps.",
+        "Clipping hurts.",
+        "Clipping makes no difference that shows.",
     )
-    names = listed([variant.name for variant in variants])
+    names = join([variant.name for variant in variants])
     return (
         f"{finding} Over all lengths {clipped} runs solve it with clipping and {none} without ({names}):"
-        f" {compared(clipped, none)} with it."
+        f" {compare(clipped, none)} with it."
     )
 
 
@@ -89,16 +93,16 @@ def _temporal_order(tables: Tables) -> str:
 
 def _adding(tables: Tables) -> str:
     identity, lstm = VARIANTS[tables.name][2], VARIANTS[tables.name][4]
-    one, other = (pooled(tables, [variant], "norm") for variant in (identity, lstm))
+    one, other = (pool(tables, [variant], "norm") for variant in (identity, lstm))
     return f"""{_clipping(tables, [identity])} With clipping and over all lengths, {one} IRNNs and {other} LSTMs solve
-it: IRNNs {compared(one, other)}. {_reaches(tables)}"""
+it: IRNNs {compare(one, other)}. {_reaches(tables)}"""
 
 
 def _copying(tables: Tables) -> str:
     orthogonal, glorot = VARIANTS[tables.name][:2]
-    one, other = (pooled(tables, [variant], "norm") for variant in (orthogonal, glorot))
-    finding = verdict(
-        direction(one, other),
+    one, other = (pool(tables, [variant], "norm") for variant in (orthogonal, glorot))
+    finding = choose_verdict(
+        find_direction(one, other),
         1,
         "An orthogonal start is what a linear network needs.",
         "A linear network does better from Glorot's weights.",

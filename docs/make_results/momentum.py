@@ -5,13 +5,13 @@ from math import isnan
 from typing import Final
 
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import compared, direction, figure, link, listed, table
+from docs.make_results.wording import choose_figure, compare, find_direction, join, write_link, write_table
 
 #: Of α/(1 − ε), by which the runs of binary addition are told apart.
 _BINS: Final = ((0, 0.05), (0.05, 0.2), (0.2, 2), (2, 20), (20, 200))
 
 
-def momentum(every: Mapping[str, Tables]) -> str:
+def write_momentum(every: Mapping[str, Tables]) -> str:
     """The section on momentum, in Markdown."""
     left, adder = every["leftbit_momentum"], every["alpha_epsilon"]
     plain = _rates(left, 0.1, 0)
@@ -24,11 +24,11 @@ def momentum(every: Mapping[str, Tables]) -> str:
         for epsilon in left.levels("optimizer.epsilon")
         if epsilon
     ]
-    against_none = listed([f"with ε = {epsilon:g} {compared(with_it, plain)}" for epsilon, with_it, _ in pairs])
-    against_larger = listed([f"with ε = {epsilon:g} {compared(with_it, larger)}" for epsilon, with_it, larger in pairs])
-    if any(direction(with_it, larger) for _, with_it, larger in pairs):
+    against_none = join([f"with ε = {epsilon:g} {compare(with_it, plain)}" for epsilon, with_it, _ in pairs])
+    against_larger = join([f"with ε = {epsilon:g} {compare(with_it, larger)}" for epsilon, with_it, larger in pairs])
+    if any(find_direction(with_it, larger) for _, with_it, larger in pairs):
         finding = "Momentum is not the same as a larger learning rate."
-    elif any(direction(with_it, plain) for _, with_it, _ in pairs):
+    elif any(find_direction(with_it, plain) for _, with_it, _ in pairs):
         finding = "What momentum does for LEFTBIT, a larger learning rate does as well."
     else:
         finding = "Momentum makes no difference that shows to how often LEFTBIT is learned."
@@ -39,15 +39,15 @@ def momentum(every: Mapping[str, Tables]) -> str:
 **Found, LEFTBIT.** {finding} All bits are right at the end, compared with no momentum at the same α = 0.1,
 {against_none}; compared with no momentum and the learning rate α/(1 − ε) that it amounts to, {against_larger}.
 
-{table(["LEFTBIT", "all bits right at the end", "half have once had them right by"], rows)}
+{write_table(["LEFTBIT", "all bits right at the end", "half have once had them right by"], rows)}
 
 **Found, binary addition.** {_adder_finding(adder)}
 
 {_by_effective_rate(adder)}
 
-{figure(adder, "success_map")}
+{choose_figure(adder, "success_map")}
 
-LEFTBIT: {link(left)}; binary addition: {link(adder)}
+LEFTBIT: {write_link(left)}; binary addition: {write_link(adder)}
 """
 
 
@@ -85,8 +85,8 @@ def _of_bin(tables: Tables, low: float, high: float, momentum: bool) -> Share | 
 
 def _adder_finding(tables: Tables) -> str:
     both = [(plain, moved) for plain, moved in _effective(tables) if plain and moved]
-    better = sum(direction(moved, plain) > 0 for plain, moved in both)
-    worse = sum(direction(moved, plain) < 0 for plain, moved in both)
+    better = sum(find_direction(moved, plain) > 0 for plain, moved in both)
+    worse = sum(find_direction(moved, plain) < 0 for plain, moved in both)
     if not better and not worse:
         return (
             "What counts is how far a constant gradient moves the weights, α/(1 − ε): where that is alike, so are the"
@@ -104,4 +104,4 @@ def _by_effective_rate(tables: Tables) -> str:
         [f"{low:g} to {high:g}", *("–" if share is None else str(share) for share in pair)]
         for (low, high), pair in zip(_BINS, _effective(tables), strict=True)
     ]
-    return table(["α/(1 − ε)", "all sums right, without momentum", "with momentum"], rows)
+    return write_table(["α/(1 − ε)", "all sums right, without momentum", "with momentum"], rows)

@@ -6,8 +6,8 @@ The left sides say what the papers and replications say; where they show curves 
 from typing import Final
 
 from docs.make_results.tables import Tables, UnsupportedError
-from docs.make_results.variants import LENGTH, VARIANTS, Variant, pooled, reach
-from docs.make_results.wording import compared, direction, listed, plain_table, verdict
+from docs.make_results.variants import LENGTH, VARIANTS, Variant, find_reach, pool
+from docs.make_results.wording import choose_verdict, compare, find_direction, join, write_plain_table
 
 _PASCANU: Final = 'Pascanu, Mikolov & Bengio (2013), "On the difficulty of training recurrent neural networks"'
 _LE: Final = 'Le, Jaitly & Hinton (2015), "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units"'
@@ -17,7 +17,7 @@ def _ours(tables: Tables, key: str) -> str:
     return tables.value(key)
 
 
-def pascanu(tables: Tables) -> str:
+def write_pascanu(tables: Tables) -> str:
     """Temporal order beside figure 7 of Pascanu, Mikolov & Bengio, in Markdown."""
     sigmoid, basic, smart = VARIANTS[tables.name][:3]
     lengths = tables.levels(LENGTH)
@@ -53,9 +53,9 @@ def pascanu(tables: Tables) -> str:
 Ours is smaller in all that takes time, so that it takes minutes: fewer units, fewer updates at a larger learning rate,
 shorter sequences.
 
-{plain_table(["", "Pascanu, Mikolov & Bengio", "here"], rows)}
+{write_plain_table(["", "Pascanu, Mikolov & Bengio", "here"], rows)}
 
-{plain_table(["they find", "here"], _pascanu_findings(tables, sigmoid, basic, smart))}
+{write_plain_table(["they find", "here"], _pascanu_findings(tables, sigmoid, basic, smart))}
 
 Their figure shows curves without numbers, which are not read off here.
 """
@@ -64,20 +64,18 @@ Their figure shows curves without numbers, which are not read off here.
 def _pascanu_findings(tables: Tables, sigmoid: Variant, basic: Variant, smart: Variant) -> list[list[str]]:
     lengths = tables.levels(LENGTH)
     gains = [
-        f"{length:g}: {pooled(tables, [basic, smart], 'norm', length).short} against"
-        f" {pooled(tables, [basic, smart], 'none', length).short}"
+        f"{length:g}: {pool(tables, [basic, smart], 'norm', length).short} against"
+        f" {pool(tables, [basic, smart], 'none', length).short}"
         for length in lengths
     ]
-    starts = "; ".join(
-        f"{variant.name} {pooled(tables, [variant], 'norm').short}" for variant in (sigmoid, basic, smart)
-    )
+    starts = "; ".join(f"{variant.name} {pool(tables, [variant], 'norm').short}" for variant in (sigmoid, basic, smart))
     longest = basic.solved(tables, lengths[-1], "norm")
-    others = pooled(tables, [basic, smart], "norm")
-    adverse = verdict(
-        direction(pooled(tables, [sigmoid], "norm"), others), -1, "So it is.", "Not here.", "It makes no difference."
+    others = pool(tables, [basic, smart], "norm")
+    adverse = choose_verdict(
+        find_direction(pool(tables, [sigmoid], "norm"), others), -1, "So it is.", "Not here.", "It makes no difference."
     )
     first, last = (
-        direction(pooled(tables, [basic, smart], "norm", length), pooled(tables, [basic, smart], "none", length))
+        find_direction(pool(tables, [basic, smart], "norm", length), pool(tables, [basic, smart], "none", length))
         for length in (lengths[0], _longest_learned(tables, [basic, smart]))
     )
     more = "So it is" if last > first else "It does not show"
@@ -98,19 +96,19 @@ def _pascanu_findings(tables: Tables, sigmoid: Variant, basic: Variant, smart: V
 
 
 def _longest_learned(tables: Tables, variants: list[Variant]) -> float:
-    learned = [length for length in tables.levels(LENGTH) if pooled(tables, variants, "norm", length).count]
+    learned = [length for length in tables.levels(LENGTH) if pool(tables, variants, "norm", length).count]
     if not learned:
         raise UnsupportedError(f"{tables.name}: no length is learned")
     return max(learned)
 
 
-def le(tables: Tables) -> str:
+def write_le(tables: Tables) -> str:
     """The adding problem beside Le, Jaitly & Hinton, in Markdown."""
     tanh, orthogonal, identity, _, lstm = VARIANTS[tables.name]
     lengths = tables.levels(LENGTH)
     settings = [
         ["network", "100 units", f"{_ours(tables, 'model.hidden_size')} units"],
-        ["lengths", "150, 200, 300, 400", listed([f"{length:g}" for length in lengths])],
+        ["lengths", "150, 200, 300, 400", join([f"{length:g}" for length in lengths])],
         [
             "training",
             "SGD, learning rate 0.01, mini-batches of 16; the norm clipped to 1, 10 or 100",
@@ -126,17 +124,18 @@ def le(tables: Tables) -> str:
         for variant in (identity, lstm, tanh, orthogonal)
     }
     most = int(_ours(tables, "train.updates")) * int(_ours(tables, "train.batch_size"))
-    both = pooled(tables, [identity], "norm"), pooled(tables, [lstm], "norm")
+    both = pool(tables, [identity], "norm"), pool(tables, [lstm], "norm")
     found = [
         [
             "IRNNs are comparable to a standard implementation of LSTMs (abstract)",
-            f"IRNNs solve it {compared(*both)}. Clipped, by length, IRNN {by_length[identity.name]}; LSTM"
+            f"IRNNs solve it {compare(*both)}. Clipped, by length, IRNN {by_length[identity.name]}; LSTM"
             f" {by_length[lstm.name]}",
         ],
         [
             "a replication with Adam (Hu et al. 2018), 200, 300, 400 timesteps: LSTMs do worst, and fail at 400",
-            f"LSTMs reach {reach(tables, lstm, 'norm')}, IRNNs {reach(tables, identity, 'norm')}; tanh networks, from"
-            f" Glorot's weights {by_length[tanh.name]}; from an orthogonal matrix {by_length[orthogonal.name]}",
+            f"LSTMs reach {find_reach(tables, lstm, 'norm')}, IRNNs {find_reach(tables, identity, 'norm')}; tanh"
+            f" networks, from Glorot's weights {by_length[tanh.name]}; from an orthogonal matrix"
+            f" {by_length[orthogonal.name]}",
         ],
         [
             "a replication (Knet.jl): an IRNN's error on the sum first is below 0.1 after"
@@ -150,7 +149,7 @@ def le(tables: Tables) -> str:
 of [Knet.jl](https://github.com/denizyuret/Knet.jl), 2015. Another one is in Y. Hu et al. (2018), "Overcoming the
 vanishing gradient problem in plain recurrent networks", section 3.1.
 
-{plain_table(["", "Le, Jaitly & Hinton", "here"], settings)}
+{write_plain_table(["", "Le, Jaitly & Hinton", "here"], settings)}
 
-{plain_table(["they find", "here"], found)}
+{write_plain_table(["they find", "here"], found)}
 """

@@ -13,11 +13,11 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from bptt.configuration.compose import Composer
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
-from bptt.tracking.folder.sweep import Archive, is_sweep
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.folder.sweep import SweepFolder, is_sweep
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 _SEARCH: Final = "_target_"
 
@@ -26,12 +26,12 @@ class TrainingError(Exception):
     """A sweep did not end as it should; one line."""
 
 
-def shipped() -> list[str]:
+def list_shipped() -> list[str]:
     """The names of the shipped sweeps."""
-    return sorted(path.stem for path in (conf_folder() / "sweep").glob("*.yaml"))
+    return sorted(path.stem for path in (find_conf_folder() / "sweep").glob("*.yaml"))
 
 
-def trained(name: str, root: Path) -> Path:
+def train(name: str, root: Path) -> Path:
     """The folder of the finished archive of a sweep, which is trained, or gone on with, where it is missing.
 
     root  where the folders are. A folder's name tells by which configurations and numerical version it was trained, so
@@ -39,20 +39,20 @@ def trained(name: str, root: Path) -> Path:
 
     Raises TrainingError.
     """
-    folder = root / f"{name}-{fingerprint(name)}"
+    folder = root / f"{name}-{compute_fingerprint(name)}"
     if not is_sweep(folder):
-        _bptt("train", f"sweep={name}", f"hydra.sweep.dir={folder}")
-    elif Archive.open(folder).journal.status != "FINISHED":
-        _bptt("resume", str(folder))
-    status = Archive.open(folder).journal.status
+        _run_bptt("train", f"sweep={name}", f"hydra.sweep.dir={folder}")
+    elif SweepFolder.open(folder).journal.status != "FINISHED":
+        _run_bptt("resume", str(folder))
+    status = SweepFolder.open(folder).journal.status
     if status != "FINISHED":
         raise TrainingError(f"{folder}: {status}; see what failed with `bptt report {folder}`")
     return folder
 
 
-def fingerprint(name: str) -> str:
+def compute_fingerprint(name: str) -> str:
     """Eight hexadecimal characters that change with any run of a sweep, and with the numerical version."""
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="bptt"):
+    with initialize_config_dir(str(find_conf_folder()), version_base="1.3", job_name="bptt"):
         composer = Composer(GlobalHydra.instance().config_loader(), "config")
         config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
         sweeper = OmegaConf.to_container(config.hydra.sweeper)
@@ -62,12 +62,12 @@ def fingerprint(name: str) -> str:
         search = not str(settings[_SEARCH]).endswith(".GridSweeper")
         # A search asks for its runs while it goes on.
         jobs = [tuple(own)] if search else expand(settings, own)
-        told = [digest(run.resolved, current_version()) for run in Composition(composer, config).all(jobs)]
+        told = [compute_digest(run.resolved, compute_version()) for run in Composition(composer, config).all(jobs)]
     told += [str(config.question), str(config.solved), json.dumps(settings) if search else ""]
     return sha256("\n".join(told).encode()).hexdigest()[:8]
 
 
-def _bptt(*words: str) -> None:
+def _run_bptt(*words: str) -> None:
     ended = subprocess.run([sys.executable, "-m", "bptt", *words], check=False)
     if ended.returncode:
         raise TrainingError(f"bptt {' '.join(words)}: ended with exit code {ended.returncode}")

@@ -53,7 +53,7 @@ VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
 }
 
 
-def reach(tables: Tables, variant: Variant, clip: str) -> str:
+def find_reach(tables: Tables, variant: Variant, clip: str) -> str:
     """The largest length over which more than half of a variant's runs solved the task."""
     reached = [
         length for length in variant.lengths(tables) if variant.solved(tables, length, clip).interval.value > 0.5
@@ -61,7 +61,7 @@ def reach(tables: Tables, variant: Variant, clip: str) -> str:
     return f"{max(reached):g} timesteps" if reached else "none of the lengths"
 
 
-def pooled(tables: Tables, variants: list[Variant], clip: str, length: float | None = None) -> Share:
+def pool(tables: Tables, variants: list[Variant], clip: str, length: float | None = None) -> Share:
     """The solved runs of several variants, of one length or of all."""
     shares = [
         variant.solved(tables, each, clip)

@@ -4,6 +4,7 @@ The command line is in `bptt.cli`, the numerical core in `bptt.core`; `bptt.swee
 `bptt.load` reads what was recorded.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 __version__ = "0.1.0"
+
+# Who wants to see what is logged says so; without a handler of its own Python would print warnings.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Sweep":
@@ -47,5 +51,5 @@ def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None"
     Raises bptt.tracking.history.find.SourceError, bptt.tracking.folder.block.ArchiveError and
     bptt.tracking.store.address.StoreError, each with one line for the user.
     """
-    found: Sweep = import_module("bptt.analysis.sweep").load(source, uri=uri, solved=solved)
+    found: Sweep = import_module("bptt.analysis.sweep").load_sweep(source, uri=uri, solved=solved)
     return found

@@ -13,7 +13,8 @@ _NODE: dict[str, Any] = {
     "_target_": "hydra_plugins.bptt_grid.GridSweeper",
     "params": {},
     "zip": [],
-    "blocks": [],
+    "unions": [],
+    "blocks": [],  # unions, as files of before call them
     "exclude": [],
     "seeds": None,
 }

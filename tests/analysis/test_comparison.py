@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.comparison import (
-    Difference,
-    better,
+    KeyDifference,
     compare_metric,
     compare_settings,
     compare_speed,
     compare_success,
-    differences,
+    find_differences,
+    name_better,
 )
 from bptt.analysis.statistics.intervals import (
     Interval,
@@ -36,13 +36,13 @@ B = runs([0.45, 1.5, 2.5, 3.5, 4.5, 5.5])
 def test_the_keys_that_differ_and_those_that_vary_alike() -> None:
     every = [{"model": "elman", "alpha": alpha, "seed": "0", "batch": "1"} for alpha in ("0.1", "0.2")]
     other = [{"model": "gru", "alpha": alpha, "seed": "0", "gates": "3"} for alpha in ("0.2", "0.1")]
-    found, alike = differences(every, other)
+    found, alike = find_differences(every, other)
     assert found == [
-        Difference("model", frozenset({"elman"}), frozenset({"gru"})),
-        Difference("batch", frozenset({"1"}), frozenset({None})),
-        Difference("gates", frozenset({None}), frozenset({"3"})),
+        KeyDifference("model", frozenset({"elman"}), frozenset({"gru"})),
+        KeyDifference("batch", frozenset({"1"}), frozenset({None})),
+        KeyDifference("gates", frozenset({None}), frozenset({"3"})),
     ]
-    assert alike == [Difference("alpha", frozenset({"0.1", "0.2"}), frozenset({"0.1", "0.2"}))]
+    assert alike == [KeyDifference("alpha", frozenset({"0.1", "0.2"}), frozenset({"0.1", "0.2"}))]
 
 
 def test_success() -> None:
@@ -65,8 +65,8 @@ def test_a_loss_is_better_where_it_is_smaller() -> None:
     assert found.a.median == median_interval(A["loss/eval"])
     assert found.b.iqm == iqm_interval(B["loss/eval"])
     assert found.improvement == probability_of_improvement(A["loss/eval"], B["loss/eval"])
-    assert better(found.improvement) == "A"
-    assert better(compare_metric(B, A, "loss/eval").improvement) == "B"
+    assert name_better(found.improvement) == "A"
+    assert name_better(compare_metric(B, A, "loss/eval").improvement) == "B"
 
 
 def test_an_accuracy_is_better_where_it_is_larger_and_other_metrics_are_neither() -> None:
@@ -92,7 +92,7 @@ def test_setting_by_setting() -> None:
     other = pd.concat([A.assign(alpha=0.2), B.assign(alpha=0.1)])
     found = compare_settings(every, other, ["alpha"])
     assert [setting for setting, _, _ in found] == ["alpha=0.1", "alpha=0.2"]
-    assert [better(metric.improvement) for _, _, metric in found] == ["A", "B"]
+    assert [name_better(metric.improvement) for _, _, metric in found] == ["A", "B"]
     assert found[1][1].difference == share_difference((1, 4), (6, 5))
 
 
@@ -100,4 +100,4 @@ def test_setting_by_setting() -> None:
     ("low", "high", "expected"), [(0.51, 0.9, "A"), (0.1, 0.49, "B"), (0.4, 0.6, None), (np.nan, np.nan, None)]
 )
 def test_better_is_what_the_interval_leaves_no_doubt_of(low: float, high: float, expected: str | None) -> None:
-    assert better(Interval(0.5, low, high)) == expected
+    assert name_better(Interval(0.5, low, high)) == expected

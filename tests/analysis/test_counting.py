@@ -5,8 +5,16 @@ import io
 import numpy as np
 import pytest
 
-from bptt.analysis.counting import POINTS, article_run, figures, gradients, settings, side_by_side, surfaces
-from bptt.analysis.surface import path
+from bptt.analysis.counting import (
+    POINTS,
+    build_article_run,
+    compute_gradients,
+    compute_surfaces,
+    draw_figures,
+    draw_side_by_side,
+    list_settings,
+)
+from bptt.analysis.surface import follow_path
 from bptt.core.gradcheck import check_gradients
 
 
@@ -24,7 +32,7 @@ def data() -> np.ndarray:
 
 
 def test_surfaces_cover_both_of_the_articles_windows(data: np.ndarray) -> None:
-    far, near = surfaces(article_run())
+    far, near = compute_surfaces(build_article_run())
     for table, (low, high) in ((far, (-3, 3)), (near, (0, 2))):
         assert len(table) == 100 * 100
         assert (table["x"].min(), table["x"].max(), table["y"].min(), table["y"].max()) == (low, high, low, high)
@@ -34,7 +42,7 @@ def test_surfaces_cover_both_of_the_articles_windows(data: np.ndarray) -> None:
 
 
 def test_gradients_reach_back_to_the_state_before_the_first_bit(data: np.ndarray) -> None:
-    table = gradients(article_run())
+    table = compute_gradients(build_article_run())
     assert len(POINTS) == 6
     for wx, wrec in POINTS:
         line = table[(table["x"] == wx) & (table["y"] == wrec)].set_index("k")["gradient"]
@@ -45,8 +53,8 @@ def test_gradients_reach_back_to_the_state_before_the_first_bit(data: np.ndarray
 
 
 def test_the_settings_stand_beside_what_came_of_them() -> None:
-    run = article_run()
-    table = settings(run, path(run)).set_index("setting")["value"]
+    run = build_article_run()
+    table = list_settings(run, follow_path(run)).set_index("setting")["value"]
     assert table.to_dict() == {
         "sequences": "20 of 10 bits",
         "optimizer": "rprop",
@@ -63,13 +71,13 @@ def test_the_settings_stand_beside_what_came_of_them() -> None:
 
 
 def test_backpropagation_agrees_with_differences_where_the_article_looks() -> None:
-    blocks = check_gradients(article_run(["init.input=1.2", "init.recurrent=1.2"]))
+    blocks = check_gradients(build_article_run(["init.input=1.2", "init.recurrent=1.2"]))
     assert [block.name for block in blocks] == ["cell.0.input", "cell.0.recurrent"]
     assert all(block.ok for block in blocks)
 
 
 def test_all_three_figures() -> None:
-    found = figures(article_run())
+    found = draw_figures(build_article_run())
     assert [*found] == ["cost_surface", "state_gradients", "path"]
     for figure in found.values():
         assert figure.get_size_inches()[0] == 3.4
@@ -79,7 +87,7 @@ def test_all_three_figures() -> None:
 
 
 def test_side_by_side_with_other_settings() -> None:
-    figure = side_by_side(article_run(["optimizer.eta_plus=1.5", "train.updates=60"]))
+    figure = draw_side_by_side(build_article_run(["optimizer.eta_plus=1.5", "train.updates=60"]))
     texts = [text.get_text() for text in figure.subfigs[3].axes[0].texts]
     assert texts[texts.index("eta_plus") + 1] == "1.5"
     assert [part.get_suptitle()[:1] for part in figure.subfigs] == ["a", "b", "c", "d"]

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.factors import Factor, factor_of, factors, settings, split
+from bptt.analysis.factors import Factor, build_factor, combine_factors, find_factors, split_runs
 
 
 def found(**keys: list[Any]) -> list[Factor]:
     runs = pd.DataFrame({key.replace("__", "."): values for key, values in keys.items()})
-    return factors(runs, list(runs))
+    return find_factors(runs, list(runs))
 
 
 def test_numbers_ascend_and_text_stays_in_its_order() -> None:
@@ -74,39 +74,39 @@ def test_a_value_that_some_runs_lack_is_called_default() -> None:
 
 
 def test_all_combinations_as_one_factor() -> None:
-    both = settings(found(a=[1, 1, 2], b=["x", "y", "x"]), 3)
+    both = combine_factors(found(a=[1, 1, 2], b=["x", "y", "x"]), 3)
     assert both.levels == ("a=1 b=x", "a=1 b=y", "a=2 b=x")
-    assert settings([], 2).codes.tolist() == [0, 0]
+    assert combine_factors([], 2).codes.tolist() == [0, 0]
 
 
 def test_few_settings_have_a_line_each() -> None:
-    told = split(found(a=[1, 1, 2, 2], b=[1, 2, 1, 2]), 4)
+    told = split_runs(found(a=[1, 1, 2, 2], b=[1, 2, 1, 2]), 4)
     assert told.titles == [""]
     assert [told.of(run) for run in range(4)] == [(0, 0), (0, 1), (0, 2), (0, 3)]
 
 
 def test_more_settings_have_lines_and_panels() -> None:
     a, b = np.divmod(np.arange(12), 4)
-    told = split(found(a=a.tolist(), b=b.tolist()), 12)
+    told = split_runs(found(a=a.tolist(), b=b.tolist()), 12)
     assert told.titles == ["b 0", "b 1", "b 2", "b 3"]
     assert told.of(6) == (2, 1)
 
 
 def test_very_many_settings_are_not_told_apart() -> None:
-    told = split(found(a=np.arange(50).tolist()), 50)
+    told = split_runs(found(a=np.arange(50).tolist()), 50)
     assert (told.hue, told.facet) == (None, None)
 
 
 def test_one_key_by_itself() -> None:
     runs = pd.DataFrame({"init.scale": [0.1, 1.0], "init.recurrent.scale": [2, 2], "model.hidden_size": [4, 8]})
-    assert (factor_of(runs, "init.scale").label, factor_of(runs, "model.hidden_size").label) == (
+    assert (build_factor(runs, "init.scale").label, build_factor(runs, "model.hidden_size").label) == (
         "init.scale",
         "hidden_size",
     )
-    constant = factor_of(runs, "init.recurrent.scale")
+    constant = build_factor(runs, "init.recurrent.scale")
     assert (constant.levels, constant.codes.tolist(), constant.scale) == ((2,), [0, 0], "linear")
 
 
 def test_one_key_that_only_some_runs_have() -> None:
     runs = pd.DataFrame({"clip": ["none", "norm", "norm"], "clip.threshold": [np.nan, 0.1, 1.0]})
-    assert factor_of(runs, "clip.threshold").levels == ("none", 0.1, 1.0)
+    assert build_factor(runs, "clip.threshold").levels == ("none", 0.1, 1.0)

@@ -1,11 +1,11 @@
 import pytest
 
-from bptt.analysis.tables import read_values, short_keys, without_seed
+from bptt.analysis.tables import drop_seed, read_values, shorten_keys
 
 
 def test_a_key_is_shortened_as_far_as_it_stays_apart_from_the_others() -> None:
     keys = ["init.scale", "init.recurrent.scale", "optimizer.alpha", "model"]
-    assert short_keys(keys) == {
+    assert shorten_keys(keys) == {
         "init.scale": "init.scale",
         "init.recurrent.scale": "init.recurrent.scale",
         "optimizer.alpha": "alpha",
@@ -14,7 +14,7 @@ def test_a_key_is_shortened_as_far_as_it_stays_apart_from_the_others() -> None:
 
 
 def test_a_setting_is_without_its_seed() -> None:
-    assert without_seed(["optimizer.alpha", "seed", "task.data_seed"]) == ["optimizer.alpha", "task.data_seed"]
+    assert drop_seed(["optimizer.alpha", "seed", "task.data_seed"]) == ["optimizer.alpha", "task.data_seed"]
 
 
 @pytest.mark.parametrize(

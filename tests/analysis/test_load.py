@@ -8,11 +8,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import bptt
-from bptt.analysis.sweep import Sweep, load
-from bptt.tracking.folder.sweep import Archive
-from bptt.tracking.history.find import SourceError, recorded_runs
+from bptt.analysis.sweep import Sweep, load_sweep
+from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.history.find import SourceError, find_past_runs
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 from tests.recording import REUSED, archived, config, jobs, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, dif
 class Place:
     """A sweep that is in a folder, and in a store."""
 
-    archive: Archive
-    record: SweepRecord
+    archive: SweepFolder
+    record: SweepLog
     uri: str
 
 
@@ -44,18 +44,18 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ended(place: Place, elsewhere: None) -> Iterator[Sweep]:
     place.record.close("KILLED", None, {}, {})
-    yield load("the sweep", uri=place.uri)
-    SweepRecord.reopen(place.record.store, place.record.parent, "the sweep")
+    yield load_sweep("the sweep", uri=place.uri)
+    SweepLog.reopen(place.record.store, place.record.parent, "the sweep")
 
 
 @pytest.fixture
 def going_on(place: Place, elsewhere: None) -> Sweep:
-    return load(place.record.parent, uri=place.uri)
+    return load_sweep(place.record.parent, uri=place.uri)
 
 
 @pytest.fixture
 def from_folder(place: Place) -> Sweep:
-    return load(place.archive.folder)
+    return load_sweep(place.archive.folder)
 
 
 def test_a_run_has_all_that_it_came_to(from_folder: Sweep) -> None:
@@ -116,7 +116,7 @@ def test_and_of_one_that_goes_on(going_on: Sweep, from_folder: Sweep) -> None:
 
 def test_runs_that_a_query_finds(place: Place, elsewhere: None) -> None:
     query = "tags.bptt.sweep = 'the sweep' AND params.optimizer.alpha != '0.1' AND attributes.status != 'RUNNING'"
-    found = load(query, uri=place.uri)
+    found = load_sweep(query, uri=place.uri)
     assert found.name == query
     assert found.runs["name"].tolist() == [
         "alpha=0.0 model=elman",
@@ -130,7 +130,7 @@ def test_runs_that_a_query_finds(place: Place, elsewhere: None) -> None:
     assert found.runs["optimizer.alpha"].tolist() == [0.0, 0.0, 0.2, 0.2, 0.3]
     assert found.runs["observed"].tolist()[:2] == [40, 100]
     assert found.configs[3] == config(5)
-    assert load(f"{query}:model=lstm", uri=place.uri).runs["run"].tolist() == [1, 3]
+    assert load_sweep(f"{query}:model=lstm", uri=place.uri).runs["run"].tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_a_query_finds_what_mlflow_finds(place: Place, elsewhere: None, query: s
 
 
 def test_one_run_of_the_store(place: Place, elsewhere: None) -> None:
-    everything = load("the sweep", uri=place.uri)
-    alone = load(everything.runs["run_id"][2], uri=place.uri)
+    everything = load_sweep("the sweep", uri=place.uri)
+    alone = load_sweep(everything.runs["run_id"][2], uri=place.uri)
     assert alone.swept == []
     assert alone.runs["run"].tolist() == [0]
     assert alone.runs["outcome"].tolist() == ["diverged"]
@@ -181,7 +181,7 @@ def test_metrics_of_the_store_where_there_is_no_file(place: Place, elsewhere: No
 
 
 def test_a_part_of_a_sweep(place: Place, from_folder: Sweep) -> None:
-    part = load(f"{place.archive.folder}:alpha=0.1,0.2,model=lstm", solved="loss/eval<=0.5")
+    part = load_sweep(f"{place.archive.folder}:alpha=0.1,0.2,model=lstm", solved="loss/eval<=0.5")
     assert part.name == "the sweep:alpha=0.1,0.2,model=lstm"
     assert part.runs["run"].tolist() == [3, 5]
     assert part.swept == ["optimizer.alpha"]
@@ -198,7 +198,7 @@ def test_a_sweep_in_which_nothing_has_ended_yet(tmp_path: Path) -> None:
     archive = archived(tmp_path / "sweep", status="RUNNING")
     rmtree(archive.folder / "blocks")
     (archive.folder / "blocks").mkdir()
-    sweep = load(archive.folder)
+    sweep = load_sweep(archive.folder)
     assert (sweep.status, sweep.ended) == ("RUNNING", None)
     assert sweep.runs["run"].tolist() == list(range(9))
     assert sweep.runs[["status", "outcome", "updates", "observed", "solved_update"]].isna().all().all()
@@ -211,7 +211,7 @@ def test_a_criterion_is_of_the_whole_sweep(tmp_path: Path) -> None:
     archive = archived(tmp_path / "sweep", solved=None)
     for path in archive.folder.glob("blocks/*/history.parquet"):
         pd.read_parquet(path).drop(columns="accuracy/eval").to_parquet(path)
-    everything, part = load(archive.folder), load(f"{archive.folder}:2")
+    everything, part = load_sweep(archive.folder), load_sweep(f"{archive.folder}:2")
     # A hundredth of the median of 1, 2, …, 7.
     assert str(everything.solved) == str(part.solved) == "loss/eval<=0.04"
     assert everything.runs["solved_update"].dropna().to_dict() == {3: 40.0}
@@ -219,17 +219,17 @@ def test_a_criterion_is_of_the_whole_sweep(tmp_path: Path) -> None:
 
 def test_a_criterion_that_can_not_be_is_refused(place: Place) -> None:
     with pytest.raises(SourceError, match="solved=los/eval<=1: los/eval was not recorded; did you mean loss/eval"):
-        load(place.archive.folder, solved="los/eval<=1")
+        load_sweep(place.archive.folder, solved="los/eval<=1")
 
 
 def test_bptt_load_is_it(place: Place) -> None:
-    assert_frame_equal(bptt.load(place.archive.folder).runs, load(place.archive.folder).runs)
+    assert_frame_equal(bptt.load(place.archive.folder).runs, load_sweep(place.archive.folder).runs)
 
 
 def test_recorded_runs_are_whole(place: Place, ended: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    from_store = recorded_runs("the sweep", place.uri)
+    from_store = find_past_runs("the sweep", place.uri)
     monkeypatch.chdir(place.archive.folder)
-    from_folder = recorded_runs(Path())
+    from_folder = find_past_runs(Path())
     monkeypatch.chdir("/")  # where they are read is another folder
     assert [run.number for run in from_folder] == list(range(9))
     for one, other in zip(from_folder, from_store, strict=True):

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from bptt.analysis.surface import (
-    around,
-    blocks_of,
-    evaluation_of,
-    initial,
-    name_of,
-    path,
-    state_gradient,
-    state_gradients,
-    surface,
+    compute_state_gradient,
+    compute_state_gradients,
+    compute_surface,
+    draw_evaluation,
+    draw_initial,
+    enclose,
+    follow_path,
+    list_run_parameters,
+    name_weight,
 )
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core import plain
 from bptt.core.evaluation import Evaluation
 from bptt.core.gradcheck import first_sequences
@@ -32,25 +32,25 @@ GATED = ["task=temporal_order", "task.length=12", "model.hidden_size=3"]
 
 
 def built(overrides: list[str]) -> Run:
-    return checked(composed(overrides)).run
+    return check_configuration(compose(overrides)).run
 
 
 def named(run: Run) -> dict[str, np.ndarray]:
-    return to_named(blocks_of(run), initial(run))
+    return to_named(list_run_parameters(run), draw_initial(run))
 
 
 def last_states(run: Run, wx: float, wrec: float) -> np.ndarray:
-    x = evaluation_of(run).x[:, :, 0]
+    x = draw_evaluation(run).x[:, :, 0]
     return sum(x[:, k] * wx * wrec ** (x.shape[1] - 1 - k) for k in range(x.shape[1]))
 
 
 def test_a_surface_is_the_loss_at_each_of_its_points() -> None:
     run = built(COUNTING)
     xs, ys = np.array([-3.0, 0.0, 1.0]), np.array([-2.0, 1.0])
-    table = surface(run, named(run), xs=xs, ys=ys)
+    table = compute_surface(run, named(run), xs=xs, ys=ys)
     assert list(table.columns) == ["x", "y", "loss"]
     assert [*zip(table["x"], table["y"], strict=True)] == [(x, y) for y in ys for x in xs]
-    target = evaluation_of(run).y[:, 0]
+    target = draw_evaluation(run).y[:, 0]
     expected = [np.mean((last_states(run, x, y) - target) ** 2) for y in ys for x in xs]
     np.testing.assert_allclose(table["loss"], expected, rtol=1e-13, atol=1e-25)
 
@@ -60,7 +60,7 @@ def test_a_surface_passes_through_what_training_recorded() -> None:
     record = train([run])[0]
     x, y = ("cell.0.recurrent", (2, 3)), ("readout.weight", (5, 0))
     here = [record.parameters[block][index] for block, index in (x, y)]
-    table = surface(run, record.parameters, x=x, y=y, xs=[here[0], 0.0], ys=[here[1], 9.0])
+    table = compute_surface(run, record.parameters, x=x, y=y, xs=[here[0], 0.0], ys=[here[1], 9.0])
     assert table["loss"][0] == record.history["loss/eval"][-1]
     assert table["loss"].nunique() == 4
 
@@ -68,12 +68,12 @@ def test_a_surface_passes_through_what_training_recorded() -> None:
 def test_a_surface_of_other_sequences() -> None:
     run = built(COUNTING)
     one = Sequences(np.ones((1, 3, 1)), np.array([[3.0]]))
-    table = surface(run, named(run), xs=[2.0], ys=[1.0], sequences=one)
+    table = compute_surface(run, named(run), xs=[2.0], ys=[1.0], sequences=one)
     assert table["loss"].tolist() == [9.0]
 
 
 def test_a_path_ends_where_the_article_does() -> None:
-    way = path(built(COUNTING))
+    way = follow_path(built(COUNTING))
     assert list(way.columns) == ["update", "x", "y", "loss"]
     assert way["update"].tolist() == [*range(501)]
     assert way.loc[0, ["x", "y"]].tolist() == [-1.5, 2.0]
@@ -86,7 +86,7 @@ def test_a_path_ends_where_the_article_does() -> None:
 def test_a_path_has_the_bits_of_training(overrides: list[str]) -> None:
     run = built(overrides)
     record = train([run])[0]
-    way = path(run, x=("cell.0.recurrent", (0, 0))) if overrides is LEFTBIT else path(run)
+    way = follow_path(run, x=("cell.0.recurrent", (0, 0))) if overrides is LEFTBIT else follow_path(run)
     recorded = way.set_index("update").loc[record.history["update"]]
     assert np.array_equal(recorded["loss"], record.history["loss/eval"])
     assert recorded["y"].iloc[-1] == record.parameters["cell.0.recurrent"][0, 0]
@@ -94,7 +94,7 @@ def test_a_path_has_the_bits_of_training(overrides: list[str]) -> None:
 
 def test_a_path_at_some_updates() -> None:
     run = built(LEFTBIT)
-    whole, some = path(run), path(run, updates=[0, 3, 50])
+    whole, some = follow_path(run), follow_path(run, updates=[0, 3, 50])
     assert some.equals(whole[whole["update"].isin([0, 3, 50])].reset_index(drop=True))
 
 
@@ -102,7 +102,7 @@ def test_a_path_ends_before_the_update_that_diverges() -> None:
     run = built([*DIVERGING, "train.updates=50"])
     record = train([run])[0]
     assert record.outcome == "diverged"
-    way = path(run)
+    way = follow_path(run)
     assert way["update"].tolist() == [*range(record.updates)]
     assert np.isfinite(way[["x", "y"]].to_numpy()).all()
 
@@ -110,9 +110,9 @@ def test_a_path_ends_before_the_update_that_diverges() -> None:
 def test_state_gradients_of_the_linear_unit() -> None:
     run = built(COUNTING)
     points = [(1.0, -2.0), (1.0, 0.5)]
-    table = state_gradients(run, named(run), points)
+    table = compute_state_gradients(run, named(run), points)
     assert list(table.columns) == ["x", "y", "layer", "unit", "k", "gradient"]
-    target = evaluation_of(run).y[:, 0]
+    target = draw_evaluation(run).y[:, 0]
     for point in points:
         here = table[(table["x"] == point[0]) & (table["y"] == point[1])]
         assert here["k"].tolist() == [*range(1, 11)]
@@ -124,7 +124,7 @@ def test_state_gradients_of_the_linear_unit() -> None:
 def test_state_gradients_have_the_norms_of_the_gradient_flow(model: str) -> None:
     layers = 1 if model == "jordan" else 2
     run = built([*GATED, f"model={model}", f"model.layers={layers}", "train.updates=1", "train.batch_size=1"])
-    gradient = state_gradient(run, initial(run), first_sequences(run, 1))
+    gradient = compute_state_gradient(run, draw_initial(run), first_sequences(run, 1))
     norms = np.linalg.norm(gradient, axis=(0, 2))[::-1]
     np.testing.assert_allclose(norms, train([run])[0].flow[0], rtol=1e-12)
 
@@ -133,8 +133,8 @@ def test_state_gradients_are_derivatives() -> None:
     # Of the upper layer: from the lower one's state the loss can also be reached through the upper one, at once.
     run = built([*GATED, "model=gru", "model.layers=2", "train.batch_size=11"])
     data = first_sequences(run, 11)
-    flat, after = initial(run), 5
-    weights = to_named(blocks_of(run), flat)
+    flat, after = draw_initial(run), 5
+    weights = to_named(list_run_parameters(run), flat)
     states = np.zeros((11, 2 * 3 + run.task.outputs))
     for n in range(11):
         state, output = plain.zero_state(run.model, run.task.outputs, np)
@@ -149,7 +149,7 @@ def test_state_gradients_are_derivatives() -> None:
 
     step = 1e-5 * np.eye(6)[3:]
     expected = [(loss(move) - loss(-move)) / 2e-5 for move in step]
-    found = state_gradient(run, flat, data)[1, after - 1]
+    found = compute_state_gradient(run, flat, data)[1, after - 1]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-10)
     assert np.min(np.abs(found)) > 1e-6
 
@@ -167,17 +167,17 @@ def test_state_gradients_are_derivatives() -> None:
 def test_weights_that_are_not_there(weight: tuple[str, tuple[int, ...]], line: str) -> None:
     run = built(COUNTING)
     with pytest.raises(ValueError, match=f"^{line}"):
-        surface(run, named(run), x=weight, xs=[0.0], ys=[0.0])
+        compute_surface(run, named(run), x=weight, xs=[0.0], ys=[0.0])
 
 
 def test_room_around_a_path() -> None:
-    way = path(built(COUNTING), updates=[0, 500])
-    xs, ys = around(way, points=3, room=0.5)
+    way = follow_path(built(COUNTING), updates=[0, 500])
+    xs, ys = enclose(way, points=3, room=0.5)
     width = way["x"][1] - way["x"][0]
     assert xs == pytest.approx([-1.5 - width / 2, -1.5 + width / 2, -1.5 + 1.5 * width])
     assert len(ys) == 3
-    assert around(way[:1], points=3)[0].tolist() == [-2.5, -1.5, -0.5]
+    assert enclose(way[:1], points=3)[0].tolist() == [-2.5, -1.5, -0.5]
 
 
 def test_names_of_weights() -> None:
-    assert name_of(("cell.0.recurrent", (0, 2))) == "cell.0.recurrent[0, 2]"
+    assert name_weight(("cell.0.recurrent", (0, 2))) == "cell.0.recurrent[0, 2]"

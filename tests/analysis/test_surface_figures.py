@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from bptt.analysis.surface_figures import cost_surface, gradient_lines
+from bptt.analysis.surface_figures import draw_cost_surface, draw_gradient_lines
 
 XS, YS = np.linspace(-1.0, 1.0, 5), np.linspace(0.0, 3.0, 4)
 
@@ -40,7 +40,7 @@ def mesh_of(figure: Figure, panel: int = 0) -> Any:
 def test_colours_are_the_loss_on_one_logarithmic_scale() -> None:
     bowl = surface(lambda x, y: 10 ** (x + y))
     flat = surface(lambda x, y: 1e5 + 0 * x)
-    figure = cost_surface([bowl, flat], labels=("wx", "wrec"), title="two of them")
+    figure = draw_cost_surface([bowl, flat], labels=("wx", "wrec"), title="two of them")
     assert figure.get_suptitle() == "two of them"
     assert np.array_equal(mesh_of(figure).get_array(), bowl["loss"].to_numpy().reshape(4, 5))
     assert mesh_of(figure).norm is mesh_of(figure, 1).norm
@@ -54,7 +54,7 @@ def test_colours_are_the_loss_on_one_logarithmic_scale() -> None:
 
 
 def test_a_loss_of_zero_has_the_lowest_colour_and_one_that_is_not_finite_has_none() -> None:
-    figure = cost_surface([surface(lambda x, y: np.where(x == 0, 0.0, np.where(y == 3, np.inf, 1 + y)))])
+    figure = draw_cost_surface([surface(lambda x, y: np.where(x == 0, 0.0, np.where(y == 3, np.inf, 1 + y)))])
     losses = mesh_of(figure).get_array()
     assert losses[:3, 2].tolist() == [1.0] * 3
     assert losses.mask.sum() == 4
@@ -62,7 +62,7 @@ def test_a_loss_of_zero_has_the_lowest_colour_and_one_that_is_not_finite_has_non
 
 
 def test_a_flat_surface_still_shows_what_there_is() -> None:
-    figure = cost_surface([surface(lambda x, y: 0.05 + 0.001 * x)])
+    figure = draw_cost_surface([surface(lambda x, y: 0.05 + 0.001 * x)])
     norm = mesh_of(figure).norm
     assert (norm.vmin, norm.vmax) == pytest.approx((0.049, 0.051))
     figure.draw_without_rendering()
@@ -72,7 +72,7 @@ def test_a_flat_surface_still_shows_what_there_is() -> None:
 
 
 def test_an_exploding_loss_leaves_the_others_their_colours() -> None:
-    figure = cost_surface([surface(lambda x, y: 10 ** (-100 * y))])
+    figure = draw_cost_surface([surface(lambda x, y: 10 ** (-100 * y))])
     norm = mesh_of(figure).norm
     assert (norm.vmin, norm.vmax) == (1e-12, 1.0)
     drawn(figure)
@@ -80,7 +80,7 @@ def test_an_exploding_loss_leaves_the_others_their_colours() -> None:
 
 def test_a_path_has_a_dot_for_each_update_and_marks_at_its_ends() -> None:
     way = path((0.5, 0.0), (0.25, 1.0), (0.0, 2.0))
-    figure = cost_surface([surface(lambda x, y: 1 + y)], paths={"rprop": way})
+    figure = draw_cost_surface([surface(lambda x, y: 1 + y)], paths={"rprop": way})
     line, dots, start, end = figure.axes[0].lines
     assert np.array_equal(np.asarray(line.get_xydata()), way[["x", "y"]])
     assert np.array_equal(np.asarray(dots.get_xydata()), way[["x", "y"]])
@@ -92,7 +92,7 @@ def test_a_path_has_a_dot_for_each_update_and_marks_at_its_ends() -> None:
 
 def test_several_paths_have_a_legend() -> None:
     ways = {f"eta_plus={value}": path((0, 0), (value, value)) for value in (0.5, 1.0)}
-    figure = cost_surface([surface(lambda x, y: 1 + y)] * 2, paths=ways)
+    figure = draw_cost_surface([surface(lambda x, y: 1 + y)] * 2, paths=ways)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [*ways]
     colours = {line.get_color() for line in figure.axes[0].lines}
@@ -102,15 +102,15 @@ def test_several_paths_have_a_legend() -> None:
 
 def test_long_names_stand_below_each_other() -> None:
     ways = {f"eta_plus={value} eta_minus=0.5 seed=1": path((0, 0), (value, value)) for value in (0.5, 1.0)}
-    figure = cost_surface([surface(lambda x, y: 1 + y)], paths=ways)
+    figure = draw_cost_surface([surface(lambda x, y: 1 + y)], paths=ways)
     assert figure.legends[0]._ncols == 1  # type: ignore[attr-defined]
     drawn(figure)
 
 
 def test_points_look_as_their_gradients_do() -> None:
     points = [(0.5, 1.0), (-0.5, 2.0)]
-    figure = cost_surface([surface(lambda x, y: 1 + y)], points=points)
-    lines = gradient_lines(gradients(*[(*point, [1.0, 2.0]) for point in points]))
+    figure = draw_cost_surface([surface(lambda x, y: 1 + y)], points=points)
+    lines = draw_gradient_lines(gradients(*[(*point, [1.0, 2.0]) for point in points]))
     shown = [(m.get_marker(), m.get_color(), np.asarray(m.get_xydata())[0].tolist()) for m in figure.axes[0].lines]
     assert [entry[:2] for entry in shown] == [(m.get_marker(), m.get_color()) for m in lines.axes[0].lines]
     assert [tuple(entry[2]) for entry in shown] == points
@@ -118,7 +118,7 @@ def test_points_look_as_their_gradients_do() -> None:
 
 
 def test_gradients_go_back_in_time_on_a_symlog_axis() -> None:
-    figure = gradient_lines(gradients((1, -2, [16.0, -8.0, 4.0]), (1, 0, [0.0, 0.0, 0.1])), state="s")
+    figure = draw_gradient_lines(gradients((1, -2, [16.0, -8.0, 4.0]), (1, 0, [0.0, 0.0, 0.1])), state="s")
     (axes,) = figure.axes
     first, second = axes.lines
     assert np.array_equal(np.asarray(first.get_xydata()), [[1, 16], [2, -8], [3, 4]])
@@ -133,14 +133,14 @@ def test_gradients_go_back_in_time_on_a_symlog_axis() -> None:
 def test_a_line_is_the_sum_over_layers_and_units() -> None:
     table = gradients((1, 1, [1.0, 2.0]))
     both = pd.concat([table, table.assign(unit=1, gradient=[10.0, -2.0])])
-    assert np.array_equal(np.asarray(gradient_lines(both).axes[0].lines[0].get_ydata()), [11.0, 0.0])
+    assert np.array_equal(np.asarray(draw_gradient_lines(both).axes[0].lines[0].get_ydata()), [11.0, 0.0])
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 0.0, 1e300, 5e-324, 1.0])
 def test_unusual_losses_are_drawn(loss: float) -> None:
-    drawn(cost_surface([surface(lambda x, y: 0 * x + loss)]))
+    drawn(draw_cost_surface([surface(lambda x, y: 0 * x + loss)]))
 
 
 @pytest.mark.parametrize("gradient", [[0.0, 0.0], [np.nan, np.inf], [1e300, -1e300], [1e-300, 1e300], [1.0]])
 def test_unusual_gradients_are_drawn(gradient: list[float]) -> None:
-    drawn(gradient_lines(gradients((1, 1, gradient))))
+    drawn(draw_gradient_lines(gradients((1, 1, gradient))))

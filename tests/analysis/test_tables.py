@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.tables import final, lines, run_table, settings_table, value_text
+from bptt.analysis.tables import show_value, tabulate_runs, tabulate_settings, take_final, write_lines
 from bptt.tracking.folder.sweep import SweepJob
 
 
@@ -34,7 +34,7 @@ OK, FAILED = ("FINISHED", "completed"), ("FAILED", None)
 def test_a_run_has_what_was_swept_and_what_it_recorded_last() -> None:
     jobs = [job(0, model="elman", seed="0", optimizer__alpha="1e-3"), job(1, model="lstm", seed="1")]
     history = pd.DataFrame([point(1, 1, 3.0), point(1, 9, 0.5, 0.25), point(0, 1, 2.0), point(0, 5, np.nan)])
-    table = run_table(jobs, pd.DataFrame([ended(1), ended(0, outcome="diverged")]), history)
+    table = tabulate_runs(jobs, pd.DataFrame([ended(1), ended(0, outcome="diverged")]), history)
     assert list(table) == [
         *("run", "name", "status", "outcome", "updates"),
         *("model", "optimizer.alpha", "seed"),
@@ -53,31 +53,31 @@ def test_a_run_has_what_was_swept_and_what_it_recorded_last() -> None:
 
 def test_jobs_that_have_not_ended_are_there_too() -> None:
     nothing = pd.DataFrame(columns=["run", "update", "loss/eval"]).astype({"run": int, "update": int})
-    table = run_table([job(0), job(1), job(2)], pd.DataFrame([ended(1, "FAILED", None)]), nothing)
+    table = tabulate_runs([job(0), job(1), job(2)], pd.DataFrame([ended(1, "FAILED", None)]), nothing)
     assert table["name"].tolist() == ["run 0", "run 1", "run 2"]
     assert table["status"].isna().tolist() == [True, False, True]
-    assert settings_table(table, [])[["runs", "failed", "unfinished"]].to_numpy().tolist() == [[3, 1, 2]]
+    assert tabulate_settings(table, [])[["runs", "failed", "unfinished"]].to_numpy().tolist() == [[3, 1, 2]]
 
 
 def test_what_a_failed_run_recorded_on_its_way_is_no_outcome() -> None:
-    table = run_table([job(0)], pd.DataFrame([ended(0, "FAILED", "completed")]), pd.DataFrame([point(0, 1, 0.5)]))
+    table = tabulate_runs([job(0)], pd.DataFrame([ended(0, "FAILED", "completed")]), pd.DataFrame([point(0, 1, 0.5)]))
     assert table["outcome"].isna().tolist() == [True]
     assert table["loss/eval"].tolist() == [0.5]
 
 
 def test_what_diverged_is_the_worst_and_what_did_not_end_is_nothing() -> None:
     runs = results((*OK, 0.5, 1.0), ("FINISHED", "diverged", np.nan, np.nan), (*FAILED, np.nan, np.nan))
-    assert final(runs, "loss/eval").tolist()[:2] == [0.5, np.inf]
-    assert final(runs, "accuracy/eval").tolist()[:2] == [1.0, 0.0]
-    assert final(runs, "loss/eval").isna().tolist() == [False, False, True]
-    assert final(runs, "accuracy/eval").isna().tolist() == [False, False, True]
+    assert take_final(runs, "loss/eval").tolist()[:2] == [0.5, np.inf]
+    assert take_final(runs, "accuracy/eval").tolist()[:2] == [1.0, 0.0]
+    assert take_final(runs, "loss/eval").isna().tolist() == [False, False, True]
+    assert take_final(runs, "accuracy/eval").isna().tolist() == [False, False, True]
 
 
 def test_a_task_without_accuracy_has_none() -> None:
     runs = results((*OK, 0.5, np.nan), ("FINISHED", "diverged", np.nan, np.nan))
-    assert final(runs, "accuracy/eval").isna().all()
-    assert "right" not in settings_table(runs, [])
-    assert "right" not in settings_table(runs.drop(columns="accuracy/eval"), [])
+    assert take_final(runs, "accuracy/eval").isna().all()
+    assert "right" not in tabulate_settings(runs, [])
+    assert "right" not in tabulate_settings(runs.drop(columns="accuracy/eval"), [])
 
 
 def test_a_row_for_each_setting_over_its_seeds() -> None:
@@ -91,7 +91,7 @@ def test_a_row_for_each_setting_over_its_seeds() -> None:
         model__hidden_size=[2, 3, 2, 2, 3, 3],
         seed=[0, 0, 1, 2, 1, 2],
     )
-    table = settings_table(runs, ["model.hidden_size", "seed"])
+    table = tabulate_settings(runs, ["model.hidden_size", "seed"])
     assert list(table) == [
         *("setting", "model.hidden_size", "runs", "diverged", "failed", "unfinished"),
         *("loss/eval", "from", "to", "right"),
@@ -104,7 +104,7 @@ def test_a_row_for_each_setting_over_its_seeds() -> None:
 
 def test_where_most_runs_diverge_the_median_is_infinite() -> None:
     runs = results((*OK, 0.5, 0.0), *[("FINISHED", "diverged", np.nan, np.nan)] * 2)
-    assert settings_table(runs, ["seed"])[["setting", "loss/eval", "from", "to"]].to_numpy().tolist() == [
+    assert tabulate_settings(runs, ["seed"])[["setting", "loss/eval", "from", "to"]].to_numpy().tolist() == [
         ["all", np.inf, 0.5, 0.5]
     ]
 
@@ -115,14 +115,14 @@ def test_a_setting_names_only_the_keys_that_it_has() -> None:
         clip=["none", "norm", "norm", "none"],
         clip__threshold=[np.nan, 0.1, 1.0, np.nan],
     )
-    table = settings_table(runs, ["clip", "clip.threshold"])
+    table = tabulate_settings(runs, ["clip", "clip.threshold"])
     assert table["setting"].tolist() == ["clip=none", "clip=norm threshold=0.1", "clip=norm threshold=1"]
     assert table["runs"].tolist() == [2, 1, 1]
 
 
 def test_values_that_look_alike_are_settings_of_their_own() -> None:
     runs = results(*[(*OK, 0.5, 1.0)] * 2, optimizer__alpha=[0.10000001, 0.10000002])
-    assert settings_table(runs, ["optimizer.alpha"])["setting"].tolist() == ["alpha=0.1", "alpha=0.1"]
+    assert tabulate_settings(runs, ["optimizer.alpha"])["setting"].tolist() == ["alpha=0.1", "alpha=0.1"]
 
 
 def test_the_printed_table() -> None:
@@ -133,7 +133,7 @@ def test_the_printed_table() -> None:
         (*OK, 0.25, 1.0),
         model__hidden_size=[16, 16, 16, 3],
     )
-    assert lines(settings_table(runs, ["model.hidden_size", "seed"])) == [
+    assert write_lines(tabulate_settings(runs, ["model.hidden_size", "seed"])) == [
         "setting         runs  diverged loss/eval from   to 100 % right",
         "hidden_size=16     3         1       0.5  0.1  0.5         33%",
         "hidden_size=3      1         0      0.25 0.25 0.25        100%",
@@ -142,7 +142,7 @@ def test_the_printed_table() -> None:
 
 def test_the_printed_table_tells_of_failures_where_there_are_any() -> None:
     runs = results((*OK, 0.5, np.nan), (*FAILED, np.nan, np.nan), (None, None, np.nan, np.nan))  # type: ignore[arg-type]
-    assert lines(settings_table(runs, [])) == [
+    assert write_lines(tabulate_settings(runs, [])) == [
         "setting  runs  diverged  failed  unfinished loss/eval from  to",
         "all         3         0       1           1       0.5  0.5 0.5",
     ]
@@ -152,17 +152,17 @@ def test_of_many_settings_the_best_are_printed() -> None:
     losses = [0.4, np.nan, 0.1, 0.3]
     outcomes = ["diverged" if np.isnan(loss) else "completed" for loss in losses]
     rows = [("FINISHED", outcome, loss, np.nan) for outcome, loss in zip(outcomes, losses, strict=True)]
-    printed = lines(settings_table(results(*rows, a__x=[1, 2, 3, 4]), ["a.x"]), most=2)
+    printed = write_lines(tabulate_settings(results(*rows, a__x=[1, 2, 3, 4]), ["a.x"]), most=2)
     assert [line.split()[0] for line in printed] == ["setting", "x=3", "x=4", "and"]
     assert printed[-1] == "and 2 more settings, none with a smaller loss"
 
 
 def test_one_run_alone_is_no_table() -> None:
-    assert lines(settings_table(results((*OK, 0.5, 1.0)), [])) == []
+    assert write_lines(tabulate_settings(results((*OK, 0.5, 1.0)), [])) == []
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(1, "1"), (0.1, "0.1"), (1e-5, "1e-05"), ("elman", "elman"), (np.nan, ""), (None, "")]
 )
 def test_values_as_text(value: object, text: str) -> None:
-    assert value_text(value) == text
+    assert show_value(value) == text

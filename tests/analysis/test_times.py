@@ -1,6 +1,6 @@
 import pytest
 
-from bptt.analysis.tables import duration, moment
+from bptt.analysis.tables import write_duration, write_moment
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,9 @@ from bptt.analysis.tables import duration, moment
     ],
 )
 def test_duration(seconds: float, written: str) -> None:
-    assert duration(seconds) == written
+    assert write_duration(seconds) == written
 
 
 def test_moment() -> None:
-    assert moment(0.0) == "1970-01-01 00:00 UTC"
-    assert moment(1e9) == "2001-09-09 01:46 UTC"
+    assert write_moment(0.0) == "1970-01-01 00:00 UTC"
+    assert write_moment(1e9) == "2001-09-09 01:46 UTC"

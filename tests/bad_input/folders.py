@@ -57,10 +57,10 @@ _SWEEPERS: Final = {
     "{seeds: 2, exclude: [{model: gru}]}": ["hydra.sweeper.exclude[0]: model is not swept"],
     "{seeds: 2, exclude: [{seed: 7}]}": ["hydra.sweeper.exclude[0]: no run has this"],
     "{seeds: 2, exclude: [{seed: [0, 1]}]}": ["exclude: leaves no run"],
-    "blocks: 3": ["hydra.sweeper.blocks=3: must be a list"],
-    "blocks: [3]": ["hydra.sweeper.blocks[0]=3: must be a mapping"],
-    "blocks: [{seedz: 3}]": ["hydra.sweeper.blocks[0].seedz=3: unknown key"],
-    "blocks: [{seeds: x}]": ["hydra.sweeper.blocks[0].seeds=x: must be a whole number"],
+    "unions: 3": ["hydra.sweeper.unions=3: must be a list"],
+    "unions: [3]": ["hydra.sweeper.unions[0]=3: must be a mapping"],
+    "unions: [{seedz: 3}]": ["hydra.sweeper.unions[0].seedz=3: unknown key"],
+    "unions: [{seeds: x}]": ["hydra.sweeper.unions[0].seeds=x: must be a whole number"],
     "sedes: 3": ["hydra.sweeper.sedes"],
 }
 _LAUNCHERS: Final = {

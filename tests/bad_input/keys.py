@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 
 from bptt.configuration.build import Tracking
-from bptt.configuration.compose import composed
-from bptt.configuration.paths import choices, conf_folder
+from bptt.configuration.compose import compose
+from bptt.configuration.paths import find_conf_folder, list_choices
 from bptt.core.annotations import Range
 from bptt.core.run import Settings
 
@@ -33,7 +33,7 @@ _NEEDED: Final = {"init=file": "init.path=nowhere.npz"}
 
 def combinations() -> list[tuple[str, ...]]:
     """Choices, as overrides, among which every choice of every group stands at least once."""
-    names = {group: list(choices(group, [conf_folder()])) for group in GROUPS}
+    names = {group: list(list_choices(group, [find_conf_folder()])) for group in GROUPS}
     return [
         tuple(f"{group}={found[(place + _SHIFT.get(group, 0)) % len(found)]}" for group, found in names.items())
         for place in range(max(map(len, names.values())))
@@ -67,7 +67,7 @@ def whole_numbers(chosen: tuple[str, ...]) -> list[str]:
 
 def _configuration(chosen: tuple[str, ...]) -> dict[str, Any]:
     needed = [_NEEDED[choice] for choice in chosen if choice in _NEEDED]
-    config = OmegaConf.to_container(composed([*chosen, *needed]), resolve=False)
+    config = OmegaConf.to_container(compose([*chosen, *needed]), resolve=False)
     assert isinstance(config, dict)
     return {str(name): value for name, value in config.items() if name != "hydra"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bptt.configuration.compose import composed
+from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.jobs.grammar import expand
 
@@ -16,7 +16,7 @@ def test_an_exclusion_beside_an_override_that_reads_otherwise_when_it_is_read_ag
 
 def test_what_steers_a_terminal_is_written_out() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        composed(["experimeant@nan='\x1b[31m'"])
+        compose(["experimeant@nan='\x1b[31m'"])
     (line,) = caught.value.lines
     assert r"experimeant@nan='\x1b[31m'" in line
     assert line.isprintable()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import choices, conf_folder
+from bptt.configuration.paths import find_conf_folder, list_choices
 from tests.bad_input.case import outcome, unchanged
 from tests.bad_input.keys import GROUPS, WRONG, combinations, keys_of, outside, whole_numbers
 
@@ -40,7 +40,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_every_choice_is_among_the_combinations() -> None:
     made = {choice for chosen in combinations() for choice in chosen}
-    assert made == {f"{group}={name}" for group in GROUPS for name in choices(group, [conf_folder()])}
+    assert made == {f"{group}={name}" for group in GROUPS for name in list_choices(group, [find_conf_folder()])}
 
 
 @pytest.mark.parametrize("kind", WRONG)
@@ -65,13 +65,13 @@ def test_misspelt(chosen: tuple[str, ...]) -> None:
     check(tuple(c for c in chosen if c != "init=file"), {f"{key}x": "1" for key in keys}, said)
 
 
-@pytest.mark.parametrize("task", [name for name in choices("task", [conf_folder()]) if name != "arrays"])
+@pytest.mark.parametrize("task", [name for name in list_choices("task", [find_conf_folder()]) if name != "arrays"])
 def test_huge(task: str) -> None:
     """A whole number of 31 digits is refused by the key that holds it, or harmless."""
     for key in whole_numbers((f"task={task}",)):
         if key.startswith("task.") or task == "adder":  # the others are the same with every task
             try:
-                checked(composed([f"task={task}", f"{key}=1e30"]))
+                check_configuration(compose([f"task={task}", f"{key}=1e30"]))
             except ConfigurationError as error:
                 (line,) = error.lines
                 assert line.startswith((f"{key}=1", f"{key.partition('.')[0]}=")), line

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.measure import Spread, alternate, fastest, ratios, seconds, spread, updates_for
+from benchmarks.measure import Spread, alternate, choose_updates, compare_rounds, find_fastest, summarise, time_call
 
 
 def test_spread_is_median_smallest_and_largest() -> None:
-    assert spread([5.0, 1.0, 9.0]) == Spread(5.0, 1.0, 9.0)
-    assert spread(iter([4.0, 1.0, 3.0, 2.0])) == Spread(2.5, 1.0, 4.0)
+    assert summarise([5.0, 1.0, 9.0]) == Spread(5.0, 1.0, 9.0)
+    assert summarise(iter([4.0, 1.0, 3.0, 2.0])) == Spread(2.5, 1.0, 4.0)
 
 
 def test_rounds_alternate_in_the_order_given() -> None:
@@ -30,17 +30,17 @@ def test_rounds_alternate_in_the_order_given() -> None:
 
 def test_fastest_goes_by_the_smallest_measurement() -> None:
     values = {"steady": [2.0, 2.0, 2.0], "disturbed": [9.0, 1.5, 9.0]}
-    assert fastest({name: iter(found).__next__ for name, found in values.items()}, 3) == ("disturbed", 1.5)
+    assert find_fastest({name: iter(found).__next__ for name, found in values.items()}, 3) == ("disturbed", 1.5)
 
 
 def test_ratios_are_taken_round_by_round() -> None:
     # The second round is twice as slow for both: the ratio doesn't see it.
-    assert ratios([10.0, 20.0, 12.0], [1.0, 2.0, 1.0]) == Spread(10.0, 10.0, 12.0)
+    assert compare_rounds([10.0, 20.0, 12.0], [1.0, 2.0, 1.0]) == Spread(10.0, 10.0, 12.0)
 
 
 def test_ratios_need_as_many_rounds_of_both() -> None:
     with pytest.raises(ValueError, match="zip"):
-        ratios([1.0, 2.0], [1.0])
+        compare_rounds([1.0, 2.0], [1.0])
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_ratios_need_as_many_rounds_of_both() -> None:
     [(1.0, 0.01, 1, None, 100), (1.0, 0.001, 400, None, 800), (0.1, 1.0, 64, None, 64), (1.0, 0.01, 1, 30, 30)],
 )
 def test_updates_for(target: float, each: float, step: int, most: int | None, expected: int) -> None:
-    assert updates_for(target, each, step=step, most=most) == expected
+    assert choose_updates(target, each, step=step, most=most) == expected
 
 
 def test_seconds_calls_once_and_turns_the_collector_on_again() -> None:
     calls: list[bool] = []
-    assert seconds(lambda: calls.append(gc.isenabled())) >= 0
+    assert time_call(lambda: calls.append(gc.isenabled())) >= 0
     assert calls == [False]
     assert gc.isenabled()

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from benchmarks.measure import Spread
 from benchmarks.sweeps import figures, phases, report, timers, traced, usual
-from benchmarks.sweeps.findings import Grown
+from benchmarks.sweeps.findings import GrowthPoint
 from benchmarks.sweeps.phases import PHASES, Breakdown, Phase
 from benchmarks.sweeps.program import Usage
-from benchmarks.sweeps.rounds import Measured
-from benchmarks.sweeps.timers import Recorder, timing, watch_imports
+from benchmarks.sweeps.rounds import Measurement
+from benchmarks.sweeps.timers import Recorder, make_timers, watch_imports
 from benchmarks.sweeps.usual import Sample
 from bptt.analysis.style import BLUE, ORANGE
 
@@ -106,7 +106,7 @@ def test_a_module_is_changed_when_it_comes(clock: Clock, tmp_path: Path, monkeyp
     )
     (tmp_path / "bench_second.py").write_text("from bench_first import A, f\n")
     recorder = Recorder()
-    watch_imports(recorder, timing(recorder, {"bench_first:f": "report", "bench_first:A.make": "archive"}))
+    watch_imports(recorder, make_timers(recorder, {"bench_first:f": "report", "bench_first:A.make": "archive"}))
     second = __import__("bench_second")
     assert (second.f(), second.A.make()) == (1, "A")
     seen = [phase for _, phase, _, _, _ in recorder.stretches]
@@ -145,7 +145,7 @@ def test_phases_of_ours_are_the_programs_time() -> None:
         {"worker": 1, "began": 16.0, "ended": 18.0, "cpu": [1.0, 3.0]},
         {"worker": 1, "began": 18.5, "ended": 19.5, "cpu": [3.25, 4.25]},
     ]
-    found = phases.ours(trace, blocks, usage(10.0, 12.0), runs=100)
+    found = phases.break_down_ours(trace, blocks, usage(10.0, 12.0), runs=100)
     assert (found.workers, found.trained) == (2, 5.5)
     assert [(phase.name, phase.seconds, phase.beside, phase.cpu) for phase in found.phases] == [
         ("imports", 3.0, 0.0, 2.25),
@@ -190,7 +190,7 @@ def usual_trace() -> dict[str, Any]:
 
 def test_phases_of_the_usual_way_are_scaled_like_its_time() -> None:
     trace = usual_trace()
-    found = phases.usual(trace, usage(0.0, 40.0), runs=1000)
+    found = phases.break_down_usual(trace, usage(0.0, 40.0), runs=1000)
     seconds = {phase.name: phase.seconds for phase in found.phases if phase.seconds}
     assert seconds == {
         "imports": 8.0,
@@ -199,7 +199,7 @@ def test_phases_of_the_usual_way_are_scaled_like_its_time() -> None:
         "store": 8.0 + 996 * 2.0,
         "end": 1.0,
     }
-    each = usual.per_job(9.0, trace["marks"]["job"])
+    each = usual.estimate_per_job(9.0, trace["marks"]["job"])
     assert found.seconds == Sample(usage=usage(0.0, 40.0), jobs=4, per_job=each).scaled(1000)
     assert found.of("store").cpu == 4.0 + 996.0
 
@@ -229,7 +229,7 @@ def test_numbers_for_programs_are_per_run_too() -> None:
 
 
 def test_the_table_of_phases_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
-    report.show(Measured(phases=[BOTH[0]]), True, Console(width=120))
+    report.show(Measurement(phases=[BOTH[0]]), True, Console(width=120))
     shown = capsys.readouterr().out
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
     assert lines[3] == ["training", "20", "", "40", "20", "40"]
@@ -240,7 +240,7 @@ def test_the_table_of_phases_adds_up(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_figure_has_all_sides_and_ours_enlarged() -> None:
-    drawn = figures.drawn([side.as_json() for side in BOTH])
+    drawn = figures.draw_phases([side.as_json() for side in BOTH])
     left, right = drawn.axes
     assert [label.get_text() for label in left.get_xticklabels()] == ["the usual way", "bptt"]
 
@@ -257,16 +257,16 @@ def test_the_figure_has_all_sides_and_ours_enlarged() -> None:
 
 def test_figures_lie_beside_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
-    point = Grown(runs=100, seconds=Spread(4.0, 3.0, 5.0), gigabytes=Spread(0.5, 0.5, 0.5))
-    measured = Measured(phases=[BOTH[0]], growth=[point, replace(point, runs=1000, seconds=Spread(7.0, 6.0, 8.0))])
+    point = GrowthPoint(runs=100, seconds=Spread(4.0, 3.0, 5.0), gigabytes=Spread(0.5, 0.5, 0.5))
+    measured = Measurement(phases=[BOTH[0]], growth=[point, replace(point, runs=1000, seconds=Spread(7.0, 6.0, 8.0))])
     report.write(path, measured, False, {}, {})
-    assert [drawn.name for drawn in figures.written(path)] == ["found.png", "found-growth.png"]
+    assert [drawn.name for drawn in figures.write(path)] == ["found.png", "found-growth.png"]
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("found.png", "found-growth.png"))
 
 
 @pytest.mark.slow
 def test_a_sweep_is_traced() -> None:
-    found, whole = traced.of_ours(16, 20)
+    found, whole = traced.trace_ours(16, 20)
     assert found.seconds == pytest.approx(whole.seconds)
     assert found.accounted > 0.95
     for name in ("imports", "composing", "training", "archive", "store", "report", "end"):
@@ -277,7 +277,7 @@ def test_a_sweep_is_traced() -> None:
 @pytest.mark.slow
 def test_the_usual_way_is_traced() -> None:
     pytest.importorskip("torch")
-    found, _ = traced.of_usual(3, 20, 100)
+    found, _ = traced.trace_usual(3, 20, 100)
     assert found.accounted > 0.95
     for name in ("imports", "composing", "training", "archive", "store"):
         assert found.of(name).cpu > 0

@@ -13,8 +13,8 @@ from benchmarks.sweeps import __main__ as command
 from benchmarks.sweeps import findings, ours, report, rounds, usual
 from benchmarks.sweeps.findings import Finding, Target
 from benchmarks.sweeps.ours import OurSweep
-from benchmarks.sweeps.program import ProgramFailed, Usage, measured, memory_together, others_share
-from benchmarks.sweeps.rounds import Measured, Sizes
+from benchmarks.sweeps.program import ProgramFailed, Usage, compute_others_share, measure_program, sum_memory
+from benchmarks.sweeps.rounds import Measurement, Sizes
 from benchmarks.sweeps.usual import Sample
 from bptt.tracking.folder.block import RunResult
 
@@ -38,7 +38,7 @@ def medians(found: list[Finding]) -> dict[str, float]:
 
 def test_blocks_are_counted_once_however_many_runs_they_have() -> None:
     results = [result(0, 10.0, 13.0), result(1, 10.0, 13.0), result(2, 10.5, 12.0), result(3, 13.0, 14.0)]
-    assert ours.training_seconds(results) == 5.5
+    assert ours.sum_training_seconds(results) == 5.5
 
 
 def test_what_is_not_training_is_shared_out_among_the_runs() -> None:
@@ -47,15 +47,15 @@ def test_what_is_not_training_is_shared_out_among_the_runs() -> None:
 
 
 def test_learning_rates_times_seeds_are_the_runs_asked_for() -> None:
-    assert ours.rates(1000)[::19] == ["0.01", "0.2"]
-    assert ours.adder(1000, 10_000)[-1] == "seed=range(50)"
-    assert ours.adder(16, 5)[-2:] == ["optimizer.alpha=0.01,0.02,0.03,0.04", "seed=range(4)"]
-    assert ours.adder(7, 5)[-2:] == ["optimizer.alpha=0.01", "seed=range(7)"]
+    assert ours.choose_rates(1000)[::19] == ["0.01", "0.2"]
+    assert ours.list_adder_overrides(1000, 10_000)[-1] == "seed=range(50)"
+    assert ours.list_adder_overrides(16, 5)[-2:] == ["optimizer.alpha=0.01,0.02,0.03,0.04", "seed=range(4)"]
+    assert ours.list_adder_overrides(7, 5)[-2:] == ["optimizer.alpha=0.01", "seed=range(7)"]
 
 
 def test_a_further_job_takes_its_check_and_the_time_to_the_next_ones_begin() -> None:
     # 2 s check four jobs; the first runs for 5 s, the next two for 1.5 s each.
-    assert usual.per_job(100.0, [102.0, 107.0, 108.5, 110.0]) == 0.5 + 1.5
+    assert usual.estimate_per_job(100.0, [102.0, 107.0, 108.5, 110.0]) == 0.5 + 1.5
 
 
 def test_scaling_counts_once_what_is_done_once() -> None:
@@ -65,17 +65,17 @@ def test_scaling_counts_once_what_is_done_once() -> None:
 
 
 def test_memory_that_is_shared_counts_once() -> None:
-    assert memory_together([(300, 100), (250, 90), (20, 15)]) == 200 + 160 + 5 + 100
-    assert memory_together([]) == 0
+    assert sum_memory([(300, 100), (250, 90), (20, 15)]) == 200 + 160 + 5 + 100
+    assert sum_memory([]) == 0
 
 
 def test_others_had_what_was_busy_without_us() -> None:
-    assert others_share(busy=15.0, own=12.0, available=20.0) == 0.15
-    assert others_share(busy=11.9, own=12.0, available=20.0) == 0.0  # the two clocks don't tick together
+    assert compute_others_share(busy=15.0, own=12.0, available=20.0) == 0.15
+    assert compute_others_share(busy=11.9, own=12.0, available=20.0) == 0.0  # the two clocks don't tick together
 
 
 def test_findings_of_the_adder() -> None:
-    found = findings.adder([swept(80.0), swept(100.0, peak=2 * 10**9), swept(85.0)])
+    found = findings.summarise_adder([swept(80.0), swept(100.0, peak=2 * 10**9), swept(85.0)])
     assert medians(found) == {
         "1,000 runs on 2 cores, from the command to its end": 85.0,
         "runs": 1000 / 85.0,
@@ -90,16 +90,16 @@ def test_findings_of_the_adder() -> None:
 
 def test_the_usual_way_is_compared_round_by_round() -> None:
     samples = [Sample(usage=usage(48.0), jobs=10, per_job=each) for each in (4.0, 8.0)]
-    found = findings.usual(samples, [swept(80.0), swept(160.0)], 1000)
+    found = findings.summarise_usual(samples, [swept(80.0), swept(160.0)], 1000)
     assert medians(found[:2]) == {"a run": 6.0, "1,000 runs, scaled": 48.0 + 990 * 6.0}
     assert found[2].values == Spread((50.1 + 49.8) / 2, 49.8, 50.1)
     assert found[2].target == Target(50, at_least=True)
-    assert len(findings.usual(samples, [], 1000)) == 2
+    assert len(findings.summarise_usual(samples, [], 1000)) == 2
 
 
 def test_findings_of_the_start() -> None:
     stock = [Sample(usage=usage(2.0), jobs=20, per_job=0.1)]
-    assert medians(findings.start([swept(12.0)], stock)) == {
+    assert medians(findings.summarise_start([swept(12.0)], stock)) == {
         "from the command to the first update": 2.5,
         "from the command to its end": 12.0,
         "a job of Hydra's own launcher that does nothing": 100.0,
@@ -109,7 +109,7 @@ def test_findings_of_the_start() -> None:
 
 def test_growth_compares_what_a_run_takes() -> None:
     sizes = ([swept(10.0), swept(20.0)], [swept(110.0, 10_000), swept(240.0, 10_000)])
-    found = findings.growth(*sizes)
+    found = findings.summarise_growth(*sizes)
     assert medians(found) == {
         "1,000 runs: from the command to its end": 15.0,
         "1,000 runs: a run": 15.0,
@@ -120,26 +120,26 @@ def test_growth_compares_what_a_run_takes() -> None:
         "a run of many ÷ a run of few": 1.15,
     }
     assert found[-1].target == Target(1.2)
-    assert [(point.runs, point.seconds.lowest, point.seconds.highest) for point in findings.grown(*sizes)] == [
+    assert [(point.runs, point.seconds.lowest, point.seconds.highest) for point in findings.list_points(*sizes)] == [
         (1_000, 10.0, 20.0),
         (10_000, 110.0, 240.0),
     ]
 
 
 def test_verdicts() -> None:
-    assert report.verdict(None, 1.0, judged=True) == ""
-    assert report.verdict(Target(35), 35.0, judged=True) == "≤ 35 ✓"
-    assert report.verdict(Target(1.5), 1.51, judged=True) == "≤ 1.5 ✗"
-    assert report.verdict(Target(50, at_least=True), 49.0, judged=True) == "≥ 50 ✗"
-    assert report.verdict(Target(50, at_least=True), 5.0, judged=False) == "≥ 50"
+    assert report.write_verdict(None, 1.0, judged=True) == ""
+    assert report.write_verdict(Target(35), 35.0, judged=True) == "≤ 35 ✓"
+    assert report.write_verdict(Target(1.5), 1.51, judged=True) == "≤ 1.5 ✗"
+    assert report.write_verdict(Target(50, at_least=True), 49.0, judged=True) == "≥ 50 ✗"
+    assert report.write_verdict(Target(50, at_least=True), 5.0, judged=False) == "≥ 50"
 
 
 def test_sizes_are_those_of_the_targets_unless_others_are_asked_for() -> None:
-    full = rounds.sizes(None, None, quick=False)
+    full = rounds.choose_sizes(None, None, quick=False)
     assert (full.runs, full.updates, full.sample, full.full) == (1000, 10_000, 10, True)
-    quick = rounds.sizes(60, None, quick=True)
+    quick = rounds.choose_sizes(60, None, quick=True)
     assert (quick.runs, quick.updates, quick.sample, quick.adder_rounds, quick.full) == (60, 300, 3, 1, False)
-    assert rounds.sizes(None, 3, quick=False).full
+    assert rounds.choose_sizes(None, 3, quick=False).full
 
 
 @pytest.mark.parametrize("words", [["--only", "nothing"], ["--sample", "2"], ["--runs", "0"]])
@@ -155,10 +155,10 @@ def test_without_torch_the_rest_is_measured(
 ) -> None:
     wanted: set[str] = set()
 
-    def measure(names: set[str], *_: object) -> Measured:
+    def measure(names: set[str], *_: object) -> Measurement:
         wanted.update(names)
         finding = Finding(measure="start", quantity="a", unit="s", values=Spread(1.23456, 1.0, 2.0), target=Target(1.2))
-        return Measured(findings=[finding], usages=[usage(1.0)])
+        return Measurement(findings=[finding], usages=[usage(1.0)])
 
     monkeypatch.setattr(usual, "has_torch", lambda: False)
     monkeypatch.setattr(command, "measure", measure)
@@ -187,7 +187,7 @@ def test_without_torch_the_rest_is_measured(
 
 def test_the_table_says_when_the_machine_was_not_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     quiet, noisy = (Usage(began=0.0, seconds=1.0, cpu=0.0, peak_bytes=0, others=share) for share in (0.02, 0.25))
-    found = Measured(findings=findings.adder([swept(80.0)]), usages=[quiet])
+    found = Measurement(findings=findings.summarise_adder([swept(80.0)]), usages=[quiet])
     report.show(found, True, Console(width=120))
     assert "Not quiet" not in capsys.readouterr().out
     found.usages.append(noisy)
@@ -197,19 +197,19 @@ def test_the_table_says_when_the_machine_was_not_quiet(capsys: pytest.CaptureFix
 
 def test_a_program_is_watched_to_its_end(tmp_path: Path) -> None:
     program = "import time; held = bytearray(10**8); sum(range(10**7)); time.sleep(0.5)"
-    took = measured([sys.executable, "-c", program], tmp_path)
+    took = measure_program([sys.executable, "-c", program], tmp_path)
     assert took.peak_bytes > 10**8
     assert 0 < took.cpu <= took.seconds
 
 
 def test_a_program_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(ProgramFailed, match=r"(?s)ended with 3:\n.*no such thing"):
-        measured([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)"], tmp_path)
+        measure_program([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)"], tmp_path)
 
 
 @pytest.mark.slow
 def test_a_sweep_is_measured() -> None:
-    found = ours.sweep(ours.adder(16, 20), 16)
+    found = ours.run_sweep(ours.list_adder_overrides(16, 20), 16)
     assert found.runs == 16
     assert 0 < found.first_block < found.seconds
     assert 0 < found.training < found.seconds * found.workers
@@ -217,11 +217,11 @@ def test_a_sweep_is_measured() -> None:
 
 
 def test_a_hydra_app_is_sampled() -> None:
-    found = usual.trivial(4)
+    found = usual.run_trivial(4)
     assert found.jobs == 4
     assert 0 < found.per_job < found.usage.seconds
 
 
 def test_the_usual_way_trains_what_we_train() -> None:
     pytest.importorskip("torch")
-    assert usual.difference() < 1e-12
+    assert usual.measure_difference() < 1e-12

@@ -8,22 +8,34 @@ import pytest
 
 from benchmarks import figures, report
 from benchmarks.growth import Growth
-from benchmarks.limit import Rates, Work, work
+from benchmarks.limit import Rates, Work, count_work
 from benchmarks.measure import Spread
-from benchmarks.problem import problem
-from benchmarks.workloads import CELLS, GRID, LANES, TABLE, TASKS, Workload, adder, as_configured, elman, leftbit, sine
+from benchmarks.problem import build_problem
+from benchmarks.workloads import (
+    CELLS,
+    GRID,
+    LANES,
+    TABLE,
+    TASKS,
+    Workload,
+    build_adder,
+    build_configured,
+    build_elman,
+    build_leftbit,
+    build_sine,
+)
 
 
 def test_the_grid_has_every_task_with_every_cell() -> None:
     assert {(workload.name, workload.lanes) for workload in GRID} == {
         (f"{task}, {cell}", lanes) for task in TASKS for cell in CELLS for lanes in LANES
     }
-    assert type(as_configured("xor", "gru", 3, 7, 2).model).__name__ == "Gru"
+    assert type(build_configured("xor", "gru", 3, 7, 2).model).__name__ == "Gru"
 
 
 def test_a_problem_has_what_training_draws() -> None:
-    workload = Workload(name="adder", run=adder, lanes=2)
-    found = problem(workload, 5)
+    workload = Workload(name="adder", run=build_adder, lanes=2)
+    found = build_problem(workload, 5)
     assert found.x.shape == (5, 2, 8, 1, 2)
     assert found.y.shape == (5, 2, 8, 1, 1)
     assert found.live is None
@@ -35,7 +47,7 @@ def test_a_problem_has_what_training_draws() -> None:
 
 
 def test_shorter_sequences_end_with_the_longest() -> None:
-    found = problem(Workload(name="xor", run=partial(as_configured, "sentiment", "elman"), lanes=1), 6)
+    found = build_problem(Workload(name="xor", run=partial(build_configured, "sentiment", "elman"), lanes=1), 6)
     assert found.live is not None
     lengths = found.live.sum(axis=2)
     assert len(np.unique(lengths)) > 1
@@ -46,13 +58,13 @@ def test_shorter_sequences_end_with_the_longest() -> None:
 
 def test_work_is_counted_from_the_equations() -> None:
     # 8 timesteps, 2 inputs, 16 units, 1 output: W, R and V forward, W, R and V of the gradient, R and V backward.
-    found = work(adder(0, 1, 1))
+    found = count_work(build_adder(0, 1, 1))
     assert found.fmas == 2 * 8 * 2 * 16 + 2 * 8 * 256 + 7 * 256 + 3 * 8 * 16
     assert found.functions == {"sigmoid": 8 * 16 + 8}
     # A gradient of one timestep flows to none before it.
-    assert work(leftbit(0, 1, 1)).fmas == 2 * 7 * 3 + 2 * 7 * 9 + 3 * 6 * 3
+    assert count_work(build_leftbit(0, 1, 1)).fmas == 2 * 7 * 3 + 2 * 7 * 9 + 3 * 6 * 3
     # The sine is asked for at the end alone.
-    assert work(sine(0, 1, 1, model=elman(4))).functions == {"tanh": 32 * 20 * 4}
+    assert count_work(build_sine(0, 1, 1, model=build_elman(4))).functions == {"tanh": 32 * 20 * 4}
     assert Work(1000.0, {"exp": 10.0}).micros(Rates(fma=0.1, functions={"exp": 2.0})) == pytest.approx(0.12)
     assert Rates(fma=0.1, functions={}).gflops == 20.0
 
@@ -67,8 +79,8 @@ def test_figures_are_drawn_from_the_file(tmp_path: Path) -> None:
     ]
     path = tmp_path / "found.json"
     report.write_json(path, {"results": [row], "growth": points})
-    assert [drawn.name for drawn in figures.written(path)] == ["found.png", "found-growth.png"]
-    figure = figures.ratios([row | {"ratios": {"torch": vars(ones), "jax": vars(ones)}}])
+    assert [drawn.name for drawn in figures.write(path)] == ["found.png", "found-growth.png"]
+    figure = figures.draw_ratios([row | {"ratios": {"torch": vars(ones), "jax": vars(ones)}}])
     [axes] = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["adder, 1 run"]
     assert [np.asarray(line.get_xdata())[0] for line in axes.lines if line.get_label() == "target"] == [2.5]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pandas.testing import assert_frame_equal
 
-from bptt.analysis.sweep import load
-from bptt.tracking.folder.sweep import Archive
+from bptt.analysis.sweep import load_sweep
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.serving import Server
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
@@ -46,7 +46,7 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(cold: Any, server:
     server.kill()
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1, errors
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     assert len(archive.stored()) < len(archive.blocks())
     assert sum(len(archive.results(number)) for number in archive.blocks()) == 24  # nothing that was trained is lost
     assert re.search(rf"later: bptt sync multirun/{folder.name}", errors), errors
@@ -75,7 +75,7 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(cold: Any, server:
         history = history[history["run"] == number]
         assert run.data.metrics["loss/eval"] == history["loss/eval"].iloc[-1]
 
-    here, there = load(folder), load(folder.name, uri=server.uri)
+    here, there = load_sweep(folder), load_sweep(folder.name, uri=server.uri)
     assert there.folder is None
     assert_frame_equal(there.runs, here.runs)
     assert_frame_equal(there.history, here.history)
@@ -83,7 +83,7 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(cold: Any, server:
     assert there.configs == here.configs
     (run_id,) = [run.info.run_id for run in children if run.info.run_name == "seed=7"]
     assert here.runs["run_id"][7] == run_id
-    alone = load(run_id, uri=server.uri)
+    alone = load_sweep(run_id, uri=server.uri)
     assert_frame_equal(alone.history, here.history[here.history["run"] == 7].assign(run=0).reset_index(drop=True))
     assert alone.configs[0] == here.configs[7]
 

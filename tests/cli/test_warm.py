@@ -203,7 +203,7 @@ def test_ctrl_c_ends_it_at_once(cold: Any) -> None:
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "compiling 24 kernels, 2 at a time\n"
+    assert process.stderr.readline() == "compiling 26 kernels, 2 at a time\n"
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "")
@@ -245,7 +245,7 @@ def test_lines_elsewhere_than_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     now = [0.0]
     monkeypatch.setattr("bptt.cli.warm.time.monotonic", lambda: now[0])
     stream = io.StringIO()
-    with warm._shown(4, 3, stream) as one_more:
+    with warm._show_progress(4, 3, stream) as one_more:
         for moment in (1.0, 5.0, 6.0, 20.0):
             now[0] = moment
             one_more()
@@ -258,7 +258,7 @@ def test_a_bar_on_a_terminal() -> None:
             return True
 
     stream = Terminal()
-    with warm._shown(2, 1, stream) as one_more:
+    with warm._show_progress(2, 1, stream) as one_more:
         one_more()
         one_more()
     assert "2/2" in stream.getvalue()

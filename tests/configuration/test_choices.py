@@ -6,25 +6,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bptt.configuration.errors import ConfigurationError
 from omegaconf import OmegaConf
 
-from bptt.configuration.build import Configuration, SweepSettings, checked
-from bptt.configuration.compose import composed
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.build import Configuration, SweepSettings, check_configuration
+from bptt.configuration.compose import compose
+from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.training import train
 
 CHOICES = [
-    (path.parent.relative_to(conf_folder()).as_posix(), path.stem) for path in sorted(conf_folder().glob("*/**/*.yaml"))
+    (path.parent.relative_to(find_conf_folder()).as_posix(), path.stem)
+    for path in sorted(find_conf_folder().glob("*/**/*.yaml"))
 ]
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
 def test_choice(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
     needs = files.get((group, name), [])
-    configuration = checked(composed([f"{group}={name}", *needs, "train.updates=2"]))
+    configuration = check_configuration(compose([f"{group}={name}", *needs, "train.updates=2"]))
     (record,) = train([configuration.run])
     assert record.outcome == "completed"
     assert record.updates == 2
@@ -34,8 +35,8 @@ def test_choice(group: str, name: str, files: dict[tuple[str, str], list[str]]) 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
 def test_resolved_is_a_normal_form(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
-    configuration = checked(composed([f"{group}={name}", *files.get((group, name), [])]))
-    again = checked(configuration.resolved)
+    configuration = check_configuration(compose([f"{group}={name}", *files.get((group, name), [])]))
+    again = check_configuration(configuration.resolved)
     assert again.resolved == configuration.resolved
     assert again.run == configuration.run
 
@@ -43,7 +44,7 @@ def test_resolved_is_a_normal_form(group: str, name: str, files: dict[tuple[str,
 def test_a_configuration_of_before_there_was_a_group_means_what_the_group_is_without() -> None:
     whole = build("optimizer=rprop")
     older = {name: node for name, node in whole.resolved.items() if name not in {"schedule", "regularizer"}}
-    found = checked(older)
+    found = check_configuration(older)
     assert found.run == whole.run
     assert found.resolved == whole.resolved
     assert (found.run.schedule, found.run.regularizer) == (ConstantSchedule(), NoRegularizer())
@@ -71,14 +72,14 @@ def test_every_default_stands_in_its_file() -> None:
         }
 
     sweeps_only = {field.name for field in dataclasses.fields(SweepSettings)}
-    config = OmegaConf.to_container(composed())
+    config = OmegaConf.to_container(compose())
     assert isinstance(config, dict)
     written = {str(key): value for key, value in config.items() if key not in {"hydra", *sweeps_only}}
-    assert names(checked(composed()).resolved) == names(written)
+    assert names(check_configuration(compose()).resolved) == names(written)
 
 
 def build(*overrides: str) -> Configuration:
-    return checked(composed(overrides))
+    return check_configuration(compose(overrides))
 
 
 def test_blocks_that_start_differently() -> None:
@@ -106,7 +107,7 @@ def test_how_a_sweep_goes_about_its_runs_is_no_part_of_a_run() -> None:
     )
     assert configuration.resolved == build().resolved
     default = SweepSettings(reuse=True, on_error="continue", question=None, solved=None, report=True)
-    assert build().sweep == checked(configuration.resolved).sweep == default
+    assert build().sweep == check_configuration(configuration.resolved).sweep == default
 
 
 def test_model_takes_its_readout_from_the_task() -> None:
@@ -129,7 +130,7 @@ def test_choices_of_the_users_own(tmp_path: Path) -> None:
     }.items():
         (tmp_path / group).mkdir()
         (tmp_path / group / "mine.yaml").write_text(text, encoding="utf-8")
-    run = checked(composed(["experiment=mine", "init.recurrent=mine"], tmp_path)).run
+    run = check_configuration(compose(["experiment=mine", "init.recurrent=mine"], tmp_path)).run
     assert (run.model.hidden_size, run.model.layers, run.seed) == (5, 2, 7)
     assert vars(run.init.blocks["recurrent"])["scale"] == 0.125
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 
 OWN = '''
@@ -151,7 +151,7 @@ def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def lines(*overrides: str) -> tuple[str, ...]:
     """What is wrong with a configuration."""
     with pytest.raises(ConfigurationError) as raised:
-        checked(composed(["allow=[own_classes]", *overrides]))
+        check_configuration(compose(["allow=[own_classes]", *overrides]))
     return raised.value.lines
 
 
@@ -184,14 +184,14 @@ def test_a_class_that_can_t_stand_there(key: str, name: str, says: str) -> None:
 
 
 def test_a_schedule_or_regularizer_may_have_nothing_to_call() -> None:
-    configuration = checked(composed(["allow=[own_classes]", "regularizer._target_=own_classes.Still"]))
+    configuration = check_configuration(compose(["allow=[own_classes]", "regularizer._target_=own_classes.Still"]))
     assert configuration.run.regularizer.kernel is None
 
 
 def test_a_class_that_can(tmp_path: Path) -> None:
     (tmp_path / "mine" / "optimizer").mkdir(parents=True)
     (tmp_path / "mine" / "optimizer" / "good.yaml").write_text("_target_: own_classes.Good\n", encoding="utf-8")
-    configuration = checked(composed(["allow=[own_classes]", "optimizer=good"], tmp_path / "mine"))
+    configuration = check_configuration(compose(["allow=[own_classes]", "optimizer=good"], tmp_path / "mine"))
     assert configuration.resolved["optimizer"] == {"_target_": "own_classes.Good", "alpha": 0.1}
 
 
@@ -212,7 +212,7 @@ def test_a_task_whose_data_kernels_could_not_read(wrong: str, tmp_path: Path) ->
     text = f"_target_: own_classes.Task\nwrong: {wrong}\nreadout: sigmoid\n"
     (tmp_path / "mine" / "task" / "own.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as raised:
-        checked(composed(["allow=[own_classes]", "task=own"], tmp_path / "mine"))
+        check_configuration(compose(["allow=[own_classes]", "task=own"], tmp_path / "mine"))
     assert raised.value.lines == tuple(
         f"task._target_=own_classes.Task: {name} data: {WRONG[wrong].format(n=count)}"
         for name, count in (("evaluation", 5), ("training", 4096))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
-from bptt.configuration.errors import ConfigurationError, shown
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
+from bptt.configuration.errors import ConfigurationError, quote
 
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
@@ -21,7 +21,7 @@ QUOTE = "a value with blanks, brackets or any of =,:'\" is written key='…'"
 
 def refusal(overrides: list[str]) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        checked(composed(overrides))
+        check_configuration(compose(overrides))
     assert all("\n" not in line for line in caught.value.lines)
     return list(caught.value.lines)
 
@@ -161,10 +161,10 @@ def test_init_file_of_wrong_shape(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     np.savez(path, **{"cell.0.input": np.zeros((1, 16))})  # type: ignore[arg-type]
     lines = refusal(["init=file", f"init.path={path}"])
-    assert lines[0] == f"init.path={shown(str(path))}: cell.0.input has shape (1, 16), needed is (2, 16)"
-    assert lines[1] == f"init.path={shown(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"
+    assert lines[0] == f"init.path={quote(str(path))}: cell.0.input has shape (1, 16), needed is (2, 16)"
+    assert lines[1] == f"init.path={quote(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"
     lines = refusal(["init.recurrent={name: file, path: '" + str(path) + "'}"])
-    assert lines == [f"init.recurrent.path={shown(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"]
+    assert lines == [f"init.recurrent.path={quote(str(path))}: lacks cell.0.recurrent; it holds cell.0.input"]
 
 
 def test_wrong_choice_in_a_file_of_the_users_own(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_wrong_choice_in_a_file_of_the_users_own(tmp_path: Path) -> None:
         "# @package _global_\ndefaults:\n  - override /model: elmo\n", encoding="utf-8"
     )
     with pytest.raises(ConfigurationError) as caught:
-        composed(["experiment=mine"], tmp_path)
+        compose(["experiment=mine"], tmp_path)
     assert caught.value.lines == ("model/elmo: no such choice (choices: elman, gru, jordan, linear, lstm)",)
 
 
@@ -181,7 +181,7 @@ def test_file_of_the_users_own_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("a: [1,\n", encoding="utf-8")
     with pytest.raises(ConfigurationError) as caught:
-        composed(["model=mine"], tmp_path)
+        compose(["model=mine"], tmp_path)
     assert len(caught.value.lines) == 1
     assert "mine.yaml" in caught.value.lines[0]
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import pytest
 from numba.core.errors import TypingError
 
-from bptt.configuration.interfaces import lacking
+from bptt.configuration.interfaces import find_lacking
 from bptt.core.annotations import PerLane, Range, per_lane_fields
 from bptt.core.kernel import CLIP, LANES, OPTIMIZER, UNITS, Kernel
 from bptt.core.lanes import hyperparameters
@@ -77,9 +77,9 @@ def test_a_class_without_what_its_kernel_reads_is_refused() -> None:
         slots: ClassVar[int] = 0
 
     says = "its kernel reads epsilon, and no field of it that is PerLane has that name"
-    assert lacking(Without, Optimizer) == says
-    assert lacking(More, Optimizer) == "decay: PerLane, and its kernel does not read it"
-    assert lacking(Swapped, Optimizer) is None
+    assert find_lacking(Without, Optimizer) == says
+    assert find_lacking(More, Optimizer) == "decay: PerLane, and its kernel does not read it"
+    assert find_lacking(Swapped, Optimizer) is None
 
 
 def test_a_kernel_that_reads_what_it_does_not_name_cant_be_compiled() -> None:

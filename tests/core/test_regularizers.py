@@ -9,7 +9,7 @@ import autograd
 import numpy as np
 import pytest
 
-from bptt.analysis.surface import state_gradient
+from bptt.analysis.surface import compute_state_gradient
 from bptt.core.annotations import PerLane, Range
 from bptt.core.clips.norm import Norm
 from bptt.core.gradcheck import check_gradients, gradient_of
@@ -163,7 +163,7 @@ def test_a_regularizer_sees_what_flows_back_to_every_state(name: str, mode: str)
     sequences = run.task.evaluation(np.random.default_rng(5))
     plain, seen = (to_named(blocks, gradient_of(one, flat, sequences, mode)) for one in (without, run))
     added = (seen["readout.weight"] - plain["readout.weight"])[:, 0]
-    expected = state_gradient(without, flat, sequences)[-1].sum(axis=0)
+    expected = compute_state_gradient(without, flat, sequences)[-1].sum(axis=0)
     np.testing.assert_allclose(added, expected, rtol=1e-9, atol=1e-13)
     for block, values in plain.items():
         if block != "readout.weight":

@@ -13,9 +13,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import bptt
-from bptt.analysis.sweep import load
+from bptt.analysis.sweep import load_sweep
 from bptt.cli.main import main
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.opening import open_store
 from tests.deploy.lab import Lab, new_lab, until
@@ -79,7 +79,7 @@ def test_two_sweeps_at_once_record_what_a_local_one_does(lab: Lab, sweeps: list[
     assert len(runs) == 4 + 2
     assert {run.info.status for run in runs} == {"FINISHED"}
     for number, sweep in enumerate(sweeps):
-        there = load(sweep.name, uri=lab.uri)
+        there = load_sweep(sweep.name, uri=lab.uri)
         assert there.folder is None
         mine = local.history[local.history["run"].isin([2 * number, 2 * number + 1])]
         assert_frame_equal(there.history, mine.assign(run=mine["run"] - 2 * number).reset_index(drop=True))
@@ -126,9 +126,9 @@ def test_the_database_is_a_store_too(lab: Lab, sweeps: list[Path], here: Path, m
     assert "\n" not in str(caught.value)
     swept = bptt.sweep([*SWEEP, "seed=0,1", f"tracking.uri={lab.database}", "tracking.experiment=direct"])
     monkeypatch.chdir(lab.folder)  # where the sweep has no folder to be read from
-    there = load(swept.name, uri=lab.database)
+    there = load_sweep(swept.name, uri=lab.database)
     assert there.folder is None
-    assert_frame_equal(there.history, load(sweeps[0]).history)
+    assert_frame_equal(there.history, load_sweep(sweeps[0]).history)
     assert sorted(run.info.status for run in lab.runs("direct")) == ["FINISHED"] * 3
     monkeypatch.setenv("PGPASSWORD", "another")
     with pytest.raises(
@@ -150,7 +150,7 @@ def test_a_server_that_crashed_gets_the_rest_when_it_is_back(
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1, errors
     folder = mark.parent.parent
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     assert len(archive.stored()) < len(archive.blocks())
     assert re.search(rf"later: bptt sync multirun/{folder.name}", errors), errors
     assert "Traceback" not in out + errors
@@ -166,9 +166,9 @@ def test_a_server_that_crashed_gets_the_rest_when_it_is_back(
     assert len(new) == 25
     assert {run.info.status for run in new} == {"FINISHED"}
     monkeypatch.chdir(lab.folder)
-    there = load(folder.name, uri=lab.uri)
+    there = load_sweep(folder.name, uri=lab.uri)
     assert there.folder is None
-    assert_frame_equal(there.history, load(folder).history)
+    assert_frame_equal(there.history, load_sweep(folder).history)
 
 
 def test_a_sweep_is_deleted(lab: Lab, sweeps: list[Path], place: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,15 @@
 import pytest
 
 from bptt.cli.main import COMMANDS
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from docs.building import commands, components, configuration
-from docs.building.docstrings import as_markdown
-from docs.building.foreign import foreign
-from docs.building.mathematics import rendered
+from docs.building.docstrings import write_markdown
+from docs.building.foreign import find_foreign
+from docs.building.mathematics import render
 
 
 def test_formulas_become_mathml() -> None:
-    html = rendered(
+    html = render(
         '<p>a <span class="arithmatex">\\(x_1 &lt; 2\\)</span></p><div class="arithmatex">\\[\\frac{1}{2}\\]</div>'
     )
     assert "arithmatex" not in html
@@ -31,15 +31,15 @@ def test_a_docstring_s_fields_become_a_list_and_its_equations_no_markup() -> Non
 
         code(x)
     """
-    assert as_markdown(text) == (
+    assert write_markdown(text) == (
         "h\\_t = f(x\\_t W) where a &lt; b \\* c.\n\n"
         "- **alpha**: the rate of learning\n- **beta**: of `a_b`\n\nAnd so on.\n\n```text\ncode(x)\n```"
     )
 
 
 def test_every_choice_is_in_the_reference() -> None:
-    shown, listed = components.page(), configuration.page()
-    for path in conf_folder().glob("*/*.yaml"):
+    shown, listed = components.write_page(), configuration.write_page()
+    for path in find_conf_folder().glob("*/*.yaml"):
         group, name = path.parent.name, path.stem
         if group in ("experiment", "sweep"):
             assert f"- `{name}`: " in listed
@@ -49,7 +49,7 @@ def test_every_choice_is_in_the_reference() -> None:
 
 
 def test_the_configuration_names_defaults_bounds_and_what_files_say() -> None:
-    rows = configuration.page().splitlines()
+    rows = configuration.write_page().splitlines()
     assert "| `optimizer.alpha` | `0.1` | a number at least 0 | learning rate |" in rows
     assert "| `clip.threshold` | `1.0` | a number above 0 |  |" in rows
     assert any(row.startswith("| `train.early_stop.metric` | `null` | one of loss/train, ") for row in rows)
@@ -59,7 +59,7 @@ def test_the_configuration_names_defaults_bounds_and_what_files_say() -> None:
 
 
 def test_commands_say_what_they_say_with_help() -> None:
-    page = commands.page({"compare": COMMANDS["compare"]})
+    page = commands.write_page({"compare": COMMANDS["compare"]})
     assert f"## bptt compare\n\nS{COMMANDS['compare'][1:]}.\n" in page
     assert "--metric" in page
     assert "usage: bptt compare" in page
@@ -76,9 +76,9 @@ def test_commands_say_what_they_say_with_help() -> None:
     ],
 )
 def test_what_is_loaded_from_elsewhere_is_found(text: str) -> None:
-    assert len(foreign(text)) == 1
+    assert len(find_foreign(text)) == 1
 
 
 def test_links_and_own_files_are_not() -> None:
-    assert foreign('<a href="https://a.example">x</a><img src="../b.png"><link rel="icon" href="c.png">') == []
-    assert foreign("a { background: url(../b.png) } b { background: url('data:image/svg+xml;x') }") == []
+    assert find_foreign('<a href="https://a.example">x</a><img src="../b.png"><link rel="icon" href="c.png">') == []
+    assert find_foreign("a { background: url(../b.png) } b { background: url('data:image/svg+xml;x') }") == []

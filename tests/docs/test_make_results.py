@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.analysis.tables import read_values
 from bptt.configuration.compose import Composer
 from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.jobs.grammar import differing, expand
 from docs.make_results import index, training
 from docs.make_results.__main__ import main
 from docs.make_results.tables import Share, Tables, UnsupportedError
 from docs.make_results.variants import VARIANTS
-from docs.make_results.wording import compared
+from docs.make_results.wording import compare
 
 #: key → value of a setting; how many of so many runs solve their task.
 Solves = Callable[[dict[str, object], int], int]
@@ -32,7 +32,7 @@ _RESULTS = Path(__file__).parents[2] / "docs" / "results"
 @cache
 def composed(name: str) -> tuple[DictConfig, list[dict[str, str]]]:
     """A shipped sweep: its configuration, and what tells each of its runs from the others."""
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         config = Composer(GlobalHydra.instance().config_loader(), "config").compose([f"sweep={name}"], RunMode.MULTIRUN)
     sweeper = OmegaConf.to_container(config.hydra.sweeper)
     assert isinstance(sweeper, dict)
@@ -70,9 +70,9 @@ def report(folder: Path, name: str, solves: Solves) -> None:
 
 
 def made(folder: Path, solves: Solves) -> dict[str, Tables]:
-    for name in training.shipped():
+    for name in training.list_shipped():
         report(folder, name, solves)
-    return {name: Tables(folder / name) for name in training.shipped()}
+    return {name: Tables(folder / name) for name in training.list_shipped()}
 
 
 def most(setting: dict[str, object], runs: int) -> int:
@@ -91,11 +91,11 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
 
 @pytest.fixture(scope="module")
 def text(every: dict[str, Tables]) -> str:
-    return index.page(every)
+    return index.write_page(every)
 
 
 def test_every_shipped_sweep_has_a_place_in_the_index(text: str) -> None:
-    for name in training.shipped():
+    for name in training.list_shipped():
         assert f"[{name}]({name}/report.md)" in text
 
 
@@ -117,7 +117,7 @@ def test_a_sentence_turns_with_the_numbers(tmp_path: Path, text: str) -> None:
     def other(setting: dict[str, object], runs: int) -> int:
         return runs - most(setting, runs)
 
-    turned = " ".join(index.page(made(tmp_path, other)).split())
+    turned = " ".join(index.write_page(made(tmp_path, other)).split())
     assert "The claim holds: 2 hidden units" in text
     assert "The claim does not hold: 2 hidden units learn it more often than 3." in turned
     assert "Clipping helps." in text
@@ -132,9 +132,9 @@ def test_every_setting_of_the_lengths_is_some_variant(every: dict[str, Tables]) 
 
 
 def test_the_figures_show_the_tables(every: dict[str, Tables]) -> None:
-    from docs.make_results.figures import success_by_length
+    from docs.make_results.figures import draw_success_by_length
 
-    figure = success_by_length(every["length_adding"])
+    figure = draw_success_by_length(every["length_adding"])
     shown = {bars.get_label(): list(bars[0].get_ydata()) for bars in figure.axes[0].containers}  # the line of each
     assert shown == {"no clipping": [0, 0, 0], "clipped": [100, 0, 0]}
 
@@ -150,9 +150,9 @@ def test_what_the_tables_lack_is_refused(every: dict[str, Tables], tmp_path: Pat
 
 
 def test_shares_are_compared_as_sure_as_they_are() -> None:
-    assert compared(Share(50, 100), Share(20, 100)) == "more often, by 30 percentage points (17 to 42)"
-    assert compared(Share(20, 100), Share(50, 100)) == "less often, by 30 percentage points (17 to 42)"
-    assert compared(Share(5, 10), Share(4, 10)).startswith("about as often (a difference of +10 percentage points")
+    assert compare(Share(50, 100), Share(20, 100)) == "more often, by 30 percentage points (17 to 42)"
+    assert compare(Share(20, 100), Share(50, 100)) == "less often, by 30 percentage points (17 to 42)"
+    assert compare(Share(5, 10), Share(4, 10)).startswith("about as often (a difference of +10 percentage points")
 
 
 def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,27 +165,27 @@ def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: p
 
         open = classmethod(lambda cls, folder: cls(folder))
 
-    monkeypatch.setattr(training, "_bptt", lambda *words: commands.append(words))
-    monkeypatch.setattr(training, "Archive", Ended)
+    monkeypatch.setattr(training, "_run_bptt", lambda *words: commands.append(words))
+    monkeypatch.setattr(training, "SweepFolder", Ended)
     monkeypatch.setattr(training, "is_sweep", Path.is_dir)
-    folder = tmp_path / f"eta-{training.fingerprint('eta')}"
+    folder = tmp_path / f"eta-{training.compute_fingerprint('eta')}"
 
     statuses = ["FINISHED"]
-    assert training.trained("eta", tmp_path) == folder
+    assert training.train("eta", tmp_path) == folder
     folder.mkdir()
     statuses = ["KILLED", "FINISHED", "FINISHED", "FINISHED"]
-    training.trained("eta", tmp_path)  # goes on
-    training.trained("eta", tmp_path)  # has nothing to do
+    training.train("eta", tmp_path)  # goes on
+    training.train("eta", tmp_path)  # has nothing to do
     assert commands == [("train", "sweep=eta", f"hydra.sweep.dir={folder}"), ("resume", str(folder))]
     statuses = ["FINISHED", "FAILED"]
     with pytest.raises(training.TrainingError, match="FAILED"):
-        training.trained("eta", tmp_path)
+        training.train("eta", tmp_path)
 
 
 def test_another_sweep_has_another_fingerprint() -> None:
-    found = {name: training.fingerprint(name) for name in ("eta", "leftbit_momentum", "optuna_adder")}
+    found = {name: training.compute_fingerprint(name) for name in ("eta", "leftbit_momentum", "optuna_adder")}
     assert len(set(found.values())) == 3
-    assert found == {name: training.fingerprint(name) for name in found}
+    assert found == {name: training.compute_fingerprint(name) for name in found}
 
 
 def test_only_what_is_shipped_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,5 +197,5 @@ def test_only_what_is_shipped_is_taken(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.skipif(not (_RESULTS / index.NAME).exists(), reason="`make results` was not run")
 def test_the_index_that_is_there_says_what_its_tables_say() -> None:
-    every = {name: Tables(_RESULTS / name) for name in training.shipped()}
-    assert (_RESULTS / index.NAME).read_text(encoding="utf-8") == index.page(every)
+    every = {name: Tables(_RESULTS / name) for name in training.list_shipped()}
+    assert (_RESULTS / index.NAME).read_text(encoding="utf-8") == index.write_page(every)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bptt.analysis.figures import drawn
-from bptt.analysis.report.rendering import pages, table_files
-from bptt.analysis.report.single import single
+from bptt.analysis.figures import draw_sweep
+from bptt.analysis.report.rendering import render_pages, render_tables
+from bptt.analysis.report.single import report_single
 from docs.make_results import training
 from docs.make_results.shipping import FIGURES, MOST_FIGURES, shipped_files
 from docs.make_results.tables import UnsupportedError
@@ -20,10 +20,10 @@ NAMED = re.compile(r"`(tables/[^`]+)`|\]\((figures/[^)]+)\)")
 def whole_report() -> dict[str, bytes]:
     """A report's files, without what is in its figures."""
     sweep = planted()
-    figures = drawn(sweep)
-    report = single(sweep, figures, [])
+    figures = draw_sweep(sweep)
+    report = report_single(sweep, figures, [])
     images = {f"figures/{figure.name}.png": b"" for figure in figures}
-    return pages(report, {figure.name: b"" for figure in figures}, "png") | table_files(report) | images
+    return render_pages(report, {figure.name: b"" for figure in figures}, "png") | render_tables(report) | images
 
 
 def named(files: dict[str, bytes]) -> set[str]:
@@ -50,7 +50,7 @@ def test_a_report_has_what_it_names_and_what_is_written_of_it(name: str) -> None
 
 
 def test_every_shipped_sweep_has_its_figures() -> None:
-    assert sorted(FIGURES) == training.shipped()
+    assert sorted(FIGURES) == training.list_shipped()
     assert all(0 < len(set(figures)) == len(figures) <= MOST_FIGURES for figures in FIGURES.values())
 
 

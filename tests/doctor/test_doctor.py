@@ -100,7 +100,7 @@ def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(examination, "CHECKS", {"one": hanging})
     monkeypatch.setattr(examination, "_SECONDS", 0.2)
     began = time.monotonic()
-    first, late = examination.examine(None)["one"]
+    first, late = examination.examine_all(None)["one"]
     end.set()
     assert time.monotonic() - began < 10
     assert (first.says, late.mark, late.says) == ("was found", "wrong", "did not end within 0.2 s")
@@ -108,7 +108,7 @@ def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_marks_stand_out_on_a_terminal_and_are_words_elsewhere() -> None:
     found = {"one": [Finding(subject="s", says="t", mark="wrong", means="m", command="mend it")]}
-    lines = list(doctor._lines(found))
+    lines = list(doctor._write_lines(found))
     assert [line.plain for line in lines] == [
         "one", "  wrong  s  t", "", "wrong  one, s: m", "       mend it", "1 thing is wrong",
     ]  # fmt: skip

@@ -19,7 +19,7 @@ only_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="
 
 
 def in_folder(folder: Path, **variables: str) -> list[Finding]:
-    return list(folders.findings(Situation(folder=folder, variables=variables)))
+    return list(folders.examine(Situation(folder=folder, variables=variables)))
 
 
 @only_posix
@@ -66,7 +66,7 @@ def test_variables_that_matter() -> None:
         "BPTT_SIMD_WIDTH": "16",
         "EDITOR": "ed",
     }
-    found = list(variables.findings(Situation(variables=given)))
+    found = list(variables.examine(Situation(variables=given)))
     assert "secret" not in repr(found)
     assert {finding.subject: (finding.mark, finding.command) for finding in found} == {
         "MLFLOW_TRACKING_URI": ("ok", ""),
@@ -76,16 +76,16 @@ def test_variables_that_matter() -> None:
         "NUMBA_CPU_NAME": ("note", "unset NUMBA_CPU_NAME"),
         "BPTT_SIMD_WIDTH": ("wrong", "unset BPTT_SIMD_WIDTH"),
     }
-    assert of(variables.findings(Situation()), "variables").mark == "ok"
+    assert of(variables.examine(Situation()), "variables").mark == "ok"
 
 
 def test_a_package_that_does_not_fit() -> None:
-    assert program._unfit(Requirement("numpy>=2.1,<3")) is None
-    found = program._unfit(Requirement("numpy<1"))
+    assert program._examine_needed(Requirement("numpy>=2.1,<3")) is None
+    found = program._examine_needed(Requirement("numpy<1"))
     assert found is not None
     assert found.says.endswith("; bptt needs <1")
     assert found.command.endswith("-m pip install 'numpy<1'")
-    missing = program._unfit(Requirement("no_such_package"))
+    missing = program._examine_needed(Requirement("no_such_package"))
     assert missing is not None
     assert missing.says.startswith("not installed")
 
@@ -104,12 +104,12 @@ def test_what_a_cgroup_allows(files: dict[str, str], limit: float | None, tmp_pa
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert machine._cgroup_limit(tmp_path) == limit
+    assert machine._read_cgroup_limit(tmp_path) == limit
 
 
 def test_narrow_vectors_are_noted() -> None:
-    assert machine._vectors(8, 8).mark == "ok"
-    assert machine._vectors(4, 8).command == "unset BPTT_SIMD_WIDTH"
+    assert machine._examine_vectors(8, 8).mark == "ok"
+    assert machine._examine_vectors(4, 8).command == "unset BPTT_SIMD_WIDTH"
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def _forget_folders() -> None:
 
 
 def of_kernels() -> list[Finding]:
-    return list(kernels.findings(Situation()))
+    return list(kernels.examine(Situation()))
 
 
 ONE_KERNEL = """

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed, parse_overrides
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose, parse_overrides
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import choices, conf_folder
-from bptt.configuration.resolve import keys
+from bptt.configuration.paths import find_conf_folder, list_choices
+from bptt.configuration.resolve import list_keys
 from bptt.sweeps.jobs.grammar import expand
 from tests.fuzzing.campaign import Refused, Target
 
@@ -17,8 +17,8 @@ _GROUPS: Final = (
     *("task", "model", "loss", "optimizer", "schedule", "regularizer", "clip", "init"),
     *("train", "tracking", "experiment"),
 )
-_CHOICES: Final = {group: list(choices(group, [conf_folder()])) for group in _GROUPS}
-_KEYS: Final = sorted(keys(checked(composed()).resolved))
+_CHOICES: Final = {group: list(list_choices(group, [find_conf_folder()])) for group in _GROUPS}
+_KEYS: Final = sorted(list_keys(check_configuration(compose()).resolved))
 _HYDRA: Final = tuple(f"hydra.{key}" for key in ("run.dir", "mode", "verbose", "searchpath", "sweeper.seeds", "zzz"))
 _WORDS: Final = (
     *("null", "true", "nan", "-inf", "x", "tanh", "???", "_", "a b"),
@@ -135,7 +135,7 @@ def _feed(given: Given) -> None:
         if given.how == "expand":
             expand(given.sweeper, given.overrides)
         elif given.how == "compose":
-            checked(composed(given.overrides))
+            check_configuration(compose(given.overrides))
         else:
             _raise(parse_overrides(given.overrides)[1])
     except ConfigurationError as error:

@@ -13,14 +13,14 @@ from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 
 from bptt.cli import export, reproduce, resume, sync
-from bptt.configuration.build import checked
-from bptt.configuration.compose import Composer, add_folder, composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import Composer, add_folder, compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import conf_folder
-from bptt.configuration.resolve import resolve
+from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.resolve import resolve_config
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 from tests.recording import archived, jobs
 
 MADE = "made-by-a-configuration"
@@ -37,7 +37,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def composer(folder: Path | None = None, name: str = "config") -> Composer:
-    path = create_config_search_path(str(conf_folder()))
+    path = create_config_search_path(str(find_conf_folder()))
     if folder is not None:
         add_folder(path, folder)
     return Composer(ConfigLoaderImpl(path), name)
@@ -141,13 +141,15 @@ def test_a_folder_of_choices_is_no_package() -> None:
     ],
 )
 def test_a_component_is_one_of_bptt_s(node: dict[str, Any]) -> None:
-    resolved = checked(composed()).resolved
-    assert "model" in refusal(lambda: checked({**resolved, "model": node}))
-    assert "init.input" in refusal(lambda: checked({**resolved, "init": {**resolved["init"], "input": node}}))
+    resolved = check_configuration(compose()).resolved
+    assert "model" in refusal(lambda: check_configuration({**resolved, "model": node}))
+    assert "init.input" in refusal(
+        lambda: check_configuration({**resolved, "init": {**resolved["init"], "input": node}})
+    )
 
 
 def _checked(folder: Path, override: str) -> Any:
-    return checked(composer(folder).compose([override]))
+    return check_configuration(composer(folder).compose([override]))
 
 
 def test_only_the_command_line_allows_a_package() -> None:
@@ -178,11 +180,15 @@ def test_a_sweep_s_file_allows_nothing_by_sweeping(sweeper: dict[str, Any]) -> N
 def test_a_record_allows_nothing(
     main: Callable[[list[str]], int], options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs = checked(composed(["task=xor", "train.updates=2"])).resolved
+    theirs = check_configuration(compose(["task=xor", "train.updates=2"])).resolved
     theirs |= {"allow": ["json"], "clip": {"_target_": "json.Clip"}}
-    archive = archived(tmp_path / "theirs", numerical_version=current_version(), current_folder=str(tmp_path))
+    archive = archived(tmp_path / "theirs", numerical_version=compute_version(), current_folder=str(tmp_path))
     archive.write_jobs(
-        [replace(job, config=theirs, digest=digest(theirs, current_version())) for job in jobs() if job.block == 0]
+        [
+            replace(job, config=theirs, digest=compute_digest(theirs, compute_version()))
+            for job in jobs()
+            if job.block == 0
+        ]
     )
     for block in range(1, 5):
         (archive.folder / "blocks" / f"{block:06d}").rename(tmp_path / f"{block}")
@@ -215,7 +221,7 @@ def test_no_record_holds_what_the_environment_does(text: str, monkeypatch: pytes
     folder = written("experiment/evil", content)
     given = composer(folder).compose(["experiment=evil"])
     problems: list[str] = []
-    values = resolve(given, problems)
+    values = resolve_config(given, problems)
     assert "question" not in values
     assert "the environment is not read here: what it holds would be recorded" in problems[0]
     assert SECRET not in repr(problems)
@@ -226,5 +232,5 @@ def test_what_reads_the_environment_is_as_it_was(monkeypatch: pytest.MonkeyPatch
     from omegaconf import OmegaConf
 
     monkeypatch.setenv("PLANTED", SECRET)
-    resolve(OmegaConf.create({"question": "${oc.env:PLANTED}"}), [])
+    resolve_config(OmegaConf.create({"question": "${oc.env:PLANTED}"}), [])
     assert OmegaConf.create({"a": "${oc.env:PLANTED}"}).a == SECRET

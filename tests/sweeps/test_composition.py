@@ -14,16 +14,16 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bptt.configuration.build import Configuration, checked
+from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant
 from bptt.tasks.adder import Adder
 
-CHOICES = sorted((path.parent.name, path.stem) for path in conf_folder().glob("*/*.yaml"))
+CHOICES = sorted((path.parent.name, path.stem) for path in find_conf_folder().glob("*/*.yaml"))
 
 
 class Counting(Composer):
@@ -38,14 +38,14 @@ class Counting(Composer):
 
 @pytest.fixture
 def composer() -> Iterator[Counting]:
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         yield Counting(GlobalHydra.instance().config_loader(), "config")
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[tuple[Counting, Path]]:
     """A composer that knows a folder of the user's too."""
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         path = GlobalHydra.instance().config_loader().get_search_path()
         add_folder(path, tmp_path)
         yield Counting(ConfigLoaderImpl(path), "config"), tmp_path
@@ -57,7 +57,7 @@ def contents(configuration: Configuration) -> tuple[Any, ...]:
 
 def by_hydra(composer: Composer, job: Sequence[str]) -> Any:
     try:
-        return contents(checked(composer.compose(job)))
+        return contents(check_configuration(composer.compose(job)))
     except ConfigurationError as error:
         return error.lines
 

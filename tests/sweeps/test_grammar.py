@@ -9,8 +9,8 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.jobs.grammar import differing, expand
 
 COUNT = "must be a whole number at least 1 and at most 1,000,000"
-SETTINGS = "(allowed: it.params, it.zip, it.seeds, it.exclude, it.blocks)"
-BLOCK = "(allowed: it.blocks[0].params, it.blocks[0].zip, it.blocks[0].seeds, it.blocks[0].exclude)"
+SETTINGS = "(allowed: it.params, it.zip, it.seeds, it.exclude, it.unions)"
+UNION = "(allowed: it.unions[0].params, it.unions[0].zip, it.unions[0].seeds, it.unions[0].exclude)"
 UNEQUAL = "the keys advance together, but have different numbers of values"
 SHUFFLE = "shuffle gives another order each time; the order of runs has no meaning here"
 UNREAD = "can't be read; a value with blanks, brackets or any of =,:'\" is written key='…'"
@@ -96,7 +96,7 @@ def test_the_command_line_s_seed_replaces_seeds() -> None:
 def test_the_command_line_replaces_what_a_file_says(command: str) -> None:
     assert jobs(command, params={"a": [1, 2], "b": [3]}) == [f"b=3 {command}"]
     assert jobs(command, zip=[{"a": [1, 2], "b": [3, 4]}]) == [f"b=3 {command}", f"b=4 {command}"]
-    assert jobs(command, blocks=[{"params": {"a": [1, 2]}}, {"params": {"b": 3}}]) == [command, f"b=3 {command}"]
+    assert jobs(command, unions=[{"params": {"a": [1, 2]}}, {"params": {"b": 3}}]) == [command, f"b=3 {command}"]
 
 
 def test_the_command_line_may_sweep_what_a_file_sweeps() -> None:
@@ -104,21 +104,31 @@ def test_the_command_line_may_sweep_what_a_file_sweeps() -> None:
     assert jobs("~a", params={"a": [1, 2, 3]}) == ["~a"]
 
 
-def test_blocks_are_all_run_beside_what_is_common() -> None:
-    blocks = [{"params": {"clip": "none"}}, {"params": {"clip": "norm", "clip.threshold": [1, 2]}}]
-    assert jobs(params={"a": [1, 2]}, seeds=2, blocks=blocks) == [
+def test_unions_are_all_run_beside_what_is_common() -> None:
+    unions = [{"params": {"clip": "none"}}, {"params": {"clip": "norm", "clip.threshold": [1, 2]}}]
+    assert jobs(params={"a": [1, 2]}, seeds=2, unions=unions) == [
         *(f"a={a} clip=none seed={seed}" for a in (1, 2) for seed in (0, 1)),
         *(f"a={a} clip=norm clip.threshold={t} seed={seed}" for a in (1, 2) for t in (1, 2) for seed in (0, 1)),
     ]
 
 
-def test_a_block_replaces_what_is_common() -> None:
+def test_unions_may_have_the_name_that_they_had_before() -> None:
+    settings = {"params": {"a": [1, 2]}, "seeds": 2}
+    unions = [{"params": {"b": [1, 2]}}, {"params": {"b": 3}, "seeds": 1}]
+    assert jobs(**settings, blocks=unions, unions=[]) == jobs(**settings, unions=unions)
+    assert refusal(blocks=[{"zip": 3}]) == ["hydra.sweeper.blocks[0].zip=3: must be a list"]
+    assert refusal(blocks=unions, unions=unions) == [
+        "hydra.sweeper.blocks: the same as hydra.sweeper.unions, which is given too"
+    ]
+
+
+def test_a_union_replaces_what_is_common() -> None:
     common = {"params": {"a": [1, 2]}, "zip": [{"b": [1, 2], "c": [1, 2]}], "seeds": 2}
-    assert jobs(**common, blocks=[{"params": {"a": 3, "c": 4}, "seeds": 1}]) == [
+    assert jobs(**common, unions=[{"params": {"a": 3, "c": 4}, "seeds": 1}]) == [
         "b=1 a=3 c=4 seed=0",
         "b=2 a=3 c=4 seed=0",
     ]
-    assert jobs(params={"seed": [5, 6]}, blocks=[{"seeds": 1}, {}]) == ["seed=0", "seed=5", "seed=6"]
+    assert jobs(params={"seed": [5, 6]}, unions=[{"seeds": 1}, {}]) == ["seed=0", "seed=5", "seed=6"]
 
 
 def test_exclude() -> None:
@@ -132,10 +142,10 @@ def test_values_are_excluded_however_they_are_written() -> None:
     assert jobs(params={"a": swept}, exclude=[{"a": [0.001, True, "x"]}]) == ["a=0.01", "a=1", "a=null"]
 
 
-def test_a_block_excludes_for_itself() -> None:
-    blocks = [{"params": {"a": [1, 2]}, "exclude": [{"a": 1}]}, {"params": {"a": [1, 3]}}]
-    assert jobs(blocks=blocks) == ["a=2", "a=1", "a=3"]
-    assert jobs(blocks=blocks, exclude=[{"a": 3}]) == ["a=2", "a=1"]
+def test_a_union_excludes_for_itself() -> None:
+    unions = [{"params": {"a": [1, 2]}, "exclude": [{"a": 1}]}, {"params": {"a": [1, 3]}}]
+    assert jobs(unions=unions) == ["a=2", "a=1", "a=3"]
+    assert jobs(unions=unions, exclude=[{"a": 3}]) == ["a=2", "a=1"]
 
 
 def test_what_the_command_line_leaves_of_an_exclusion() -> None:
@@ -146,7 +156,7 @@ def test_what_the_command_line_leaves_of_an_exclusion() -> None:
     ("settings", "lines"),
     [
         ({"seed": 3}, [f"it.seed=3: unknown key; did you mean it.seeds? {SETTINGS}"]),
-        ({"blocks": [{"blocks": []}]}, [f"it.blocks[0].blocks=[]: unknown key {BLOCK}"]),
+        ({"unions": [{"unions": []}]}, [f"it.unions[0].unions=[]: unknown key {UNION}"]),
         ({"params": ["a"]}, ["it.params=[a]: must be a mapping"]),
         ({"zip": {"a": [1]}}, ["it.zip={a: [1]}: must be a list"]),
         ({"zip": [3]}, ["it.zip[0]=3: must be a mapping"]),
@@ -169,7 +179,7 @@ def test_what_the_command_line_leaves_of_an_exclusion() -> None:
         ({"seeds": True}, [f"it.seeds=true: {COUNT}"]),
         ({"seeds": 1.5}, [f"it.seeds=1.5: {COUNT}"]),
         ({"seeds": "3"}, [f"it.seeds='3': {COUNT}"]),
-        ({"blocks": [{"seeds": 2}, {"seeds": -1}]}, [f"it.blocks[1].seeds=-1: {COUNT}"]),
+        ({"unions": [{"seeds": 2}, {"seeds": -1}]}, [f"it.unions[1].seeds=-1: {COUNT}"]),
         ({"params": {"a": "range(2000)"}, "seeds": 1000}, ["the sweep has 2,000,000 runs; it may have 1,000,000"]),
         ({"params": {"a": [1, 2]}, "exclude": [{"b": 1}]}, ["it.exclude[0]: b is not swept"]),
         ({"params": {"a": [1, 2]}, "exclude": [{"a": 3}]}, ["it.exclude[0]: no run has this"]),
@@ -192,9 +202,9 @@ def test_refusals_of_the_command_line() -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    lines = refusal("a=interval(0,1)", parms={}, seeds=0, blocks=[{"zip": 3}])
+    lines = refusal("a=interval(0,1)", parms={}, seeds=0, unions=[{"zip": 3}])
     assert [line.partition(":")[0] for line in lines] == [
-        "a=interval(0,1)", "hydra.sweeper.parms={}", "hydra.sweeper.seeds=0", "hydra.sweeper.blocks[0].zip=3"
+        "a=interval(0,1)", "hydra.sweeper.parms={}", "hydra.sweeper.seeds=0", "hydra.sweeper.unions[0].zip=3"
     ]  # fmt: skip
 
 

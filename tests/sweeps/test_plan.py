@@ -2,15 +2,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
 from bptt.sweeps.jobs.plan import blocks, groups, without_duplicates
 
 
 def run(*overrides: str) -> Run:
-    return checked(composed(overrides)).run
+    return check_configuration(compose(overrides)).run
 
 
 def cut(runs: Sequence[Run], workers: int) -> list[tuple[int, ...]]:
@@ -19,7 +19,7 @@ def cut(runs: Sequence[Run], workers: int) -> list[tuple[int, ...]]:
 
 def test_equal_jobs_run_once() -> None:
     jobs = [[f"optimizer.alpha={alpha}", f"seed={seed}"] for alpha in ("1", "1.0", "0.5") for seed in (0, 1)]
-    runs, duplicates = without_duplicates([(job, checked(composed(job))) for job in jobs], "version")
+    runs, duplicates = without_duplicates([(job, check_configuration(compose(job))) for job in jobs], "version")
     assert [planned.overrides for planned in runs] == [tuple(job) for job in (*jobs[:2], *jobs[4:])]
     assert [(overrides, planned.overrides) for overrides, planned in duplicates] == [
         (jobs[2], tuple(jobs[0])),

@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bptt.analysis.bits import FLOW, STATE, Compared, Difference
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.analysis.bits import FLOW, STATE, Deviation, RunComparison
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.sweeps import reproduce as retraining
 from bptt.sweeps.reproduce import NotCompared, Verdict, reproduce
 from bptt.sweeps.workers.pool import Settings
-from bptt.sweeps.workers.training import BlockTask, StageTask, advance_stage, train_block
+from bptt.sweeps.workers.training import LaneTask, train_lanes
 from bptt.tracking.folder.block import RunResult, read_table, write_table
-from bptt.tracking.folder.files import read_arrays
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
-from bptt.tracking.history.find import recorded_runs
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.folder.files import Status, read_arrays
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.history.find import find_past_runs
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 COMMON = ("experiment=outlace_leftbit", "model.hidden_size=2", "train.updates=60", "train.log_points=6")
 FAILING = {"_target_": "tests.sweeps.working.Raising"}
@@ -48,8 +48,8 @@ class Silent:
 
 
 def job(number: int, *overrides: str, **changes: Any) -> SweepJob:
-    config = checked({**checked(composed([*COMMON, *overrides])).resolved, **changes}).resolved
-    own = digest(config, current_version())
+    config = check_configuration({**check_configuration(compose([*COMMON, *overrides])).resolved, **changes}).resolved
+    own = compute_digest(config, compute_version())
     # As in a search, whose blocks are others than the one that is noted first.
     return SweepJob(number=number, name=f"run {number}", digest=own, block=99, swept={}, overrides=[], config=config)
 
@@ -62,30 +62,32 @@ def archive_of(folder: Path, jobs: Sequence[SweepJob], results: Sequence[RunResu
         uri=None,
         experiment=None,
         parent=None,
-        numerical_version=current_version(),
+        numerical_version=compute_version(),
         current_folder=str(Path.cwd()),
         swept=[],
         duplicates=0,
         status="KILLED",
     )
-    archive = Archive.create(folder, journal, jobs)
+    archive = SweepFolder.create(folder, journal, jobs)
     for result in results:
         archive.write_block(result.job, [result])
     return folder
 
 
 def trained(one: SweepJob) -> RunResult:
-    run = checked(one.config).run
-    task = BlockTask(
-        number=0, jobs=(one.number,), runs=(run,), checkpoint=None, checkpoint_seconds=None, identity=one.name
+    run = check_configuration(one.config).run
+    done = train_lanes(LaneTask(number=0, runs=(run,), update=run.train.updates))
+    (lane,) = done.lanes
+    status: Status = "FINISHED" if lane.error is None else "FAILED"
+    return RunResult(
+        job=one.number, status=status, record=lane.record, error=lane.error, began=done.began, ended=done.ended
     )
-    return train_block(task).results[0]
 
 
 def stopped(one: SweepJob, until: int) -> RunResult:
     """As a search leaves a run that it stopped."""
-    stage = StageTask(number=0, runs=(checked(one.config).run,), checkpoint=None, update=until, compared=True)
-    record = advance_stage(stage).lanes[0].record
+    stage = LaneTask(number=0, runs=(check_configuration(one.config).run,), update=until, compared=True)
+    record = train_lanes(stage).lanes[0].record
     assert record is not None
     return RunResult(
         job=one.number,
@@ -129,12 +131,12 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verdicts(folder: Path, *numbers: int, tolerance: float | None = None) -> list[Verdict]:
-    runs = recorded_runs(folder)
+    runs = find_past_runs(folder)
     return reproduce([run for run in runs if run.number in numbers or not numbers], tolerance, Silent(), ["tests"])
 
 
-def compared(verdict: Verdict) -> Compared:
-    assert isinstance(verdict.found, Compared), verdict.found
+def compared(verdict: Verdict) -> RunComparison:
+    assert isinstance(verdict.found, RunComparison), verdict.found
     return verdict.found
 
 
@@ -145,7 +147,7 @@ def told(verdict: Verdict) -> NotCompared:
 
 def test_every_run_gives_the_same_bits(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     reporter = Silent()
-    found = reproduce(recorded_runs(sweep(tmp_path)), None, reporter, ["tests"])
+    found = reproduce(find_past_runs(sweep(tmp_path)), None, reporter, ["tests"])
     assert [verdict.run.number for verdict in found] == list(range(8))
     assert [verdict.same for verdict in found] == [True] * 6 + [False] * 2
     assert all(compared(verdict).same_bits for verdict in found[:6])
@@ -208,7 +210,7 @@ def test_a_bit_that_was_changed_in_a_table_is_found(
     found = compared(first).first
     assert found is not None
     lag = f"lag {int(table.loc[row, 'lag'])}" if where else ""
-    assert (found[0].name, found[1]) == (part, Difference(int(table.loc[row, "update"]), lag, then, now))
+    assert (found[0].name, found[1]) == (part, Deviation(int(table.loc[row, "update"]), lag, then, now))
     assert [one.name for one in compared(first).parts if one.first is not None] == [part]
     (near,) = verdicts(folder, 0, tolerance=1e-12)
     assert near.same
@@ -233,7 +235,7 @@ def test_a_bit_that_was_changed_in_the_weights_is_found(
     assert found is not None
     part = STATE if name == "state" else name.removeprefix("weights/")
     assert found[0].name == part
-    assert found[1] == Difference(None, str([int(index) for index in place[1:]]), then, now)
+    assert found[1] == Deviation(None, str([int(index) for index in place[1:]]), then, now)
 
 
 def test_a_bit_that_was_changed_in_the_file_itself_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_a_bit_that_was_changed_in_the_file_itself_is_found(sweep: Callable[[Pat
 
 def test_a_run_that_is_gone_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     archive.write_journal(replace(archive.journal, status="FINISHED"))
     shutil.rmtree(folder / "blocks" / "000001")
     assert [told(verdict).kind for verdict in verdicts(folder, 1, 7)] == ["damaged", "damaged"]
@@ -265,8 +267,8 @@ def test_another_end_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> 
         write_table(path, pa.Table.from_pylist(rows, schema=pq.read_schema(path)))
     completed, failed = verdicts(folder, 0, 5)
     assert compared(completed).first is not None
-    assert compared(completed).first[1] == Difference(None, "", "diverged", "completed")  # type: ignore[index]
-    assert compared(failed).first[1] == Difference(  # type: ignore[index]
+    assert compared(completed).first[1] == Deviation(None, "", "diverged", "completed")  # type: ignore[index]
+    assert compared(failed).first[1] == Deviation(  # type: ignore[index]
         None, "", "failed: ValueError: another one", FAILS
     )
 
@@ -283,7 +285,7 @@ def test_a_run_that_fails_now_alone_is_found(tmp_path: Path) -> None:
 
 def test_a_changed_configuration_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     jobs = archive.jobs()
     jobs[0].config["seed"] = 9
     archive.write_jobs(jobs)
@@ -337,7 +339,7 @@ def test_a_configuration_that_this_program_does_not_take(tmp_path: Path) -> None
     one = job(0)
     result = trained(one)
     config = {**one.config, "optimizer": {**one.config["optimizer"], "gone": 1}}
-    old = SweepJob(**{**vars(one), "config": config, "digest": digest(config, current_version())})
+    old = SweepJob(**{**vars(one), "config": config, "digest": compute_digest(config, compute_version())})
     (verdict,) = verdicts(archive_of(tmp_path / "a", [old], [result]))
     assert told(verdict).kind == "untrainable"
     assert "optimizer.gone" in told(verdict).why
@@ -347,8 +349,8 @@ def test_a_configuration_that_this_program_does_not_take(tmp_path: Path) -> None
 def test_another_numerical_version_is_no_obstacle(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
     journal = json.loads((folder / "sweep.json").read_text())
-    archive = Archive.open(folder)
-    jobs = [SweepJob(**{**vars(one), "digest": digest(one.config, "0123")}) for one in archive.jobs()]
+    archive = SweepFolder.open(folder)
+    jobs = [SweepJob(**{**vars(one), "digest": compute_digest(one.config, "0123")}) for one in archive.jobs()]
     archive.write_jobs(jobs)
     (folder / "sweep.json").write_text(json.dumps({**journal, "numerical_version": "0123"}))
     assert [verdict.same for verdict in verdicts(folder, 0, 1)] == [True, True]

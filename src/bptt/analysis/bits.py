@@ -15,7 +15,7 @@ _UPDATES = "recorded updates"
 
 
 @dataclass(frozen=True)
-class Difference:
+class Deviation:
     """The first place at which a part of a run differs; of numbers, the first one beyond the tolerance.
 
     update     None: the part is of the run's end
@@ -30,12 +30,12 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Part:
+class ComparedPart:
     """A metric, the gradient flow, an array of weights, …: what became of it.
 
     values     how many numbers were compared
     differing  how many of them have other bits
-    largest    the largest relative difference, see `compared`; infinite where one is no number, nan: nothing differs
+    largest    the largest relative difference, see `compare_runs`; infinite where one is no number, nan: the same
     first      None: the same bits, or none that is beyond the tolerance
     """
 
@@ -43,14 +43,14 @@ class Part:
     values: int
     differing: int
     largest: float
-    first: Difference | None
+    first: Deviation | None
 
 
 @dataclass(frozen=True)
-class Compared:
+class RunComparison:
     """What was compared of a run, and the names of what only one of the two records has."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ComparedPart, ...]
     only_then: tuple[str, ...] = ()
     only_now: tuple[str, ...] = ()
 
@@ -65,13 +65,13 @@ class Compared:
         return self.same and not any(part.differing for part in self.parts)
 
     @property
-    def first(self) -> tuple[Part, Difference] | None:
+    def first(self) -> tuple[ComparedPart, Deviation] | None:
         """What differs first in the course of training; None: nothing does."""
         found = [(part, part.first) for part in self.parts if part.first is not None]
-        return min(found, key=_when, default=None)
+        return min(found, key=_find_update, default=None)
 
 
-def compared(then: Record, now: Record, tolerance: float | None = None, ended: bool = True) -> Compared:
+def compare_runs(then: Record, now: Record, tolerance: float | None = None, ended: bool = True) -> RunComparison:
     """Compare what was recorded then with what was recorded now.
 
     tolerance  None: numbers are the same where all their bits are, and every NaN is the same as any other. Otherwise
@@ -83,100 +83,103 @@ def compared(then: Record, now: Record, tolerance: float | None = None, ended: b
     records does not hold is left out, as are metrics that only one of them has.
     """
     before, after = (np.asarray(record.history["update"], np.int64) for record in (then, now))
-    points = _alike(before, after)
-    parts = [_text("outcome", then.outcome, now.outcome)] if ended else []
-    parts += [_text("last update", then.updates, now.updates), _axis(before, after, points)]
+    points = _count_alike(before, after)
+    parts = [_compare_text("outcome", then.outcome, now.outcome)] if ended else []
+    parts += [_compare_text("last update", then.updates, now.updates), _compare_axes(before, after, points)]
     names = [name for name in then.history if name != "update" and name in now.history]
     rows = before[:points]
     parts += [
-        _recorded(name, rows, then.history[name][:points], now.history[name][:points], tolerance) for name in names
+        _compare_records(name, rows, then.history[name][:points], now.history[name][:points], tolerance)
+        for name in names
     ]
     if then.flow.shape[1] == now.flow.shape[1]:
-        parts.append(_recorded(FLOW, rows, then.flow[:points], now.flow[:points], tolerance))
+        parts.append(_compare_records(FLOW, rows, then.flow[:points], now.flow[:points], tolerance))
     else:
-        parts.append(_text(f"{FLOW}'s timesteps", then.flow.shape[1], now.flow.shape[1]))
-    parts += _arrays(then.parameters, now.parameters, tolerance)
+        parts.append(_compare_text(f"{FLOW}'s timesteps", then.flow.shape[1], now.flow.shape[1]))
+    parts += _compare_arrays(then.parameters, now.parameters, tolerance)
     if then.state.size and now.state.size:
-        parts += _arrays({STATE: then.state}, {STATE: now.state}, tolerance)
-    return Compared(
+        parts += _compare_arrays({STATE: then.state}, {STATE: now.state}, tolerance)
+    return RunComparison(
         tuple(parts),
         tuple(name for name in then.history if name not in now.history),
         tuple(name for name in now.history if name not in then.history),
     )
 
 
-def told(name: str, then: str, now: str) -> Compared:
+def compare_texts(name: str, then: str, now: str) -> RunComparison:
     """A run of which only this can be compared."""
-    return Compared((_text(name, then, now),))
+    return RunComparison((_compare_text(name, then, now),))
 
 
-def _text(name: str, then: str | int, now: str | int) -> Part:
+def _compare_text(name: str, then: str | int, now: str | int) -> ComparedPart:
     differs = then != now
-    return Part(name, 1, int(differs), np.inf if differs else np.nan, _single(then, now) if differs else None)
+    return ComparedPart(
+        name, 1, int(differs), np.inf if differs else np.nan, _name_deviation(then, now) if differs else None
+    )
 
 
-def _single(then: Any, now: Any) -> Difference:
-    return Difference(None, "", then, now)
+def _name_deviation(then: Any, now: Any) -> Deviation:
+    return Deviation(None, "", then, now)
 
 
-def _alike(then: NDArray[np.int64], now: NDArray[np.int64]) -> int:
+def _count_alike(then: NDArray[np.int64], now: NDArray[np.int64]) -> int:
     """How many recorded updates are the same, from the first one on."""
     shorter = min(len(then), len(now))
     differs = np.flatnonzero(then[:shorter] != now[:shorter])
     return int(differs[0]) if len(differs) else shorter
 
 
-def _axis(then: NDArray[np.int64], now: NDArray[np.int64], points: int) -> Part:
+def _compare_axes(then: NDArray[np.int64], now: NDArray[np.int64], points: int) -> ComparedPart:
     longer = max(len(then), len(now))
     first = None
     if points < longer:
         at = [int(own[points]) if points < len(own) else "none" for own in (then, now)]
-        first = Difference(None, f"number {points + 1}", at[0], at[1])
-    return Part(_UPDATES, longer, longer - points, np.inf if first else np.nan, first)
+        first = Deviation(None, f"number {points + 1}", at[0], at[1])
+    return ComparedPart(_UPDATES, longer, longer - points, np.inf if first else np.nan, first)
 
 
-def _recorded(
+def _compare_records(
     name: str, updates: NDArray[np.int64], then: NDArray[Any], now: NDArray[Any], tolerance: float | None
-) -> Part:
+) -> ComparedPart:
     """Of a metric (points,), or of the gradient flow (points, timesteps)."""
     then, now = np.asarray(then, np.float64), np.asarray(now, np.float64)
-    differs = _other_bits(then, now)
+    differs = _find_other_bits(then, now)
     if not differs.any():
-        return Part(name, then.size, 0, np.nan, None)
+        return ComparedPart(name, then.size, 0, np.nan, None)
     relative = _relative(then, now, np.maximum(np.abs(then), np.abs(now)))
     beyond = differs if tolerance is None else differs & ~(relative <= tolerance)
     first = None
     if beyond.any():
         place = np.unravel_index(int(beyond.argmax()), beyond.shape)
         lag = f"lag {place[1]}" if len(place) > 1 else ""
-        first = Difference(int(updates[place[0]]), lag, float(then[place]), float(now[place]))
-    return Part(name, then.size, int(differs.sum()), float(relative[differs].max()), first)
+        first = Deviation(int(updates[place[0]]), lag, float(then[place]), float(now[place]))
+    return ComparedPart(name, then.size, int(differs.sum()), float(relative[differs].max()), first)
 
 
-def _arrays(then: Mapping[str, Any], now: Mapping[str, Any], tolerance: float | None) -> Iterator[Part]:
+def _compare_arrays(then: Mapping[str, Any], now: Mapping[str, Any], tolerance: float | None) -> Iterator[ComparedPart]:
     for name in dict.fromkeys([*then, *now]):
         shapes = [str(np.shape(own[name])) if name in own else "none" for own in (then, now)]
         if shapes[0] != shapes[1]:
-            yield _text(f"{name}'s shape", *shapes)
+            yield _compare_text(f"{name}'s shape", *shapes)
         else:
-            yield _array(name, np.asarray(then[name], np.float64), np.asarray(now[name], np.float64), tolerance)
+            yield _compare_array(name, np.asarray(then[name], np.float64), np.asarray(now[name], np.float64), tolerance)
 
 
-def _array(name: str, then: NDArray[Any], now: NDArray[Any], tolerance: float | None) -> Part:
-    differs = _other_bits(then, now)
+def _compare_array(name: str, then: NDArray[Any], now: NDArray[Any], tolerance: float | None) -> ComparedPart:
+    differs = _find_other_bits(then, now)
     if not differs.any():
-        return Part(name, then.size, 0, np.nan, None)
+        return ComparedPart(name, then.size, 0, np.nan, None)
     sizes = np.abs(np.stack([then, now]))
     relative = _relative(then, now, np.max(sizes, where=np.isfinite(sizes), initial=0.0))
     beyond = differs if tolerance is None else differs & ~(relative <= tolerance)
     first = None
     if beyond.any():
         place = tuple(int(index) for index in np.unravel_index(int(beyond.argmax()), beyond.shape))
-        first = Difference(None, str(list(place)), float(then[place]), float(now[place]))
-    return Part(name, then.size, int(differs.sum()), float(relative[differs].max()), first)
+        first = Deviation(None, str(list(place)), float(then[place]), float(now[place]))
+    return ComparedPart(name, then.size, int(differs.sum()), float(relative[differs].max()), first)
 
 
-def _other_bits(then: NDArray[Any], now: NDArray[Any]) -> NDArray[np.bool_]:
+def _find_other_bits(then: NDArray[Any], now: NDArray[Any]) -> NDArray[np.bool_]:
     bits = (np.ascontiguousarray(own, np.float64).view(np.int64) for own in (then, now))
     differs: NDArray[np.bool_] = np.not_equal(*bits)
     return differs & ~(np.isnan(then) & np.isnan(now))
@@ -189,6 +192,6 @@ def _relative(then: NDArray[Any], now: NDArray[Any], scale: Any) -> NDArray[Any]
     return np.where(np.isnan(relative), np.inf, relative)
 
 
-def _when(found: tuple[Part, Difference]) -> float:
+def _find_update(found: tuple[ComparedPart, Deviation]) -> float:
     update = found[1].update
     return np.inf if update is None else float(update)

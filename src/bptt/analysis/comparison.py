@@ -15,7 +15,7 @@ from bptt.analysis.statistics.intervals import (
     wilson,
 )
 from bptt.analysis.statistics.survival import median_updates
-from bptt.analysis.tables import ACCURACY, LOSS, final, settings_text
+from bptt.analysis.tables import ACCURACY, LOSS, take_final, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ _SMALLER_IS_BETTER: Final = ("loss/", "best/loss/")
 
 
 @dataclass(frozen=True)
-class Difference:
+class KeyDifference:
     """A key of the configuration, and which values it has in each set of runs; None: a configuration without it."""
 
     key: str
@@ -36,7 +36,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Success:
+class SuccessComparison:
     """The shares of the runs that solved their task, of those that ended, and a's share less b's."""
 
     a: Interval
@@ -45,7 +45,7 @@ class Success:
 
 
 @dataclass(frozen=True)
-class Speed:
+class SpeedComparison:
     """The median number of updates until runs solve their task; nan: fewer than half did.
 
     sooner  P(a run of a solves it sooner than one of b) + ½ P(neither does, or both at the same update)
@@ -57,7 +57,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Compared:
+class MetricComparison:
     """A metric as recorded last.
 
     smaller_is_better  None: it is neither
@@ -71,56 +71,56 @@ class Compared:
     improvement: Interval
 
 
-def differences(
+def find_differences(
     a: "Iterable[Mapping[str, str]]", b: "Iterable[Mapping[str, str]]"
-) -> tuple[list[Difference], list[Difference]]:
+) -> tuple[list[KeyDifference], list[KeyDifference]]:
     """The keys whose values in the flat configurations of a aren't those in b's; and those that vary in both alike."""
     every, other = ([*configs] for configs in (a, b))
     keys = dict.fromkeys(key for config in (*every, *other) for key in config)
     found = [
-        Difference(key, *(frozenset(config.get(key) for config in configs) for configs in (every, other)))
+        KeyDifference(key, *(frozenset(config.get(key) for config in configs) for configs in (every, other)))
         for key in keys
     ]
     return [one for one in found if one.a != one.b], [one for one in found if one.a == one.b and len(one.a) > 1]
 
 
-def compare_success(a: "pd.DataFrame", b: "pd.DataFrame") -> Success:
+def compare_success(a: "pd.DataFrame", b: "pd.DataFrame") -> SuccessComparison:
     """How many runs of two tables, as of `load(…).runs`, solved their task, by the same criterion."""
-    first, second = _ended(a), _ended(b)
+    first, second = _select_ended(a), _select_ended(b)
     solved = int(first["solved"].sum()), int(second["solved"].sum())
     ended = len(first), len(second)
-    return Success(wilson(solved[0], ended[0]), wilson(solved[1], ended[1]), share_difference(solved, ended))
+    return SuccessComparison(wilson(solved[0], ended[0]), wilson(solved[1], ended[1]), share_difference(solved, ended))
 
 
-def compare_speed(a: "pd.DataFrame", b: "pd.DataFrame") -> Speed:
+def compare_speed(a: "pd.DataFrame", b: "pd.DataFrame") -> SpeedComparison:
     """How soon the runs of two tables, as of `load(…).runs`, solved their task, by the same criterion."""
-    first, second = _ended(a), _ended(b)
-    return Speed(
+    first, second = _select_ended(a), _select_ended(b)
+    return SpeedComparison(
         median_updates(first["observed"], first["solved"]),
         median_updates(second["observed"], second["solved"]),
         probability_of_improvement(*(runs["solved_update"].fillna(np.inf) for runs in (first, second))),
     )
 
 
-def compare_metric(a: "pd.DataFrame", b: "pd.DataFrame", metric: str) -> Compared:
+def compare_metric(a: "pd.DataFrame", b: "pd.DataFrame", metric: str) -> MetricComparison:
     """A metric of the runs of two tables, as of `load(…).runs`, that ended.
 
     A run that diverged has an infinite loss and an accuracy of 0; of other metrics, what it recorded last.
     """
     smaller = True if metric.startswith(_SMALLER_IS_BETTER) else False if metric.startswith(_LARGER_IS_BETTER) else None
-    first, second = _values(a, metric), _values(b, metric)
+    first, second = _take_values(a, metric), _take_values(b, metric)
     left, right = location_intervals([first, second])
-    return Compared(metric, smaller, left, right, probability_of_improvement(first, second, bool(smaller)))
+    return MetricComparison(metric, smaller, left, right, probability_of_improvement(first, second, bool(smaller)))
 
 
 def compare_settings(
     a: "pd.DataFrame", b: "pd.DataFrame", keys: Sequence[str], metric: str = LOSS
-) -> list[tuple[str, Success, Compared]]:
+) -> list[tuple[str, SuccessComparison, MetricComparison]]:
     """The settings that both tables have, in the order of a: text, success, and a metric.
 
-    keys: what makes a setting, see `keys.without_seed`
+    keys: what makes a setting, see `tables.drop_seed`
     """
-    first, second = (dict(iter(runs.groupby(np.array(settings_text(runs, keys)), sort=False))) for runs in (a, b))
+    first, second = (dict(iter(runs.groupby(np.array(write_settings(runs, keys)), sort=False))) for runs in (a, b))
     return [
         (setting, compare_success(runs, second[setting]), compare_metric(runs, second[setting], metric))
         for setting, runs in first.items()
@@ -128,16 +128,16 @@ def compare_settings(
     ]
 
 
-def better(improvement: Interval) -> str | None:
+def name_better(improvement: Interval) -> str | None:
     """Which of a and b is better, as far as that is sure; None: it isn't."""
     return "A" if improvement.low > 0.5 else "B" if improvement.high < 0.5 else None
 
 
-def _ended(runs: "pd.DataFrame") -> "pd.DataFrame":
+def _select_ended(runs: "pd.DataFrame") -> "pd.DataFrame":
     return runs[runs["outcome"].notna()]
 
 
-def _values(runs: "pd.DataFrame", metric: str) -> "NDArray[Any]":
-    ended = _ended(runs)
+def _take_values(runs: "pd.DataFrame", metric: str) -> "NDArray[Any]":
+    ended = _select_ended(runs)
     worst_known = metric.startswith((*_SMALLER_IS_BETTER, *_LARGER_IS_BETTER))
-    return (final(ended, metric) if worst_known else ended[metric]).to_numpy(float)
+    return (take_final(ended, metric) if worst_known else ended[metric]).to_numpy(float)

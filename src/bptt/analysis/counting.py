@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.style import COLUMN, STYLE
-from bptt.analysis.surface import evaluation_of, path, state_gradients, surface
-from bptt.analysis.surface_figures import cost_surface, draw_gradients, draw_surfaces, gradient_lines
-from bptt.analysis.tables import value_text
+from bptt.analysis.surface import compute_state_gradients, compute_surface, draw_evaluation, follow_path
+from bptt.analysis.surface_figures import draw_cost_surface, draw_gradient_lines, draw_gradients, draw_surfaces
+from bptt.analysis.tables import show_value
 from bptt.core.evaluation import predict
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
@@ -33,49 +33,49 @@ _WINDOWS: Final = ((-3.0, 3.0), (0.0, 2.0))
 _SHOWN: Final = (0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1, 1)
 
 
-def article_run(overrides: Sequence[str] = ()) -> Run:
-    """The article's run, or one that differs from it: `article_run(["optimizer.eta_plus=1.5"])`.
+def build_article_run(overrides: Sequence[str] = ()) -> Run:
+    """The article's run, or one that differs from it: `build_article_run(["optimizer.eta_plus=1.5"])`.
 
     Raises ConfigurationError.
     """
-    from bptt.configuration.build import checked
-    from bptt.configuration.compose import composed
+    from bptt.configuration.build import check_configuration
+    from bptt.configuration.compose import compose
 
-    return checked(composed([EXPERIMENT, *overrides])).run
+    return check_configuration(compose([EXPERIMENT, *overrides])).run
 
 
-def surfaces(run: Run, points: int = 100) -> "list[pd.DataFrame]":
+def compute_surfaces(run: Run, points: int = 100) -> "list[pd.DataFrame]":
     """The cost surface over wx and wrec on [−3, 3]² and on [0, 2]²; as the article, 100 points along each side."""
-    weights = _weights(*PUBLISHED)
+    weights = _name_weights(*PUBLISHED)
     axes = [np.linspace(low, high, points) for low, high in _WINDOWS]
-    return [surface(run, weights, xs=axis, ys=axis) for axis in axes]
+    return [compute_surface(run, weights, xs=axis, ys=axis) for axis in axes]
 
 
-def gradients(run: Run, points: Sequence[tuple[float, float]] = POINTS) -> "pd.DataFrame":
-    """∂loss/∂s_k, k from 0, summed over the samples: as `surface.state_gradients`.
+def compute_gradients(run: Run, points: Sequence[tuple[float, float]] = POINTS) -> "pd.DataFrame":
+    """∂loss/∂s_k, k from 0, summed over the samples: as `surface.compute_state_gradients`.
 
     The article's code adds the samples up twice, once before it goes back in time and once after, so its curves are
     ours times a constant.
     """
-    data = evaluation_of(run)
+    data = draw_evaluation(run)
     # A timestep whose input is zero leaves the state at zero: behind it stands s_0.
     before = Sequences(np.concatenate([np.zeros((data.count, 1, 1)), data.x], axis=1), data.y)
-    table = state_gradients(run, _weights(*PUBLISHED), points, sequences=before)
+    table = compute_state_gradients(run, _name_weights(*PUBLISHED), points, sequences=before)
     return table.assign(k=table["k"] - 1)
 
 
-def settings(run: Run, way: "pd.DataFrame") -> "pd.DataFrame":
-    """What was chosen, and what came of it: setting, value; way is the run's `surface.path`."""
+def list_settings(run: Run, way: "pd.DataFrame") -> "pd.DataFrame":
+    """What was chosen, and what came of it: setting, value; way is the run's `surface.follow_path`."""
     import pandas as pd
 
     first, last = way.iloc[0], way.iloc[-1]
     bits = np.array(_SHOWN, dtype=float)
     one = Sequences(bits[None, :, None], bits.sum()[None, None])
-    output = predict(run, _weights(last["x"], last["y"]), one).item()
+    output = predict(run, _name_weights(last["x"], last["y"]), one).item()
     rows = {
-        "sequences": f"{evaluation_of(run).count} of {run.task.timesteps} bits",
+        "sequences": f"{draw_evaluation(run).count} of {run.task.timesteps} bits",
         "optimizer": type(run.optimizer).__name__.lower(),
-        **{name: value_text(value) for name, value in vars(run.optimizer).items()},
+        **{name: show_value(value) for name, value in vars(run.optimizer).items()},
         "updates": f"{run.train.updates:,}",
         "wx, wrec at the start": f"{first['x']:.6g}, {first['y']:.6g}",
         "wx, wrec at the end": f"{last['x']:.9f}, {last['y']:.9f}",
@@ -86,30 +86,30 @@ def settings(run: Run, way: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(rows.items(), columns=["setting", "value"])
 
 
-def figures(run: Run) -> "dict[str, Figure]":
+def draw_figures(run: Run) -> "dict[str, Figure]":
     """The article's three figures, each a column wide: cost_surface, state_gradients, path."""
-    here = surfaces(run)
+    here = compute_surfaces(run)
     return {
-        "cost_surface": cost_surface(here, points=POINTS, labels=LABELS),
-        "state_gradients": gradient_lines(gradients(run), labels=LABELS, state="s"),
-        "path": cost_surface(here, paths={"path": path(run)}, labels=LABELS),
+        "cost_surface": draw_cost_surface(here, points=POINTS, labels=LABELS),
+        "state_gradients": draw_gradient_lines(compute_gradients(run), labels=LABELS, state="s"),
+        "path": draw_cost_surface(here, paths={"path": follow_path(run)}, labels=LABELS),
     }
 
 
-def side_by_side(run: Run) -> "Figure":
+def draw_side_by_side(run: Run) -> "Figure":
     """The article's three figures on one page of two columns, beside the settings that they were made with."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    here, way = surfaces(run), path(run)
+    here, way = compute_surfaces(run), follow_path(run)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2 * COLUMN + 0.2, 5.6), layout="constrained")
         parts: Any = figure.subfigures(2, 2, height_ratios=[1.1, 1])
         (top, right), (left, corner) = parts
         draw_surfaces(top, here, points=POINTS, labels=LABELS)
-        draw_gradients(right, gradients(run), labels=LABELS, state="s")
+        draw_gradients(right, compute_gradients(run), labels=LABELS, state="s")
         draw_surfaces(left, here, paths={"path": way}, labels=LABELS)
-        _draw_settings(corner, settings(run, way))
+        _draw_settings(corner, list_settings(run, way))
         for part, title in (
             (top, "a  cost surface"),
             (right, "b  gradient through time"),
@@ -129,5 +129,5 @@ def _draw_settings(figure: "FigureBase", table: "pd.DataFrame") -> None:
         axes.text(0.46, height, value, transform=axes.transAxes, va="center")
 
 
-def _weights(wx: float, wrec: float) -> "dict[str, NDArray[np.float64]]":
+def _name_weights(wx: float, wrec: float) -> "dict[str, NDArray[np.float64]]":
     return {"cell.0.input": np.array([[wx]]), "cell.0.recurrent": np.array([[wrec]])}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bptt.analysis.tables import short_keys, value_text, without_seed
+from bptt.analysis.tables import drop_seed, shorten_keys, show_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class Factor:
     @property
     def texts(self) -> list[str]:
         """The levels as they are shown."""
-        return [value_text(level) for level in self.levels]
+        return [show_value(level) for level in self.levels]
 
     @property
     def places(self) -> "NDArray[np.float64]":
@@ -66,14 +66,14 @@ class Split:
         return panel, line
 
 
-def factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
+def find_factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
     """The swept keys but the seed, each as a factor, as far as their values differ between the runs.
 
     Where only some runs have a key, as `clip.threshold` where clip is norm and not where it is none, the others' level
     is the choice that they have instead, and the choice itself is no factor of its own. A key that only some runs have
     and that another key decides, such as a bias that one cell alone was given, is none either.
     """
-    keys = [key for key in without_seed(swept) if key in runs and len(runs[key].unique()) > 1]
+    keys = [key for key in drop_seed(swept) if key in runs and len(runs[key].unique()) > 1]
     columns: dict[str, list[Any]] = {
         key: runs[key].astype(object).where(runs[key].notna(), None).tolist() for key in keys
     }
@@ -90,37 +90,39 @@ def factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
         elif key in partial and any(_decides(columns[other], columns[key]) for other in keys if other != key):
             dropped.add(key)
     kept = [key for key in keys if key not in dropped]
-    short = short_keys(kept)
-    return [_factor(key, short[key], ["default" if value is None else value for value in columns[key]]) for key in kept]
+    short = shorten_keys(kept)
+    return [
+        _make_factor(key, short[key], ["default" if value is None else value for value in columns[key]]) for key in kept
+    ]
 
 
-def factor_of(runs: "pd.DataFrame", key: str) -> Factor:
-    """One key as a factor, also where all runs have one value of it; see `factors` for what runs without it have.
+def build_factor(runs: "pd.DataFrame", key: str) -> Factor:
+    """One key as a factor, also where all runs have one value of it; see `find_factors` for what runs without it have.
 
     Its label is told apart from those of the other keys among the columns, as `init.scale` from `init.recurrent.scale`.
     """
     group = key.rpartition(".")[0]
-    label = short_keys(sorted({key, *(name for name in runs if "." in name and "/" not in name)}))[key]
-    found = [replace(factor, label=label) for factor in factors(runs, [group, key]) if factor.key == key]
-    return found[0] if found else _factor(key, label, runs[key].tolist())
+    label = shorten_keys(sorted({key, *(name for name in runs if "." in name and "/" not in name)}))[key]
+    found = [replace(factor, label=label) for factor in find_factors(runs, [group, key]) if factor.key == key]
+    return found[0] if found else _make_factor(key, label, runs[key].tolist())
 
 
-def settings(found: Sequence[Factor], runs: int) -> Factor:
+def combine_factors(found: Sequence[Factor], runs: int) -> Factor:
     """All combinations of some factors that occur in so many runs, as one factor."""
     if len(found) == 1:
         return found[0]
     rows = zip(*(factor.codes for factor in found), strict=True) if found else [()] * runs
     shown = [(factor.label, factor.texts) for factor in found]
     values = [" ".join(f"{key}={texts[code]}" for (key, texts), code in zip(shown, row, strict=True)) for row in rows]
-    return _factor("", "", values)
+    return _make_factor("", "", values)
 
 
-def split(found: Sequence[Factor], runs: int) -> Split:
+def split_runs(found: Sequence[Factor], runs: int) -> Split:
     """A line for every setting where they are few, else lines for the first factor and panels for the second.
 
     What these don't tell apart is pooled. Where they have too many levels nothing is told apart.
     """
-    every = settings(found, runs)
+    every = combine_factors(found, runs)
     if len(every.levels) <= _MOST_LINES:
         return Split(every, None)
     if any(len(factor.levels) > _MOST_LEVELS for factor in found[:2]):
@@ -133,16 +135,16 @@ def _decides(one: Sequence[object], other: Sequence[object]) -> bool:
     return len(set(zip(one, other, strict=True))) == len(set(one))
 
 
-def _factor(key: str, label: str, values: Sequence[float | str]) -> Factor:
+def _make_factor(key: str, label: str, values: Sequence[float | str]) -> Factor:
     texts = list(dict.fromkeys(value for value in values if isinstance(value, str)))
     numbers = sorted({value for value in values if not isinstance(value, str)})
     levels: tuple[float | str, ...] = (*texts, *numbers)
     place = {level: number for number, level in enumerate(levels)}
-    scale: Literal["linear", "log", "ordinal"] = "ordinal" if texts else _spacing(np.array(numbers, dtype=float))
+    scale: Literal["linear", "log", "ordinal"] = "ordinal" if texts else _choose_spacing(np.array(numbers, dtype=float))
     return Factor(key, label, levels, np.array([place[value] for value in values]), scale)
 
 
-def _spacing(values: "NDArray[np.float64]") -> Literal["linear", "log", "ordinal"]:
+def _choose_spacing(values: "NDArray[np.float64]") -> Literal["linear", "log", "ordinal"]:
     """How ascending numbers are spaced; ordinal where they would crowd, or a zero stands before logarithmic steps."""
     if len(values) < 2:
         return "linear"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bptt.analysis.factors import factors
+from bptt.analysis.factors import find_factors
 from bptt.analysis.statistics.intervals import Interval, probability_of_improvement
-from bptt.analysis.sweep import Sweep, load
-from bptt.analysis.tables import final, settings_text, without_seed
+from bptt.analysis.sweep import Sweep, load_sweep
+from bptt.analysis.tables import drop_seed, take_final, write_settings
 from bptt.tracking.history.find import SourceError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bptt.core.run import Run
 
 
-def opened(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
+def open_sweep(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
     """`bptt.load`, from a notebook: one that lies beside multirun/ in a folder of its own goes up to where that is.
 
     Relative names, of the store and of what configurations read, are meant from there too. Tables are shown with their
@@ -31,13 +31,13 @@ def opened(source: str | Path, *, uri: str | None = None, solved: str | None = N
     pd.set_option("display.max_colwidth", None)
     if not Path("multirun").is_dir() and Path("../multirun").is_dir():
         os.chdir("..")
-    sweep = load(source, uri=uri, solved=solved)
+    sweep = load_sweep(source, uri=uri, solved=solved)
     if sweep.runs["outcome"].isna().all():
         raise SourceError(f"{sweep.name}: no run of it has ended, so there is nothing to be seen")
     return sweep
 
 
-def overview(sweep: Sweep) -> "pd.DataFrame":
+def outline(sweep: Sweep) -> "pd.DataFrame":
     """What the sweep is, in a few rows."""
     import pandas as pd
 
@@ -59,12 +59,12 @@ def overview(sweep: Sweep) -> "pd.DataFrame":
     return pd.DataFrame({"": [text for text in rows.values() if text]}, index=[key for key in rows if rows[key]])
 
 
-def varied(sweep: Sweep) -> list[str]:
+def find_varied(sweep: Sweep) -> list[str]:
     """The swept keys, but the seed, that differ between the runs that ended."""
-    return [factor.key for factor in factors(sweep.runs[sweep.runs["outcome"].notna()], sweep.swept)]
+    return [factor.key for factor in find_factors(sweep.runs[sweep.runs["outcome"].notna()], sweep.swept)]
 
 
-def with_intervals(statistics: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":
+def write_intervals(statistics: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":
     """Columns of `setting_statistics`, those that are there: each estimate with the ends of its interval behind it."""
     import pandas as pd
 
@@ -72,44 +72,44 @@ def with_intervals(statistics: "pd.DataFrame", names: Sequence[str]) -> "pd.Data
     for name in names:
         if f"{name}_low" in statistics:
             ends = zip(*(statistics[part] for part in (name, f"{name}_low", f"{name}_high")), strict=True)
-            columns[name] = [_text(Interval(*values)) for values in ends]
+            columns[name] = [_write_interval(Interval(*values)) for values in ends]
         elif name in statistics:
             columns[name] = statistics[name].tolist()
     return pd.DataFrame(columns, index=statistics.index)
 
 
-def against(sweep: Sweep, setting: str, metric: str = "loss/eval") -> "pd.DataFrame":
+def compare_with_others(sweep: Sweep, setting: str, metric: str = "loss/eval") -> "pd.DataFrame":
     """How likely a run of this setting ends better than one of each other setting; settings as `setting_statistics`."""
     import pandas as pd
 
     runs = sweep.runs[sweep.runs["outcome"].notna()]
-    values = final(runs, metric).to_numpy()
-    texts = np.array(settings_text(runs, [key for key in without_seed(sweep.swept) if key in runs]))
+    values = take_final(runs, metric).to_numpy()
+    texts = np.array(write_settings(runs, [key for key in drop_seed(sweep.swept) if key in runs]))
     smaller = not metric.startswith(("accuracy", "best/accuracy"))
     rows = {
-        other: _text(probability_of_improvement(values[texts == setting], values[texts == other], smaller))
+        other: _write_interval(probability_of_improvement(values[texts == setting], values[texts == other], smaller))
         for other in dict.fromkeys(texts.tolist())
         if other != setting
     }
     return pd.DataFrame(rows.items(), columns=["setting", f"P({setting} is better)"])
 
 
-def best_run(sweep: Sweep, metric: str = "loss/eval") -> int:
+def find_best_run(sweep: Sweep, metric: str = "loss/eval") -> int:
     """The number of the run that ended with the least of a metric. Raises ValueError where none ended."""
-    values = final(sweep.runs, metric)
+    values = take_final(sweep.runs, metric)
     if values.isna().all():
         raise ValueError(f"{sweep.name}: no run has ended with a {metric}")
     return int(sweep.runs.loc[values.idxmin(), "run"])
 
 
-def run_of(sweep: Sweep, number: int, allow: Collection[str] = ()) -> "Run":
+def rebuild_run(sweep: Sweep, number: int, allow: Collection[str] = ()) -> "Run":
     """A run of a sweep, as `bptt.core` trains it; allow: packages whose classes its configuration may name."""
-    from bptt.configuration.build import checked
+    from bptt.configuration.build import check_configuration
 
-    return checked(sweep.configs[number], allow).run
+    return check_configuration(sweep.configs[number], allow).run
 
 
-def _text(interval: Interval) -> str:
+def _write_interval(interval: Interval) -> str:
     if np.isnan(interval.value):
         return "–"
     ends = ["…" if np.isnan(end) else f"{end:.3g}" for end in (interval.low, interval.high)]

@@ -45,7 +45,7 @@ STYLE: Final[Any] = {
 }
 
 
-def power(value: float) -> str:
+def write_power(value: float) -> str:
     """A tick's number: 0.01 to 1,000 in full, others with a power of ten (5·10⁻⁴)."""
     if value == 0 or 0.01 <= abs(value) < 9999:
         return f"{value:,.6g}"
@@ -56,13 +56,13 @@ def power(value: float) -> str:
     return f"10{raised}" if factor == "1" else f"{factor}·10{raised}"
 
 
-def drawable(values: "NDArray[Any]") -> "NDArray[Any]":
+def clip_drawable(values: "NDArray[Any]") -> "NDArray[Any]":
     """The values without the outermost powers of ten, where Matplotlib's logarithmic axes overflow."""
     ordinary = np.isfinite(values) & (values > 0)
     return np.where(ordinary, np.clip(values, 1e-200, 1e200), values)
 
 
-def logarithmic(axes: "Axes", values: "NDArray[Any]") -> None:
+def set_logarithmic(axes: "Axes", values: "NDArray[Any]") -> None:
     """Make the y axis logarithmic, for these values; those that are not finite count for nothing."""
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
@@ -75,20 +75,20 @@ def logarithmic(axes: "Axes", values: "NDArray[Any]") -> None:
         axes.set_yscale("log")
         if high < 3 * low:
             axes.set_ylim(low / 4, high * 4)
-    logarithmic_ticks(axes.yaxis, low, high)
+    set_logarithmic_ticks(axes.yaxis, low, high)
 
 
-def logarithmic_ticks(axis: "Axis", low: float, high: float) -> None:
+def set_logarithmic_ticks(axis: "Axis", low: float, high: float) -> None:
     """Ticks of a logarithmic axis from low to high, each with its number."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if axis.get_scale() != "symlog":
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write_power(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def update_axis(axes: "Axes", updates: "NDArray[Any]", ticks: int = 5) -> None:
+def set_update_axis(axes: "Axes", updates: "NDArray[Any]", ticks: int = 5) -> None:
     """Make the x axis one of these updates: logarithmic where they are spaced so."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -98,19 +98,19 @@ def update_axis(axes: "Axes", updates: "NDArray[Any]", ticks: int = 5) -> None:
     steps = np.diff(updates)
     if len(steps) > 2 and steps[-1] > 10 * steps[0]:
         axes.set_xscale("log")
-        logarithmic_ticks(axes.xaxis, float(updates[0]), float(updates[-1]))
+        set_logarithmic_ticks(axes.xaxis, float(updates[0]), float(updates[-1]))
         return
     axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def message(axes: "Axes", text: str) -> None:
+def write_message(axes: "Axes", text: str) -> None:
     """Say in the middle of empty axes why they are empty."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="#555555")
     axes.set_axis_off()
 
 
-def edges(centres: "NDArray[Any]") -> "NDArray[Any]":
+def find_edges(centres: "NDArray[Any]") -> "NDArray[Any]":
     """The borders between cells around these centres; a single one is 1 wide."""
     if len(centres) == 1:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])

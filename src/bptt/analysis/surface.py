@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.configuration.errors import did_you_mean
+from bptt.configuration.errors import suggest
 from bptt.core.clips.none import NoClip
 from bptt.core.evaluation import Evaluation
 from bptt.core.lane_block import single_lane
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Visited:
+class Visit:
     """Where a run was after an update (0: before the first): its parameters (P,) and its `loss/eval` there."""
 
     update: int
@@ -35,39 +35,39 @@ class Visited:
     loss: float
 
 
-def blocks_of(run: Run) -> tuple[Block, ...]:
+def list_run_parameters(run: Run) -> tuple[Block, ...]:
     """The parameter blocks of a run's network."""
     return parameter_blocks(run.model, run.task.inputs, run.task.outputs)
 
 
-def initial(run: Run) -> Floats:
+def draw_initial(run: Run) -> Floats:
     """The parameters (P,) that a run starts from."""
-    return run.init.parameters(seed_of(run, 0), blocks_of(run))
+    return run.init.parameters(seed_of(run, 0), list_run_parameters(run))
 
 
-def evaluation_of(run: Run) -> Sequences:
+def draw_evaluation(run: Run) -> Sequences:
     """The set that a run's `loss/eval` is measured on."""
     return run.task.evaluation(generator(np.random.SeedSequence(run.seed), 2))
 
 
-def visited(run: Run, updates: Iterable[int] | None = None) -> Iterator[Visited]:
+def visit(run: Run, updates: Iterable[int] | None = None) -> Iterator[Visit]:
     """Train a run again and say where it was after these updates, in ascending order; None: 0 and each one.
 
     The bits are those of the run, whatever it recorded. One that was stopped early goes on here; one that diverges ends
     before the update at which it does.
     """
-    evaluation = Evaluation(run.model, run.loss, [evaluation_of(run)])
-    lane = single_lane(run, run.task.training(), initial(run))
+    evaluation = Evaluation(run.model, run.loss, [draw_evaluation(run)])
+    lane = single_lane(run, run.task.training(), draw_initial(run))
     done = 0
     for update in range(run.train.updates + 1) if updates is None else updates:
         if update > done and lane.train(done, update).diverged_at[0]:
             return
         done = update
         losses, _ = evaluation.evaluate(lane.parameters, lane.states if run.train.carry_state else None)
-        yield Visited(update, lane.parameters[0], float(losses[0] * run.loss.weight))
+        yield Visit(update, lane.parameters[0], float(losses[0] * run.loss.weight))
 
 
-def state_gradient(run: Run, flat: Floats, sequences: Sequences) -> Floats:
+def compute_state_gradient(run: Run, flat: Floats, sequences: Sequences) -> Floats:
     """∂loss/∂h_k at parameters (P,), with its sign, summed over the sequences: (layers, timesteps, hidden units).
 
     The loss is that of each sequence's last scored timestep, averaged over the sequences, as in a run's gradient flow;
@@ -98,7 +98,7 @@ RECURRENT: Final[Weight] = ("cell.0.recurrent", (0, 0))
 _AT_ONCE: Final = 64  # points
 
 
-def surface(
+def compute_surface(
     run: Run,
     parameters: "Mapping[str, ArrayLike]",
     *,
@@ -118,11 +118,11 @@ def surface(
     """
     import pandas as pd
 
-    blocks = blocks_of(run)
-    across, up = place_of(blocks, x), place_of(blocks, y)
+    blocks = list_run_parameters(run)
+    across, up = find_weight(blocks, x), find_weight(blocks, y)
     if across == up:
-        raise ValueError(f"{name_of(x)}: is both weights of the surface")
-    data = evaluation_of(run) if sequences is None else sequences
+        raise ValueError(f"{name_weight(x)}: is both weights of the surface")
+    data = draw_evaluation(run) if sequences is None else sequences
     evaluation = Evaluation(run.model, run.loss, [data] * _AT_ONCE)
     flat = to_flat(blocks, {name: np.asarray(values, np.float64) for name, values in parameters.items()})
     grid = np.stack(np.meshgrid(np.asarray(xs, np.float64), np.asarray(ys, np.float64)), axis=-1).reshape(-1, 2)
@@ -135,26 +135,29 @@ def surface(
     return pd.DataFrame({"x": grid[:, 0], "y": grid[:, 1], "loss": losses})
 
 
-def path(run: Run, *, x: Weight = INPUT, y: Weight = RECURRENT, updates: Iterable[int] | None = None) -> "pd.DataFrame":
+def follow_path(
+    run: Run, *, x: Weight = INPUT, y: Weight = RECURRENT, updates: Iterable[int] | None = None
+) -> "pd.DataFrame":
     """The way of two weights while the run is trained: a row per update from 0, the start: update, x, y, loss.
 
     updates  some of them, in ascending order; None: each one
     loss     of the evaluation set, as `loss/eval`, with all the weights of that update
 
-    The run is trained again, to the same bits. Where it diverges the way ends before. Raises ValueError as `surface`.
+    The run is trained again, to the same bits. Where it diverges the way ends before. Raises ValueError as
+    `compute_surface`.
     """
     import pandas as pd
 
-    blocks = blocks_of(run)
-    across, up = place_of(blocks, x), place_of(blocks, y)
+    blocks = list_run_parameters(run)
+    across, up = find_weight(blocks, x), find_weight(blocks, y)
 
-    def row(at: Visited) -> tuple[int, float, float, float]:
+    def row(at: Visit) -> tuple[int, float, float, float]:
         return at.update, float(at.flat[across]), float(at.flat[up]), at.loss
 
-    return pd.DataFrame(map(row, visited(run, updates)), columns=["update", "x", "y", "loss"])
+    return pd.DataFrame(map(row, visit(run, updates)), columns=["update", "x", "y", "loss"])
 
 
-def state_gradients(
+def compute_state_gradients(
     run: Run,
     parameters: "Mapping[str, ArrayLike]",
     points: Sequence[tuple[float, float]],
@@ -167,25 +170,25 @@ def state_gradients(
 
     A row per point, layer, hidden unit and timestep k from 1: x, y, layer, unit, k, gradient. That is
     ∂loss/∂h_k with its sign, summed over the sequences, of the last scored timestep's loss averaged over them; h_k is
-    the state after timestep k, and all sequences end at the last k. Parameters and sequences as of `surface`.
+    the state after timestep k, and all sequences end at the last k. Parameters and sequences as of `compute_surface`.
     """
     import pandas as pd
 
-    blocks = blocks_of(run)
-    places = [place_of(blocks, x), place_of(blocks, y)]
-    data = evaluation_of(run) if sequences is None else sequences
+    blocks = list_run_parameters(run)
+    places = [find_weight(blocks, x), find_weight(blocks, y)]
+    data = draw_evaluation(run) if sequences is None else sequences
     flat = to_flat(blocks, {name: np.asarray(values, np.float64) for name, values in parameters.items()})
     tables = []
     for point in points:
         flat[places] = point
-        gradient = state_gradient(run, flat, data)
+        gradient = compute_state_gradient(run, flat, data)
         layer, timestep, unit = np.indices(gradient.shape).reshape(3, -1)
         columns: dict[str, Any] = {"x": point[0], "y": point[1], "layer": layer, "unit": unit, "k": timestep + 1}
         tables.append(pd.DataFrame(columns | {"gradient": gradient.ravel()}))
     return pd.concat(tables, ignore_index=True)
 
 
-def around(path: "pd.DataFrame", points: int = 101, room: float = 0.15) -> "tuple[NDArray[Any], NDArray[Any]]":
+def enclose(path: "pd.DataFrame", points: int = 101, room: float = 0.15) -> "tuple[NDArray[Any], NDArray[Any]]":
     """(xs, ys) of a surface that holds a path with some room, as a share of its width, on each side."""
     axes = []
     for name in ("x", "y"):
@@ -195,18 +198,18 @@ def around(path: "pd.DataFrame", points: int = 101, room: float = 0.15) -> "tupl
     return axes[0], axes[1]
 
 
-def name_of(weight: Weight) -> str:
+def name_weight(weight: Weight) -> str:
     """A weight as it is written: `cell.0.recurrent[0, 0]`."""
     return f"{weight[0]}[{', '.join(map(str, weight[1]))}]"
 
 
-def place_of(blocks: Sequence[Block], weight: Weight) -> int:
+def find_weight(blocks: Sequence[Block], weight: Weight) -> int:
     """A weight's place in a flat row of parameters. Raises ValueError where there is no such weight."""
     name, index = weight
     names = [block.name for block in blocks]
     if name not in names:
-        raise ValueError(f"{name}: no such weights{did_you_mean(name, names)} (there are: {', '.join(names)})")
+        raise ValueError(f"{name}: no such weights{suggest(name, names)} (there are: {', '.join(names)})")
     block = blocks[names.index(name)]
     if len(index) != len(block.shape) or not all(0 <= i < n for i, n in zip(index, block.shape, strict=True)):
-        raise ValueError(f"{name_of(weight)}: no such weight; {name} has the shape {block.shape}")
+        raise ValueError(f"{name_weight(weight)}: no such weight; {name} has the shape {block.shape}")
     return block.first + int(np.ravel_multi_index(index, block.shape))

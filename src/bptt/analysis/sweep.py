@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import pandas as pd
 
-from bptt.analysis.tables import ACCURACY, LOSS, run_table
-from bptt.tracking.history.base import Recording
+from bptt.analysis.tables import ACCURACY, LOSS, tabulate_runs
+from bptt.tracking.history.base import History
 from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Sweep:
     history: pd.DataFrame
     provenance: dict[str, Any]
     duplicates: int
-    recording: Recording | None = field(default=None, repr=False, compare=False)
+    recording: History | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def gradient_flow(self) -> pd.DataFrame:
@@ -158,7 +158,7 @@ class Sweep:
         return [int(run) for run in self.runs["run"]]
 
     @property
-    def _recording(self) -> Recording:
+    def _recording(self) -> History:
         if self.recording is None:
             raise ValueError(f"{self.name}: not read from anywhere")
         return self.recording
@@ -167,7 +167,7 @@ class Sweep:
         return self._recording.gradient_flow(self._numbers, ends_only)
 
 
-def load(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
+def load_sweep(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
     """What was recorded of a source, see `bptt.tracking.history.find.find`.
 
     uri     of the store; None: the one that `bptt train` would use here
@@ -177,20 +177,20 @@ def load(source: str | Path, *, uri: str | None = None, solved: str | None = Non
     The sweep's folder is read where it is there, and the MLflow store otherwise. Raises SourceError, ArchiveError and
     StoreError, each with one line for the user.
     """
-    return loaded(find(source, uri), solved)
+    return load_found(find(source, uri), solved)
 
 
-def loaded(source: Source, solved: str | None = None) -> Sweep:
-    """What was recorded of a source that was found; see `load`."""
+def load_found(source: Source, solved: str | None = None) -> Sweep:
+    """What was recorded of a source that was found; see `load_sweep`."""
     recording, head = source.recording, source.recording.head
     every = recording.tables([member.number for member in recording.members])
     # Of the whole, so that parts of one sweep are measured alike.
-    criterion = _criterion(solved or head.solved, every.history)
+    criterion = _read_criterion(solved or head.solved, every.history)
     members = [member for member in recording.members if member.number in source.numbers]
     numbers = [member.number for member in members]
     history = every.history[every.history["run"].isin(numbers)].reset_index(drop=True)
-    runs = run_table(members, every.runs, history)
-    runs = _with_results(runs, history, criterion, [member.updates for member in members])
+    runs = tabulate_runs(members, every.runs, history)
+    runs = _add_results(runs, history, criterion, [member.updates for member in members])
     runs["digest"] = [member.digest for member in members]
     came_to = every.runs.set_index("run")
     for name in ("error", "run_id"):
@@ -216,7 +216,7 @@ def loaded(source: Source, solved: str | None = None) -> Sweep:
     )
 
 
-def _criterion(text: str | None, history: "pd.DataFrame") -> Solved:
+def _read_criterion(text: str | None, history: "pd.DataFrame") -> Solved:
     if text is None:
         return Solved.default(history)
     try:
@@ -225,7 +225,7 @@ def _criterion(text: str | None, history: "pd.DataFrame") -> Solved:
         raise SourceError(str(error)) from None
 
 
-def _with_results(
+def _add_results(
     runs: "pd.DataFrame", history: "pd.DataFrame", solved: Solved, wanted: list[int | None]
 ) -> "pd.DataFrame":
     """The runs with their best metrics, and when each has solved its task; wanted: updates that each was to take."""

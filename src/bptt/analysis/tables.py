@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 SEED = "seed"
 
 
-def short_keys(keys: Sequence[str]) -> dict[str, str]:
+def shorten_keys(keys: Sequence[str]) -> dict[str, str]:
     """Each key's last part, or the whole key where several end alike."""
     last = {key: key.rpartition(".")[2] for key in keys}
     often = Counter(last.values())
     return {key: part if often[part] == 1 else key for key, part in last.items()}
 
 
-def without_seed(keys: Iterable[str]) -> list[str]:
+def drop_seed(keys: Iterable[str]) -> list[str]:
     """The keys that make a setting: a setting's runs differ in the seed alone."""
     return [key for key in keys if key != SEED]
 
 
 def read_values(texts: Sequence[str | None]) -> list[float | int | str | None]:
     """What a key's values mean: numbers where all are numbers, else text without its quotes; None stays None."""
-    numbers = [_number(text) for text in texts]
+    numbers = [_read_number(text) for text in texts]
     if all((number is None) == (text is None) for number, text in zip(numbers, texts, strict=True)):
         return [*numbers]
-    return [text if text is None else _unquoted(text) for text in texts]
+    return [text if text is None else _unquote(text) for text in texts]
 
 
-def _number(text: str | None) -> float | int | None:
+def _read_number(text: str | None) -> float | int | None:
     """The finite number that a text is; None where it is none."""
     if text is None:
         return None
@@ -50,7 +50,7 @@ def _number(text: str | None) -> float | int | None:
     return None
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
 
@@ -64,7 +64,7 @@ ACCURACY: Final = "accuracy/eval"
 GRADIENT: Final = "grad/norm"
 
 
-class Job(Protocol):
+class TableJob(Protocol):
     """A run before what it came to: its number, its name, and what tells it from the others, as text."""
 
     @property
@@ -75,7 +75,7 @@ class Job(Protocol):
     def swept(self) -> Mapping[str, str]: ...
 
 
-def run_table(jobs: Sequence[Job], runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
+def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
     """A row for each job: run, name, status, outcome, updates, what was swept, and what was recorded last.
 
     runs, history  the archive's tables; a job that isn't there has not ended, and only its name and what was swept
@@ -87,17 +87,17 @@ def run_table(jobs: Sequence[Job], runs: "pd.DataFrame", history: "pd.DataFrame"
 
     keys = sorted(dict.fromkeys(key for job in jobs for key in job.swept), key=lambda key: key == SEED)
     names = pd.DataFrame({"run": [job.number for job in jobs], "name": [job.name for job in jobs]})
-    swept = pd.DataFrame({key: _column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
+    swept = pd.DataFrame({key: _make_column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
     last = history.drop(columns="update").groupby("run").nth(-1)
     ended = names.merge(runs[["run", "status", "outcome", "updates"]], on="run", how="left")
     ended["outcome"] = ended["outcome"].where(ended["status"] != "FAILED")
     return pd.concat([ended, swept], axis=1).merge(last, on="run", how="left")
 
 
-def settings_table(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame":
+def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame":
     """A row for each setting, which is all that was swept but the seed, in the order of its first run.
 
-    runs as of `run_table`, swept the swept keys. Columns: setting, the swept keys, then
+    runs as of `tabulate_runs`, swept the swept keys. Columns: setting, the swept keys, then
     runs       how many there are
     diverged, failed, unfinished  how many of them did, FAILED, or were broken off before their end
     loss/eval  the median of the last evaluations' loss, in which a diverged run counts as infinitely bad
@@ -107,11 +107,11 @@ def settings_table(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame"
     import numpy as np
     import pandas as pd
 
-    keys = [key for key in without_seed(swept) if key in runs]
-    loss, accuracy, status = final(runs, LOSS), final(runs, ACCURACY), runs["status"].fillna("")
+    keys = [key for key in drop_seed(swept) if key in runs]
+    loss, accuracy, status = take_final(runs, LOSS), take_final(runs, ACCURACY), runs["status"].fillna("")
     columns = pd.DataFrame(
         {
-            "setting": settings_text(runs, keys),
+            "setting": write_settings(runs, keys),
             **{key: runs[key] for key in keys},
             "diverged": runs["outcome"].eq("diverged"),
             "failed": status.eq("FAILED"),
@@ -136,8 +136,8 @@ def settings_table(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame"
     return table.reset_index()
 
 
-def lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
-    """`settings_table` as text: a line of headings and one per setting; the best ones where there are more than most.
+def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
+    """`tabulate_settings` as text: a line of headings and one per setting; the best where there are more than most.
 
     Nothing where there are fewer than two runs.
     """
@@ -161,7 +161,7 @@ def lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     return printed + ([f"and {left} more settings, none with a smaller loss"] if left else [])
 
 
-def final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
+def take_final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
     """What each run recorded last of a metric; nan where it did not end or the metric wasn't recorded.
 
     A run that diverged has the worst there is: an infinite loss, an accuracy of zero.
@@ -175,17 +175,17 @@ def final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
     return values.where(values.notna() | runs["outcome"].isna(), np.inf)
 
 
-def settings_text(runs: "pd.DataFrame", keys: Sequence[str]) -> list[str]:
+def write_settings(runs: "pd.DataFrame", keys: Sequence[str]) -> list[str]:
     """Each run's setting in short: `alpha=0.1 epsilon=0.3`; `all` where nothing but the seed was swept."""
-    short = short_keys(keys)
+    short = shorten_keys(keys)
     texts = [
-        " ".join(f"{short[key]}={value_text(row[key])}" for key in keys if value_text(row[key]))
+        " ".join(f"{short[key]}={show_value(row[key])}" for key in keys if show_value(row[key]))
         for row in runs[[*keys]].to_dict("records")
     ]
     return [text or "all" for text in texts]
 
 
-def value_text(value: object) -> str:
+def show_value(value: object) -> str:
     """A swept value as it is shown: `0.1`, `1e-05`, `elman`; empty where there is none."""
     import pandas as pd
 
@@ -194,7 +194,7 @@ def value_text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
 
-def _column(texts: Sequence[str | None]) -> "pd.Series":
+def _make_column(texts: Sequence[str | None]) -> "pd.Series":
     import pandas as pd
 
     values = read_values(texts)
@@ -204,12 +204,12 @@ def _column(texts: Sequence[str | None]) -> "pd.Series":
     return pd.Series(values, dtype="int64" if whole else "float64")
 
 
-def moment(seconds: float) -> str:
+def write_moment(seconds: float) -> str:
     """Seconds since 1970 as a time of day: `2026-11-21 15:40 UTC`."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def duration(seconds: float) -> str:
+def write_duration(seconds: float) -> str:
     """`8.3 s`, `1 min 32 s`, `2 h 5 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"

@@ -15,14 +15,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check(config: DictConfig) -> int:
-    from bptt.configuration.build import checked
-    from bptt.configuration.errors import ConfigurationError, problem
+    from bptt.configuration.build import check_configuration
+    from bptt.configuration.errors import ConfigurationError, write_problem
     from bptt.core.gradcheck import check_gradients
-    from bptt.tracking.provenance.digest import own_package
+    from bptt.tracking.provenance.digest import find_package
 
-    run = checked(config).run
-    if own_package(target := str(config.loss._target_)) is not None:
-        raise ConfigurationError([problem("loss._target_", target, "only bptt's own losses are known here")])
+    run = check_configuration(config).run
+    if find_package(target := str(config.loss._target_)) is not None:
+        raise ConfigurationError([write_problem("loss._target_", target, "only bptt's own losses are known here")])
     blocks = check_gradients(run)
     width = max(len(block.name) for block in blocks)
     print(f"{'block':<{width}}  relative error  bound")

@@ -57,6 +57,6 @@ def add_allow(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def allow_options(packages: Iterable[str]) -> str:
+def write_allow_options(packages: Iterable[str]) -> str:
     """The options, as they follow a command in a shell; empty without packages."""
     return "".join(f" --allow {shlex.quote(package)}" for package in dict.fromkeys(packages))

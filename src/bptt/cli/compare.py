@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.comparison import (
-    Compared,
-    Difference,
-    Success,
-    better,
+    KeyDifference,
+    MetricComparison,
+    SuccessComparison,
     compare_metric,
     compare_settings,
     compare_speed,
     compare_success,
-    differences,
+    find_differences,
+    name_better,
 )
-from bptt.analysis.tables import LOSS, without_seed
+from bptt.analysis.tables import LOSS, drop_seed
 from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
 NOTHING: Final = "–"
 
 
-def interval_text(interval: "Interval", form: str = "{:.3g}") -> str:
+def write_interval(interval: "Interval", form: str = "{:.3g}") -> str:
     """`0.12 [0.1, 0.15]`; an end that is not known is –, and without both there are no brackets."""
-    return _bracketed(*(_written(value, form) for value in (interval.value, interval.low, interval.high)))
+    return _bracket(*(_write(value, form) for value in (interval.value, interval.low, interval.high)))
 
 
-def share_text(interval: "Interval", signed: bool = False) -> str:
+def write_share_interval(interval: "Interval", signed: bool = False) -> str:
     """A share, or with a sign the difference of two, in percent: `70 % [55, 82]`."""
     form = "{:+.0f}" if signed else "{:.0f}"
-    value, low, high = (_written(100 * value, form) for value in (interval.value, interval.low, interval.high))
-    return _bracketed(value if value == NOTHING else f"{value} %", low, high)
+    value, low, high = (_write(100 * value, form) for value in (interval.value, interval.low, interval.high))
+    return _bracket(value if value == NOTHING else f"{value} %", low, high)
 
 
-def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows with their columns below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _written(value: float, form: str) -> str:
+def _write(value: float, form: str) -> str:
     return NOTHING if value != value else form.format(value).replace("-", "−")
 
 
-def _bracketed(value: str, low: str, high: str) -> str:
+def _bracket(value: str, low: str, high: str) -> str:
     return value if low == high == NOTHING else f"{value} [{low}, {high}]"
 
 
@@ -66,45 +66,48 @@ _MOST_VALUES: Final = 6  # of a key, on a side
 _TARGET: Final = "._target_"
 
 
-def configuration_differences(a: "Sweep", b: "Sweep") -> tuple[list[Difference], list[Difference]]:
+def find_configuration_differences(a: "Sweep", b: "Sweep") -> tuple[list[KeyDifference], list[KeyDifference]]:
     """Of all but where runs are recorded."""
-    from bptt.tracking.store.params import flattened
+    from bptt.tracking.store.params import flatten
 
     def flat(side: "Sweep") -> list[dict[str, str]]:
         return [
-            flattened({key: value for key, value in config.items() if key != "tracking"})
+            flatten({key: value for key, value in config.items() if key != "tracking"})
             for config in side.configs.values()
         ]
 
-    return differences(flat(a), flat(b))
+    return find_differences(flat(a), flat(b))
 
 
-def differing_lines(found: Sequence[Difference], alike: Sequence[Difference]) -> list[str]:
+def write_differences(found: Sequence[KeyDifference], alike: Sequence[KeyDifference]) -> list[str]:
     """The keys that differ, with their values on each side, and those that vary on both alike."""
-    rows = [["differ", "A", "B"], *([f"  {_key(one.key)}", _values(one.a), _values(one.b)] for one in found)]
-    told = table_lines(rows) if found else ["nothing differs in the configurations"]
+    rows = [
+        ["differ", "A", "B"],
+        *([f"  {_write_key(one.key)}", _write_values(one.a), _write_values(one.b)] for one in found),
+    ]
+    told = align_rows(rows) if found else ["nothing differs in the configurations"]
     if alike:
-        told.append(f"both vary  {'; '.join(f'{_key(one.key)} {_values(one.a)}' for one in alike)}")
+        told.append(f"both vary  {'; '.join(f'{_write_key(one.key)} {_write_values(one.a)}' for one in alike)}")
     return told
 
 
-def _key(key: str) -> str:
+def _write_key(key: str) -> str:
     return key.removesuffix(_TARGET)
 
 
-def _values(values: frozenset[str | None]) -> str:
+def _write_values(values: frozenset[str | None]) -> str:
     """The values of a key, numbers ascending; a class by its name."""
-    shown = sorted((NOTHING if value is None else _text(value) for value in values), key=_ascending)
+    shown = sorted((NOTHING if value is None else _write_text(value) for value in values), key=_rank)
     if len(shown) <= _MOST_VALUES:
         return ", ".join(shown)
     return f"{shown[0]} … {shown[-1]} ({len(shown):,} values)"
 
 
-def _text(value: str) -> str:
+def _write_text(value: str) -> str:
     return value.rpartition(".")[2] if value.startswith("bptt.") else value
 
 
-def _ascending(text: str) -> tuple[bool, float, str]:
+def _rank(text: str) -> tuple[bool, float, str]:
     try:
         return False, float(text), text
     except ValueError:
@@ -117,59 +120,74 @@ _MOST_SETTINGS: Final = 40
 _OWN: Final = ("task", "loss")  # groups whose change makes losses incomparable
 
 
-def comparison(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
+def write_comparison(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
     """The whole of it. by_criterion: whether the same criterion says of both when a run has solved its task."""
-    found, alike = configuration_differences(a, b)
+    found, alike = find_configuration_differences(a, b)
     single = len(a.runs) == len(b.runs) == 1
-    results = _of_single_runs(a, b, metrics, by_criterion) if single else _of_many(a, b, metrics, by_criterion)
-    return [*_sides(a, b), "", *differing_lines(found, alike), "", *results, *_notes(a, b, found, by_criterion)]
+    results = (
+        _compare_single_runs(a, b, metrics, by_criterion) if single else _compare_many(a, b, metrics, by_criterion)
+    )
+    return [
+        *_write_sides(a, b),
+        "",
+        *write_differences(found, alike),
+        "",
+        *results,
+        *_write_notes(a, b, found, by_criterion),
+    ]
 
 
-def _of_single_runs(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
+def _compare_single_runs(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
     both = [side.runs.iloc[0].to_dict() for side in (a, b)]
-    rows = [["", "A", "B"], ["outcome", *map(_ended_how, both)]]
+    rows = [["", "A", "B"], ["outcome", *map(_tell_outcome, both)]]
     if by_criterion:
-        rows.append([f"solved: {a.solved}", *map(_solved_when, both)])
+        rows.append([f"solved: {a.solved}", *map(_tell_solved, both)])
     for metric in metrics:
         one = compare_metric(a.runs, b.runs, metric)
-        rows.append([metric, *(interval_text(side.median, "{:.6g}") for side in (one.a, one.b))])
-    return [*table_lines(rows), "", "one run each gives no interval: what other seeds would say is not known"]
+        rows.append([metric, *(write_interval(side.median, "{:.6g}") for side in (one.a, one.b))])
+    return [*align_rows(rows), "", "one run each gives no interval: what other seeds would say is not known"]
 
 
-def _ended_how(run: dict[str, Any]) -> str:
+def _tell_outcome(run: dict[str, Any]) -> str:
     """Its outcome; FAILED or KILLED where it has none."""
     known = (run[name] for name in ("outcome", "status") if isinstance(run[name], str))
     return next(known, "not ended")
 
 
-def _solved_when(run: dict[str, Any]) -> str:
+def _tell_solved(run: dict[str, Any]) -> str:
     if run["solved"]:
         return f"after {run['solved_update']:,.0f} updates"
     return "never" if isinstance(run["outcome"], str) else NOTHING
 
 
-def _of_many(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
+def _compare_many(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
     compared = [compare_metric(a.runs, b.runs, metric) for metric in metrics]
     success = compare_success(a.runs, b.runs) if by_criterion else None
     return [
-        *table_lines([*_counts(a, b), *([] if success is None else _solved(a, b, success)), *_measured(compared)]),
+        *align_rows(
+            [
+                *_write_counts(a, b),
+                *([] if success is None else _write_solved(a, b, success)),
+                *_write_measured(compared),
+            ]
+        ),
         "",
-        *_verdicts(compared, success),
-        *_settings(a, b, metrics, by_criterion),
+        *_write_verdicts(compared, success),
+        *_write_settings(a, b, metrics, by_criterion),
         "[95 % intervals]; P(A better) of one run of each, those that are alike counting half",
     ]
 
 
-def _sides(a: "Sweep", b: "Sweep") -> list[str]:
+def _write_sides(a: "Sweep", b: "Sweep") -> list[str]:
     rows = []
     for letter, side in (("A", a), ("B", b)):
-        runs, settings = len(side.runs), len(side.runs[without_seed(side.swept)].drop_duplicates())
-        told = f", {settings:,} settings" if settings > 1 and without_seed(side.swept) else ""
+        runs, settings = len(side.runs), len(side.runs[drop_seed(side.swept)].drop_duplicates())
+        told = f", {settings:,} settings" if settings > 1 and drop_seed(side.swept) else ""
         rows.append([letter, side.name, f"{runs:,} run{'s'[: runs != 1]}{told}"])
-    return table_lines(rows)
+    return align_rows(rows)
 
 
-def _counts(a: "Sweep", b: "Sweep") -> list[list[str]]:
+def _write_counts(a: "Sweep", b: "Sweep") -> list[list[str]]:
     counts = [Counter(side.runs["outcome"].dropna()) for side in (a, b)]
     ended = [f"{count.total():,} of {len(side.runs):,}" for count, side in zip(counts, (a, b), strict=True)]
     rows = [["", "A", "B", "A against B"], ["runs that ended", *ended, ""]]
@@ -178,33 +196,33 @@ def _counts(a: "Sweep", b: "Sweep") -> list[list[str]]:
     return rows
 
 
-def _solved(a: "Sweep", b: "Sweep", success: Success) -> list[list[str]]:
+def _write_solved(a: "Sweep", b: "Sweep", success: SuccessComparison) -> list[list[str]]:
     speed = compare_speed(a.runs, b.runs)
-    sooner = f"P(A sooner)  {interval_text(speed.sooner)}"
+    sooner = f"P(A sooner)  {write_interval(speed.sooner)}"
     return [
         [
             f"solved: {a.solved}",
-            *map(share_text, (success.a, success.b)),
-            f"A − B  {share_text(success.difference, True)}",
+            *map(write_share_interval, (success.a, success.b)),
+            f"A − B  {write_share_interval(success.difference, True)}",
         ],
-        ["updates until then, median", *(interval_text(side, "{:,.0f}") for side in (speed.a, speed.b)), sooner],
+        ["updates until then, median", *(write_interval(side, "{:,.0f}") for side in (speed.a, speed.b)), sooner],
     ]
 
 
-def _measured(compared: Sequence[Compared]) -> list[list[str]]:
+def _write_measured(compared: Sequence[MetricComparison]) -> list[list[str]]:
     rows = []
     for one in compared:
-        sure = f"P(A {_word(one)})  {interval_text(one.improvement)}"
-        rows.append([f"{one.metric}, median", interval_text(one.a.median), interval_text(one.b.median), sure])
-        rows.append(["  interquartile mean", interval_text(one.a.iqm), interval_text(one.b.iqm), ""])
+        sure = f"P(A {_write_word(one)})  {write_interval(one.improvement)}"
+        rows.append([f"{one.metric}, median", write_interval(one.a.median), write_interval(one.b.median), sure])
+        rows.append(["  interquartile mean", write_interval(one.a.iqm), write_interval(one.b.iqm), ""])
     return rows
 
 
-def _word(compared: Compared) -> str:
+def _write_word(compared: MetricComparison) -> str:
     return "larger" if compared.smaller_is_better is None else "better"
 
 
-def _verdicts(compared: Sequence[Compared], success: Success | None) -> list[str]:
+def _write_verdicts(compared: Sequence[MetricComparison], success: SuccessComparison | None) -> list[str]:
     """What is sure, by intervals that leave out no difference."""
     lines = []
     if success is not None:
@@ -213,12 +231,12 @@ def _verdicts(compared: Sequence[Compared], success: Success | None) -> list[str
         lines.append(f"{sure} solves the task more often" if sure else "which solves the task more often is not sure")
     for one in compared:
         if one.smaller_is_better is not None:
-            sure = better(one.improvement)
+            sure = name_better(one.improvement)
             lines.append(f"{one.metric}: {sure} is better" if sure else f"{one.metric}: which is better is not sure")
     return lines
 
 
-def _notes(a: "Sweep", b: "Sweep", found: Sequence[Difference], by_criterion: bool) -> list[str]:
+def _write_notes(a: "Sweep", b: "Sweep", found: Sequence[KeyDifference], by_criterion: bool) -> list[str]:
     notes = []
     if groups := [group for group in _OWN if any(one.key.startswith(f"{group}.") for one in found)]:
         notes.append(f"the {' and the '.join(groups)} differ{'s'[: len(groups) == 1]}: losses may not compare")
@@ -229,27 +247,37 @@ def _notes(a: "Sweep", b: "Sweep", found: Sequence[Difference], by_criterion: bo
     return notes
 
 
-def _settings(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
+def _write_settings(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
     """Setting by setting, where both vary the same and more than the seed."""
-    keys = without_seed(a.swept)
-    if not keys or set(keys) != set(without_seed(b.swept)):
+    keys = drop_seed(a.swept)
+    if not keys or set(keys) != set(drop_seed(b.swept)):
         return []
     metric = metrics[0] if metrics else LOSS
     found = compare_settings(a.runs, b.runs, keys, metric)
     if not found:
         return []
-    rows = [["setting", "solved A", "B", "A − B", f"{metric} A", "B", f"P(A {_word(found[0][2])})"]]
+    rows = [["setting", "solved A", "B", "A − B", f"{metric} A", "B", f"P(A {_write_word(found[0][2])})"]]
     for setting, success, one in found:
-        shares = (share_text(success.a), share_text(success.b), share_text(success.difference, True))
+        shares = (
+            write_share_interval(success.a),
+            write_share_interval(success.b),
+            write_share_interval(success.difference, True),
+        )
         rows.append(
-            [setting, *shares, interval_text(one.a.median), interval_text(one.b.median), interval_text(one.improvement)]
+            [
+                setting,
+                *shares,
+                write_interval(one.a.median),
+                write_interval(one.b.median),
+                write_interval(one.improvement),
+            ]
         )
     if not by_criterion:
         rows = [[row[0], *row[4:]] for row in rows]
-    lines = ["", *table_lines(rows[: _MOST_SETTINGS + 1])]
+    lines = ["", *align_rows(rows[: _MOST_SETTINGS + 1])]
     if len(found) > _MOST_SETTINGS:
         lines.append(f"and {len(found) - _MOST_SETTINGS:,} more settings")
-    counts = Counter(better(one.improvement) for _, _, one in found)
+    counts = Counter(name_better(one.improvement) for _, _, one in found)
     if found[0][2].smaller_is_better is not None:
         lines.append(
             f"of {len(found):,} settings A is better in {counts['A']:,}, B in {counts['B']:,};"
@@ -282,36 +310,36 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.store.address import StoreError
 
     try:
-        a, b, alike = _both(args.a, args.b, args.uri, args.solved)
-        metrics = _metrics(args.metric, a, b)
+        a, b, alike = _load_both(args.a, args.b, args.uri, args.solved)
+        metrics = _choose_metrics(args.metric, a, b)
     except (SourceError, ArchiveError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
 
-    print("\n".join(comparison(a, b, metrics, by_criterion=alike)))
+    print("\n".join(write_comparison(a, b, metrics, by_criterion=alike)))
     return 0
 
 
-def _both(a: str, b: str, uri: str | None, solved: str | None) -> "tuple[Sweep, Sweep, bool]":
+def _load_both(a: str, b: str, uri: str | None, solved: str | None) -> "tuple[Sweep, Sweep, bool]":
     """The two, and whether one criterion says of both when a run has solved its task."""
-    from bptt.analysis.sweep import load
+    from bptt.analysis.sweep import load_sweep
     from bptt.tracking.history.find import SourceError
 
-    first, second = load(a, uri=uri, solved=solved), load(b, uri=uri, solved=solved)
+    first, second = load_sweep(a, uri=uri, solved=solved), load_sweep(b, uri=uri, solved=solved)
     if first.solved == second.solved:
         return first, second, True
     try:
-        return first, load(b, uri=uri, solved=str(first.solved)), True
+        return first, load_sweep(b, uri=uri, solved=str(first.solved)), True
     except SourceError:  # its runs have another metric
         return first, second, False
 
 
-def _metrics(asked: Sequence[str] | None, a: "Sweep", b: "Sweep") -> list[str]:
+def _choose_metrics(asked: Sequence[str] | None, a: "Sweep", b: "Sweep") -> list[str]:
     from bptt.analysis.comparison import METRICS
     from bptt.tracking.history.find import SourceError
 
     names = [*METRICS, *a.history.columns.drop(["run", "update"])]
-    recorded = [name for name in dict.fromkeys(names) if all(_known(side, name) for side in (a, b))]
+    recorded = [name for name in dict.fromkeys(names) if all(_is_known(side, name) for side in (a, b))]
     for metric in asked or ():
         if metric not in recorded:
             near = difflib.get_close_matches(metric, recorded, n=1)
@@ -320,6 +348,6 @@ def _metrics(asked: Sequence[str] | None, a: "Sweep", b: "Sweep") -> list[str]:
     return [*dict.fromkeys(asked)] if asked else [metric for metric in METRICS if metric in recorded]
 
 
-def _known(side: "Sweep", metric: str) -> bool:
+def _is_known(side: "Sweep", metric: str) -> bool:
     """Whether something can be said of it: of a run that diverged, that its loss is infinite."""
     return metric in side.runs and bool((side.runs[metric].notna() | side.runs["outcome"].eq("diverged")).any())

@@ -30,24 +30,24 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the same as JSON, for a report of a bug")
     args = parser.parse_args(argv)
 
-    from bptt.doctor.examination import examine
-    from bptt.tracking.store.address import StoreError, resolve
+    from bptt.doctor.examination import examine_all
+    from bptt.tracking.store.address import StoreError, resolve_address
 
     if args.uri is not None:
         try:
-            resolve(args.uri)
+            resolve_address(args.uri)
         except StoreError as error:
             print(str(error).replace("tracking.uri=", "--uri ", 1), file=sys.stderr)
             return 2
-    found = examine(args.uri)
+    found = examine_all(args.uri)
     if args.json:
-        print(json.dumps(_anonymous(_report(found)), indent=1, ensure_ascii=False))
+        print(json.dumps(_anonymise(_make_report(found)), indent=1, ensure_ascii=False))
     else:
         _print(found)
-    return int(any(finding.mark == "wrong" for _, finding in _all(found)))
+    return int(any(finding.mark == "wrong" for _, finding in _list_all(found)))
 
 
-def _all(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[tuple[str, Finding]]":
+def _list_all(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[tuple[str, Finding]]":
     for concern, findings in found.items():
         yield from ((concern, finding) for finding in findings)
 
@@ -56,11 +56,11 @@ def _print(found: "Mapping[str, Sequence[Finding]]") -> None:
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)  # without colours where it is no terminal
-    for line in _lines(found):
+    for line in _write_lines(found):
         console.print(line)
 
 
-def _lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
+def _write_lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
     from rich.text import Text
 
     for concern, findings in found.items():
@@ -70,7 +70,7 @@ def _lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
             mark = Text(f"  {finding.mark:<5}  ", _STYLES[finding.mark])
             yield mark.append(f"{finding.subject:<{width}}  {finding.says}".rstrip(), "default")
     yield Text()
-    troubles = [(concern, finding) for concern, finding in _all(found) if finding.mark != "ok"]
+    troubles = [(concern, finding) for concern, finding in _list_all(found) if finding.mark != "ok"]
     for concern, finding in sorted(troubles, key=lambda trouble: trouble[1].mark == "note"):
         mark = Text(f"{finding.mark:<5}  ", _STYLES[finding.mark])
         yield mark.append(f"{concern}, {finding.subject}: {finding.means}", "default")
@@ -80,21 +80,21 @@ def _lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
     yield Text(f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong" if wrong else "nothing is wrong")
 
 
-def _report(found: "Mapping[str, Sequence[Finding]]") -> dict[str, Any]:
-    from bptt.tracking.provenance.environment import environment
+def _make_report(found: "Mapping[str, Sequence[Finding]]") -> dict[str, Any]:
+    from bptt.tracking.provenance.environment import describe_environment
 
     try:
-        known: dict[str, Any] | None = environment()
+        known: dict[str, Any] | None = describe_environment()
     except Exception:  # what is wrong with it stands among the findings
         known = None
-    findings = [{"concern": concern, **asdict(finding)} for concern, finding in _all(found)]
+    findings = [{"concern": concern, **asdict(finding)} for concern, finding in _list_all(found)]
     return {"bptt": __version__, "findings": findings, "environment": known}
 
 
-def _anonymous(value: Any) -> Any:
+def _anonymise(value: Any) -> Any:
     """The same without the path of the user's own folder, which tells their name."""
     if isinstance(value, str):
         return value.replace(str(Path.home()), "~")
     if isinstance(value, Mapping):
-        return {key: _anonymous(inner) for key, inner in value.items()}
-    return [_anonymous(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _anonymise(inner) for key, inner in value.items()}
+    return [_anonymise(inner) for inner in value] if isinstance(value, list) else value

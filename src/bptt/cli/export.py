@@ -15,13 +15,13 @@ from bptt.cli.common import Parser, add_allow
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
-    from bptt.tracking.history.find import RecordedRun
+    from bptt.tracking.history.find import PastRun
 
 _ONNX = "network.onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wanted:
+class _Request:
     """What is to be made; folder None: nothing is left but what is logged."""
 
     folder: Path | None
@@ -46,17 +46,17 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     from bptt.configuration.errors import ConfigurationError
-    from bptt.export.network import ExportError, exported
+    from bptt.export.network import ExportError, load_network
     from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.history.find import SourceError
     from bptt.tracking.store.address import StoreError
 
     try:
-        recorded = _one_run(args.run, args.uri)
-        folder = args.output if args.output or args.log else Path(_folder_name(recorded.name))
-        wanted = _Wanted(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
+        recorded = _find_run(args.run, args.uri)
+        folder = args.output if args.output or args.log else Path(_name_folder(recorded.name))
+        wanted = _Request(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
         _check(wanted, recorded)
-        return _export(exported(recorded, args.allow), recorded, wanted)
+        return _export(load_network(recorded, args.allow), recorded, wanted)
     except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
         print(error, file=sys.stderr)
     except OSError as error:
@@ -64,22 +64,22 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _one_run(source: str, uri: str | None) -> "RecordedRun":
+def _find_run(source: str, uri: str | None) -> "PastRun":
     from bptt.export.network import ExportError
-    from bptt.tracking.history.find import recorded_runs
+    from bptt.tracking.history.find import find_past_runs
 
-    runs = recorded_runs(source, uri)
+    runs = find_past_runs(source, uri)
     if len(runs) != 1:
         example = f", as in {source}:{runs[0].number}" if runs else ""
         raise ExportError(f"{source}: {len(runs):,} runs; name one of them{example}")
     return runs[0]
 
 
-def _folder_name(name: str) -> str:
+def _name_folder(name: str) -> str:
     return "model-" + re.sub(r"[^\w.=+-]+", "-", name).strip("-")
 
 
-def _check(wanted: _Wanted, recorded: "RecordedRun") -> None:
+def _check(wanted: _Request, recorded: "PastRun") -> None:
     """Raise ExportError for what can be known before anything is made."""
     from bptt.export.network import ExportError
 
@@ -96,25 +96,25 @@ def _check(wanted: _Wanted, recorded: "RecordedRun") -> None:
             raise ExportError(f"--onnx: a package is missing ({error.name}): pip install 'bptt[onnx]'") from None
 
 
-def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Wanted) -> int:
-    from bptt.export.agreement import ALLOWED, difference, mlflow_output, onnx_output
+def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
+    from bptt.export.agreement import ALLOWED, measure_difference, run_mlflow, run_onnx
     from bptt.export.mlflow_model import load_model, log_model, save_model
 
     ours, files = network.predict(), {}
     apart: dict[str, float] = {}
     if wanted.onnx:
-        from bptt.export.onnx import onnx_model
+        from bptt.export.onnx import build_onnx
 
-        files[_ONNX] = onnx_model(network).SerializeToString()
-        apart[_ONNX] = difference(ours, onnx_output(files[_ONNX], network))
+        files[_ONNX] = build_onnx(network).SerializeToString()
+        apart[_ONNX] = measure_difference(ours, run_onnx(files[_ONNX], network))
     model_id = None
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         save_model(folder, network.content(), files)
-        apart["the model"] = difference(ours, mlflow_output(load_model(folder), network))
+        apart["the model"] = measure_difference(ours, run_mlflow(load_model(folder), network))
         wrong = [name for name, distance in apart.items() if not distance <= ALLOWED]
         if wanted.log and recorded.run_id is not None and not wrong:
-            model_id = log_model(_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
+            model_id = log_model(_find_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
         if wanted.folder is not None:
             wanted.folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder, wanted.folder)
@@ -124,22 +124,20 @@ def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Wanted)
     return 1 if wrong else 0
 
 
-def _store(recorded: "RecordedRun", uri: str | None) -> str | None:
+def _find_store(recorded: "PastRun", uri: str | None) -> str | None:
     """The store that has the run: the one that was named, otherwise the one that its configuration names."""
-    from bptt.tracking.store.address import resolve
+    from bptt.tracking.store.address import recall_uri, resolve_address
 
     configured = recorded.config["tracking"]["uri"]
     if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
         return uri
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    if configured is not None and "***" in configured:
-        return None
-    return resolve(configured, recorded.current_folder).uri
+    known = recall_uri(configured)
+    return None if known != configured else resolve_address(configured, recorded.current_folder).uri
 
 
 def _tell(
     network: "TrainedNetwork",
-    recorded: "RecordedRun",
+    recorded: "PastRun",
     folder: Path | None,
     model_id: str | None,
     apart: dict[str, float],

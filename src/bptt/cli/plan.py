@@ -26,11 +26,11 @@ class _Plan(hydra_app.SweepTask):
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import without_duplicates
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
-        held = _held(runs)
+        runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
+        held = _find_held(runs)
         print(f"runs    {len(runs):,}")
         if repeated:
             print(f"        {len(repeated):,} of {len(jobs):,} jobs repeat another one and are left out")
@@ -50,21 +50,21 @@ class _Plan(hydra_app.SweepTask):
         print("        what they train, and for how long, is decided while it goes on")
 
 
-def _held(runs: "Sequence[PlannedRun]") -> set[str]:
+def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
     """The digests of the runs that the sweep would take from the store, if there is one."""
-    from bptt.tracking.store.address import resolve
+    from bptt.tracking.store.address import resolve_address
 
     first = runs[0].configuration
     if not (first.tracking.enabled and first.sweep.reuse):
         return set()
-    address = resolve(first.tracking.uri)
+    address = resolve_address(first.tracking.uri)
     if address.database is not None and not address.database.is_file():
         return set()
-    from bptt.tracking.history.finished import finished_runs
+    from bptt.tracking.history.finished import find_finished
     from bptt.tracking.store.opening import open_store
 
     store = open_store(first.tracking.uri, first.tracking.experiment)
-    return set(finished_runs(store, [planned.digest for planned in runs]))
+    return set(find_finished(store, [planned.digest for planned in runs]))
 
 
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
@@ -85,24 +85,27 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     if needs_compiling(timed):
         print(compiling_notice(), file=sys.stderr, flush=True)
     paces = [plan.measured(lanes) for lanes in timed]
-    for line in _table(runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]):
+    for line in _write_table(
+        runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]
+    ):
         print(f"        {line}")
     total = plan.seconds(found, paces, workers)
     size = plan.memory(found, cut, workers)
-    print(
-        f"time    about {_duration(total)} with {workers} worker{'s'[: workers > 1]}, from a few updates of each group"
-    )
+    some = f"{workers} worker{'s'[: workers > 1]}"
+    print(f"time    about {_write_duration(total)} with {some}, from a few updates of each group")
     print(f"memory  about {size / 2**30:.1f} GiB")
 
 
-def _table(
+def _write_table(
     runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", blocks: Sequence[Sequence[int]], seconds: Sequence[float]
 ) -> list[str]:
     import pandas as pd
 
     from bptt.sweeps.jobs.grammar import differing
 
-    labels = [" ".join(f"{key}={text}" for key, text in values.items()) for values in _labels(runs, groups, differing)]
+    labels = [
+        " ".join(f"{key}={text}" for key, text in values.items()) for values in _label_groups(runs, groups, differing)
+    ]
     rows = [
         {
             "runs that fuse": label or "all",
@@ -115,7 +118,7 @@ def _table(
     return str(pd.DataFrame(rows).to_string(index=False)).splitlines()
 
 
-def _labels(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", differing: Any) -> list[dict[str, str]]:
+def _label_groups(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", differing: Any) -> list[dict[str, str]]:
     """What tells the runs of each group from those of the others: of what was swept, all but what varies inside one."""
     values = differing([planned.overrides for planned in runs])
     inside = {
@@ -127,7 +130,7 @@ def _labels(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", differing: 
     return [{key: text for key, text in values[group.places[0]].items() if key not in inside} for group in groups]
 
 
-def _duration(seconds: float) -> str:
+def _write_duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Write the report and print its page's path. 0: it is there, 1: it can't be written, 2: a wrong request."""
-    args = _parser().parse_args(argv)
-    from bptt.analysis.sweep import load
+    args = _make_parser().parse_args(argv)
+    from bptt.analysis.sweep import load_sweep
     from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.history.find import SourceError
     from bptt.tracking.store.address import StoreError
 
     try:
-        sweeps = [load(source, uri=args.uri, solved=args.solved) for source in args.sweep]
-        folder = _folder(sweeps) if args.output is None else Path(args.output)
+        sweeps = [load_sweep(source, uri=args.uri, solved=args.solved) for source in args.sweep]
+        folder = _choose_folder(sweeps) if args.output is None else Path(args.output)
         _check(folder)
-        print(_written(sweeps, folder, args))
+        print(_write(sweeps, folder, args))
     except (SourceError, ArchiveError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> Parser:
+def _make_parser() -> Parser:
     parser = Parser(
         prog="bptt report",
         description="Writes what a sweep found as one HTML file that stands by itself, as Markdown with its figures,"
@@ -61,7 +61,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _folder(sweeps: "Sequence[Sweep]") -> Path:
+def _choose_folder(sweeps: "Sequence[Sweep]") -> Path:
     if len(sweeps) > 1:
         return Path("report-comparison")
     (sweep,) = sweeps
@@ -72,7 +72,7 @@ def _folder(sweeps: "Sequence[Sweep]") -> Path:
 
 def _check(folder: Path) -> None:
     """Raise SourceError where the folder holds something else."""
-    from bptt.analysis.report.writing import PAGE
+    from bptt.tracking.folder.files import PAGE
     from bptt.tracking.history.find import SourceError
 
     if folder.exists() and not folder.is_dir():
@@ -81,8 +81,8 @@ def _check(folder: Path) -> None:
         raise SourceError(f"-o {folder}: holds something else than a report; name a folder of its own")
 
 
-def _written(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace) -> Path:
-    from bptt.analysis.report.writing import report_files, write_report
+def _write(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace) -> Path:
+    from bptt.analysis.report.writing import make_report_files, write_report
 
     options = [] if args.solved is None else ["--solved", args.solved]
-    return write_report(folder, report_files(sweeps, args.figures, options))
+    return write_report(folder, make_report_files(sweeps, args.figures, options))

@@ -12,9 +12,7 @@ from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepJournal
-    from bptt.tracking.store.removal import Removal, StoredSweep
-
-_FOLDERS = Path("multirun")
+    from bptt.tracking.store.removal import Removal, SweepToRemove
 
 
 class _Refused(Exception):
@@ -22,19 +20,19 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Target:
     """What there is of a sweep: a folder, a record in a store, or both."""
 
     name: str
     folder: Path | None
-    stored: "tuple[Removal, StoredSweep] | None"
+    stored: "tuple[Removal, SweepToRemove] | None"
 
 
 def main(argv: Sequence[str]) -> int:
     """Delete a sweep. 0: it is gone, or the user thought better of it, 1: broken off, 2: a wrong request."""
     from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.run import LOCK
     from bptt.tracking.store.address import StoreError
 
     parser = Parser(
@@ -47,11 +45,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="don't ask")
     args = parser.parse_args(argv)
     try:
-        folder = _folder(args.sweep)
+        folder = _choose_folder(args.sweep)
         with nullcontext() if folder is None else file_lock(folder / LOCK, wait=False):
             found = _find(args.sweep, args.uri, folder)
-            print("\n".join(_described(found)), flush=True)
-            if not args.yes and not _agreed():
+            print("\n".join(_describe(found)), flush=True)
+            if not args.yes and not _ask():
                 print("nothing was deleted")
                 return 0
             return _remove(found)
@@ -62,28 +60,29 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _folder(text: str) -> Path | None:
+def _choose_folder(text: str) -> Path | None:
     """The folder of the sweep that is meant; None: it has none here. Raises _Refused and ArchiveError."""
-    from bptt.tracking.folder.sweep import Archive, is_sweep
+    from bptt.tracking.folder.files import MULTIRUN
+    from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 
     folder = Path(text)
     named = folder.name == text
-    if named and not folder.is_dir() and is_sweep(_FOLDERS / text):
-        folder = _FOLDERS / text
+    if named and not folder.is_dir() and is_sweep(Path(MULTIRUN, text)):
+        folder = Path(MULTIRUN, text)
     if folder.is_dir():
-        return Archive.open(folder).folder.resolve()
+        return SweepFolder.open(folder).folder.resolve()
     if named:
         return None
     raise _Refused(f"{folder}: there is no such folder")
 
 
-def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
-    from bptt.tracking.folder.sweep import Archive
+def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
+    from bptt.tracking.folder.sweep import SweepFolder
     from bptt.tracking.store.removal import Removal
 
     if folder is not None:
-        journal = Archive.open(folder).journal
-        return _Found(journal.name, folder, _stored(journal, uri))
+        journal = SweepFolder.open(folder).journal
+        return _Target(journal.name, folder, _find_record(journal, uri))
     store = Removal(uri)
     ids = store.named(text) or [text]
     if len(ids) > 1:
@@ -91,25 +90,24 @@ def _find(text: str, uri: str | None, folder: Path | None) -> _Found:
     sweep = store.sweep(ids[0])
     if sweep is None:
         raise _Refused(f"{text}: neither a sweep's folder here, nor a sweep in {store.address.shown}")
-    return _Found(sweep.name, None, (store, sweep))
+    return _Target(sweep.name, None, (store, sweep))
 
 
-def _stored(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, StoredSweep] | None":
+def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, SweepToRemove] | None":
     """The record of the sweep that a folder is of."""
+    from bptt.tracking.store.address import recall_uri
     from bptt.tracking.store.removal import Removal
 
     if journal.parent is None:
         return None
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    known = None if journal.uri and "***" in journal.uri else journal.uri
-    store = Removal(uri or known)
+    store = Removal(uri or recall_uri(journal.uri))
     sweep = store.sweep(journal.parent)
     if sweep is not None and sweep.name != journal.name:
         raise _Refused(f"{journal.name}: its folder names a run of the store that is of another sweep, {sweep.name}")
     return None if sweep is None else (store, sweep)
 
 
-def _described(found: _Found) -> list[str]:
+def _describe(found: _Target) -> list[str]:
     lines = [f"sweep {found.name}"]
     if found.stored is None:
         lines.append("  runs    none in the store")
@@ -121,7 +119,7 @@ def _described(found: _Found) -> list[str]:
     return [*lines, f"  folder  {found.folder or 'none here'}"]
 
 
-def _agreed() -> bool:
+def _ask() -> bool:
     if not sys.stdin.isatty():
         raise _Refused("nothing was deleted: it asks first, which takes a terminal, or --yes")
     try:
@@ -130,9 +128,8 @@ def _agreed() -> bool:
         return False
 
 
-def _remove(found: _Found) -> int:
-    from bptt.tracking.folder.run import LOCK
-    from bptt.tracking.folder.sweep import SWEEP
+def _remove(found: _Target) -> int:
+    from bptt.tracking.folder.files import LOCK, SWEEP
     from bptt.tracking.store.address import StoreError
 
     done = []

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from bptt.analysis.tables import lines
-from bptt.cli.common import allow_options, say
+from bptt.analysis.tables import write_lines
+from bptt.cli.common import say, write_allow_options
 from bptt.cli.progress import written
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.sweeps.finish import Summary
+from bptt.sweeps.log import SWEEP_LOG
 from bptt.sweeps.session import Session
 from bptt.sweeps.single import Ended, Trained
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.run_log import RunRecord
+from bptt.tracking.store.run_log import RunLog
 
 
 def tell(trained: Trained) -> None:
@@ -44,7 +45,7 @@ def result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     return lines
 
 
-def whereabouts(tracker: RunRecord | None, folder: Path) -> list[str]:
+def whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     """Where the run is kept and how to open it."""
     if tracker is None:
         return [f"files   {folder}"]
@@ -67,7 +68,7 @@ def remedies(ended: Ended, folder: Path) -> list[str]:
     """What the user may want to do about a run that did not end as it should."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
     if ended.status == "KILLED" or ended.unstored is not None:
-        allow = allow_options(read_config(folder).get("allow") or ())
+        allow = write_allow_options(read_config(folder).get("allow") or ())
         lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}{allow}")
     return lines
 
@@ -97,8 +98,9 @@ def summary_lines(session: Session, summary: Summary) -> list[str]:
     """The end of a sweep, in lines."""
     return [
         _headline(session, summary),
-        *(f"  {line}" for line in lines(summary.settings, _MOST_ROWS)),
+        *(f"  {line}" for line in write_lines(summary.settings, _MOST_ROWS)),
         *_failures(session),
+        *_retries(session),
         *_whereabouts(session, summary),
     ]
 
@@ -131,6 +133,13 @@ def _failures(session: Session) -> list[str]:
     ]
     more = [f"  and {len(failed) - _MOST_FAILURES:,} more"] if len(failed) > _MOST_FAILURES else []
     return ["failed:", *rows, *more]
+
+
+def _retries(session: Session) -> list[str]:
+    """What was done twice; nothing where nothing was."""
+    count = session.journal.retried
+    times = "once" if count == 1 else f"{count:,} times"
+    return [f"trained again {times}, as workers died: {session.archive.folder / SWEEP_LOG} says when"] if count else []
 
 
 def _whereabouts(session: Session, summary: Summary) -> list[str]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bptt.cli.common import allow_options, say
+from bptt.cli.common import say, write_allow_options
 from bptt.cli.hydra_app import Ended
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
@@ -117,4 +117,4 @@ def _told(session: Session, summary: Summary) -> int:
 def _quoted(session: Session) -> str:
     """The sweep's folder, as an argument of the commands that go on with it."""
     packages = (package for job in session.jobs for package in job.config.get("allow") or ())
-    return shlex.quote(str(session.archive.folder)) + allow_options(packages)
+    return shlex.quote(str(session.archive.folder)) + write_allow_options(packages)

@@ -20,14 +20,14 @@ def train_one(config: "DictConfig") -> int:
 
     from bptt.cli.progress import RunProgress
     from bptt.cli.summary import tell
-    from bptt.configuration.build import checked
+    from bptt.configuration.build import check_configuration
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.single import train_single
     from bptt.tracking.store.address import StoreError
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        trained = train_single(checked(config), folder, RunProgress())
+        trained = train_single(check_configuration(config), folder, RunProgress())
     except (ConfigurationError, StoreError) as error:
         say(str(error))
         return 2

@@ -21,34 +21,34 @@ _SECONDS_TO_END = 5.0
 
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C. The store is found as `bptt train` finds it."""
-    from bptt.tracking.store.address import StoreError, resolve
-    from bptt.tracking.ui.sweep_page import newest_sweep
+    from bptt.tracking.store.address import StoreError, resolve_address
+    from bptt.tracking.ui.sweep_page import find_newest_sweep
 
     parser = Parser("bptt ui", description=__doc__)
     parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=5000, help="the first one that is tried (5000)")
     args = parser.parse_args(argv)
     try:
-        address = resolve(args.uri)
+        address = resolve_address(args.uri)
     except StoreError as error:
         print(error, file=sys.stderr)
         return 2
     if address.pages is not None:
         print(f"The runs are on a server: open {address.pages}", flush=True)
-        _print_newest(newest_sweep(address), address.pages)
+        _print_newest(find_newest_sweep(address), address.pages)
         return 0
     if address.database is not None and not address.database.is_file():
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
         return 2
-    port = _free_port(args.port)
+    port = _find_free_port(args.port)
     if port is None:
         print(f"--port {args.port}: neither free nor any of the {_PORTS_TRIED} that follow", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would outlive this process
     print("MLflow's server starts …", flush=True)
-    server = _server(address.uri, port)
+    server = _start_server(address.uri, port)
     try:
-        newest = newest_sweep(address)
+        newest = find_newest_sweep(address)
         while server.poll() is None and not _answers(port):
             time.sleep(0.1)
         if server.poll() is None:
@@ -58,10 +58,10 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        _end(server)
+        _end_server(server)
 
 
-def _server(uri: str, port: int) -> "subprocess.Popen[bytes]":
+def _start_server(uri: str, port: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1"]
     lean = {
         # The rest of MLflow's server starts eight more processes for jobs that nothing here uses.
@@ -80,7 +80,7 @@ def _print_newest(sweep: "NewestSweep | None", root: str) -> None:
         print(f"The newest sweep, {sweep.name}: {root}{sweep.path}", flush=True)
 
 
-def _free_port(first: int) -> int | None:
+def _find_free_port(first: int) -> int | None:
     for port in range(first, min(first + _PORTS_TRIED, 65536)):
         with socket.socket() as probe:
             try:
@@ -99,7 +99,7 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _end(server: "subprocess.Popen[bytes]") -> None:
+def _end_server(server: "subprocess.Popen[bytes]") -> None:
     server.terminate()
     try:
         server.wait(_SECONDS_TO_END)

@@ -33,9 +33,9 @@ def main(argv: Sequence[str]) -> int:
         epilog="OVERRIDE is what `bptt train` takes, a sweep's included, and so are -m, --config-dir and the like: only"
         " what that run or sweep needs is compiled. Without any, all that ships with bptt is.",
     )
-    parser.add_argument("--workers", metavar="N", type=_count, help="how many compile at a time (one per core)")
+    parser.add_argument("--workers", metavar="N", type=_read_count, help="how many compile at a time (one per core)")
     args, overrides = parser.parse_known_args(argv)
-    asked = _Asked()
+    asked = _Request()
     if overrides:
         several = [] if {"-m", "--multirun"} & set(overrides) else ["-m"]
         code = hydra_app.run([*several, *overrides], asked, "bptt warm")
@@ -48,13 +48,13 @@ def main(argv: Sequence[str]) -> int:
         return 2
 
 
-def _count(text: str) -> int:
+def _read_count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 1 on")
     return int(text)
 
 
-class _Asked(hydra_app.SweepTask):
+class _Request(hydra_app.SweepTask):
     """What Hydra is given to call in place of training. recipes: of what was asked for; None: nothing was yet."""
 
     recipes: "list[Recipe] | None" = None
@@ -64,10 +64,10 @@ class _Asked(hydra_app.SweepTask):
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import without_duplicates
         from bptt.sweeps.workers.kernels import of_sweep
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, _ = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
+        runs, _ = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
         self.recipes = of_sweep(planned.run for planned in runs)
         return []
 
@@ -88,7 +88,7 @@ def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     recipes = shipped() if asked is None else asked
     missing = [recipe for recipe in recipes if not recipe.is_ready]
     if not missing:
-        print(f"{_kernels(len(recipes))} ready in {cache_folder()}: all were there")
+        print(f"{_write_kernels(len(recipes))} ready in {cache_folder()}: all were there")
         return 0
     check_folder()
     began = time.monotonic()
@@ -99,7 +99,7 @@ def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     if failed:
         parts.append(f"{failed} failed")
     of_them = f"{len(recipes) - failed} of " if failed else ""
-    print(f"{of_them}{_kernels(len(recipes))} ready in {cache_folder()}: {', '.join(parts)}")
+    print(f"{of_them}{_write_kernels(len(recipes))} ready in {cache_folder()}: {', '.join(parts)}")
     return int(failed > 0)
 
 
@@ -114,7 +114,7 @@ def _compile(missing: "list[Recipe]", workers: int | None) -> int:
         Interrupts() as interrupts,
         Workers(Settings(workers=workers), tasks=len(missing)) as pool,
         interrupts.raising(),
-        _shown(len(missing), pool.count) as one_more,
+        _show_progress(len(missing), pool.count) as one_more,
     ):
         for outcome in pool.run(compiled, missing):
             ended = Compiled(outcome.task.name, outcome.reason) if isinstance(outcome, Lost) else outcome
@@ -125,17 +125,17 @@ def _compile(missing: "list[Recipe]", workers: int | None) -> int:
     return failed
 
 
-def _kernels(count: int) -> str:
+def _write_kernels(count: int) -> str:
     return f"{count} kernel{'s'[: count != 1]}"
 
 
 @contextmanager
-def _shown(count: int, workers: int, stream: TextIO | None = None) -> Iterator[Callable[[], None]]:
+def _show_progress(count: int, workers: int, stream: TextIO | None = None) -> Iterator[Callable[[], None]]:
     """What is called with each kernel that is done: a bar on a terminal, a line now and then elsewhere."""
     stream = sys.stderr if stream is None else stream
     if not stream.isatty():
-        print(f"compiling {_kernels(count)}, {workers} at a time", file=stream, flush=True)
-        yield _lines(count, stream)
+        print(f"compiling {_write_kernels(count)}, {workers} at a time", file=stream, flush=True)
+        yield _print_lines(count, stream)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -147,7 +147,7 @@ def _shown(count: int, workers: int, stream: TextIO | None = None) -> Iterator[C
         yield lambda: bar.advance(task)
 
 
-def _lines(count: int, stream: TextIO) -> Callable[[], None]:
+def _print_lines(count: int, stream: TextIO) -> Callable[[], None]:
     done, last = 0, time.monotonic()
 
     def one_more() -> None:
@@ -155,6 +155,6 @@ def _lines(count: int, stream: TextIO) -> Callable[[], None]:
         done += 1
         if done < count and time.monotonic() >= last + _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f"  {100 * done / count:3.0f} %  {done} of {_kernels(count)}", file=stream, flush=True)
+            print(f"  {100 * done / count:3.0f} %  {done} of {_write_kernels(count)}", file=stream, flush=True)
 
     return one_more

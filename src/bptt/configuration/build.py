@@ -1,8 +1,8 @@
 """The one door from a configuration to a run: everything is checked here before anything starts.
 
-configuration = checked(config)      # ConfigurationError says all that is wrong
-configuration.run                    # what bptt.core trains
-configuration.resolved               # the whole configuration as plain values, to be recorded
+configuration = check_configuration(config)  # ConfigurationError says all that is wrong
+configuration.run                            # what bptt.core trains
+configuration.resolved                       # the whole configuration as plain values, to be recorded
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ from bptt.configuration.checks import check_combinations, check_schedule, check_
 from bptt.configuration.components import (
     build_component,
     build_initialisation,
-    described,
-    described_initialisation,
+    describe,
+    describe_initialisation,
 )
-from bptt.configuration.errors import ConfigurationError, unknown_key
-from bptt.configuration.fields import construct, plain
-from bptt.configuration.paths import conf_folder
-from bptt.configuration.resolve import conf_folders, keys, resolve
-from bptt.configuration.trust import unasked
+from bptt.configuration.errors import ConfigurationError, write_unknown_key
+from bptt.configuration.fields import construct, flatten
+from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
+from bptt.configuration.trust import find_unasked
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Clip, Loss, Model, Optimizer, Regularizer, Run, Schedule, Settings, Task
 
@@ -91,7 +91,7 @@ _REST = tuple(field.name for field in fields(_Rest))
 _SWEEP = tuple(field.name for field in fields(SweepSettings))
 _KNOWN = (*_GROUPS, *_REST, *_SWEEP)
 #: Of each group that a run can do without: what its absence means, as in what was recorded before there was the group.
-_ABSENT = {field.name: described(field.default) for field in fields(Run) if field.default is not MISSING}
+_ABSENT = {field.name: describe(field.default) for field in fields(Run) if field.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Configuration:
     resolved: dict[str, Any]
 
 
-def checked(config: DictConfig | dict[str, Any], allow: Collection[str] | None = None) -> Configuration:
+def check_configuration(config: DictConfig | dict[str, Any], allow: Collection[str] | None = None) -> Configuration:
     """Check a composed configuration, or a resolved one, and build what it describes.
 
     allow  packages whose classes it may name, if it was recorded; None: it is the user's own, and says so itself
@@ -113,12 +113,12 @@ def checked(config: DictConfig | dict[str, Any], allow: Collection[str] | None =
     """
     composed = config if isinstance(config, DictConfig) else OmegaConf.create(config)
     problems: list[str] = []
-    values = resolve(composed, problems)
-    return Checker(conf_folders(composed) or [conf_folder()], allow).check(values, problems)
+    values = resolve_config(composed, problems)
+    return Checker(list_conf_folders(composed) or [find_conf_folder()], allow).check(values, problems)
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Entry:
     """What an entry of the configuration describes, its normal form, and what is wrong with it."""
 
     made: Any
@@ -135,7 +135,7 @@ class Checker:
 
     def __init__(self, folders: Sequence[Path], allow: Collection[str] | None = None) -> None:
         self._folders, self._allow = folders, allow
-        self._parts: dict[tuple[str, str, tuple[str, ...]], _Part] = {}
+        self._parts: dict[tuple[str, str, tuple[str, ...]], _Entry] = {}
         self._combinations: dict[tuple[Any, ...], list[str]] = {}
 
     def check(self, values: Mapping[str, Any], problems: Iterable[str] = ()) -> Configuration:
@@ -144,13 +144,15 @@ class Checker:
         Raises ConfigurationError with a line for everything that is wrong.
         """
         lines = [*problems]
-        lines += [unknown_key(name, values[name], _KNOWN, keys(values)) for name in values if name not in _KNOWN]
+        lines += [
+            write_unknown_key(name, values[name], _KNOWN, list_keys(values)) for name in values if name not in _KNOWN
+        ]
         found: list[str] = []
         rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
         sweep = construct("", {name: values[name] for name in _SWEEP if name in values}, SweepSettings, found)
         allow = rest.allow if rest else ()
         if self._allow is not None:
-            lines += unasked(allow, self._allow)
+            lines += find_unasked(allow, self._allow)
             allow = tuple(package for package in allow if package in self._allow)
         parts = {name: self._part(name, values.get(name, _ABSENT.get(name)), allow) for name in _GROUPS}
         for part in parts.values():
@@ -167,14 +169,14 @@ class Checker:
         if lines := check_sizes(run) or check_schedule(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, sweep, resolved | plain(rest))
+        return Configuration(run, tracking, sweep, resolved | flatten(rest))
 
-    def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Part:
+    def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)
         if key not in self._parts:
             problems: list[str] = []
             made = self._build(name, node, allow, problems)
-            self._parts[key] = _Part(made, None if made is None else _normal_form(name, made), problems)
+            self._parts[key] = _Entry(made, None if made is None else _normalise(name, made), problems)
         return self._parts[key]
 
     def _build(self, name: str, node: Any, allow: tuple[str, ...], problems: list[str]) -> Any:
@@ -195,7 +197,7 @@ class Checker:
         return self._combinations[looked_at]
 
 
-def _normal_form(name: str, made: Any) -> dict[str, Any]:
+def _normalise(name: str, made: Any) -> dict[str, Any]:
     if name in _COMPONENTS:
-        return described(made)
-    return described_initialisation(made) if name == "init" else plain(made)
+        return describe(made)
+    return describe_initialisation(made) if name == "init" else flatten(made)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bptt.configuration.errors import problem
+from bptt.configuration.errors import write_problem
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.file import File
 from bptt.core.layout import BIASES
@@ -19,19 +19,19 @@ from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import parameter_blocks
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
-from bptt.tasks.memory import machine_memory
+from bptt.tasks.data_files import measure_memory
 
 
-def data_problems(run: Run) -> Iterator[str]:
+def find_data_problems(run: Run) -> Iterator[str]:
     """What is wrong with the task's evaluation data and with its first training data, in words."""
     seed = np.random.SeedSequence(0)
     evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(seed)))
     training = run.task.training().page(seed, 0, run.train.batch_size).sequences
     for name, sequences in (("evaluation", evaluation), ("training", training)):
-        yield from (f"{name} data: {says}" for says in _wrong(sequences, run.task.inputs, run.task.outputs))
+        yield from (f"{name} data: {says}" for says in _find_wrong(sequences, run.task.inputs, run.task.outputs))
 
 
-def _wrong(sequences: Any, inputs: int, outputs: int) -> Iterator[str]:
+def _find_wrong(sequences: Any, inputs: int, outputs: int) -> Iterator[str]:
     if not isinstance(sequences, Sequences):
         yield f"must be bptt.core.sequences.Sequences, are {type(sequences).__name__}"
         return
@@ -58,9 +58,9 @@ def check_combinations(run: Run) -> list[str]:
     It looks at the task, the model, the loss, the initialisation and the early stop: runs that have these in common
     have the same lines.
     """
-    found = [*_sizes(run), *_losses(run)]
+    found = [*_check_run_sizes(run), *_check_losses(run)]
     # What follows builds data, which needs the sizes to be right, and trusts it.
-    found = found or [*_own_data(run)]
+    found = found or [*_check_own_data(run)]
     if found:
         return found
     try:
@@ -68,8 +68,8 @@ def check_combinations(run: Run) -> list[str]:
         # What kind of data the task has does not depend on the seed.
         evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
     except (MemoryError, OverflowError, ValueError) as error:  # as NumPy says that an array is too large
-        return [problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")]
-    return [*_targets(run, evaluation), *_early_stop(run, evaluation), *_init_files(run)]
+        return [write_problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")]
+    return [*_check_targets(run, evaluation), *_check_early_stop(run, evaluation), *_check_init_files(run)]
 
 
 def check_schedule(run: Run) -> list[str]:
@@ -77,7 +77,7 @@ def check_schedule(run: Run) -> list[str]:
     if run.schedule.kernel is None or "alpha" in run.optimizer.kernel.hyper:
         return []
     says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
-    return [problem("schedule", _name(run.schedule), says)]
+    return [write_problem("schedule", _name(run.schedule), says)]
 
 
 def _name(component: object) -> str:
@@ -86,58 +86,60 @@ def _name(component: object) -> str:
     return kind.__module__.rpartition(".")[2] if kind.__module__.startswith("bptt.") else kind.__name__
 
 
-def _sizes(run: Run) -> Iterator[str]:
+def _check_run_sizes(run: Run) -> Iterator[str]:
     model, outputs = run.model, run.task.outputs
     if model.readout == "none" and model.hidden_size != outputs:
         says = (
             f"model.readout=none makes the state the output, so model.hidden_size must be {outputs}, the task's outputs"
         )
-        yield problem("model.hidden_size", model.hidden_size, says)
+        yield write_problem("model.hidden_size", model.hidden_size, says)
     if model.readout == "softmax" and outputs == 1:
-        yield problem("model.readout", "softmax", "is always 1 with a single output; use sigmoid")
+        yield write_problem("model.readout", "softmax", "is always 1 with a single output; use sigmoid")
 
 
-def _losses(run: Run) -> Iterator[str]:
+def _check_losses(run: Run) -> Iterator[str]:
     needs: dict[type[Any], tuple[str, str]] = {
         BinaryCrossEntropy: ("binary_cross_entropy", "sigmoid"),
         CrossEntropy: ("cross_entropy", "softmax"),
     }
     name, readout = needs.get(type(run.loss), ("", run.model.readout))
     if run.model.readout != readout:
-        yield problem("model.readout", run.model.readout, f"loss={name} needs model.readout={readout}")
+        yield write_problem("model.readout", run.model.readout, f"loss={name} needs model.readout={readout}")
 
 
-def _own_data(run: Run) -> Iterator[str]:
+def _check_own_data(run: Run) -> Iterator[str]:
     kind = type(run.task)
     if not kind.__module__.startswith("bptt."):
-        for says in data_problems(run):
-            yield problem("task._target_", f"{kind.__module__}.{kind.__qualname__}", says)
+        for says in find_data_problems(run):
+            yield write_problem("task._target_", f"{kind.__module__}.{kind.__qualname__}", says)
 
 
-def _targets(run: Run, evaluation: Sequences) -> Iterator[str]:
+def _check_targets(run: Run, evaluation: Sequences) -> Iterator[str]:
     if not isinstance(run.loss, BinaryCrossEntropy | CrossEntropy):
         return
-    targets = _scored_targets(evaluation)
+    targets = _select_scored(evaluation)
     if isinstance(run.loss, BinaryCrossEntropy) and not ((targets >= 0) & (targets <= 1)).all():
         says = f"takes targets from 0 to 1, the task has {targets.min():.3g} to {targets.max():.3g}"
-        yield problem("loss", "binary_cross_entropy", says)
+        yield write_problem("loss", "binary_cross_entropy", says)
     if isinstance(run.loss, CrossEntropy):
         sums = targets.sum(axis=-1)
         if (targets < 0).any() or np.abs(sums - 1).max(initial=0.0) > _PROBABILITY_TOLERANCE:
-            yield problem("loss", "cross_entropy", "takes targets that sum to 1 over the outputs, as one-hot ones do")
+            yield write_problem(
+                "loss", "cross_entropy", "takes targets that sum to 1 over the outputs, as one-hot ones do"
+            )
 
 
-def _early_stop(run: Run, evaluation: Sequences) -> Iterator[str]:
+def _check_early_stop(run: Run, evaluation: Sequences) -> Iterator[str]:
     stop = run.train.early_stop
     if stop.metric != "accuracy/eval":
         return
     if stop.threshold > 1:
-        yield problem("train.early_stop.threshold", stop.threshold, "an accuracy is at most 1")
+        yield write_problem("train.early_stop.threshold", stop.threshold, "an accuracy is at most 1")
     if run.task.accuracy(evaluation.y, evaluation) is None:
-        yield problem("train.early_stop.metric", stop.metric, "the task has no accuracy; use loss/eval")
+        yield write_problem("train.early_stop.metric", stop.metric, "the task has no accuracy; use loss/eval")
 
 
-def _init_files(run: Run) -> Iterator[str]:
+def _check_init_files(run: Run) -> Iterator[str]:
     rng = np.random.Generator(np.random.PCG64(0))
     for block in parameter_blocks(run.model, run.task.inputs, run.task.outputs):
         own = block.kind in run.init.blocks
@@ -147,10 +149,10 @@ def _init_files(run: Run) -> Iterator[str]:
                 scheme.values(rng, block)
             except InvalidValue as error:
                 prefix = f"init.{block.kind}" if own else "init"
-                yield problem(f"{prefix}.{error.field}", error.value, error.allowed)
+                yield write_problem(f"{prefix}.{error.field}", error.value, error.allowed)
 
 
-def _scored_targets(sequences: Sequences) -> Any:
+def _select_scored(sequences: Sequences) -> Any:
     return sequences.y if sequences.last_only else sequences.y[sequences.full_scored]
 
 
@@ -165,25 +167,25 @@ _OF_A_WEIGHT: Final = 3  # numbers: itself, its gradient, and what an optimizer 
 
 def check_sizes(run: Run) -> list[str]:
     """A line for each number that can't be counted with, or one for what takes more than this machine's memory."""
-    return [*_uncountable(run)] or _too_large(run)
+    return [*_find_uncountable(run)] or _find_too_large(run)
 
 
-def _uncountable(run: Run) -> Iterator[str]:
+def _find_uncountable(run: Run) -> Iterator[str]:
     for name in ("updates", "batch_size", "truncation", "log_points"):
         if (value := getattr(run.train, name) or 0) > _WHOLE:
-            yield problem(f"train.{name}", value, f"must be at most {_WHOLE:,}")
+            yield write_problem(f"train.{name}", value, f"must be at most {_WHOLE:,}")
 
 
-def _too_large(run: Run) -> list[str]:
+def _find_too_large(run: Run) -> list[str]:
     model, train, task = run.model, run.train, run.task
     units = model.layers * model.hidden_size * (model.cell.gates + model.cell.slots)
     parts = {
-        "the weights": _OF_A_WEIGHT * _weights(run),
+        "the weights": _OF_A_WEIGHT * _count_weights(run),
         "a batch": train.batch_size * task.timesteps * (task.inputs + task.outputs + units),
         "what is recorded": min(train.log_points, train.updates) * task.timesteps,
     }
     part = max(parts, key=lambda name: parts[name])
-    needed, there = (size / 2**30 for size in (_NUMBER * parts[part], machine_memory()))
+    needed, there = (size / 2**30 for size in (_NUMBER * parts[part], measure_memory()))
     if needed <= there:
         return []
     sizes = {
@@ -196,11 +198,11 @@ def _too_large(run: Run) -> list[str]:
     key = max(sizes, key=lambda name: sizes[name])
     says = f"{part} would take {needed:.3g} GiB of memory, this machine has {there:.3g} GiB"
     if key == "task.timesteps":  # which no key says, but what makes them differs from task to task
-        return [problem("task", type(task).__name__.lower(), f"with {sizes[key]:.3g} timesteps {says}")]
-    return [problem(key, sizes[key], says)]
+        return [write_problem("task", type(task).__name__.lower(), f"with {sizes[key]:.3g} timesteps {says}")]
+    return [write_problem(key, sizes[key], says)]
 
 
-def _weights(run: Run) -> int:
+def _count_weights(run: Run) -> int:
     model, task = run.model, run.task
     columns = model.cell.gates * model.hidden_size
     context = task.outputs if model.cell.feedback else model.hidden_size

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
-from bptt.configuration.errors import did_you_mean, problem
-from bptt.configuration.fields import construct, plain
-from bptt.configuration.interfaces import lacking
-from bptt.configuration.paths import choices
+from bptt.configuration.errors import suggest, write_problem
+from bptt.configuration.fields import construct, flatten
+from bptt.configuration.interfaces import find_lacking
+from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Init, Initialisation
 from bptt.core.parameters import BlockKind
@@ -42,17 +42,17 @@ def build_component(
     if not isinstance(node, Mapping) or "_target_" not in node:
         problems.append(f"{key}: missing; choose one: {key}=…")
         return None
-    kind = _class(f"{key}._target_", node["_target_"], folder, protocol, allow, problems)
+    kind = _find_class(f"{key}._target_", node["_target_"], folder, protocol, allow, problems)
     if kind is None:
         return None
     values = {name: value for name, value in node.items() if name != "_target_"}
-    if kind is File and (trouble := _unreadable(values.get("path"))):
-        problems.append(problem(f"{key}.path", values["path"], trouble))
+    if kind is File and (trouble := _find_unreadable(values.get("path"))):
+        problems.append(write_problem(f"{key}.path", values["path"], trouble))
         return None
     return construct(key, values, kind, problems, hidden)
 
 
-def _unreadable(path: Any) -> str:
+def _find_unreadable(path: Any) -> str:
     """Why a file of weights can't be read; empty where it can, and where its class says why."""
     try:
         if isinstance(path, str) and Path(path).is_file():
@@ -62,10 +62,10 @@ def _unreadable(path: Any) -> str:
     return ""
 
 
-def described(component: Any) -> dict[str, Any]:
+def describe(component: Any) -> dict[str, Any]:
     """The node from which `build_component` makes an equal component."""
     kind = type(component)
-    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | plain(component)
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | flatten(component)
 
 
 def build_initialisation(
@@ -80,23 +80,23 @@ def build_initialisation(
         problems.append("init: missing; choose one: init=…")
         return None
     before = len(problems)
-    schemes = choices("init", list(folders))
+    schemes = list_choices("init", list(folders))
     rest = {name: value for name, value in node.items() if name not in BLOCKS}
     default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, BLOCKS)
     blocks = {}
     for name in BLOCKS:
-        if node.get(name) is not None and (scheme := _block_node(f"init.{name}", node[name], schemes, problems)):
+        if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):
             blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", Init, allow, problems)
     return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
 
 
-def described_initialisation(init: Initialisation) -> dict[str, Any]:
+def describe_initialisation(init: Initialisation) -> dict[str, Any]:
     """The node from which `build_initialisation` makes an equal initialisation."""
-    blocks = {name: described(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
-    return blocks | described(init.default)
+    blocks = {name: describe(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
+    return blocks | describe(init.default)
 
 
-def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
+def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
     if isinstance(scheme, Mapping) and "_target_" in scheme:
         return dict(scheme)
     if isinstance(scheme, int | float) and not isinstance(scheme, bool) and math.isfinite(scheme):
@@ -105,29 +105,29 @@ def _block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: li
     name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme
     if not isinstance(name, str) or name not in schemes:
         says = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
-        meant = did_you_mean(name, schemes) if isinstance(name, str) else ""
-        problems.append(problem(key, scheme, f"{says}{meant} (choices: {', '.join(schemes)})"))
+        meant = suggest(name, schemes) if isinstance(name, str) else ""
+        problems.append(write_problem(key, scheme, f"{says}{meant} (choices: {', '.join(schemes)})"))
         return None
     chosen = OmegaConf.to_container(OmegaConf.load(schemes[name]))
     assert isinstance(chosen, dict)
     return {str(field): value for field, value in chosen.items() if value != "???"} | values
 
 
-def _class(
+def _find_class(
     key: str, target: Any, folder: str, protocol: type, allow: Iterable[str], problems: list[str]
 ) -> type | None:
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     allowed = list(allow)
     if not (module.startswith(f"{folder}.") or module.partition(".")[0] in allowed):
         says = f"must name a class of {folder}" + "".join(f" or of {package}" for package in allowed)
-        problems.append(problem(key, target, f"{says} (allow=[PACKAGE] adds your own)"))
+        problems.append(write_problem(key, target, f"{says} (allow=[PACKAGE] adds your own)"))
         return None
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # importing a user's module can raise anything
-        problems.append(problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
+        problems.append(write_problem(key, target, f"can't be imported ({type(error).__name__}: {error})"))
         return None
-    if (lacks := lacking(found, protocol)) is not None:
-        problems.append(problem(key, target, lacks))
+    if (lacks := find_lacking(found, protocol)) is not None:
+        problems.append(write_problem(key, target, lacks))
         return None
     return found

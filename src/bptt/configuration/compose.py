@@ -1,7 +1,8 @@
 """Hydra's composition, with what is wrong said in one line each.
 
 Hydra names the first thing that is wrong, in its own terms. So when it refuses, the overrides are looked at one by one,
-and composed once more without its strictness: `checked` then finds every unknown key, and what was meant by it.
+and composed once more without its strictness: `check_configuration` then finds every unknown key, and what was meant by
+it.
 """
 
 import re
@@ -21,11 +22,11 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.configuration.build import checked
-from bptt.configuration.errors import ConfigurationError, cut, did_you_mean, problem
+from bptt.configuration.build import check_configuration
+from bptt.configuration.errors import ConfigurationError, cut, suggest, write_problem
 from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import conf_folder
-from bptt.configuration.trust import allowed, unasked, untrusted, untrusted_folders
+from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
 
 _SEARCHPATH: Final = "hydra.searchpath"
 
@@ -41,12 +42,12 @@ _MERGING: Final = {
 }  # in OmegaConf's words
 
 
-def composed(overrides: Sequence[str] = (), folder: Path | None = None) -> DictConfig:
+def compose(overrides: Sequence[str] = (), folder: Path | None = None) -> DictConfig:
     """The configuration of a run that `bptt train` would compose, for use from Python; folder as in --config-dir.
 
     Raises ConfigurationError.
     """
-    with initialize_config_dir(str(conf_folder()), job_name="bptt", **version_base()):
+    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         loader = GlobalHydra.instance().config_loader()
         if folder is not None:
             add_folder(loader.get_search_path(), folder)
@@ -54,7 +55,7 @@ def composed(overrides: Sequence[str] = (), folder: Path | None = None) -> DictC
         return Composer(loader, "config").compose(overrides)
 
 
-def _allowed_by(parsed: Sequence[Override]) -> frozenset[str]:
+def _read_allowed(parsed: Sequence[Override]) -> frozenset[str]:
     """The packages that the command line allows."""
     given = [override.value() for override in parsed if str(override.get_key_element()).lstrip("+~") == "allow"]
     return frozenset(str(package) for value in given if isinstance(value, list) for package in value)
@@ -71,18 +72,18 @@ def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) ->
     parsed: list[Override] = []
     lines: list[str] = []
     for text in texts:
-        if _depth(text) > _DEEPEST:
+        if _count_depth(text) > _DEEPEST:
             lines.append(f"{cut(text)}: brackets stand in brackets more than {_DEEPEST} deep")
             continue
         try:
             override = parser.parse_overrides([text])[0]
         except (HydraException, ValueError) as error:  # the latter of a number with thousands of digits
-            lines.append(_grammar(text, error))
+            lines.append(_explain_grammar(text, error))
             continue
         if override.key_or_group:
             parsed.append(override)
         else:
-            lines.append(_grammar(text, ValueError()))
+            lines.append(_explain_grammar(text, ValueError()))
     return parsed, lines
 
 
@@ -96,15 +97,15 @@ class Composer:
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """The configuration of a run, or, with RunMode.MULTIRUN, of a sweep: without the values that are swept."""
         parsed, lines = self.parse(overrides)
-        allow = _allowed_by(parsed)
+        allow = _read_allowed(parsed)
         # Before anything is composed, which imports what it is looked for in.
-        if elsewhere := untrusted_folders(self._folders(parsed), allow):
+        if elsewhere := find_untrusted_folders(self._folders(parsed), allow):
             raise ConfigurationError(elsewhere)
-        lines += _given_twice(parsed)
+        lines += _find_given_twice(parsed)
         # Hydra would merge the choices of a list.
         lines += [self._wrong_choice(override) for override in parsed if isinstance(override.value(), list)]
         if mode is RunMode.RUN:
-            lines += [_unasked_sweep(override) for override in parsed if override.is_sweep_override()]
+            lines += [_refuse_unasked_sweep(override) for override in parsed if override.is_sweep_override()]
         if any(lines):
             raise ConfigurationError(filter(None, [*lines, *self._diagnosis(parsed)]))
         try:
@@ -112,11 +113,11 @@ class Composer:
         except Exception as error:  # of Hydra's, OmegaConf's and YAML's many kinds: all are about what was asked for
             of_the_system = isinstance(error, OSError) and error.errno  # a key that is too long for the name of a file
             lines = [] if of_the_system else self._diagnosis(parsed)
-            raise ConfigurationError(lines or [_in_one_line(error)]) from None
-        if lines := [*unasked(sorted(allowed(config)), allow), *untrusted(config, allow)]:
+            raise ConfigurationError(lines or [_put_in_one_line(error)]) from None
+        if lines := [*find_unasked(sorted(read_allowed(config)), allow), *find_untrusted(config, allow)]:
             raise ConfigurationError(lines)
         if not isinstance(config.hydra.sweeper, DictConfig):
-            raise ConfigurationError([problem(_SWEEPER, config.hydra.sweeper, "must be a mapping")])
+            raise ConfigurationError([write_problem(_SWEEPER, config.hydra.sweeper, "must be a mapping")])
         return config
 
     def sweeps(self, overrides: Sequence[str]) -> bool:
@@ -171,14 +172,14 @@ class Composer:
                 kept.append(self._lenient(override))
         while True:
             try:
-                checked(self._load(kept, RunMode.RUN))
+                check_configuration(self._load(kept, RunMode.RUN))
             except ConfigurationError as error:
                 # A choice that could not be had would have had other keys than the one that stood in for it.
                 return lines + [line for line in error.lines if not line.startswith(tuple(lost))]
             except Exception as error:
-                if (told := _unmerged(error)) not in kept:
-                    return lines if lost else [*lines, self._unreadable(parsed) or _in_one_line(error)]
-                lines.append(_in_one_line(error))
+                if (told := _find_unmerged(error)) not in kept:
+                    return lines if lost else [*lines, self._unreadable(parsed) or _put_in_one_line(error)]
+                lines.append(_put_in_one_line(error))
                 kept.remove(told)
             else:
                 return lines
@@ -193,7 +194,7 @@ class Composer:
                     found = self._loader.repository.load_config(name)
                     OmegaConf.to_container(found.config if found else OmegaConf.create())
                 except Exception as error:
-                    says = _in_one_line(error)
+                    says = _put_in_one_line(error)
                     return says if f"{name}.yaml" in says else f"{name}.yaml: {says}"
         return ""
 
@@ -203,11 +204,11 @@ class Composer:
         options = self._options(group) if not override.is_delete() else []
         if not options or choice in options:
             return ""
-        meant = did_you_mean(choice, options) if isinstance(choice, str) else ""
-        return problem(group, choice, f"no such choice{meant} (choices: {', '.join(options)})")
+        meant = suggest(choice, options) if isinstance(choice, str) else ""
+        return write_problem(group, choice, f"no such choice{meant} (choices: {', '.join(options)})")
 
     def _lenient(self, override: Override) -> str:
-        """The override, such that it may add a key: whether the key means something is found out by `checked`."""
+        """The override, such that it may add a key: `check_configuration` finds out whether that means something."""
         text = str(override.input_line)
         if (
             override.is_delete()
@@ -219,7 +220,7 @@ class Composer:
         return "++" + text.lstrip("+")
 
 
-def _given_twice(parsed: Sequence[Override]) -> Iterator[str]:
+def _find_given_twice(parsed: Sequence[Override]) -> Iterator[str]:
     before: dict[str, str] = {}
     for override in parsed:
         key, text = str(override.get_key_element()).lstrip("+~"), str(override.input_line)
@@ -228,13 +229,13 @@ def _given_twice(parsed: Sequence[Override]) -> Iterator[str]:
         before[key] = text
 
 
-def _unasked_sweep(override: Override) -> str:
+def _refuse_unasked_sweep(override: Override) -> str:
     text = str(override.input_line)
     key, _, value = text.partition("=")
     return f"{text}: several values are a sweep, which needs -m (a list is written {key}=[{value}])"
 
 
-def _grammar(text: str, error: Exception) -> str:
+def _explain_grammar(text: str, error: Exception) -> str:
     shown = cut(text)
     if text.partition("=")[0].strip("+~@ ") == "" or ("=" not in text and not text.startswith("~")):
         return f"{shown}: not of the form key=value"
@@ -245,7 +246,7 @@ def _grammar(text: str, error: Exception) -> str:
     return f"{shown}: can't be read; a value with blanks, brackets or any of =,:'\" is written key='…'"
 
 
-def _depth(text: str) -> int:
+def _count_depth(text: str) -> int:
     """How deep brackets stand in brackets."""
     depth = deepest = 0
     for character in text:
@@ -254,13 +255,13 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _unmerged(error: Exception) -> str:
+def _find_unmerged(error: Exception) -> str:
     """The override that Hydra could not put where it belongs, where that is what it says; otherwise empty."""
     found = re.match(r"Error merging override (.+)", str(error), re.DOTALL)
     return found[1] if found else ""
 
 
-def _in_one_line(error: Exception) -> str:
+def _put_in_one_line(error: Exception) -> str:
     """What Hydra says, where there is nothing better to say."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -282,7 +283,7 @@ def _in_one_line(error: Exception) -> str:
         return f"{found[1]}: {_MERGING.get(found[2].strip(), cut(found[2]))}"
     if "maximum recursion depth exceeded" in text:
         return "a value refers to itself"
-    if override := _unmerged(error):
+    if override := _find_unmerged(error):
         cause = str(error.__cause__).partition("\n")[0]
         return f"{cut(override.lstrip('+'))}: {_MERGING.get(cause, cut(cause))}"
     return " ".join(text.split())

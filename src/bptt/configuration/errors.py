@@ -11,18 +11,18 @@ class ConfigurationError(ValueError):
     """The configuration can't be run; `lines` says everything that is wrong with it, in a line each."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(dict.fromkeys(map(_printable, lines)))
+        self.lines = tuple(dict.fromkeys(map(_make_printable, lines)))
         super().__init__("\n".join(self.lines))
 
 
-def shown(value: Any) -> str:
+def quote(value: Any) -> str:
     """A value as one would type it on the command line, cut where it is long."""
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, dict):
-        text = "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{key}: {quote(item)}" for key, item in value.items()) + "}"
     elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(map(shown, value)) + "]"
+        text = "[" + ", ".join(map(quote, value)) + "]"
     elif isinstance(value, str) and (not value or _reads_as_another_type(value)):
         text = f"'{value}'"
     else:
@@ -36,7 +36,7 @@ def cut(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
-def _printable(line: str) -> str:
+def _make_printable(line: str) -> str:
     """The line with what would move a terminal's cursor, or break the line, written out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
@@ -51,12 +51,12 @@ def _reads_as_another_type(text: str) -> bool:
     return True
 
 
-def problem(key: str, value: Any, says: str) -> str:
+def write_problem(key: str, value: Any, says: str) -> str:
     """The line for a value that a key can't take."""
-    return f"{key}={shown(value)}: {says}"
+    return f"{key}={quote(value)}: {says}"
 
 
-def did_you_mean(word: str, candidates: Iterable[str], prefix: str = "") -> str:
+def suggest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
     """The candidate that was probably meant, as the end of a sentence; empty where none is near."""
     names = list(candidates)
     lower = {name.lower(): name for name in reversed(names)}
@@ -64,7 +64,7 @@ def did_you_mean(word: str, candidates: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{lower[near[0]]}?" if near else ""
 
 
-def unknown_key(key: str, value: Any, siblings: Iterable[str], everywhere: Iterable[str] = ()) -> str:
+def write_unknown_key(key: str, value: Any, siblings: Iterable[str], everywhere: Iterable[str] = ()) -> str:
     """The line for a key that means nothing where it stands.
 
     `siblings` are the names that do mean something there; `everywhere` all keys of a configuration, in full: one
@@ -73,10 +73,10 @@ def unknown_key(key: str, value: Any, siblings: Iterable[str], everywhere: Itera
     parent, _, name = key.rpartition(".")
     prefix = f"{parent}." if parent else ""
     names = list(siblings)
-    meant = did_you_mean(name, names, prefix)
+    meant = suggest(name, names, prefix)
     if not meant:
         elsewhere = {other.rpartition(".")[2]: other for other in reversed(list(everywhere)) if other != key}
         near = difflib.get_close_matches(name.lower(), elsewhere, n=1, cutoff=0.75)
         meant = f"; did you mean {elsewhere[near[0]]}?" if near else ""
     allowed = ", ".join(prefix + sibling for sibling in names) or "nothing"
-    return problem(key, value, f"unknown key{meant} (allowed: {allowed})")
+    return write_problem(key, value, f"unknown key{meant} (allowed: {allowed})")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from bptt.configuration.errors import did_you_mean, problem, unknown_key
+from bptt.configuration.errors import suggest, write_problem, write_unknown_key
 from bptt.core.annotations import InvalidValue, Range
 
 _UNFIT: Final = object()
@@ -31,73 +31,73 @@ def construct(
     key     where the values stand in the configuration, "" for its top: the problems name it
     hidden  names that are allowed beside the fields, and were read by the caller
     """
-    hints = _type_hints(kind)
+    hints = _read_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     before = len(problems)
     for name, value in values.items():
         if name not in fields:
-            problems.append(unknown_key(_at(key, name), value, [*fields, *hidden]))
+            problems.append(write_unknown_key(_join_key(key, name), value, [*fields, *hidden]))
     arguments = {}
     for name, field in fields.items():
         if name in values:
-            arguments[name] = _read(_at(key, name), values[name], hints[name], problems)
+            arguments[name] = _read(_join_key(key, name), values[name], hints[name], problems)
         elif field.default is field.default_factory is dataclasses.MISSING:
-            problems.append(f"{_at(key, name)}: missing; must be {words(hints[name])}")
+            problems.append(f"{_join_key(key, name)}: missing; must be {describe_type(hints[name])}")
     if len(problems) > before:
         return None
     try:
         return kind(**arguments)
     except InvalidValue as error:
-        problems.append(problem(_at(key, error.field), error.value, error.allowed))
+        problems.append(write_problem(_join_key(key, error.field), error.value, error.allowed))
         return None
     except Exception as error:  # the check of a user's own class, or of a file, can raise anything
         problems.append(f"{key}: can't be built ({type(error).__name__}: {' '.join(str(error).split())})")
         return None
 
 
-def plain(component: Any) -> dict[str, Any]:
+def flatten(component: Any) -> dict[str, Any]:
     """What `construct` was given, defaults filled in: the fields as plain values that YAML and JSON can hold."""
     return {
-        field.name: _plain_value(getattr(component, field.name))
+        field.name: _flatten_value(getattr(component, field.name))
         for field in dataclasses.fields(component)
         if field.init
     }
 
 
 @functools.cache
-def _type_hints(kind: type) -> dict[str, Any]:
+def _read_type_hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _plain_value(value: Any) -> Any:
+def _flatten_value(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return plain(value)
+        return flatten(value)
     if isinstance(value, tuple | list):
-        return [_plain_value(item) for item in value]
+        return [_flatten_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
-def _at(key: str, name: str) -> str:
+def _join_key(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
 def _read(key: str, value: Any, hint: Any, problems: list[str]) -> Any:
-    nested = [part for part in _alternatives(hint) if dataclasses.is_dataclass(part)]
+    nested = [part for part in _list_alternatives(hint) if dataclasses.is_dataclass(part)]
     if nested and isinstance(value, Mapping):
         return construct(key, value, nested[0], problems)  # type: ignore[arg-type]
     fitted = _fit(value, hint)
     if fitted is _UNFIT:
-        says = f"must be {words(hint)}"
+        says = f"must be {describe_type(hint)}"
         if isinstance(value, str):
-            says += did_you_mean(value, _literals(hint))
-        problems.append(problem(key, value, says))
+            says += suggest(value, _list_literals(hint))
+        problems.append(write_problem(key, value, says))
     return fitted
 
 
 def _fit(value: Any, hint: Any) -> Any:
     """The value as the hint's type, or _UNFIT."""
-    hint, limits = _unwrapped(hint)
-    alternatives = _alternatives(hint)
+    hint, limits = _unwrap(hint)
+    alternatives = _list_alternatives(hint)
     if len(alternatives) > 1:
         return next((fit for part in alternatives if (fit := _fit(value, part)) is not _UNFIT), _UNFIT)
     if get_origin(hint) is Literal:
@@ -105,7 +105,7 @@ def _fit(value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
         return _fit_items(value, get_args(hint)[0])
     fitted = _PLAIN[hint](value) if hint in _PLAIN else _UNFIT
-    return fitted if fitted is _UNFIT or all(_within(fitted, limit) for limit in limits) else _UNFIT
+    return fitted if fitted is _UNFIT or all(_is_within(fitted, limit) for limit in limits) else _UNFIT
 
 
 def _fit_items(value: Any, hint: Any) -> Any:
@@ -141,7 +141,7 @@ _PLAIN: Final[dict[Any, Callable[[Any], Any]]] = {
 }
 
 
-def _within(value: Any, limits: Range) -> bool:
+def _is_within(value: Any, limits: Range) -> bool:
     return (
         (limits.above is None or value > limits.above)
         and (limits.at_least is None or value >= limits.at_least)
@@ -160,16 +160,16 @@ _NOUNS: Final = {
 }
 
 
-def words(hint: Any) -> str:
+def describe_type(hint: Any) -> str:
     """What a field of this type may hold, to follow the words "must be"."""
-    hint, limits = _unwrapped(hint)
-    alternatives = _alternatives(hint)
+    hint, limits = _unwrap(hint)
+    alternatives = _list_alternatives(hint)
     if len(alternatives) > 1:
-        return ", or ".join(words(part) for part in alternatives)
+        return ", or ".join(describe_type(part) for part in alternatives)
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
-        return f"a list, each item {words(get_args(hint)[0])}"
+        return f"a list, each item {describe_type(get_args(hint)[0])}"
     if dataclasses.is_dataclass(hint):
         names = ", ".join(field.name for field in dataclasses.fields(hint))
         return f"a group of values ({names})"
@@ -187,7 +187,7 @@ def words(hint: Any) -> str:
     return " ".join([_NOUNS.get(hint, str(hint)), " and ".join(bounds)]).strip()
 
 
-def _unwrapped(hint: Any) -> tuple[Any, tuple[Range, ...]]:
+def _unwrap(hint: Any) -> tuple[Any, tuple[Range, ...]]:
     """The type inside Annotated, and the ranges that it was annotated with."""
     if get_origin(hint) is Annotated:
         inner, *notes = get_args(hint)
@@ -195,10 +195,10 @@ def _unwrapped(hint: Any) -> tuple[Any, tuple[Range, ...]]:
     return hint, ()
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
+def _list_alternatives(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _literals(hint: Any) -> list[str]:
-    parts = (_unwrapped(part)[0] for part in _alternatives(_unwrapped(hint)[0]))
+def _list_literals(hint: Any) -> list[str]:
+    parts = (_unwrap(part)[0] for part in _list_alternatives(_unwrap(hint)[0]))
     return [str(option) for part in parts if get_origin(part) is Literal for option in get_args(part)]

@@ -12,13 +12,13 @@ from bptt.core.annotations import per_lane_fields
 from bptt.core.kernel import Kernel, Kind
 
 
-def lacking(kind: Any, protocol: type) -> str | None:
+def find_lacking(kind: Any, protocol: type) -> str | None:
     """What keeps a class from being a component as the protocol says, in words; None: nothing does."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return "is no dataclass"
     if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return "must be a frozen dataclass: equal ones stand for equal runs"
-    return next(_lacks(kind, protocol), None)
+    return next(_list_lacking(kind, protocol), None)
 
 
 @cache
@@ -31,7 +31,7 @@ def _members(protocol: type) -> dict[str, Any]:
     }
 
 
-def _lacks(kind: Any, protocol: type) -> Iterator[str]:
+def _list_lacking(kind: Any, protocol: type) -> Iterator[str]:
     fields, members = {field.name for field in dataclasses.fields(kind)}, _members(protocol)
     missing = [name for name in members if name not in fields and not hasattr(kind, name)]
     if missing:
@@ -39,13 +39,13 @@ def _lacks(kind: Any, protocol: type) -> Iterator[str]:
         return
     for name, hint in members.items():
         if name not in fields and hint is not None:
-            yield from _unfit(name, getattr(kind, name), hint)
+            yield from _find_unfit(name, getattr(kind, name), hint)
     kernel = getattr(kind, "kernel", None)
     if isinstance(kernel, Kernel) and kernel.reads_hyper:
         yield from _unread(per_lane_fields(kind), kernel.hyper)
 
 
-def _unfit(name: str, value: Any, hint: Any) -> Iterator[str]:
+def _find_unfit(name: str, value: Any, hint: Any) -> Iterator[str]:
     if type(None) in get_args(hint):
         if value is None:
             return
@@ -60,7 +60,7 @@ def _unfit(name: str, value: Any, hint: Any) -> Iterator[str]:
             yield f"{name} must be a {hint.__module__}.{hint.__qualname__}"  # type: ignore[union-attr]
             return
         for part, inner in get_type_hints(hint, include_extras=True).items():
-            yield from _unfit(f"{name}.{part}", getattr(value, part), inner)
+            yield from _find_unfit(f"{name}.{part}", getattr(value, part), inner)
 
 
 def _unread(fields: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:

@@ -8,11 +8,11 @@ from typing import Any
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bptt.configuration.errors import problem
-from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, was_refused, without_environment
+from bptt.configuration.errors import write_problem
+from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, refuse_environment, was_refused
 
 
-def resolve(config: DictConfig, problems: list[str]) -> dict[str, Any]:
+def resolve_config(config: DictConfig, problems: list[str]) -> dict[str, Any]:
     """The configuration without `hydra`, as a dict; a value that can't be had is left out and told in `problems`."""
     found: dict[str, Any] = {}
     for name in config:
@@ -22,52 +22,52 @@ def resolve(config: DictConfig, problems: list[str]) -> dict[str, Any]:
 
 
 def resolve_entry(config: DictConfig, name: Any, problems: list[str]) -> dict[str, Any]:
-    """What `resolve` makes of one entry of the configuration's top: `{name: value}`, or {} where it can't be had."""
-    return _entry(config, name, str(name), problems)
+    """What `resolve_config` makes of an entry of the configuration's top: `{name: value}`, or {} without a value."""
+    return _resolve_entry(config, name, str(name), problems)
 
 
 def _resolve(node: Container, prefix: str, problems: list[str]) -> Any:
     if isinstance(node, ListConfig):
-        return [_value(node, index, f"{prefix}[{index}]", problems) for index in range(len(node))]
+        return [_resolve_value(node, index, f"{prefix}[{index}]", problems) for index in range(len(node))]
     assert isinstance(node, DictConfig)
     found: dict[str, Any] = {}
     for key in node:
-        found |= _entry(node, key, f"{prefix}.{key!s}", problems)
+        found |= _resolve_entry(node, key, f"{prefix}.{key!s}", problems)
     return found
 
 
-def _entry(node: DictConfig, key: Any, name: str, problems: list[str]) -> dict[str, Any]:
+def _resolve_entry(node: DictConfig, key: Any, name: str, problems: list[str]) -> dict[str, Any]:
     before = len(problems)
-    value = _value(node, key, name, problems)
+    value = _resolve_value(node, key, name, problems)
     return {str(key): value} if len(problems) == before or isinstance(value, dict) else {}
 
 
-def _value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
+def _resolve_value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
     if OmegaConf.is_missing(node, key):
         problems.append(f"{name}: missing; give it a value: {name}=…")
         return None
     follows = OmegaConf.is_interpolation(node, key) and name not in MAY_READ_ENVIRONMENT
     try:
-        with without_environment() if follows else nullcontext():
+        with refuse_environment() if follows else nullcontext():
             value = node[key]
     except OmegaConfBaseException as error:
         raw = OmegaConf.to_container(node, resolve=False)
         assert isinstance(raw, dict | list)
         says = REFUSAL if was_refused(error) else f"can't be followed ({str(error).splitlines()[0]})"
-        problems.append(problem(name, raw[key], says))
+        problems.append(write_problem(name, raw[key], says))
         return None
     return _resolve(value, name, problems) if isinstance(value, Container) else value
 
 
-def keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def list_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Every key of nested mappings, in full."""
     for name, value in values.items():
         yield prefix + name
         if isinstance(value, Mapping):
-            yield from keys(value, f"{prefix}{name}.")
+            yield from list_keys(value, f"{prefix}{name}.")
 
 
-def conf_folders(config: DictConfig) -> list[Path]:
+def list_conf_folders(config: DictConfig) -> list[Path]:
     """The folders that Hydra composed a configuration from, first the one with precedence, if it says."""
     if (hydra := config.get("hydra")) is None:
         from hydra.core.hydra_config import HydraConfig

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import OmegaConfBaseException
 
-from bptt.configuration.errors import ConfigurationError, problem
+from bptt.configuration.errors import ConfigurationError, write_problem
 
 #: Where alone `${oc.env:…}` may stand: the rest is recorded, or shows. A password in these is blotted out.
 MAY_READ_ENVIRONMENT: Final = frozenset({"tracking.uri", "hydra.launcher.address"})
@@ -32,18 +32,18 @@ _DEEPEST: Final = 50  # a value
 
 
 @contextmanager
-def without_environment() -> Iterator[None]:
+def refuse_environment() -> Iterator[None]:
     """Within it `${oc.env:…}`, however it came about, can't be followed; `was_refused` tells it from other trouble."""
     resolvers: dict[str, Callable[..., Any]] = BaseContainer._resolvers
     before = resolvers[_ENVIRONMENT]
-    resolvers[_ENVIRONMENT] = _refused
+    resolvers[_ENVIRONMENT] = _refuse
     try:
         yield
     finally:
         resolvers[_ENVIRONMENT] = before
 
 
-def _refused(*_arguments: Any) -> Any:
+def _refuse(*_arguments: Any) -> Any:
     raise ValueError(REFUSAL)
 
 
@@ -52,18 +52,18 @@ def was_refused(error: OmegaConfBaseException) -> bool:
     return REFUSAL in str(error)
 
 
-def untrusted_folders(folders: Any, allow: Collection[str]) -> list[str]:
+def find_untrusted_folders(folders: Any, allow: Collection[str]) -> list[str]:
     """The problems with hydra.searchpath: a package is imported where it is to be looked at."""
     entries = folders if isinstance(folders, Sequence) and not isinstance(folders, str) else [folders]
     found = [(entry, _PACKAGE.match(str(entry))) for entry in entries]
     return [
-        problem("hydra.searchpath", entry, f"imports {package[1]}, which is not allowed; a folder is file://…")
+        write_problem("hydra.searchpath", entry, f"imports {package[1]}, which is not allowed; a folder is file://…")
         for entry, package in found
         if package is not None and package[1] not in ("hydra", "bptt", *allow)
     ]
 
 
-def untrusted(config: DictConfig, allow: Collection[str]) -> list[str]:
+def find_untrusted(config: DictConfig, allow: Collection[str]) -> list[str]:
     """What is wrong with the node `hydra` of a composed configuration: see above.
 
     allow  packages whose classes may be named, since the command line says so
@@ -71,50 +71,52 @@ def untrusted(config: DictConfig, allow: Collection[str]) -> list[str]:
     hydra = config.get("hydra")
     if hydra is None:
         return []
-    found = [line for key, value in _values(hydra, "hydra") for line in _problem(key, value, allow)]
+    found = [line for key, value in _list_values(hydra, "hydra") for line in _find_problem(key, value, allow)]
     if hydra.job.env_set:
         found.append("hydra.job.env_set: variables are set before the command, by whoever types it")
     try:
-        with without_environment():
+        with refuse_environment():
             _ = hydra.sweep.dir  # its last part is the sweep's name
     except OmegaConfBaseException as error:
         if was_refused(error):
-            found.append(problem("hydra.sweep.dir", _raw(hydra.sweep, "dir"), REFUSAL))
+            found.append(write_problem("hydra.sweep.dir", _read_raw(hydra.sweep, "dir"), REFUSAL))
     return list(dict.fromkeys(found))
 
 
-def _problem(key: str, value: Any, allow: Collection[str]) -> Iterator[str]:
+def _find_problem(key: str, value: Any, allow: Collection[str]) -> Iterator[str]:
     last = key.rpartition(".")[2]
     if key.startswith(_AS_TYPED):
         return
     if isinstance(value, str) and _ENVIRONMENT in value and key not in MAY_READ_ENVIRONMENT:
-        yield problem(key, value, REFUSAL)
+        yield write_problem(key, value, REFUSAL)
     names_a_class = last == "_target_" or key.rpartition(".")[0] == "hydra.callbacks"
     if names_a_class and key not in _PLUGINS and str(value).partition(".")[0] not in allow:
-        yield problem(key, value, "is no class that may be named here; allow=[PACKAGE] allows those of a package")
+        yield write_problem(key, value, "is no class that may be named here; allow=[PACKAGE] allows those of a package")
     if key.startswith(_LOGGING):
         if last in ("()", "class") and value not in _LOGGERS:
-            yield problem(key, value, f"must be one of {', '.join(_LOGGERS)}")
+            yield write_problem(key, value, f"must be one of {', '.join(_LOGGERS)}")
         elif isinstance(value, str) and _OBJECT.match(value):
-            yield problem(key, value, "names an object of a module, of which only sys.stdout and sys.stderr may be")
+            yield write_problem(
+                key, value, "names an object of a module, of which only sys.stdout and sys.stderr may be"
+            )
 
 
-def _values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _list_values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Every value, interpolations followed as far as that can be done, with its key in full."""
     if key.count(".") > _DEEPEST:
         raise ConfigurationError([f"{key[:80]}…: refers to itself"])
     if OmegaConf.is_dict(node):
         for name in node:
-            yield from _values(_followed(node, name), f"{key}.{name}")
+            yield from _list_values(_follow(node, name), f"{key}.{name}")
     elif OmegaConf.is_list(node):
         for place in range(len(node)):
-            yield from _values(_followed(node, place), f"{key}[{place}]")
+            yield from _list_values(_follow(node, place), f"{key}[{place}]")
     else:
         yield key, node
 
 
-def _followed(node: Any, name: Any) -> Any:
-    raw = _raw(node, name)
+def _follow(node: Any, name: Any) -> Any:
+    raw = _read_raw(node, name)
     if isinstance(raw, str) and _ENVIRONMENT in raw:
         return raw
     try:
@@ -123,11 +125,11 @@ def _followed(node: Any, name: Any) -> Any:
         return raw  # no class and no object, then, but text
 
 
-def _raw(node: Any, name: Any) -> Any:
+def _read_raw(node: Any, name: Any) -> Any:
     return OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[index]
 
 
-def allowed(config: DictConfig) -> frozenset[str]:
+def read_allowed(config: DictConfig) -> frozenset[str]:
     """The packages that a composed configuration allows; none where that can't be read, which is told of elsewhere."""
     try:
         packages = config.get("allow")
@@ -136,11 +138,11 @@ def allowed(config: DictConfig) -> frozenset[str]:
         return frozenset()
 
 
-def unasked(packages: Iterable[str], asked: Collection[str]) -> list[str]:
+def find_unasked(packages: Iterable[str], asked: Collection[str]) -> list[str]:
     """The problem with packages whose classes may be named, though the user has not said so."""
     others = [package for package in packages if package not in asked]
     says = (
         "their code would run with your rights, which only a command can allow: `bptt train` with allow=[PACKAGE], any"
         " other command with --allow PACKAGE"
     )
-    return [problem("allow", others, says)] if others else []
+    return [write_problem("allow", others, says)] if others else []

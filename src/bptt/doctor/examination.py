@@ -12,20 +12,20 @@ from bptt.doctor.finding import Finding, Situation
 Check = Callable[[Situation], Iterable[Finding]]
 
 CHECKS: Final[dict[str, Check]] = {
-    "program": program.findings,
-    "processor": machine.findings,
-    "kernels": kernels.findings,
-    "store": store.findings,
-    "sweeps": sweeps.findings,
-    "folders": folders.findings,
-    "environment": variables.findings,
+    "program": program.examine,
+    "processor": machine.examine,
+    "kernels": kernels.examine,
+    "store": store.examine,
+    "sweeps": sweeps.examine,
+    "folders": folders.examine,
+    "environment": variables.examine,
 }
 _SECONDS: Final = 4.5
 _LONGEST: Final = 60.0
 _QUIET: Final = 4  # half seconds: on a busy machine a check may get no time to compute for a while
 
 
-def examine(uri: str | None) -> dict[str, list[Finding]]:
+def examine_all(uri: str | None) -> dict[str, list[Finding]]:
     """What every check finds, by its concern."""
     situation = Situation(uri=uri, variables=dict(os.environ))
     found: dict[str, list[Finding]] = {name: [] for name in CHECKS}
@@ -38,7 +38,7 @@ def examine(uri: str | None) -> dict[str, list[Finding]]:
         thread.start()
     _wait(list(threads.values()))
     late = {name for name, thread in threads.items() if thread.is_alive()}
-    return {name: [*findings, *([_late()] if name in late else [])] for name, findings in found.items()}
+    return {name: [*findings, *([_report_late()] if name in late else [])] for name, findings in found.items()}
 
 
 def _run(check: Check, situation: Situation, found: list[Finding]) -> None:
@@ -64,6 +64,6 @@ def _wait(threads: list[threading.Thread]) -> None:
         computed = time.process_time()
 
 
-def _late() -> Finding:
+def _report_late() -> Finding:
     means = "a disk or a server does not answer; what comes after it here was not looked at"
     return Finding(mark="wrong", subject="this check", says=f"did not end within {_SECONDS:g} s", means=means)

@@ -8,23 +8,26 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Final
 
-from bptt.doctor.finding import Finding, Situation, shell, size
+from bptt.doctor.finding import Finding, Situation, write_command, write_size
 
 _LITTLE: Final = 5e9  # bytes
 _TOO_LITTLE: Final = 5e8
 
 
-def findings(situation: Situation) -> Iterator[Finding]:
+def examine(situation: Situation) -> Iterator[Finding]:
     """The current folder, those of runs and artifacts, and that of temporary files; then the disks that they are on."""
-    runs, artifacts = situation.folder / "multirun", situation.folder / "mlruns"
-    yield writable("current folder", situation.folder)
-    yield from (writable(f"{folder.name}/", folder) for folder in (runs, artifacts) if folder.exists())
+    from bptt.tracking.folder.files import MULTIRUN
+    from bptt.tracking.store.address import ARTIFACTS
+
+    runs, artifacts = situation.folder / MULTIRUN, situation.folder / ARTIFACTS
+    yield examine_folder("current folder", situation.folder)
+    yield from (examine_folder(f"{folder.name}/", folder) for folder in (runs, artifacts) if folder.exists())
     temporary = situation.variables.get("TMPDIR")
-    yield _temporary(Path(temporary) if temporary else Path(tempfile.gettempdir()), bool(temporary))
-    yield _room(situation.folder)
+    yield _examine_temporary(Path(temporary) if temporary else Path(tempfile.gettempdir()), bool(temporary))
+    yield _examine_room(situation.folder)
 
 
-def writable(subject: str, folder: Path, otherwise: str = "") -> Finding:
+def examine_folder(subject: str, folder: Path, otherwise: str = "") -> Finding:
     """Whether a file can be made in a folder, or in the one above it where it is not there yet; none is left there.
 
     otherwise: the command that does without the folder, where neither its owner nor its disk is the user's
@@ -39,39 +42,39 @@ def writable(subject: str, folder: Path, otherwise: str = "") -> Finding:
             subject=subject,
             says=f"{folder}: can't be written: {error.strerror or error}",
             means="what a run leaves there can't be kept",
-            command=otherwise or _remedy(there, error),
+            command=otherwise or _suggest_remedy(there, error),
         )
     return Finding(subject=subject, says=f"{folder}: can be written{'' if there == folder else ', once it is there'}")
 
 
-def _remedy(path: Path, error: OSError) -> str:
+def _suggest_remedy(path: Path, error: OSError) -> str:
     if error.errno == errno.EROFS:
         mount = next(place for place in (path.absolute(), *path.absolute().parents) if place.is_mount())
-        return shell("sudo", "mount", "-o", "remount,rw", mount)
+        return write_command("sudo", "mount", "-o", "remount,rw", mount)
     if error.errno == errno.ENOTDIR:
-        return shell("mv", path, f"{path}.old")
+        return write_command("mv", path, f"{path}.old")
     if error.errno not in (errno.EACCES, errno.EPERM):
         return ""
     if hasattr(os, "geteuid") and path.stat().st_uid == os.geteuid():
-        return shell("chmod", "u+rwx", path)
-    return f'sudo chown "$(id -un)" {shell(path)}'
+        return write_command("chmod", "u+rwx", path)
+    return f'sudo chown "$(id -un)" {write_command(path)}'
 
 
-def _temporary(folder: Path, chosen: bool) -> Finding:
+def _examine_temporary(folder: Path, chosen: bool) -> Finding:
     if folder.is_dir() or not chosen:
-        return writable("temporary files", folder, "unset TMPDIR" if chosen else "")
+        return examine_folder("temporary files", folder, "unset TMPDIR" if chosen else "")
     return Finding(
         mark="wrong",
         subject="temporary files",
         says=f"TMPDIR={folder}: there is no such folder",
         means="programs take another folder, or fail",
-        command=shell("mkdir", "-p", folder),
+        command=write_command("mkdir", "-p", folder),
     )
 
 
-def _room(folder: Path) -> Finding:
+def _examine_room(folder: Path) -> Finding:
     free = disk_usage(folder).free
-    says = f"{size(free)} free where {folder} is"
+    says = f"{write_size(free)} free where {folder} is"
     if free > _LITTLE:
         return Finding(subject="disk", says=says)
     return Finding(

@@ -12,24 +12,24 @@ _CGROUP = Path("/sys/fs/cgroup")
 _WIDEST = {"avx512f": 8, "avx": 4, "neon": 2, "sse2": 2}
 
 
-def findings(_situation: Situation) -> Iterator[Finding]:
+def examine(_situation: Situation) -> Iterator[Finding]:
     """The processor, the vectors that the kernels use, BLAS, the cores and the workers."""
     from llvmlite.binding import get_host_cpu_features
     from numba import config
 
-    from bptt.tracking.provenance.environment import environment
+    from bptt.tracking.provenance.environment import describe_environment
 
-    found = environment()
+    found = describe_environment()
     features = get_host_cpu_features()
     known = [name for name in ("avx512f", "avx2", "fma", "neon", "sve") if features.get(name)]
     told = f"kernels are compiled for {config.CPU_NAME or found['target']} ({', '.join(known) or 'no vectors'})"
     yield Finding(subject="processor", says=f"{found['cpu']}; {told}")
-    yield _vectors(found["simd"], max([1, *(width for name, width in _WIDEST.items() if features.get(name))]))
-    yield _blas(found["blas"])
-    yield from _workers()
+    yield _examine_vectors(found["simd"], max([1, *(width for name, width in _WIDEST.items() if features.get(name))]))
+    yield _examine_blas(found["blas"])
+    yield from _examine_workers()
 
 
-def _vectors(used: int, widest: int) -> Finding:
+def _examine_vectors(used: int, widest: int) -> Finding:
     says = f"the kernels compute {used} float64 at a time, the processor {widest} in a register"
     if used >= widest:
         return Finding(subject="vectors", says=says)
@@ -42,7 +42,7 @@ def _vectors(used: int, widest: int) -> Finding:
     )
 
 
-def _blas(found: dict[str, object]) -> Finding:
+def _examine_blas(found: dict[str, object]) -> Finding:
     from threadpoolctl import threadpool_info
 
     threads = max([1, *(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")])
@@ -51,12 +51,12 @@ def _blas(found: dict[str, object]) -> Finding:
     return Finding(subject="BLAS", says=f"{named}; 1 thread in training{beside}")
 
 
-def _workers() -> Iterator[Finding]:
+def _examine_workers() -> Iterator[Finding]:
     from bptt.sweeps.workers.pool import Settings
 
     cores, workers = os.cpu_count() or 1, Settings().wanted
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    limit = _cgroup_limit()
+    limit = _read_cgroup_limit()
     parts = [f"{cores} cores"]
     if own < cores:
         parts.append(f"{own} of them for this process (its affinity)")
@@ -65,7 +65,7 @@ def _workers() -> Iterator[Finding]:
     yield Finding(subject="workers", says=f"a sweep takes {workers}: {', '.join(parts)}")
 
 
-def _cgroup_limit(root: Path = _CGROUP) -> float | None:
+def _read_cgroup_limit(root: Path = _CGROUP) -> float | None:
     """How many cores' time this process may use; None: nothing limits it, or it can't be told."""
     try:
         if (root / "cpu.max").is_file():

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from bptt.doctor.finding import Finding, Situation, shell, size
-from bptt.doctor.variables import origin
+from bptt.doctor.finding import Finding, Situation, write_command, write_size
+from bptt.doctor.variables import name_origin
 
 if TYPE_CHECKING:
     from bptt.tracking.store.address import Address
@@ -28,7 +28,7 @@ class Holder:
     command: str
 
 
-def holders(file: Path) -> list[Holder]:
+def find_holders(file: Path) -> list[Holder]:
     """The other processes that have a file open; empty where the system has no /proc."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -50,18 +50,18 @@ def _is_at(link: Path, file: Path) -> bool:
 _UNSET: Final = "unset MLFLOW_TRACKING_URI"
 
 
-def findings(situation: Situation) -> Iterator[Finding]:
+def examine(situation: Situation) -> Iterator[Finding]:
     """Where the store is, whether it answers, the version of its tables, what it holds, and its size."""
-    from bptt.tracking.store.address import StoreError, old_file_store, resolve
-    from bptt.tracking.store.state import store_state
+    from bptt.tracking.store.address import ARTIFACTS, StoreError, find_file_store, resolve_address
+    from bptt.tracking.store.state import examine_store
 
-    old = old_file_store(situation.folder)
-    named = origin(situation.variables, situation.uri)
+    old = find_file_store(situation.folder)
+    named = name_origin(situation.variables, situation.uri)
     if old and not named:
-        yield _file_store(situation.folder / "mlruns", old)
+        yield _examine_file_store(situation.folder / ARTIFACTS, old)
         return
     try:
-        address = resolve(situation.uri, situation.folder)
+        address = resolve_address(situation.uri, situation.folder)
     except StoreError as error:
         yield Finding(mark="wrong", subject="address", says=str(error), means="nothing can be recorded", command=_UNSET)
         return
@@ -69,64 +69,67 @@ def findings(situation: Situation) -> Iterator[Finding]:
     if address.database is not None and not address.database.exists():
         yield Finding(subject="contents", says="not there yet: `bptt train` makes it")
         return
-    state = store_state(address)
+    state = examine_store(address)
     if state.trouble != "none":
-        yield _trouble(address, state, named)
+        yield _report_trouble(address, state, named)
     if state.revision is not None:
-        yield _schema(address, state.revision)
+        yield _examine_schema(address, state.revision)
     if state.experiments is not None:
-        runs = "" if state.runs is None else f", {_count(state.runs, 'run')}"
-        yield Finding(subject="contents", says=f"{_count(state.experiments, 'experiment')}{runs}")
+        runs = "" if state.runs is None else f", {_write_count(state.runs, 'run')}"
+        yield Finding(subject="contents", says=f"{_write_count(state.experiments, 'experiment')}{runs}")
     if address.database is not None:
-        yield _file(address.database, state)
+        yield _examine_file(address.database, state)
 
 
-def _count(number: int, word: str) -> str:
+def _write_count(number: int, word: str) -> str:
     return f"{number:,} {word}{'s'[: number != 1]}"
 
 
-def _file_store(folder: Path, old: list[Path]) -> Finding:
+def _examine_file_store(folder: Path, old: list[Path]) -> Finding:
     beside = folder.with_name("mlruns-file-store")
     return Finding(
         mark="wrong",
         subject="address",
-        says=f"{folder}: holds {_count(len(old), 'experiment')} of an old MLflow file store",
+        says=f"{folder}: holds {_write_count(len(old), 'experiment')} of an old MLflow file store",
         means="with them there `mlflow ui` ignores mlflow.db, and bptt records nothing. They are moved away, whole:"
         " `mlflow migrate-filestore` makes a database of them",
-        command=f"{shell('mkdir', beside)} && {shell('mv', *old, beside)}",
+        command=f"{write_command('mkdir', beside)} && {write_command('mv', *old, beside)}",
     )
 
 
-def _trouble(address: "Address", state: "StoreState", named: str) -> Finding:
+def _report_trouble(address: "Address", state: "StoreState", named: str) -> Finding:
     means, command = "runs can't be recorded", ""
     file = address.database
     if state.trouble == "locked" and file is not None:
-        held = holders(file)
+        held = find_holders(file)
         by = ", ".join(f"process {one.number} ({one.command})" for one in held) or "another process"
         means = f"{by} is writing to it, or hangs; wait for it, or end it"
-        command = shell("kill", *(one.number for one in held)) if held else ""
+        command = write_command("kill", *(one.number for one in held)) if held else ""
     elif state.trouble == "damaged" and file is not None:
-        means, command = f"{means}; it is moved away, and a new one is made", shell("mv", file, f"{file}.damaged")
+        means, command = (
+            f"{means}; it is moved away, and a new one is made",
+            write_command("mv", file, f"{file}.damaged"),
+        )
     elif state.trouble == "read-only" and file is not None:
-        command = shell("chmod", "u+w", file)
+        command = write_command("chmod", "u+w", file)
     elif file is None:
         means = "`bptt train` does not begin; without this address, runs go to mlflow.db in the current folder"
-        command = _server(address) or (_UNSET if named == "MLFLOW_TRACKING_URI" else "")
+        command = _write_server_command(address) or (_UNSET if named == "MLFLOW_TRACKING_URI" else "")
     return Finding(mark="wrong", subject="answer", says=f"{state.trouble}: {state.says}", means=means, command=command)
 
 
-def _server(address: "Address") -> str:
+def _write_server_command(address: "Address") -> str:
     """What starts a server that is to be on this machine."""
     parts = urlsplit(address.uri)
     if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
         return ""
-    return shell("mlflow", "server", "--host", parts.hostname, "--port", parts.port or 80)
+    return write_command("mlflow", "server", "--host", parts.hostname, "--port", parts.port or 80)
 
 
-def _schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.store.opening import UNKNOWN, of_mlflow
+def _examine_schema(address: "Address", found: str) -> Finding:
+    from bptt.tracking.store.opening import UNKNOWN, read_revisions
 
-    revisions, installed = of_mlflow(), version("mlflow")
+    revisions, installed = read_revisions(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"
     if found in revisions.heads:
         return Finding(subject="tables", says=says)
@@ -134,29 +137,29 @@ def _schema(address: "Address", found: str) -> Finding:
     if found == UNKNOWN:
         says = "not MLflow's, or only some of them"
         means = "runs can't be recorded; it is moved away, and a new one is made"
-        command = "" if file is None else shell("mv", file, f"{file}.damaged")
+        command = "" if file is None else write_command("mv", file, f"{file}.damaged")
     elif found in revisions.known:
         says = f"version {found}, older than MLflow {installed} needs"
         means = "runs can't be recorded before it is upgraded, which takes a copy first"
-        upgrade = shell("mlflow", "db", "upgrade", address.shown)
-        command = upgrade if file is None else f"{_copied(file)} && {upgrade}"
+        upgrade = write_command("mlflow", "db", "upgrade", address.shown)
+        command = upgrade if file is None else f"{_write_copy_command(file)} && {upgrade}"
     else:
         says = f"version {found}, which MLflow {installed} does not know"
         means = "a newer MLflow has written it, and is needed here too"
-        command = shell("python", "-m", "pip", "install", "--upgrade", "mlflow")
+        command = write_command("python", "-m", "pip", "install", "--upgrade", "mlflow")
     return Finding(mark="wrong", subject="tables", says=says, means=means, command=command)
 
 
-def _copied(database: Path) -> str:
+def _write_copy_command(database: Path) -> str:
     """A copy of a database, with what was not moved into its file yet."""
     ahead = database.with_name(f"{database.name}-wal")
     return " && ".join(
-        shell("cp", path, str(path).replace(str(database), f"{database}.backup"))
+        write_command("cp", path, str(path).replace(str(database), f"{database}.backup"))
         for path in (database, *([ahead] if ahead.exists() else []))
     )
 
 
-def _file(database: Path, state: "StoreState") -> Finding:
+def _examine_file(database: Path, state: "StoreState") -> Finding:
     files = [path for path in (database, database.with_name(f"{database.name}-wal")) if path.is_file()]
     mode = "" if state.journal_mode is None else f", journal mode {state.journal_mode}"
-    return Finding(subject="file", says=f"{size(sum(path.stat().st_size for path in files))}{mode}")
+    return Finding(subject="file", says=f"{write_size(sum(path.stat().st_size for path in files))}{mode}")

@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.sweep import load
-from bptt.analysis.tables import ACCURACY, LOSS, duration, final, settings_table, value_text, without_seed
+from bptt.analysis.sweep import load_sweep
+from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
 from bptt.sweeps.session import Session, Stopped
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import Status
+from bptt.tracking.folder.files import PAGE, Status
 from bptt.tracking.folder.sweep import SweepJob
-from bptt.tracking.provenance.environment import provenance_files
+from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import run_key, stored_run
-from bptt.tracking.store.sweep_log import SweepRecord
-from bptt.tracking.ui.sweep_page import compare_path, publish_view
+from bptt.tracking.store.base import make_run, make_run_key
+from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.tags import VIEW_TAG
+from bptt.tracking.ui.sweep_page import make_compare_path, publish_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, r
     }
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
     number = len(runs) + never_begun
-    text = f"**{_plain(name)}**: {number:,} {'run' if number == 1 else 'runs'} in {duration(seconds)}"
+    text = f"**{_plain(name)}**: {number:,} {'run' if number == 1 else 'runs'} in {write_duration(seconds)}"
     text += f", {', '.join(told)}." if told else ", all completed."
     if reused:
         text += f" {reused:,} taken from earlier sweeps, where the same configuration had been trained."
@@ -108,7 +109,7 @@ def _links(paths: Mapping[str, str | None]) -> str:
 
 
 def _values(column: "pd.Series") -> str:
-    values = [_plain(value_text(value)) for value in column.dropna().drop_duplicates()]
+    values = [_plain(show_value(value)) for value in column.dropna().drop_duplicates()]
     if len(values) <= _VALUES:
         return ", ".join(values)
     return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"
@@ -116,11 +117,11 @@ def _values(column: "pd.Series") -> str:
 
 def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
     """A row per setting by its median; nothing where each run is a setting of its own, or all are one."""
-    settings = settings_table(runs, swept)
+    settings = tabulate_settings(runs, swept)
     if len(settings) in {1, len(runs)}:
         return ""
     best = settings[settings[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
-    keys = [key for key in without_seed(swept) if key in best]
+    keys = [key for key in drop_seed(swept) if key in best]
     headings = [
         *map(_plain, keys),
         "runs",
@@ -132,7 +133,7 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
     ]
     rows = [
         [
-            *(_plain(value_text(row[key])) for key in keys),
+            *(_plain(show_value(row[key])) for key in keys),
             *(f"{row[count]:,}" for count in ("runs", "diverged")),
             *(f"{row[loss]:.4g}" for loss in (LOSS, "from", "to")),
             *([f"{row['right']:.0%}"] if "right" in best else []),
@@ -144,7 +145,7 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
 
 
 def _best_runs(runs: "pd.DataFrame", experiment_id: str | None) -> str:
-    comparable = runs.assign(**{LOSS: final(runs, LOSS)})[runs["status"].eq("FINISHED")]
+    comparable = runs.assign(**{LOSS: take_final(runs, LOSS)})[runs["status"].eq("FINISHED")]
     best = comparable[comparable[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
     metrics = [metric for metric in (LOSS, ACCURACY) if metric in best]
     rows = [
@@ -175,15 +176,12 @@ def _plain(text: str) -> str:
 REPORT: Final = "report"
 
 
-PAGE: Final = "report.html"
-
-
 def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
     """The files of the sweep's report; none where it can't be made, which is told."""
     try:
-        from bptt.analysis.report.writing import report_files
+        from bptt.analysis.report.writing import make_report_files
 
-        return report_files([sweep])
+        return make_report_files([sweep])
     except Exception as error:
         # What was trained is worth more than what is told of it.
         session.reporter.say(f"the report can't be made: {error!r}")
@@ -238,6 +236,13 @@ def finish(session: Session, interrupted: bool) -> Summary:
     Its report is written into its folder, and kept with its own run in the store; not of a sweep that was interrupted,
     which is to go on.
     """
+    try:
+        return _finish(session, interrupted)
+    finally:
+        session.close_log()
+
+
+def _finish(session: Session, interrupted: bool) -> Summary:
     session.stop_workers()
     missing = [job for job in session.jobs if job.number not in session.results]
     unstored = _all_sent(session, missing)
@@ -247,9 +252,9 @@ def finish(session: Session, interrupted: bool) -> Summary:
         session.note(status=status)
     except OSError as error:
         session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
-    sweep = load(session.archive.folder)
+    sweep = load_sweep(session.archive.folder)
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
-    settings = settings_table(runs, session.journal.swept)
+    settings = tabulate_settings(runs, session.journal.swept)
     files = report_files(session, sweep) if session.journal.report and not interrupted else {}
     report = write_files(session, files)
     seconds = time.time() - session.began
@@ -260,7 +265,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
         diverged = set(runs.loc[runs["outcome"] == "diverged", "run"])
         view = publish_view(store, journal.name, parent, _common(session), metrics, sweep.history, diverged)
         best = _best_of_each(runs, journal.swept)
-        compare = compare_path(store, best) if best else None
+        compare = make_compare_path(store, best) if best else None
         note = description(
             runs[runs["status"].notna()],
             name=session.journal.name,
@@ -275,7 +280,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
             report=f"/#/experiments/{store.experiment_id}/runs/{parent}/artifacts/{REPORT}/{PAGE}" if files else None,
         )
         kept = {f"{REPORT}/{name}": content for name, content in files.items()}
-        unstored = _closed(session.record, status, note, kept | provenance_files(session.archive.folder), view)
+        unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view)
     return Summary(
         runs=runs,
         settings=settings,
@@ -301,7 +306,7 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
         if session.writer.trouble is None and missing:
             now = time.time()
             session.record.write(
-                [stored_run(session.journal, job, _killed(job, now), session.writer.tags) for job in missing]
+                [make_run(session.journal, job, _killed(job, now), session.writer.tags) for job in missing]
             )
     except (Stopped, StoreError) as error:
         return str(error)
@@ -317,7 +322,7 @@ def _killed(job: SweepJob, now: float) -> RunResult:
 def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str | None]:
     """The ids in the store; None where a run is not there, or the store does not answer."""
     reused = {number: result.reused for number, result in session.results.items()}
-    keys = {number: run_key(session.journal, session.jobs[number]) for number in numbers}
+    keys = {number: make_run_key(session.journal, session.jobs[number]) for number in numbers}
     known = {}
     if session.record is not None and stored:
         with suppress(StoreError):
@@ -328,7 +333,7 @@ def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str |
 def _best_of_each(runs: "pd.DataFrame", swept: Sequence[str]) -> list[str]:
     """The ids of the best run of each setting, of the best settings; of the best runs where there is one setting."""
     stored = runs[runs["run_id"].notna() & runs["outcome"].notna()]
-    stored = stored.loc[final(stored, LOSS).sort_values(kind="stable").index]
+    stored = stored.loc[take_final(stored, LOSS).sort_values(kind="stable").index]
     keys = [key for key in swept if key != "seed"]
     best = stored.drop_duplicates(keys) if keys else stored
     return [str(run_id) for run_id in best["run_id"].head(_MOST_COMPARED)]
@@ -339,9 +344,9 @@ def _common(session: Session) -> list[str]:
     return [key for key in session.journal.swept if all(key in job.swept for job in session.jobs)]
 
 
-def _closed(record: SweepRecord, status: Status, note: str, files: dict[str, bytes], view: str | None) -> str | None:
+def _closed(record: SweepLog, status: Status, note: str, files: dict[str, bytes], view: str | None) -> str | None:
     try:
-        record.close(status, note, files, {} if view is None else {"bptt.view": view})
+        record.close(status, note, files, {} if view is None else {VIEW_TAG: view})
     except StoreError as error:
         return str(error)
     except KeyboardInterrupt:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from bptt.analysis.sweep import Sweep, load
+from bptt.analysis.sweep import Sweep, load_sweep
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra_release import choose_defaults
-from bptt.configuration.paths import conf_folder
+from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.launch import Launch
 from bptt.sweeps.session import Reporter, Session, job_returns
@@ -84,7 +84,7 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
     from hydra.types import RunMode
 
     choose_defaults()
-    path = create_config_search_path(str(conf_folder()))
+    path = create_config_search_path(str(find_conf_folder()))
     if config_dir is not None:
         add_folder(path, config_dir)
     own = [] if config_dir is None else ["--config-dir", str(config_dir)]
@@ -103,7 +103,7 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
         GlobalHydra.instance().hydra = before
     assert task.session is not None
     task.finish(interrupted=False)
-    return load(task.session.archive.folder)
+    return load_sweep(task.session.archive.folder)
 
 
 class _Quiet:

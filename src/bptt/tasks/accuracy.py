@@ -15,38 +15,38 @@ from numpy.typing import NDArray
 from bptt.core.sequences import Floats, Sequences
 
 
-def bits_right(output: Floats, sequences: Sequences) -> Any:
+def score_bits(output: Floats, sequences: Sequences) -> Any:
     """The share of the scored output numbers that round to their targets, which are whole numbers."""
-    return _share(_rounds(output, sequences), sequences)
+    return _share_right(_round_right(output, sequences), sequences)
 
 
-def sequences_right(output: Floats, sequences: Sequences) -> Any:
+def score_sequences(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which every scored output number rounds to its target."""
-    right = _rounds(output, sequences).all(axis=-1)
+    right = _round_right(output, sequences).all(axis=-1)
     if not sequences.last_only:
         right = (right | ~sequences.full_scored).all(axis=-1)
     return right.mean(axis=-1)
 
 
-def classes_right(output: Floats, sequences: Sequences) -> Any:
+def score_classes(output: Floats, sequences: Sequences) -> Any:
     """The share of the scored timesteps at which the largest output stands where the one-hot target has its 1.
 
     Of equal outputs, the first is the largest.
     """
     right = (output.argmax(axis=-1) == sequences.y.argmax(axis=-1)) & ~np.isnan(output).any(axis=-1)
-    return _share(right[..., None], sequences)
+    return _share_right(right[..., None], sequences)
 
 
-def close(output: Floats, sequences: Sequences, error: float) -> Any:
+def score_close(output: Floats, sequences: Sequences, error: float) -> Any:
     """The share of the scored output numbers that are less than `error` away from their targets."""
-    return _share(np.abs(output - sequences.y) < error, sequences)
+    return _share_right(np.abs(output - sequences.y) < error, sequences)
 
 
-def _rounds(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
+def _round_right(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
     return np.rint(output) == sequences.y
 
 
-def _share(right: NDArray[np.bool_], sequences: Sequences) -> Any:
+def _share_right(right: NDArray[np.bool_], sequences: Sequences) -> Any:
     """Of right (…, N, T, outputs), or (…, N, outputs), the share that is true of what is scored."""
     if sequences.last_only:
         return right.mean(axis=(-2, -1))

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
-from bptt.tasks.accuracy import Predict, Readout, Shares, sequences_right
-from bptt.tasks.encoding import Integers, digits
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
+from bptt.tasks.encoding import Integers, encode_digits
 
 _MOST_BITS_FOR_ALL = 10
 _MOST_BITS_FOR_POOL = 7
@@ -29,6 +29,9 @@ class Adder:
     x (N, bits + 1, 2), y (N, bits + 1, 1).
     """
 
+    inputs: ClassVar[int] = 2
+    outputs: ClassVar[int] = 1
+
     bits: Annotated[int, Range(at_least=1, at_most=50)]
     eval_size: Annotated[int, Range(at_least=1)] | None
     readout: Readout
@@ -38,38 +41,30 @@ class Adder:
             raise InvalidValue("eval_size", None, f"a number: there are too many additions of {self.bits} bits for all")
 
     @property
-    def inputs(self) -> int:
-        return 2
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    @property
     def timesteps(self) -> int:
         return self.bits + 1
 
     def make(self, rng: np.random.Generator, count: int) -> Sequences:
         """`count` fresh additions."""
         first, second = rng.integers(2**self.bits, size=(2, count))
-        return _additions(first, second, self.timesteps)
+        return _add(first, second, self.timesteps)
 
     def training(self) -> Stream:
         if self.bits <= _MOST_BITS_FOR_POOL:  # the same distribution, but a sequence costs one row number
-            return Pool(_every_addition(self.bits), "random")
+            return Pool(_list_additions(self.bits), "random")
         return Generated(self.make, 3 * self.timesteps)
 
     def evaluation(self, rng: np.random.Generator) -> Sequences:
-        return _every_addition(self.bits) if self.eval_size is None else self.make(rng, self.eval_size)
+        return _list_additions(self.bits) if self.eval_size is None else self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return sequences_right(output, sequences)
+        return score_sequences(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """A few additions as the network makes them, '11 + 3 = 14'."""
         first = np.array([11, 5, 20, 85, 100, 127]) % 2**self.bits
         second = np.array([3, 7, 22, 42, 99, 1]) % 2**self.bits
-        output = predict(_additions(first, second, self.timesteps))[:, :, 0]
+        output = predict(_add(first, second, self.timesteps))[:, :, 0]
         sums = (output > 0.5) @ 2 ** np.arange(self.timesteps)
         return [
             f"{a} + {b} = {c}" + ("" if c == a + b else f" (should be {a + b})")
@@ -78,12 +73,12 @@ class Adder:
 
 
 @lru_cache(maxsize=1)  # runs side by side evaluate the one set; a copy for each would fill the memory
-def _every_addition(bits: int) -> Sequences:
+def _list_additions(bits: int) -> Sequences:
     number = np.arange(4**bits)
-    return _additions(number >> bits, number & (2**bits - 1), bits + 1)
+    return _add(number >> bits, number & (2**bits - 1), bits + 1)
 
 
-def _additions(first: Integers, second: Integers, timesteps: int) -> Sequences:
+def _add(first: Integers, second: Integers, timesteps: int) -> Sequences:
     x = np.empty((len(first), timesteps, 2))
-    x[:, :, 0], x[:, :, 1] = digits(first, timesteps), digits(second, timesteps)
-    return Sequences(x, digits(first + second, timesteps)[:, :, None])
+    x[:, :, 0], x[:, :, 1] = encode_digits(first, timesteps), encode_digits(second, timesteps)
+    return Sequences(x, encode_digits(first + second, timesteps)[:, :, None])

@@ -1,13 +1,13 @@
 """The adding problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, close
+from bptt.tasks.accuracy import Readout, Shares, score_close
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +30,12 @@ class Adding:
     x (N, ⌊11T/10⌋, 2): the number, the mark; y (N, 1).
     """
 
+    inputs: ClassVar[int] = 2
+    outputs: ClassVar[int] = 1
+
     length: Annotated[int, Range(at_least=10)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 2
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:
@@ -64,4 +59,4 @@ class Adding:
         return self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return close(output, sequences, 0.04)
+        return score_close(output, sequences, 0.04)

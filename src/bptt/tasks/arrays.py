@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Readout, Shares, bits_right, classes_right
-from bptt.tasks.data_files import load
+from bptt.tasks.accuracy import Readout, Shares, score_bits, score_classes
+from bptt.tasks.data_files import load_sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Arrays:
     readout: Readout
 
     def __post_init__(self) -> None:
-        load(self.path)
+        load_sequences(self.path)
 
     @property
     def inputs(self) -> int:
@@ -53,16 +53,16 @@ class Arrays:
     @cached_property
     def _sequences(self) -> tuple[Sequences, Sequences]:
         """The training's and the evaluation's."""
-        return load(self.path)
+        return load_sequences(self.path)
 
     @cached_property
     def _targets_are_bits(self) -> bool:
         """Whether all that are scored are."""
-        return all(bool(np.isin(_scored_targets(sequences), (0, 1)).all()) for sequences in self._sequences)
+        return all(bool(np.isin(_select_scored(sequences), (0, 1)).all()) for sequences in self._sequences)
 
     @cached_property
     def _targets_are_classes(self) -> bool:
-        ones = all(bool((_scored_targets(sequences).sum(axis=-1) == 1).all()) for sequences in self._sequences)
+        ones = all(bool((_select_scored(sequences).sum(axis=-1) == 1).all()) for sequences in self._sequences)
         return self._targets_are_bits and ones
 
     def training(self) -> Pool:
@@ -73,12 +73,12 @@ class Arrays:
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares | None:
         if self.readout == "softmax" and self._targets_are_classes:
-            return classes_right(output, sequences)
+            return score_classes(output, sequences)
         if self.readout == "sigmoid" and self._targets_are_bits:
-            return bits_right(output, sequences)
+            return score_bits(output, sequences)
         return None
 
 
-def _scored_targets(sequences: Sequences) -> Floats:
+def _select_scored(sequences: Sequences) -> Floats:
     """(scored timesteps, outputs)."""
     return sequences.y if sequences.last_only else sequences.y[sequences.full_scored]

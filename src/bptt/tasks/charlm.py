@@ -8,7 +8,7 @@ import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, classes_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
 from bptt.tasks.data_files import read_text
 from bptt.tasks.encoding import Integers, one_hot
 
@@ -109,7 +109,7 @@ class Charlm:
         return self._windows(codes, np.arange(kept) * whole // kept * self.window)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return classes_right(output, sequences)
+        return score_classes(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The start of the held-out text and how the network goes on, each time with its most likely character."""

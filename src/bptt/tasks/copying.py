@@ -1,13 +1,13 @@
 """The copying-memory task (Arjovsky, Shah & Bengio 2016, "Unitary Evolution Recurrent Neural Networks")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, classes_right
+from bptt.tasks.accuracy import Readout, Shares, score_classes
 from bptt.tasks.encoding import one_hot
 
 _SYMBOLS = 8
@@ -30,17 +30,12 @@ class Copying:
     x (N, T + 20, 10): the 8 symbols, blank, delimiter; y (N, T + 20, 9): the 8 symbols, blank.
     """
 
+    inputs: ClassVar[int] = _SYMBOLS + 2
+    outputs: ClassVar[int] = _SYMBOLS + 1
+
     length: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return _SYMBOLS + 2
-
-    @property
-    def outputs(self) -> int:
-        return _SYMBOLS + 1
 
     @property
     def timesteps(self) -> int:
@@ -64,4 +59,4 @@ class Copying:
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         recalled = Sequences(sequences.x[..., -_COPIED:, :], sequences.y[..., -_COPIED:, :])
-        return classes_right(output[..., -_COPIED:, :], recalled)
+        return score_classes(output[..., -_COPIED:, :], recalled)

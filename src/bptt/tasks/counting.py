@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, sequences_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
 from bptt.tasks.encoding import format_bits, parse_bits
 
 
@@ -27,18 +27,13 @@ class Counting:
     x (count, length, 1), y (count, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     data_seed: Annotated[int, Range(at_least=0, at_most=2**32 - 1)]
     count: Annotated[int, Range(at_least=1)]
     length: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:
@@ -57,7 +52,7 @@ class Counting:
         return self._sequences
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return sequences_right(output, sequences)
+        return score_sequences(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The article's test: the number of ones and the network's output, '5 vs 5.00'."""

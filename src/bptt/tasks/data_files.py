@@ -9,6 +9,7 @@ Text files: the shipped ones, and those of a user.
 
 import lzma
 import math
+import os
 import zipfile
 import zlib
 from collections import Counter
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Sequences
-from bptt.tasks.memory import machine_memory
 
 _COPIES: Final = 3  # what is read is checked and cleared, each time into a new array
 
@@ -45,22 +45,22 @@ def check_members(file: Path) -> None:
             for info in infos:
                 _check_array(archive, info)
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ValueError(f"the file can't be read ({_one_line(error)})") from None
+        raise ValueError(f"the file can't be read ({_join_lines(error)})") from None
 
 
-def array_name(member: str) -> str:
+def name_array(member: str) -> str:
     """The name by which NumPy knows a member of the archive."""
     return member.removesuffix(".npy")
 
 
 def _check_names(names: list[str]) -> None:
-    twice = [name for name, times in Counter(map(array_name, names)).items() if times > 1]
+    twice = [name for name, times in Counter(map(name_array, names)).items() if times > 1]
     if twice:
         raise ValueError(f"holds {', '.join(map(repr, twice))} more than once")
 
 
 def _check_size(size: int) -> None:
-    memory = machine_memory()
+    memory = measure_memory()
     if _COPIES * size > memory:
         raise ValueError(
             f"unpacks to {size / 2**30:,.1f} GiB, {_COPIES} times which are needed to read it;"
@@ -69,15 +69,15 @@ def _check_size(size: int) -> None:
 
 
 def _check_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    name = array_name(info.filename)
+    name = name_array(info.filename)
     if info.flag_bits & 1:
         raise ValueError(f"{name} is encrypted")
     try:
         with archive.open(info) as member:
-            declared = _header(member)
+            declared = _read_header(member)
             held = info.file_size - member.tell()
     except Exception as error:  # NumPy evaluates what stands in a header, and raises what comes of it
-        raise ValueError(f"{name} can't be read ({_one_line(error)})") from None
+        raise ValueError(f"{name} can't be read ({_join_lines(error)})") from None
     if declared is None:
         raise ValueError(f"{name} holds no array; only real numbers are read")
     shape, dtype = declared
@@ -90,7 +90,7 @@ def _check_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         )
 
 
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype] | None:
+def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype] | None:
     """The shape and the type that an array's header declares; None: there is no array."""
     if member.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
         return None
@@ -104,11 +104,11 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype] | None:
     return shape, dtype
 
 
-def _one_line(error: Exception) -> str:
+def _join_lines(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def existing(path: str) -> Path:
+def find_file(path: str) -> Path:
     """The file at `path`, absolute, `~` followed. InvalidValue("path", …) where there is no such file."""
     try:
         file = Path(path).expanduser().absolute()
@@ -124,14 +124,14 @@ def existing(path: str) -> Path:
 KEYS = ("x", "y", "lengths", "eval_x", "eval_y", "eval_lengths")
 
 
-def load(path: str | None) -> tuple[Sequences, Sequences]:
+def load_sequences(path: str | None) -> tuple[Sequences, Sequences]:
     """The training's and the evaluation's sequences (the same where the file has no eval_x).
 
     InvalidValue("path", …) for all that `bptt.tasks.arrays.Arrays` doesn't allow.
     """
     if path is None:
         raise InvalidValue("path", None, "the path of an .npz file with the arrays x and y, as in task.path=data.npz")
-    file = existing(path)
+    file = find_file(path)
     stat = file.stat()
     try:
         return _load(file, stat.st_mtime_ns, stat.st_size)
@@ -142,13 +142,13 @@ def load(path: str | None) -> tuple[Sequences, Sequences]:
 @lru_cache(maxsize=4)  # a sweep builds the same task for every run; the time and size tell when the file has changed
 def _load(file: Path, mtime_ns: int, size: int) -> tuple[Sequences, Sequences]:  # noqa: ARG001
     arrays = _read(file)
-    training = _sequences(arrays, "")
+    training = _read_sequences(arrays, "")
     if "eval_x" not in arrays:
         for key in ("eval_y", "eval_lengths"):
             if key in arrays:
                 raise ValueError(f"{key} without eval_x")
         return training, training
-    evaluation = _sequences(arrays, "eval_")
+    evaluation = _read_sequences(arrays, "eval_")
     for name in ("x", "y"):
         ours, theirs = getattr(training, name), getattr(evaluation, name)
         if ours.ndim != theirs.ndim or ours.shape[-1] != theirs.shape[-1]:
@@ -170,12 +170,12 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
                         f"unknown array {key!r}"
                         + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(KEYS)}")
                     )
-            return {key: _array(archive, key) for key in archive.files}
+            return {key: _read_array(archive, key) for key in archive.files}
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"the file can't be read ({error})") from None
 
 
-def _array(archive: Mapping[str, Any], key: str) -> NDArray[Any]:
+def _read_array(archive: Mapping[str, Any], key: str) -> NDArray[Any]:
     try:
         array = archive[key]
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError) as error:
@@ -185,13 +185,13 @@ def _array(archive: Mapping[str, Any], key: str) -> NDArray[Any]:
     return array
 
 
-def _sequences(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Sequences:
+def _read_sequences(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Sequences:
     """The sequences in x, y and lengths, or in eval_x, eval_y and eval_lengths."""
     names = [prefix + name for name in ("x", "y", "lengths")]
     for name in names[:2]:
         if name not in arrays:
             raise ValueError(f"no array {name}; there are: {', '.join(arrays) or 'none'}")
-    x, y = (_numbers(arrays[name]) for name in names[:2])
+    x, y = (_read_numbers(arrays[name]) for name in names[:2])
     if x.ndim != 3:
         raise ValueError(f"{names[0]} has shape {x.shape}, not (N, T, inputs)")
     if y.ndim not in (2, 3):
@@ -204,16 +204,16 @@ def _sequences(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Sequences:
             f"{names[1]} of shape {y.shape} doesn't go with {names[0]} of shape {x.shape}: "
             f"{'N or T' if y.ndim == 3 else 'N'} differs"
         )
-    lengths = _lengths(arrays[names[2]], names[2], x) if names[2] in arrays else None
-    return _checked(Sequences(x, y, lengths), names)
+    lengths = _read_lengths(arrays[names[2]], names[2], x) if names[2] in arrays else None
+    return _check_sequences(Sequences(x, y, lengths), names)
 
 
-def _numbers(array: NDArray[Any]) -> Floats:
+def _read_numbers(array: NDArray[Any]) -> Floats:
     with np.errstate(over="ignore"):  # what float64 can't hold becomes infinite, and is refused as such
         return np.asarray(array, np.float64, order="C")
 
 
-def _lengths(lengths: NDArray[Any], name: str, x: Floats) -> NDArray[np.int64]:
+def _read_lengths(lengths: NDArray[Any], name: str, x: Floats) -> NDArray[np.int64]:
     count, timesteps = x.shape[:2]
     if lengths.dtype.kind not in "iu":
         raise ValueError(f"{name} holds {lengths.dtype}, not whole numbers")
@@ -226,7 +226,7 @@ def _lengths(lengths: NDArray[Any], name: str, x: Floats) -> NDArray[np.int64]:
     return lengths.astype(np.int64)
 
 
-def _checked(sequences: Sequences, names: list[str]) -> Sequences:
+def _check_sequences(sequences: Sequences, names: list[str]) -> Sequences:
     """The same with zeros behind the sequences' ends; ValueError for a number inside that isn't finite."""
     inside = np.arange(sequences.timesteps) < sequences.full_lengths[:, None]
     cleared = []
@@ -249,7 +249,7 @@ def read_text(path: str | None, shipped: str) -> str:
     if path is None:
         return resources.files("bptt.tasks").joinpath("data", shipped).read_text(encoding="utf-8")
     try:
-        data = existing(path).read_bytes()
+        data = find_file(path).read_bytes()
     except OSError as error:
         raise InvalidValue("path", path, f"the file can't be read ({error.strerror})") from None
     try:
@@ -257,3 +257,11 @@ def read_text(path: str | None, shipped: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidValue("path", path, f"line {line}: not UTF-8 (byte 0x{data[error.start]:02x})") from None
+
+
+def measure_memory() -> int:
+    """Bytes of this machine's memory; where the system does not say, what an address can name."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63

@@ -14,7 +14,7 @@ def one_hot(codes: Integers, size: int) -> Floats:
     return np.eye(size)[codes]
 
 
-def digits(numbers: Integers, count: int) -> Floats:
+def encode_digits(numbers: Integers, count: int) -> Floats:
     """(N,) numbers, not below 0 → (N, count) their binary digits, the lowest first."""
     octets = numbers.astype("<i8")[:, None].view(np.uint8)
     return np.unpackbits(octets, axis=1, count=count, bitorder="little").astype(np.float64)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, bits_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits
 from bptt.tasks.encoding import format_bits, parse_bits
 
 
@@ -23,6 +24,9 @@ class Leftbit:
     x (N, m, 1), y (N, m, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     stream: str
     evaluation_bits: str
     readout: Readout
@@ -32,25 +36,17 @@ class Leftbit:
         parse_bits("evaluation_bits", self.evaluation_bits)
 
     @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    @property
     def timesteps(self) -> int:
         return max(self._windows.timesteps, self._evaluation.timesteps)
 
     @cached_property
     def _windows(self) -> Sequences:
         bits = parse_bits("stream", self.stream)
-        return _leftbit([bits[start:] for start in range(len(bits) - 1)])
+        return _make_sequences([bits[start:] for start in range(len(bits) - 1)])
 
     @cached_property
     def _evaluation(self) -> Sequences:
-        return _leftbit([parse_bits("evaluation_bits", self.evaluation_bits)])
+        return _make_sequences([parse_bits("evaluation_bits", self.evaluation_bits)])
 
     def training(self) -> Pool:
         return Pool(self._windows, "random")
@@ -59,7 +55,7 @@ class Leftbit:
         return self._evaluation
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return bits_right(output, sequences)
+        return score_bits(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The evaluation's bits: fed, expected and predicted."""
@@ -72,7 +68,7 @@ class Leftbit:
         ]
 
 
-def _leftbit(sequences: list[Floats]) -> Sequences:
+def _make_sequences(sequences: list[Floats]) -> Sequences:
     """Sequences of bits, the longest first, with their targets."""
     x = np.zeros((len(sequences), len(sequences[0]), 1))
     for row, bits in zip(x, sequences, strict=True):

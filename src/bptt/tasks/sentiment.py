@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, classes_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
 from bptt.tasks.data_files import read_text
 from bptt.tasks.encoding import one_hot
 
@@ -36,6 +37,8 @@ class Sentiment:
     x (N, longest sentence, vocabulary), y (N, 2): 1 at the label, happy first.
     """
 
+    outputs: ClassVar[int] = len(LABELS)
+
     path: str | None
     readout: Readout
 
@@ -45,10 +48,6 @@ class Sentiment:
     @property
     def inputs(self) -> int:
         return len(self.vocabulary)
-
-    @property
-    def outputs(self) -> int:
-        return len(LABELS)
 
     @property
     def timesteps(self) -> int:
@@ -74,7 +73,7 @@ class Sentiment:
         return self._sequences["test"]
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return classes_right(output, sequences)
+        return score_classes(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The accuracy on both parts, and test sentences: all that are wrong, or else the first four."""
@@ -122,11 +121,11 @@ def _parse(text: str, path: str | None) -> dict[str, tuple[Sentence, ...]]:
             continue
         try:
             if line.startswith("["):
-                current = parts.setdefault(_part(line, parts), [])
+                current = parts.setdefault(_parse_part(line, parts), [])
             elif current is None:
                 raise ValueError("a sentence stands before the first part, [training] or [test]")
             else:
-                current.append(_sentence(line))
+                current.append(_parse_sentence(line))
         except ValueError as error:
             raise InvalidValue("path", path, f"line {number}: {error}") from None
     for name in _PARTS:
@@ -135,7 +134,7 @@ def _parse(text: str, path: str | None) -> dict[str, tuple[Sentence, ...]]:
     return {name: tuple(parts[name]) for name in _PARTS}
 
 
-def _part(line: str, parts: dict[str, list[Sentence]]) -> str:
+def _parse_part(line: str, parts: dict[str, list[Sentence]]) -> str:
     name = line.strip("[] ").lower()
     if line != f"[{line[1:-1]}]" or name not in _PARTS:
         near = get_close_matches(name, _PARTS, 1)
@@ -147,7 +146,7 @@ def _part(line: str, parts: dict[str, list[Sentence]]) -> str:
     return name
 
 
-def _sentence(line: str) -> Sentence:
+def _parse_sentence(line: str) -> Sentence:
     label, colon, rest = line.partition(":")
     label = label.strip().lower()
     if not colon:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -31,20 +31,15 @@ class Sine:
     x (N, window, 1), y (N, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     amplitude: Annotated[float, Range(above=0)]
     step: Annotated[float, Range(above=0, at_most=3)]
     window: Annotated[int, Range(at_least=1)]
     windows: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:

@@ -1,13 +1,13 @@
 """The temporal-order problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, classes_right
+from bptt.tasks.accuracy import Readout, Shares, score_classes
 from bptt.tasks.encoding import one_hot
 
 
@@ -29,17 +29,12 @@ class TemporalOrder:
     x (N, T, 6), y (N, 4).
     """
 
+    inputs: ClassVar[int] = 6
+    outputs: ClassVar[int] = 4
+
     length: Annotated[int, Range(at_least=10)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 6
-
-    @property
-    def outputs(self) -> int:
-        return 4
 
     @property
     def timesteps(self) -> int:
@@ -61,4 +56,4 @@ class TemporalOrder:
         return self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return classes_right(output, sequences)
+        return score_classes(output, sequences)

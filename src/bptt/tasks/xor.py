@@ -1,13 +1,13 @@
 """Temporal XOR (Elman 1990, "Finding Structure in Time")."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, bits_right
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits
 from bptt.tasks.encoding import Integers, format_bits
 
 
@@ -26,17 +26,12 @@ class Xor:
     x (N, length, 1), y (N, length, 1).
     """
 
+    inputs: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
     length: Annotated[int, Range(at_least=2)]
     eval_size: Annotated[int, Range(at_least=1)]
     readout: Readout
-
-    @property
-    def inputs(self) -> int:
-        return 1
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     @property
     def timesteps(self) -> int:
@@ -45,7 +40,7 @@ class Xor:
     def make(self, rng: np.random.Generator, count: int) -> Sequences:
         """`count` fresh sequences."""
         triples = -(-(self.length + 1) // 3)
-        return _predict_next(rng.integers(2, size=(count, triples, 2)), self.length)
+        return _make_sequences(rng.integers(2, size=(count, triples, 2)), self.length)
 
     def training(self) -> Generated:
         return Generated(self.make, 2 * self.length)
@@ -54,16 +49,16 @@ class Xor:
         return self.make(rng, self.eval_size)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        return bits_right(output, sequences)
+        return score_bits(output, sequences)
 
     def show(self, predict: Predict) -> list[str]:
         """The four pairs with the bits that are predicted to follow them."""
-        sequences = _predict_next(np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]]), 11)
+        sequences = _make_sequences(np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]]), 11)
         predicted = format_bits(predict(sequences)[0, :, 0], sequences.full_scored[0])
         return [f"stream    0 {format_bits(sequences.y[0, :, 0])}", f"predicted . {predicted}"]
 
 
-def _predict_next(pairs: Integers, length: int) -> Sequences:
+def _make_sequences(pairs: Integers, length: int) -> Sequences:
     """(N, triples, 2) random bits → the first `length` bits of their streams, with the bits that follow as targets."""
     triples = np.concatenate([pairs, pairs[..., :1] ^ pairs[..., 1:]], axis=-1)
     stream = triples.reshape(len(pairs), -1, 1).astype(np.float64)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bptt.analysis.figures import save
+from bptt.analysis.figures import save_figure
 from bptt.analysis.sweep import Solved
 
 UPDATES = np.array([1, 50, 100])
@@ -115,6 +115,6 @@ def panel_titles(figure: Figure) -> list[str]:
 
 def drawable(figure: Figure) -> Figure:
     """The same; drawing finds what building does not: every warning is an error here."""
-    save(figure, io.BytesIO(), "png")
+    save_figure(figure, io.BytesIO(), "png")
     assert figure.get_size_inches()[0] == 3.4
     return figure

@@ -6,17 +6,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from bptt.analysis.figures import Drawn, gradients, outcomes, save, training
-from bptt.analysis.figures import sweep as drawn
+from bptt.analysis.figures import SweepFigure, draw_sweep, gradients, outcomes, save_figure, training
 from bptt.analysis.figures.material import Material
 from bptt.analysis.sweep import Sweep
 from tests.analysis.figures.swept import Swept, diverge, fail, sweep_of
 
-Draw = Callable[[Material], Iterator[Drawn]]
+Draw = Callable[[Material], Iterator[SweepFigure]]
 COUNTS = "12 runs, 4 for each of 3 settings."
 
 
-def checked(found: list[Drawn]) -> dict[str, Drawn]:
+def checked(found: list[SweepFigure]) -> dict[str, SweepFigure]:
     for one in found:
         assert one.title
         assert one.caption.endswith(".")
@@ -28,20 +27,20 @@ def checked(found: list[Drawn]) -> dict[str, Drawn]:
     return named
 
 
-def figures(sweep: Swept, *some: Draw) -> dict[str, Drawn]:
+def figures(sweep: Swept, *some: Draw) -> dict[str, SweepFigure]:
     """All figures of a sweep, or some kinds of them."""
     material = Material(cast("Sweep", sweep))
-    return checked([one for draw in some for one in draw(material)] if some else drawn(cast("Sweep", sweep)))
+    return checked([one for draw in some for one in draw(material)] if some else draw_sweep(cast("Sweep", sweep)))
 
 
-def rendered(found: dict[str, Drawn]) -> dict[str, Drawn]:
+def rendered(found: dict[str, SweepFigure]) -> dict[str, SweepFigure]:
     for one in found.values():
-        save(one.figure, io.BytesIO(), "svg")
+        save_figure(one.figure, io.BytesIO(), "svg")
     return found
 
 
 @pytest.fixture(scope="module")
-def sizes() -> dict[str, Drawn]:
+def sizes() -> dict[str, SweepFigure]:
     return rendered(figures(sweep_of(model__hidden_size=np.repeat([2, 4, 8], 4))))
 
 
@@ -50,7 +49,7 @@ def grid() -> Swept:
     return sweep_of(24, optimizer__alpha=alpha, model=np.tile(["elman", "gru", "lstm", "x"], 6))
 
 
-def test_one_swept_key(sizes: dict[str, Drawn]) -> None:
+def test_one_swept_key(sizes: dict[str, SweepFigure]) -> None:
     assert list(sizes) == [
         *("success_hidden_size", "survival", "convergence", "final_loss_hidden_size", "variance"),
         *("gradient_profiles", "gradient_flow_map", "radius_against_decay"),
@@ -70,7 +69,7 @@ def test_two_swept_keys_have_maps() -> None:
     assert "taken together" not in found["convergence"].caption
 
 
-def test_captions_say_what_is_shown_and_of_how_many_runs(sizes: dict[str, Drawn]) -> None:
+def test_captions_say_what_is_shown_and_of_how_many_runs(sizes: dict[str, SweepFigure]) -> None:
     assert all(one.caption.endswith(COUNTS) for one in sizes.values())
     assert sizes["success_hidden_size"].caption == (
         "The share of runs that solved their task against hidden_size; bars are 95 % intervals (Wilson). A run has "
@@ -82,7 +81,7 @@ def test_captions_say_what_is_shown_and_of_how_many_runs(sizes: dict[str, Drawn]
     )
 
 
-def test_alternative_texts_say_what_one_sees(sizes: dict[str, Drawn]) -> None:
+def test_alternative_texts_say_what_one_sees(sizes: dict[str, SweepFigure]) -> None:
     assert sizes["success_hidden_size"].alt == (
         "Points: solved runs in percent against hidden_size. 50 % at hidden_size 2, 50 % at hidden_size 4 and 50 % at "
         "hidden_size 8."
@@ -100,7 +99,7 @@ def test_at_the_first_update_settings_that_start_alike_have_no_figure() -> None:
     )
     first = sweep.gradient_flow["update"] == 1
     sweep.gradient_flow.loc[first, "norm"] = 0.5 ** sweep.gradient_flow.loc[first, "lag"]
-    assert "gradient_profiles_first" not in figures(sweep, gradients.flow)
+    assert "gradient_profiles_first" not in figures(sweep, gradients.draw_flow)
 
 
 def test_what_diverged_failed_or_did_not_end_is_counted() -> None:
@@ -117,18 +116,19 @@ def test_what_diverged_failed_or_did_not_end_is_counted() -> None:
 
 def test_where_most_have_diverged_crosses_are_explained() -> None:
     sweep = sweep_of(6, a__x=[1, 1, 1, 2, 2, 2])
-    assert "cross" not in figures(sweep, training.loss)["convergence"].caption
+    assert "cross" not in figures(sweep, training.draw_loss)["convergence"].caption
     for run in (3, 4):
         diverge(sweep, run, update=1)
     assert (
-        "A line ends with a cross where most runs had diverged." in figures(sweep, training.loss)["convergence"].caption
+        "A line ends with a cross where most runs had diverged."
+        in figures(sweep, training.draw_loss)["convergence"].caption
     )
 
 
 def test_where_no_run_solved_its_task_nothing_is_said_of_it() -> None:
     sweep = sweep_of(a__x=np.repeat([1, 2, 3], 4), a__y=np.tile([1, 2], 6))
     sweep.runs["solved"] = False
-    assert not figures(sweep, outcomes.success, outcomes.survivals)
+    assert not figures(sweep, outcomes.draw_success, outcomes.draw_survivals)
 
 
 def test_what_was_not_recorded_or_always_zero_has_no_figure() -> None:
@@ -141,12 +141,14 @@ def test_what_was_not_recorded_or_always_zero_has_no_figure() -> None:
 
 
 def test_what_is_no_grid_has_no_map() -> None:
-    found = figures(sweep_of(4, a__x=[1, 1, 2, 3], a__y=[1, 2, 1, 2]), outcomes.success, outcomes.losses)
+    found = figures(sweep_of(4, a__x=[1, 1, 2, 3], a__y=[1, 2, 1, 2]), outcomes.draw_success, outcomes.draw_losses)
     assert list(found) == ["success_x", "success_y", "final_loss_x", "final_loss_y"]
 
 
 def test_seeds_alone_have_no_figure_against_a_key() -> None:
-    found = figures(sweep_of(3), outcomes.success, outcomes.survivals, outcomes.losses, outcomes.variance)
+    found = figures(
+        sweep_of(3), outcomes.draw_success, outcomes.draw_survivals, outcomes.draw_losses, outcomes.draw_variance
+    )
     assert list(found) == ["survival"]
 
 
@@ -171,7 +173,7 @@ def test_a_search_is_drawn() -> None:
 
 def test_keys_with_dots_make_names_of_files_without() -> None:
     sweep = sweep_of(init__scale=np.repeat([0.1, 1.0], 6), init__recurrent__scale=np.tile([0.5, 1.0, 2.0], 4))
-    assert list(figures(sweep, outcomes.losses)) == ["loss_map", "final_loss_init_scale"]
+    assert list(figures(sweep, outcomes.draw_losses)) == ["loss_map", "final_loss_init_scale"]
 
 
 def test_a_sweep_of_which_no_run_has_ended_has_no_figures() -> None:
@@ -188,6 +190,6 @@ def test_everything_diverged() -> None:
     assert {"final_loss_x", "loss_map"} & set(found) == {"final_loss_x", "loss_map"}
 
 
-def test_a_drawn_figure_does_not_change(sizes: dict[str, Drawn]) -> None:
+def test_a_drawn_figure_does_not_change(sizes: dict[str, SweepFigure]) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         sizes["convergence"].title = ""  # type: ignore[misc]

@@ -8,19 +8,19 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bptt.analysis.figures import convergence, gradient_flow_map, save
+from bptt.analysis.figures import draw_convergence, draw_flow_map, save_figure
 from tests.analysis.figures.swept import sweep_of
 
 KINDS: tuple[Literal["png", "svg", "pdf"], ...] = ("png", "svg", "pdf")
 
 
 def figure() -> Figure:
-    return convergence(*sweep_of(model__hidden_size=np.repeat([2, 4, 8], 4)).given)
+    return draw_convergence(*sweep_of(model__hidden_size=np.repeat([2, 4, 8], 4)).given)
 
 
 def saved(of: Figure, kind: Literal["png", "svg", "pdf"]) -> bytes:
     buffer = io.BytesIO()
-    save(of, buffer, kind)
+    save_figure(of, buffer, kind)
     return buffer.getvalue()
 
 
@@ -51,11 +51,11 @@ def test_an_svg_has_its_text_as_text() -> None:
 
 def test_what_is_dense_is_a_picture_in_an_svg() -> None:
     sweep = sweep_of(4)
-    svg = saved(gradient_flow_map(sweep.gradient_flow, sweep.runs, sweep.swept), "svg").decode()
+    svg = saved(draw_flow_map(sweep.gradient_flow, sweep.runs, sweep.swept), "svg").decode()
     assert svg.count("data:image/png;base64") == 2  # the map, and the bar of its colours
 
 
 def test_a_png_has_the_dots_per_inch_that_were_asked_for(tmp_path: Path) -> None:
-    save(figure(), tmp_path / "a.png", "png", dpi=100)
+    save_figure(figure(), tmp_path / "a.png", "png", dpi=100)
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (340, 260)

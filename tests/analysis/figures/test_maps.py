@@ -3,8 +3,8 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
-from bptt.analysis.factors import factor_of
-from bptt.analysis.figures import heat_map
+from bptt.analysis.factors import build_factor
+from bptt.analysis.figures import draw_heat_map
 from bptt.analysis.figures.maps import is_grid
 from tests.analysis.figures.swept import Swept, diverge, drawable, sweep_of
 
@@ -15,7 +15,7 @@ def grid() -> Swept:
 
 
 def test_a_cell_has_the_median_of_its_runs(grid: Swept) -> None:
-    axes, bar = drawable(heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon")).axes
+    axes, bar = drawable(draw_heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon")).axes
     (mesh,) = [part for part in axes.collections if isinstance(part, QuadMesh)]
     # Up: epsilon, across: alpha; in each cell the median of two runs.
     medians = np.array([[0.025, 0.085], [0.035, 0.095], [0.045, 0.105]])
@@ -30,14 +30,16 @@ def test_a_cell_has_the_median_of_its_runs(grid: Swept) -> None:
 
 def test_solved_runs_are_shares_in_percent(grid: Swept) -> None:
     grid.runs.loc[[0, 3], "solved"] = True
-    axes, bar = drawable(heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon", "solved")).axes
+    axes, bar = drawable(draw_heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon", "solved")).axes
     assert [text.get_text() for text in axes.texts] == ["100", "50", "50", "50", "50", "50"]
     assert bar.get_ylabel() == "solved runs (%)"
     assert (axes.collections[0].norm.vmin, axes.collections[0].norm.vmax) == (0, 100)
 
 
 def test_any_metric_can_be_shown(grid: Swept) -> None:
-    axes, bar = drawable(heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon", "weights/spectral_radius")).axes
+    axes, bar = drawable(
+        draw_heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon", "weights/spectral_radius")
+    ).axes
     assert np.asarray(axes.collections[0].get_array()).reshape(3, 2)[0] == pytest.approx([2.5, 8.5])
     assert bar.get_ylabel() == "median final spectral radius"
     assert not isinstance(axes.collections[0].norm, LogNorm)
@@ -47,21 +49,21 @@ def test_a_cell_whose_runs_diverged_has_a_cross() -> None:
     sweep = sweep_of(8, a__x=[1, 2] * 4, a__y=[1, 1, 2, 2] * 2)
     for run in (0, 4):
         diverge(sweep, run, update=50)
-    axes = drawable(heat_map(sweep.runs, "a.x", "a.y")).axes[0]
+    axes = drawable(draw_heat_map(sweep.runs, "a.x", "a.y")).axes[0]
     assert [np.array(line.get_xydata()).tolist() for line in axes.lines] == [[[0.5, 0.5]]]
-    shares = heat_map(sweep.runs, "a.x", "a.y", "solved").axes[0]
+    shares = draw_heat_map(sweep.runs, "a.x", "a.y", "solved").axes[0]
     assert [text.get_text() for text in shares.texts] == ["0", "100", "0", "100"]
 
 
 def test_a_loss_above_the_ceiling_has_a_cross(grid: Swept) -> None:
-    axes = heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon", ceiling=0.1).axes[0]
+    axes = draw_heat_map(grid.runs, "optimizer.alpha", "optimizer.epsilon", ceiling=0.1).axes[0]
     assert [np.array(line.get_xydata()).tolist() for line in axes.lines] == [[[1.5, 2.5]]]
 
 
 def test_where_nothing_was_run_a_cell_is_empty() -> None:
     sweep = sweep_of(4, a__x=[1, 1, 2, 3], a__y=[1, 2, 1, 2])
     table: np.ma.MaskedArray = np.ma.asarray(
-        drawable(heat_map(sweep.runs, "a.x", "a.y")).axes[0].collections[0].get_array()
+        drawable(draw_heat_map(sweep.runs, "a.x", "a.y")).axes[0].collections[0].get_array()
     )
     assert np.ma.getmaskarray(table).reshape(2, 3).tolist() == [[False, False, True], [False, True, False]]
 
@@ -70,11 +72,11 @@ def test_without_any_finite_loss_that_is_said() -> None:
     sweep = sweep_of(4, a__x=[1, 2, 1, 2], a__y=[1, 1, 2, 2])
     for run in range(4):
         diverge(sweep, run, update=0)
-    axes = drawable(heat_map(sweep.runs, "a.x", "a.y")).axes[0]
+    axes = drawable(draw_heat_map(sweep.runs, "a.x", "a.y")).axes[0]
     assert axes.texts[0].get_text() == "no setting ended with a finite value"
 
 
 def test_what_is_a_grid() -> None:
     for count, there in ((8, True), (3, False)):
         runs = sweep_of(8, a__x=[1, 2] * 4, a__y=[1, 1, 2, 2] * 2).runs.head(count)
-        assert is_grid(factor_of(runs, "a.x"), factor_of(runs, "a.y")) == there
+        assert is_grid(build_factor(runs, "a.x"), build_factor(runs, "a.y")) == there

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from bptt.analysis.figures import gradient_flow, loss_curve
-from bptt.analysis.style import power
+from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve
+from bptt.analysis.style import write_power
 
 UPDATES = np.array([1, 10, 20, 30])
 LOSS = np.array([1.0, 0.1, 0.01, 0.001])
@@ -34,7 +34,7 @@ def flow(norms: NDArray[np.float64], updates: NDArray[np.int64] = UPDATES) -> pd
 
 
 def test_loss_curves_show_the_data_on_a_logarithmic_axis() -> None:
-    figure = loss_curve(history(train=LOSS, evaluation=2 * LOSS), "title")
+    figure = draw_loss_curve(history(train=LOSS, evaluation=2 * LOSS), "title")
     (axes,) = figure.axes
     training, evaluation = axes.lines
     assert np.array_equal(training.get_xydata(), np.column_stack([UPDATES, LOSS]))
@@ -46,7 +46,7 @@ def test_loss_curves_show_the_data_on_a_logarithmic_axis() -> None:
 
 
 def test_accuracy_has_a_panel_of_its_own_in_percent() -> None:
-    figure = loss_curve(history(train=LOSS, accuracy=np.array([0.0, 0.5, 0.75, 1.0])))
+    figure = draw_loss_curve(history(train=LOSS, accuracy=np.array([0.0, 0.5, 0.75, 1.0])))
     top, bottom = figure.axes
     assert np.array_equal(bottom.lines[0].get_ydata(), [0, 50, 75, 100])
     assert (top.get_xlabel(), bottom.get_xlabel(), bottom.get_ylabel()) == ("", "update", "accuracy (%)")
@@ -54,7 +54,7 @@ def test_accuracy_has_a_panel_of_its_own_in_percent() -> None:
 
 
 def test_a_diverged_curve_ends_with_a_cross() -> None:
-    figure = loss_curve(history(train=np.array([1.0, 50.0, np.inf, np.nan])))
+    figure = draw_loss_curve(history(train=np.array([1.0, 50.0, np.inf, np.nan])))
     curve, cross = figure.axes[0].lines
     assert np.array_equal(curve.get_ydata(), [1.0, 50.0, np.nan, np.nan], equal_nan=True)
     assert cross.get_marker() == "x"
@@ -66,13 +66,13 @@ def test_a_diverged_curve_ends_with_a_cross() -> None:
     "values", [[np.nan] * 4, [0.0] * 4, [1.0, 0.0, 1.0, 0.0], [1e300, np.inf, 1e308, 1.0], [3.0] * 4]
 )
 def test_unusual_losses_are_drawn(values: list[float]) -> None:
-    drawn(loss_curve(history(train=np.array(values), evaluation=np.array(values))))
-    drawn(loss_curve(history(train=np.array(values)).head(1)))
+    drawn(draw_loss_curve(history(train=np.array(values), evaluation=np.array(values))))
+    drawn(draw_loss_curve(history(train=np.array(values)).head(1)))
 
 
 def test_gradient_flow_is_a_map_of_lag_and_update() -> None:
     norms = np.exp(-np.arange(5.0)) * np.ones((4, 1))
-    figure = gradient_flow(flow(norms))
+    figure = draw_gradient_flow(flow(norms))
     axes, bar = figure.axes
     (mesh,) = axes.collections
     assert np.array_equal(np.asarray(mesh.get_array()), norms.T)
@@ -86,7 +86,7 @@ def test_gradient_flow_is_a_map_of_lag_and_update() -> None:
 def test_a_gradient_that_is_cut_off_is_grey() -> None:
     norms = np.ones((4, 5))
     norms[:, 1:] = 0
-    figure = gradient_flow(flow(norms))
+    figure = draw_gradient_flow(flow(norms))
     assert figure.axes[0].get_xlabel() == "update (grey: zero)"
     drawn(figure)
 
@@ -107,12 +107,12 @@ def test_a_gradient_that_is_cut_off_is_grey() -> None:
     ids=["zero", "one point", "one timestep", "one of both", "nan", "diverged", "vanished", "smallest", "largest"],
 )
 def test_unusual_gradients_are_drawn(norms: NDArray[np.float64]) -> None:
-    drawn(gradient_flow(flow(norms)))
+    drawn(draw_gradient_flow(flow(norms)))
 
 
 def test_logarithmically_spaced_updates_get_a_logarithmic_axis() -> None:
     updates = np.array([1, 10, 100, 1000, 10000])
-    figure = gradient_flow(flow(np.ones((5, 3)), updates))
+    figure = draw_gradient_flow(flow(np.ones((5, 3)), updates))
     assert figure.axes[0].get_xscale() == "log"
     drawn(figure)
 
@@ -131,4 +131,4 @@ def test_logarithmically_spaced_updates_get_a_logarithmic_axis() -> None:
     ],
 )
 def test_ticks(value: float, text: str) -> None:
-    assert power(value) == text
+    assert write_power(value) == text

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from bptt.analysis.figures import survival_curves
+from bptt.analysis.figures import draw_survival_curves
 from bptt.analysis.statistics.survival import survival
 from tests.analysis.figures.swept import drawable, fail, legend, sweep_of
 
 
 def test_curves_are_kaplan_and_meiers_with_their_bands() -> None:
     sweep = sweep_of(8, a__x=np.repeat([1, 2], 4))
-    figure = drawable(survival_curves(sweep.runs, sweep.swept))
+    figure = drawable(draw_survival_curves(sweep.runs, sweep.swept))
     (axes,) = figure.axes
     curve, censored = axes.lines[:2]
     # Of runs 0 to 3, 1 and 3 solved the task at 51 and 53, and the others ended at 100; the line goes on to 100.
@@ -26,13 +26,13 @@ def test_curves_are_kaplan_and_meiers_with_their_bands() -> None:
 
 def test_many_lines_have_no_bands() -> None:
     sweep = sweep_of(14, a__x=np.repeat(np.arange(7), 2))
-    assert not survival_curves(sweep.runs, sweep.swept).axes[0].collections
+    assert not draw_survival_curves(sweep.runs, sweep.swept).axes[0].collections
 
 
 def test_a_run_that_stopped_early_is_marked_where_it_did() -> None:
     sweep = sweep_of(4)
     sweep.runs.loc[0, "observed"] = 52.0
-    (axes,) = drawable(survival_curves(sweep.runs, sweep.swept)).axes
+    (axes,) = drawable(draw_survival_curves(sweep.runs, sweep.swept)).axes
     assert np.array(axes.lines[1].get_xydata()) == pytest.approx(np.array([[52, 25], [100, 62.5]]))
 
 
@@ -40,13 +40,13 @@ def test_what_failed_or_did_not_end_does_not_count() -> None:
     sweep = sweep_of(4)
     fail(sweep, 0, "FAILED")
     fail(sweep, 2, None)
-    (axes,) = survival_curves(sweep.runs, sweep.swept).axes
+    (axes,) = draw_survival_curves(sweep.runs, sweep.swept).axes
     assert np.array(axes.lines[0].get_ydata())[-1] == 100
 
 
 def test_a_search_is_one_curve() -> None:
     random = np.random.default_rng(0)
     sweep = sweep_of(30, a__x=random.random(30), a__y=random.random(30))
-    (axes,) = drawable(survival_curves(sweep.runs, sweep.swept)).axes
+    (axes,) = drawable(draw_survival_curves(sweep.runs, sweep.swept)).axes
     assert len(axes.lines) == 2
     assert np.array(axes.lines[0].get_ydata())[-1] == 50

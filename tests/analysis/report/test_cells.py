@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.report.document import Column, Table
-from bptt.analysis.report.rendering import MISSING, number, rows, share
+from bptt.analysis.report.rendering import MISSING, write_number, write_rows, write_share
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from bptt.analysis.report.rendering import MISSING, number, rows, share
     ],
 )
 def test_number(value: float, written: str) -> None:
-    assert number(value) == written
+    assert write_number(value) == written
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_number(value: float, written: str) -> None:
     [(0.0, "0 %"), (0.5, "50 %"), (0.994, "99.4 %"), (1.0, "100 %"), (-0.25, "−25 %"), (0.004, "0.4 %")],
 )
 def test_share(value: float, written: str) -> None:
-    assert share(value) == written
+    assert write_share(value) == written
 
 
 def test_rows_hold_numbers_as_the_file_has_them() -> None:
@@ -58,7 +58,7 @@ def test_rows_hold_numbers_as_the_file_has_them() -> None:
         Column("n", "n", "count", of="of"),
         Column("yes", "yes"),
     ]
-    (name, x, n, yes), (no_name, no_x, _, no) = rows(Table("t", "T", (), frame, columns))
+    (name, x, n, yes), (no_name, no_x, _, no) = write_rows(Table("t", "T", (), frame, columns))
     assert (name.shown, name.mono) == ("a", True)
     assert (no_name.shown, no_name.mono) == (MISSING, False)
     assert x.shown.text == "0.300"  # type: ignore[union-attr]

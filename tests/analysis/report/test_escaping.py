@@ -1,6 +1,6 @@
 import pytest
 
-from bptt.analysis.report.escaping import fence, latex, markdown, markdown_code, one_line
+from bptt.analysis.report.escaping import choose_fence, escape_latex, escape_markdown, escape_markdown_code, join_lines
 
 
 @pytest.mark.parametrize(
@@ -20,17 +20,17 @@ from bptt.analysis.report.escaping import fence, latex, markdown, markdown_code,
     ],
 )
 def test_markdown(text: str, escaped: str) -> None:
-    assert markdown(text) == escaped
+    assert escape_markdown(text) == escaped
 
 
 def test_code() -> None:
-    assert markdown_code("model.hidden_size=3") == "`model.hidden_size=3`"
-    assert markdown_code("a`b|c") == r"<code>a\`b\|c</code>"
+    assert escape_markdown_code("model.hidden_size=3") == "`model.hidden_size=3`"
+    assert escape_markdown_code("a`b|c") == r"<code>a\`b\|c</code>"
 
 
 def test_a_fence_is_longer_than_what_it_holds() -> None:
-    assert fence("plain") == "```"
-    assert fence("a ```` b") == "`````"
+    assert choose_fence("plain") == "```"
+    assert choose_fence("a ```` b") == "`````"
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_a_fence_is_longer_than_what_it_holds() -> None:
     ],
 )
 def test_latex(text: str, escaped: str) -> None:
-    assert latex(text) == escaped
+    assert escape_latex(text) == escaped
 
 
 def test_one_line() -> None:
-    assert one_line("a\r\nb\x00c\td") == "a b c d"
+    assert join_lines("a\r\nb\x00c\td") == "a b c d"

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.report.document import Report
-from bptt.analysis.report.rendering import pages, table_files
-from bptt.analysis.report.single import single
-from bptt.analysis.report.writing import report_files, write_report
+from bptt.analysis.report.rendering import render_pages, render_tables
+from bptt.analysis.report.single import report_single
+from bptt.analysis.report.writing import make_report_files, write_report
 from bptt.analysis.sweep import Sweep
 from tests.analysis.report.parsed import Page, cells_of
 from tests.analysis.report.planted import HOSTILE, folder_of, planted
@@ -43,7 +43,7 @@ def sweep() -> Sweep:
 
 @pytest.fixture(scope="module")
 def files(sweep: Sweep) -> dict[str, bytes]:
-    return report_files([sweep])
+    return make_report_files([sweep])
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def page(files: dict[str, bytes]) -> Page:
 
 @pytest.fixture(scope="module")
 def report(sweep: Sweep) -> Report:
-    return single(sweep, [], [])
+    return report_single(sweep, [], [])
 
 
 def page_of(sweep: Sweep) -> Page:
     """The page of a sweep, without its figures."""
-    return Page(pages(single(sweep, [], []), {}, "svg")["report.html"].decode())
+    return Page(render_pages(report_single(sweep, [], []), {}, "svg")["report.html"].decode())
 
 
 def frame(files: dict[str, bytes], name: str) -> pd.DataFrame:
@@ -232,7 +232,7 @@ def test_latex_is_escaped(files: dict[str, bytes]) -> None:
 
 
 def test_twice_the_same_bytes(sweep: Sweep, files: dict[str, bytes]) -> None:
-    assert report_files([replace(sweep)]) == files
+    assert make_report_files([replace(sweep)]) == files
 
 
 def test_a_report_replaces_an_older_one(tmp_path: Path, files: dict[str, bytes]) -> None:
@@ -245,7 +245,7 @@ def test_a_report_replaces_an_older_one(tmp_path: Path, files: dict[str, bytes])
 
 
 def test_formats_of_figures() -> None:
-    files = report_files([planted()], ["png", "pdf"])
+    files = make_report_files([planted()], ["png", "pdf"])
     names = {name for name in files if name.startswith("figures/")}
     assert {name.rpartition(".")[2] for name in names} == {"png", "pdf"}
     assert all(files[name].startswith(b"\x89PNG" if name.endswith("png") else b"%PDF") for name in names)
@@ -284,7 +284,7 @@ def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
     patch = f"diff --git a/x b/x\n+{HOSTILE}\n"
     (tmp_path / "dirty.patch").write_text(patch)
     changed = {"git_commit": "2" * 40, "git_dirty": True, "git_diff": "feed", "packages": {"bptt": "0.1.0"}}
-    files = report_files([replace(planted(), folder=tmp_path, provenance=changed)])
+    files = make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
     page = Page(files["report.html"].decode())
     assert patch in page.listings
     assert files["dirty.patch"].decode() == patch
@@ -295,7 +295,7 @@ def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
 def test_several_sweeps_side_by_side() -> None:
     first = planted(kinds=("plain", HOSTILE), name="one", question="First?")
     second = planted(kinds=(HOSTILE, "other"), name="two", solved="loss/eval<=0.01")
-    files = report_files([first, second])
+    files = make_report_files([first, second])
     page = Page(files["report.html"].decode())
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
@@ -311,12 +311,12 @@ def test_several_sweeps_side_by_side() -> None:
     assert {f"figures/{n}_convergence.svg" for n in (1, 2)} <= set(files)
     assert "First?" in page.text
     assert "bptt report one two\nbptt reproduce one\nbptt reproduce two" in page.listings
-    assert report_files([first, second]) == files
+    assert make_report_files([first, second]) == files
 
 
 def test_infinite_losses_are_in_the_tables() -> None:
     sweep = planted(kinds=("a", "b"), outcomes={0: "diverged", 1: "diverged", 2: "diverged"})
-    files = table_files(single(sweep, [], []))
+    files = render_tables(report_single(sweep, [], []))
     assert math.isinf(frame(files, "results")["loss_median"][0])
     assert "∞" in page_of(sweep).text
     assert r"$\infty$" in files["tables/results.tex"].decode()

@@ -19,7 +19,9 @@ _UNDATED: Final[Any] = {
 }
 
 
-def save(figure: "Figure", to: "Path | str | IO[bytes]", format: Literal["png", "svg", "pdf"], dpi: int = 200) -> None:
+def save_figure(
+    figure: "Figure", to: "Path | str | IO[bytes]", format: Literal["png", "svg", "pdf"], dpi: int = 200
+) -> None:
     """Write a figure to a path or into a buffer, without a date or a version, so that equal figures are equal files.
 
     dpi  of PNG, and of what is dense in SVG and PDF
@@ -35,14 +37,14 @@ def save(figure: "Figure", to: "Path | str | IO[bytes]", format: Literal["png", 
             figure.set_layout_engine("none")
         content = BytesIO()
         figure.savefig(content, format=format, dpi=dpi, metadata=_UNDATED[format])
-    written = _shortened(content.getvalue()) if format == "svg" else content.getvalue()
+    written = _shorten(content.getvalue()) if format == "svg" else content.getvalue()
     if isinstance(to, Path | str):
         Path(to).write_bytes(written)
     else:
         to.write(written)
 
 
-def _shortened(svg: bytes) -> bytes:
+def _shorten(svg: bytes) -> bytes:
     """The same with paths to a hundredth of a point, instead of a millionth: a third less."""
     return re.sub(
         rb' d="[^"]*"',

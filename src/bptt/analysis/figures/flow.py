@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.factors import Factor
-from bptt.analysis.figures.metrics import SPAN, pooled, told_apart
-from bptt.analysis.figures.panels import legend, looks, panels, quartiles
-from bptt.analysis.style import COLUMN, GREY, STYLE, drawable, edges, logarithmic_ticks, message, power, update_axis
+from bptt.analysis.figures.metrics import SPAN, pool_runs, tell_apart
+from bptt.analysis.figures.panels import choose_looks, compute_quartiles, draw_legend, make_panels
+from bptt.analysis.style import (
+    COLUMN,
+    GREY,
+    STYLE,
+    clip_drawable,
+    find_edges,
+    set_logarithmic_ticks,
+    set_update_axis,
+    write_message,
+    write_power,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +35,7 @@ NORM: Final = "‖∂loss/∂h‖"
 MOST_MAPS: Final = 6
 
 
-def gradient_flow_map(flow: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
+def draw_flow_map(flow: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
     """The norm by lag (down) and update (across), the median over the runs of each level of the first swept key.
 
     flow   run, update, lag, norm; what is nan, as after a run diverged, doesn't count
@@ -37,44 +47,44 @@ def gradient_flow_map(flow: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequenc
     """
     import matplotlib as mpl
 
-    ended, factor, levels = mapped(runs, swept)
+    ended, factor, levels = choose_mapped(runs, swept)
     codes = dict(zip(ended["run"], factor.codes, strict=True))
-    tables = [_median_map(flow[flow["run"].map(codes) == level]) for level in levels]
+    tables = [_take_median(flow[flow["run"].map(codes) == level]) for level in levels]
     norms = np.concatenate([np.empty(0), *(table.to_numpy().ravel() for table in tables)])
     positive = norms[np.isfinite(norms) & (norms > 0)]
     titles = [f"{factor.label} {factor.texts[level]}".strip() for level in levels] if len(levels) > 1 else [""]
     with mpl.rc_context(STYLE):
-        figure, every = panels(titles, "update", "lag (timesteps)")
+        figure, every = make_panels(titles, "update", "lag (timesteps)")
         if len(levels) == 1:
             figure.set_size_inches(COLUMN, 2.4)
         if not len(positive):
-            message(every[0], "no gradient above zero was recorded")
+            write_message(every[0], "no gradient above zero was recorded")
             return figure
         high = float(positive.max())
         low = max(float(positive.min()), high / SPAN)
         if high < 1.01 * low:
             low, high = low / 2, high * 2
-        meshes = [_mesh(axes, table, low, high) for axes, table in zip(every, tables, strict=True) if table.size]
+        meshes = [_draw_mesh(axes, table, low, high) for axes, table in zip(every, tables, strict=True) if table.size]
         every[0].invert_yaxis()
-        update_axis(every[0], np.unique(np.concatenate([table.columns.to_numpy() for table in tables])), ticks=3)
+        set_update_axis(every[0], np.unique(np.concatenate([table.columns.to_numpy() for table in tables])), ticks=3)
         bar = figure.colorbar(
             meshes[0], ax=every, pad=0.02, aspect=30, extend="min" if positive.min() < low else "neither"
         )
         bar.set_label(NORM)
-        logarithmic_ticks(bar.ax.yaxis, low, high)
+        set_logarithmic_ticks(bar.ax.yaxis, low, high)
     return figure
 
 
-def mapped(runs: "pd.DataFrame", swept: Sequence[str]) -> "tuple[pd.DataFrame, Factor, list[int]]":
-    """The runs that have ended, and the levels that `gradient_flow_map` shows."""
-    ended, told = told_apart(runs, swept)
-    factor = pooled(told, len(ended)).hue
+def choose_mapped(runs: "pd.DataFrame", swept: Sequence[str]) -> "tuple[pd.DataFrame, Factor, list[int]]":
+    """The runs that have ended, and the levels that `draw_flow_map` shows."""
+    ended, told = tell_apart(runs, swept)
+    factor = pool_runs(told, len(ended)).hue
     assert factor is not None
     count = len(factor.levels)
     return ended, factor, sorted({round(place) for place in np.linspace(0, count - 1, min(count, MOST_MAPS))})
 
 
-def _median_map(flow: "pd.DataFrame") -> "pd.DataFrame":
+def _take_median(flow: "pd.DataFrame") -> "pd.DataFrame":
     """The median norm by lag and update; nan where fewer than half of the runs have one."""
     import pandas as pd
 
@@ -84,16 +94,18 @@ def _median_map(flow: "pd.DataFrame") -> "pd.DataFrame":
     # A table of all runs is sorted much faster than one group for each cell.
     norms = np.full((len(lags) * len(updates), len(runs)), np.nan)
     norms[lag * len(updates) + update, run] = flow["norm"].to_numpy(dtype=float)
-    medians = np.where(2 * np.sum(~np.isnan(norms), axis=1) >= len(runs), quartiles(drawable(norms))[:, 1], np.nan)
+    medians = np.where(
+        2 * np.sum(~np.isnan(norms), axis=1) >= len(runs), compute_quartiles(clip_drawable(norms))[:, 1], np.nan
+    )
     return pd.DataFrame(medians.reshape(len(lags), len(updates)), index=lags, columns=updates)
 
 
-def _mesh(axes: "Axes", table: "pd.DataFrame", low: float, high: float) -> Any:
+def _draw_mesh(axes: "Axes", table: "pd.DataFrame", low: float, high: float) -> Any:
     import matplotlib as mpl
     from matplotlib.colors import ListedColormap, LogNorm
 
     norms = table.to_numpy(dtype=float)
-    borders = edges(table.columns.to_numpy()), edges(table.index.to_numpy())
+    borders = find_edges(table.columns.to_numpy()), find_edges(table.index.to_numpy())
     axes.grid(False)
     zero = norms == 0
     if zero.any():
@@ -111,7 +123,7 @@ def _mesh(axes: "Axes", table: "pd.DataFrame", low: float, high: float) -> Any:
 _LAG: Final = "lag (timesteps before the end)"
 
 
-def gradient_profiles(
+def draw_profiles(
     flow: "pd.DataFrame",
     runs: "pd.DataFrame",
     swept: Sequence[str],
@@ -129,39 +141,41 @@ def gradient_profiles(
     """
     import matplotlib as mpl
 
-    ended, told = told_apart(runs, swept)
-    told = pooled(told, len(ended))
+    ended, told = tell_apart(runs, swept)
+    told = pool_runs(told, len(ended))
     assert told.hue is not None
-    drawn = looks(told.hue)
+    drawn = choose_looks(told.hue)
     titles = [
-        ", ".join(filter(None, (facet, _title(update) if len(updates) > 1 else "")))
+        ", ".join(filter(None, (facet, _write_title(update) if len(updates) > 1 else "")))
         for facet in told.titles
         for update in updates
     ]
     with mpl.rc_context(STYLE):
-        figure, every = panels(titles, "lag (timesteps)" if len(titles) > 1 else _LAG, NORM)
-        medians = [_profiles(flow, ended, [told.of(run) for run in range(len(ended))], update) for update in updates]
+        figure, every = make_panels(titles, "lag (timesteps)" if len(titles) > 1 else _LAG, NORM)
+        medians = [
+            _take_profiles(flow, ended, [told.of(run) for run in range(len(ended))], update) for update in updates
+        ]
         for column, table in enumerate(medians):
             for panel, line in table:
                 axes, profile = every[panel * len(updates) + column], table[panel, line].dropna()
                 axes.plot(profile.index, profile, drawn[line].line, color=drawn[line].colour)
-        _symlog(every, np.concatenate([np.empty(0), *(table.to_numpy().ravel() for table in medians)]))
-        legend(figure, told.hue, markers=False)
+        _set_symlog(every, np.concatenate([np.empty(0), *(table.to_numpy().ravel() for table in medians)]))
+        draw_legend(figure, told.hue, markers=False)
     return figure
 
 
-def alike(flow: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[str], update: str) -> bool:
+def have_equal_profiles(flow: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[str], update: str) -> bool:
     """Whether all settings have the same profile at an update, as at the first where what was swept comes later."""
-    ended, told = told_apart(runs, swept)
-    table = _profiles(flow, ended, [told.of(run) for run in range(len(ended))], update)
+    ended, told = tell_apart(runs, swept)
+    table = _take_profiles(flow, ended, [told.of(run) for run in range(len(ended))], update)
     return bool((table.max(axis=1) <= 1.05 * table.min(axis=1)).all()) and not table.isna().to_numpy().any()
 
 
-def _title(update: str | int) -> str:
+def _write_title(update: str | int) -> str:
     return f"{update} update" if isinstance(update, str) else f"update {update:,}"
 
 
-def _profiles(
+def _take_profiles(
     flow: "pd.DataFrame", runs: "pd.DataFrame", groups: Sequence[tuple[int, int]], update: str | int
 ) -> "pd.DataFrame":
     """The median norm by lag (rows) and by panel and line (columns)."""
@@ -176,12 +190,12 @@ def _profiles(
     return rows.pivot_table(index="lag", columns=["panel", "line"], values="norm", aggfunc="median")
 
 
-def _symlog(every: "Sequence[Axes]", norms: "NDArray[np.float64]") -> None:
+def _set_symlog(every: "Sequence[Axes]", norms: "NDArray[np.float64]") -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
     positive = norms[np.isfinite(norms) & (norms > 0)]
     if not len(positive):
-        message(every[0], "no gradient above zero was recorded")
+        write_message(every[0], "no gradient above zero was recorded")
         return
     axes = every[0]
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
@@ -191,7 +205,7 @@ def _symlog(every: "Sequence[Axes]", norms: "NDArray[np.float64]") -> None:
     if not np.any(norms < low):
         axes.set_yscale("log")
         axes.set_ylim(low / room, high * room)
-        logarithmic_ticks(axes.yaxis, low / room, high * room)
+        set_logarithmic_ticks(axes.yaxis, low / room, high * room)
         return
     axes.set_yscale("symlog", linthresh=low, linscale=1.0)
     axes.set_ylim(-0.1 * low, high * room)
@@ -199,4 +213,4 @@ def _symlog(every: "Sequence[Axes]", norms: "NDArray[np.float64]") -> None:
     step = max(1, -(-(last - first) // 6))
     axes.set_yticks([0.0, *(10.0**exponent for exponent in range(last, first - 1, -step))])
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write_power(value)))

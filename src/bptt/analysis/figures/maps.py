@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, factor_of
-from bptt.analysis.figures.metrics import SOLVED, axis_label, shown
+from bptt.analysis.factors import Factor, build_factor
+from bptt.analysis.figures.metrics import SOLVED, find_display, label_axis
 from bptt.analysis.figures.panels import Window
-from bptt.analysis.style import COLUMN, STYLE, logarithmic_ticks, message
-from bptt.analysis.tables import LOSS, final
+from bptt.analysis.style import COLUMN, STYLE, set_logarithmic_ticks, write_message
+from bptt.analysis.tables import LOSS, take_final
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ _MOST_NUMBERS: Final = 12  # beside each other
 _EMPTY: Final = "#d9d9d9"
 
 
-def heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceiling: float = np.inf) -> "Figure":
+def draw_heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceiling: float = np.inf) -> "Figure":
     """A value of the runs that have ended, for each combination of two swept keys.
 
     runs     as of `bptt.load(…).runs`
@@ -34,22 +34,22 @@ def heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceiling: f
     from matplotlib.figure import Figure
 
     ended = runs[runs["outcome"].notna()].reset_index(drop=True)
-    across, up = factor_of(ended, x), factor_of(ended, y)
-    table = cells(ended, across, up, value)
-    label = axis_label(value) if value == SOLVED else f"median final {axis_label(value)}"
+    across, up = build_factor(ended, x), build_factor(ended, y)
+    table = fill_cells(ended, across, up, value)
+    label = label_axis(value) if value == SOLVED else f"median final {label_axis(value)}"
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, min(max(0.9 + 0.28 * len(up.levels), 2.2), 4.5)), layout="constrained")
         axes = figure.subplots()
-        if shown(value).scale == "log":
-            _logarithmic(axes, table, label, ceiling)
-        elif shown(value).scale == "percent":
+        if find_display(value).scale == "log":
+            _draw_logarithmic(axes, table, label, ceiling)
+        elif find_display(value).scale == "percent":
             numbers = table.shape[1] <= _MOST_NUMBERS
             how = {"ticks": [0, 25, 50, 75, 100]}
-            _heat_map(axes, table, label, how, vmin=0, vmax=100, cmap="cividis", annot=numbers, fmt=".0f")
+            _draw_cells(axes, table, label, how, vmin=0, vmax=100, cmap="cividis", annot=numbers, fmt=".0f")
         else:
-            _heat_map(axes, table, label, {}, cmap="viridis")
+            _draw_cells(axes, table, label, {}, cmap="viridis")
         if axes.axison:
-            _label(axes, across, up)
+            _label_axes(axes, across, up)
     return figure
 
 
@@ -58,31 +58,31 @@ def is_grid(across: Factor, up: Factor) -> bool:
     return len(set(zip(across.codes.tolist(), up.codes.tolist(), strict=True))) == len(across.levels) * len(up.levels)
 
 
-def cells(runs: "pd.DataFrame", across: Factor, up: Factor, value: str) -> "NDArray[np.float64]":
+def fill_cells(runs: "pd.DataFrame", across: Factor, up: Factor, value: str) -> "NDArray[np.float64]":
     """The runs' median of a metric, or share of those that solved, shares in percent: (levels of up, of across)."""
-    result = runs[SOLVED].astype(float) if value == SOLVED else final(runs, value)
+    result = runs[SOLVED].astype(float) if value == SOLVED else take_final(runs, value)
     grouped = result.groupby([up.codes, across.codes])
     reduced = grouped.mean() if value == SOLVED else grouped.median()
     table = np.full((len(up.levels), len(across.levels)), np.nan)
     table[tuple(np.array(reduced.index.to_list()).T)] = reduced.to_numpy()
-    return table * (100 if shown(value).scale == "percent" else 1)
+    return table * (100 if find_display(value).scale == "percent" else 1)
 
 
-def _logarithmic(axes: "Axes", table: "NDArray[np.float64]", label: str, ceiling: float) -> None:
+def _draw_logarithmic(axes: "Axes", table: "NDArray[np.float64]", label: str, ceiling: float) -> None:
     from matplotlib.colors import LogNorm
 
     window = Window.around(table, ceiling)
     if window is None:
-        message(axes, "no setting ended with a finite value")
+        write_message(axes, "no setting ended with a finite value")
         return
     low, high = window.low, max(window.high, 1.5 * window.low)
-    bar = _heat_map(axes, window.drawn(table), label, {}, norm=LogNorm(low, high), cmap="viridis_r")
-    logarithmic_ticks(bar.ax.yaxis, low, high)
+    bar = _draw_cells(axes, window.drawn(table), label, {}, norm=LogNorm(low, high), cmap="viridis_r")
+    set_logarithmic_ticks(bar.ax.yaxis, low, high)
     for row, column in np.argwhere(table > window.high):
         axes.plot(column + 0.5, row + 0.5, "x", color="black", markersize=4, markeredgewidth=0.8)
 
 
-def _heat_map(axes: "Axes", table: "NDArray[np.float64]", label: str, bar: dict[str, Any], **how: Any) -> Any:
+def _draw_cells(axes: "Axes", table: "NDArray[np.float64]", label: str, bar: dict[str, Any], **how: Any) -> Any:
     """Returns the colour bar."""
     import seaborn as sns
 
@@ -101,7 +101,7 @@ def _heat_map(axes: "Axes", table: "NDArray[np.float64]", label: str, bar: dict[
     return axes.collections[0].colorbar
 
 
-def _label(axes: "Axes", across: Factor, up: Factor) -> None:
+def _label_axes(axes: "Axes", across: Factor, up: Factor) -> None:
     for axis, factor, most in ((axes.xaxis, across, 8), (axes.yaxis, up, 14)):
         step = -(-len(factor.levels) // most)
         axis.set_ticks(np.arange(0, len(factor.levels), step) + 0.5, factor.texts[::step], rotation=0)

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, Split, factors, settings
-from bptt.analysis.figures.metrics import groups, pooled, recorded, shown, told_apart, usual_start
+from bptt.analysis.factors import Factor, Split, combine_factors, find_factors
+from bptt.analysis.figures.metrics import (
+    find_display,
+    find_usual_start,
+    group_runs,
+    pool_runs,
+    tabulate_metric,
+    tell_apart,
+)
 from bptt.analysis.tables import LOSS
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 _MOST_VALUES = 12  # that an alternative text lists
 
 
-def counted(runs: "pd.DataFrame", found: Sequence[Factor]) -> str:
+def count_runs(runs: "pd.DataFrame", found: Sequence[Factor]) -> str:
     """How many runs there are, how many for each setting, and how many of them did not go well."""
     status = runs["status"].fillna("")
     ended = runs["outcome"].notna()
@@ -37,76 +44,76 @@ def counted(runs: "pd.DataFrame", found: Sequence[Factor]) -> str:
         )
         if count
     ]
-    sizes = np.unique(np.bincount(settings(found, int(ended.sum())).codes))
+    sizes = np.unique(np.bincount(combine_factors(found, int(ended.sum())).codes))
     each = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    many = len(settings(found, int(ended.sum())).levels)
+    many = len(combine_factors(found, int(ended.sum())).levels)
     text = f"{int(ended.sum()):,} run{'s' if ended.sum() != 1 else ''}"
     text += f", {each} for each of {many:,} settings" if many > 1 else ""
     text += f"; {diverged:,} diverged" if diverged else ""
     return text + (f"; not counted: {' and '.join(left_out)}." if left_out else ".")
 
 
-def pools(found: Sequence[Factor], *used: Factor | None) -> str:
+def name_pooled(found: Sequence[Factor], *used: Factor | None) -> str:
     """What a figure does not tell apart; empty where that is nothing."""
     keys = {factor.key for factor in used if factor}
     left = [factor.label for factor in found if factor.key not in keys]
-    return f"Runs that differ in {listed(left)} are taken together. " if left else ""
+    return f"Runs that differ in {join_texts(left)} are taken together. " if left else ""
 
 
-def lines_of(told: Split) -> str:
+def describe_lines(told: Split) -> str:
     """What the lines of a figure are, and its panels: `one line for each hidden_size (2, 3, 4)`."""
     assert told.hue is not None
     if len(told.hue.levels) < 2:
         return "one line"
-    text = f"one line for each {told.hue.label or 'setting'} ({_levels(told.hue)})"
-    return text + (f", a panel for each {told.facet.label} ({_levels(told.facet)})" if told.facet else "")
+    text = f"one line for each {told.hue.label or 'setting'} ({_write_levels(told.hue)})"
+    return text + (f", a panel for each {told.facet.label} ({_write_levels(told.facet)})" if told.facet else "")
 
 
-def by_level(factor: Factor, values: "NDArray[np.float64]", unit: str = "") -> str:
+def describe_levels(factor: Factor, values: "NDArray[np.float64]", unit: str = "") -> str:
     """A value at each level, or where they are many the least and the largest: `39 % at hidden_size 2, …`."""
     known = [(text, value) for text, value in zip(factor.texts, values, strict=True) if not np.isnan(value)]
     if not known:
         return "nowhere a value"
-    told = [f"{number(value)}{unit} at {_level(factor, text)}" for text, value in known]
+    told = [f"{write_digits(value)}{unit} at {_write_level(factor, text)}" for text, value in known]
     if len(known) <= _MOST_VALUES:
-        return listed(told)
+        return join_texts(told)
     order = np.argsort([value for _, value in known])
     return f"from {told[order[0]]} to {told[order[-1]]}"
 
 
-def extremes(factor: Factor, values: "NDArray[np.float64]", metric: str) -> str:
+def describe_extremes(factor: Factor, values: "NDArray[np.float64]", metric: str) -> str:
     """Which levels have the least and the largest value."""
-    unit = " %" if shown(metric).scale == "percent" else ""
+    unit = " %" if find_display(metric).scale == "percent" else ""
     if np.isnan(values).all():
         return "none"
     if np.nanmin(values) == np.nanmax(values):
-        return f"{number(float(np.nanmin(values)))}{unit}"
+        return f"{write_digits(float(np.nanmin(values)))}{unit}"
     least, most = int(np.nanargmin(values)), int(np.nanargmax(values))
-    texts = [f"{number(values[at])}{unit} ({_level(factor, factor.texts[at])})" for at in (least, most)]
+    texts = [f"{write_digits(values[at])}{unit} ({_write_level(factor, factor.texts[at])})" for at in (least, most)]
     return f"from {texts[0]} to {texts[1]}"
 
 
-def number(value: float) -> str:
+def write_digits(value: float) -> str:
     """Three digits; `infinity` where a run diverged."""
     return "infinity" if np.isinf(value) else f"{value:.3g}"
 
 
-def listed(texts: Sequence[str]) -> str:
+def join_texts(texts: Sequence[str]) -> str:
     """As in a sentence: `a, b and c`."""
     return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
-def _level(factor: Factor, text: str) -> str:
+def _write_level(factor: Factor, text: str) -> str:
     return f"{factor.label} {text}".strip()
 
 
-def _levels(factor: Factor) -> str:
+def _write_levels(factor: Factor) -> str:
     shown = factor.texts if len(factor.texts) <= _MOST_VALUES else [factor.texts[0], "…", factor.texts[-1]]
     return ", ".join(shown)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SweepFigure:
     """A figure of a sweep.
 
     name     of its file, without an ending
@@ -146,31 +153,33 @@ class Material:
     @cached_property
     def hue(self) -> Factor:
         """What lines are for; one level where runs are not told apart."""
-        hue = pooled(self.told, len(self.ended)).hue
+        hue = pool_runs(self.told, len(self.ended)).hue
         assert hue is not None
         return hue
 
     @cached_property
     def factors(self) -> list[Factor]:
         """What was swept."""
-        return factors(self.ended, self.sweep.swept)
+        return find_factors(self.ended, self.sweep.swept)
 
     @cached_property
     def note(self) -> str:
         """How many runs there are."""
-        return counted(self.runs, self.factors)
+        return count_runs(self.runs, self.factors)
 
     @cached_property
     def ceiling(self) -> float:
         """The loss above which all runs are alike: ten times what they usually begin with."""
         if LOSS not in self.sweep.history:
             return np.inf
-        return (shown(LOSS).start or np.inf) * usual_start(recorded(self.sweep.history, self.ended, LOSS))
+        return (find_display(LOSS).start or np.inf) * find_usual_start(
+            tabulate_metric(self.sweep.history, self.ended, LOSS)
+        )
 
     @property
     def single(self) -> bool:
         """Whether each line is a single run, of which there is no median."""
-        return len(groups(pooled(self.told, len(self.ended)), len(self.ended))) == len(self.ended)
+        return len(group_runs(pool_runs(self.told, len(self.ended)), len(self.ended))) == len(self.ended)
 
     def has(self, metric: str) -> bool:
         """Whether a metric was recorded, and not always zero."""
@@ -196,4 +205,4 @@ class Material:
 
     @cached_property
     def _told(self) -> "tuple[pd.DataFrame, Split]":
-        return told_apart(self.runs, self.sweep.swept)
+        return tell_apart(self.runs, self.sweep.swept)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from bptt.analysis.factors import Split, factors, settings, split
+from bptt.analysis.factors import Split, combine_factors, find_factors, split_runs
 from bptt.analysis.tables import ACCURACY, GRADIENT, LOSS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SPAN: Final = 1e16
 
 
 @dataclass(frozen=True)
-class Shown:
+class Display:
     """How a metric is shown.
 
     label  in the middle of a sentence, and at an axis
@@ -54,35 +54,35 @@ class Shown:
 
 
 _SHOWN: Final = {
-    LOSS: Shown("evaluation loss", "log", np.inf, 10),
-    "loss/train": Shown("training loss", "log", np.inf, 10),
-    ACCURACY: Shown("accuracy", "percent", 0.0),
-    SOLVED: Shown("solved runs", "percent"),
-    GRADIENT: Shown("gradient norm", "log", np.inf, 1000),
-    CLIPPED: Shown("clipped updates", "percent"),
-    DECAY: Shown("gradient decay per timestep"),
-    RADIUS: Shown("spectral radius"),
-    RATIO: Shown("relative update size ‖Δθ‖/‖θ‖", "log", None, 1000, 1e8),
-    "activations/saturation": Shown("saturated activations", "percent"),
+    LOSS: Display("evaluation loss", "log", np.inf, 10),
+    "loss/train": Display("training loss", "log", np.inf, 10),
+    ACCURACY: Display("accuracy", "percent", 0.0),
+    SOLVED: Display("solved runs", "percent"),
+    GRADIENT: Display("gradient norm", "log", np.inf, 1000),
+    CLIPPED: Display("clipped updates", "percent"),
+    DECAY: Display("gradient decay per timestep"),
+    RADIUS: Display("spectral radius"),
+    RATIO: Display("relative update size ‖Δθ‖/‖θ‖", "log", None, 1000, 1e8),
+    "activations/saturation": Display("saturated activations", "percent"),
 }
 
 
-def shown(metric: str) -> Shown:
+def find_display(metric: str) -> Display:
     """How a metric is shown; one that is not known, or the best of a run, by its name."""
     if metric.startswith("best/"):
-        best = shown(metric.removeprefix("best/"))
-        return Shown(f"best {best.label}", best.scale, best.worst, best.start, best.span)
-    return _SHOWN.get(metric, Shown(metric))
+        best = find_display(metric.removeprefix("best/"))
+        return Display(f"best {best.label}", best.scale, best.worst, best.start, best.span)
+    return _SHOWN.get(metric, Display(metric))
 
 
-def axis_label(metric: str) -> str:
+def label_axis(metric: str) -> str:
     """With the unit, where there is one."""
-    found = shown(metric)
+    found = find_display(metric)
     return f"{found.label} (%)" if found.scale == "percent" else found.label
 
 
 @dataclass(frozen=True)
-class Recorded:
+class MetricTable:
     """A metric of runs through training.
 
     updates  (U,) at which any run recorded it
@@ -95,19 +95,19 @@ class Recorded:
     values: "NDArray[np.float64]"
     there: "NDArray[np.bool_]"
 
-    def of(self, runs: "NDArray[np.intp]") -> "Recorded":
+    def of(self, runs: "NDArray[np.intp]") -> "MetricTable":
         """Of some runs, at the updates that any of them recorded."""
         rows = self.there[:, runs].any(axis=1)
-        return Recorded(self.updates[rows], self.values[np.ix_(rows, runs)], self.there[np.ix_(rows, runs)])
+        return MetricTable(self.updates[rows], self.values[np.ix_(rows, runs)], self.there[np.ix_(rows, runs)])
 
 
-def recorded(history: "pd.DataFrame", runs: "pd.DataFrame", metric: str) -> Recorded:
+def tabulate_metric(history: "pd.DataFrame", runs: "pd.DataFrame", metric: str) -> MetricTable:
     """A metric of some runs, in their order.
 
     history  run, update, metrics
-    runs     as of `bptt.analysis.tables.run_table`
+    runs     as of `bptt.analysis.tables.tabulate_runs`
     """
-    worst, percent = shown(metric).worst, shown(metric).scale == "percent"
+    worst, percent = find_display(metric).worst, find_display(metric).scale == "percent"
     places = {run: place for place, run in enumerate(runs["run"])}
     rows = history[history["run"].isin(places)]
     updates, row = np.unique(rows["update"].to_numpy(), return_inverse=True)
@@ -120,16 +120,16 @@ def recorded(history: "pd.DataFrame", runs: "pd.DataFrame", metric: str) -> Reco
     diverged = runs["outcome"].eq("diverged").to_numpy() & there.any(axis=0)
     if worst is not None:
         table[there & diverged & np.isnan(table)] = worst
-    values = _carried(table, there)
+    values = _carry(table, there)
     if worst is None:
         values[np.arange(len(updates))[:, None] > last - diverged] = np.nan
     # At its last point a run that diverged has nothing but the training loss.
     there[last[diverged], np.flatnonzero(diverged)] = False
     kept = there.any(axis=1)
-    return Recorded(updates[kept], values[kept], there[kept])
+    return MetricTable(updates[kept], values[kept], there[kept])
 
 
-def usual_start(table: Recorded) -> float:
+def find_usual_start(table: MetricTable) -> float:
     """The largest value that runs begin with, but for the worst tenth."""
     known = table.values[:, ~np.isnan(table.values).all(axis=0)]
     if not known.size:
@@ -138,18 +138,18 @@ def usual_start(table: Recorded) -> float:
     return float(np.quantile(first, 0.9, method="inverted_cdf"))
 
 
-def told_apart(runs: "pd.DataFrame", swept: Sequence[str]) -> "tuple[pd.DataFrame, Split]":
+def tell_apart(runs: "pd.DataFrame", swept: Sequence[str]) -> "tuple[pd.DataFrame, Split]":
     """The runs that have ended, and how figures tell them apart."""
     ended = runs[runs["outcome"].notna()].reset_index(drop=True)
-    return ended, split(factors(ended, swept), len(ended))
+    return ended, split_runs(find_factors(ended, swept), len(ended))
 
 
-def pooled(told: Split, runs: int) -> Split:
+def pool_runs(told: Split, runs: int) -> Split:
     """The same, but all of so many runs as one where they are not told apart."""
-    return Split(settings([], runs), None) if told.hue is None else told
+    return Split(combine_factors([], runs), None) if told.hue is None else told
 
 
-def groups(told: Split, runs: int) -> "dict[tuple[int, int], NDArray[np.intp]]":
+def group_runs(told: Split, runs: int) -> "dict[tuple[int, int], NDArray[np.intp]]":
     """The runs of each panel and line that has any."""
     found: dict[tuple[int, int], list[int]] = {}
     for run in range(runs):
@@ -157,7 +157,7 @@ def groups(told: Split, runs: int) -> "dict[tuple[int, int], NDArray[np.intp]]":
     return {place: np.array(found[place]) for place in sorted(found)}
 
 
-def _carried(table: "NDArray[np.float64]", there: "NDArray[np.bool_]") -> "NDArray[np.float64]":
+def _carry(table: "NDArray[np.float64]", there: "NDArray[np.bool_]") -> "NDArray[np.float64]":
     """Each column with what it had last where there was something; nan before the first."""
     rows = np.maximum.accumulate(np.where(there, np.arange(len(table))[:, None], 0), axis=0)
     return np.take_along_axis(table, rows, axis=0)

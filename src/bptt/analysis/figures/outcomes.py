@@ -11,16 +11,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, factor_of
-from bptt.analysis.figures.maps import cells, heat_map, is_grid
-from bptt.analysis.figures.material import Drawn, Material, by_level, lines_of, listed, number, pools
-from bptt.analysis.figures.metrics import SOLVED, axis_label, pooled
-from bptt.analysis.figures.panels import Look, Window, legend, level_axis, looks, panels, percent_axis
-from bptt.analysis.figures.survivals import MOST_BANDS, survival_curves
+from bptt.analysis.factors import Factor, build_factor
+from bptt.analysis.figures.maps import draw_heat_map, fill_cells, is_grid
+from bptt.analysis.figures.material import (
+    Material,
+    SweepFigure,
+    describe_levels,
+    describe_lines,
+    join_texts,
+    name_pooled,
+    write_digits,
+)
+from bptt.analysis.figures.metrics import SOLVED, label_axis, pool_runs
+from bptt.analysis.figures.panels import (
+    Look,
+    Window,
+    choose_looks,
+    draw_legend,
+    make_panels,
+    set_level_axis,
+    set_percent_axis,
+)
+from bptt.analysis.figures.survivals import MOST_BANDS, draw_survival_curves
 from bptt.analysis.statistics.intervals import wilson
 from bptt.analysis.statistics.variance import INTERACTIONS, REST, SEED, variance_shares
-from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, message
-from bptt.analysis.tables import LOSS, final
+from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
+from bptt.analysis.tables import LOSS, take_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +58,7 @@ _PLAIN: Final = Look(BLUE, "-", "o")
 _BESIDE: Final = 0.2  # of the least distance between levels: where the outermost of another key stand
 
 
-def success_rate(runs: "pd.DataFrame", key: str, hue: str | None = None) -> "Figure":
+def draw_success_rate(runs: "pd.DataFrame", key: str, hue: str | None = None) -> "Figure":
     """The share of runs that solved their task, with Wilson's 95 % interval, against a swept key.
 
     runs  as of `bptt.load(…).runs`; those that have not ended don't count
@@ -52,36 +68,36 @@ def success_rate(runs: "pd.DataFrame", key: str, hue: str | None = None) -> "Fig
     import seaborn as sns
 
     ended = runs[runs["outcome"].notna()].reset_index(drop=True)
-    factor, other = factor_of(ended, key), None if hue is None else factor_of(ended, hue)
-    every = [_PLAIN] if other is None else looks(other)
+    factor, other = build_factor(ended, key), None if hue is None else build_factor(ended, hue)
+    every = [_PLAIN] if other is None else choose_looks(other)
     with mpl.rc_context(STYLE):
-        figure, (axes,) = panels([""], factor.label, axis_label(SOLVED))
+        figure, (axes,) = make_panels([""], factor.label, label_axis(SOLVED))
         sns.pointplot(
             x=factor.places[factor.codes],
             y=100 * ended[SOLVED].to_numpy(dtype=float),
             hue=np.zeros(len(ended), int) if other is None else other.codes,
             estimator="mean",
-            errorbar=_wilson_ends if len(every) <= MOST_BARS else None,
+            errorbar=_find_wilson_ends if len(every) <= MOST_BARS else None,
             native_scale=True,
             dodge=2 * _BESIDE if other else False,
             palette=[look.colour for look in every],
             markers=[look.marker for look in every],
-            linestyles=[_line(factor, look) for look in every],
+            linestyles=[_choose_line(factor, look) for look in every],
             markersize=3,
             linewidth=1.2,
             err_kws={"linewidth": 0.6, "alpha": 0.7},
             legend=False,
             ax=axes,
         )
-        axes.set_ylabel(axis_label(SOLVED))
-        level_axis(axes, factor, _BESIDE * _gap(factor))
-        percent_axis(axes)
+        axes.set_ylabel(label_axis(SOLVED))
+        set_level_axis(axes, factor, _BESIDE * _find_gap(factor))
+        set_percent_axis(axes)
         if other:
-            legend(figure, other, markers=True)
+            draw_legend(figure, other, markers=True)
     return figure
 
 
-def final_loss(
+def draw_final_loss(
     runs: "pd.DataFrame", key: str, hue: str | None = None, metric: str = LOSS, ceiling: float = np.inf
 ) -> "Figure":
     """The last loss of each run as a dot, and each level's median as a mark, against a swept key.
@@ -93,39 +109,39 @@ def final_loss(
     import matplotlib as mpl
 
     ended = runs[runs["outcome"].notna()].reset_index(drop=True)
-    loss = final(ended, metric).to_numpy()
-    factor, other = factor_of(ended, key), None if hue is None else factor_of(ended, hue)
+    loss = take_final(ended, metric).to_numpy()
+    factor, other = build_factor(ended, key), None if hue is None else build_factor(ended, hue)
     window = Window.around(loss, ceiling)
     with mpl.rc_context(STYLE):
-        figure, (axes,) = panels([""], factor.label, f"final {axis_label(metric)}")
+        figure, (axes,) = make_panels([""], factor.label, f"final {label_axis(metric)}")
         if window is None:
-            message(axes, "no run ended with a finite loss")
+            write_message(axes, "no run ended with a finite loss")
             return figure
         window.apply(axes)
-        level_axis(axes, factor, _BESIDE * _gap(factor))
-        for look, chosen, shift in _groups(factor, other):
-            _points(axes, window, loss, factor, look, chosen, shift)
+        set_level_axis(axes, factor, _BESIDE * _find_gap(factor))
+        for look, chosen, shift in _style_groups(factor, other):
+            _draw_points(axes, window, loss, factor, look, chosen, shift)
         if other:
-            legend(figure, other, markers=True)
+            draw_legend(figure, other, markers=True)
     return figure
 
 
-def _wilson_ends(shares: "pd.Series") -> tuple[float, float]:
+def _find_wilson_ends(shares: "pd.Series") -> tuple[float, float]:
     """Of values that are 0 or 100."""
     interval = wilson(int((shares > 0).sum()), len(shares))
     return 100 * interval.low, 100 * interval.high
 
 
-def _groups(factor: Factor, hue: Factor | None) -> "list[tuple[Look, NDArray[np.bool_], float]]":
+def _style_groups(factor: Factor, hue: Factor | None) -> "list[tuple[Look, NDArray[np.bool_], float]]":
     """How each level of hue is drawn: its look, its runs, and how far beside the factor's level."""
     if hue is None:
         return [(_PLAIN, np.ones(len(factor.codes), bool), 0.0)]
-    room = _BESIDE * _gap(factor)
+    room = _BESIDE * _find_gap(factor)
     shifts = np.linspace(-room, room, len(hue.levels))
-    return [(look, hue.codes == level, float(shifts[level])) for level, look in enumerate(looks(hue))]
+    return [(look, hue.codes == level, float(shifts[level])) for level, look in enumerate(choose_looks(hue))]
 
 
-def _points(
+def _draw_points(
     axes: "Axes",
     window: Window,
     loss: "NDArray[np.float64]",
@@ -136,7 +152,7 @@ def _points(
 ) -> None:
     """The runs of one look."""
     places = factor.places + shift
-    width = (0.4 if look is _PLAIN else 0.12) * _gap(factor)
+    width = (0.4 if look is _PLAIN else 0.12) * _find_gap(factor)
     medians: list[Any] = []
     for level, place in enumerate(places):
         values = np.sort(loss[chosen & (factor.codes == level)])
@@ -169,21 +185,26 @@ def _points(
     if medians and len(places) <= MOST_MEDIANS:
         x, middle = np.array(medians).T
         axes.plot(
-            x, window.drawn(middle), linestyle=_line(factor, look), color=look.colour, marker=look.marker, markersize=3
+            x,
+            window.drawn(middle),
+            linestyle=_choose_line(factor, look),
+            color=look.colour,
+            marker=look.marker,
+            markersize=3,
         )
 
 
-def _line(factor: Factor, look: Look) -> str:
+def _choose_line(factor: Factor, look: Look) -> str:
     """None between levels that have no order."""
     return "none" if all(isinstance(level, str) for level in factor.levels) else look.line
 
 
-def _gap(factor: Factor) -> float:
+def _find_gap(factor: Factor) -> float:
     """The least distance between two levels."""
     return float(np.diff(np.sort(factor.places)).min()) if len(factor.levels) > 1 else 1.0
 
 
-def variance_bars(shares: "pd.DataFrame") -> "Figure":
+def draw_variance_bars(shares: "pd.DataFrame") -> "Figure":
     """A bar for each source of variance; swept keys in blue, what is left to interactions and to the seed in grey.
 
     shares  as of `bptt.analysis.statistics.variance.variance_shares`: source, share
@@ -221,115 +242,115 @@ _BEYOND: Final = "diverged, or ended above ten times the loss that runs begin wi
 _MOST_KEYS: Final = 3  # that have figures of their own
 
 
-def success(material: Material) -> Iterator[Drawn]:
+def draw_success(material: Material) -> Iterator[SweepFigure]:
     """The share of runs that solved their task: over two keys, and against each, as far as there is room."""
     if not material.ended[SOLVED].any():
         return
     meaning = f"A run has solved its task when it first recorded {material.sweep.solved}."
-    for across, up in _grid(material):
-        shares = cells(material.ended, across, up, SOLVED)
-        yield Drawn(
+    for across, up in _find_grid(material):
+        shares = fill_cells(material.ended, across, up, SOLVED)
+        yield SweepFigure(
             name="success_map",
-            figure=heat_map(material.runs, across.key, up.key, SOLVED),
+            figure=draw_heat_map(material.runs, across.key, up.key, SOLVED),
             title=f"Solved runs over {across.label} and {up.label}",
             caption=(
                 f"The share of runs that solved their task, for each combination of {across.label} and {up.label}. "
-                f"{meaning} {pools(material.factors, across, up)}{material.note}"
+                f"{meaning} {name_pooled(material.factors, across, up)}{material.note}"
             ),
             alt=(
                 f"Heat map of solved runs in percent, {across.label} across and {up.label} up: "
-                f"{_cells(shares, across, up, ' %')}."
+                f"{_describe_cells(shares, across, up, ' %')}."
             ),
         )
-    for factor, hue in _keys(material):
+    for factor, hue in _choose_keys(material):
         few = hue is None or len(hue.levels) <= MOST_BARS
-        shares = _over(factor, 100 * material.ended[SOLVED].to_numpy(dtype=float), np.mean)
-        yield Drawn(
-            name=_file_name("success", factor),
-            figure=success_rate(material.runs, factor.key, hue.key if hue else None),
+        shares = _reduce_levels(factor, 100 * material.ended[SOLVED].to_numpy(dtype=float), np.mean)
+        yield SweepFigure(
+            name=_write_file_name("success", factor),
+            figure=draw_success_rate(material.runs, factor.key, hue.key if hue else None),
             title=f"Solved runs against {factor.label}",
             caption=(
                 f"The share of runs that solved their task against {factor.label}"
                 f"{f', for each {hue.label}' if hue else ''}"
                 f"{'; bars are 95 % intervals (Wilson)' if few else ''}. {meaning} "
-                f"{pools(material.factors, factor, hue)}{material.note}"
+                f"{name_pooled(material.factors, factor, hue)}{material.note}"
             ),
             alt=(
                 f"Points{' joined by a line for each ' + hue.label if hue else ''}: solved runs in percent against "
-                f"{factor.label}. {'Over all runs: ' if hue else ''}{by_level(factor, shares, ' %')}."
+                f"{factor.label}. {'Over all runs: ' if hue else ''}{describe_levels(factor, shares, ' %')}."
             ),
         )
 
 
-def survivals(material: Material) -> Iterator[Drawn]:
+def draw_survivals(material: Material) -> Iterator[SweepFigure]:
     """When runs solved their task."""
     if len(material.ended) < 2 or not material.ended[SOLVED].any():
         return
-    told = pooled(material.told, len(material.ended))
+    told = pool_runs(material.told, len(material.ended))
     bands = len(material.hue.levels) <= MOST_BANDS
     over = " over all panels" if told.facet else ""
     shares = material.over_lines(100 * material.ended[SOLVED].to_numpy(dtype=float), mean=True)
-    yield Drawn(
+    yield SweepFigure(
         name="survival",
-        figure=survival_curves(material.runs, material.sweep.swept),
+        figure=draw_survival_curves(material.runs, material.sweep.swept),
         title="When runs solve their task",
         caption=(
             "The share of runs that have solved their task until an update, by Kaplan and Meier's estimate"
             f"{'; bands are its 95 % intervals' if bands else ''}. A run has solved it when it first recorded "
             f"{material.sweep.solved}; ticks stand where runs ended without. "
-            f"{pools(material.factors, *material.told_by())}{material.note}"
+            f"{name_pooled(material.factors, *material.told_by())}{material.note}"
         ),
         alt=(
-            f"Step chart that rises, solved runs in percent against update, {lines_of(told)}. "
-            f"At the end{over}: {by_level(material.hue, shares, ' %')}."
+            f"Step chart that rises, solved runs in percent against update, {describe_lines(told)}. "
+            f"At the end{over}: {describe_levels(material.hue, shares, ' %')}."
         ),
     )
 
 
-def losses(material: Material) -> Iterator[Drawn]:
+def draw_losses(material: Material) -> Iterator[SweepFigure]:
     """The loss that runs ended with: over two keys, and against each."""
-    loss = final(material.ended, LOSS).to_numpy()
+    loss = take_final(material.ended, LOSS).to_numpy()
     if np.isnan(loss).all():
         return
-    for across, up in _grid(material):
-        medians = cells(material.ended, across, up, LOSS)
+    for across, up in _find_grid(material):
+        medians = fill_cells(material.ended, across, up, LOSS)
         beyond = f" Where a cross stands most runs {_BEYOND}."
-        yield Drawn(
+        yield SweepFigure(
             name="loss_map",
-            figure=heat_map(material.runs, across.key, up.key, LOSS, material.ceiling),
+            figure=draw_heat_map(material.runs, across.key, up.key, LOSS, material.ceiling),
             title=f"Final loss over {across.label} and {up.label}",
             caption=(
                 "The median over runs of the last evaluation loss, for each combination of "
                 f"{across.label} and {up.label}.{beyond if (medians > material.ceiling).any() else ''} "
-                f"{pools(material.factors, across, up)}{material.note}"
+                f"{name_pooled(material.factors, across, up)}{material.note}"
             ),
             alt=(
                 f"Heat map of the median final loss, {across.label} across and {up.label} up: "
-                f"{_cells(medians, across, up)}."
+                f"{_describe_cells(medians, across, up)}."
             ),
         )
-    for factor, hue in _keys(material):
+    for factor, hue in _choose_keys(material):
         above = int(np.sum(loss > material.ceiling))
         crosses = f" A cross at the upper edge is a run that {_BEYOND} ({above:,})."
-        medians = _over(factor, loss, np.median)
+        medians = _reduce_levels(factor, loss, np.median)
         marked = len(factor.levels) <= MOST_MEDIANS
-        yield Drawn(
-            name=_file_name("final_loss", factor),
-            figure=final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling),
+        yield SweepFigure(
+            name=_write_file_name("final_loss", factor),
+            figure=draw_final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling),
             title=f"Final loss against {factor.label}",
             caption=(
                 f"The last evaluation loss of each run (dots){' and their medians (marks)' if marked else ''} against "
                 f"{factor.label}{f', for each {hue.label}' if hue else ''}.{crosses if above else ''} "
-                f"{pools(material.factors, factor, hue)}{material.note}"
+                f"{name_pooled(material.factors, factor, hue)}{material.note}"
             ),
             alt=(
                 f"Dots for runs{' and marks for medians' if marked else ''}: final evaluation loss, logarithmic, "
-                f"against {factor.label}. Medians{' over all runs' if hue else ''}: {by_level(factor, medians)}."
+                f"against {factor.label}. Medians{' over all runs' if hue else ''}: {describe_levels(factor, medians)}."
             ),
         )
 
 
-def variance(material: Material) -> Iterator[Drawn]:
+def draw_variance(material: Material) -> Iterator[SweepFigure]:
     """What explains the differences between runs."""
     shares = variance_shares(material.runs, material.sweep.swept, LOSS, material.ceiling)
     if shares.empty:
@@ -339,48 +360,51 @@ def variance(material: Material) -> Iterator[Drawn]:
     told = [f"{source} {100 * share:.0f} %" for source, share in zip(shares["source"], shares["share"], strict=True)]
     several = INTERACTIONS in set(shares["source"])
     between = "; interactions are what the settings' means explain beyond that" if several else ""
-    yield Drawn(
+    yield SweepFigure(
         name="variance",
-        figure=variance_bars(shares),
+        figure=draw_variance_bars(shares),
         title="What the final loss depends on",
         caption=(
             "The share of the variance in the logarithm of the final evaluation loss (η²) that each swept key explains "
             f"on its own{between}; what is left is between runs of one setting, which differ in the seed. "
             f"{material.note}"
         ),
-        alt=f"Horizontal bars, shares of variance: {listed(told)}.",
+        alt=f"Horizontal bars, shares of variance: {join_texts(told)}.",
     )
 
 
-def _grid(material: Material) -> list[tuple[Factor, Factor]]:
+def _find_grid(material: Material) -> list[tuple[Factor, Factor]]:
     """The first two keys, where all their combinations were run."""
     first = material.factors[:2]
     return [(first[0], first[1])] if len(first) == 2 and is_grid(first[0], first[1]) else []
 
 
-def _keys(material: Material) -> Iterator[tuple[Factor, Factor | None]]:
+def _choose_keys(material: Material) -> Iterator[tuple[Factor, Factor | None]]:
     """The keys that have a figure of their own, each with the one that has a line for each level."""
     found = material.factors
-    for factor in found[: 1 if _grid(material) and len(found) == 2 else _MOST_KEYS]:
+    for factor in found[: 1 if _find_grid(material) and len(found) == 2 else _MOST_KEYS]:
         others = [other for other in found if other is not factor and len(other.levels) <= _MOST_LEVELS]
         yield factor, others[0] if len(found) == 2 and others else None
 
 
-def _file_name(what: str, factor: Factor) -> str:
+def _write_file_name(what: str, factor: Factor) -> str:
     """Of letters alone: LaTeX takes what follows a dot for a file's kind, and a record's keys may hold anything."""
     return re.sub(r"\W", "_", f"{what}_{factor.label}")
 
 
-def _over(factor: Factor, values: "NDArray[np.float64]", reduce: "Callable[..., Any]") -> "NDArray[np.float64]":
+def _reduce_levels(
+    factor: Factor, values: "NDArray[np.float64]", reduce: "Callable[..., Any]"
+) -> "NDArray[np.float64]":
     """A statistic of the values at each level."""
     return np.array([reduce(values[factor.codes == level]) for level in range(len(factor.levels))])
 
 
-def _cells(table: "NDArray[np.float64]", across: Factor, up: Factor, unit: str = "") -> str:
+def _describe_cells(table: "NDArray[np.float64]", across: Factor, up: Factor, unit: str = "") -> str:
     """The least and the largest of a map."""
 
     def told(place: int) -> str:
         row, column = np.unravel_index(place, table.shape)
-        return f"{number(table[row, column])}{unit} ({across.label} {across.texts[column]}, {up.label} {up.texts[row]})"
+        where = f"{across.label} {across.texts[column]}, {up.label} {up.texts[row]}"
+        return f"{write_digits(table[row, column])}{unit} ({where})"
 
     return f"from {told(int(np.nanargmin(table)))} to {told(int(np.nanargmax(table)))}"

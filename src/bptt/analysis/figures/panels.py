@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from bptt.analysis.factors import Factor
-from bptt.analysis.style import COLUMN, PALETTE, logarithmic_ticks, message, power
+from bptt.analysis.style import COLUMN, PALETTE, set_logarithmic_ticks, write_message, write_power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ class Look:
     marker: str
 
 
-def looks(factor: Factor) -> list[Look]:
+def choose_looks(factor: Factor) -> list[Look]:
     """Numbers in colours that grow lighter, text in colours and lines of their own."""
     import matplotlib as mpl
 
@@ -55,7 +55,7 @@ def looks(factor: Factor) -> list[Look]:
     ]
 
 
-def legend(figure: "Figure", factor: Factor, markers: bool) -> None:
+def draw_legend(figure: "Figure", factor: Factor, markers: bool) -> None:
     """A legend above everything; none where there is nothing to tell apart."""
     from matplotlib.lines import Line2D
 
@@ -63,7 +63,7 @@ def legend(figure: "Figure", factor: Factor, markers: bool) -> None:
         return
     handles = [
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker if markers else None, markersize=3)
-        for look in looks(factor)
+        for look in choose_looks(factor)
     ]
     most = max(1, 60 // (max(map(len, factor.texts)) + 6))
     columns = -(-len(handles) // -(-len(handles) // most))
@@ -83,7 +83,7 @@ def legend(figure: "Figure", factor: Factor, markers: bool) -> None:
     )
 
 
-def panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figure, list[Axes]]":
+def make_panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figure, list[Axes]]":
     """A figure with axes for each title, two side by side, which share their axes."""
     from matplotlib.figure import Figure
 
@@ -137,11 +137,11 @@ class Window:
         axes.set_yscale("log")
         room = max((self.high / self.low) ** 0.04, 1.1)
         axes.set_ylim(self.low / room, self.high * room)
-        logarithmic_ticks(axes.yaxis, self.low / room, self.high * room)
+        set_logarithmic_ticks(axes.yaxis, self.low / room, self.high * room)
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearWindow:
     """The part of a linear axis that is shown; what is beyond isn't drawn as a line."""
 
     low: float
@@ -149,7 +149,7 @@ class Linear:
     percent: bool = False
 
     @classmethod
-    def around(cls, values: "NDArray[Any]") -> "Linear | None":
+    def around(cls, values: "NDArray[Any]") -> "LinearWindow | None":
         """All finite values."""
         finite = values[np.isfinite(values)]
         return cls(float(finite.min()), float(finite.max())) if len(finite) else None
@@ -161,23 +161,23 @@ class Linear:
     def apply(self, axes: "Axes") -> None:
         """Make this the y axis."""
         if self.percent:
-            percent_axis(axes)
+            set_percent_axis(axes)
         else:
             room = 0.04 * (self.high - self.low) or 0.04 * abs(self.high) or 1.0
             axes.set_ylim(self.low - room, self.high + room)
 
 
 #: Shares are drawn in percent, all on the same axis.
-PERCENT: Final = Linear(0.0, 100.0, percent=True)
+PERCENT: Final = LinearWindow(0.0, 100.0, percent=True)
 
 
-def percent_axis(axes: "Axes") -> None:
+def set_percent_axis(axes: "Axes") -> None:
     """Make the y axis one of 0 to 100 %."""
     axes.set_ylim(-4, 104)
     axes.set_yticks([0, 25, 50, 75, 100])
 
 
-def level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
+def set_level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
     """Make the x axis one of a factor's places, with ticks at its levels as far as there is room for their texts.
 
     beside  how far from the levels' places something is drawn
@@ -193,7 +193,9 @@ def level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
     if len(places) > _MOST_TICKS and factor.scale != "ordinal":
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         exponent = factor.scale == "log"
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda u, _: power(float(f"{10**u:.2g}") if exponent else u)))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda u, _: write_power(float(f"{10**u:.2g}") if exponent else u))
+        )
         return
     axes.set_xticks(places, minor=True)
     axes.tick_params(axis="x", which="minor", length=2)
@@ -209,7 +211,7 @@ def level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
 CROSS: Final = "x"
 
 
-Scale = Window | Linear
+Scale = Window | LinearWindow
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ class Band:
     high: "NDArray[np.float64] | None" = None
 
 
-def quartiles(table: "NDArray[np.float64]") -> "NDArray[np.float64]":
+def compute_quartiles(table: "NDArray[np.float64]") -> "NDArray[np.float64]":
     """The quartiles of each row (rows, 3). Values may be infinite; those that are nan don't count."""
     ordered = np.sort(table, axis=1)  # nan comes last
     count = np.sum(~np.isnan(ordered), axis=1)
@@ -246,7 +248,7 @@ def quartiles(table: "NDArray[np.float64]") -> "NDArray[np.float64]":
 def draw_bands(every: "Sequence[Axes]", bands: Sequence[Sequence[Band]], scale: Scale | None) -> None:
     """Draw bands into each of some axes, which share a y axis; where that has no scale, say that nothing was finite."""
     if scale is None:
-        message(every[0], "nothing finite was recorded")
+        write_message(every[0], "nothing finite was recorded")
         return
     for axes, here in zip(every, bands, strict=True):
         for band in here:
@@ -254,7 +256,7 @@ def draw_bands(every: "Sequence[Axes]", bands: Sequence[Sequence[Band]], scale: 
     scale.apply(every[0])
 
 
-def values(bands: Sequence[Sequence[Band]]) -> "NDArray[np.float64]":
+def collect_values(bands: Sequence[Sequence[Band]]) -> "NDArray[np.float64]":
     """All that is to be drawn."""
     parts = [part for here in bands for band in here for part in (band.middle, band.low, band.high) if part is not None]
     return np.concatenate([np.empty(0), *parts])
@@ -274,6 +276,6 @@ def _draw(axes: "Axes", scale: Scale, band: Band) -> None:
         axes.plot(band.x[end], scale.drawn(band.middle[end]), CROSS, color=band.look.colour, markersize=4)
 
 
-def crosses(figure: "Figure") -> int:
+def count_crosses(figure: "Figure") -> int:
     """How many lines of a figure end since most runs had diverged."""
     return sum(line.get_marker() == CROSS for axes in figure.axes for line in axes.lines)

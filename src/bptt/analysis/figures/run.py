@@ -11,12 +11,12 @@ from bptt.analysis.style import (
     GREY,
     ORANGE,
     STYLE,
-    drawable,
-    edges,
-    logarithmic,
-    logarithmic_ticks,
-    message,
-    update_axis,
+    clip_drawable,
+    find_edges,
+    set_logarithmic,
+    set_logarithmic_ticks,
+    set_update_axis,
+    write_message,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
+def draw_loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
     """Loss against updates, training and evaluation, on a logarithmic axis; accuracy below, where the task has one.
 
     history: columns `update`, `loss/train`, and, where measured, `loss/eval`, `accuracy/eval`. Where a loss stops being
@@ -44,7 +44,7 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
         top, bottom = panels[0, 0], panels[-1, 0]
         updates = history["update"].to_numpy()
         curves = {
-            name: (drawable(history[column].to_numpy(dtype=float)), colour, style)
+            name: (clip_drawable(history[column].to_numpy(dtype=float)), colour, style)
             for name, column, colour, style in (
                 ("training", "loss/train", BLUE, "-"),
                 ("evaluation", "loss/eval", ORANGE, "--"),
@@ -52,9 +52,9 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
             if column in history
         }
         losses = np.concatenate([values for values, _, _ in curves.values()])
-        logarithmic(top, losses)
+        set_logarithmic(top, losses)
         for name, (values, colour, style) in curves.items():
-            _curve(top, updates, values, name, colour, style)
+            _draw_curve(top, updates, values, name, colour, style)
         top.set_ylabel("loss")
         if np.isfinite(losses).any():
             top.legend(frameon=False)
@@ -63,16 +63,16 @@ def loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
             top.set_yticks([])
         top.set_title(title)
         if accuracy:
-            _curve(bottom, updates, 100 * history["accuracy/eval"].to_numpy(dtype=float), "evaluation", GREEN, "-")
+            _draw_curve(bottom, updates, 100 * history["accuracy/eval"].to_numpy(dtype=float), "evaluation", GREEN, "-")
             bottom.set_ylim(-4, 104)
             bottom.set_yticks([0, 50, 100])
             bottom.set_ylabel("accuracy (%)")
         bottom.set_xlabel("update")
-        update_axis(bottom, updates)
+        set_update_axis(bottom, updates)
     return figure
 
 
-def gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
+def draw_gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
     """How far back the gradient reaches while training goes on: ‖∂loss/∂h‖ by lag (down) and update (across).
 
     flow: columns `update`, `lag`, `norm`. Colours are logarithmic; grey is zero (the gradient was cut off, or died out
@@ -82,26 +82,26 @@ def gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
     from matplotlib.figure import Figure
 
     table = flow.pivot_table(index="lag", columns="update", values="norm", aggfunc="first", dropna=False)
-    norms = drawable(table.to_numpy(dtype=float))
+    norms = clip_drawable(table.to_numpy(dtype=float))
     updates, lags = table.columns.to_numpy(), table.index.to_numpy()
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
         axes = figure.subplots()
         axes.set_title(title)
         if not np.any(np.isfinite(norms) & (norms > 0)):
-            message(axes, "no gradient above zero was recorded")
+            write_message(axes, "no gradient above zero was recorded")
         elif len(updates) == 1:
-            _profile(axes, lags, norms[:, 0], "lag (timesteps before the end)")
+            _draw_profile(axes, lags, norms[:, 0], "lag (timesteps before the end)")
             axes.set_title(title or f"update {updates[0]:,}")
         elif len(lags) == 1:
-            _profile(axes, updates, norms[0], "update")
-            update_axis(axes, updates)
+            _draw_profile(axes, updates, norms[0], "update")
+            set_update_axis(axes, updates)
         else:
-            _heat_map(figure, axes, updates, lags, norms)
+            _draw_map(figure, axes, updates, lags, norms)
     return figure
 
 
-def _curve(axes: "Axes", x: "NDArray[Any]", y: "NDArray[Any]", label: str, colour: str, style: str) -> None:
+def _draw_curve(axes: "Axes", x: "NDArray[Any]", y: "NDArray[Any]", label: str, colour: str, style: str) -> None:
     finite = np.flatnonzero(np.isfinite(y))
     marker = "o" if len(finite) == 1 else None
     axes.plot(x, np.where(np.isfinite(y), y, np.nan), style, color=colour, label=label, marker=marker, markersize=3)
@@ -109,10 +109,10 @@ def _curve(axes: "Axes", x: "NDArray[Any]", y: "NDArray[Any]", label: str, colou
         axes.plot(x[finite[-1]], y[finite[-1]], "x", color=colour, markersize=5, markeredgewidth=1.4)
 
 
-def _profile(axes: "Axes", x: "NDArray[Any]", norms: "NDArray[Any]", label: str) -> None:
+def _draw_profile(axes: "Axes", x: "NDArray[Any]", norms: "NDArray[Any]", label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    logarithmic(axes, norms)
+    set_logarithmic(axes, norms)
     marker = "o" if len(x) <= 40 else None
     axes.plot(x, np.where(np.isfinite(norms), norms, np.nan), "-", color=BLUE, marker=marker, markersize=2.5)
     if len(x) == 1:
@@ -123,7 +123,7 @@ def _profile(axes: "Axes", x: "NDArray[Any]", norms: "NDArray[Any]", label: str)
     axes.set_ylabel("‖∂loss/∂h‖")
 
 
-def _heat_map(
+def _draw_map(
     figure: "Figure", axes: "Axes", updates: "NDArray[Any]", lags: "NDArray[Any]", norms: "NDArray[Any]"
 ) -> None:
     import matplotlib as mpl
@@ -142,7 +142,7 @@ def _heat_map(
     viridis = mpl.colormaps["viridis"]
     axes.grid(False)
     axes.set_facecolor("white")
-    borders = edges(updates), edges(lags)
+    borders = find_edges(updates), find_edges(lags)
     if zero.any():
         axes.pcolormesh(*borders, np.ma.masked_where(~zero, norms), cmap=ListedColormap([GREY]), rasterized=True)
     mesh = axes.pcolormesh(
@@ -157,7 +157,7 @@ def _heat_map(
     axes.set_ylabel("lag (timesteps before the end)")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.invert_yaxis()
-    update_axis(axes, updates)
+    set_update_axis(axes, updates)
     bar = figure.colorbar(mesh, ax=axes, pad=0.02, extend="min" if cut else "neither")
     bar.set_label("‖∂loss/∂h‖")
-    logarithmic_ticks(bar.ax.yaxis, low, high)
+    set_logarithmic_ticks(bar.ax.yaxis, low, high)

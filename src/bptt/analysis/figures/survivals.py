@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bptt.analysis.figures.metrics import SOLVED, axis_label, groups, pooled, told_apart
-from bptt.analysis.figures.panels import Look, legend, looks, panels, percent_axis
+from bptt.analysis.figures.metrics import SOLVED, group_runs, label_axis, pool_runs, tell_apart
+from bptt.analysis.figures.panels import Look, choose_looks, draw_legend, make_panels, set_percent_axis
 from bptt.analysis.statistics.survival import survival
-from bptt.analysis.style import STYLE, update_axis
+from bptt.analysis.style import STYLE, set_update_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_BANDS: Final = 6  # in one panel
 
 
-def survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
+def draw_survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
     """The share of each setting's runs that have solved their task, against the update: Kaplan and Meier's estimate.
 
     runs   as of `bptt.load(…).runs`, with solved and observed; those that have not ended don't count
@@ -32,26 +32,26 @@ def survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
     import matplotlib as mpl
     import pandas as pd
 
-    ended, told = told_apart(runs, swept)
-    told = pooled(told, len(ended))
+    ended, told = tell_apart(runs, swept)
+    told = pool_runs(told, len(ended))
     assert told.hue is not None
     observed, solved = ended["observed"].to_numpy(dtype=float), ended[SOLVED].to_numpy(dtype=bool)
-    drawn = looks(told.hue)
+    drawn = choose_looks(told.hue)
     with mpl.rc_context(STYLE):
-        figure, every = panels(told.titles, "update", axis_label(SOLVED))
-        for (panel, line), chosen in groups(told, len(ended)).items():
+        figure, every = make_panels(told.titles, "update", label_axis(SOLVED))
+        for (panel, line), chosen in group_runs(told, len(ended)).items():
             curve = survival(observed[chosen], solved[chosen])
             censored = np.unique(observed[chosen][~solved[chosen]])
             # Where all have solved it nothing is left to happen, and the line goes on.
             curve = pd.concat([curve, curve.tail(1).assign(update=np.nanmax(observed))])
-            _step(every[panel], drawn[line], curve, censored, bands=len(drawn) <= MOST_BANDS)
-        percent_axis(every[0])
-        update_axis(every[0], np.array([0.0, np.nanmax(observed)]), ticks=5 if len(every) == 1 else 4)
-        legend(figure, told.hue, markers=False)
+            _draw_step(every[panel], drawn[line], curve, censored, bands=len(drawn) <= MOST_BANDS)
+        set_percent_axis(every[0])
+        set_update_axis(every[0], np.array([0.0, np.nanmax(observed)]), ticks=5 if len(every) == 1 else 4)
+        draw_legend(figure, told.hue, markers=False)
     return figure
 
 
-def _step(axes: "Axes", look: Look, curve: "pd.DataFrame", censored: "NDArray[np.float64]", bands: bool) -> None:
+def _draw_step(axes: "Axes", look: Look, curve: "pd.DataFrame", censored: "NDArray[np.float64]", bands: bool) -> None:
     updates, share = curve["update"].to_numpy(), 100 * curve["solved_share"].to_numpy()
     axes.step(updates, share, look.line, where="post", color=look.colour)
     if bands:

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.figures import gradients, outcomes, training
-from bptt.analysis.figures.material import Drawn, Material
+from bptt.analysis.figures.material import Material, SweepFigure
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 _MOST: Final = 14
 
 
-_IN_ORDER: Final[tuple[Callable[[Material], Iterator[Drawn]], ...]] = (
-    outcomes.success,
-    outcomes.survivals,
-    training.loss,
-    outcomes.losses,
-    outcomes.variance,
-    gradients.flow,
-    gradients.radius,
-    training.gradients,
+_IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
+    outcomes.draw_success,
+    outcomes.draw_survivals,
+    training.draw_loss,
+    outcomes.draw_losses,
+    outcomes.draw_variance,
+    gradients.draw_flow,
+    gradients.draw_radius,
+    training.draw_steps,
 )
 
 
-def drawn(sweep: "Sweep") -> list[Drawn]:
+def draw_sweep(sweep: "Sweep") -> list[SweepFigure]:
     """The figures of a sweep, the most important first; nothing where no run has ended."""
     material = Material(sweep)
     if material.ended.empty:

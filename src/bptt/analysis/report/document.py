@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bptt.analysis.figures import Drawn
+    from bptt.analysis.figures import SweepFigure
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Table:
 class Figures:
     """Figures side by side, where there is room for that."""
 
-    drawn: "Sequence[Drawn]"
+    drawn: "Sequence[SweepFigure]"
     kind: ClassVar[str] = "figures"
 
 
@@ -155,7 +155,7 @@ class Report:
         return [element for element in self._elements() if isinstance(element, Table)]
 
     @property
-    def figures(self) -> "list[Drawn]":
+    def figures(self) -> "list[SweepFigure]":
         """All figures, in their order."""
         return [drawn for element in self._elements() if isinstance(element, Figures) for drawn in element.drawn]
 

@@ -46,45 +46,49 @@ _PLAIN_DIGITS: Final = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-def one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """The text on one line, without control characters."""
     return _CONTROL.sub(" ", text)
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
-    escaped = _MARKDOWN.sub(r"\\\1", one_line(text))
+    escaped = _MARKDOWN.sub(r"\\\1", join_lines(text))
     escaped = _LIST_ITEM.sub(lambda found: f"{found[1]}{found[3] or ''}\\{found[2] or found[4]}", escaped)
     escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # Or an address would become a link.
     return escaped.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
-def markdown_code(text: str) -> str:
+def escape_markdown_code(text: str) -> str:
     """A span of code, which HTML's own element holds: its text may have backticks and bars."""
-    return f"<code>{markdown(text)}</code>" if re.search(r"[`|\\]", text) or not text.strip() else f"`{one_line(text)}`"
+    return (
+        f"<code>{escape_markdown(text)}</code>"
+        if re.search(r"[`|\\]", text) or not text.strip()
+        else f"`{join_lines(text)}`"
+    )
 
 
-def fence(text: str) -> str:
+def choose_fence(text: str) -> str:
     """The fence of a listing: longer than any run of backticks in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     return "`" * max(3, longest + 1)
 
 
-def latex(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Text that LaTeX sets as it is. Letters beyond ASCII that have no command here stay, as UTF-8."""
-    parts = _POWER.split(one_line(text))
+    parts = _POWER.split(join_lines(text))
     # Between the texts stand the exponents.
     return "".join(
-        rf"$\cdot10^{{{part.translate(_PLAIN_DIGITS)}}}$" if place % 2 else _latex(part)
+        rf"$\cdot10^{{{part.translate(_PLAIN_DIGITS)}}}$" if place % 2 else _escape_ascii(part)
         for place, part in enumerate(parts)
     )
 
 
-def _latex(text: str) -> str:
+def _escape_ascii(text: str) -> str:
     # Two hyphens would be one long dash.
-    return re.sub("-(?=-)", "-{}", "".join(map(_letter, text)))
+    return re.sub("-(?=-)", "-{}", "".join(map(_escape_letter, text)))
 
 
-def _letter(letter: str) -> str:
+def _escape_letter(letter: str) -> str:
     return rf"$\{_LETTERS[letter]}$" if letter in _LETTERS else _LATEX.get(letter, letter)

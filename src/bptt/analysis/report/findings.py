@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.statistics.settings import setting_statistics, wilson
-from bptt.analysis.tables import LOSS, final, settings_text, without_seed
+from bptt.analysis.tables import LOSS, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ class Findings:
     @cached_property
     def keys(self) -> list[str]:
         """The swept keys but the seed."""
-        return [key for key in without_seed(self.sweep.swept) if key in self.sweep.runs]
+        return [key for key in drop_seed(self.sweep.swept) if key in self.sweep.runs]
 
     @cached_property
     def statistics(self) -> "pd.DataFrame":
@@ -61,7 +61,7 @@ class Findings:
     def runs(self) -> "pd.DataFrame":
         """The runs, with the text of their setting, and with the last loss of a diverged one as infinite."""
         runs = self.sweep.runs
-        return runs.assign(setting=settings_text(runs, self.keys), **{LOSS: final(runs, LOSS).astype(float)})
+        return runs.assign(setting=write_settings(runs, self.keys), **{LOSS: take_final(runs, LOSS).astype(float)})
 
     @cached_property
     def common(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Findings:
     @cached_property
     def flat(self) -> list[dict[str, Any]]:
         """Each run's whole configuration, full key → value."""
-        return [dict(leaves(config)) for config in self.sweep.configs.values()]
+        return [dict(list_leaves(config)) for config in self.sweep.configs.values()]
 
     @property
     def ended(self) -> int:
@@ -91,16 +91,18 @@ class Findings:
     def _at_the_end(self, runs: "pd.DataFrame") -> "pd.Series":
         """Whether what a run recorded last meets the criterion."""
         solved = self.sweep.solved
-        last = final(runs, solved.metric)
+        last = take_final(runs, solved.metric)
         return last.ge(solved.threshold) if solved.op == ">=" else last.le(solved.threshold)
 
 
-def leaves(config: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def list_leaves(config: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """The values of a nested configuration, by their full keys."""
     if not isinstance(config, dict):
         return [(prefix, config)]
     return [
-        leaf for name, value in config.items() for leaf in leaves(value, f"{prefix}.{name}" if prefix else str(name))
+        leaf
+        for name, value in config.items()
+        for leaf in list_leaves(value, f"{prefix}.{name}" if prefix else str(name))
     ]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Environment, Template
 
-    from bptt.analysis.figures import Drawn
+    from bptt.analysis.figures import SweepFigure
 
 _DIGITS: Final = 3
 
@@ -39,7 +39,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A value, with the count that it is a part of and its interval where it has them; mono: a program's word."""
 
     shown: str | Number
@@ -49,12 +49,14 @@ class Cell:
     high: str | Number | None = None
 
 
-def rows(table: Table) -> list[list[Cell]]:
+def write_rows(table: Table) -> list[list[TableCell]]:
     """What a reader sees of a table, row by row."""
-    return [[_cell(row, column) for column in table.columns] for row in _records(table.frame.head(table.most))]
+    return [
+        [_write_cell(row, column) for column in table.columns] for row in _list_records(table.frame.head(table.most))
+    ]
 
 
-def number(value: float) -> str:
+def write_number(value: float) -> str:
     """A number to three digits: `0.0404`, `1,250`, `3.5·10⁻⁴`, `∞`."""
     if math.isnan(value):
         return MISSING
@@ -71,7 +73,7 @@ def number(value: float) -> str:
     return f"{digits.replace('-', '−')}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
-def share(value: float) -> str:
+def write_share(value: float) -> str:
     """A share in percent: `67 %`; to a tenth near none and all, so that 0 % and 100 % are what they say."""
     if math.isnan(value):
         return MISSING
@@ -80,42 +82,42 @@ def share(value: float) -> str:
     return (f"{percent:.1f} %" if near else f"{percent:.0f} %").replace("-", "−")
 
 
-def _cell(row: Mapping[str, Any], column: Column) -> Cell:
-    shown = _shown(row[column.key], column.form)
-    of = None if column.of is None else _number(row[column.of], "count")
+def _write_cell(row: Mapping[str, Any], column: Column) -> TableCell:
+    shown = _write_value(row[column.key], column.form)
+    of = None if column.of is None else _make_number(row[column.of], "count")
     mono = column.mono and shown not in ("", MISSING)
     if column.low is None or column.high is None or not isinstance(shown, Number):
-        return Cell(shown, mono, of)
-    low, high = (_shown(row[end], column.form) for end in (column.low, column.high))
+        return TableCell(shown, mono, of)
+    low, high = (_write_value(row[end], column.form) for end in (column.low, column.high))
     if not (isinstance(low, Number) or isinstance(high, Number)):
-        return Cell(shown, mono, of)
-    return Cell(shown, mono, of, low, high)
+        return TableCell(shown, mono, of)
+    return TableCell(shown, mono, of, low, high)
 
 
-def _shown(value: Any, form: str) -> str | Number:
-    if _missing(value):
+def _write_value(value: Any, form: str) -> str | Number:
+    if _is_missing(value):
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) if form == "text" or isinstance(value, str) else _number(value, form)
+    return str(value) if form == "text" or isinstance(value, str) else _make_number(value, form)
 
 
-def _number(value: Any, form: str) -> Number:
+def _make_number(value: Any, form: str) -> Number:
     exact = value if isinstance(value, int) else float(value)
     if form == "share":
-        text = share(exact)
+        text = write_share(exact)
     elif form == "exact":
         text = str(exact) if isinstance(exact, int) else f"{exact:.6g}"
     else:
-        text = f"{exact:,.0f}" if form == "count" and math.isfinite(exact) else number(exact)
+        text = f"{exact:,.0f}" if form == "count" and math.isfinite(exact) else write_number(exact)
     return Number(text, repr(exact))
 
 
-def _missing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+def _list_records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     import pandas as pd
 
     plain = frame.astype(object).where(frame.notna(), None)
@@ -132,7 +134,7 @@ _PIXELS: Final = 96  # to an inch, of CSS
 _LONG: Final = 32  # characters of a text that may be broken
 
 
-def pages(report: Report, images: Mapping[str, bytes], linked: str) -> dict[str, bytes]:
+def render_pages(report: Report, images: Mapping[str, bytes], linked: str) -> dict[str, bytes]:
     """report.html and report.md.
 
     images  each figure's name → SVG, which report.html holds
@@ -143,40 +145,42 @@ def pages(report: Report, images: Mapping[str, bytes], linked: str) -> dict[str,
         {
             "id": section.id,
             "title": section.title,
-            "elements": [_viewed(element, numbers, images) for element in section.elements],
+            "elements": [_view(element, numbers, images) for element in section.elements],
         }
         for section in report.sections
     ]
     whole = {"title": report.title, "facts": report.facts, "sections": sections}
     values = {"report": whole, "version": __version__, "linked": linked}
-    return {f"report.{ending}": _template(f"report.{ending}.j2").render(values).encode() for ending in ("html", "md")}
+    return {
+        f"report.{ending}": _load_template(f"report.{ending}.j2").render(values).encode() for ending in ("html", "md")
+    }
 
 
-def table_files(report: Report) -> dict[str, bytes]:
+def render_tables(report: Report) -> dict[str, bytes]:
     """tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
     files = {}
     for table in report.tables:
         files[f"tables/{table.name}.csv"] = table.frame.to_csv(index=False, lineterminator="\n").encode()
         if table.latex:
-            files[f"tables/{table.name}.tex"] = _latex(table).encode()
+            files[f"tables/{table.name}.tex"] = _render_latex(table).encode()
     return files
 
 
-def _viewed(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes]) -> Any:
+def _view(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes]) -> Any:
     """An element with all that a template needs of it."""
     if isinstance(element, Table):
-        return _table(element, numbers[id(element)])
+        return _view_table(element, numbers[id(element)])
     if isinstance(element, Figures):
         return {
             "kind": "figures",
-            "figures": [_figure(drawn, numbers[id(drawn)], images[drawn.name]) for drawn in element.drawn],
+            "figures": [_view_figure(drawn, numbers[id(drawn)], images[drawn.name]) for drawn in element.drawn],
         }
     return element
 
 
-def _table(table: Table, number: int) -> dict[str, Any]:
-    columns = [_column(table, column) for column in table.columns]
-    shown = [list(zip(columns, row, strict=True)) for row in rows(table)]
+def _view_table(table: Table, number: int) -> dict[str, Any]:
+    columns = [_view_column(table, column) for column in table.columns]
+    shown = [list(zip(columns, row, strict=True)) for row in write_rows(table)]
     kinds = ["csv", "tex"] if table.latex else ["csv"]
     return {
         "kind": "table",
@@ -192,13 +196,13 @@ def _table(table: Table, number: int) -> dict[str, Any]:
     }
 
 
-def _column(table: Table, column: Column) -> dict[str, Any]:
+def _view_column(table: Table, column: Column) -> dict[str, Any]:
     longest = max((len(str(value)) for value in table.frame[column.key].head(table.most)), default=0)
     css = "n" if column.numeric else "t" if longest > _LONG else "s"
     return {"heading": column.heading, "numeric": column.numeric, "css": css}
 
 
-def _figure(drawn: "Drawn", number: int, image: bytes) -> dict[str, Any]:
+def _view_figure(drawn: "SweepFigure", number: int, image: bytes) -> dict[str, Any]:
     width, height = (round(_PIXELS * inches) for inches in drawn.figure.get_size_inches())
     return {
         "number": number,
@@ -212,44 +216,46 @@ def _figure(drawn: "Drawn", number: int, image: bytes) -> dict[str, Any]:
     }
 
 
-def _latex(table: Table) -> str:
-    caption = [escaping.latex(f"{table.title}."), "".join(map(_latex_span, table.caption))]
-    return _template("table.tex.j2").render(
+def _render_latex(table: Table) -> str:
+    caption = [escaping.escape_latex(f"{table.title}."), "".join(map(_render_span, table.caption))]
+    return _load_template("table.tex.j2").render(
         caption=" ".join(filter(None, caption)),
         name=table.name,
         layout="".join("r" if column.numeric else "l" for column in table.columns),
-        headings=[escaping.latex(column.heading) for column in table.columns],
-        rows=[[_latex_cell(cell) for cell in row] for row in rows(table)],
+        headings=[escaping.escape_latex(column.heading) for column in table.columns],
+        rows=[[_render_cell(cell) for cell in row] for row in write_rows(table)],
     )
 
 
-def _latex_span(span: Span) -> str:
+def _render_span(span: Span) -> str:
     if isinstance(span, str):
-        return escaping.latex(span)
+        return escaping.escape_latex(span)
     command = "texttt" if isinstance(span, Mono) else "textbf"
-    return rf"\{command}{{{escaping.latex(span.text)}}}"
+    return rf"\{command}{{{escaping.escape_latex(span.text)}}}"
 
 
-def _latex_cell(cell: Cell) -> str:
-    shown = escaping.latex(_text(cell.shown))
+def _render_cell(cell: TableCell) -> str:
+    shown = escaping.escape_latex(_strip_markup(cell.shown))
     text = rf"\texttt{{{shown}}}" if cell.mono else shown
     if cell.of is not None:
-        text += f" of {escaping.latex(cell.of.text)}"
+        text += f" of {escaping.escape_latex(cell.of.text)}"
     if cell.low is not None and cell.high is not None:
-        text += f" ({escaping.latex(_text(cell.low))} to {escaping.latex(_text(cell.high))})"
+        text += (
+            f" ({escaping.escape_latex(_strip_markup(cell.low))} to {escaping.escape_latex(_strip_markup(cell.high))})"
+        )
     return text
 
 
-def _text(shown: str | Number) -> str:
+def _strip_markup(shown: str | Number) -> str:
     return shown if isinstance(shown, str) else shown.text
 
 
-def _template(name: str) -> "Template":
-    return _environment().get_template(name)
+def _load_template(name: str) -> "Template":
+    return _make_environment().get_template(name)
 
 
 @cache
-def _environment() -> "Environment":
+def _make_environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = Environment(
@@ -261,9 +267,9 @@ def _environment() -> "Environment":
         keep_trailing_newline=True,
     )
     found.filters |= {
-        "line": escaping.one_line,
-        "md": escaping.markdown,
-        "code": escaping.markdown_code,
-        "fence": escaping.fence,
+        "line": escaping.join_lines,
+        "md": escaping.escape_markdown,
+        "code": escaping.escape_markdown_code,
+        "fence": escaping.choose_fence,
     }
     return found

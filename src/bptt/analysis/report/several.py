@@ -19,59 +19,61 @@ from bptt.analysis.report.document import (
     Table,
 )
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.sections.provenance import made_with
-from bptt.analysis.report.sections.repeating import inputs_of, repeating
-from bptt.analysis.report.sections.results import setting_columns
-from bptt.analysis.report.sections.setup import in_short, listed, value_written
-from bptt.analysis.report.single import sections_of, title_of
-from bptt.analysis.tables import LOSS, duration, moment
+from bptt.analysis.report.sections.provenance import list_origins
+from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
+from bptt.analysis.report.sections.results import choose_columns
+from bptt.analysis.report.sections.setup import list_values, write_in_short, write_value
+from bptt.analysis.report.single import write_sections, write_title
+from bptt.analysis.tables import LOSS, write_duration, write_moment
 
 if TYPE_CHECKING:
-    from bptt.analysis.figures import Drawn
+    from bptt.analysis.figures import SweepFigure
     from bptt.analysis.sweep import Sweep
 
 
-def several(sweeps: "Sequence[Sweep]", drawn: "Sequence[Sequence[Drawn]]", options: Sequence[str]) -> Report:
+def report_several(
+    sweeps: "Sequence[Sweep]", drawn: "Sequence[Sequence[SweepFigure]]", options: Sequence[str]
+) -> Report:
     """What is to be told of several sweeps together.
 
     drawn    the figures of each
     options  of `bptt report`, as they were given
     """
     every = [Findings(sweep) for sweep in sweeps]
-    labels = labels_of(every)
+    labels = label_sweeps(every)
     sections = [
-        _in_short(every, labels),
-        _sweeps(every, labels),
-        _differing(every, labels),
-        _side_by_side(every, labels),
+        _write_in_short(every, labels),
+        _write_sweeps(every, labels),
+        _write_differing(every, labels),
+        _write_side_by_side(every, labels),
         *(
-            _one(number, label, sections_of(findings, figures))
+            _write_one(number, label, write_sections(findings, figures))
             for number, (label, findings, figures) in enumerate(zip(labels, every, drawn, strict=True), 1)
         ),
-        _origins(sweeps, labels),
-        repeating(sweeps, [inputs_of(sweep) for sweep in sweeps], options),
+        _write_origins(sweeps, labels),
+        write_repeating(sweeps, [find_inputs(sweep) for sweep in sweeps], options),
     ]
     runs = sum(len(sweep.runs) for sweep in sweeps)
     return Report(" and ".join(labels), [f"{len(sweeps)} sweeps", f"{runs:,} runs"], sections)
 
 
-def labels_of(every: Sequence[Findings]) -> list[str]:
+def label_sweeps(every: Sequence[Findings]) -> list[str]:
     """What each sweep is called in the report: its title, and its name where titles are alike."""
-    titles = [title_of(findings) for findings in every]
+    titles = [write_title(findings) for findings in every]
     return [
         title if titles.count(title) == 1 else f"{title} ({findings.sweep.name})"
         for title, findings in zip(titles, every, strict=True)
     ]
 
 
-def _in_short(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+def _write_in_short(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     elements: list[Element] = []
     for label, findings in zip(labels, every, strict=True):
-        elements += [Heading(label), *in_short(findings).elements]
+        elements += [Heading(label), *write_in_short(findings).elements]
     return Section("question", "In short", elements)
 
 
-def _sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+def _write_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     import pandas as pd
 
     rows = [
@@ -82,8 +84,8 @@ def _sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
             "settings": len(findings.statistics),
             "solved": str(findings.sweep.solved),
             "status": findings.sweep.status,
-            "begun": "" if findings.sweep.began is None else moment(findings.sweep.began),
-            "wall_time": _wall(findings.sweep),
+            "begun": "" if findings.sweep.began is None else write_moment(findings.sweep.began),
+            "wall_time": _write_wall(findings.sweep),
         }
         for label, findings in zip(labels, every, strict=True)
     ]
@@ -100,18 +102,18 @@ def _sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     return Section("sweeps", "The sweeps", [Table("sweeps", "The sweeps", (), pd.DataFrame(rows), columns)])
 
 
-def _wall(sweep: "Sweep") -> str:
-    return "" if sweep.began is None or sweep.ended is None else duration(sweep.ended - sweep.began)
+def _write_wall(sweep: "Sweep") -> str:
+    return "" if sweep.began is None or sweep.ended is None else write_duration(sweep.ended - sweep.began)
 
 
-def _differing(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+def _write_differing(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     """The keys that don't have the same values in all sweeps; what all have in common stands with each sweep."""
     import pandas as pd
 
-    values = [_values(findings) for findings in every]
+    values = [_collect_values(findings) for findings in every]
     keys = dict.fromkeys(key for found in values for key in found)
     rows = [
-        {"key": key} | {label: listed(found.get(key, [])) for label, found in zip(labels, values, strict=True)}
+        {"key": key} | {label: list_values(found.get(key, [])) for label, found in zip(labels, values, strict=True)}
         for key in keys
         if any(found.get(key) != values[0].get(key) for found in values[1:])
     ]
@@ -123,17 +125,17 @@ def _differing(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     return Section("differing", "What differs", [table])
 
 
-def _values(findings: Findings) -> dict[str, list[str]]:
+def _collect_values(findings: Findings) -> dict[str, list[str]]:
     """Key → its values in a sweep's configurations, each once."""
     found: dict[str, dict[str, None]] = {}
     for flat in findings.flat:
         for key, value in flat.items():
             if not key.startswith("tracking."):
-                found.setdefault(key, {})[value_written(value)] = None
+                found.setdefault(key, {})[write_value(value)] = None
     return {key: list(values) for key, values in found.items()}
 
 
-def _side_by_side(every: Sequence[Findings], labels: Sequence[str]) -> Section:
+def _write_side_by_side(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     import pandas as pd
 
     parts = [
@@ -142,19 +144,19 @@ def _side_by_side(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     ]
     frame = pd.concat(parts, ignore_index=True)
     frame.insert(0, "sweep", frame.pop("sweep"))
-    columns = [Column("sweep", "sweep"), *setting_columns(frame, [])]
+    columns = [Column("sweep", "sweep"), *choose_columns(frame, [])]
     table = Table("side_by_side", "All settings", ("With each estimate its 95 % interval.",), frame, columns)
-    return Section("side_by_side", "Results side by side", [table, *_compared(every, labels)])
+    return Section("side_by_side", "Results side by side", [table, *_compare_sweeps(every, labels)])
 
 
-def _compared(every: Sequence[Findings], labels: Sequence[str]) -> list[Element]:
+def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[Element]:
     """Each two sweeps: settings that both have, else all runs of the one against all of the other."""
     import pandas as pd
 
     rows = [
         row
         for (first, one), (second, other) in combinations(zip(labels, every, strict=True), 2)
-        for row in _pair((first, one), (second, other))
+        for row in _compare_pair((first, one), (second, other))
     ]
     caption: tuple[Span, ...] = (
         "How likely a run of the first sweep ends with a smaller ",
@@ -173,7 +175,7 @@ def _compared(every: Sequence[Findings], labels: Sequence[str]) -> list[Element]
     return [Heading("Which is better"), Table("compared", "The sweeps compared", caption, pd.DataFrame(rows), columns)]
 
 
-def _pair(first: tuple[str, Findings], second: tuple[str, Findings]) -> Iterator[dict[str, Any]]:
+def _compare_pair(first: tuple[str, Findings], second: tuple[str, Findings]) -> Iterator[dict[str, Any]]:
     one, other = (findings.sweep.runs for _, findings in (first, second))
     keys = first[1].keys
     found = compare_settings(one, other, keys) if set(keys) == set(second[1].keys) else []
@@ -193,15 +195,15 @@ def _pair(first: tuple[str, Findings], second: tuple[str, Findings]) -> Iterator
         }
 
 
-def _one(number: int, label: str, sections: Sequence[Section]) -> Section:
+def _write_one(number: int, label: str, sections: Sequence[Section]) -> Section:
     """All that is told of one sweep, in one section; its files are numbered."""
     elements: list[Element] = []
     for section in sections:
-        elements += [Heading(section.title), *(_numbered(element, number) for element in section.elements)]
+        elements += [Heading(section.title), *(_number_files(element, number) for element in section.elements)]
     return Section(f"sweep-{number}", label, elements)
 
 
-def _numbered(element: Element, number: int) -> Element:
+def _number_files(element: Element, number: int) -> Element:
     if isinstance(element, Table):
         return replace(element, name=f"{number}_{element.name}")
     if isinstance(element, Figures):
@@ -209,18 +211,18 @@ def _numbered(element: Element, number: int) -> Element:
     return element
 
 
-def _origins(sweeps: "Sequence[Sweep]", labels: Sequence[str]) -> Section:
+def _write_origins(sweeps: "Sequence[Sweep]", labels: Sequence[str]) -> Section:
     """What the sweeps were made with, side by side."""
     import pandas as pd
 
-    told = [dict(made_with(sweep)) for sweep in sweeps]
+    told = [dict(list_origins(sweep)) for sweep in sweeps]
     packages = [sweep.provenance.get("packages") or {} for sweep in sweeps]
-    rows = [_row(name, told, labels) for name in dict.fromkeys(name for found in told for name in found)]
-    rows += [_row(name, packages, labels) for name in dict.fromkeys(name for found in packages for name in found)]
+    rows = [_write_row(name, told, labels) for name in dict.fromkeys(name for found in told for name in found)]
+    rows += [_write_row(name, packages, labels) for name in dict.fromkeys(name for found in packages for name in found)]
     columns = [Column("what", ""), *(Column(label, label, mono=True) for label in labels)]
     table = Table("made_with", "What the numbers were made with", (), pd.DataFrame(rows), columns)
     return Section("provenance", "Provenance", [table])
 
 
-def _row(name: str, found: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, str]:
+def _write_row(name: str, found: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, str]:
     return {"what": name} | {label: str(known.get(name, "")) for label, known in zip(labels, found, strict=True)}

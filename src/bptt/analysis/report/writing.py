@@ -8,15 +8,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from bptt.analysis.report.rendering import pages, table_files
-from bptt.analysis.report.sections.repeating import inputs_of
-from bptt.analysis.report.several import several
-from bptt.analysis.report.single import single
-from bptt.tracking.folder.files import beside
-from bptt.tracking.provenance.environment import PATCH
+from bptt.analysis.report.rendering import render_pages, render_tables
+from bptt.analysis.report.sections.repeating import find_inputs
+from bptt.analysis.report.several import report_several
+from bptt.analysis.report.single import report_single
+from bptt.tracking.folder.files import PAGE, PATCH, clear_part
 
 if TYPE_CHECKING:
-    from bptt.analysis.figures import Drawn
+    from bptt.analysis.figures import SweepFigure
     from bptt.analysis.sweep import Sweep
 
 Format = Literal["svg", "png", "pdf"]
@@ -26,13 +25,10 @@ Format = Literal["svg", "png", "pdf"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
-PAGE: Final = "report.html"
-
-
 _OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
 
 
-def report_files(
+def make_report_files(
     sweeps: "Sequence[Sweep]", formats: Sequence[Format] = FORMATS[:1], options: Sequence[str] = ()
 ) -> dict[str, bytes]:
     """report.html, which stands by itself; report.md with figures/; tables/ with the numbers. Path → content.
@@ -40,17 +36,19 @@ def report_files(
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
     """
-    from bptt.analysis.figures import sweep as drawn
+    from bptt.analysis.figures import draw_sweep
 
-    figures = [drawn(sweep) for sweep in sweeps]
+    figures = [draw_sweep(sweep) for sweep in sweeps]
     if len(sweeps) == 1:
-        report = single(sweeps[0], figures[0], options)
+        report = report_single(sweeps[0], figures[0], options)
     else:
-        report = several(sweeps, figures, options)
-    images = {figure.name: _images(figure, formats) for figure in report.figures}
-    files = pages(report, {name: image["svg"] for name, image in images.items()}, formats[0]) | table_files(report)
+        report = report_several(sweeps, figures, options)
+    images = {figure.name: _draw_images(figure, formats) for figure in report.figures}
+    files = render_pages(report, {name: image["svg"] for name, image in images.items()}, formats[0]) | render_tables(
+        report
+    )
     files |= {f"figures/{name}.{kind}": image[kind] for name, image in images.items() for kind in formats}
-    patch = inputs_of(sweeps[0]).patch
+    patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
 
 
@@ -62,7 +60,7 @@ def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = beside(path)
+        part = clear_part(path)
         part.write_bytes(content)
         part.replace(path)
     for name, endings in _OWN.items():
@@ -73,12 +71,12 @@ def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder / PAGE
 
 
-def _images(drawn: "Drawn", formats: Sequence[Format]) -> dict[Format, bytes]:
-    from bptt.analysis.figures import save
+def _draw_images(drawn: "SweepFigure", formats: Sequence[Format]) -> dict[Format, bytes]:
+    from bptt.analysis.figures import save_figure
 
     found: dict[Format, bytes] = {}
     for kind in dict.fromkeys((*FORMATS[:1], *formats)):
         buffer = BytesIO()
-        save(drawn.figure, buffer, kind)
+        save_figure(drawn.figure, buffer, kind)
         found[kind] = buffer.getvalue()
     return found

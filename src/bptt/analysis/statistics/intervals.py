@@ -146,14 +146,14 @@ def location_intervals(samples: "Sequence[ArrayLike]", level: float = LEVEL) -> 
     found: dict[int, Location] = {}
     for size in {len(table) for table in tables}:
         places = [place for place, table in enumerate(tables) if len(table) == size]
-        estimates = _estimates(np.array([tables[place] for place in places]), level)
+        estimates = _estimate(np.array([tables[place] for place in places]), level)
         for number, place in enumerate(places):
             median, iqm = (Interval(*(float(part) for part in one)) for one in estimates[:, :, number].T)
             found[place] = Location(median, iqm)
     return [found[place] for place in range(len(tables))]
 
 
-def _estimates(ordered: "NDArray[np.float64]", level: float) -> "NDArray[np.float64]":
+def _estimate(ordered: "NDArray[np.float64]", level: float) -> "NDArray[np.float64]":
     """Value, low and high of both statistics, (3, 2, samples), of samples of one size whose rows ascend."""
     count, size = ordered.shape
     values = _statistics(ordered, np.arange(size)) if size else np.full((2, count), np.nan)
@@ -207,7 +207,7 @@ def probability_of_improvement(
 
     def statistic(i: "NDArray[np.int64]", j: "NDArray[np.int64]", axis: int = -1) -> "NDArray[np.float64]":
         # Halves, so that sums are exact whatever their order.
-        won = np.sum((_counts(i, len(first)) @ wins) * _counts(j, len(second)), axis=axis)
+        won = np.sum((_count(i, len(first)) @ wins) * _count(j, len(second)), axis=axis)
         return np.asarray(won / (i.shape[-1] * j.shape[-1]))
 
     low, high = bootstrap_ends(wins.shape, statistic, level)
@@ -241,7 +241,7 @@ def score_interval(value: float, runs: tuple[int, int], level: float = LEVEL) ->
     return Interval(value, float(low), float(high))
 
 
-def _counts(numbers: "NDArray[np.int64]", size: int) -> "NDArray[Any]":
+def _count(numbers: "NDArray[np.int64]", size: int) -> "NDArray[Any]":
     """How often each of 0 … size − 1 stands in each row."""
     rows = numbers.reshape(-1, numbers.shape[-1])
     offsets = size * np.arange(len(rows))[:, None]

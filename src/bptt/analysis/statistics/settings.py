@@ -14,7 +14,7 @@ from bptt.analysis.statistics.intervals import (
 )
 from bptt.analysis.statistics.survival import median_updates, survival
 from bptt.analysis.statistics.variance import variance_shares
-from bptt.analysis.tables import ACCURACY, LOSS, final, settings_text, without_seed
+from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,11 +59,11 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFr
     """
     import pandas as pd
 
-    keys = [key for key in without_seed(swept) if key in runs]
+    keys = [key for key in drop_seed(swept) if key in runs]
     status = runs["status"].fillna("")
     ended, failed = runs["outcome"].notna(), status.eq("FAILED")
     table = runs[keys].assign(
-        setting=settings_text(runs, keys),
+        setting=write_settings(runs, keys),
         ended=ended,
         diverged=runs["outcome"].eq("diverged"),
         failed=failed,
@@ -74,10 +74,10 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFr
     counted.insert(0, "runs", grouped.size())
     counted = counted.reset_index()
     setting = grouped.ngroup().to_numpy()[table["ended"]]
-    return pd.concat([counted, _estimates(runs[table["ended"]], setting, len(counted))], axis=1)
+    return pd.concat([counted, _estimate(runs[table["ended"]], setting, len(counted))], axis=1)
 
 
-def _estimates(runs: "pd.DataFrame", setting: "NDArray[np.int64]", settings: int) -> "pd.DataFrame":
+def _estimate(runs: "pd.DataFrame", setting: "NDArray[np.int64]", settings: int) -> "pd.DataFrame":
     """The columns with intervals, of runs that ended and the number of each one's setting."""
     import pandas as pd
 
@@ -89,19 +89,19 @@ def _estimates(runs: "pd.DataFrame", setting: "NDArray[np.int64]", settings: int
     if "solved" in runs:
         solved = grouped(runs["solved"].astype(bool))
         columns["solved"] = [int(values.sum()) for values in solved]
-        columns |= _columns("success", [wilson(int(values.sum()), len(values)) for values in solved])
+        columns |= _make_columns("success", [wilson(int(values.sum()), len(values)) for values in solved])
     for name, metric in _LOCATED.items():
         if metric == LOSS or (metric in runs and runs[metric].notna().any()):
-            found = location_intervals(grouped(final(runs, metric)))
-            columns |= _columns(f"{name}_median", [location.median for location in found])
-            columns |= _columns(f"{name}_iqm", [location.iqm for location in found])
+            found = location_intervals(grouped(take_final(runs, metric)))
+            columns |= _make_columns(f"{name}_median", [location.median for location in found])
+            columns |= _make_columns(f"{name}_iqm", [location.iqm for location in found])
     if "solved" in runs:
         watched = zip(grouped(runs["observed"]), solved, strict=True)
-        columns |= _columns("updates_to_solve_median", [median_updates(*seen) for seen in watched])
+        columns |= _make_columns("updates_to_solve_median", [median_updates(*seen) for seen in watched])
     return pd.DataFrame(columns, index=range(settings))
 
 
-def _columns(name: str, intervals: Sequence[Interval]) -> dict[str, list[float]]:
+def _make_columns(name: str, intervals: Sequence[Interval]) -> dict[str, list[float]]:
     return {
         name: [interval.value for interval in intervals],
         f"{name}_low": [interval.low for interval in intervals],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, factors, settings
-from bptt.analysis.tables import LOSS, final
+from bptt.analysis.factors import Factor, combine_factors, find_factors
+from bptt.analysis.tables import LOSS, take_final
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,19 +68,19 @@ def variance_shares(
     """
     import pandas as pd
 
-    ended = runs[runs["outcome"].notna() & final(runs, value).notna()]
-    y = _transformed(final(ended, value).to_numpy(), value, ceiling)
+    ended = runs[runs["outcome"].notna() & take_final(runs, value).notna()]
+    y = _transform(take_final(ended, value).to_numpy(), value, ceiling)
     y = y - np.mean(y) if len(y) else y
     total = float(y @ y)
-    found = factors(ended, swept)
+    found = find_factors(ended, swept)
     if not found or not total > 0:
         return pd.DataFrame({name: [] for name in ("source", "share", "adjusted", "df")})
-    between, groups = _between(y, settings(found, len(y)).codes)
-    codes = [_codes(factor) for factor in found]
+    between, groups = _between(y, combine_factors(found, len(y)).codes)
+    codes = [_encode(factor) for factor in found]
     alone = np.argsort([-_between(y, one)[0] for one in codes], kind="stable")
     kept = sorted(alone[:_MOST_FACTORS])
     sources = [found[place].label for place in kept]
-    sums, freedom = _averaged(y, [codes[place] for place in kept])
+    sums, freedom = _average(y, [codes[place] for place in kept])
     if len(y) >= 2 * groups:
         sources += [INTERACTIONS, SEED]
         sums += [between - sum(sums), total - between]
@@ -96,7 +96,7 @@ def variance_shares(
     return table[(table["source"] != INTERACTIONS) | (df > _ROUNDING)].reset_index(drop=True)
 
 
-def _transformed(outcome: "NDArray[np.float64]", value: str, ceiling: float) -> "NDArray[np.float64]":
+def _transform(outcome: "NDArray[np.float64]", value: str, ceiling: float) -> "NDArray[np.float64]":
     """What the variance is of; what is infinite gets the worst value that isn't, and a loss of 0 the least above it."""
     usable = outcome[np.isfinite(outcome)]
     if value.startswith(_LOGARITHMIC):
@@ -107,7 +107,7 @@ def _transformed(outcome: "NDArray[np.float64]", value: str, ceiling: float) -> 
     return np.log10(clipped) if value.startswith(_LOGARITHMIC) else clipped
 
 
-def _codes(factor: Factor) -> "NDArray[np.int64]":
+def _encode(factor: Factor) -> "NDArray[np.int64]":
     """The number of each run's level, or of its quantile where hardly any value occurs twice."""
     runs = len(factor.codes)
     if runs >= 2 * len(factor.levels) or any(isinstance(level, str) for level in factor.levels):
@@ -124,7 +124,7 @@ def _between(y: "NDArray[np.float64]", codes: "NDArray[np.int64]") -> tuple[floa
     return float(np.sum(sums**2 / counts)), len(counts)
 
 
-def _averaged(y: "NDArray[np.float64]", every: "Sequence[NDArray[np.int64]]") -> tuple[list[float], list[float]]:
+def _average(y: "NDArray[np.float64]", every: "Sequence[NDArray[np.int64]]") -> tuple[list[float], list[float]]:
     """Each factor's increase of the sum of squares and of the degrees of freedom, averaged over all orders."""
     k = len(every)
     explained = {

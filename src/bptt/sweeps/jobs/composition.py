@@ -26,9 +26,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from bptt.configuration.build import Checker, Configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import conf_folder
-from bptt.configuration.resolve import conf_folders, resolve, resolve_entry
-from bptt.configuration.trust import allowed
+from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.resolve import list_conf_folders, resolve_config, resolve_entry
+from bptt.configuration.trust import read_allowed
 from bptt.sweeps.jobs.grammar import key_of
 
 
@@ -140,7 +140,7 @@ class Variant:
         self._resolve(raw)
 
     def values(self, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[str]]:
-        """The job's configuration as `resolve` gives it, and what is wrong with it."""
+        """The job's configuration as `resolve_config` gives it, and what is wrong with it."""
         changed = [override for override in overrides if self._applied[override.key_or_group] is not override]
         if changed:
             _apply(changed, self._config)
@@ -194,7 +194,7 @@ class Composition:
         self._composer, self._sweep = composer, sweep
         self._common: list[str] = [] if sweep is None else [*sweep.hydra.overrides.hydra]
         if sweep is not None:
-            resolve(sweep, [])  # asks for the time
+            resolve_config(sweep, [])  # asks for the time
         self._checkers: dict[tuple[Path, ...], Checker] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
 
@@ -289,7 +289,7 @@ class Composition:
         except ConfigurationError as error:
             return error
         problems: list[str] = []
-        values = resolve(config, problems)
+        values = resolve_config(config, problems)
         return _outcome(self._checker(config), values, problems)
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -299,9 +299,9 @@ class Composition:
         return config
 
     def _checker(self, config: DictConfig) -> Checker:
-        folders = tuple(conf_folders(config) or [conf_folder()])
+        folders = tuple(list_conf_folders(config) or [find_conf_folder()])
         # What a file sweeps can't allow more than the command did.
-        allow = None if self._sweep is None else allowed(self._sweep)
+        allow = None if self._sweep is None else read_allowed(self._sweep)
         return self._checkers.setdefault(folders, Checker(folders, allow))
 
 

@@ -6,9 +6,10 @@ params   key: values; each combination is a run. Values are a list, or text in H
 zip      a list of groups of key: values; the keys of a group advance together, so their lists are equally long
 seeds    N: each of that is run with the seeds 0 to N - 1
 exclude  a list of key: value, or of key: list of values; a run that has all of an entry is left out
-blocks   a list of sweeps, each with params, zip, seeds and exclude of its own beside the common ones: the runs of all
+unions   a list of sweeps, each with params, zip, seeds and exclude of its own beside the common ones: the runs of all;
+         called blocks in files of before
 
-What a block says of a key replaces what is said in common, and what the command line says of it, one value or several,
+What a union says of a key replaces what is said in common, and what the command line says of it, one value or several,
 replaces both.
 
 The values that a key takes in a sweep, as the overrides that give them: `["seed=0", "seed=1"]`.
@@ -34,7 +35,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from bptt.configuration.compose import parse_overrides
-from bptt.configuration.errors import ConfigurationError, problem, unknown_key
+from bptt.configuration.errors import ConfigurationError, write_problem, write_unknown_key
 
 MOST: Final = 1_000_000  # values of a key, and runs of a sweep
 
@@ -184,7 +185,7 @@ Axis = list[tuple[str, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What the command line, a block or all blocks have: axes, of which every combination is meant, and exclusions."""
+    """What the command line, a union or all unions have: axes, of which every combination is meant, and exclusions."""
 
     axes: tuple[Axis, ...] = ()
     seeds: tuple[Axis, ...] = ()
@@ -217,7 +218,7 @@ class Reader:
         values = self._mapping(where, node)
         for name in values:
             if name not in settings and name != "_target_":
-                self.problems.append(unknown_key(f"{where}.{name}", values[name], settings))
+                self.problems.append(write_unknown_key(f"{where}.{name}", values[name], settings))
         axes = [_axis(texts) for texts in self._columns(f"{where}.params", values.get("params") or {}).values()]
         for number, group in enumerate(self.items(f"{where}.zip", values.get("zip"))):
             axes += self._zipped(f"{where}.zip[{number}]", group)
@@ -233,17 +234,25 @@ class Reader:
         self.problems += [f"{where}: {key} is swept twice" for key, times in often.items() if times > 1]
         return part
 
+    def unions(self, sweeper: Mapping[str, Any]) -> list[Part]:
+        """What each union says, by whichever name they go; both names at once are refused."""
+        name = _UNIONS_OF_BEFORE if sweeper.get(_UNIONS_OF_BEFORE) else "unions"
+        if name == _UNIONS_OF_BEFORE and sweeper.get("unions"):
+            self.problems.append("hydra.sweeper.blocks: the same as hydra.sweeper.unions, which is given too")
+        nodes = self.items(f"hydra.sweeper.{name}", sweeper.get(name))
+        return [self.part(f"hydra.sweeper.{name}[{n}]", node, _UNION) for n, node in enumerate(nodes)]
+
     def items(self, where: str, node: Any) -> list[Any]:
         """The items of a list that may be absent."""
         if node is None or isinstance(node, list):
             return node or []
-        self.problems.append(problem(where, node, "must be a list"))
+        self.problems.append(write_problem(where, node, "must be a list"))
         return []
 
     def _mapping(self, where: str, node: Any) -> dict[str, Any]:
         if isinstance(node, Mapping):
             return {str(key): value for key, value in node.items()}
-        self.problems.append(problem(where, node, "must be a mapping"))
+        self.problems.append(write_problem(where, node, "must be a mapping"))
         return {}
 
     def _columns(self, where: str, node: Any) -> dict[str, list[str]]:
@@ -267,7 +276,7 @@ class Reader:
         if count is None:
             return ()
         if type(count) is not int or not 1 <= count <= MOST:
-            self.problems.append(problem(where, count, f"must be a whole number at least 1 and at most {MOST:,}"))
+            self.problems.append(write_problem(where, count, f"must be a whole number at least 1 and at most {MOST:,}"))
             return ()
         return (_axis([f"seed={seed}" for seed in range(count)]),)
 
@@ -276,10 +285,11 @@ def _axis(overrides: Sequence[str]) -> Axis:
     return [(text,) for text in overrides]
 
 
-_BLOCK: Final = ("params", "zip", "seeds", "exclude")
+_UNION: Final = ("params", "zip", "seeds", "exclude")
 
 
-_SETTINGS: Final = (*_BLOCK, "blocks")
+_SETTINGS: Final = (*_UNION, "unions")
+_UNIONS_OF_BEFORE: Final = "blocks"
 
 
 def expand(
@@ -295,12 +305,9 @@ def expand(
     """
     reader = Reader(loader)
     command = reader.command(overrides)
-    common = reader.part("hydra.sweeper", sweeper, _SETTINGS)
-    blocks = [
-        reader.part(f"hydra.sweeper.blocks[{number}]", block, _BLOCK)
-        for number, block in enumerate(reader.items("hydra.sweeper.blocks", sweeper.get("blocks")))
-    ]
-    sweeps = [(_combined([common, block, command]), [*common.exclude, *block.exclude]) for block in blocks or [Part()]]
+    common = reader.part("hydra.sweeper", {k: v for k, v in sweeper.items() if k != _UNIONS_OF_BEFORE}, _SETTINGS)
+    unions = reader.unions(sweeper) or [Part()]
+    sweeps = [(_combined([common, union, command]), [*common.exclude, *union.exclude]) for union in unions]
     count = sum(math.prod(map(len, axes)) for axes, _ in sweeps)
     if count > MOST:
         reader.problems.append(f"the sweep has {count:,} runs; it may have {MOST:,}")

@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster, Nanny, Security, rpc
 from distributed.protocol.pickle import dumps, loads
 from distributed.utils import silence_logging_cmgr
 
-from bptt.configuration.errors import ConfigurationError, problem
+from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.workers.processes import interrupts_held
 
 _SECONDS_TO_ANSWER: Final = 5
@@ -92,7 +92,7 @@ def _knock(address: str) -> None:
             aside.submit(asyncio.run, _identity(address)).result()
     except (OSError, ValueError) as error:
         says = f"no Dask scheduler answers there ({str(error) or 'a timeout'})"
-        raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
+        raise ConfigurationError([write_problem("hydra.launcher.address", address, says)]) from error
 
 
 async def _identity(address: str) -> None:
@@ -106,7 +106,7 @@ def _threads(client: Client, address: str | None) -> int:
         client.wait_for_workers(1, timeout=_SECONDS_FOR_A_WORKER)
     except TimeoutError as error:
         says = f"this Dask scheduler has no workers; start some: dask worker {address} --nthreads 1 --nworkers 4"
-        raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
+        raise ConfigurationError([write_problem("hydra.launcher.address", address, says)]) from error
     return sum(client.ncores().values())
 
 

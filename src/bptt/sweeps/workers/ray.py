@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import ray
 
-from bptt.configuration.errors import ConfigurationError, problem
+from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.workers.processes import interrupts_held
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
@@ -93,10 +93,10 @@ def _connect(address: str | None, cpus: int | None) -> None:
         says = str(error).splitlines()[0]
         if address is None:
             raise ConfigurationError(
-                [problem("hydra.launcher.backend", "ray", f"Ray does not start ({says})")]
+                [write_problem("hydra.launcher.backend", "ray", f"Ray does not start ({says})")]
             ) from error
         says = f"no Ray cluster answers there ({says}); one that is protected by a token needs RAY_AUTH_MODE=token"
-        raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
+        raise ConfigurationError([write_problem("hydra.launcher.address", address, says)]) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)  # Ray puts an immediate exit there
 
@@ -109,4 +109,4 @@ def _knock(address: str) -> None:
             socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS_TO_ANSWER).close()
     except (OSError, ValueError) as error:
         says = f"no Ray cluster answers there ({error})"
-        raise ConfigurationError([problem("hydra.launcher.address", address, says)]) from error
+        raise ConfigurationError([write_problem("hydra.launcher.address", address, says)]) from error

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, Table
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.tables import ACCURACY, LOSS, duration, moment
+from bptt.analysis.tables import ACCURACY, LOSS, write_duration, write_moment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,55 +25,55 @@ _MACHINE: Final = (
 )
 
 
-def origin(findings: Findings) -> Section:
+def write_origin(findings: Findings) -> Section:
     """Everything that the numbers depend on."""
     sweep = findings.sweep
     elements: list[Element] = [
-        _facts("made_with", "What the numbers were made with", made_with(sweep)),
-        *_packages(sweep.provenance.get("packages") or {}),
-        _runs(findings),
+        _tabulate_facts("made_with", "What the numbers were made with", list_origins(sweep)),
+        *_tabulate_packages(sweep.provenance.get("packages") or {}),
+        _tabulate_runs(findings),
     ]
     if not sweep.provenance:
         elements.insert(0, Paragraph(("The environment was not recorded.",)))
     return Section("provenance", "Provenance", elements)
 
 
-def made_with(sweep: "Sweep") -> list[tuple[str, str]]:
+def list_origins(sweep: "Sweep") -> list[tuple[str, str]]:
     """What a sweep was made with: what, and its value."""
     known = sweep.provenance
     version = (known.get("packages") or {}).get("bptt")
     found: list[tuple[str, Any]] = [("bptt", version), ("Commit", known.get("git_commit"))]
     if known.get("git_commit"):
-        found.append(("Work tree", _work_tree(known)))
+        found.append(("Work tree", _write_work_tree(known)))
     found.append(("Numerical version", known.get("numerical_version")))
     found += [(heading, known.get(key)) for key, heading in _MACHINE]
-    found.append(("BLAS", _blas(known.get("blas") or {})))
+    found.append(("BLAS", _write_blas(known.get("blas") or {})))
     times = (("Begun", sweep.began), ("Ended", sweep.ended))
-    found += [(heading, moment(time)) for heading, time in times if time is not None]
-    found.append(("Wall time", _wall(sweep)))
+    found += [(heading, write_moment(time)) for heading, time in times if time is not None]
+    found.append(("Wall time", _write_wall(sweep)))
     seconds = sweep.runs["seconds"]
     if seconds.notna().any():
-        found.append(("Training, all runs together", duration(float(seconds.sum()))))
-    found.append(("Digest of all runs' digests", together(sweep.runs["digest"])))
+        found.append(("Training, all runs together", write_duration(float(seconds.sum()))))
+    found.append(("Digest of all runs' digests", combine_digests(sweep.runs["digest"])))
     return [(heading, str(value)) for heading, value in found if value not in (None, "")]
 
 
-def together(digests: "pd.Series") -> str:
+def combine_digests(digests: "pd.Series") -> str:
     """Sixteen hexadecimal characters that two sweeps share when they have the same runs, in whatever order."""
     return sha256("\n".join(sorted(map(str, digests))).encode()).hexdigest()[:16]
 
 
-def _wall(sweep: "Sweep") -> str | None:
-    return None if sweep.began is None or sweep.ended is None else duration(sweep.ended - sweep.began)
+def _write_wall(sweep: "Sweep") -> str | None:
+    return None if sweep.began is None or sweep.ended is None else write_duration(sweep.ended - sweep.began)
 
 
-def _work_tree(known: dict[str, Any]) -> str:
+def _write_work_tree(known: dict[str, Any]) -> str:
     if not known.get("git_dirty"):
         return "as the commit" if known.get("git_dirty") is False else "unknown"
     return f"differs from the commit by the patch {known.get('git_diff') or 'that was not kept'}"
 
 
-def _blas(blas: dict[str, Any]) -> str:
+def _write_blas(blas: dict[str, Any]) -> str:
     threads = blas.get("threads")
     words = [blas.get("name"), blas.get("version"), blas.get("architecture")]
     return " ".join(
@@ -81,14 +81,14 @@ def _blas(blas: dict[str, Any]) -> str:
     )
 
 
-def _facts(name: str, title: str, rows: list[tuple[str, str]]) -> Table:
+def _tabulate_facts(name: str, title: str, rows: list[tuple[str, str]]) -> Table:
     import pandas as pd
 
     frame = pd.DataFrame(rows, columns=["what", "value"])
     return Table(name, title, (), frame, [Column("what", ""), Column("value", "", mono=True)])
 
 
-def _packages(packages: dict[str, str]) -> list[Table]:
+def _tabulate_packages(packages: dict[str, str]) -> list[Table]:
     import pandas as pd
 
     if not packages:
@@ -101,7 +101,7 @@ def _packages(packages: dict[str, str]) -> list[Table]:
     ]
 
 
-def _runs(findings: Findings) -> Table:
+def _tabulate_runs(findings: Findings) -> Table:
     """Every run, so that one can be compared with a repetition of it."""
     runs = findings.runs
     metrics = [name for name in (LOSS, ACCURACY) if name in runs]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.report.document import Element, Heading, Listing, Mono, Paragraph, Section
+from bptt.tracking.folder.files import PATCH
 from bptt.tracking.folder.sweep import is_sweep
-from bptt.tracking.provenance.environment import PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,24 +30,19 @@ _WHEREABOUTS: Final = ("hydra.sweep.dir=", "hydra.sweep.subdir=", "hydra.run.dir
 _TAKE_A_FOLDER: Final = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
 
 
-def shell(words: Sequence[str]) -> str:
-    """The words as they are typed into a shell."""
-    return shlex.join(words)
-
-
 def is_single(sweep: "Sweep") -> bool:
     """Whether it is a run on its own."""
     return sweep.folder is not None and not is_sweep(sweep.folder)
 
 
-def whole_command(sweep: "Sweep") -> list[str]:
+def find_command(sweep: "Sweep") -> list[str]:
     """What trains all of it; empty unknown. Where its folder was to lie is nobody else's."""
     if is_single(sweep):
-        return run_command(sweep, 0) or []
+        return find_run_command(sweep, 0) or []
     return [word for word in sweep.command if not word.startswith(_WHEREABOUTS)]
 
 
-def source_of(sweep: "Sweep") -> str:
+def name_source(sweep: "Sweep") -> str:
     """What `bptt report` and `bptt reproduce` know it by: a sweep's name, a single run's folder, an id of the store."""
     if sweep.folder is None:
         own, colon, narrowing = sweep.name.partition(":")
@@ -55,26 +50,26 @@ def source_of(sweep: "Sweep") -> str:
     return str(sweep.folder) if is_single(sweep) else sweep.name
 
 
-def run_command(sweep: "Sweep", run: int) -> list[str] | None:
+def find_run_command(sweep: "Sweep", run: int) -> list[str] | None:
     """What trains one run of the sweep by itself; None: it is not known."""
     overrides = [text for text in sweep.overrides.get(run, []) if text.partition("=")[0] not in _OF_SWEEPS]
     if not overrides:
         return None
     # What a file of conf/sweep varies is left out, and its values are given here.
     single = ["hydra.mode=RUN"] if any(text.startswith("sweep=") for text in overrides) else []
-    return ["bptt", "train", *_options(sweep.command), *overrides, *single]
+    return ["bptt", "train", *_find_options(sweep.command), *overrides, *single]
 
 
-def own_folders(command: Sequence[str]) -> list[str]:
+def list_own_folders(command: Sequence[str]) -> list[str]:
     """The folders with choices of the user's own that a command names."""
-    return [value for name, value in _given(command) if name in _TAKE_A_FOLDER[:4]]
+    return [value for name, value in _read_options(command) if name in _TAKE_A_FOLDER[:4]]
 
 
-def _options(command: Sequence[str]) -> list[str]:
-    return [word for option in _given(command) for word in option]
+def _find_options(command: Sequence[str]) -> list[str]:
+    return [word for option in _read_options(command) for word in option]
 
 
-def _given(command: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _read_options(command: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The options with a value, in either form: `--config-dir mine`, `--config-dir=mine`."""
     words = iter(command)
     for word in words:
@@ -99,7 +94,7 @@ class Inputs:
     packages: list[str] = field(default_factory=list)
 
 
-def inputs_of(sweep: "Sweep") -> Inputs:
+def find_inputs(sweep: "Sweep") -> Inputs:
     """What a sweep was given from outside."""
     allowed = [package for config in sweep.configs.values() for package in config.get("allow") or ()]
     head = None if sweep.recording is None else sweep.recording.head
@@ -123,7 +118,7 @@ def _read_patch(folder: Path | None) -> str | None:
 _LONGEST_PATCH: Final = 300_000  # characters
 
 
-def repeating(sweeps: "Sequence[Sweep]", inputs: "Sequence[Inputs]", options: "Sequence[str]") -> Section:
+def write_repeating(sweeps: "Sequence[Sweep]", inputs: "Sequence[Inputs]", options: "Sequence[str]") -> Section:
     """How a stranger who has the report alone repeats it.
 
     options  of `bptt report`, as they were given
@@ -131,22 +126,22 @@ def repeating(sweeps: "Sequence[Sweep]", inputs: "Sequence[Inputs]", options: "S
     several = len(sweeps) > 1
     elements: list[Element] = [
         Heading("The program"),
-        *_installation(sweeps[0], inputs[0]),
+        *_write_installation(sweeps[0], inputs[0]),
         Heading("The sweeps" if several else "The sweep"),
     ]
     for sweep, read in zip(sweeps, inputs, strict=True):
-        elements += _sweep(sweep, read, several)
-    elements += [Heading("The report, and the bits"), *_report(sweeps, options)]
-    elements += [Heading("What may differ"), *_differences()]
+        elements += _write_sweep(sweep, read, several)
+    elements += [Heading("The report, and the bits"), *_write_report(sweeps, options)]
+    elements += [Heading("What may differ"), *_write_differences()]
     return Section("repeat", "How to repeat it", elements)
 
 
-def _report(sweeps: "Sequence[Sweep]", options: "Sequence[str]") -> list[Element]:
-    names = [source_of(sweep) for sweep in sweeps]
+def _write_report(sweeps: "Sequence[Sweep]", options: "Sequence[str]") -> list[Element]:
+    names = [name_source(sweep) for sweep in sweeps]
     if len(sweeps) > 1:
         return [
             Paragraph(("With the names that the sweeps have now in place of these:",)),
-            Listing(_end(names, options)),
+            Listing(_write_end(names, options)),
         ]
     newest = "latest" + "".join(sweeps[0].name.partition(":")[1:])
     after: list[Element] = [
@@ -160,18 +155,18 @@ def _report(sweeps: "Sequence[Sweep]", options: "Sequence[str]") -> list[Element
                 " is the newest sweep.",
             )
         ),
-        Listing(_end([newest], options)),
+        Listing(_write_end([newest], options)),
     ]
-    here: list[Element] = [Paragraph(("Where what was recorded is at hand:",)), Listing(_end(names, options))]
+    here: list[Element] = [Paragraph(("Where what was recorded is at hand:",)), Listing(_write_end(names, options))]
     return [*(after if sweeps[0].command and not is_single(sweeps[0]) else []), *here]
 
 
-def _end(names: "Sequence[str]", options: "Sequence[str]") -> str:
-    report = shell(["bptt", "report", *names, *options])
-    return "\n".join([report, *(shell(["bptt", "reproduce", name]) for name in names)])
+def _write_end(names: "Sequence[str]", options: "Sequence[str]") -> str:
+    report = shlex.join(["bptt", "report", *names, *options])
+    return "\n".join([report, *(shlex.join(["bptt", "reproduce", name]) for name in names)])
 
 
-def _installation(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
+def _write_installation(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
     known = sweep.provenance
     packages: Mapping[str, str] = known.get("packages") or {}
     pinned = [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "bptt"]
@@ -179,19 +174,19 @@ def _installation(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
     commit = known.get("git_commit")
     lines = []
     if commit:
-        lines.append(shell(["git", "checkout", str(commit)]))
+        lines.append(shlex.join(["git", "checkout", str(commit)]))
         if known.get("git_dirty"):
-            lines.append("git apply dirty.patch")
+            lines.append(f"git apply {PATCH}")
     lines += [f"python{python} -m venv .venv", ". .venv/bin/activate"]
     own = "." if commit else f"bptt=={packages['bptt']}" if "bptt" in packages else "bptt"
-    lines.append(shell(["python", "-m", "pip", "install", own, *pinned]))
+    lines.append(shlex.join(["python", "-m", "pip", "install", own, *pinned]))
     told: list[Any] = ["In a clone of bptt's repository, the program as it was, with the packages as they were:"]
     if not commit:
         told = ["The program was not installed from a repository; its version, with the packages as they were:"]
-    return [Paragraph(tuple(told)), Listing("\n".join(lines)), *_patch(sweep, inputs)]
+    return [Paragraph(tuple(told)), Listing("\n".join(lines)), *_write_patch(sweep, inputs)]
 
 
-def _patch(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
+def _write_patch(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
     if not sweep.provenance.get("git_dirty"):
         return []
     if inputs.patch is None:
@@ -200,22 +195,22 @@ def _patch(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
         return [
             Paragraph(
                 (
-                    Mono("dirty.patch"),
+                    Mono(PATCH),
                     f" has {len(inputs.patch):,} characters; it lies beside this report, and in the sweep's folder.",
                 )
             )
         ]
-    return [Listing(inputs.patch, (Mono("dirty.patch"), ": how the program differed from its commit"), folded=True)]
+    return [Listing(inputs.patch, (Mono(PATCH), ": how the program differed from its commit"), folded=True)]
 
 
-def _sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:
+def _write_sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:
     elements: list[Element] = []
     if named:
         elements.append(Paragraph((Mono(sweep.name), ":")))
-    command = whole_command(sweep)
+    command = find_command(sweep)
     if not command:
         return [*elements, Paragraph(("The command was not recorded; under Setup stands the whole configuration.",))]
-    own = own_folders(command)
+    own = list_own_folders(command)
     if own and inputs.choices:
         elements.append(Paragraph(("The command reads choices that do not come with bptt. These files first:",)))
         elements += [Listing(text, (Mono(name),), folded=True) for name, text in inputs.choices.items()]
@@ -236,11 +231,11 @@ def _sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:
     if inputs.packages:
         names = ", ".join(inputs.packages)
         elements.append(Paragraph((f"It runs code of packages that do not come with bptt: {names}.",)))
-    elements.append(Listing(shell(command)))
+    elements.append(Listing(shlex.join(command)))
     return elements
 
 
-def _differences() -> list[Element]:
+def _write_differences() -> list[Element]:
     return [
         Paragraph(
             (

@@ -5,6 +5,7 @@ The section on runs that diverged, failed, or did not end.
 The section on the best configurations, each with the command that trains it.
 """
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,14 +22,14 @@ from bptt.analysis.report.document import (
     Table,
 )
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.sections.repeating import run_command, shell
+from bptt.analysis.report.sections.repeating import find_run_command
 from bptt.analysis.statistics.settings import probability_of_improvement, variance_shares
-from bptt.analysis.tables import ACCURACY, LOSS, short_keys
+from bptt.analysis.tables import ACCURACY, LOSS, shorten_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bptt.analysis.figures import Drawn
+    from bptt.analysis.figures import SweepFigure
 
 _MOST_SETTINGS: Final = 40
 
@@ -36,20 +37,20 @@ _MOST_SETTINGS: Final = 40
 _MOST_COMPARED: Final = 12
 
 
-def results(findings: Findings) -> Section:
+def write_results(findings: Findings) -> Section:
     """Settings with their intervals, the best one against the others, and what explains the variance."""
-    elements: list[Element] = [_how(findings), settings_table(findings)]
-    elements += _improvement(findings)
-    elements += _variance(findings)
+    elements: list[Element] = [_write_how(findings), write_settings_table(findings)]
+    elements += _write_improvement(findings)
+    elements += _write_variance(findings)
     return Section("results", "Results", elements)
 
 
-def figures(drawn: "Sequence[Drawn]") -> Section:
+def write_figures(drawn: "Sequence[SweepFigure]") -> Section:
     """The figures."""
     return Section("figures", "Figures", [Figures(drawn)] if drawn else [Paragraph(("There is nothing to draw.",))])
 
 
-def settings_table(findings: Findings) -> Table:
+def write_settings_table(findings: Findings) -> Table:
     """A row per setting, in the sweep's order; the best ones where there are many."""
     many = len(findings.statistics) > _MOST_SETTINGS
     frame = findings.ranked if many else findings.statistics
@@ -61,15 +62,15 @@ def settings_table(findings: Findings) -> Table:
         title="Results by setting",
         caption=caption,
         frame=frame,
-        columns=setting_columns(frame, findings.keys),
+        columns=choose_columns(frame, findings.keys),
         most=_MOST_SETTINGS,
     )
 
 
-def setting_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
+def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     """What a reader sees of `setting_statistics`."""
-    short = short_keys(keys)
-    columns = [Column(key, short[key], _form(frame[key])) for key in keys] or [Column("setting", "setting")]
+    short = shorten_keys(keys)
+    columns = [Column(key, short[key], _choose_form(frame[key])) for key in keys] or [Column("setting", "setting")]
     if "success" not in frame or (frame["ended"] < frame["runs"]).any():
         columns.append(Column("runs", "runs", "count"))
     if "success" in frame:
@@ -91,11 +92,11 @@ def setting_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     return columns
 
 
-def _form(values: "pd.Series") -> Literal["text", "exact"]:
+def _choose_form(values: "pd.Series") -> Literal["text", "exact"]:
     return "text" if values.dtype.kind not in "iuf" else "exact"
 
 
-def _how(findings: Findings) -> Paragraph:
+def _write_how(findings: Findings) -> Paragraph:
     spans: list[Span] = [
         "A run has solved its task at the first recorded update with ",
         Mono(str(findings.sweep.solved)),
@@ -110,7 +111,7 @@ def _how(findings: Findings) -> Paragraph:
     return Paragraph(tuple(spans))
 
 
-def _improvement(findings: Findings) -> list[Element]:
+def _write_improvement(findings: Findings) -> list[Element]:
     """The best setting against those that come next."""
     import pandas as pd
 
@@ -143,7 +144,7 @@ def _improvement(findings: Findings) -> list[Element]:
     ]
 
 
-def _variance(findings: Findings) -> list[Element]:
+def _write_variance(findings: Findings) -> list[Element]:
     shares = variance_shares(findings.sweep.runs, findings.sweep.swept)
     if shares.empty:
         return []
@@ -163,7 +164,7 @@ def _variance(findings: Findings) -> list[Element]:
 _MOST_TRACEBACKS: Final = 3
 
 
-def troubles(findings: Findings) -> Section:
+def write_troubles(findings: Findings) -> Section:
     """What went wrong, counted; which runs; and why."""
     runs = findings.runs
     status = runs["status"].fillna("")
@@ -176,11 +177,11 @@ def troubles(findings: Findings) -> Section:
     counts = f"{len(diverged):,} diverged, {len(failed):,} failed, and {len(unfinished):,} did not end."
     elements: list[Element] = [Paragraph((f"Of {len(runs):,} runs {counts}",))]
     if len(findings.statistics) > 1:
-        elements.append(_by_setting(findings.statistics))
+        elements.append(_count_by_setting(findings.statistics))
     if len(diverged):
-        elements.append(_diverged(diverged))
+        elements.append(_tabulate_diverged(diverged))
     if len(failed):
-        elements += _failed(failed)
+        elements += _write_failed(failed)
     if len(unfinished):
         names = [element for name in unfinished["name"].head(20) for element in (Mono(name), ", ")][:-1]
         more = [f" and {len(unfinished) - 20:,} more"] if len(unfinished) > 20 else []
@@ -188,7 +189,7 @@ def troubles(findings: Findings) -> Section:
     return Section("troubles", "Failures and divergences", elements)
 
 
-def _by_setting(statistics: "pd.DataFrame") -> Table:
+def _count_by_setting(statistics: "pd.DataFrame") -> Table:
     counts = ["diverged", "failed", "unfinished"]
     frame = statistics.loc[statistics[counts].any(axis=1), ["setting", "runs", *counts]].reset_index(drop=True)
     columns = [Column("setting", "setting"), *(Column(name, name, "count") for name in ["runs", *counts])]
@@ -196,7 +197,7 @@ def _by_setting(statistics: "pd.DataFrame") -> Table:
     return Table("troubles", "Runs that diverged, failed or did not end", caption, frame, columns, most=40)
 
 
-def _diverged(runs: "pd.DataFrame") -> Table:
+def _tabulate_diverged(runs: "pd.DataFrame") -> Table:
     frame = runs[["run", "name", "updates", "digest"]].reset_index(drop=True)
     columns = [
         Column("run", "run", "exact"),
@@ -210,7 +211,7 @@ def _diverged(runs: "pd.DataFrame") -> Table:
     )
 
 
-def _failed(runs: "pd.DataFrame") -> list[Element]:
+def _write_failed(runs: "pd.DataFrame") -> list[Element]:
     errors = runs["error"].fillna("").astype(str)
     frame = (
         runs[["run", "name"]]
@@ -231,9 +232,9 @@ def _failed(runs: "pd.DataFrame") -> list[Element]:
 _MOST: Final = 5
 
 
-def best(findings: Findings) -> Section:
+def write_best(findings: Findings) -> Section:
     """The best run of each of the best settings; the best runs where there is one setting."""
-    frame = _best(findings)
+    frame = _select_best(findings)
     if frame.empty:
         return Section("best", "Best configurations", [Paragraph(("No run ended with a finite loss.",))])
     columns = [
@@ -258,10 +259,10 @@ def best(findings: Findings) -> Section:
         else ("The runs with the smallest last ", Mono(LOSS), ".")
     )
     elements: list[Element] = [Table("best", "The best configurations", caption, frame, columns)]
-    return Section("best", "Best configurations", [*elements, *_commands(findings, frame)])
+    return Section("best", "Best configurations", [*elements, *_list_commands(findings, frame)])
 
 
-def _best(findings: Findings) -> "pd.DataFrame":
+def _select_best(findings: Findings) -> "pd.DataFrame":
     import numpy as np
 
     runs = findings.runs[findings.runs["outcome"].notna() & np.isfinite(findings.runs[LOSS])]
@@ -282,16 +283,16 @@ def _best(findings: Findings) -> "pd.DataFrame":
     )
 
 
-def _commands(findings: Findings, frame: "pd.DataFrame") -> list[Element]:
+def _list_commands(findings: Findings, frame: "pd.DataFrame") -> list[Element]:
     found: list[Element] = []
     for row in frame.to_dict("records"):
-        command = run_command(findings.sweep, row["run"])
+        command = find_run_command(findings.sweep, row["run"])
         if command is not None:
-            found.append(Listing(shell(command), _told(row)))
+            found.append(Listing(shlex.join(command), _describe_row(row)))
     if not found:
         return [Paragraph(("Their commands are not known: the store holds none.",))]
     return found
 
 
-def _told(row: dict[str, Any]) -> tuple[Span, ...]:
+def _describe_row(row: dict[str, Any]) -> tuple[Span, ...]:
     return (f"{row['rank']}. ", Mono(row["name"]), ":")

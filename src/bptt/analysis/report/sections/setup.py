@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Strong, Table
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.rendering import number, share
+from bptt.analysis.report.rendering import write_number, write_share
 from bptt.analysis.statistics.settings import wilson
-from bptt.analysis.tables import SEED, value_text
+from bptt.analysis.tables import SEED, show_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,16 +48,16 @@ _TARGET: Final = "._target_"
 _BESIDE: Final = ("tracking", "allow", SEED)
 
 
-def in_short(findings: Findings) -> Section:
+def write_in_short(findings: Findings) -> Section:
     """What was asked, and what came out."""
     sweep = findings.sweep
     asked = [Paragraph((sweep.question,), lead=True)] if sweep.question else []
-    return Section("question", "Question" if asked else "In short", [*asked, Paragraph(tuple(_answer(findings)))])
+    return Section("question", "Question" if asked else "In short", [*asked, Paragraph(tuple(_write_answer(findings)))])
 
 
-def setup(findings: Findings) -> Section:
+def write_setup(findings: Findings) -> Section:
     """What all runs have in common."""
-    frame = _setup_table(findings.common)
+    frame = _tabulate_setup(findings.common)
     table = Table(
         name="setup",
         title="What all runs have in common",
@@ -65,10 +65,10 @@ def setup(findings: Findings) -> Section:
         frame=frame,
         columns=[Column("part", "Part"), Column("choice", "Choice", mono=True), Column("values", "Values", mono=True)],
     )
-    return Section("setup", "Setup", [table, *_common_listing(findings)])
+    return Section("setup", "Setup", [table, *_list_common(findings)])
 
 
-def swept(findings: Findings) -> Section:
+def write_swept(findings: Findings) -> Section:
     """What differs between the runs."""
     runs = findings.sweep.runs
     keys = [key for key in findings.sweep.swept if key in runs]
@@ -78,10 +78,10 @@ def swept(findings: Findings) -> Section:
         name="swept",
         title="What was swept",
         caption=(
-            f"{_count(len(runs), 'run')} of {_count(len(findings.statistics), 'setting')}: a setting is all that"
-            " was swept but the seed.",
+            f"{_write_count(len(runs), 'run')} of {_write_count(len(findings.statistics), 'setting')}: a setting is all"
+            " that was swept but the seed.",
         ),
-        frame=_swept_table(runs, keys),
+        frame=_tabulate_swept(runs, keys),
         columns=[
             Column("key", "Key", mono=True),
             Column("meaning", "Meaning"),
@@ -90,13 +90,13 @@ def swept(findings: Findings) -> Section:
         ],
     )
     left_out = findings.sweep.duplicates
-    told = [Paragraph((f"{_count(left_out, 'job')} asked for a run that was there already, and was left out.",))]
+    told = [Paragraph((f"{_write_count(left_out, 'job')} asked for a run that was there already, and was left out.",))]
     return Section("swept", "What was swept", [table, *(told if left_out else [])])
 
 
-def _answer(findings: Findings) -> Iterator[Span]:
+def _write_answer(findings: Findings) -> Iterator[Span]:
     runs, settings, solved = findings.sweep.runs, findings.ranked, findings.solved
-    yield f"{_count(len(runs), 'run')} of {_count(len(settings), 'setting')}"
+    yield f"{_write_count(len(runs), 'run')} of {_write_count(len(settings), 'setting')}"
     if findings.ended < len(runs):
         yield f", of which {findings.ended:,} ended"
     if "success" not in settings or not findings.ended:
@@ -111,13 +111,13 @@ def _answer(findings: Findings) -> Iterator[Span]:
     of = "those that ended" if findings.ended < len(runs) else "them"
     yield f". {solved:,} of {of} solved the task, "
     yield Mono(str(findings.sweep.solved))
-    low, high = share(overall.low), share(overall.high)
-    yield f" at some recorded update: {share(overall.value)}, 95 % interval {low} to {high}. "
+    low, high = write_share(overall.low), write_share(overall.high)
+    yield f" at some recorded update: {write_share(overall.value)}, 95 % interval {low} to {high}. "
     if len(settings) > 1:
-        yield from _extremes(findings)
+        yield from _write_extremes(findings)
 
 
-def _extremes(findings: Findings) -> Iterator[Span]:
+def _write_extremes(findings: Findings) -> Iterator[Span]:
     settings = findings.ranked[findings.ranked["ended"] > 0]
     if len(settings) < 2:
         return
@@ -126,11 +126,11 @@ def _extremes(findings: Findings) -> Iterator[Span]:
         yield Strong(row["setting"])
         yield f", {row['solved']:,} of {row['ended']:,} runs solved"
         if "loss_median" in settings:
-            yield f", median of the last loss {number(row['loss_median'])}"
+            yield f", median of the last loss {write_number(row['loss_median'])}"
         yield ". "
 
 
-def _setup_table(common: dict[str, Any]) -> "pd.DataFrame":
+def _tabulate_setup(common: dict[str, Any]) -> "pd.DataFrame":
     import pandas as pd
 
     rows = []
@@ -138,11 +138,17 @@ def _setup_table(common: dict[str, Any]) -> "pd.DataFrame":
         if part in _BESIDE:
             continue
         own = {key: value for key, value in common.items() if key.partition(".")[0] == part}
-        rows.append({"part": part, "choice": choice(own.get(part + _TARGET)), "values": "  ".join(_values(part, own))})
+        rows.append(
+            {
+                "part": part,
+                "choice": name_choice(own.get(part + _TARGET)),
+                "values": "  ".join(_write_values(part, own)),
+            }
+        )
     return pd.DataFrame(rows, columns=["part", "choice", "values"])
 
 
-def _values(part: str, own: dict[str, Any]) -> Iterator[str]:
+def _write_values(part: str, own: dict[str, Any]) -> Iterator[str]:
     for key, value in own.items():
         name = key.removeprefix(f"{part}.")
         if key == part + _TARGET or (part == "init" and value is None):
@@ -150,23 +156,23 @@ def _values(part: str, own: dict[str, Any]) -> Iterator[str]:
         if name.startswith("early_stop.") and own.get("train.early_stop.metric") is None:
             continue
         if name.endswith(_TARGET):
-            name, value = name.removesuffix(_TARGET), choice(value)
-        yield f"{name}={value_written(value)}"
+            name, value = name.removesuffix(_TARGET), name_choice(value)
+        yield f"{name}={write_value(value)}"
 
 
-def choice(target: object) -> str:
+def name_choice(target: object) -> str:
     """The name of the choice that a `_target_` is, the module of its class; empty where it is none."""
     return target.split(".")[-2] if isinstance(target, str) and "." in target else ""
 
 
-def value_written(value: Any) -> str:
+def write_value(value: Any) -> str:
     """A value of a configuration, as on the command line."""
     import json
 
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _common_listing(findings: Findings) -> list[Listing]:
+def _list_common(findings: Findings) -> list[Listing]:
     """The whole configuration as far as it is common to all runs."""
     if not findings.common:
         return []
@@ -179,23 +185,25 @@ def _common_listing(findings: Findings) -> list[Listing]:
         for name in path:
             node = node.setdefault(name, {})
         node[last] = value
-    from bptt.tracking.folder.files import config_text
+    from bptt.tracking.folder.files import dump_config
 
     summary: tuple[Span, ...] = ("The resolved configuration, as far as all runs have it in common",)
-    return [Listing(config_text(nested), summary, folded=True)]
+    return [Listing(dump_config(nested), summary, folded=True)]
 
 
-def _swept_table(runs: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
+def _tabulate_swept(runs: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
     rows = []
     for key in keys:
-        values = [value_text(value) for value in runs[key].dropna().drop_duplicates()]
-        rows.append({"key": key, "meaning": _MEANINGS.get(key, ""), "values": listed(values), "number": len(values)})
+        values = [show_value(value) for value in runs[key].dropna().drop_duplicates()]
+        rows.append(
+            {"key": key, "meaning": _MEANINGS.get(key, ""), "values": list_values(values), "number": len(values)}
+        )
     return pd.DataFrame(rows)
 
 
-def listed(values: list[str]) -> str:
+def list_values(values: list[str]) -> str:
     """Values in their order, the first ones and the last where they are many: `0.1, 0.3`, `0 to 99`."""
     if values == [str(number) for number in range(len(values))] and len(values) > 2:
         return f"0 to {len(values) - 1}"
@@ -203,5 +211,5 @@ def listed(values: list[str]) -> str:
     return ", ".join(shown)
 
 
-def _count(number: int, noun: str) -> str:
+def _write_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
