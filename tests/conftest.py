@@ -8,7 +8,7 @@ import pytest
 from bptt.configuration.build import checked
 from bptt.configuration.compose import composed
 from bptt.core.parameters import parameter_blocks
-from bptt.tracking.store.opening import set_environment
+from bptt.tracking.store.connecting import set_environment
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()

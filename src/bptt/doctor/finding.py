@@ -39,12 +39,12 @@ class Situation:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def quote_words(*words: object) -> str:
+def write_command(*words: object) -> str:
     """The words as they are typed into a shell."""
     return shlex.join(map(str, words))
 
 
-def format_size(number: float) -> str:
+def write_size(number: float) -> str:
     """A number of bytes, in words."""
     for unit in ("B", "KB", "MB", "GB"):
         if number < 1000:

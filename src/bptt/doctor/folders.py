@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Final
 
-from bptt.doctor.finding import Finding, Situation, format_size, quote_words
+from bptt.doctor.finding import Finding, Situation, write_command, write_size
 
 _LITTLE: Final = 5e9  # bytes
 _TOO_LITTLE: Final = 5e8
@@ -20,14 +20,14 @@ def findings(situation: Situation) -> Iterator[Finding]:
     from bptt.tracking.store.address import ARTIFACTS
 
     runs, artifacts = situation.folder / MULTIRUN, situation.folder / ARTIFACTS
-    yield check_writable("current folder", situation.folder)
-    yield from (check_writable(f"{folder.name}/", folder) for folder in (runs, artifacts) if folder.exists())
+    yield examine_folder("current folder", situation.folder)
+    yield from (examine_folder(f"{folder.name}/", folder) for folder in (runs, artifacts) if folder.exists())
     temporary = situation.variables.get("TMPDIR")
     yield _temporary(Path(temporary) if temporary else Path(tempfile.gettempdir()), bool(temporary))
     yield _room(situation.folder)
 
 
-def check_writable(subject: str, folder: Path, otherwise: str = "") -> Finding:
+def examine_folder(subject: str, folder: Path, otherwise: str = "") -> Finding:
     """Whether a file can be made in a folder, or in the one above it where it is not there yet; none is left there.
 
     otherwise: the command that does without the folder, where neither its owner nor its disk is the user's
@@ -50,31 +50,31 @@ def check_writable(subject: str, folder: Path, otherwise: str = "") -> Finding:
 def _remedy(path: Path, error: OSError) -> str:
     if error.errno == errno.EROFS:
         mount = next(place for place in (path.absolute(), *path.absolute().parents) if place.is_mount())
-        return quote_words("sudo", "mount", "-o", "remount,rw", mount)
+        return write_command("sudo", "mount", "-o", "remount,rw", mount)
     if error.errno == errno.ENOTDIR:
-        return quote_words("mv", path, f"{path}.old")
+        return write_command("mv", path, f"{path}.old")
     if error.errno not in (errno.EACCES, errno.EPERM):
         return ""
     if hasattr(os, "geteuid") and path.stat().st_uid == os.geteuid():
-        return quote_words("chmod", "u+rwx", path)
-    return f'sudo chown "$(id -un)" {quote_words(path)}'
+        return write_command("chmod", "u+rwx", path)
+    return f'sudo chown "$(id -un)" {write_command(path)}'
 
 
 def _temporary(folder: Path, chosen: bool) -> Finding:
     if folder.is_dir() or not chosen:
-        return check_writable("temporary files", folder, "unset TMPDIR" if chosen else "")
+        return examine_folder("temporary files", folder, "unset TMPDIR" if chosen else "")
     return Finding(
         mark="wrong",
         subject="temporary files",
         says=f"TMPDIR={folder}: there is no such folder",
         means="programs take another folder, or fail",
-        command=quote_words("mkdir", "-p", folder),
+        command=write_command("mkdir", "-p", folder),
     )
 
 
 def _room(folder: Path) -> Finding:
     free = disk_usage(folder).free
-    says = f"{format_size(free)} free where {folder} is"
+    says = f"{write_size(free)} free where {folder} is"
     if free > _LITTLE:
         return Finding(subject="disk", says=says)
     return Finding(

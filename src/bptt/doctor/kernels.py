@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bptt.doctor.finding import Finding, Situation, format_size, quote_words
-from bptt.doctor.folders import check_writable
+from bptt.doctor.finding import Finding, Situation, write_command, write_size
+from bptt.doctor.folders import examine_folder
 
 _VERSION: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -19,7 +19,7 @@ def findings(_situation: Situation) -> Iterator[Finding]:
 
     folder = cache_folder()
     chosen = "export BPTT_CACHE_DIR=~/bptt-kernels"
-    yield check_writable("folder", folder, "" if folder.exists() else chosen)
+    yield examine_folder("folder", folder, "" if folder.exists() else chosen)
     found = open_to_everybody(folder)
     if found is not None:
         yield Finding(
@@ -28,7 +28,7 @@ def findings(_situation: Situation) -> Iterator[Finding]:
             says=found.says,
             means="a kernel is code that runs with your rights, and anybody could have put one there: none is loaded."
             " If others may have, name a folder of your own in BPTT_CACHE_DIR instead",
-            command=quote_words("chmod", "-R", "go-w", folder) if _mine(found.path, folder) else chosen,
+            command=write_command("chmod", "-R", "go-w", folder) if _mine(found.path, folder) else chosen,
         )
         return  # what is there is not read
     if folder.is_dir() and not _mine(folder, folder):
@@ -49,7 +49,7 @@ def _there(folder: Path) -> Finding:
 
     recipes = shipped()
     ready = sum(recipe.is_ready for recipe in recipes)
-    says = f"{ready} of {len(recipes)} that ship with bptt are compiled, {format_size(_bytes(folder))} in all"
+    says = f"{ready} of {len(recipes)} that ship with bptt are compiled, {write_size(_bytes(folder))} in all"
     if ready == len(recipes):
         return Finding(subject="compiled", says=says)
     means = "the others are compiled when they are first needed, which takes up to a minute"
@@ -63,9 +63,9 @@ def _others(folder: Path, todays: Path) -> Iterator[Finding]:
         yield Finding(
             mark="note",
             subject="other versions",
-            says=f"kernels of {len(old)} other version{'s'[: len(old) != 1]}, {format_size(sum(map(_bytes, old)))}",
+            says=f"kernels of {len(old)} other version{'s'[: len(old) != 1]}, {write_size(sum(map(_bytes, old)))}",
             means="this version doesn't use them; where no other one is installed, they can go",
-            command=quote_words("rm", "-r", *old),
+            command=write_command("rm", "-r", *old),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from packaging.requirements import Requirement
 
 import bptt
-from bptt.doctor.finding import Finding, Situation, quote_words
+from bptt.doctor.finding import Finding, Situation, write_command
 
 _COMPUTE: Final = ("numpy", "numba", "llvmlite", "scipy")
 _COMPOSE: Final = ("hydra-core", "omegaconf", "mlflow")
@@ -41,7 +41,7 @@ def _unfit(needed: Requirement) -> Finding | None:
         subject=needed.name,
         says=f"{found or 'not installed'}; bptt needs {needed.specifier}",
         means="bptt was not tried with it, and may fail or compute other bits",
-        command=quote_words(sys.executable, "-m", "pip", "install", str(needed)),
+        command=write_command(sys.executable, "-m", "pip", "install", str(needed)),
     )
 
 

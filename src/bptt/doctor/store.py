@@ -1,7 +1,4 @@
-"""The store that runs would be recorded in: whether it can be, and what is in the way.
-
-Which processes of this machine have a file open, as far as the system lets this user see.
-"""
+"""The store that runs would be recorded in: whether it can be, and what is in the way, other processes included."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from bptt.doctor.finding import Finding, Situation, format_size, quote_words
+from bptt.doctor.finding import Finding, Situation, write_command, write_size
 from bptt.doctor.variables import name_origin
 
 if TYPE_CHECKING:
@@ -93,7 +90,7 @@ def _file_store(folder: Path, old: list[Path]) -> Finding:
         says=f"{folder}: holds {_count(len(old), 'experiment')} of an old MLflow file store",
         means="with them there `mlflow ui` ignores mlflow.db, and bptt records nothing. They are moved away, whole:"
         " `mlflow migrate-filestore` makes a database of them",
-        command=f"{quote_words('mkdir', beside)} && {quote_words('mv', *old, beside)}",
+        command=f"{write_command('mkdir', beside)} && {write_command('mv', *old, beside)}",
     )
 
 
@@ -104,11 +101,14 @@ def _trouble(address: "Address", state: "StoreState", named: str) -> Finding:
         held = find_holders(file)
         by = ", ".join(f"process {one.number} ({one.command})" for one in held) or "another process"
         means = f"{by} is writing to it, or hangs; wait for it, or end it"
-        command = quote_words("kill", *(one.number for one in held)) if held else ""
+        command = write_command("kill", *(one.number for one in held)) if held else ""
     elif state.trouble == "damaged" and file is not None:
-        means, command = f"{means}; it is moved away, and a new one is made", quote_words("mv", file, f"{file}.damaged")
+        means, command = (
+            f"{means}; it is moved away, and a new one is made",
+            write_command("mv", file, f"{file}.damaged"),
+        )
     elif state.trouble == "read-only" and file is not None:
-        command = quote_words("chmod", "u+w", file)
+        command = write_command("chmod", "u+w", file)
     elif file is None:
         means = "`bptt train` does not begin; without this address, runs go to mlflow.db in the current folder"
         command = _server(address) or (_UNSET if named == "MLFLOW_TRACKING_URI" else "")
@@ -120,11 +120,11 @@ def _server(address: "Address") -> str:
     parts = urlsplit(address.uri)
     if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
         return ""
-    return quote_words("mlflow", "server", "--host", parts.hostname, "--port", parts.port or 80)
+    return write_command("mlflow", "server", "--host", parts.hostname, "--port", parts.port or 80)
 
 
 def _schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.store.opening import UNKNOWN, read_revisions
+    from bptt.tracking.store.connecting import UNKNOWN, read_revisions
 
     revisions, installed = read_revisions(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"
@@ -134,16 +134,16 @@ def _schema(address: "Address", found: str) -> Finding:
     if found == UNKNOWN:
         says = "not MLflow's, or only some of them"
         means = "runs can't be recorded; it is moved away, and a new one is made"
-        command = "" if file is None else quote_words("mv", file, f"{file}.damaged")
+        command = "" if file is None else write_command("mv", file, f"{file}.damaged")
     elif found in revisions.known:
         says = f"version {found}, older than MLflow {installed} needs"
         means = "runs can't be recorded before it is upgraded, which takes a copy first"
-        upgrade = quote_words("mlflow", "db", "upgrade", address.shown)
+        upgrade = write_command("mlflow", "db", "upgrade", address.shown)
         command = upgrade if file is None else f"{_copied(file)} && {upgrade}"
     else:
         says = f"version {found}, which MLflow {installed} does not know"
         means = "a newer MLflow has written it, and is needed here too"
-        command = quote_words("python", "-m", "pip", "install", "--upgrade", "mlflow")
+        command = write_command("python", "-m", "pip", "install", "--upgrade", "mlflow")
     return Finding(mark="wrong", subject="tables", says=says, means=means, command=command)
 
 
@@ -151,7 +151,7 @@ def _copied(database: Path) -> str:
     """A copy of a database, with what was not moved into its file yet."""
     ahead = database.with_name(f"{database.name}-wal")
     return " && ".join(
-        quote_words("cp", path, str(path).replace(str(database), f"{database}.backup"))
+        write_command("cp", path, str(path).replace(str(database), f"{database}.backup"))
         for path in (database, *([ahead] if ahead.exists() else []))
     )
 
@@ -159,4 +159,4 @@ def _copied(database: Path) -> str:
 def _file(database: Path, state: "StoreState") -> Finding:
     files = [path for path in (database, database.with_name(f"{database.name}-wal")) if path.is_file()]
     mode = "" if state.journal_mode is None else f", journal mode {state.journal_mode}"
-    return Finding(subject="file", says=f"{format_size(sum(path.stat().st_size for path in files))}{mode}")
+    return Finding(subject="file", says=f"{write_size(sum(path.stat().st_size for path in files))}{mode}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.doctor.finding import Finding, Situation, quote_words
+from bptt.doctor.finding import Finding, Situation, write_command
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepFolder
@@ -49,7 +49,7 @@ def _of_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
     except (ArchiveError, OSError) as error:
         means = "it can neither go on nor be reported; `bptt rm` deletes it"
         yield Finding(
-            mark="wrong", subject=str(shown), says=str(error), means=means, command=quote_words("bptt", "rm", shown)
+            mark="wrong", subject=str(shown), says=str(error), means=means, command=write_command("bptt", "rm", shown)
         )
 
 
@@ -64,12 +64,12 @@ def _left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
         says = f"{missing:,} of {archive.count():,} runs are missing"
         if journal.numerical_version == compute_version():
             means = "it was broken off, and can go on to the same bits"
-            command = quote_words("bptt", "resume", shown) + _allowing(archive.jobs()[0].config)
+            command = write_command("bptt", "resume", shown) + _allowing(archive.jobs()[0].config)
         else:
             means, command = "another version of bptt began it, which alone can go on", ""
         yield Finding(mark="note", subject=str(shown), says=says, means=means, command=command)
     elif missing or (journal.search and journal.status in ("RUNNING", "KILLED")):
-        again = quote_words(*going_on(journal.command, archive.folder))
+        again = write_command(*going_on(journal.command, archive.folder))
         means = "the search was broken off; it goes on with what its study knows"
         yield Finding(mark="note", subject=str(shown), says="not at its end", means=means, command=again)
     if unsent:
@@ -78,12 +78,12 @@ def _left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
             subject=str(shown),
             says=f"the store has not got {unsent} of its {len(archive.blocks())} blocks",
             means="what was trained is here, but not in MLflow",
-            command=quote_words("bptt", "sync", shown) + _allowing(archive.jobs()[0].config),
+            command=write_command("bptt", "sync", shown) + _allowing(archive.jobs()[0].config),
         )
 
 
 def _allowing(config: Mapping[str, Any]) -> str:
-    return "".join(f" --allow {quote_words(package)}" for package in config.get("allow") or ())
+    return "".join(f" --allow {write_command(package)}" for package in config.get("allow") or ())
 
 
 def _of_run(folder: Path, shown: Path) -> Iterator[Finding]:
@@ -105,5 +105,5 @@ def _of_run(folder: Path, shown: Path) -> Iterator[Finding]:
         subject=str(shown),
         says="was broken off",
         means="it can go on to the same bits" if same else "another version of bptt began it, which alone can go on",
-        command=quote_words("bptt", "resume", shown) + _allowing(read_config(folder)) if same else "",
+        command=write_command("bptt", "resume", shown) + _allowing(read_config(folder)) if same else "",
     )

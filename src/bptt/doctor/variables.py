@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from bptt.doctor.finding import Finding, Situation, quote_words
+from bptt.doctor.finding import Finding, Situation, write_command
 
 _OURS: Final = re.compile(
     r"(BPTT|MLFLOW|NUMBA|HYDRA)_\w+|(OPENBLAS|OMP|MKL|BLIS)_NUM_THREADS|LOKY_MAX_CPU_COUNT|TMPDIR"
@@ -42,7 +42,7 @@ def _trouble(name: str, value: str) -> Finding | None:
             subject=name,
             says=value,
             means="bptt keeps its kernels elsewhere: BPTT_CACHE_DIR names their folder",
-            command=f"export BPTT_CACHE_DIR={quote_words(value)}",
+            command=f"export BPTT_CACHE_DIR={write_command(value)}",
         )
     return None
 

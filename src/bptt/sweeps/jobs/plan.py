@@ -42,7 +42,7 @@ class PlannedRun:
 
     overrides: tuple[str, ...]
     configuration: Configuration
-    compute_digest: str
+    digest: str
 
     @property
     def run(self) -> Run:
