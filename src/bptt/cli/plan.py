@@ -58,13 +58,12 @@ def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
     if not (first.tracking.enabled and first.sweep.reuse):
         return set()
     address = resolve_address(first.tracking.uri)
-    if address.database is not None and not address.database.is_file():
+    if address.is_missing:
         return set()
-    from bptt.tracking.history.finished import find_finished
     from bptt.tracking.store.opening import open_store
 
     store = open_store(first.tracking.uri, first.tracking.experiment)
-    return set(find_finished(store, [planned.digest for planned in runs]))
+    return set(store.find_finished([planned.digest for planned in runs]))
 
 
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:

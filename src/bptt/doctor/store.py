@@ -1,7 +1,4 @@
-"""The store that runs would be recorded in: whether it can be, and what is in the way.
-
-Which processes of this machine have a file open, as far as the system lets this user see.
-"""
+"""The store that runs would be recorded in: whether it can be, and what is in the way, other processes included."""
 
 import os
 from collections.abc import Iterator
@@ -127,7 +124,7 @@ def _write_server_command(address: "Address") -> str:
 
 
 def _examine_schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.store.opening import UNKNOWN, read_revisions
+    from bptt.tracking.store.connecting import UNKNOWN, read_revisions
 
     revisions, installed = read_revisions(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"
