@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import load
 from bptt.analysis.tables import ACCURACY, LOSS, duration, final, settings_table, value_text, without_seed
-from bptt.sweeps.session import Session, Stopped
+from bptt.sweeps.session import Session
+from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import Status
 from bptt.tracking.folder.sweep import SweepJob
