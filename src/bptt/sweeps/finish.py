@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
-from bptt.sweeps.session import Session, Stopped
+from bptt.sweeps.session import Session
+from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status
 from bptt.tracking.folder.sweep import SweepJob

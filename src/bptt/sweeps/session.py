@@ -22,7 +22,7 @@ from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
 from bptt.sweeps.log import keep_log
-from bptt.sweeps.workers.calls import WorkersError
+from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
 from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
@@ -176,10 +176,6 @@ class Reporter(Protocol):
 
     def end(self) -> None:
         """Nothing is trained any more."""
-
-
-class Stopped(Exception):
-    """Training was given up; the message is one line for the user."""
 
 
 class Session:
