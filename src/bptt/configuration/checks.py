@@ -1,8 +1,6 @@
-"""What is wrong although every value is right by itself.
+"""What is wrong although every value is right by itself: combinations, a user's data, sizes beyond any machine.
 
-Whether a user's task gives what it says: kernels trust shapes, and would read what is not there.
-
-What no machine could train, found out from a run's numbers before an array is made of them.
+Kernels trust shapes, and would read what is not there; sizes are judged before an array is made of them.
 """
 
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import parameter_blocks
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
-from bptt.tasks.memory import measure_memory
+from bptt.tasks.data_files import measure_memory
 
 
 def find_data_problems(run: Run) -> Iterator[str]:

@@ -1,7 +1,4 @@
-"""The store that runs would be recorded in: whether it can be, and what is in the way.
-
-Which processes of this machine have a file open, as far as the system lets this user see.
-"""
+"""The store that runs would be recorded in: whether it can be, what is in the way, and which processes have it open."""
 
 import os
 from collections.abc import Iterator

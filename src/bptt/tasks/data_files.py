@@ -1,14 +1,11 @@
-"""Sequences in a NumPy .npz file: read, and checked completely.
+"""Data that a task reads from files, checked completely: sequences in a NumPy .npz file, and texts.
 
-What stands in an .npz file, found out from its directory and its headers before an array is read or memory taken.
-
-Files that a user names.
-
-Text files: the shipped ones, and those of a user.
+What stands in an .npz file is found out from its directory and its headers, before an array is read or memory taken.
 """
 
 import lzma
 import math
+import os
 import zipfile
 import zlib
 from collections import Counter
@@ -24,9 +21,16 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Sequences
-from bptt.tasks.memory import measure_memory
 
 _COPIES: Final = 3  # what is read is checked and cleared, each time into a new array
+
+
+def measure_memory() -> int:
+    """Bytes of this machine's memory; where the system does not say, what an address can name."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
 
 
 def check_members(file: Path) -> None:

@@ -1,7 +1,4 @@
-"""The figures of how far back gradients reach, with their captions.
-
-Whether the recurrent weights' spectral radius foretells how gradients decay.
-"""
+"""The figures of how far back gradients reach, with their captions, and whether the spectral radius foretells it."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final

@@ -1,7 +1,4 @@
-"""A figure with its words, and what all figures of a sweep are made from.
-
-What stands below a sweep's figures, and what is said to those who don't see them.
-"""
+"""What all figures of a sweep are made from, and a figure with its caption and its text for those who can't see it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

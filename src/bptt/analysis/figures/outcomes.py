@@ -1,9 +1,4 @@
-"""The figures of what runs came to, with their captions: who solved the task, when, and with which loss runs ended.
-
-What runs ended with, against what a sweep varied.
-
-How much of the variance between runs each swept key explains.
-"""
+"""The figures of what runs came to, with their captions: who solved the task and when, final losses and why."""
 
 import re
 from collections.abc import Iterator

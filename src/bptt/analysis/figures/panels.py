@@ -1,9 +1,4 @@
-"""What figures of a sweep share: how levels are told apart, legends, and panels side by side.
-
-Axes of a sweep's figures: the shown part of a scale, and an axis of a swept key's levels.
-
-Lines with bands: the median of many values, and their middle half.
-"""
+"""What figures of a sweep share: panels side by side, looks and legends of levels, axes, and lines with bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

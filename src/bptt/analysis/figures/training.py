@@ -1,7 +1,4 @@
-"""The figures of what happened through training, with their captions: losses, gradients, weights.
-
-Metrics through training: for each setting the median over its runs, and the band of their middle half.
-"""
+"""The figures of what happened through training, with their captions: each setting's median and quartiles."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
