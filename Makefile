@@ -88,7 +88,7 @@ ui: .venv/run  ## MLflow's pages for the runs of this folder
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed: make PYTHON=python3.12")'
 	@echo "Setting up an environment in $*"
 	@$(PYTHON) -m venv --clear $*
-	@$*/$(SCRIPTS)/python .ci/set_up.py requirements.lock "260 MB to fetch, 850 MB on the disk"
+	@$*/$(SCRIPTS)/python .ci/set_up.py requirements.lock "260 MB to fetch, 900 MB on the disk with bytecode"
 	@touch $@
 
 .venv/run .venv-bench/run: %/run: %/locked pyproject.toml

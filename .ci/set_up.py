@@ -1,6 +1,6 @@
 """python set_up.py LOCK [SIZE]: installs what a lock file lists into this interpreter's environment.
 
-    .venv/bin/python .ci/set_up.py requirements.lock "260 MB to fetch, 850 MB on the disk"
+    .venv/bin/python .ci/set_up.py requirements.lock "260 MB to fetch, 900 MB on the disk with bytecode"
 
 Each file is checked against its hash, and what takes long is counted. Files are fetched by two pips side by side, whose
 time goes into choosing among versions; a third one, which has no network, installs them. What is there already in its

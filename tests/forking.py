@@ -91,11 +91,12 @@ def _prepare() -> None:
                 raise RuntimeError(f"bptt {' '.join(words)}: exit code {code}\n{said.getvalue()}")
     for module in list(sys.modules.values()):
         getattr(module, "__warningregistry__", {}).clear()
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread():
-            thread.join(60)
-            if thread.is_alive():
-                raise RuntimeError(f"a thread would be lost in forked processes: {thread.name}")
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    for thread in others:  # a sweep may have ended before its report's imports have, which go on beside it
+        thread.join(timeout=60)
+    running = [thread.name for thread in others if thread.is_alive()]
+    if running:
+        raise RuntimeError(f"threads would be lost in forked processes: {', '.join(running)}")
     gc.collect()
     gc.freeze()
 

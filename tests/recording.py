@@ -5,15 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig, OmegaConf
 
 from bptt.core.run import Record
 from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.opening import Store
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 
 UPDATES = 100
+
+
+def remove_groups(path: Path) -> list[str]:
+    """Leave out of a recorded configuration the groups that a run can do without, as it was before there were any."""
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    removed = [name for name in ("schedule", "regularizer") if config.pop(name, None) is not None]
+    OmegaConf.save(config, path)
+    return removed
+
 
 #: What is left of each run: its losses, its accuracies, and how it ended. Of the sixth nothing is, it never began.
 LEFT: list[tuple[str, list[float], list[float], str, str]] = [
@@ -95,29 +106,29 @@ def results(block: int) -> list[RunResult]:
     ]
 
 
-def archived(folder: Path, **changes: Any) -> Archive:
+def archived(folder: Path, **changes: Any) -> SweepFolder:
     """The folder of the sweep, which was killed before its last run."""
     given: dict[str, Any] = {
         "name": folder.name, "command": ["bptt", "train", "-m", "model=elman,lstm"], "began": 999.0, "uri": None,
         "experiment": None, "parent": None, "numerical_version": "v", "current_folder": "/nowhere",
         "swept": ["model", "optimizer.alpha"], "duplicates": 3, "status": "KILLED",
     }  # fmt: skip
-    archive = Archive.create(folder, SweepJournal(**given | changes), jobs())
+    archive = SweepFolder.create(folder, SweepJournal(**given | changes), jobs())
     for block in range(5):
         archive.write_block(block, results(block))
     return archive
 
 
-def stored(archive: Archive, store: Store, tags: Mapping[str, str] | None = None) -> SweepRecord:
+def stored(archive: SweepFolder, store: Store, tags: Mapping[str, str] | None = None) -> SweepLog:
     """The sweep in a store as well, where it goes on; what was trained before lies below another sweep there."""
-    before = SweepRecord.begin(store, "before", {}, "")
+    before = SweepLog.begin(store, "before", {}, "")
     journal = archive.journal
-    own = SweepRecord.begin(store, journal.name, tags or {}, "")
+    own = SweepLog.begin(store, journal.name, tags or {}, "")
     from dataclasses import replace
 
-    from bptt.tracking.store.base import stored_run
+    from bptt.tracking.store.base import make_run
 
-    earlier = stored_run(journal, archive.jobs()[7], replace(results(4)[0], reused=None), {})
+    earlier = make_run(journal, archive.jobs()[7], replace(results(4)[0], reused=None), {})
     before.write([replace(earlier, key=REUSED)])
     before.close("FINISHED", None, {}, {})
     archive.write_journal(replace(journal, parent=own.parent, uri=store.address.shown))

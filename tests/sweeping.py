@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Swept:
     folder: Path
 
     @property
-    def archive(self) -> Archive:
-        return Archive.open(self.folder)
+    def archive(self) -> SweepFolder:
+        return SweepFolder.open(self.folder)
 
     @property
     def runs(self) -> list[Any]:
@@ -61,7 +61,7 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return list(first) == list(second) and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def results(archive: Archive) -> dict[str, tuple[Any, ...]]:
+def results(archive: SweepFolder) -> dict[str, tuple[Any, ...]]:
     """What each run of a sweep left, by its name."""
     names = {job.number: job.name for job in archive.jobs()}
     return {
@@ -71,7 +71,7 @@ def results(archive: Archive) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def assert_same_results(first: Archive, second: Archive) -> None:
+def assert_same_results(first: SweepFolder, second: SweepFolder) -> None:
     mine, theirs = results(first), results(second)
     assert mine.keys() == theirs.keys()
     for name, (status, record) in mine.items():

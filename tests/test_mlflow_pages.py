@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from bptt.sweeps.finish import description
-from bptt.tracking.store.address import resolve
+from bptt.tracking.store.address import resolve_address
 from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.ui.sweep_page import compare_path, newest_sweep, publish_view
+from bptt.tracking.ui.sweep_page import find_newest_sweep, make_compare_path, publish_view
 from tests.empty_store import put_empty_store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -79,7 +79,7 @@ def sweep(store: Store) -> dict[str, str]:
     return {
         "charts": view,
         "table": view.replace("=CHART", "=TABLE"),
-        "compare": compare_path(store, ids),
+        "compare": make_compare_path(store, ids),
         "own": f"/#/experiments/{store.experiment_id}/runs/{run_id}?workflowType=machine_learning",
     }
 
@@ -224,6 +224,6 @@ def test_the_sweeps_own_page_has_its_description(pages: dict[str, str], sweep: d
 def test_bptt_ui_links_to_the_newest_sweep(links: list[str], sweep: dict[str, str]) -> None:
     server, newest = links
     assert newest == server + sweep["charts"]
-    asked = newest_sweep(resolve(server))
+    asked = find_newest_sweep(resolve_address(server))
     assert asked is not None
     assert (asked.name, asked.path) == ("sizes", sweep["charts"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.sweeps.program import ProgramFailed, Usage, make_folder, measure_program
 from bptt.sweeps.workers.pool import Settings
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 
 _RATES = 20
 
@@ -78,7 +78,7 @@ def run_sweep(overrides: Sequence[str], runs: int) -> OurSweep:
 def check_ended(current: Path, overrides: Sequence[str], runs: int) -> list[RunResult]:
     """How the runs of a sweep ended, which had this current folder. Raises ProgramFailed like `run_sweep`."""
     (folder,) = (current / "multirun").iterdir()
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     results = archive.ended()
     finished = sum(result.status == "FINISHED" for result in results)
     if finished != runs or archive.stored() != archive.blocks():

@@ -16,8 +16,8 @@ from bptt.configuration.compose import Composer
 from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
-from bptt.tracking.folder.sweep import Archive, is_sweep
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.folder.sweep import SweepFolder, is_sweep
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 _SEARCH: Final = "_target_"
 
@@ -42,9 +42,9 @@ def train(name: str, root: Path) -> Path:
     folder = root / f"{name}-{compute_fingerprint(name)}"
     if not is_sweep(folder):
         _run_bptt("train", f"sweep={name}", f"hydra.sweep.dir={folder}")
-    elif Archive.open(folder).journal.status != "FINISHED":
+    elif SweepFolder.open(folder).journal.status != "FINISHED":
         _run_bptt("resume", str(folder))
-    status = Archive.open(folder).journal.status
+    status = SweepFolder.open(folder).journal.status
     if status != "FINISHED":
         raise TrainingError(f"{folder}: {status}; see what failed with `bptt report {folder}`")
     return folder
@@ -62,7 +62,7 @@ def compute_fingerprint(name: str) -> str:
         search = not str(settings[_SEARCH]).endswith(".GridSweeper")
         # A search asks for its runs while it goes on.
         jobs = [tuple(own)] if search else expand(settings, own)
-        told = [digest(run.resolved, current_version()) for run in Composition(composer, config).all(jobs)]
+        told = [compute_digest(run.resolved, compute_version()) for run in Composition(composer, config).all(jobs)]
     told += [str(config.question), str(config.solved), json.dumps(settings) if search else ""]
     return sha256("\n".join(told).encode()).hexdigest()[:8]
 

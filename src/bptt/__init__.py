@@ -4,6 +4,7 @@ The command line is in `bptt.cli`, the numerical core in `bptt.core`; `bptt.swee
 `bptt.load` reads what was recorded.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 __version__ = "0.1.0"
+
+# Who wants to see what is logged says so; without a handler of its own Python would print warnings.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Sweep":

@@ -9,10 +9,10 @@ from pandas.testing import assert_frame_equal
 
 import bptt
 from bptt.analysis.sweep import Sweep, load_sweep
-from bptt.tracking.folder.sweep import Archive
-from bptt.tracking.history.find import SourceError, recorded_runs
+from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.history.find import SourceError, find_past_runs
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 from tests.recording import REUSED, archived, config, jobs, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, dif
 class Place:
     """A sweep that is in a folder, and in a store."""
 
-    archive: Archive
-    record: SweepRecord
+    archive: SweepFolder
+    record: SweepLog
     uri: str
 
 
@@ -45,7 +45,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def ended(place: Place, elsewhere: None) -> Iterator[Sweep]:
     place.record.close("KILLED", None, {}, {})
     yield load_sweep("the sweep", uri=place.uri)
-    SweepRecord.reopen(place.record.store, place.record.parent, "the sweep")
+    SweepLog.reopen(place.record.store, place.record.parent, "the sweep")
 
 
 @pytest.fixture
@@ -227,9 +227,9 @@ def test_bptt_load_is_it(place: Place) -> None:
 
 
 def test_recorded_runs_are_whole(place: Place, ended: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    from_store = recorded_runs("the sweep", place.uri)
+    from_store = find_past_runs("the sweep", place.uri)
     monkeypatch.chdir(place.archive.folder)
-    from_folder = recorded_runs(Path())
+    from_folder = find_past_runs(Path())
     monkeypatch.chdir("/")  # where they are read is another folder
     assert [run.number for run in from_folder] == list(range(9))
     for one, other in zip(from_folder, from_store, strict=True):

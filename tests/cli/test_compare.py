@@ -17,7 +17,7 @@ from bptt.analysis.statistics.intervals import (
 from bptt.cli.main import main
 from bptt.core.run import Record
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 
 SAID = Callable[..., tuple[int, list[str], str]]
 SEEDS = 8
@@ -55,7 +55,7 @@ def sweep(folder: Path, target: str, alphas: list[float], losses: list[list[floa
         name=folder.name, command=[], began=0.0, uri=None, experiment=None, parent=None, numerical_version="v",
         current_folder="/nowhere", swept=["optimizer.alpha", "seed"], duplicates=0, status="FINISHED",
     )  # fmt: skip
-    Archive.create(folder, journal, jobs).write_block(0, results)
+    SweepFolder.create(folder, journal, jobs).write_block(0, results)
 
 
 GOOD, FAIR, BAD = ([start + 0.01 * seed for seed in range(SEEDS)] for start in (0.1, 0.45, 0.8))

@@ -13,7 +13,7 @@ from bptt.cli.export import main
 from bptt.configuration.build import check_configuration
 from bptt.core.evaluation import predict
 from bptt.export.mlflow_model import load_model
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -25,7 +25,7 @@ SWEEP = ["experiment=outlace_leftbit", "train.updates=40", "train.log_points=2",
 class Exporting:
     """`bptt export` in a folder that has a sweep of two runs."""
 
-    archive: Archive
+    archive: SweepFolder
     capture: pytest.CaptureFixture[str]
 
     def __call__(self, command: str) -> tuple[int, list[str], list[str]]:
@@ -52,7 +52,7 @@ def export(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (sweep,) = (folder / "multirun").iterdir()
-    return Exporting(Archive.open(sweep), capsys)
+    return Exporting(SweepFolder.open(sweep), capsys)
 
 
 def test_a_run_of_a_sweep_becomes_a_model_with_the_same_outputs(export: Exporting) -> None:
@@ -115,7 +115,7 @@ def test_a_model_that_gives_something_else_is_told_of_and_not_logged(
     export: Exporting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[object] = []
-    monkeypatch.setattr("bptt.export.agreement.mlflow_output", lambda model, network: network.predict() + 1e-6)
+    monkeypatch.setattr("bptt.export.agreement.run_mlflow", lambda model, network: network.predict() + 1e-6)
     monkeypatch.setattr("bptt.export.mlflow_model.log_model", lambda *given: logged.append(given))
     code, _, err = export("latest:1 -o off --log")
     assert (code, logged) == (1, [])

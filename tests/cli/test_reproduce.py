@@ -13,6 +13,7 @@ import pytest
 
 from bptt.cli.main import main
 from bptt.tracking.folder.files import read_arrays
+from tests.recording import remove_groups
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -140,6 +141,13 @@ def test_what_differs_from_then_is_said_first(said: SAID, copied: Path) -> None:
     code, lines, _ = said(str(copied))
     assert f"  numerical version  then 0123  now {journal['numerical_version']}" in lines
     assert any("other bits are to be expected" in line for line in lines)
+
+
+def test_a_record_of_before_there_were_schedules_and_regularizers(said: SAID, copied: Path) -> None:
+    assert remove_groups(copied / "config.yaml") == ["schedule", "regularizer"]
+    code, lines, err = said(str(copied))
+    assert (code, err) == (0, "training 1 run\n")
+    assert re.fullmatch(r"1 of 1 run: same bits \(\d+ numbers\)", lines[-1])
 
 
 def test_a_damaged_record(said: SAID, copied: Path) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.recording import remove_groups
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_points=30")
@@ -64,6 +66,15 @@ def test_killed_with_a_checkpoint(work: Any, undisturbed: Any) -> None:
     nothing = work.bptt("resume", str(run.folder))
     assert nothing.returncode == 2
     assert "its run has finished" in nothing.stderr
+
+
+def test_a_run_that_was_begun_before_there_were_schedules_and_regularizers(work: Any, undisturbed: Any) -> None:
+    work.bptt("train", *EXPERIMENT, "tracking.checkpoint_seconds=1e-9", first=ENDS.format(signal="SIGKILL"))
+    run = work.newest
+    remove_groups(run.folder / "config.yaml")
+    again = work.bptt("resume", str(run.folder))
+    assert again.returncode == 0, again.stderr
+    assert_same(run, undisturbed)
 
 
 def test_points_that_wait_for_their_batch_when_it_is_killed_reach_the_store(work: Any, undisturbed: Any) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from bptt.cli.rm import main
 from bptt.tracking.folder.lock import file_lock
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.store.base import RunToWrite
 from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 from tests.empty_store import put_empty_store
 from tests.program import Folder
 
@@ -39,11 +39,11 @@ def work(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shared
 
 
-def sweep(work: Path, name: str) -> tuple[Store, SweepRecord, Path]:
+def sweep(work: Path, name: str) -> tuple[Store, SweepLog, Path]:
     """A sweep of two runs in the folder's store, as it stands when it was trained."""
     store = open_store(f"sqlite:///{work}/mlflow.db", "bptt")
-    record = SweepRecord.begin(store, name, {}, "")
-    given = StoredRun(
+    record = SweepLog.begin(store, name, {}, "")
+    given = RunToWrite(
         key=sha256(name.encode()).hexdigest()[:31] + "0",
         name="seed=0",
         status="FINISHED",
@@ -69,7 +69,7 @@ def sweep(work: Path, name: str) -> tuple[Store, SweepRecord, Path]:
     )
     job = SweepJob(number=0, name="seed=0", digest="d", block=0, swept={}, overrides=[], config={})
     folder = work / "multirun" / name
-    Archive.create(folder, journal, [job])
+    SweepFolder.create(folder, journal, [job])
     (folder / "figures").mkdir()
     (folder / "figures" / "loss.png").write_bytes(b"png")
     return store, record, folder
@@ -142,7 +142,7 @@ def test_the_question_is_asked_on_a_terminal(work: Path) -> None:
 
 def test_what_can_not_be_done_is_told_in_one_line(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store, _, folder = sweep(work, "refused")
-    twins = [SweepRecord.begin(store, "twins", {}, "").parent for _ in range(2)]
+    twins = [SweepLog.begin(store, "twins", {}, "").parent for _ in range(2)]
     before = runs(store), artifacts(store)
     (work / "multirun" / "other").mkdir(parents=True)
     damaged = work / "multirun" / "damaged"
@@ -177,7 +177,7 @@ def test_a_sweep_that_the_store_does_not_have_leaves_its_folder(
     work: Path, capfd: pytest.CaptureFixture[str], parent: str | None
 ) -> None:
     store, _, folder = sweep(work, f"unstored {parent}")
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     archive.write_journal(replace(archive.journal, parent=parent))
     before = runs(store)
     assert main([folder.name, "--yes"]) == 0
@@ -223,7 +223,7 @@ def test_a_link_to_a_sweep_s_folder_deletes_what_it_leads_to(work: Path, tmp_pat
 def test_a_folder_does_not_get_another_sweep_s_runs_deleted(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store, ours, _ = sweep(work, "ours")
     _, _, theirs = sweep(work, "theirs")
-    archive = Archive.open(theirs)
+    archive = SweepFolder.open(theirs)
     archive.write_journal(replace(archive.journal, parent=ours.parent))
     assert main([str(theirs), "--yes"]) == 2
     assert capsys.readouterr().err == ("theirs: its folder names a run of the store that is of another sweep, ours\n")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.sweeping import Swept, assert_same_results, held, newest, results, same, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -271,7 +271,7 @@ def wait_for_blocks(work: Any, before: set[Path], count: int) -> Swept:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         for path in set((work.path / "multirun").iterdir()) - before:
-            if (path / "sweep.json").exists() and len(Archive.open(path).blocks()) >= count:
+            if (path / "sweep.json").exists() and len(SweepFolder.open(path).blocks()) >= count:
                 return Swept(path)
         time.sleep(0.01)
     raise AssertionError("the sweep didn't get so far")
@@ -419,14 +419,14 @@ def test_a_full_disk_loses_nothing_that_has_ended(work: Any, whole: Swept, tmp_p
         assert done.returncode == 1, done.stderr
         assert "No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
-        full = Archive.open(small / "sweep")
+        full = SweepFolder.open(small / "sweep")
         assert 0 <= len(full.blocks()) < len(whole.archive.blocks())
         shutil.copytree(small / "sweep", tmp_path / "sweep", ignore=shutil.ignore_patterns(".*"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
     done = work.bptt("resume", str(tmp_path / "sweep"))
     assert done.returncode == 0, done.stderr
-    assert_same_results(Archive.open(tmp_path / "sweep"), whole.archive)
+    assert_same_results(SweepFolder.open(tmp_path / "sweep"), whole.archive)
 
 
 def test_a_store_that_cannot_be_made_is_told_before_anything_starts(cold: Any) -> None:

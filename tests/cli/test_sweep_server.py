@@ -11,7 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from bptt.analysis.sweep import load_sweep
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.serving import Server
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
@@ -46,7 +46,7 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(cold: Any, server:
     server.kill()
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1, errors
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     assert len(archive.stored()) < len(archive.blocks())
     assert sum(len(archive.results(number)) for number in archive.blocks()) == 24  # nothing that was trained is lost
     assert re.search(rf"later: bptt sync multirun/{folder.name}", errors), errors

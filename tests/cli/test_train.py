@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from bptt.tracking.provenance.digest import digest
-from bptt.tracking.store.params import flattened
+from bptt.tracking.provenance.digest import compute_digest
+from bptt.tracking.store.params import flatten
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -47,7 +47,7 @@ def test_a_cold_folder(undisturbed: Any) -> None:
 def test_params_are_the_whole_configuration(undisturbed: Any) -> None:
     _, run = undisturbed
     config = yaml.safe_load(run.artifacts["config.yaml"].read_text())
-    assert run.stored.data.params == flattened(config)
+    assert run.stored.data.params == flatten(config)
     assert run.stored.data.params["optimizer.eta_plus"] == "1.2"
     assert run.stored.data.params["train.updates"] == "60"
     assert config["task"]["_target_"] == "bptt.tasks.counting.Counting"
@@ -85,7 +85,7 @@ def test_tags(undisturbed: Any) -> None:
     tags = run.stored.data.tags
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     assert tags["bptt.outcome"] == "completed"
-    assert tags["bptt.digest"] == digest(config, run.journal["numerical_version"])
+    assert tags["bptt.digest"] == compute_digest(config, run.journal["numerical_version"])
     assert tags["bptt.version.numpy"] == np.__version__
     assert "bptt.sweep" not in tags
 

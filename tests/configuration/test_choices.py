@@ -10,7 +10,10 @@ from omegaconf import OmegaConf
 
 from bptt.configuration.build import Configuration, SweepSettings, check_configuration
 from bptt.configuration.compose import compose
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
+from bptt.core.regularizers.none import NoRegularizer
+from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.training import train
 
 CHOICES = [
@@ -36,6 +39,24 @@ def test_resolved_is_a_normal_form(group: str, name: str, files: dict[tuple[str,
     again = check_configuration(configuration.resolved)
     assert again.resolved == configuration.resolved
     assert again.run == configuration.run
+
+
+def test_a_configuration_of_before_there_was_a_group_means_what_the_group_is_without() -> None:
+    whole = build("optimizer=rprop")
+    older = {name: node for name, node in whole.resolved.items() if name not in {"schedule", "regularizer"}}
+    found = check_configuration(older)
+    assert found.run == whole.run
+    assert found.resolved == whole.resolved
+    assert (found.run.schedule, found.run.regularizer) == (ConstantSchedule(), NoRegularizer())
+
+
+@pytest.mark.parametrize("optimizer", ["rprop", "irprop_minus"])
+def test_an_optimizer_without_a_learning_rate_has_no_schedule(optimizer: str) -> None:
+    assert build(f"optimizer={optimizer}", "schedule=constant").run.schedule == ConstantSchedule()
+    with pytest.raises(ConfigurationError) as raised:
+        build(f"optimizer={optimizer}", "schedule=warmup")
+    says = f"scales optimizer.alpha, which {optimizer} does not have; use schedule=constant"
+    assert raised.value.lines == (f"schedule=warmup: {says}",)
 
 
 def test_every_default_stands_in_its_file() -> None:

@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 import bptt
 from bptt.analysis.sweep import load_sweep
 from bptt.cli.main import main
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.opening import open_store
 from tests.deploy.lab import Lab, new_lab, until
@@ -150,7 +150,7 @@ def test_a_server_that_crashed_gets_the_rest_when_it_is_back(
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1, errors
     folder = mark.parent.parent
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     assert len(archive.stored()) < len(archive.blocks())
     assert re.search(rf"later: bptt sync multirun/{folder.name}", errors), errors
     assert "Traceback" not in out + errors

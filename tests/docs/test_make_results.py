@@ -166,7 +166,7 @@ def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: p
         open = classmethod(lambda cls, folder: cls(folder))
 
     monkeypatch.setattr(training, "_run_bptt", lambda *words: commands.append(words))
-    monkeypatch.setattr(training, "Archive", Ended)
+    monkeypatch.setattr(training, "SweepFolder", Ended)
     monkeypatch.setattr(training, "is_sweep", Path.is_dir)
     folder = tmp_path / f"eta-{training.compute_fingerprint('eta')}"
 

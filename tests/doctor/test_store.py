@@ -9,8 +9,8 @@ import pytest
 from bptt.doctor import store
 from bptt.doctor.finding import Finding, Situation
 from bptt.doctor.store import find_holders
-from bptt.tracking.store.address import Address, resolve
-from bptt.tracking.store.opening import of_mlflow, open_store
+from bptt.tracking.store.address import Address, resolve_address
+from bptt.tracking.store.opening import open_store, read_revisions
 from bptt.tracking.store.state import _of_database
 from tests.doctor.faults import (
     carried_out,
@@ -66,7 +66,7 @@ def test_a_store_as_it_should_be_stays_as_it_is(here: Path, made: Path) -> None:
     findings = found(made)
     assert wrong(findings) == []
     assert of(findings, "contents").says == "2 experiments, 3 runs"
-    (head,) = of_mlflow().heads
+    (head,) = read_revisions().heads
     assert of(findings, "tables").says.startswith(f"version {head}, as MLflow ")
     assert of(findings, "file").says.endswith(", journal mode wal")
     assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
@@ -105,7 +105,7 @@ def test_a_file_store_is_moved_away(here: Path) -> None:
 @only_posix
 def test_who_holds_a_locked_store_is_ended(here: Path) -> None:
     file = here / "mlflow.db"
-    empty_database(file, next(iter(of_mlflow().heads)))
+    empty_database(file, next(iter(read_revisions().heads)))
     with held(file) as process:
         assert [one.number for one in find_holders(file)] == [process.pid]
         answer = of(found(here), "answer")
@@ -135,7 +135,7 @@ def test_what_is_no_store_is_moved_away(content: str, here: Path) -> None:
 def test_a_store_that_cannot_be_written() -> None:
     with folder_of_nobody() as folder:
         file = folder / "mlflow.db"
-        empty_database(file, next(iter(of_mlflow().heads)))
+        empty_database(file, next(iter(read_revisions().heads)))
         file.chmod(0o444)
         answer = of(found(folder), "answer")
         assert answer.says == "read-only: its file can't be written"
@@ -165,9 +165,9 @@ def test_a_database_server_that_does_not_answer(here: Path, monkeypatch: pytest.
 
 
 def test_a_database_server_is_asked_as_a_file_is(made: Path) -> None:
-    address = resolve(f"sqlite:///{made}/mlflow.db")
+    address = resolve_address(f"sqlite:///{made}/mlflow.db")
     state = _of_database(Address(uri=address.uri, database=None, artifacts=address.artifacts, lock=address.lock))
-    assert (state.trouble, state.revision, state.experiments, state.runs) == ("none", *of_mlflow().heads, 2, 3)
+    assert (state.trouble, state.revision, state.experiments, state.runs) == ("none", *read_revisions().heads, 2, 3)
 
 
 def test_an_address_that_means_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from bptt.cli import sync
 from bptt.doctor import sweeps
 from bptt.doctor.finding import Finding, Situation
 from bptt.sweeps.search.search import going_on
-from bptt.tracking.folder.files import config_text
+from bptt.tracking.folder.files import LOCK, dump_config
 from bptt.tracking.folder.lock import file_lock
-from bptt.tracking.folder.run import LOCK, Journal, write_journal
-from bptt.tracking.folder.sweep import Archive
-from bptt.tracking.provenance.digest import current_version
+from bptt.tracking.folder.run import Journal, write_journal
+from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.provenance.digest import compute_version
 from tests.doctor.faults import carried_out, of, wrong
 from tests.recording import archived
 
@@ -43,7 +43,7 @@ def test_what_a_sweep_lacks_is_trained_and_sent(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     small = ["task=xor", "model.hidden_size=1,2", "train.updates=3", "report=false", "hydra.sweep.dir=multirun/s"]
     bptt.sweep([*small, "hydra.launcher.workers=1"])
-    archive = Archive.open(Path("multirun/s"))
+    archive = SweepFolder.open(Path("multirun/s"))
     assert left(tmp_path) == []
 
     last = max(archive.blocks())
@@ -106,11 +106,11 @@ def test_a_run_that_was_broken_off(tmp_path: Path) -> None:
     run = tmp_path / "multirun" / "runs" / "one"
     run.mkdir(parents=True)
     journal = Journal(
-        run_id=None, uri=None, experiment=None, name="one", digest="d", numerical_version=current_version(),
+        run_id=None, uri=None, experiment=None, name="one", digest="d", numerical_version=compute_version(),
         current_folder=str(tmp_path), status="KILLED",
     )  # fmt: skip
     write_journal(run, journal)
-    (run / "config.yaml").write_text(config_text({"allow": ["mine"]}))
+    (run / "config.yaml").write_text(dump_config({"allow": ["mine"]}))
     (broken,) = left(tmp_path)
     assert broken.command == "bptt resume multirun/runs/one --allow mine"
     with file_lock(run / LOCK):

@@ -6,7 +6,7 @@ import numpy as np
 
 from bptt.core.parameters import parameter_blocks, parameter_count, to_named
 from bptt.core.run import Record
-from bptt.export.network import TrainedNetwork, trained_network
+from bptt.export.network import TrainedNetwork, make_network
 from tests.core.making import Noise, make_model, make_run
 
 
@@ -32,4 +32,4 @@ def network(
     outputs = 4 if model.get("readout") == "none" else 3
     task = Noise(ragged=ragged, last_only=last_only, outputs=outputs)
     run = make_run(model=make_model(name, **model), task=task, carry_state=carry)
-    return trained_network(run, record(run, np.random.Generator(np.random.PCG64(1))))
+    return make_network(run, record(run, np.random.Generator(np.random.PCG64(1))))

@@ -10,7 +10,7 @@ from bptt.configuration.compose import compose
 from bptt.core.models.elman import Elman
 from bptt.core.sequences import Sequences
 from bptt.core.training import train
-from bptt.export.network import ExportError, exported, trained_network
+from bptt.export.network import ExportError, load_network, make_network
 from tests.core.making import make_model, make_run
 from tests.export.making import network, record
 
@@ -36,7 +36,7 @@ def test_what_is_exported_is_what_was_evaluated() -> None:
     run = recorded(
         "task=adding", "task.length=10", "task.eval_size=40", "seed=3", "train.carry_state=true", "train.batch_size=2"
     )
-    made = exported(run)
+    made = load_network(run)
     assert made.carried
     assert np.array_equal(made.state, run.record.state)
     assert made.sequences.count == 40
@@ -54,7 +54,7 @@ def test_a_path_is_meant_from_where_the_run_was_trained(tmp_path: Path, monkeypa
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    made = exported(run)
+    made = load_network(run)
     assert Path.cwd() == elsewhere
     assert np.array_equal(made.sequences.y, y)
     assert made.config["last_only"]
@@ -63,7 +63,7 @@ def test_a_path_is_meant_from_where_the_run_was_trained(tmp_path: Path, monkeypa
 
 def test_a_run_without_weights_is_refused() -> None:
     with pytest.raises(ExportError, match="seed=1: FAILED, and left no weights"):
-        exported(Recorded({}, None, status="FAILED"))  # type: ignore[arg-type]
+        load_network(Recorded({}, None, status="FAILED"))  # type: ignore[arg-type]
 
 
 def test_a_model_that_is_not_bptts_is_refused() -> None:
@@ -72,20 +72,20 @@ def test_a_model_that_is_not_bptts_is_refused() -> None:
 
     run = make_run(model=Mine(hidden_size=2, layers=1, activation="tanh", bias="none", readout="none"))
     with pytest.raises(ExportError, match="model Mine: only bptt's own"):
-        trained_network(run, record(make_run(), np.random.Generator(np.random.PCG64(1))))
+        make_network(run, record(make_run(), np.random.Generator(np.random.PCG64(1))))
 
 
 def test_a_carried_state_that_was_not_recorded_is_zero() -> None:
     run = make_run(model=make_model("lstm", layers=2), carry_state=True)
     left = replace(record(run, np.random.Generator(np.random.PCG64(1))), state=np.empty((0, 0)))
-    made = trained_network(run, left)
+    made = make_network(run, left)
     assert not made.carried
     assert np.array_equal(made.state, np.zeros((1, 2 * 2 * 4 + 3)))
 
 
 def test_symbols_are_listed_in_the_order_of_the_inputs() -> None:
     run = check_configuration(compose(["task=charlm"])).run
-    made = trained_network(run, record(run, np.random.Generator(np.random.PCG64(1))))
+    made = make_network(run, record(run, np.random.Generator(np.random.PCG64(1))))
     vocabulary = made.content().metadata["vocabulary"]
     assert len(vocabulary) == made.config["inputs"]
     text = "".join(vocabulary[code] for code in made.sequences.x[0].argmax(axis=-1))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.export.agreement import difference, mlflow_output, onnx_output
+from bptt.export.agreement import measure_difference, run_mlflow, run_onnx
 from bptt.export.mlflow_model import load_model, save_model
 from bptt.export.network import TrainedNetwork
-from bptt.export.onnx import onnx_model
+from bptt.export.onnx import build_onnx
 from tests.core.discovering import components
 from tests.export.making import network
 
@@ -47,13 +47,13 @@ def test_as_an_mlflow_model(any_network: TrainedNetwork, tmp_path: Path) -> None
     save_model(tmp_path / "model", any_network.content())
     ours = any_network.predict()
     assert np.ptp(ours) > 0.1  # there is something to be equal to
-    assert difference(ours, mlflow_output(load_model(tmp_path / "model"), any_network)) < CLOSE
+    assert measure_difference(ours, run_mlflow(load_model(tmp_path / "model"), any_network)) < CLOSE
 
 
 def test_in_onnx(any_network: TrainedNetwork) -> None:
-    graph = onnx_model(any_network)
+    graph = build_onnx(any_network)
     assert {value.name: value.type.tensor_type.elem_type for value in graph.graph.input} == {"x": 11, "lengths": 7}
-    assert difference(any_network.predict(), onnx_output(graph.SerializeToString(), any_network)) < CLOSE
+    assert measure_difference(any_network.predict(), run_onnx(graph.SerializeToString(), any_network)) < CLOSE
 
 
 def test_a_carried_state_counts_and_can_be_left_out(tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_a_carried_state_counts_and_can_be_left_out(tmp_path: Path) -> None:
     save_model(tmp_path / "model", carried.content())
     model = load_model(tmp_path / "model")
     x = carried.sequences.x
-    assert difference(carried.predict(), model.predict(x)) < CLOSE
-    assert difference(fresh.predict(), model.predict(x)) > 0.01
-    assert difference(fresh.predict(), model.predict(x, params={"from_zero": True})) < CLOSE
+    assert measure_difference(carried.predict(), model.predict(x)) < CLOSE
+    assert measure_difference(fresh.predict(), model.predict(x)) > 0.01
+    assert measure_difference(fresh.predict(), model.predict(x, params={"from_zero": True})) < CLOSE
 
 
 def test_what_stands_behind_a_sequences_end_is_ignored(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_stands_behind_a_sequences_end_is_ignored(tmp_path: Path) -> None:
     x = ragged.sequences.x.copy()
     x[behind] = np.nan
     output = load_model(tmp_path / "model").predict(x, params={"lengths": lengths.tolist()})
-    assert difference(ragged.predict(), output) < CLOSE
+    assert measure_difference(ragged.predict(), output) < CLOSE
     assert np.all(output[behind] == 0.0)
 
 
@@ -91,9 +91,9 @@ def test_lengths_that_do_not_fit_are_refused(lengths: list[int], tmp_path: Path)
 
 def test_difference() -> None:
     ours = np.array([0.5, 100.0, np.nan, np.inf])
-    assert difference(ours, ours) == 0.0
-    assert difference(ours, np.array([0.75, 100.0, np.nan, np.inf])) == 0.25
-    assert difference(ours, np.array([0.5, 150.0, np.nan, np.inf])) == 0.5
-    assert difference(ours, np.array([0.5, 100.0, 1.0, np.inf])) == np.inf
-    assert difference(ours, np.array([0.5, 100.0, np.nan, -np.inf])) == np.inf
-    assert difference(ours, ours[:3]) == np.inf
+    assert measure_difference(ours, ours) == 0.0
+    assert measure_difference(ours, np.array([0.75, 100.0, np.nan, np.inf])) == 0.25
+    assert measure_difference(ours, np.array([0.5, 150.0, np.nan, np.inf])) == 0.5
+    assert measure_difference(ours, np.array([0.5, 100.0, 1.0, np.inf])) == np.inf
+    assert measure_difference(ours, np.array([0.5, 100.0, np.nan, -np.inf])) == np.inf
+    assert measure_difference(ours, ours[:3]) == np.inf

@@ -20,7 +20,7 @@ import numpy as np
 from rich.live import Live
 from rich.table import Table
 
-from bptt.tracking.provenance.environment import environment
+from bptt.tracking.provenance.environment import describe_environment
 from bptt.tracking.store.opening import set_environment
 from tests.faults import page
 from tests.faults.contents import Contents
@@ -116,7 +116,7 @@ def _shown(tallies: Any) -> Table:
 
 
 def _about(args: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    found = environment()
+    found = describe_environment()
     words = ["python -m tests.faults", f"--kills {args.kills}", f"--seed {args.seed}"]
     return {
         "date": date.today().isoformat(),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 
 # They tell of the command, of the store and of the work tree rather than of the run.
 _OTHER_TAGS = (
@@ -37,7 +37,7 @@ class Stored:
 class Contents:
     """A sweep: its folder, and the runs that the store has below it, by name; and a run that was trained alone."""
 
-    archive: Archive
+    archive: SweepFolder
     runs: dict[str, Stored]
     alone: Stored
 

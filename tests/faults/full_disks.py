@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bptt.tracking.folder.sweep import Archive, is_sweep
+from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from tests.faults.contents import Stored, stored
 from tests.faults.phases import phase
 from tests.faults.programs import Program
@@ -79,7 +79,7 @@ def _note(trial: Trial, program: Program, folder: Path | None, code: int) -> Non
     assert "Traceback" not in program.told(), program.told()
     if code:
         assert "No space left on device" in program.told() or "disk is full" in program.told(), program.told()
-        held = 0 if folder is None else len(Archive(folder).ended())
+        held = 0 if folder is None else len(SweepFolder(folder).ended())
         trial.blows.append(Blow(phase(folder), held, kills=0))
 
 

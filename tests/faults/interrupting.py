@@ -7,7 +7,7 @@ import signal
 import termios
 from functools import partial
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.contents import stored
 from tests.faults.killing import again_and_again
 from tests.faults.phases import await_moment
@@ -52,7 +52,7 @@ def _stopped(trial: Trial, number: signal.Signals, group: bool, program: Program
     program.signal(number, group)
     assert until(lambda: not program.running, _SECONDS_TO_STOP, pause=0.01), f"{program} goes on: {program.told()}"
     code, folder = program.process.returncode, swept(trial.folder)
-    if folder is not None and Archive(folder).journal.status == "FINISHED":
+    if folder is not None and SweepFolder(folder).journal.status == "FINISHED":
         return  # it was at its end when the signal came
     assert code == 130 or (early and code == -number), f"{code}: {program.told()}"
     if folder is None or early:
@@ -60,7 +60,7 @@ def _stopped(trial: Trial, number: signal.Signals, group: bool, program: Program
     assert "Traceback" not in program.told(), program.told()
     if not at_once and program.words[0] == "train":
         assert "go on with: bptt resume" in program.told() or "later: bptt sync" in program.told(), program.told()
-        assert Archive(folder).journal.status == "KILLED"
+        assert SweepFolder(folder).journal.status == "KILLED"
         runs = [run for run in stored(trial.folder / DATABASE, trial.folder) if run.below]
         assert len(runs) == RUNS
         assert {run.status for run in runs} <= {"FINISHED", "KILLED"}
@@ -77,9 +77,9 @@ def hangup(trial: Trial) -> None:
     folder = swept(trial.folder)
     assert folder is not None
     if phase is not None:
-        code, status = program.process.returncode, Archive(folder).journal.status
+        code, status = program.process.returncode, SweepFolder(folder).journal.status
         assert status == "FINISHED" or (code, status) == (130, "KILLED"), (code, status)
-        trial.blows.append(Blow(phase, len(Archive(folder).ended()), kills=1))
+        trial.blows.append(Blow(phase, len(SweepFolder(folder).ended()), kills=1))
     again = go_on(trial)
     trial.recoveries.append(again.ended_with(0))
     prove(trial, program.process.pid, again.process.pid)

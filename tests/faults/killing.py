@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.phases import await_moment
 from tests.faults.programs import Program
 from tests.faults.proof import prove
@@ -47,7 +47,7 @@ def during_sync(trial: Trial) -> None:
     begin(trial, first=_AWAY).ended_with(1)
     folder = swept(trial.folder)
     assert folder is not None
-    assert not Archive(folder).stored()
+    assert not SweepFolder(folder).stored()
 
     def sync(trial: Trial) -> Program:
         return Program.start(trial.folder, "sync", str(folder))
@@ -97,4 +97,4 @@ def again_and_again(
 def ended(trial: Trial) -> int:
     """How many runs the archive has."""
     folder = swept(trial.folder)
-    return 0 if folder is None else len(Archive(folder).ended())
+    return 0 if folder is None else len(SweepFolder(folder).ended())

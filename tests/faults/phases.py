@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.programs import Program, until
 from tests.faults.sweep import swept
 from tests.faults.trial import Trial
@@ -21,7 +21,7 @@ def phase(folder: Path | None) -> Phase:
     """What goes on in a sweep: starting as long as it has no folder, ending once all is stored."""
     if folder is None:
         return "starting"
-    archive = Archive(folder)
+    archive = SweepFolder(folder)
     held, stored = archive.blocks(), archive.stored()
     if any(path.suffix == ".part" and path.is_dir() for path in (folder / "blocks").glob(".*")):
         return "archiving"
@@ -40,13 +40,13 @@ def await_moment(trial: Trial, program: Program, *aims: Phase) -> Phase | None:
         folder = swept(trial.folder)
         if folder is None:
             return False
-        return phase(folder) == aim and len(Archive(folder).blocks()) >= wanted
+        return phase(folder) == aim and len(SweepFolder(folder).blocks()) >= wanted
 
     if aim == "starting":
         program.runs_for(trial.seconds(_SECONDS_TO_START))
     else:
         before = swept(trial.folder)
-        there = 0 if before is None else len(Archive(before).blocks())
+        there = 0 if before is None else len(SweepFolder(before).blocks())
         wanted = there + int(trial.rng.integers(4))
         until(lambda: reached(wanted), 120)
         program.runs_for(trial.seconds(_SECONDS_OF.get(aim, _SECONDS_TO_END)))
@@ -56,4 +56,4 @@ def await_moment(trial: Trial, program: Program, *aims: Phase) -> Phase | None:
 @cache
 def _blocks(folder: Path) -> int:
     """How many blocks a sweep has in all."""
-    return len({job.block for job in Archive(folder).jobs()})
+    return len({job.block for job in SweepFolder(folder).jobs()})

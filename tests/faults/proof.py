@@ -4,9 +4,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from bptt.tracking.folder.files import LOCK
 from bptt.tracking.folder.lock import file_lock
-from bptt.tracking.folder.run import LOCK
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.contents import Stored, stored
 from tests.faults.programs import of_trial, until
 from tests.faults.sweep import DATABASE, swept
@@ -25,7 +25,7 @@ def prove(trial: Trial, *pids: int, database: Path | None = None, folder: Path |
     """
     found = folder or swept(trial.folder)
     assert found is not None
-    archive = Archive(found)
+    archive = SweepFolder(found)
     assert archive.journal.status == "FINISHED"
     assert_same_results(archive, trial.undisturbed.archive)
     assert archive.stored() == archive.blocks()

@@ -5,7 +5,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from bptt.tracking.folder.run import CHECKPOINT, ResumeError, read_journal
+from bptt.tracking.folder.files import CHECKPOINT
+from bptt.tracking.folder.run import ResumeError, read_journal
 from tests.faults.contents import stored
 from tests.faults.programs import Program, until
 from tests.faults.proof import assert_same, prove_clean

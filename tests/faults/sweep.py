@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bptt.tracking.folder.sweep import Archive, is_sweep
+from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from tests.faults.contents import Contents, stored
 from tests.faults.programs import Program
 from tests.faults.trial import Trial
@@ -51,7 +51,7 @@ def contents_of(folder: Path) -> Contents:
     assert found is not None
     runs = stored(folder / DATABASE, folder)
     (single,) = [run for run in runs if not run.below and run.params]
-    return Contents(Archive(found), {run.name: run for run in runs if run.below}, single)
+    return Contents(SweepFolder(found), {run.name: run for run in runs if run.below}, single)
 
 
 def with_empty_store(folder: Path, like: Path) -> None:

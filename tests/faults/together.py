@@ -1,6 +1,6 @@
 """Several commands at the same instant: sweeps in a fresh folder, and `bptt resume` of one sweep."""
 
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.phases import await_moment
 from tests.faults.programs import Program
 from tests.faults.proof import prove, prove_clean, prove_stored
@@ -26,7 +26,7 @@ def _sweeps(trial: Trial, count: int) -> None:
     folders = [path for path in (trial.folder / "multirun").iterdir() if path.is_dir()]
     assert len(folders) == count
     for folder in folders:
-        assert_same_results(Archive(folder), trial.undisturbed.archive)
+        assert_same_results(SweepFolder(folder), trial.undisturbed.archive)
         prove_clean(trial, folder, *(program.process.pid for program in begun))
     prove_stored(trial, trial.folder / DATABASE, sweeps=count)
 
@@ -38,7 +38,7 @@ def resumed_twice(trial: Trial) -> None:
     program.kill()
     folder = swept(trial.folder)
     assert folder is not None
-    trial.blows.append(Blow(phase or "ending", len(Archive(folder).ended()), kills=1))
+    trial.blows.append(Blow(phase or "ending", len(SweepFolder(folder).ended()), kills=1))
     both = [Program.start(trial.folder, "resume", str(folder)) for _ in range(2)]
     codes = sorted(one.wait() for one in both)
     assert codes in ([0, 0], [0, 2]), [one.told() for one in both]

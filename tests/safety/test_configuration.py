@@ -20,7 +20,7 @@ from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import resolve_config
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 from tests.recording import archived, jobs
 
 MADE = "made-by-a-configuration"
@@ -182,9 +182,13 @@ def test_a_record_allows_nothing(
 ) -> None:
     theirs = check_configuration(compose(["task=xor", "train.updates=2"])).resolved
     theirs |= {"allow": ["json"], "clip": {"_target_": "json.Clip"}}
-    archive = archived(tmp_path / "theirs", numerical_version=current_version(), current_folder=str(tmp_path))
+    archive = archived(tmp_path / "theirs", numerical_version=compute_version(), current_folder=str(tmp_path))
     archive.write_jobs(
-        [replace(job, config=theirs, digest=digest(theirs, current_version())) for job in jobs() if job.block == 0]
+        [
+            replace(job, config=theirs, digest=compute_digest(theirs, compute_version()))
+            for job in jobs()
+            if job.block == 0
+        ]
     )
     for block in range(1, 5):
         (archive.folder / "blocks" / f"{block:06d}").rename(tmp_path / f"{block}")

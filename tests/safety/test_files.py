@@ -22,9 +22,9 @@ from bptt.sweeps.workers.training import Checkpoint
 from bptt.tracking.folder.block import ArchiveError, read_block, read_table, write_table
 from bptt.tracking.folder.files import read_arrays, write_arrays, write_text
 from bptt.tracking.folder.run import Journal, ResumeError, read_checkpoint, read_config
-from bptt.tracking.folder.sweep import Archive
-from bptt.tracking.history.from_folder import RunFolder
-from bptt.tracking.store.artifacts import fetched, names
+from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.history.from_folder import RunFolderHistory
+from bptt.tracking.store.artifacts import fetch, list_names
 from tests.recording import archived
 from tests.safety import planted
 
@@ -60,7 +60,7 @@ def _block(file: Path) -> Any:
 
 def _block_checkpoint(file: Path) -> Any:
     run = check_configuration(compose()).run
-    if Checkpoint(file, "the block's", None).resumed([run]) is None:
+    if Checkpoint(file, "the block's", None).resume([run]) is None:
         raise ArchiveError("not used")
 
 
@@ -107,7 +107,7 @@ def _overrides(folder: Path) -> Any:
     from bptt.tracking.folder.run import write_journal
 
     write_journal(folder, journal)
-    if RunFolder(folder).overrides(0) == []:
+    if RunFolderHistory(folder).overrides(0) == []:
         raise ConfigurationError(["nothing is read"])
 
 
@@ -175,7 +175,7 @@ def test_a_report_does_not_follow_links_out_of_its_folder(link: str, tmp_path: P
     [
         lambda path: write_text(path, "new"),
         lambda path: write_arrays(path, {"a": np.zeros(1)}),
-        lambda path: Archive(path.parent).write_jobs([]),
+        lambda path: SweepFolder(path.parent).write_jobs([]),
     ],
 )
 def test_a_file_that_is_written_first_is_no_link(write: Callable[[Path], Any], tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_sweep_whose_parts_lie_elsewhere_is_refused(name: str, tmp_path: Path)
     (folder / name).rename(tmp_path / "elsewhere")
     (folder / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ArchiveError, match=f"{name}: leads elsewhere"):
-        Archive.open(folder)
+        SweepFolder.open(folder)
 
 
 @pytest.mark.parametrize("value", ["../../x", "/etc/x", None])
@@ -209,7 +209,7 @@ def test_blocks_are_numbers(column: str, value: str | None, tmp_path: Path) -> N
     table = table.set_column(place, column, pa.array([value] * len(table), pa.string()))
     write_table(archive.folder / "jobs.parquet", table)
     with pytest.raises(ArchiveError, match=r"jobs\.parquet: can't be read"):
-        Archive.open(archive.folder).jobs()
+        SweepFolder.open(archive.folder).jobs()
 
 
 def test_only_numbers_are_taken_for_blocks(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_server_names_no_file_that_is_written(tmp_path: Path, monkeypatch: pyt
     from types import SimpleNamespace
 
     from bptt.tracking.store import artifacts
-    from bptt.tracking.store.address import resolve
+    from bptt.tracking.store.address import resolve_address
 
     listed = ["../../x", "/etc/x", "..\\x", "config.yaml"]
     asked: dict[str, Path] = {}
@@ -245,9 +245,9 @@ def test_a_server_names_no_file_that_is_written(tmp_path: Path, monkeypatch: pyt
         _download_file=download,
     )
     monkeypatch.setattr(artifacts, "_repository", lambda *_: server)
-    address = resolve("http://127.0.0.1:9")
-    assert names(address, "mlflow-artifacts:/1/a") == {*listed}
-    with fetched(address, "mlflow-artifacts:/1/a", ["config.yaml"]) as folder:
+    address = resolve_address("http://127.0.0.1:9")
+    assert list_names(address, "mlflow-artifacts:/1/a") == {*listed}
+    with fetch(address, "mlflow-artifacts:/1/a", ["config.yaml"]) as folder:
         assert (folder / "config.yaml").read_text() == "theirs"
         assert [*folder.rglob("*")] == [folder / "config.yaml"]
     assert {*asked} == {"config.yaml"}

@@ -8,7 +8,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.training import train
-from bptt.tracking.folder.sweep import Archive
+from bptt.tracking.folder.sweep import SweepFolder
 
 SMALL = [
     "experiment=roelants_counting",
@@ -47,7 +47,7 @@ def test_a_password_on_the_command_line_is_written_nowhere() -> None:
     store = f"tracking.uri=postgresql://me:{secret}@nowhere/db"
     swept = bptt.sweep([*SMALL, store, "seed=0,1", "tracking.enabled=false"])
     assert swept.folder is not None
-    archive = Archive.open(swept.folder)
+    archive = SweepFolder.open(swept.folder)
     assert "tracking.uri=postgresql://me:***@nowhere/db" in archive.journal.command
     assert all(any("***@nowhere/db" in text for text in job.overrides) for job in archive.jobs())
     assert not [path for path in swept.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
@@ -65,7 +65,7 @@ def test_choices_of_the_users_own() -> None:
     assert swept.runs["updates"].tolist() == [7, 7]
     # What they were is in the sweep's folder, with the command that reads them again.
     assert swept.folder is not None
-    journal = Archive.open(swept.folder).journal
+    journal = SweepFolder.open(swept.folder).journal
     own = Path("mine/experiment/short.yaml")
     assert journal.choices == {str(own): own.read_text(encoding="utf-8")}
     assert journal.command[2:5] == ["-m", "--config-dir", "mine"]

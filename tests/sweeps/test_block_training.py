@@ -10,7 +10,7 @@ import pytest
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.training import Training
 from bptt.sweeps.workers import training as checkpoints
-from bptt.sweeps.workers.training import BlockTask, train_block
+from bptt.sweeps.workers.training import LaneTask, train_lanes
 from tests.core.comparing import assert_same_record, finished
 from tests.sweeps.working import Raising, Unreliable, assert_as_alone, block, blocks, lane
 
@@ -20,29 +20,28 @@ RUNS = [lane(seed) for seed in range(11)]
 def test_lanes_of_a_block_are_the_runs_alone() -> None:
     before = time.time()
     task = block(7, RUNS)
-    found = train_block(task)
+    found = train_lanes(task)
     assert_as_alone([task], [found])
     assert found.number == 7
-    for result in found.results:
-        assert before <= result.began <= result.ended <= time.time()
-        assert result.reused is None
+    assert before <= found.began <= found.ended <= time.time()
+    assert found.state is None
 
 
 def test_what_hits_one_run_hits_no_other() -> None:
     tasks = blocks()
-    found = [train_block(task) for task in tasks]
+    found = [train_lanes(task) for task in tasks]
     assert_as_alone(tasks, found)
     for result in found:
-        outcomes = [end.record.outcome for end in result.results if end.record is not None]
+        outcomes = [end.record.outcome for end in result.lanes if end.record is not None]
         assert outcomes[-2:] == ["diverged", "completed"]
 
 
 def test_a_run_that_raises_later_leaves_what_it_recorded() -> None:
     task = block(0, [lane(seed, task=Unreliable(seed=3)) for seed in range(6)])
-    found = train_block(task).results
-    assert [result.status for result in found] == ["FINISHED"] * 3 + ["FAILED"] + ["FINISHED"] * 2
+    found = train_lanes(task).lanes
+    assert [result.error is None for result in found] == [True] * 3 + [False] + [True] * 2
     whole = [finished([run])[0] for seed, run in enumerate(task.runs) if seed != 3]
-    for result, expected in zip([end for end in found if end.status == "FINISHED"], whole, strict=True):
+    for result, expected in zip([end for end in found if end.error is None], whole, strict=True):
         assert result.record is not None
         assert_same_record(result.record, expected)
     failed = found[3]
@@ -55,8 +54,7 @@ def test_a_run_that_raises_later_leaves_what_it_recorded() -> None:
 
 
 def test_all_runs_may_raise() -> None:
-    found = train_block(block(0, [lane(seed, init=Raising()) for seed in range(3)])).results
-    assert [result.status for result in found] == ["FAILED"] * 3
+    found = train_lanes(block(0, [lane(seed, init=Raising()) for seed in range(3)])).lanes
     assert all(result.error and "no such weights" in result.error for result in found)
 
 
@@ -91,15 +89,15 @@ def advances(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
-def checkpointed(folder: Path, **changes: Any) -> BlockTask:
+def checkpointed(folder: Path, **changes: Any) -> LaneTask:
     return block(0, RUNS, checkpoint=folder / "block.npz", checkpoint_seconds=0.5, **changes)
 
 
-def kill(task: BlockTask, monkeypatch: pytest.MonkeyPatch, after: int = 6) -> None:
+def kill(task: LaneTask, monkeypatch: pytest.MonkeyPatch, after: int = 6) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "monotonic", Clock(after))
         with pytest.raises(Killed):
-            train_block(task)
+            train_lanes(task)
 
 
 def test_a_killed_block_goes_on_to_the_same_bits(
@@ -109,8 +107,8 @@ def test_a_killed_block_goes_on_to_the_same_bits(
     kill(task, monkeypatch)
     assert [path.name for path in tmp_path.iterdir()] == ["block.npz"]
     advances.clear()
-    found = train_block(task)
-    assert advances == [10, 15, 20]  # recorded are 1, 6, 10, 15 and 20; and a last call that says that this is the end
+    found = train_lanes(task)
+    assert advances == [10, 15]  # recorded are 1, 6, 10, 15 and 20
     assert list(tmp_path.iterdir()) == []
     assert_as_alone([task], [found])
 
@@ -121,7 +119,7 @@ def test_a_checkpoint_of_another_block_is_not_used(
     kill(checkpointed(tmp_path), monkeypatch)
     advances.clear()
     task = checkpointed(tmp_path, identity="another")
-    found = train_block(task)
+    found = train_lanes(task)
     assert advances[0] == 0
     assert_as_alone([task], [found])
 
@@ -134,13 +132,13 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path: Path, monkeypatch: pytest.Mo
     for damaged in (whole[: len(whole) // 2], b"", whole[:3000] + bytes(100) + whole[3100:]):
         task.checkpoint.write_bytes(damaged)
         advances.clear()
-        assert_as_alone([task], [train_block(task)])
+        assert_as_alone([task], [train_lanes(task)])
         assert advances[0] == 0
 
 
 def test_nothing_is_kept_where_the_folder_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = checkpointed(tmp_path / "elsewhere")
-    assert_as_alone([task], [train_block(task)])
+    assert_as_alone([task], [train_lanes(task)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -151,14 +149,14 @@ def test_a_full_disk_fails_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(checkpoints, "write_arrays", full)
     monkeypatch.setattr(checkpoints, "monotonic", Clock(1000))
     task = checkpointed(tmp_path)
-    assert_as_alone([task], [train_block(task)])
+    assert_as_alone([task], [train_lanes(task)])
 
 
 def test_a_failing_block_leaves_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "monotonic", Clock(1000))
     runs = [lane(seed, task=Unreliable(seed=3)) for seed in range(6)]
     task = block(0, runs, checkpoint=tmp_path / "block.npz", checkpoint_seconds=0.5)
-    assert [result.status for result in train_block(task).results].count("FAILED") == 1
+    assert [result.error is None for result in train_lanes(task).lanes].count(False) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -168,11 +166,11 @@ def test_interrupts_are_no_failures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Training, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_block(block(0, RUNS[:2]))
+        train_lanes(block(0, RUNS[:2]))
 
 
 def test_a_single_run_that_diverges_is_finished() -> None:
-    (result,) = train_block(block(0, [lane(0, optimizer=Sgd(alpha=1e200))])).results
-    assert result.status == "FINISHED"
+    (result,) = train_lanes(block(0, [lane(0, optimizer=Sgd(alpha=1e200))])).lanes
+    assert result.error is None
     assert result.record is not None
     assert result.record.outcome == "diverged"

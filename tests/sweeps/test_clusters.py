@@ -13,7 +13,7 @@ import pytest
 from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.workers.calls import WorkersError, answer
 from bptt.sweeps.workers.pool import Lost, Settings, Workers
-from bptt.sweeps.workers.training import train_block
+from bptt.sweeps.workers.training import train_lanes
 from tests.dask_programs import await_listener, program
 from tests.serving import free_port
 from tests.sweeps.working import (
@@ -55,13 +55,13 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 
 def test_blocks_have_the_bits_of_their_runs_alone(workers: Workers) -> None:
     tasks = blocks()
-    assert_as_alone(tasks, list(workers.run(train_block, tasks)))
+    assert_as_alone(tasks, list(workers.run(train_lanes, tasks)))
 
 
 def test_results_are_arrays_of_our_own(workers: Workers) -> None:
-    (result,) = workers.run(train_block, [block(0, [lane(0)])])
+    (result,) = workers.run(train_lanes, [block(0, [lane(0)])])
     assert not isinstance(result, Lost)
-    record = result.results[0].record
+    record = result.lanes[0].record
     assert record is not None
     assert record.flow.flags.writeable
 
@@ -174,10 +174,10 @@ def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
             assert refusal("dask", address) == expected
         with program("worker", address, "--nthreads", "1", "--nworkers", "2"), Workers(settings) as workers:
             tasks = blocks()
-            assert_as_alone(tasks, list(workers.run(train_block, tasks)))
+            assert_as_alone(tasks, list(workers.run(train_lanes, tasks)))
 
             endless = [block(number, [lane(number, updates=10**9, log_points=10**5)]) for number in range(8, 12)]
-            computing = workers.run(train_block, [block(0, [lane(0)]), *endless])
+            computing = workers.run(train_lanes, [block(0, [lane(0)]), *endless])
             next(computing)
             computing.close()
             began = time.monotonic()

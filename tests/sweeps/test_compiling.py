@@ -65,12 +65,12 @@ def test_where_nothing_can_be_kept_nothing_is_shared(tmp_path: Path, monkeypatch
 @pytest.mark.slow
 def test_worker_processes_compile_each_kernel_once(tmp_path: Path) -> None:
     code = """
-from bptt.sweeps.workers.training import train_block
+from bptt.sweeps.workers.training import train_lanes
 from bptt.sweeps.workers.pool import Settings, Workers
 from tests.sweeps.working import assert_as_alone, blocks
 tasks = blocks()
 with Workers(Settings(workers=2)) as workers:
-    results = list(workers.run(train_block, tasks))
+    results = list(workers.run(train_lanes, tasks))
 assert_as_alone(tasks, results)
 """
     environment = os.environ | {"BPTT_CACHE_DIR": str(tmp_path), "NUMBA_DEBUG_CACHE": "1"}

@@ -17,7 +17,7 @@ from bptt.core.simd import WIDTH
 from bptt.core.training import train
 from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
 from bptt.sweeps.search.settings import HalvingSettings, SearchSettings
-from bptt.sweeps.workers.training import StageLane, StageResult, StageTask, advance_stage
+from bptt.sweeps.workers.training import Lane, LaneResult, LaneTask, train_lanes
 from bptt.tracking.folder.block import RunResult
 from tests.core.comparing import assert_same_bits, assert_same_record
 from tests.core.making import make_model, make_run
@@ -44,7 +44,7 @@ class Sweep:
         earlier: Sequence[list[float]] = (),
     ) -> None:
         self.worth, self.left = worth, list(runs)
-        self.rounds: list[list[StageTask]] = []
+        self.rounds: list[list[LaneTask]] = []
         self.results: dict[int, RunResult] = {}
         self.blocks: list[list[int]] = []
         self.reached: dict[int, dict[int, float]] = {}
@@ -62,27 +62,28 @@ class Sweep:
         new, self.left = self.left[:count], self.left[count:]
         return [Candidate(run.seed, run) for run in new]
 
-    def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult]:
+    def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
         self.rounds.append(list(tasks))
         for task in reversed(tasks):  # in whatever order they end
             over = task.update == task.runs[0].train.updates
             lanes = [self.lane(run, task, over) for run in task.runs]
             left = [run.seed for run, lane in zip(task.runs, lanes, strict=True) if not lane.ended]
-            if task.checkpoint is not None:
-                assert task.checkpoint["seed"].tolist() == [run.seed for run in task.runs]
+            if task.start is not None:
+                assert task.start["seed"].tolist() == [run.seed for run in task.runs]
             checkpoint = {"next": np.array(0), "history.update": np.array([task.update]), "seed": np.array(left)}
-            yield StageResult(number=task.number, lanes=tuple(lanes), checkpoint=checkpoint if left else None)
+            state = checkpoint if left else None
+            yield LaneResult(number=task.number, lanes=tuple(lanes), state=state, began=0.0, ended=0.0)
 
-    def lane(self, run: Run, task: StageTask, over: bool) -> StageLane:
+    def lane(self, run: Run, task: LaneTask, over: bool) -> Lane:
         worth = self.worth(run.seed, task.update)
         if worth == -np.inf:
-            return StageLane(ended=True, record=None, error="Boom")
+            return Lane(ended=True, record=None, error="Boom")
         diverged = worth == np.inf
         history = {"update": np.array([task.update]), self.metric: np.array([worth])}
         record = Record(
             "diverged" if diverged else "completed", task.update, history, np.zeros((1, 1)), {}, np.zeros(1)
         )
-        return StageLane(ended=over or diverged, record=record if over or diverged or task.compared else None)
+        return Lane(ended=over or diverged, record=record if over or diverged or task.compared else None)
 
     def reach(self, job: int, update: int, value: float) -> None:
         assert job not in self.results
@@ -275,7 +276,7 @@ def test_a_run_that_came_through_has_the_bits_of_the_run_alone(batch_size: int) 
         settings(batch=12, min_updates=4),
         2,
         ask=ask,
-        advance=lambda tasks: map(advance_stage, tasks),
+        advance=lambda tasks: map(train_lanes, tasks),
         reached=lambda job, update, value: None,
         ended=lambda ended: results.update({result.job: result for result in ended}),
     ).run()
@@ -308,23 +309,19 @@ def test_a_run_that_raises_in_a_stage_disturbs_no_other() -> None:
     runs = real_runs(5)
     runs[3] = dataclasses.replace(runs[3], init=Raising())  # type: ignore[arg-type]
     exploding = dataclasses.replace(runs[1], optimizer=Sgd(alpha=1e200), model=make_model("elman", readout="identity"))
-    task = StageTask(number=7, runs=tuple(runs), checkpoint=None, update=10, compared=False)
-    result = advance_stage(task)
+    task = LaneTask(number=7, runs=tuple(runs), update=10)
+    result = train_lanes(task)
     assert result.number == 7
     assert [lane.ended for lane in result.lanes] == [False, False, False, True, False]
     assert "no weights today" in (result.lanes[3].error or "")
     assert all(lane.record is None for lane in result.lanes)
     sound = [run for place, run in enumerate(runs) if place != 3]
-    rest = advance_stage(
-        StageTask(number=0, runs=tuple(sound), checkpoint=result.checkpoint, update=54, compared=False)
-    )
-    assert rest.checkpoint is None
+    rest = train_lanes(LaneTask(number=0, runs=tuple(sound), start=result.state, update=54))
+    assert rest.state is None
     for run, lane in zip(sound, rest.lanes, strict=True):
         assert lane.record is not None
         assert_same_record(lane.record, train([run])[0])
-    diverged = advance_stage(StageTask(number=0, runs=(exploding,), checkpoint=None, update=54, compared=False)).lanes[
-        0
-    ]
+    diverged = train_lanes(LaneTask(number=0, runs=(exploding,), update=54)).lanes[0]
     assert diverged.ended
     assert diverged.record is not None
     assert diverged.record.outcome == "diverged"

@@ -18,12 +18,12 @@ from bptt.configuration.compose import compose
 from bptt.sweeps import reproduce as retraining
 from bptt.sweeps.reproduce import NotCompared, Verdict, reproduce
 from bptt.sweeps.workers.pool import Settings
-from bptt.sweeps.workers.training import BlockTask, StageTask, advance_stage, train_block
+from bptt.sweeps.workers.training import LaneTask, train_lanes
 from bptt.tracking.folder.block import RunResult, read_table, write_table
-from bptt.tracking.folder.files import read_arrays
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
-from bptt.tracking.history.find import recorded_runs
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.folder.files import Status, read_arrays
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.history.find import find_past_runs
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 COMMON = ("experiment=outlace_leftbit", "model.hidden_size=2", "train.updates=60", "train.log_points=6")
 FAILING = {"_target_": "tests.sweeps.working.Raising"}
@@ -49,7 +49,7 @@ class Silent:
 
 def job(number: int, *overrides: str, **changes: Any) -> SweepJob:
     config = check_configuration({**check_configuration(compose([*COMMON, *overrides])).resolved, **changes}).resolved
-    own = digest(config, current_version())
+    own = compute_digest(config, compute_version())
     # As in a search, whose blocks are others than the one that is noted first.
     return SweepJob(number=number, name=f"run {number}", digest=own, block=99, swept={}, overrides=[], config=config)
 
@@ -62,13 +62,13 @@ def archive_of(folder: Path, jobs: Sequence[SweepJob], results: Sequence[RunResu
         uri=None,
         experiment=None,
         parent=None,
-        numerical_version=current_version(),
+        numerical_version=compute_version(),
         current_folder=str(Path.cwd()),
         swept=[],
         duplicates=0,
         status="KILLED",
     )
-    archive = Archive.create(folder, journal, jobs)
+    archive = SweepFolder.create(folder, journal, jobs)
     for result in results:
         archive.write_block(result.job, [result])
     return folder
@@ -76,18 +76,18 @@ def archive_of(folder: Path, jobs: Sequence[SweepJob], results: Sequence[RunResu
 
 def trained(one: SweepJob) -> RunResult:
     run = check_configuration(one.config).run
-    task = BlockTask(
-        number=0, jobs=(one.number,), runs=(run,), checkpoint=None, checkpoint_seconds=None, identity=one.name
+    done = train_lanes(LaneTask(number=0, runs=(run,), update=run.train.updates))
+    (lane,) = done.lanes
+    status: Status = "FINISHED" if lane.error is None else "FAILED"
+    return RunResult(
+        job=one.number, status=status, record=lane.record, error=lane.error, began=done.began, ended=done.ended
     )
-    return train_block(task).results[0]
 
 
 def stopped(one: SweepJob, until: int) -> RunResult:
     """As a search leaves a run that it stopped."""
-    stage = StageTask(
-        number=0, runs=(check_configuration(one.config).run,), checkpoint=None, update=until, compared=True
-    )
-    record = advance_stage(stage).lanes[0].record
+    stage = LaneTask(number=0, runs=(check_configuration(one.config).run,), update=until, compared=True)
+    record = train_lanes(stage).lanes[0].record
     assert record is not None
     return RunResult(
         job=one.number,
@@ -131,7 +131,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verdicts(folder: Path, *numbers: int, tolerance: float | None = None) -> list[Verdict]:
-    runs = recorded_runs(folder)
+    runs = find_past_runs(folder)
     return reproduce([run for run in runs if run.number in numbers or not numbers], tolerance, Silent(), ["tests"])
 
 
@@ -147,7 +147,7 @@ def told(verdict: Verdict) -> NotCompared:
 
 def test_every_run_gives_the_same_bits(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     reporter = Silent()
-    found = reproduce(recorded_runs(sweep(tmp_path)), None, reporter, ["tests"])
+    found = reproduce(find_past_runs(sweep(tmp_path)), None, reporter, ["tests"])
     assert [verdict.run.number for verdict in found] == list(range(8))
     assert [verdict.same for verdict in found] == [True] * 6 + [False] * 2
     assert all(compared(verdict).same_bits for verdict in found[:6])
@@ -252,7 +252,7 @@ def test_a_bit_that_was_changed_in_the_file_itself_is_found(sweep: Callable[[Pat
 
 def test_a_run_that_is_gone_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     archive.write_journal(replace(archive.journal, status="FINISHED"))
     shutil.rmtree(folder / "blocks" / "000001")
     assert [told(verdict).kind for verdict in verdicts(folder, 1, 7)] == ["damaged", "damaged"]
@@ -285,7 +285,7 @@ def test_a_run_that_fails_now_alone_is_found(tmp_path: Path) -> None:
 
 def test_a_changed_configuration_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
-    archive = Archive.open(folder)
+    archive = SweepFolder.open(folder)
     jobs = archive.jobs()
     jobs[0].config["seed"] = 9
     archive.write_jobs(jobs)
@@ -339,7 +339,7 @@ def test_a_configuration_that_this_program_does_not_take(tmp_path: Path) -> None
     one = job(0)
     result = trained(one)
     config = {**one.config, "optimizer": {**one.config["optimizer"], "gone": 1}}
-    old = SweepJob(**{**vars(one), "config": config, "digest": digest(config, current_version())})
+    old = SweepJob(**{**vars(one), "config": config, "digest": compute_digest(config, compute_version())})
     (verdict,) = verdicts(archive_of(tmp_path / "a", [old], [result]))
     assert told(verdict).kind == "untrainable"
     assert "optimizer.gone" in told(verdict).why
@@ -349,8 +349,8 @@ def test_a_configuration_that_this_program_does_not_take(tmp_path: Path) -> None
 def test_another_numerical_version_is_no_obstacle(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
     journal = json.loads((folder / "sweep.json").read_text())
-    archive = Archive.open(folder)
-    jobs = [SweepJob(**{**vars(one), "digest": digest(one.config, "0123")}) for one in archive.jobs()]
+    archive = SweepFolder.open(folder)
+    jobs = [SweepJob(**{**vars(one), "digest": compute_digest(one.config, "0123")}) for one in archive.jobs()]
     archive.write_jobs(jobs)
     (folder / "sweep.json").write_text(json.dumps({**journal, "numerical_version": "0123"}))
     assert [verdict.same for verdict in verdicts(folder, 0, 1)] == [True, True]

@@ -30,10 +30,9 @@ from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.search.search import Prepared, Search, searched_keys
 from bptt.sweeps.search.space import Choices, Numbers, Space, search_space
 from bptt.sweeps.search.study import Outcome
-from bptt.sweeps.workers.pool import Lost
-from bptt.sweeps.workers.training import StageResult, StageTask, advance_stage
+from bptt.sweeps.workers.training import LaneResult, LaneTask, lose_lanes, train_lanes
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.provenance.digest import digest
+from bptt.tracking.provenance.digest import compute_digest
 from tests.core.comparing import assert_same_record
 
 optuna = pytest.importorskip("optuna")
@@ -326,7 +325,7 @@ class Real:
     def prepare(self, jobs: Sequence[Sequence[str]]) -> list[Prepared]:
         prepared = []
         for job, configuration in zip(jobs, self.composition.all(jobs), strict=True):
-            number = self.numbers.setdefault(digest(configuration.resolved, ""), len(self.numbers))
+            number = self.numbers.setdefault(compute_digest(configuration.resolved, ""), len(self.numbers))
             self.overrides.append(list(job))
             self.runs[number] = configuration.run
             prepared.append(Prepared(number, configuration.run, self.record(number)))
@@ -335,13 +334,13 @@ class Real:
     def record(self, number: int) -> Record | None:
         return train([self.runs[number]])[0] if number in self.stored else None
 
-    def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult | Lost[StageTask]]:
+    def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
         seeds = [self.runs[number] for number in self.lost if number in self.runs]
         for task in tasks:
             if any(run is other for run in task.runs for other in seeds):
-                yield Lost(task, "its worker died")
+                yield lose_lanes(task, "its worker died")
             else:
-                yield advance_stage(task)
+                yield train_lanes(task)
 
     def ended(self, results: Sequence[RunResult]) -> None:
         assert not {result.job for result in results} & self.results.keys()
@@ -382,7 +381,7 @@ def test_halving_trains_the_best_to_their_end_with_their_own_bits(made: Made) ->
 
 def test_a_search_with_halving_goes_on_with_what_remains(made: Made) -> None:
     class Broken(Real):
-        def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult | Lost[StageTask]]:
+        def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
             if len(self.results) > 10:
                 raise KeyboardInterrupt
             return super().advance(tasks)

@@ -14,7 +14,7 @@ import pytest
 
 from bptt.configuration.fields import construct
 from bptt.sweeps.workers.pool import Lost, Settings, Workers
-from bptt.sweeps.workers.training import train_block
+from bptt.sweeps.workers.training import train_lanes
 from tests.sweeps.working import (
     Mortal,
     assert_as_alone,
@@ -93,7 +93,7 @@ def test_results_come_as_they_are_done(processes: Workers) -> None:
 
 def test_blocks_have_the_bits_of_their_runs_alone(workers: Workers) -> None:
     tasks = blocks()
-    assert_as_alone(tasks, list(workers.run(train_block, tasks)))
+    assert_as_alone(tasks, list(workers.run(train_lanes, tasks)))
 
 
 def test_a_task_that_raises_is_lost_alone(workers: Workers) -> None:

@@ -10,9 +10,9 @@ from bptt.core.run import Record
 from bptt.sweeps import session as module
 from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.base import RunToWrite
 
 
 class Store:
@@ -24,7 +24,7 @@ class Store:
         self.written: list[list[str]] = []
         self.kept: list[dict[str, int]] = []
 
-    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         if self.away:
             self.refused += 1
             raise StoreError("it is away")
@@ -55,7 +55,7 @@ def result(job: int, **changes: Any) -> RunResult:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
+def archive(tmp_path: Path) -> SweepFolder:
     journal = SweepJournal(
         name="sweep", command=[], began=1.0, uri=None, experiment=None, parent=None, numerical_version="v",
         current_folder="/", swept=["seed"], duplicates=0,
@@ -64,10 +64,10 @@ def archive(tmp_path: Path) -> Archive:
         SweepJob(number=n, name=f"seed={n}", digest=str(n), block=n, swept={"seed": str(n)}, overrides=[], config={})
         for n in range(4)
     ]
-    return Archive.create(tmp_path / "sweep", journal, jobs)
+    return SweepFolder.create(tmp_path / "sweep", journal, jobs)
 
 
-def writing(archive: Archive, store: Store, *blocks: Sequence[RunResult]) -> Writer:
+def writing(archive: SweepFolder, store: Store, *blocks: Sequence[RunResult]) -> Writer:
     writer = Writer(archive, archive.journal, archive.jobs(), store, {})  # type: ignore[arg-type]
     for number, results in enumerate(blocks):
         archive.write_block(number, results)
@@ -75,19 +75,19 @@ def writing(archive: Archive, store: Store, *blocks: Sequence[RunResult]) -> Wri
     return writer
 
 
-def test_a_disk_that_takes_no_marks_fails_nothing(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_takes_no_marks_fails_nothing(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     store = Store()
-    monkeypatch.setattr(Archive, "mark_stored", full)
+    monkeypatch.setattr(SweepFolder, "mark_stored", full)
     writer = writing(archive, store, [result(0), result(1)], [result(2)])
     writer.finish(lambda _: None)
     assert writer.trouble is None
     assert store.written == [["seed=0", "seed=1"], ["seed=2"]]
 
 
-def test_each_block_is_written_and_marked(archive: Archive) -> None:
+def test_each_block_is_written_and_marked(archive: SweepFolder) -> None:
     store = Store()
     writer = writing(archive, store, [result(0), result(1)], [result(2)])
     writer.finish(print)
@@ -97,7 +97,7 @@ def test_each_block_is_written_and_marked(archive: Archive) -> None:
     assert writer.trouble is None
 
 
-def test_the_store_keeps_what_the_sweep_is_and_what_it_came_to(archive: Archive) -> None:
+def test_the_store_keeps_what_the_sweep_is_and_what_it_came_to(archive: SweepFolder) -> None:
     store = Store()
     writing(archive, store, [result(0)], [result(1)]).finish(print)
     begun = ["archive/sweep.json", "archive/jobs.parquet", "archive/reused.json"]
@@ -106,7 +106,7 @@ def test_the_store_keeps_what_the_sweep_is_and_what_it_came_to(archive: Archive)
     assert all(size > 0 for files in store.kept for size in files.values())
 
 
-def test_jobs_that_a_search_adds_are_kept_too(archive: Archive) -> None:
+def test_jobs_that_a_search_adds_are_kept_too(archive: SweepFolder) -> None:
     store = Store()
     jobs = archive.jobs()
     more, jobs[2:] = jobs[2:], []
@@ -127,13 +127,13 @@ def test_jobs_that_a_search_adds_are_kept_too(archive: Archive) -> None:
     assert before < after == end
 
 
-def test_what_was_reused_is_not_written_again(archive: Archive) -> None:
+def test_what_was_reused_is_not_written_again(archive: SweepFolder) -> None:
     store = Store()
     writing(archive, store, [result(0), result(1, reused="abc")]).finish(print)
     assert store.written == [["seed=0"]]
 
 
-def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_end(archive: Archive) -> None:
+def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_end(archive: SweepFolder) -> None:
     store = Store()
     store.away = True
     writer = writing(archive, store, [result(0)], [result(1)], [result(2)])
@@ -146,7 +146,7 @@ def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_
     assert archive.stored() == {0, 1, 2}
 
 
-def test_a_store_that_stays_away_is_told_of(archive: Archive) -> None:
+def test_a_store_that_stays_away_is_told_of(archive: SweepFolder) -> None:
     store = Store()
     store.away = True
     writer = writing(archive, store, [result(0)], [result(1)])
@@ -155,13 +155,13 @@ def test_a_store_that_stays_away_is_told_of(archive: Archive) -> None:
     assert archive.stored() == set()
 
 
-def test_a_long_wait_is_told_of(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_wait_is_told_of(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SECONDS_TO_BE_TOLD_OF", 0.0)
     told: list[str] = []
     store = Store()
     write = store.write
 
-    def slow(runs: Sequence[StoredRun]) -> dict[str, str]:
+    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
         while not told:
             pass
         return write(runs)
@@ -172,7 +172,7 @@ def test_a_long_wait_is_told_of(archive: Archive, monkeypatch: pytest.MonkeyPatc
     assert archive.stored() == {0}
 
 
-def test_an_error_of_another_kind_comes_out(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_another_kind_comes_out(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     monkeypatch.setattr(store, "write", lambda runs: 1 / 0)
     writer = writing(archive, store, [result(0)])

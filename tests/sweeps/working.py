@@ -17,7 +17,7 @@ from bptt.core.parameters import Block
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Generated, Page
 from bptt.sweeps.workers.pool import Lost
-from bptt.sweeps.workers.training import BlockResult, BlockTask
+from bptt.sweeps.workers.training import LaneResult, LaneTask
 from tests.core.comparing import assert_same_record, finished
 from tests.core.making import Noise, make_model, make_run
 
@@ -67,14 +67,12 @@ def lane(seed: int, **changes: Any) -> Run:
     return make_run(seed=seed, **(settings | changes))
 
 
-def block(number: int, runs: Sequence[Run], **changes: Any) -> BlockTask:
-    """A block whose jobs are numbered from 100·number on."""
-    settings: dict[str, Any] = {"checkpoint": None, "checkpoint_seconds": None, "identity": f"block {number}"}
-    jobs = tuple(range(100 * number, 100 * number + len(runs)))
-    return BlockTask(number=number, jobs=jobs, runs=tuple(runs), **(settings | changes))
+def block(number: int, runs: Sequence[Run], **changes: Any) -> LaneTask:
+    settings: dict[str, Any] = {"update": runs[0].train.updates, "identity": f"block {number}"}
+    return LaneTask(number=number, runs=tuple(runs), **(settings | changes))
 
 
-def blocks() -> list[BlockTask]:
+def blocks() -> list[LaneTask]:
     """Three blocks; each diverges in one lane, fails in another one, and goes well in the others."""
     return [
         block(number, [*seeds, lane(50, optimizer=Sgd(alpha=1e200)), lane(60, init=Raising()), lane(70)])
@@ -82,21 +80,19 @@ def blocks() -> list[BlockTask]:
     ]
 
 
-def assert_as_alone(tasks: Sequence[BlockTask], results: Sequence[BlockResult | Lost[BlockTask]]) -> None:
+def assert_as_alone(tasks: Sequence[LaneTask], results: Sequence[LaneResult | Lost[LaneTask]]) -> None:
     """Every run of `blocks` has the bits that it has alone, in this process."""
-    by_number = {result.number: result for result in results if isinstance(result, BlockResult)}
+    by_number = {result.number: result for result in results if isinstance(result, LaneResult)}
     assert sorted(by_number) == [task.number for task in tasks]
     for task in tasks:
-        found = by_number[task.number].results
-        assert tuple(result.job for result in found) == task.jobs
-        for run, result in zip(task.runs, found, strict=True):
+        for run, result in zip(task.runs, by_number[task.number].lanes, strict=True):
+            assert result.ended
             if isinstance(run.init, Raising):
-                assert result.status == "FAILED"
                 assert result.record is None
                 assert result.error is not None
                 assert "ArithmeticError: no such weights" in result.error
             else:
-                assert (result.status, result.error) == ("FINISHED", None)
+                assert result.error is None
                 assert result.record is not None
                 assert_same_record(result.record, finished([run])[0])
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.store.address import StoreError, resolve
-from bptt.tracking.store.errors import asking, every_run
+from bptt.tracking.store.address import StoreError, resolve_address
+from bptt.tracking.store.errors import explain_refusal, search_runs
 from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -20,7 +20,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(error: Exception) -> str:
-    with pytest.raises(StoreError) as caught, asking(resolve(None)):
+    with pytest.raises(StoreError) as caught, explain_refusal(resolve_address(None)):
         raise error
     return str(caught.value)
 
@@ -44,7 +44,7 @@ def test_what_a_store_says_is_told_in_one_line() -> None:
 
 
 def test_what_is_no_refusal_passes() -> None:
-    with pytest.raises(KeyError), asking(resolve("postgresql://host/db")):
+    with pytest.raises(KeyError), explain_refusal(resolve_address("postgresql://host/db")):
         raise KeyError
 
 
@@ -56,6 +56,6 @@ def test_every_page_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     made = [client.create_run(store.experiment_id, start_time=place).info.run_id for place in range(1, 6)]
     client.delete_run(made[0])
     monkeypatch.setattr("bptt.tracking.store.errors._PAGE", 2)
-    assert [run.info.run_id for run in every_run(client, experiments, "")] == made[:0:-1]
-    assert [run.info.run_id for run in every_run(client, experiments, "", deleted=True)] == made[::-1]
-    assert list(every_run(client, experiments, "attributes.status = 'FAILED'")) == []
+    assert [run.info.run_id for run in search_runs(client, experiments, "")] == made[:0:-1]
+    assert [run.info.run_id for run in search_runs(client, experiments, "", deleted=True)] == made[::-1]
+    assert list(search_runs(client, experiments, "attributes.status = 'FAILED'")) == []

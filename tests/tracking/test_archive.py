@@ -6,7 +6,7 @@ import pytest
 
 from bptt.core.run import Record
 from bptt.tracking.folder.block import ArchiveError, RunResult
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal, is_sweep
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal, is_sweep
 
 
 def record(seed: int, outcome: str = "completed", points: int = 3) -> Record:
@@ -46,8 +46,8 @@ def journal() -> SweepJournal:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.create(tmp_path / "sweep", journal(), [job(0), job(1), job(2, block=1)])
+def archive(tmp_path: Path) -> SweepFolder:
+    return SweepFolder.create(tmp_path / "sweep", journal(), [job(0), job(1), job(2, block=1)])
 
 
 def assert_equal(first: RunResult, second: RunResult) -> None:
@@ -67,15 +67,15 @@ def assert_equal(first: RunResult, second: RunResult) -> None:
     assert np.array_equal(one.state, other.state)
 
 
-def test_what_was_asked_for_is_read_back(archive: Archive) -> None:
-    again = Archive.open(archive.folder)
+def test_what_was_asked_for_is_read_back(archive: SweepFolder) -> None:
+    again = SweepFolder.open(archive.folder)
     assert again.jobs() == [job(0), job(1), job(2, block=1)]
     assert again.journal == journal()
     assert is_sweep(archive.folder)
     assert not is_sweep(archive.folder.parent)
 
 
-def test_a_block_is_read_back_bit_for_bit(archive: Archive) -> None:
+def test_a_block_is_read_back_bit_for_bit(archive: SweepFolder) -> None:
     diverged = record(1, "diverged", points=2)
     diverged.history["loss/eval"][-1] = np.nan
     diverged.flow[-1] = np.nan
@@ -95,12 +95,12 @@ def test_a_block_is_read_back_bit_for_bit(archive: Archive) -> None:
     ]  # fmt: skip
 
 
-def test_a_block_without_any_record(archive: Archive) -> None:
+def test_a_block_without_any_record(archive: SweepFolder) -> None:
     archive.write_block(3, [result(0, status="FAILED", record=None, error="x")])
     assert_equal(archive.results(3)[0], result(0, status="FAILED", record=None, error="x"))
 
 
-def test_the_tables_join_the_blocks(archive: Archive) -> None:
+def test_the_tables_join_the_blocks(archive: SweepFolder) -> None:
     archive.write_block(1, [result(2)])
     archive.write_block(0, [result(1, record=record(1, points=2)), result(0, status="FAILED", record=None, error="x")])
     tables = archive.tables()
@@ -113,7 +113,7 @@ def test_the_tables_join_the_blocks(archive: Archive) -> None:
     ]
 
 
-def test_the_gradients_flow_has_a_row_per_run_update_and_lag(archive: Archive) -> None:
+def test_the_gradients_flow_has_a_row_per_run_update_and_lag(archive: SweepFolder) -> None:
     archive.write_block(0, [result(1), result(0)])
     flow = archive.gradient_flow()
     assert flow["run"].tolist() == [0] * 12 + [1] * 12
@@ -124,12 +124,12 @@ def test_the_gradients_flow_has_a_row_per_run_update_and_lag(archive: Archive) -
     assert np.array_equal(ends["norm"], np.stack([record(run).flow[[0, -1]] for run in (0, 1)]).reshape(-1))
 
 
-def test_tables_of_nothing_are_empty(archive: Archive) -> None:
+def test_tables_of_nothing_are_empty(archive: SweepFolder) -> None:
     tables = archive.tables()
     assert (len(tables.runs), len(tables.history), len(archive.gradient_flow())) == (0, 0, 0)
 
 
-def test_a_block_is_written_whole_or_not_at_all(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_is_written_whole_or_not_at_all(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object, **_more: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -143,7 +143,7 @@ def test_a_block_is_written_whole_or_not_at_all(archive: Archive, monkeypatch: p
     assert_equal(archive.results(0)[0], result(0))
 
 
-def test_blocks_are_marked_as_stored(archive: Archive) -> None:
+def test_blocks_are_marked_as_stored(archive: SweepFolder) -> None:
     archive.mark_stored(3)
     archive.mark_stored(12, {"key": "id", "other": "another"})
     assert archive.stored() == {3, 12}
@@ -153,16 +153,16 @@ def test_blocks_are_marked_as_stored(archive: Archive) -> None:
         archive.run_ids()
 
 
-def test_what_is_damaged_is_told_in_one_line(archive: Archive, tmp_path: Path) -> None:
+def test_what_is_damaged_is_told_in_one_line(archive: SweepFolder, tmp_path: Path) -> None:
     archive.write_block(0, [result(0)])
     weights = archive.folder / "blocks" / "000000" / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ArchiveError, match=r"000000: damaged .*; delete it, and it is trained again"):
         archive.results(0)
     with pytest.raises(ArchiveError, match="there is no such folder"):
-        Archive.open(tmp_path / "nowhere")
+        SweepFolder.open(tmp_path / "nowhere")
     with pytest.raises(ArchiveError, match=r"not the folder of a sweep \(it holds no sweep.json\)"):
-        Archive.open(tmp_path)
+        SweepFolder.open(tmp_path)
     (archive.folder / "sweep.json").write_text(json.dumps({"name": 1}))
     with pytest.raises(ArchiveError, match=r"sweep.json: can't be read"):
         _ = archive.journal

@@ -15,11 +15,11 @@ import pytest
 
 from bptt.tracking.store import database
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.artifacts import local_folder
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.artifacts import find_local_folder
+from bptt.tracking.store.base import RunToWrite
 from bptt.tracking.store.opening import Store
 from bptt.tracking.store.server import ClientWriter
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, dif
 TABLES = ("runs", "metrics", "latest_metrics", "params", "tags")
 
 
-def run(number: int, experiment: str, points: int = 5, **changes: Any) -> StoredRun:
+def run(number: int, experiment: str, points: int = 5, **changes: Any) -> RunToWrite:
     """A run with everything that MLflow treats in a way of its own."""
     updates = np.unique(np.linspace(1, 10_000, points).astype(np.int64))
     values = np.random.default_rng(number).random((3, points))
     values[1, 1:4] = [math.nan, math.inf, -math.inf]
     values[2, -1] = math.nan
-    given = StoredRun(
+    given = RunToWrite(
         key=sha256(f"{experiment} {number}".encode()).hexdigest()[:32],
         name=f"optimizer.alpha=0.1 seed={number}",
         status="FINISHED",
@@ -88,11 +88,11 @@ def store(open_experiment: Callable[[], Store]) -> Store:
 
 
 @pytest.fixture
-def record(store: Store) -> SweepRecord:
-    return SweepRecord.begin(store, "a sweep", {}, "")
+def record(store: Store) -> SweepLog:
+    return SweepLog.begin(store, "a sweep", {}, "")
 
 
-def test_the_rows_are_those_that_mlflows_client_leaves(record: SweepRecord) -> None:
+def test_the_rows_are_those_that_mlflows_client_leaves(record: SweepLog) -> None:
     store = record.store
     given = [
         run(0, store.experiment),
@@ -102,7 +102,7 @@ def test_the_rows_are_those_that_mlflows_client_leaves(record: SweepRecord) -> N
     ]
     ids = record.write(given)
     assert ids == {one.key: one.key for one in given}
-    theirs = SweepRecord.begin(store, "a sweep", {}, "")
+    theirs = SweepLog.begin(store, "a sweep", {}, "")
     theirs._writer = ClientWriter(store, theirs.parent, fresh=True)
     their_ids = theirs.write(given)
     for one in given:
@@ -112,7 +112,8 @@ def test_the_rows_are_those_that_mlflows_client_leaves(record: SweepRecord) -> N
         assert len(mine["metrics"]) == 3 * len(one.history.get("update", ()))
         assert len(mine["latest_metrics"]) == max(len(one.history) - 1, 0)
         folders = [
-            local_folder(store.client.get_run(run_id).info.artifact_uri) for run_id in (one.key, their_ids[one.key])
+            find_local_folder(store.client.get_run(run_id).info.artifact_uri)
+            for run_id in (one.key, their_ids[one.key])
         ]
         for folder in folders:
             assert folder is not None
@@ -120,7 +121,7 @@ def test_the_rows_are_those_that_mlflows_client_leaves(record: SweepRecord) -> N
             assert {name: path.read_bytes() for name, path in found.items()} == one.files
 
 
-def test_a_run_comes_back_through_the_client(record: SweepRecord) -> None:
+def test_a_run_comes_back_through_the_client(record: SweepLog) -> None:
     one = run(0, record.store.experiment)
     record.write([one])
     client = record.store.client
@@ -143,7 +144,7 @@ def test_a_run_comes_back_through_the_client(record: SweepRecord) -> None:
     assert found.data.metrics["loss/train"] == one.history["loss/train"][-1]
 
 
-def test_runs_that_the_store_has_are_not_written_again(record: SweepRecord) -> None:
+def test_runs_that_the_store_has_are_not_written_again(record: SweepLog) -> None:
     store = record.store
     given = [run(number, store.experiment) for number in range(3)]
     record.write(given[:2])
@@ -151,14 +152,14 @@ def test_runs_that_the_store_has_are_not_written_again(record: SweepRecord) -> N
     assert before["runs"] == 3
     # Whatever else is said of them, and by whomever.
     again = [replace(one, name="other") for one in given[:2]]
-    assert SweepRecord.reopen(store, record.parent, "a sweep").write(again) == {one.key: one.key for one in again}
+    assert SweepLog.reopen(store, record.parent, "a sweep").write(again) == {one.key: one.key for one in again}
     assert count(store) == before
     assert store.client.get_run(given[0].key).info.run_name == given[0].name
     record.write([given[1], given[2], given[2]])
     assert count(store)["runs"] == 4
 
 
-def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: SweepRecord) -> None:
+def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: SweepLog) -> None:
     store = record.store
     killed = run(0, store.experiment, status="KILLED", history={}, files={})
     finished = run(0, store.experiment)
@@ -171,7 +172,7 @@ def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: Swee
     assert rows(store, finished.key) == expected
 
 
-def test_what_the_database_refuses_leaves_nothing(record: SweepRecord, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_the_database_refuses_leaves_nothing(record: SweepLog, capfd: pytest.CaptureFixture[str]) -> None:
     store = record.store
     given = [run(number, store.experiment) for number in range(3)]
     before = count(store)
@@ -193,7 +194,7 @@ def test_what_the_database_refuses_leaves_nothing(record: SweepRecord, capfd: py
     "changes",
     [{"params": {"eta+": "1"}}, {"tags": {"a//b": "1"}}, {"history": {"update": np.ones(1), "loss+": np.ones(1)}}],
 )
-def test_names_that_mlflow_refuses_are_refused(record: SweepRecord, changes: dict[str, Any]) -> None:
+def test_names_that_mlflow_refuses_are_refused(record: SweepLog, changes: dict[str, Any]) -> None:
     one = run(0, record.store.experiment, **changes)
     with pytest.raises(StoreError, match=r"Invalid value \S+ for parameter"):
         record.write([one])
@@ -201,7 +202,7 @@ def test_names_that_mlflow_refuses_are_refused(record: SweepRecord, changes: dic
 
 
 def test_a_database_that_another_process_writes_to_is_waited_for(
-    record: SweepRecord, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    record: SweepLog, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     store = record.store
     one = run(0, store.experiment)
@@ -223,16 +224,16 @@ def test_a_database_that_another_process_writes_to_is_waited_for(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_database_file_that_was_deleted_takes_nothing(record: SweepRecord) -> None:
+def test_a_database_file_that_was_deleted_takes_nothing(record: SweepLog) -> None:
     gone = replace(record.store.address, database=Path("gone.db"))
     store = replace(record.store, address=gone)
     with pytest.raises(StoreError, match=r"gone\.db: No such file or directory$"):
-        SweepRecord.reopen(store, record.parent, "a sweep").write([run(0, store.experiment)])
+        SweepLog.reopen(store, record.parent, "a sweep").write([run(0, store.experiment)])
 
 
-def test_an_artifact_folder_that_takes_nothing_is_told(record: SweepRecord) -> None:
+def test_an_artifact_folder_that_takes_nothing_is_told(record: SweepLog) -> None:
     one = run(0, record.store.experiment)
-    location = local_folder(record.store.client.get_experiment(record.store.experiment_id).artifact_location)
+    location = find_local_folder(record.store.client.get_experiment(record.store.experiment_id).artifact_location)
     assert location is not None
     location.mkdir(parents=True, exist_ok=True)
     (location / one.key).touch()
@@ -246,9 +247,9 @@ import pathlib, sys, time
 sys.path.insert(0, sys.argv[4])
 from tests.tracking.test_bulk import run
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 store = open_store(sys.argv[1], sys.argv[2])
-record = SweepRecord.begin(store, sys.argv[3], {}, "")
+record = SweepLog.begin(store, sys.argv[3], {}, "")
 here = pathlib.Path(sys.argv[5])
 (here / sys.argv[3]).touch()
 while len(list(here.iterdir())) < 2:
@@ -289,4 +290,4 @@ def test_tables_that_are_not_known_are_left_to_mlflows_client(
         monkeypatch.setattr(store.client._tracking_client.store, "engine", None)
     monkeypatch.setattr(database, "_COLUMNS", known)
     assert database.Database.of(store.client) is None
-    assert isinstance(SweepRecord.begin(store, "a sweep", {}, "")._writer, ClientWriter)
+    assert isinstance(SweepLog.begin(store, "a sweep", {}, "")._writer, ClientWriter)

@@ -1,7 +1,7 @@
 from copy import deepcopy
 from typing import Any
 
-from bptt.tracking.provenance.environment import Change, changes
+from bptt.tracking.provenance.environment import Change, list_changes
 
 NOW: dict[str, Any] = {
     "python": "3.11.7",
@@ -20,9 +20,9 @@ NOW: dict[str, Any] = {
 
 
 def test_nothing_differs() -> None:
-    assert changes(NOW, deepcopy(NOW)) == []
-    assert changes({**NOW, "cores": 64}, NOW) == []
-    assert changes({}, NOW) == []
+    assert list_changes(NOW, deepcopy(NOW)) == []
+    assert list_changes({**NOW, "cores": 64}, NOW) == []
+    assert list_changes({}, NOW) == []
 
 
 def test_what_differs_is_said_with_what_decides_most_first() -> None:
@@ -36,7 +36,7 @@ def test_what_differs_is_said_with_what_decides_most_first() -> None:
         "git_dirty": True,
         "git_diff": "fedc",
     }
-    assert changes(then, NOW) == [
+    assert list_changes(then, NOW) == [
         Change("numerical version", "0000", "1234"),
         Change("vector width", "4", "8"),
         Change("BLAS", "openblas 0.3.30 SkylakeX", "openblas 0.3.31 SkylakeX"),
@@ -49,11 +49,11 @@ def test_what_differs_is_said_with_what_decides_most_first() -> None:
 
 
 def test_of_what_is_not_noted_nothing_is_said() -> None:
-    assert changes({"packages": {"numpy": "1"}, "git_commit": None, "blas": None}, NOW) == [
+    assert list_changes({"packages": {"numpy": "1"}, "git_commit": None, "blas": None}, NOW) == [
         Change("numpy", "1", "2.4.0")
     ]
     unknown = {**NOW, "git_commit": None, "git_dirty": None}
-    assert changes(NOW, unknown) == [
+    assert list_changes(NOW, unknown) == [
         Change("commit", "abc", "unknown"),
         Change("uncommitted changes", "none", "unknown"),
     ]

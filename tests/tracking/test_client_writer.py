@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.folder.files import record_files
-from bptt.tracking.history.finished import finished_runs, read_finished
+from bptt.tracking.folder.files import pack_record
+from bptt.tracking.history.finished import find_finished, read_finished
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.base import RunToWrite
 from bptt.tracking.store.opening import Store, open_store
 from bptt.tracking.store.removal import Removal
 from bptt.tracking.store.server import ClientWriter
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 from tests.serving import Server
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -51,12 +51,12 @@ def store(server: Server, request: pytest.FixtureRequest) -> Store:
 
 
 @pytest.fixture
-def record(store: Store) -> SweepRecord:
-    return SweepRecord.begin(store, "sweep", {}, "")
+def record(store: Store) -> SweepLog:
+    return SweepLog.begin(store, "sweep", {}, "")
 
 
-def run(number: int, **changes: Any) -> StoredRun:
-    given = StoredRun(
+def run(number: int, **changes: Any) -> RunToWrite:
+    given = RunToWrite(
         key=f"{number:032x}",
         name=f"seed={number}",
         status="FINISHED",
@@ -70,14 +70,14 @@ def run(number: int, **changes: Any) -> StoredRun:
     return replace(given, **changes)
 
 
-def children(record: SweepRecord) -> list[Any]:
+def children(record: SweepLog) -> list[Any]:
     """The sweep's runs as the server has them, by name."""
     below = f"tags.`mlflow.parentRunId` = '{record.parent}'"
     found = record.store.client.search_runs([record.store.experiment_id], below)
     return sorted(found, key=lambda child: str(child.info.run_name))
 
 
-def assert_whole(record: SweepRecord, given: list[StoredRun]) -> None:
+def assert_whole(record: SweepLog, given: list[RunToWrite]) -> None:
     """The server has these runs, each once and with all that belongs to it, and no other."""
     client = record.store.client
     found = children(record)
@@ -98,13 +98,13 @@ def assert_whole(record: SweepRecord, given: list[StoredRun]) -> None:
             assert Path(client.download_artifacts(child.info.run_id, name)).read_bytes() == content
 
 
-def test_runs_are_whole_and_written_once(record: SweepRecord, capfd: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_whole_and_written_once(record: SweepLog, capfd: pytest.CaptureFixture[str]) -> None:
     given = [run(number) for number in range(3)]
     assert isinstance(record._writer, ClientWriter)
     ids = record.write(given[:2])
     assert_whole(record, given[:2])
     assert record.write(given) == ids | {given[2].key: children(record)[2].info.run_id}
-    again = SweepRecord.reopen(record.store, record.parent, "sweep")
+    again = SweepLog.reopen(record.store, record.parent, "sweep")
     assert again.write(given).items() >= ids.items()
     assert_whole(record, given)
     record.close("FINISHED", "# done", {"tables/runs.parquet": b"PAR1"}, {"a": "b"})
@@ -115,7 +115,7 @@ def test_runs_are_whole_and_written_once(record: SweepRecord, capfd: pytest.Capt
     assert capfd.readouterr() == ("", "")
 
 
-def test_runs_are_filled_side_by_side(record: SweepRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_filled_side_by_side(record: SweepLog, monkeypatch: pytest.MonkeyPatch) -> None:
     given = [run(0), run(1)]
     real, both = record.store.client.log_batch, threading.Barrier(2, timeout=60)
 
@@ -132,7 +132,7 @@ def test_runs_are_filled_side_by_side(record: SweepRecord, monkeypatch: pytest.M
 @pytest.mark.parametrize("carried_out", [False, True])
 @pytest.mark.parametrize("reopened", [False, True])
 def test_a_request_that_is_lost_leaves_no_second_run(
-    record: SweepRecord, monkeypatch: pytest.MonkeyPatch, request_: str, carried_out: bool, reopened: bool
+    record: SweepLog, monkeypatch: pytest.MonkeyPatch, request_: str, carried_out: bool, reopened: bool
 ) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -151,13 +151,13 @@ def test_a_request_that_is_lost_leaves_no_second_run(
         patch.setattr(record.store.client, request_, lost)
         with pytest.raises(StoreError, match=r"http://127.0.0.1:\d+: Connection aborted$"):
             record.write(given)
-    again = SweepRecord.reopen(record.store, record.parent, "sweep") if reopened else record
+    again = SweepLog.reopen(record.store, record.parent, "sweep") if reopened else record
     again.write(given)
     assert_whole(record, given)
 
 
 def test_a_server_that_dies_in_the_middle(
-    server: Server, record: SweepRecord, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: Server, record: SweepLog, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given = [run(number) for number in range(4)]
     record.write(given[:1])
@@ -181,34 +181,34 @@ def test_a_server_that_dies_in_the_middle(
     server.start()
     record.write(given)
     assert_whole(record, given)
-    SweepRecord.reopen(record.store, record.parent, "sweep").write(given)
+    SweepLog.reopen(record.store, record.parent, "sweep").write(given)
     assert_whole(record, given)
     assert capfd.readouterr() == ("", "")
 
 
-def test_of_two_runs_with_one_key_one_stays(record: SweepRecord) -> None:
+def test_of_two_runs_with_one_key_one_stays(record: SweepLog) -> None:
     client, store = record.store.client, record.store
     tags = {"mlflow.parentRunId": record.parent, "bptt.key": run(0).key}
     halves = [client.create_run(store.experiment_id, tags=tags).info.run_id for _ in range(2)]
-    again = SweepRecord.reopen(store, record.parent, "sweep")
+    again = SweepLog.reopen(store, record.parent, "sweep")
     again.write([run(0)])
     (child,) = children(record)
     assert child.info.run_id in halves
     assert child.info.status == "FINISHED"
     late = client.create_run(store.experiment_id, tags=tags)
-    SweepRecord.reopen(store, record.parent, "sweep").write([run(0)])
+    SweepLog.reopen(store, record.parent, "sweep").write([run(0)])
     assert [one.info.run_id for one in children(record)] == [child.info.run_id]
     assert client.get_run(late.info.run_id).info.lifecycle_stage == "deleted"
 
 
-def test_what_the_user_deleted_stays_deleted(record: SweepRecord) -> None:
+def test_what_the_user_deleted_stays_deleted(record: SweepLog) -> None:
     ids = record.write([run(0), run(1)])
     record.store.client.delete_run(ids[run(0).key])
-    assert SweepRecord.reopen(record.store, record.parent, "sweep").write([run(0), run(1)]) == ids
+    assert SweepLog.reopen(record.store, record.parent, "sweep").write([run(0), run(1)]) == ids
     assert_whole(record, [run(1)])
 
 
-def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: SweepRecord) -> None:
+def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: SweepLog) -> None:
     record.write([run(0, status="KILLED", history={}, files={}, began=1.0, ended=1.0)])
     record.write([run(0)])
     assert_whole(record, [run(0)])
@@ -229,13 +229,13 @@ def test_requests_are_repeated_as_before(monkeypatch: pytest.MonkeyPatch) -> Non
         assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == before
 
 
-def test_finished_runs_are_found_and_read(record: SweepRecord, capfd: pytest.CaptureFixture[str]) -> None:
+def test_finished_runs_are_found_and_read(record: SweepLog, capfd: pytest.CaptureFixture[str]) -> None:
     store = record.store
-    given = [run(0, files=record_files(RECORD)), run(1, status="FAILED"), run(2), run(3)]
+    given = [run(0, files=pack_record(RECORD)), run(1, status="FAILED"), run(2), run(3)]
     ids = record.write(given)
     store.client.delete_run(ids[run(3).key])
     asked = [f"digest {number}" for number in range(5)]
-    assert finished_runs(store, asked) == {"digest 0": ids[run(0).key], "digest 2": ids[run(2).key]}
+    assert find_finished(store, asked) == {"digest 0": ids[run(0).key], "digest 2": ids[run(2).key]}
     read = read_finished(store, ids[run(0).key])
     assert read is not None
     assert (read.outcome, read.updates) == ("completed", 3)
@@ -247,10 +247,10 @@ def test_finished_runs_are_found_and_read(record: SweepRecord, capfd: pytest.Cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_sweep_is_removed(record: SweepRecord) -> None:
+def test_a_sweep_is_removed(record: SweepLog) -> None:
     store = record.store
     record.write([run(0), run(1)])
-    other = SweepRecord.begin(store, "it's another", {}, "")
+    other = SweepLog.begin(store, "it's another", {}, "")
     other.write([run(2)])
     removal = Removal(store.address.uri)
     (found,) = [parent for parent in removal.named("sweep") if parent == record.parent]

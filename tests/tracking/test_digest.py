@@ -3,15 +3,17 @@ from typing import Any
 
 import pytest
 
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.sources import package_hash
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 CONFIG: dict[str, Any] = {"seed": 0, "optimizer": {"alpha": 1, "beta": 0.5}, "tracking": {"uri": None}, "allow": []}
 
 
 def test_what_a_number_does_not_depend_on_does_not_count() -> None:
     other = {"tracking": {"uri": "sqlite:///other.db"}, "optimizer": {"beta": 0.5, "alpha": 1.0}, "seed": 0}
-    assert digest(CONFIG, "v1") == digest(other, "v1")
+    assert compute_digest(CONFIG, "v1") == compute_digest(other, "v1")
 
 
 def test_everything_else_counts() -> None:
@@ -22,8 +24,26 @@ def test_everything_else_counts() -> None:
         {**CONFIG, "optimizer": {"alpha": "1", "beta": 0.5}},
         {**CONFIG, "optimizer": {"alpha": 1, "beta": 0.5, "gamma": None}},
     ]
-    digests = {digest(config, "v1") for config in changed} | {digest(CONFIG, "v1"), digest(CONFIG, "v2")}
+    digests = {compute_digest(config, "v1") for config in changed} | {
+        compute_digest(CONFIG, "v1"),
+        compute_digest(CONFIG, "v2"),
+    }
     assert len(digests) == len(changed) + 2
+
+
+def test_a_part_that_says_what_its_absence_means_does_not_count() -> None:
+    parts = {
+        "schedule": {"_target_": "bptt.core.schedules.constant.ConstantSchedule"},
+        "regularizer": {"_target_": "bptt.core.regularizers.none.NoRegularizer"},
+    }
+    assert compute_digest(CONFIG | parts, "v1") == compute_digest(CONFIG, "v1")
+    warmup = {"schedule": {"_target_": "bptt.core.schedules.warmup.Warmup", "warmup": 0.0}}
+    assert compute_digest(CONFIG | warmup, "v1") != compute_digest(CONFIG, "v1")
+    resolved = check_configuration(compose()).resolved
+    assert compute_digest(resolved, "v1") == compute_digest(
+        {key: resolved[key] for key in resolved if key not in parts}, "v1"
+    )
+    assert resolved.items() >= parts.items()
 
 
 def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
@@ -31,30 +51,30 @@ def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
     here.write_bytes(b"1")
     there.write_bytes(b"1")
     config = {"task": {"path": str(here)}}
-    before = digest(config, "v1")
-    assert digest({"task": {"path": str(there)}}, "v1") == before
+    before = compute_digest(config, "v1")
+    assert compute_digest({"task": {"path": str(there)}}, "v1") == before
     here.write_bytes(b"2")
-    assert digest(config, "v1") != before
+    assert compute_digest(config, "v1") != before
 
 
 def test_a_class_of_the_user_s_counts_by_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = {"optimizer": {"_target_": "own_digest.lion.Lion", "alpha": 1}}
-    known = digest({"optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd"}}, "v1")
+    known = compute_digest({"optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd"}}, "v1")
     found = set()
     for text in ("x = 1", "x = 2"):
         (tmp_path / "own_digest.py").write_text(text, encoding="utf-8")
         with monkeypatch.context() as patched:
             patched.syspath_prepend(str(tmp_path))
             package_hash.cache_clear()
-            found.add(digest(config, "v1"))
-            assert digest({"optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd"}}, "v1") == known
+            found.add(compute_digest(config, "v1"))
+            assert compute_digest({"optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd"}}, "v1") == known
     assert len(found) == 2
 
 
 def test_known_value_so_that_no_release_changes_it_unnoticed() -> None:
-    assert digest(CONFIG, "v1") == "d584fcd908c47fff"
+    assert compute_digest(CONFIG, "v1") == "d584fcd908c47fff"
 
 
 def test_the_program_has_one_version() -> None:
-    assert current_version() == current_version()
-    assert len(current_version()) == 16
+    assert compute_version() == compute_version()
+    assert len(compute_version()) == 16

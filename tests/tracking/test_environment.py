@@ -6,26 +6,26 @@ import pytest
 
 from bptt.core.simd import WIDTH
 from bptt.tracking.provenance import environment as module
-from bptt.tracking.provenance.digest import current_version
+from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import (
-    environment,
+    describe_environment,
+    make_provenance_tags,
     note_resumption,
-    provenance,
-    provenance_files,
-    provenance_of_tags,
+    pack_provenance,
+    parse_provenance_tags,
     read_provenance,
     write_provenance,
 )
 
 
 def test_what_is_computed_with() -> None:
-    found = environment()
+    found = describe_environment()
     assert list(found) == [
         "python", "platform", "cpu", "target", "simd", "cores", "blas", "packages", "git_commit", "git_dirty",
         "git_diff", "numerical_version",
     ]  # fmt: skip
     assert found["simd"] == WIDTH
-    assert found["numerical_version"] == current_version()
+    assert found["numerical_version"] == compute_version()
     assert found["packages"]["numpy"] == np.__version__
     assert {"bptt", "hydra-core", "llvmlite", "numba", "scipy", "threadpoolctl"} <= set(found["packages"])
     assert "optuna" not in found["packages"]  # an extra
@@ -40,12 +40,12 @@ def test_what_is_computed_with() -> None:
 
 @pytest.mark.parametrize("difference", [None, "diff --git a/é b/é\n"])
 def test_it_is_noted_in_a_folder(difference: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "dirty_diff", lambda: difference)
+    monkeypatch.setattr(module, "read_own_diff", lambda: difference)
     write_provenance(tmp_path)
-    assert read_provenance(tmp_path) == environment()
-    files = provenance_files(tmp_path)
+    assert read_provenance(tmp_path) == describe_environment()
+    files = pack_provenance(tmp_path)
     assert set(files) == {"provenance.json"} | ({"dirty.patch"} if difference else set())
-    assert json.loads(files["provenance.json"]) == environment()
+    assert json.loads(files["provenance.json"]) == describe_environment()
     if difference:
         assert files["dirty.patch"].decode() == difference
 
@@ -57,8 +57,8 @@ def test_where_it_went_on_elsewhere_is_noted(tmp_path: Path, monkeypatch: pytest
     begun = read_provenance(tmp_path)
     note_resumption(tmp_path)
     assert read_provenance(tmp_path) == begun
-    other = {**environment(), "cpu": "Another"}
-    monkeypatch.setattr(module, "environment", lambda: other)
+    other = {**describe_environment(), "cpu": "Another"}
+    monkeypatch.setattr(module, "describe_environment", lambda: other)
     for _ in range(2):
         note_resumption(tmp_path)
         assert read_provenance(tmp_path) == {**begun, "resumed": [other]}
@@ -66,14 +66,14 @@ def test_where_it_went_on_elsewhere_is_noted(tmp_path: Path, monkeypatch: pytest
 
 def test_where_nothing_can_be_read_there_is_nothing(tmp_path: Path) -> None:
     assert read_provenance(tmp_path) == {}
-    assert provenance_files(tmp_path) == {}
+    assert pack_provenance(tmp_path) == {}
     (tmp_path / "provenance.json").write_text("{")
     assert read_provenance(tmp_path) == {}
 
 
 def test_tags_say_a_part_of_it() -> None:
-    found, whole = provenance_of_tags(provenance()), environment()
+    found, whole = parse_provenance_tags(make_provenance_tags()), describe_environment()
     assert found["python"] == whole["python"]
     assert found["packages"].items() <= whole["packages"].items()
     assert found.get("git_commit") == whole["git_commit"]
-    assert provenance_of_tags({}) == {}
+    assert parse_provenance_tags({}) == {}

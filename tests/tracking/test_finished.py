@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.folder.files import record_files
-from bptt.tracking.history.finished import finished_runs, read_finished
-from bptt.tracking.store.artifacts import local_folder
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.folder.files import pack_record
+from bptt.tracking.history.finished import find_finished, read_finished
+from bptt.tracking.store.artifacts import find_local_folder
+from bptt.tracking.store.base import RunToWrite
 from bptt.tracking.store.opening import Store
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -31,8 +31,8 @@ RECORD = Record(
 )
 
 
-def run(number: int, **changes: Any) -> StoredRun:
-    given = StoredRun(
+def run(number: int, **changes: Any) -> RunToWrite:
+    given = RunToWrite(
         key=f"{number:032x}",
         name=f"seed={number}",
         status="FINISHED",
@@ -41,7 +41,7 @@ def run(number: int, **changes: Any) -> StoredRun:
         began=1e9 + number,
         ended=1e9 + number,
         history={},
-        files=record_files(RECORD),
+        files=pack_record(RECORD),
     )
     return replace(given, **changes)
 
@@ -68,7 +68,7 @@ def test_only_active_finished_runs_of_the_experiment_are_found(
     store = open_experiment()
     tags = {"bptt.outcome": "completed"}
     twice = {"bptt.digest": "twice", **tags}
-    SweepRecord.begin(store, "sweep", {}, "").write(
+    SweepLog.begin(store, "sweep", {}, "").write(
         [
             run(1),
             run(2, status="FAILED"),
@@ -80,22 +80,22 @@ def test_only_active_finished_runs_of_the_experiment_are_found(
     )
     store.client.delete_run(run(3).key)
     other = open_store(f"sqlite:///{store_folder}/mlflow.db", "another experiment")
-    SweepRecord.begin(other, "sweep", {}, "").write([run(7)])
+    SweepLog.begin(other, "sweep", {}, "").write([run(7)])
     asked = [f"digest {number}" for number in range(1, 2000)]
-    assert finished_runs(store, [*asked, "twice"]) == {"digest 1": run(1).key, "twice": run(4).key}
-    assert finished_runs(store, []) == {}
-    assert finished_runs(other, asked) == {"digest 7": run(7).key}
+    assert find_finished(store, [*asked, "twice"]) == {"digest 1": run(1).key, "twice": run(4).key}
+    assert find_finished(store, []) == {}
+    assert find_finished(other, asked) == {"digest 7": run(7).key}
 
 
 def test_a_thousand_are_found_at_once(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     given = [run(number, key=f"{number:08x}" * 4, files={}) for number in range(1000, 2000)]
-    SweepRecord.begin(store, "sweep", {}, "").write(given)
+    SweepLog.begin(store, "sweep", {}, "").write(given)
     digests = [one.tags["bptt.digest"] for one in given]
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        found = finished_runs(store, digests)
+        found = find_finished(store, digests)
         seconds.append(time.perf_counter() - began)
         assert found == {one.tags["bptt.digest"]: one.key for one in given}
     assert min(seconds) < 0.3
@@ -104,7 +104,7 @@ def test_a_thousand_are_found_at_once(open_experiment: Callable[[], Store]) -> N
 def test_what_a_run_recorded_comes_back(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     one = run(0, key="a" * 32)
-    SweepRecord.begin(store, "sweep", {}, "").write([one])
+    SweepLog.begin(store, "sweep", {}, "").write([one])
     assert same(read_finished(store, one.key), RECORD)
 
 
@@ -113,7 +113,7 @@ def test_what_is_no_longer_whole_is_not_read(open_experiment: Callable[[], Store
     given = [run(number, key=f"{number:04x}" * 8) for number in range(8)]
     given[6] = replace(given[6], tags={"bptt.digest": "d"})
     given[7] = replace(given[7], tags={"bptt.outcome": "no such outcome"})
-    SweepRecord.begin(store, "sweep", {}, "").write(given)
+    SweepLog.begin(store, "sweep", {}, "").write(given)
     names = ("history.parquet", "gradient_flow.parquet", "weights.npz")
     for number, name in enumerate(names):
         path = file(store, given[number].key, name)
@@ -127,7 +127,7 @@ def test_a_flow_of_other_updates_is_not_read(open_experiment: Callable[[], Store
     store = open_experiment()
     one, other = run(0, key="c" * 32), run(1, key="d" * 32)
     later = replace(RECORD, history={**RECORD.history, "update": np.array([1, 8])})
-    SweepRecord.begin(store, "sweep", {}, "").write([one, replace(other, files=record_files(later))])
+    SweepLog.begin(store, "sweep", {}, "").write([one, replace(other, files=pack_record(later))])
     assert same(read_finished(store, other.key), replace(later, updates=8))
     file(store, one.key, "history.parquet").write_bytes(file(store, other.key, "history.parquet").read_bytes())
     assert read_finished(store, one.key) is None
@@ -136,13 +136,13 @@ def test_a_flow_of_other_updates_is_not_read(open_experiment: Callable[[], Store
 def test_nothing_is_unpickled(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     one = run(0, key="e" * 32)
-    SweepRecord.begin(store, "sweep", {}, "").write([one])
+    SweepLog.begin(store, "sweep", {}, "").write([one])
     with file(store, one.key, "weights.npz").open("wb") as weights:
         np.savez(weights, a=np.array([{}], dtype=object))
     assert read_finished(store, one.key) is None
 
 
 def file(store: Store, run_id: str, name: str) -> Path:
-    folder = local_folder(store.client.get_run(run_id).info.artifact_uri)
+    folder = find_local_folder(store.client.get_run(run_id).info.artifact_uri)
     assert folder is not None
     return folder / name

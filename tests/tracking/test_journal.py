@@ -7,11 +7,11 @@ import pytest
 from bptt.tracking.folder.run import (
     Journal,
     ResumeError,
+    check_program,
     forget_checkpoint,
     read_checkpoint,
     read_config,
     read_journal,
-    same_program,
     write_checkpoint,
     write_journal,
 )
@@ -81,6 +81,6 @@ def test_a_checkpoint_is_never_unpickled(tmp_path: Path) -> None:
 
 
 def test_another_numerical_version_is_refused() -> None:
-    same_program(JOURNAL, "v")
+    check_program(JOURNAL, "v")
     with pytest.raises(ResumeError, match="another numerical version"):
-        same_program(JOURNAL, "w")
+        check_program(JOURNAL, "w")

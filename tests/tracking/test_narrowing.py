@@ -1,7 +1,7 @@
 import pytest
 
 from bptt.tracking.history.base import Member
-from bptt.tracking.history.find import Narrowing, same, split
+from bptt.tracking.history.find import Narrowing, is_same, split_source
 from bptt.tracking.store.errors import SourceError
 
 MEMBERS = [
@@ -31,18 +31,18 @@ MEMBERS = [
 def test_what_narrows_a_source_stands_behind_a_colon(
     text: str, source: str, number: int | None, values: dict[str, list[str]]
 ) -> None:
-    assert split(text) == (source, Narrowing(number, values))
+    assert split_source(text) == (source, Narrowing(number, values))
 
 
 @pytest.mark.parametrize(
     "text", ["sweep", "a/b", "C:/sweeps/mine", "params.x = 'a:12'", "tags.`a:b` = 'c'", "tags.x = 'a:b=c'", ":12"]
 )
 def test_other_colons_are_part_of_the_source(text: str) -> None:
-    assert split(text) == (text, None)
+    assert split_source(text) == (text, None)
 
 
 def numbers(text: str) -> list[int]:
-    narrowing = split(f"sweep:{text}")[1]
+    narrowing = split_source(f"sweep:{text}")[1]
     assert narrowing is not None
     return narrowing.of(MEMBERS)
 
@@ -86,13 +86,13 @@ def test_the_numbers_of_a_sweep_that_asks_for_its_runs_may_have_gaps() -> None:
 
 
 def test_values_that_are_the_same() -> None:
-    assert same("1", "1.0")
-    assert same("null", "null")
-    assert same("'a'", "a")
-    assert not same("1", "true")
-    assert not same("a", None)
+    assert is_same("1", "1.0")
+    assert is_same("null", "null")
+    assert is_same("'a'", "a")
+    assert not is_same("1", "true")
+    assert not is_same("a", None)
 
 
 def test_it_is_shown_as_it_was_given() -> None:
     for text in ("12", "model=lstm,gru,alpha=0.1"):
-        assert str(split(f"sweep:{text}")[1]) == text
+        assert str(split_source(f"sweep:{text}")[1]) == text

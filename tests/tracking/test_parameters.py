@@ -1,6 +1,6 @@
 from typing import Any
 
-from bptt.tracking.store.params import flattened, without_secrets
+from bptt.tracking.store.params import flatten, hide_secrets
 
 
 def test_every_value_gets_a_key_and_reads_as_on_the_command_line() -> None:
@@ -11,7 +11,7 @@ def test_every_value_gets_a_key_and_reads_as_on_the_command_line() -> None:
         "init": {"bias": None, "scale": 1e-30},
         "numbers": [1, 2.5],
     }
-    assert flattened(config) == {
+    assert flatten(config) == {
         "seed": "0",
         "allow": "[]",
         "model._target_": "bptt.core.models.elman.Elman",
@@ -25,7 +25,7 @@ def test_every_value_gets_a_key_and_reads_as_on_the_command_line() -> None:
 
 
 def test_forbidden_characters_are_replaced_and_no_key_is_lost() -> None:
-    assert flattened({"eta+": 1, "eta_": 2, "η": 3, "a b/c:d-e.f": 4}) == {
+    assert flatten({"eta+": 1, "eta_": 2, "η": 3, "a b/c:d-e.f": 4}) == {
         "eta_": "1",
         "eta__2": "2",
         "_": "3",
@@ -35,20 +35,20 @@ def test_forbidden_characters_are_replaced_and_no_key_is_lost() -> None:
 
 def test_long_values_are_cut_with_a_note() -> None:
     exact = "x" * 6000
-    assert flattened({"text": exact})["text"] == exact
-    cut = flattened({"text": exact + "y"})["text"]
+    assert flatten({"text": exact})["text"] == exact
+    cut = flatten({"text": exact + "y"})["text"]
     assert len(cut) == 6000
     assert cut.endswith(" ... (cut: 6001 characters; config.yaml has them all)")
 
 
 def test_long_keys_are_cut_and_stay_apart() -> None:
-    keys = list(flattened({"k" * 300 + "a": 1, "k" * 300 + "b": 2}))
+    keys = list(flatten({"k" * 300 + "a": 1, "k" * 300 + "b": 2}))
     assert len(keys) == 2
     assert max(map(len, keys)) <= 250
 
 
 def test_a_password_in_the_stores_address_is_blotted_out() -> None:
     resolved: dict[str, Any] = {"seed": 0, "tracking": {"uri": "http://me:secret@host", "experiment": "bptt"}}
-    assert without_secrets(resolved) == {"seed": 0, "tracking": {"uri": "http://me:***@host", "experiment": "bptt"}}
+    assert hide_secrets(resolved) == {"seed": 0, "tracking": {"uri": "http://me:***@host", "experiment": "bptt"}}
     assert resolved["tracking"]["uri"] == "http://me:secret@host"
-    assert without_secrets({"tracking": {"uri": None}}) == {"tracking": {"uri": None}}
+    assert hide_secrets({"tracking": {"uri": None}}) == {"tracking": {"uri": None}}

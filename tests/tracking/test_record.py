@@ -7,7 +7,7 @@ import pytest
 
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.opening import Store
-from bptt.tracking.store.run_log import RunRecord
+from bptt.tracking.store.run_log import RunLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -19,8 +19,8 @@ def history(store: Store, run_id: str, name: str) -> list[tuple[int, float]]:
 def test_a_run_comes_back_whole(open_experiment: Callable[[], Store], tmp_path: Path) -> None:
     store = open_experiment()
     params = {f"group.key{number}": "x" * 6000 for number in range(250)}
-    parent = RunRecord.begin(store, "the sweep", {}, {})
-    record = RunRecord.begin(store, "leftbit elman seed=0", params, {"bptt.digest": "d"}, parent.run_id)
+    parent = RunLog.begin(store, "the sweep", {}, {})
+    record = RunLog.begin(store, "leftbit elman seed=0", params, {"bptt.digest": "d"}, parent.run_id)
     assert store.client.get_run(record.run_id).info.status == "RUNNING"
     for update in range(1, 301):
         record.log(update, {f"metric/{number}": update / 3 for number in range(5)})
@@ -38,7 +38,7 @@ def test_a_run_comes_back_whole(open_experiment: Callable[[], Store], tmp_path: 
 
 def test_what_is_not_finite_is_kept_as_mlflow_can(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
-    record = RunRecord.begin(store, "run", {}, {})
+    record = RunLog.begin(store, "run", {}, {})
     record.log(1, {"nan": math.nan, "up": math.inf, "down": -math.inf})
     record.close("FINISHED", {}, {})
     assert math.isnan(history(store, record.run_id, "nan")[0][1])
@@ -52,7 +52,7 @@ def test_points_are_written_in_batches_while_it_trains(
     store = open_experiment()
     now = [0.0]
     monkeypatch.setattr("bptt.tracking.store.run_log.time.monotonic", lambda: now[0])
-    record = RunRecord.begin(store, "run", {}, {})
+    record = RunLog.begin(store, "run", {}, {})
     batches: list[int] = []
     written = store.client.log_batch
 
@@ -70,11 +70,11 @@ def test_points_are_written_in_batches_while_it_trains(
 
 def test_a_reopened_run_gets_no_point_twice(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
-    first = RunRecord.begin(store, "run", {}, {})
+    first = RunLog.begin(store, "run", {}, {})
     for update in (1, 2, 3):
         first.log(update, {"loss/train": 1 / update})
     first.close("KILLED", {}, {})
-    again = RunRecord.reopen(store, first.run_id)
+    again = RunLog.reopen(store, first.run_id)
     assert store.client.get_run(first.run_id).info.status == "RUNNING"
     for update in (2, 3, 4):
         again.log(update, {"loss/train": 1 / update, "loss/eval": 2.0})
@@ -89,7 +89,7 @@ def test_a_store_that_goes_away_loses_no_point(
     from mlflow.exceptions import MlflowException
 
     store = open_experiment()
-    record = RunRecord.begin(store, "run", {}, {})
+    record = RunLog.begin(store, "run", {}, {})
     now = [1e9]
     monkeypatch.setattr("bptt.tracking.store.run_log.time.monotonic", lambda: now[0])
 
@@ -112,4 +112,4 @@ def test_a_store_that_goes_away_loses_no_point(
 
 def test_an_unknown_run_cannot_be_reopened(open_experiment: Callable[[], Store]) -> None:
     with pytest.raises(StoreError, match="run 0123 can't be reopened"):
-        RunRecord.reopen(open_experiment(), "0123")
+        RunLog.reopen(open_experiment(), "0123")

@@ -10,23 +10,23 @@ import pytest
 
 from bptt.export.mlflow_model import ModelContent, log_model
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.artifacts import local_folder
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.artifacts import find_local_folder
+from bptt.tracking.store.base import RunToWrite
 from bptt.tracking.store.opening import Store
 from bptt.tracking.store.removal import Removal
-from bptt.tracking.store.sweep_log import SweepRecord
+from bptt.tracking.store.sweep_log import SweepLog
 from bptt.tracking.ui.sweep_page import publish_view
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
 
-def begun(store: Store, name: str, runs: int, start: int = 0) -> SweepRecord:
+def begun(store: Store, name: str, runs: int, start: int = 0) -> SweepLog:
     """A sweep of so many runs."""
     from hashlib import sha256
 
-    record = SweepRecord.begin(store, name, {}, "")
+    record = SweepLog.begin(store, name, {}, "")
     given = [
-        StoredRun(
+        RunToWrite(
             key=sha256(f"{store.experiment} {number}".encode()).hexdigest()[:32],
             name=f"seed={number}",
             status="FINISHED",
@@ -45,7 +45,7 @@ def begun(store: Store, name: str, runs: int, start: int = 0) -> SweepRecord:
 
 
 def artifacts(store: Store) -> Path:
-    folder = local_folder(store.client.get_experiment(store.experiment_id).artifact_location)
+    folder = find_local_folder(store.client.get_experiment(store.experiment_id).artifact_location)
     assert folder is not None
     return folder
 

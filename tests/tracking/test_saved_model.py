@@ -15,7 +15,7 @@ import yaml
 from bptt.export.mlflow_model import ModelContent, load_model, log_model, save_model
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.opening import Store
-from bptt.tracking.store.run_log import RunRecord
+from bptt.tracking.store.run_log import RunLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -108,7 +108,7 @@ def store(open_experiment: Callable[[], Store]) -> Store:
 
 @pytest.fixture
 def run_id(store: Store) -> str:
-    record = RunRecord.begin(store, "run", {"model.hidden_size": "1"}, {})
+    record = RunLog.begin(store, "run", {"model.hidden_size": "1"}, {})
     record.close("FINISHED", {}, {})
     return record.run_id
 

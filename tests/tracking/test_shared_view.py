@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bptt.tracking.store.opening import Store
-from bptt.tracking.ui.sweep_page import axis_ranges, children_path, compare_path, publish_view
+from bptt.tracking.ui.sweep_page import find_axis_ranges, make_children_path, make_compare_path, publish_view
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -131,8 +131,8 @@ def test_ranges_leave_diverged_runs_out() -> None:
             "accuracy/eval": [0.0, 1.0, 0.0, 1.0, 0.0, 1.0],
         }
     )
-    assert axis_ranges(history, {2}) == {"loss/eval": (0.5, 3.0), "loss/train": (1.0, 4.0)}
-    assert axis_ranges(history, {0, 1, 2}) == {}
+    assert find_axis_ranges(history, {2}) == {"loss/eval": (0.5, 3.0), "loss/train": (1.0, 4.0)}
+    assert find_axis_ranges(history, {0, 1, 2}) == {}
 
 
 def test_where_most_runs_diverged_the_others_are_shown(open_experiment: Callable[[], Store]) -> None:
@@ -156,14 +156,14 @@ def test_where_most_runs_diverged_the_others_are_shown(open_experiment: Callable
 
 def test_links(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
-    assert query(children_path("7", "f" * 32)) == {
+    assert query(make_children_path("7", "f" * 32)) == {
         "workflowType": "machine_learning",
         "searchFilter": f"tags.mlflow.parentRunId = '{'f' * 32}'",
         "orderByKey": "metrics.`loss/eval`",
         "orderByAsc": "true",
         "compareRunsMode": "CHART",
     }
-    compare = compare_path(store, ["a", "b"])
+    compare = make_compare_path(store, ["a", "b"])
     assert compare.startswith("/#/compare-runs?runs=")  # MLflow looks for them in the first place
     assert query(compare) == {
         "runs": '["a","b"]',
@@ -171,4 +171,4 @@ def test_links(open_experiment: Callable[[], Store]) -> None:
         "workflowType": "machine_learning",
     }
     many = [f"{number:032x}" for number in range(101)]
-    assert json.loads(query(compare_path(store, many))["runs"]) == many[:100]
+    assert json.loads(query(make_compare_path(store, many))["runs"]) == many[:100]

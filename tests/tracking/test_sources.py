@@ -9,9 +9,9 @@ import yaml
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import write_record
 from bptt.tracking.folder.run import Journal, write_journal
-from bptt.tracking.history.find import SourceError, find, newest_sweep_folder
-from bptt.tracking.history.from_folder import ArchivedSweep, RunFolder
-from bptt.tracking.history.from_store import StoredRuns, StoredSweep
+from bptt.tracking.history.find import SourceError, find, find_newest_folder
+from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
+from bptt.tracking.history.from_store import RunsStoreHistory, SweepStoreHistory
 from bptt.tracking.store.opening import Store
 from tests.recording import UPDATES, archived, config, record, stored
 
@@ -55,10 +55,10 @@ def test_folders_names_and_ids_of_what_is_here() -> None:
     folder, run = sweep("a sweep", parent=ID[::-1]), single()
     everything = list(range(9))
     for source in (folder, str(folder.absolute()), "a sweep", ID[::-1], "latest"):
-        assert recording(source)[0] is ArchivedSweep
+        assert recording(source)[0] is SweepFolderHistory
         assert recording(source)[2] == everything
     for source in (run, "mine", ID):
-        assert recording(source) == (RunFolder, run, [0])
+        assert recording(source) == (RunFolderHistory, run, [0])
     assert recording("a sweep:3")[2] == recording(f"{folder}:3")[2] == recording("latest:3")[2] == [3]
     assert recording(f"{ID[::-1]}:model=lstm,alpha=0.1")[2] == [3]
     assert find("a sweep:3").name == "a sweep:3"
@@ -98,10 +98,10 @@ def test_the_newest_sweep_is_that_which_was_begun_last() -> None:
     newest = sweep("a", 3.0)
     sweep("c", 1.0)
     (sweep("d", 4.0) / "sweep.json").write_text("{")
-    assert newest_sweep_folder() == newest
-    assert newest_sweep_folder(Path("multirun").absolute()) == newest.absolute()
+    assert find_newest_folder() == newest
+    assert find_newest_folder(Path("multirun").absolute()) == newest.absolute()
     with pytest.raises(SourceError, match="latest: there is no sweep in elsewhere"):
-        newest_sweep_folder(Path("elsewhere"))
+        find_newest_folder(Path("elsewhere"))
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_names_ids_and_queries_of_a_store(open_experiment: Callable[[], Store], 
 
     # The folder is here, and is what is read.
     for source in ("of the store", own.parent):
-        assert recording(source, uri) == (ArchivedSweep, archive.folder.relative_to(tmp_path), list(range(9)))
+        assert recording(source, uri) == (SweepFolderHistory, archive.folder.relative_to(tmp_path), list(range(9)))
     assert recording(run_id, uri)[2] == [3]
     archive.folder.parent.rename("away")
-    assert recording("of the store", uri) == (StoredRuns, None, list(range(9)))
+    assert recording("of the store", uri) == (RunsStoreHistory, None, list(range(9)))
     own.close("KILLED", None, {}, {})
     for source in ("of the store", own.parent):
-        assert recording(source, uri) == (StoredSweep, None, list(range(9)))
+        assert recording(source, uri) == (SweepStoreHistory, None, list(range(9)))
     assert recording("of the store:model=lstm", uri)[2] == [1, 3, 5, 7]
-    assert recording(run_id, uri) == (StoredRuns, None, [0])
+    assert recording(run_id, uri) == (RunsStoreHistory, None, [0])
     assert recording("tags.bptt.sweep = 'of the store' and params.model = 'lstm'", uri)[2] == [0, 1, 2]
 
     for source, told in (

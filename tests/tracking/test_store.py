@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.folder.files import key_of
+from bptt.tracking.folder.files import make_key
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.errors import patient
-from bptt.tracking.store.opening import Store, impatient, open_store
+from bptt.tracking.store.errors import wait_while_locked
+from bptt.tracking.store.opening import Store, limit_patience, open_store
 from bptt.tracking.store.run_log import run_with_key
-from bptt.tracking.store.tags import KEY
+from bptt.tracking.store.tags import KEY_TAG
 from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -118,7 +118,7 @@ def test_a_creation_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatc
 def test_patience_is_the_users_own_where_they_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
-    with impatient():
+    with limit_patience():
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
@@ -170,7 +170,7 @@ def test_a_store_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
 def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     refusals = [StoreError("sqlite:///mlflow.db: database is locked")] * 2
 
-    @patient
+    @wait_while_locked
     def ask(answer: int) -> int:
         if refusals:
             raise refusals.pop()
@@ -186,8 +186,8 @@ def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest
 
 def test_a_run_is_found_by_its_key(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
-    key = key_of("one", "run")
+    key = make_key("one", "run")
     assert run_with_key(store, key) is None
-    run = store.client.create_run(store.experiment_id, tags={KEY: key})
-    store.client.create_run(store.experiment_id, tags={KEY: key_of("another")})
+    run = store.client.create_run(store.experiment_id, tags={KEY_TAG: key})
+    store.client.create_run(store.experiment_id, tags={KEY_TAG: make_key("another")})
     assert run_with_key(store, key) == run.info.run_id

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.provenance.work_tree import git_diff, git_tags, short_name
+from bptt.tracking.provenance.work_tree import read_git_diff, read_git_tags, shorten_diff
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -30,21 +30,21 @@ def tags(tree: Path, dirty: str) -> dict[str, str]:
 
 def test_commit_and_whether_it_was_changed(tree: Path) -> None:
     source = tree / "src"
-    assert git_tags(source) == tags(tree, "false")
-    assert git_diff(source) is None
+    assert read_git_tags(source) == tags(tree, "false")
+    assert read_git_diff(source) is None
     (tree / "new.txt").touch()
     (tree / "elsewhere.py").touch()
-    assert git_tags(source) == tags(tree, "false")
-    assert git_diff(source) is None
+    assert read_git_tags(source) == tags(tree, "false")
+    assert read_git_diff(source) is None
     (tree / "notes.txt").write_text("changed")
-    assert git_tags(source) == tags(tree, "true")
+    assert read_git_tags(source) == tags(tree, "true")
 
 
 @pytest.mark.parametrize("name", ["src/new.py", "conf/new.yaml"])
 def test_a_new_source_or_choice_counts(tree: Path, name: str) -> None:
     (tree / name).write_text("b = 2\n")
-    assert git_tags(tree / "src") == tags(tree, "true")
-    found = git_diff(tree / "src")
+    assert read_git_tags(tree / "src") == tags(tree, "true")
+    found = read_git_diff(tree / "src")
     assert found is not None
     assert f"+++ b/{name}" in found
 
@@ -61,7 +61,7 @@ def test_the_difference_applied_to_the_commit_gives_the_work_tree(tree: Path, tm
     (tree / "notes.txt").unlink()
     git(tree, "add", "x.bin")
     git(tree, "config", "diff.noprefix", "true")
-    found = git_diff(tree / "src")
+    found = read_git_diff(tree / "src")
     assert found is not None
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", str(tree), str(other))
@@ -73,21 +73,21 @@ def test_the_difference_applied_to_the_commit_gives_the_work_tree(tree: Path, tm
 
 def test_a_password_in_the_difference_is_blotted_out(tree: Path) -> None:
     (tree / "conf" / "a.yaml").write_text("uri: postgresql://me:secret@host/db\n")
-    found = git_diff(tree / "src")
+    found = read_git_diff(tree / "src")
     assert found is not None
     assert "+uri: postgresql://me:***@host/db\n" in found
 
 
 def test_without_a_work_tree_of_its_own_there_is_no_commit(tmp_path: Path, tree: Path) -> None:
-    assert git_tags(tmp_path) == {}
-    assert git_diff(tmp_path) is None
+    assert read_git_tags(tmp_path) == {}
+    assert read_git_diff(tmp_path) is None
     environment = tree / ".venv" / "lib"
     environment.mkdir(parents=True)
     (environment / "code.py").touch()
-    assert git_tags(environment) == {}
+    assert read_git_tags(environment) == {}
 
 
 def test_a_difference_has_a_name() -> None:
-    assert short_name(None) is None
-    assert short_name("a") != short_name("b")
-    assert short_name("a") == short_name("a") == "ca978112ca1bbdca"
+    assert shorten_diff(None) is None
+    assert shorten_diff("a") != shorten_diff("b")
+    assert shorten_diff("a") == shorten_diff("a") == "ca978112ca1bbdca"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 import pandas as pd
 
 from bptt.analysis.tables import ACCURACY, LOSS, tabulate_runs
-from bptt.tracking.history.base import Recording
+from bptt.tracking.history.base import History
 from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Sweep:
     history: pd.DataFrame
     provenance: dict[str, Any]
     duplicates: int
-    recording: Recording | None = field(default=None, repr=False, compare=False)
+    recording: History | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def gradient_flow(self) -> pd.DataFrame:
@@ -153,7 +153,7 @@ class Sweep:
         return [int(run) for run in self.runs["run"]]
 
     @property
-    def _recording(self) -> Recording:
+    def _recording(self) -> History:
         if self.recording is None:
             raise ValueError(f"{self.name}: not read from anywhere")
         return self.recording

@@ -18,10 +18,10 @@ def _check(config: DictConfig) -> int:
     from bptt.configuration.build import check_configuration
     from bptt.configuration.errors import ConfigurationError, write_problem
     from bptt.core.gradcheck import check_gradients
-    from bptt.tracking.provenance.digest import own_package
+    from bptt.tracking.provenance.digest import find_package
 
     run = check_configuration(config).run
-    if own_package(target := str(config.loss._target_)) is not None:
+    if find_package(target := str(config.loss._target_)) is not None:
         raise ConfigurationError([write_problem("loss._target_", target, "only bptt's own losses are known here")])
     blocks = check_gradients(run)
     width = max(len(block.name) for block in blocks)

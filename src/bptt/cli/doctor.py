@@ -31,11 +31,11 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     from bptt.doctor.examination import examine_all
-    from bptt.tracking.store.address import StoreError, resolve
+    from bptt.tracking.store.address import StoreError, resolve_address
 
     if args.uri is not None:
         try:
-            resolve(args.uri)
+            resolve_address(args.uri)
         except StoreError as error:
             print(str(error).replace("tracking.uri=", "--uri ", 1), file=sys.stderr)
             return 2
@@ -81,10 +81,10 @@ def _write_lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
 
 
 def _make_report(found: "Mapping[str, Sequence[Finding]]") -> dict[str, Any]:
-    from bptt.tracking.provenance.environment import environment
+    from bptt.tracking.provenance.environment import describe_environment
 
     try:
-        known: dict[str, Any] | None = environment()
+        known: dict[str, Any] | None = describe_environment()
     except Exception:  # what is wrong with it stands among the findings
         known = None
     findings = [{"concern": concern, **asdict(finding)} for concern, finding in _list_all(found)]

@@ -15,7 +15,7 @@ from bptt.cli.common import Parser, add_allow
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
-    from bptt.tracking.history.find import RecordedRun
+    from bptt.tracking.history.find import PastRun
 
 _ONNX = "network.onnx"
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     from bptt.configuration.errors import ConfigurationError
-    from bptt.export.network import ExportError, exported
+    from bptt.export.network import ExportError, load_network
     from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.history.find import SourceError
     from bptt.tracking.store.address import StoreError
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         folder = args.output if args.output or args.log else Path(_name_folder(recorded.name))
         wanted = _Request(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
         _check(wanted, recorded)
-        return _export(exported(recorded, args.allow), recorded, wanted)
+        return _export(load_network(recorded, args.allow), recorded, wanted)
     except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
         print(error, file=sys.stderr)
     except OSError as error:
@@ -64,11 +64,11 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _find_run(source: str, uri: str | None) -> "RecordedRun":
+def _find_run(source: str, uri: str | None) -> "PastRun":
     from bptt.export.network import ExportError
-    from bptt.tracking.history.find import recorded_runs
+    from bptt.tracking.history.find import find_past_runs
 
-    runs = recorded_runs(source, uri)
+    runs = find_past_runs(source, uri)
     if len(runs) != 1:
         example = f", as in {source}:{runs[0].number}" if runs else ""
         raise ExportError(f"{source}: {len(runs):,} runs; name one of them{example}")
@@ -79,7 +79,7 @@ def _name_folder(name: str) -> str:
     return "model-" + re.sub(r"[^\w.=+-]+", "-", name).strip("-")
 
 
-def _check(wanted: _Request, recorded: "RecordedRun") -> None:
+def _check(wanted: _Request, recorded: "PastRun") -> None:
     """Raise ExportError for what can be known before anything is made."""
     from bptt.export.network import ExportError
 
@@ -96,22 +96,22 @@ def _check(wanted: _Request, recorded: "RecordedRun") -> None:
             raise ExportError(f"--onnx: a package is missing ({error.name}): pip install 'bptt[onnx]'") from None
 
 
-def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Request) -> int:
-    from bptt.export.agreement import ALLOWED, difference, mlflow_output, onnx_output
+def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
+    from bptt.export.agreement import ALLOWED, measure_difference, run_mlflow, run_onnx
     from bptt.export.mlflow_model import load_model, log_model, save_model
 
     ours, files = network.predict(), {}
     apart: dict[str, float] = {}
     if wanted.onnx:
-        from bptt.export.onnx import onnx_model
+        from bptt.export.onnx import build_onnx
 
-        files[_ONNX] = onnx_model(network).SerializeToString()
-        apart[_ONNX] = difference(ours, onnx_output(files[_ONNX], network))
+        files[_ONNX] = build_onnx(network).SerializeToString()
+        apart[_ONNX] = measure_difference(ours, run_onnx(files[_ONNX], network))
     model_id = None
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         save_model(folder, network.content(), files)
-        apart["the model"] = difference(ours, mlflow_output(load_model(folder), network))
+        apart["the model"] = measure_difference(ours, run_mlflow(load_model(folder), network))
         wrong = [name for name, distance in apart.items() if not distance <= ALLOWED]
         if wanted.log and recorded.run_id is not None and not wrong:
             model_id = log_model(_find_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
@@ -124,22 +124,20 @@ def _export(network: "TrainedNetwork", recorded: "RecordedRun", wanted: _Request
     return 1 if wrong else 0
 
 
-def _find_store(recorded: "RecordedRun", uri: str | None) -> str | None:
+def _find_store(recorded: "PastRun", uri: str | None) -> str | None:
     """The store that has the run: the one that was named, otherwise the one that its configuration names."""
-    from bptt.tracking.store.address import resolve
+    from bptt.tracking.store.address import recall_uri, resolve_address
 
     configured = recorded.config["tracking"]["uri"]
     if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
         return uri
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    if configured is not None and "***" in configured:
-        return None
-    return resolve(configured, recorded.current_folder).uri
+    known = recall_uri(configured)
+    return None if known != configured else resolve_address(configured, recorded.current_folder).uri
 
 
 def _tell(
     network: "TrainedNetwork",
-    recorded: "RecordedRun",
+    recorded: "PastRun",
     folder: Path | None,
     model_id: str | None,
     apart: dict[str, float],

@@ -6,9 +6,11 @@ behind. `--config-dir DIR` adds the user's own choices to the shipped ones.
 
 import argparse
 import errno
+import logging
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,7 @@ from bptt.cli.common import refuse
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
-from bptt.tracking.store.address import StoreError, refuse_password, without_password
+from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -71,7 +73,7 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     except Ended as end:
         return end.code
     except ConfigurationError as error:
-        print(without_password("\n".join(error.lines)), file=sys.stderr)
+        print(hide_passwords("\n".join(error.lines)), file=sys.stderr)
         return 2
     except (StoreError, InvalidValue) as error:  # the latter of an environment variable: others were told before
         print(error, file=sys.stderr)
@@ -82,8 +84,29 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
         if isinstance(error, OSError) and error.errno in _DISK_FULL:  # when Hydra writes its own files
             print(f"{error.filename or 'a file'}: can't be written: {error.strerror}", file=sys.stderr)
         else:
-            print(without_password(traceback.format_exc()), end="", file=sys.stderr)
+            print(hide_passwords(traceback.format_exc()), end="", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def _shown_log(verbose: Any, shown_by_hydra: Any) -> Iterator[None]:
+    """Show the log on stderr where hydra.verbose asks for it: of all of bptt, or of the loggers that it names.
+
+    shown_by_hydra: Hydra's own settings of a log; where they show one, that is it
+    """
+    names = (
+        [] if verbose is False else ["bptt"] if verbose is True else [verbose] if isinstance(verbose, str) else verbose
+    )
+    loggers = [] if shown_by_hydra and shown_by_hydra.get("root") else [logging.getLogger(name) for name in names]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 class _Calls:
@@ -185,7 +208,8 @@ class _Application:
         check_kernel_folder()
         if self._args.multirun or config.hydra.mode == RunMode.MULTIRUN:
             self._check_jobs(hydra, composer, config)
-            hydra.multirun(config_name=self._config_name, task_function=self._calls, overrides=overrides)
+            with _shown_log(config.hydra.verbose, config.hydra.hydra_logging):
+                hydra.multirun(config_name=self._config_name, task_function=self._calls, overrides=overrides)
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
@@ -193,7 +217,8 @@ class _Application:
         if tracking.uri is not None:
             refuse_password(tracking.uri, "tracking.uri=")
         try:
-            hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
+            with _shown_log(config.hydra.verbose, config.hydra.job_logging):
+                hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
         except OSError as error:
             if self._calls.begun:
                 raise

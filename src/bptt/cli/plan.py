@@ -26,10 +26,10 @@ class _Plan(hydra_app.SweepTask):
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import without_duplicates
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
+        runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
         held = _find_held(runs)
         print(f"runs    {len(runs):,}")
         if repeated:
@@ -52,19 +52,19 @@ class _Plan(hydra_app.SweepTask):
 
 def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
     """The digests of the runs that the sweep would take from the store, if there is one."""
-    from bptt.tracking.store.address import resolve
+    from bptt.tracking.store.address import resolve_address
 
     first = runs[0].configuration
     if not (first.tracking.enabled and first.sweep.reuse):
         return set()
-    address = resolve(first.tracking.uri)
+    address = resolve_address(first.tracking.uri)
     if address.database is not None and not address.database.is_file():
         return set()
-    from bptt.tracking.history.finished import finished_runs
+    from bptt.tracking.history.finished import find_finished
     from bptt.tracking.store.opening import open_store
 
     store = open_store(first.tracking.uri, first.tracking.experiment)
-    return set(finished_runs(store, [planned.digest for planned in runs]))
+    return set(find_finished(store, [planned.digest for planned in runs]))
 
 
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:

@@ -72,7 +72,7 @@ def _choose_folder(sweeps: "Sequence[Sweep]") -> Path:
 
 def _check(folder: Path) -> None:
     """Raise SourceError where the folder holds something else."""
-    from bptt.analysis.report.writing import PAGE
+    from bptt.tracking.folder.files import PAGE
     from bptt.tracking.history.find import SourceError
 
     if folder.exists() and not folder.is_dir():

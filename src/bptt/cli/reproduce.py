@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.analysis.bits import ComparedPart, Deviation, RunComparison
 from bptt.cli.common import Parser, add_allow
 from bptt.sweeps.reproduce import NotCompared, Verdict
-from bptt.tracking.history.find import RecordedRun
-from bptt.tracking.provenance.environment import MACHINE, changes
+from bptt.tracking.history.find import PastRun
+from bptt.tracking.provenance.environment import MACHINE, list_changes
 
 if TYPE_CHECKING:
     from bptt.sweeps.reproduce import Verdict
-    from bptt.tracking.history.find import RecordedRun
+    from bptt.tracking.history.find import PastRun
 
 _MOST_RUNS: Final = 5
 
@@ -26,7 +26,7 @@ _MOST_RUNS: Final = 5
 _WORDS: Final = 200  # of a text, as an error's
 
 
-def write_beginning(runs: Sequence[RecordedRun], of: int, now: Mapping[str, Any]) -> Iterator[str]:
+def write_beginning(runs: Sequence[PastRun], of: int, now: Mapping[str, Any]) -> Iterator[str]:
     """What is trained again, and what differs between then and `now`, an environment."""
     first = runs[0]
     chosen = "" if len(runs) == of else f" of {of:,}"
@@ -40,9 +40,9 @@ def write_beginning(runs: Sequence[RecordedRun], of: int, now: Mapping[str, Any]
         yield f"code of your own computes too ({', '.join(own)}), of which the record holds nothing"
 
 
-def _write_environment(run: RecordedRun, now: Mapping[str, Any]) -> Iterator[str]:
+def _write_environment(run: PastRun, now: Mapping[str, Any]) -> Iterator[str]:
     then = {"numerical_version": run.numerical_version, **run.provenance}
-    found = changes(then, now)
+    found = list_changes(then, now)
     if not run.provenance:
         yield "the record does not say what it was made with (it holds no provenance.json)"
     if found:
@@ -51,7 +51,7 @@ def _write_environment(run: RecordedRun, now: Mapping[str, Any]) -> Iterator[str
         for change in found:
             yield f"  {change.what:<{widths[0]}}  then {change.then:<{widths[1]}}  now {change.now}"
     for later in run.provenance.get("resumed", []):
-        for change in changes(run.provenance, later):
+        for change in list_changes(run.provenance, later):
             yield f"  {change.what}: begun with {change.then}, gone on with {change.now}"
     yield from _write_meaning({change.what for change in found}, then, now)
 
@@ -67,7 +67,7 @@ def _write_meaning(different: Collection[str], then: Mapping[str, Any], now: Map
         yield f"{rest} (numerical version {now['numerical_version']})"
 
 
-def _count_reused(runs: Sequence[RecordedRun]) -> int:
+def _count_reused(runs: Sequence[PastRun]) -> int:
     table = runs[0].recording.tables([run.place for run in runs]).runs
     return int(table["reused"].notna().sum()) if "reused" in table else 0
 
@@ -251,13 +251,13 @@ def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int 
     from bptt.cli.progress import SweepProgress
     from bptt.sweeps.reproduce import reproduce
     from bptt.sweeps.workers.kernels import check_kernel_folder
-    from bptt.tracking.history.find import recorded_runs
-    from bptt.tracking.provenance.environment import environment
+    from bptt.tracking.history.find import find_past_runs
+    from bptt.tracking.provenance.environment import describe_environment
 
     check_kernel_folder()
-    recorded = recorded_runs(source, uri)
+    recorded = find_past_runs(source, uri)
     runs = _choose_runs(recorded, most)
-    print("\n".join(write_beginning(runs, len(recorded), environment())), flush=True)
+    print("\n".join(write_beginning(runs, len(recorded), describe_environment())), flush=True)
     verdicts = reproduce(runs, tolerance, SweepProgress(), allow)
     print("\n".join(write_result(verdicts, tolerance)), flush=True)
     return _choose_code(verdicts)
@@ -273,7 +273,7 @@ def _choose_code(verdicts: "Sequence[Verdict]") -> int:
     return 1 if compared or any(verdict.damaged for verdict in verdicts) else 2
 
 
-def _choose_runs(runs: "list[RecordedRun]", most: int | None) -> "list[RecordedRun]":
+def _choose_runs(runs: "list[PastRun]", most: int | None) -> "list[PastRun]":
     if most is None or most >= len(runs):
         return runs
     return [runs[place * len(runs) // most] for place in range(most)]

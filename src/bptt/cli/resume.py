@@ -44,8 +44,9 @@ def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str]) -> 
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.workers.kernels import check_kernel_folder
     from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.run import LOCK, ResumeError
+    from bptt.tracking.folder.run import ResumeError
     from bptt.tracking.folder.sweep import is_sweep
     from bptt.tracking.store.address import StoreError
 

@@ -12,9 +12,7 @@ from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepJournal
-    from bptt.tracking.store.removal import Removal, StoredSweep
-
-_FOLDERS = Path("multirun")
+    from bptt.tracking.store.removal import Removal, SweepToRemove
 
 
 class _Refused(Exception):
@@ -27,14 +25,14 @@ class _Target:
 
     name: str
     folder: Path | None
-    stored: "tuple[Removal, StoredSweep] | None"
+    stored: "tuple[Removal, SweepToRemove] | None"
 
 
 def main(argv: Sequence[str]) -> int:
     """Delete a sweep. 0: it is gone, or the user thought better of it, 1: broken off, 2: a wrong request."""
     from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.run import LOCK
     from bptt.tracking.store.address import StoreError
 
     parser = Parser(
@@ -64,25 +62,26 @@ def main(argv: Sequence[str]) -> int:
 
 def _choose_folder(text: str) -> Path | None:
     """The folder of the sweep that is meant; None: it has none here. Raises _Refused and ArchiveError."""
-    from bptt.tracking.folder.sweep import Archive, is_sweep
+    from bptt.tracking.folder.files import MULTIRUN
+    from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 
     folder = Path(text)
     named = folder.name == text
-    if named and not folder.is_dir() and is_sweep(_FOLDERS / text):
-        folder = _FOLDERS / text
+    if named and not folder.is_dir() and is_sweep(Path(MULTIRUN, text)):
+        folder = Path(MULTIRUN, text)
     if folder.is_dir():
-        return Archive.open(folder).folder.resolve()
+        return SweepFolder.open(folder).folder.resolve()
     if named:
         return None
     raise _Refused(f"{folder}: there is no such folder")
 
 
 def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
-    from bptt.tracking.folder.sweep import Archive
+    from bptt.tracking.folder.sweep import SweepFolder
     from bptt.tracking.store.removal import Removal
 
     if folder is not None:
-        journal = Archive.open(folder).journal
+        journal = SweepFolder.open(folder).journal
         return _Target(journal.name, folder, _find_record(journal, uri))
     store = Removal(uri)
     ids = store.named(text) or [text]
@@ -94,15 +93,14 @@ def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
     return _Target(sweep.name, None, (store, sweep))
 
 
-def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, StoredSweep] | None":
+def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, SweepToRemove] | None":
     """The record of the sweep that a folder is of."""
+    from bptt.tracking.store.address import recall_uri
     from bptt.tracking.store.removal import Removal
 
     if journal.parent is None:
         return None
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    known = None if journal.uri and "***" in journal.uri else journal.uri
-    store = Removal(uri or known)
+    store = Removal(uri or recall_uri(journal.uri))
     sweep = store.sweep(journal.parent)
     if sweep is not None and sweep.name != journal.name:
         raise _Refused(f"{journal.name}: its folder names a run of the store that is of another sweep, {sweep.name}")
@@ -131,8 +129,7 @@ def _ask() -> bool:
 
 
 def _remove(found: _Target) -> int:
-    from bptt.tracking.folder.run import LOCK
-    from bptt.tracking.folder.sweep import SWEEP
+    from bptt.tracking.folder.files import LOCK, SWEEP
     from bptt.tracking.store.address import StoreError
 
     done = []

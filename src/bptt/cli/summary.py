@@ -13,11 +13,12 @@ from bptt.cli.progress import written
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.sweeps.finish import Summary
+from bptt.sweeps.log import SWEEP_LOG
 from bptt.sweeps.session import Session
 from bptt.sweeps.single import Ended, Trained
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.run_log import RunRecord
+from bptt.tracking.store.run_log import RunLog
 
 
 def tell(trained: Trained) -> None:
@@ -44,7 +45,7 @@ def result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     return lines
 
 
-def whereabouts(tracker: RunRecord | None, folder: Path) -> list[str]:
+def whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     """Where the run is kept and how to open it."""
     if tracker is None:
         return [f"files   {folder}"]
@@ -99,6 +100,7 @@ def summary_lines(session: Session, summary: Summary) -> list[str]:
         _headline(session, summary),
         *(f"  {line}" for line in write_lines(summary.settings, _MOST_ROWS)),
         *_failures(session),
+        *_retries(session),
         *_whereabouts(session, summary),
     ]
 
@@ -131,6 +133,13 @@ def _failures(session: Session) -> list[str]:
     ]
     more = [f"  and {len(failed) - _MOST_FAILURES:,} more"] if len(failed) > _MOST_FAILURES else []
     return ["failed:", *rows, *more]
+
+
+def _retries(session: Session) -> list[str]:
+    """What was done twice; nothing where nothing was."""
+    count = session.journal.retried
+    times = "once" if count == 1 else f"{count:,} times"
+    return [f"trained again {times}, as workers died: {session.archive.folder / SWEEP_LOG} says when"] if count else []
 
 
 def _whereabouts(session: Session, summary: Summary) -> list[str]:

@@ -22,13 +22,13 @@ def main(argv: Sequence[str]) -> int:
     from bptt.cli.sweep import sync_sweep
     from bptt.configuration.errors import ConfigurationError
     from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.run import LOCK
-    from bptt.tracking.folder.sweep import Archive
+    from bptt.tracking.folder.sweep import SweepFolder
     from bptt.tracking.store.address import StoreError
 
     try:
-        Archive.open(folder)
+        SweepFolder.open(folder)
         with file_lock(folder / LOCK, wait=False):
             return sync_sweep(folder, args.allow)
     except LockedError:

@@ -21,21 +21,21 @@ _SECONDS_TO_END = 5.0
 
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C. The store is found as `bptt train` finds it."""
-    from bptt.tracking.store.address import StoreError, resolve
-    from bptt.tracking.ui.sweep_page import newest_sweep
+    from bptt.tracking.store.address import StoreError, resolve_address
+    from bptt.tracking.ui.sweep_page import find_newest_sweep
 
     parser = Parser("bptt ui", description=__doc__)
     parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=5000, help="the first one that is tried (5000)")
     args = parser.parse_args(argv)
     try:
-        address = resolve(args.uri)
+        address = resolve_address(args.uri)
     except StoreError as error:
         print(error, file=sys.stderr)
         return 2
     if address.pages is not None:
         print(f"The runs are on a server: open {address.pages}", flush=True)
-        _print_newest(newest_sweep(address), address.pages)
+        _print_newest(find_newest_sweep(address), address.pages)
         return 0
     if address.database is not None and not address.database.is_file():
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     print("MLflow's server starts …", flush=True)
     server = _start_server(address.uri, port)
     try:
-        newest = newest_sweep(address)
+        newest = find_newest_sweep(address)
         while server.poll() is None and not _answers(port):
             time.sleep(0.1)
         if server.poll() is None:

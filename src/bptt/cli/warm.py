@@ -64,10 +64,10 @@ class _Request(hydra_app.SweepTask):
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import without_duplicates
         from bptt.sweeps.workers.kernels import of_sweep
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, _ = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
+        runs, _ = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
         self.recipes = of_sweep(planned.run for planned in runs)
         return []
 

@@ -74,9 +74,14 @@ def check_schedule(run: Run) -> list[str]:
     """A line where there is no learning rate that the schedule could scale."""
     if run.schedule.kernel is None or "alpha" in run.optimizer.kernel.hyper:
         return []
-    optimizer, schedule = type(run.optimizer).__name__.lower(), type(run.schedule).__name__.lower()
-    says = f"scales optimizer.alpha, which {optimizer} does not have; use schedule=constant"
-    return [write_problem("schedule", schedule, says)]
+    says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
+    return [write_problem("schedule", _name(run.schedule), says)]
+
+
+def _name(component: object) -> str:
+    """A component as a user chooses it; one of another package by its class."""
+    kind = type(component)
+    return kind.__module__.rpartition(".")[2] if kind.__module__.startswith("bptt.") else kind.__name__
 
 
 def _check_run_sizes(run: Run) -> Iterator[str]:

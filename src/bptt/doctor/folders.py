@@ -16,7 +16,10 @@ _TOO_LITTLE: Final = 5e8
 
 def examine(situation: Situation) -> Iterator[Finding]:
     """The current folder, those of runs and artifacts, and that of temporary files; then the disks that they are on."""
-    runs, artifacts = situation.folder / "multirun", situation.folder / "mlruns"
+    from bptt.tracking.folder.files import MULTIRUN
+    from bptt.tracking.store.address import ARTIFACTS
+
+    runs, artifacts = situation.folder / MULTIRUN, situation.folder / ARTIFACTS
     yield examine_folder("current folder", situation.folder)
     yield from (examine_folder(f"{folder.name}/", folder) for folder in (runs, artifacts) if folder.exists())
     temporary = situation.variables.get("TMPDIR")

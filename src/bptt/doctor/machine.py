@@ -17,9 +17,9 @@ def examine(_situation: Situation) -> Iterator[Finding]:
     from llvmlite.binding import get_host_cpu_features
     from numba import config
 
-    from bptt.tracking.provenance.environment import environment
+    from bptt.tracking.provenance.environment import describe_environment
 
-    found = environment()
+    found = describe_environment()
     features = get_host_cpu_features()
     known = [name for name in ("avx512f", "avx2", "fma", "neon", "sve") if features.get(name)]
     told = f"kernels are compiled for {config.CPU_NAME or found['target']} ({', '.join(known) or 'no vectors'})"

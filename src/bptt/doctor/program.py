@@ -18,7 +18,7 @@ _COMPOSE: Final = ("hydra-core", "omegaconf", "mlflow")
 
 def examine(_situation: Situation) -> Iterator[Finding]:
     """The versions of bptt and of what it needs, the extras, and what git knows."""
-    from bptt.tracking.provenance.digest import current_version
+    from bptt.tracking.provenance.digest import compute_version
 
     yield Finding(subject="python", says=f"{platform.python_version()} on {platform.platform()}")
     required = [Requirement(text) for text in requires("bptt") or []]
@@ -28,7 +28,7 @@ def examine(_situation: Situation) -> Iterator[Finding]:
     yield _list_versions("composes, records", _COMPOSE)
     yield _list_versions("draws, writes", [one.name for one in needed if one.name not in _COMPUTE + _COMPOSE])
     yield _examine_extras([one for one in required if one.marker is not None])
-    yield Finding(subject="bptt", says=f"{bptt.__version__}, numerical version {current_version()}")
+    yield Finding(subject="bptt", says=f"{bptt.__version__}, numerical version {compute_version()}")
     yield _examine_git()
 
 
@@ -74,11 +74,12 @@ def _find_version(package: str) -> str | None:
 
 
 def _examine_git() -> Finding:
-    from bptt.tracking.provenance.work_tree import COMMIT, DIRTY, own_git_tags
+    from bptt.tracking.provenance.work_tree import read_own_tags
+    from bptt.tracking.store.tags import COMMIT_TAG, DIRTY_TAG
 
-    tags = own_git_tags()
-    if COMMIT in tags:
-        changed = ", with changes that are noted too" if tags[DIRTY] == "true" else ""
-        return Finding(subject="git", says=f"runs are noted with commit {tags[COMMIT][:12]}{changed}")
+    tags = read_own_tags()
+    if COMMIT_TAG in tags:
+        changed = ", with changes that are noted too" if tags[DIRTY_TAG] == "true" else ""
+        return Finding(subject="git", says=f"runs are noted with commit {tags[COMMIT_TAG][:12]}{changed}")
     why = "bptt is not installed from a git work tree" if shutil.which("git") else "there is no git"
     return Finding(subject="git", says=f"runs are noted without a commit: {why}")

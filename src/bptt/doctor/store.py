@@ -49,16 +49,16 @@ _UNSET: Final = "unset MLFLOW_TRACKING_URI"
 
 def examine(situation: Situation) -> Iterator[Finding]:
     """Where the store is, whether it answers, the version of its tables, what it holds, and its size."""
-    from bptt.tracking.store.address import StoreError, old_file_store, resolve
-    from bptt.tracking.store.state import store_state
+    from bptt.tracking.store.address import ARTIFACTS, StoreError, find_file_store, resolve_address
+    from bptt.tracking.store.state import examine_store
 
-    old = old_file_store(situation.folder)
+    old = find_file_store(situation.folder)
     named = name_origin(situation.variables, situation.uri)
     if old and not named:
-        yield _examine_file_store(situation.folder / "mlruns", old)
+        yield _examine_file_store(situation.folder / ARTIFACTS, old)
         return
     try:
-        address = resolve(situation.uri, situation.folder)
+        address = resolve_address(situation.uri, situation.folder)
     except StoreError as error:
         yield Finding(mark="wrong", subject="address", says=str(error), means="nothing can be recorded", command=_UNSET)
         return
@@ -66,7 +66,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
     if address.database is not None and not address.database.exists():
         yield Finding(subject="contents", says="not there yet: `bptt train` makes it")
         return
-    state = store_state(address)
+    state = examine_store(address)
     if state.trouble != "none":
         yield _report_trouble(address, state, named)
     if state.revision is not None:
@@ -124,9 +124,9 @@ def _write_server_command(address: "Address") -> str:
 
 
 def _examine_schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.store.opening import UNKNOWN, of_mlflow
+    from bptt.tracking.store.opening import UNKNOWN, read_revisions
 
-    revisions, installed = of_mlflow(), version("mlflow")
+    revisions, installed = read_revisions(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"
     if found in revisions.heads:
         return Finding(subject="tables", says=says)

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.doctor.finding import Finding, Situation, write_command
 
 if TYPE_CHECKING:
-    from bptt.tracking.folder.sweep import Archive
+    from bptt.tracking.folder.sweep import SweepFolder
 
 _MOST: Final = 500  # the newest: a folder of years would take too long
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
     """Each sweep and each run that needs something, and how many there are."""
-    from bptt.tracking.folder.run import JOURNAL
-    from bptt.tracking.folder.sweep import SWEEP
+    from bptt.tracking.folder.files import JOURNAL, MULTIRUN, SINGLE_RUNS, SWEEP
 
-    root = situation.folder / "multirun"
+    root = situation.folder / MULTIRUN
     sweeps = _find_newest(root.glob(f"*/{SWEEP}"))
-    runs = _find_newest((root / "runs").glob(f"*/{JOURNAL}"))
+    runs = _find_newest((root / SINGLE_RUNS).glob(f"*/{JOURNAL}"))
     yield Finding(subject="multirun/", says=f"{len(sweeps):,} sweeps and {len(runs):,} single runs")
     for folder in sweeps[:_MOST]:
         yield from _examine_sweep(folder, _shorten_path(folder, situation))
@@ -37,15 +36,15 @@ def _shorten_path(folder: Path, situation: Situation) -> Path:
 
 def _examine_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
     from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import is_locked
-    from bptt.tracking.folder.run import LOCK
-    from bptt.tracking.folder.sweep import Archive
+    from bptt.tracking.folder.sweep import SweepFolder
 
     try:
         if is_locked(folder / LOCK):
             yield Finding(subject=str(shown), says="is being trained")
             return
-        archive = Archive.open(folder)
+        archive = SweepFolder.open(folder)
         yield from _examine_left(archive, shown)
     except (ArchiveError, OSError) as error:
         means = "it can neither go on nor be reported; `bptt rm` deletes it"
@@ -54,16 +53,16 @@ def _examine_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
         )
 
 
-def _examine_left(archive: "Archive", shown: Path) -> Iterator[Finding]:
+def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
     from bptt.sweeps.search.search import going_on
-    from bptt.tracking.provenance.digest import current_version
+    from bptt.tracking.provenance.digest import compute_version
 
     journal = archive.journal
     unsent = len(archive.blocks() - archive.stored()) if journal.experiment is not None else 0
     missing = 0 if journal.status == "FINISHED" else archive.count() - len(archive.ended())
     if missing and not journal.search:
         says = f"{missing:,} of {archive.count():,} runs are missing"
-        if journal.numerical_version == current_version():
+        if journal.numerical_version == compute_version():
             means = "it was broken off, and can go on to the same bits"
             command = write_command("bptt", "resume", shown) + _write_allow(archive.jobs()[0].config)
         else:
@@ -88,9 +87,10 @@ def _write_allow(config: Mapping[str, Any]) -> str:
 
 
 def _examine_run(folder: Path, shown: Path) -> Iterator[Finding]:
+    from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import is_locked
-    from bptt.tracking.folder.run import LOCK, ResumeError, read_config, read_journal
-    from bptt.tracking.provenance.digest import current_version
+    from bptt.tracking.folder.run import ResumeError, read_config, read_journal
+    from bptt.tracking.provenance.digest import compute_version
 
     try:
         journal = read_journal(folder)
@@ -99,7 +99,7 @@ def _examine_run(folder: Path, shown: Path) -> Iterator[Finding]:
         return
     if journal.status not in ("RUNNING", "KILLED") or is_locked(folder / LOCK):
         return
-    same = journal.numerical_version == current_version()
+    same = journal.numerical_version == compute_version()
     yield Finding(
         mark="note",
         subject=str(shown),

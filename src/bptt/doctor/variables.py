@@ -23,9 +23,9 @@ def examine(situation: Situation) -> Iterator[Finding]:
 
 
 def _hide_secrets(name: str, value: str) -> str:
-    from bptt.tracking.store.address import without_password
+    from bptt.tracking.store.address import hide_passwords
 
-    return "is set, and not shown" if _SECRET.search(name) else without_password(value)
+    return "is set, and not shown" if _SECRET.search(name) else hide_passwords(value)
 
 
 def _find_trouble(name: str, value: str) -> Finding | None:

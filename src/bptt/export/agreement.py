@@ -11,7 +11,7 @@ from bptt.export.network import TrainedNetwork
 ALLOWED = 1e-9
 
 
-def difference(ours: Floats, theirs: Floats) -> float:
+def measure_difference(ours: Floats, theirs: Floats) -> float:
     """The largest |theirs − ours| / max(1, |ours|); ∞ where one alone is not finite, or they differ in shape."""
     if ours.shape != theirs.shape:
         return float("inf")
@@ -21,14 +21,14 @@ def difference(ours: Floats, theirs: Floats) -> float:
     return float(np.max(np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart)), initial=0.0))
 
 
-def mlflow_output(model: Any, network: TrainedNetwork) -> Floats:
+def run_mlflow(model: Any, network: TrainedNetwork) -> Floats:
     """What a loaded MLflow model gives for the network's sequences."""
     lengths = network.sequences.lengths
     params = {} if lengths is None else {"lengths": lengths.tolist()}
     return np.asarray(model.predict(network.sequences.x, params=params))
 
 
-def onnx_output(graph: bytes, network: TrainedNetwork) -> Floats:
+def run_onnx(graph: bytes, network: TrainedNetwork) -> Floats:
     """What ONNX Runtime gives for the network's sequences."""
     import onnxruntime
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.store.address import StoreError, resolve
-from bptt.tracking.store.errors import asking
+from bptt.tracking.store.address import StoreError, resolve_address
+from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.opening import _open, set_environment
 
 if TYPE_CHECKING:
@@ -58,15 +58,15 @@ def save_model(folder: Path, content: ModelContent, more: Mapping[str, bytes] | 
 
 
 def log_model(uri: str | None, run_id: str, content: ModelContent, more: Mapping[str, bytes] | None = None) -> str:
-    """Log the MLflow model to a run of the store at `uri` (see `resolve`), which may have ended; returns its id.
+    """Log the MLflow model to a run, ended or not, of the store at `uri` (see `resolve_address`); returns its id.
 
     Raises StoreError where the store has no such run, or doesn't take the model.
     """
-    address = resolve(uri)
+    address = resolve_address(uri)
     if address.database is not None and not address.database.is_file():
         raise StoreError(f"{address.database}: there is no such store")
     set_environment()
-    with asking(address):
+    with explain_refusal(address):
         return _logged(_open(address), run_id, content, more or {})
 
 
@@ -107,7 +107,7 @@ def _save(folder: Path, content: ModelContent, more: Mapping[str, bytes], ids: M
         np.savez(weights, allow_pickle=False, **content.weights, state=content.state)
         save(
             path=folder,
-            python_model=str(files("bptt.tracking") / _CODE),
+            python_model=str(files("bptt.export") / _CODE),
             artifacts={"weights": str(weights)},
             model_config=dict(content.config),
             metadata=dict(content.metadata),

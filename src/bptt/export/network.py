@@ -17,7 +17,7 @@ from bptt.core.models.lstm import Lstm
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.export.mlflow_model import ModelContent
-from bptt.tracking.history.find import RecordedRun
+from bptt.tracking.history.find import PastRun
 
 # Linear is Elman's with the identity for its activation.
 _CELLS = {Linear: "elman", Elman: "elman", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}
@@ -82,7 +82,7 @@ class TrainedNetwork:
         )
 
 
-def exported(recorded: RecordedRun, allow: Collection[str] = ()) -> TrainedNetwork:
+def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwork:
     """What is exported of a recorded run; allow: packages whose classes its configuration may name.
 
     Raises ExportError where it left no weights, and ConfigurationError where its configuration can't be built here.
@@ -93,10 +93,10 @@ def exported(recorded: RecordedRun, allow: Collection[str] = ()) -> TrainedNetwo
     folder = recorded.current_folder
     # Relative paths in its configuration are meant from where it was trained.
     with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-        return trained_network(check_configuration(recorded.config, allow).run, record)
+        return make_network(check_configuration(recorded.config, allow).run, record)
 
 
-def trained_network(run: Run, record: Record) -> TrainedNetwork:
+def make_network(run: Run, record: Record) -> TrainedNetwork:
     """What is exported of a run that left this record. Raises ExportError where the model is not one of bptt's own."""
     if type(run.model) not in _CELLS:
         raise ExportError(f"model {type(run.model).__name__}: only bptt's own models can be exported")

@@ -77,7 +77,7 @@ class Nodes:
 _FUNCTIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "softmax": "Softmax"}
 
 
-def step(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str, output: str) -> str:
+def add_step(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str, output: str) -> str:
     """The new state of a layer: h, or h and c side by side for LSTM; `output` is the network's previous one."""
     if config["cell"] == "gru":
         return _gru(nodes, config, layer, x, state)
@@ -87,12 +87,12 @@ def step(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str
     return _function(nodes, config["activation"], _sum(nodes, config, layer, x, context))
 
 
-def hidden(nodes: Nodes, config: Mapping[str, Any], state: str) -> str:
+def add_hidden(nodes: Nodes, config: Mapping[str, Any], state: str) -> str:
     """The h of a layer's state."""
     return nodes.nodes("Split", 2, state, axis=1)[0] if config["cell"] == "lstm" else state
 
 
-def read_out(nodes: Nodes, config: Mapping[str, Any], h: str) -> str:
+def add_read_out(nodes: Nodes, config: Mapping[str, Any], h: str) -> str:
     """The output of one timestep."""
     if config["readout"] == "none":
         return h
@@ -150,7 +150,7 @@ _DOUBLE: Final = 11  # onnx.TensorProto.DOUBLE and INT64, which are part of the 
 _INT64: Final = 7
 
 
-def onnx_model(network: TrainedNetwork) -> "ModelProto":
+def build_onnx(network: TrainedNetwork) -> "ModelProto":
     """The graph, checked by ONNX itself. Needs the package onnx."""
     from onnx import checker, helper
 
@@ -196,9 +196,9 @@ def _timestep(config: Mapping[str, Any]) -> "GraphProto":
     live = nodes.node("Less", "t", nodes.node("Unsqueeze", "lengths", nodes.integers((1,))))
     below, after = "x_t", []
     for layer, state in enumerate(before):
-        after.append(nodes.node("Where", live, step(nodes, config, layer, below, state, "output"), state))
-        below = hidden(nodes, config, after[-1])
-    after.append(nodes.node("Where", live, read_out(nodes, config, below), "output"))
+        after.append(nodes.node("Where", live, add_step(nodes, config, layer, below, state, "output"), state))
+        below = add_hidden(nodes, config, after[-1])
+    after.append(nodes.node("Where", live, add_read_out(nodes, config, below), "output"))
     taken = [_value("t", _INT64, []), *(_value(name, _DOUBLE, None) for name in (*before, "output", "x_t"))]
     later = nodes.node("Add", "t", nodes.integers(1))
     given = [*after, nodes.node("Identity", after[-1])]

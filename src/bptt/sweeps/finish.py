@@ -19,13 +19,14 @@ from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
 from bptt.sweeps.session import Session, Stopped
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import Status
+from bptt.tracking.folder.files import PAGE, Status
 from bptt.tracking.folder.sweep import SweepJob
-from bptt.tracking.provenance.environment import provenance_files
+from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import run_key, stored_run
-from bptt.tracking.store.sweep_log import SweepRecord
-from bptt.tracking.ui.sweep_page import compare_path, publish_view
+from bptt.tracking.store.base import make_run, make_run_key
+from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.tags import VIEW_TAG
+from bptt.tracking.ui.sweep_page import make_compare_path, publish_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,9 +176,6 @@ def _plain(text: str) -> str:
 REPORT: Final = "report"
 
 
-PAGE: Final = "report.html"
-
-
 def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
     """The files of the sweep's report; none where it can't be made, which is told."""
     try:
@@ -238,6 +236,13 @@ def finish(session: Session, interrupted: bool) -> Summary:
     Its report is written into its folder, and kept with its own run in the store; not of a sweep that was interrupted,
     which is to go on.
     """
+    try:
+        return _finish(session, interrupted)
+    finally:
+        session.close_log()
+
+
+def _finish(session: Session, interrupted: bool) -> Summary:
     session.stop_workers()
     missing = [job for job in session.jobs if job.number not in session.results]
     unstored = _all_sent(session, missing)
@@ -260,7 +265,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
         diverged = set(runs.loc[runs["outcome"] == "diverged", "run"])
         view = publish_view(store, journal.name, parent, _common(session), metrics, sweep.history, diverged)
         best = _best_of_each(runs, journal.swept)
-        compare = compare_path(store, best) if best else None
+        compare = make_compare_path(store, best) if best else None
         note = description(
             runs[runs["status"].notna()],
             name=session.journal.name,
@@ -275,7 +280,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
             report=f"/#/experiments/{store.experiment_id}/runs/{parent}/artifacts/{REPORT}/{PAGE}" if files else None,
         )
         kept = {f"{REPORT}/{name}": content for name, content in files.items()}
-        unstored = _closed(session.record, status, note, kept | provenance_files(session.archive.folder), view)
+        unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view)
     return Summary(
         runs=runs,
         settings=settings,
@@ -301,7 +306,7 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
         if session.writer.trouble is None and missing:
             now = time.time()
             session.record.write(
-                [stored_run(session.journal, job, _killed(job, now), session.writer.tags) for job in missing]
+                [make_run(session.journal, job, _killed(job, now), session.writer.tags) for job in missing]
             )
     except (Stopped, StoreError) as error:
         return str(error)
@@ -317,7 +322,7 @@ def _killed(job: SweepJob, now: float) -> RunResult:
 def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str | None]:
     """The ids in the store; None where a run is not there, or the store does not answer."""
     reused = {number: result.reused for number, result in session.results.items()}
-    keys = {number: run_key(session.journal, session.jobs[number]) for number in numbers}
+    keys = {number: make_run_key(session.journal, session.jobs[number]) for number in numbers}
     known = {}
     if session.record is not None and stored:
         with suppress(StoreError):
@@ -339,9 +344,9 @@ def _common(session: Session) -> list[str]:
     return [key for key in session.journal.swept if all(key in job.swept for job in session.jobs)]
 
 
-def _closed(record: SweepRecord, status: Status, note: str, files: dict[str, bytes], view: str | None) -> str | None:
+def _closed(record: SweepLog, status: Status, note: str, files: dict[str, bytes], view: str | None) -> str | None:
     try:
-        record.close(status, note, files, {} if view is None else {"bptt.view": view})
+        record.close(status, note, files, {} if view is None else {VIEW_TAG: view})
     except StoreError as error:
         return str(error)
     except KeyboardInterrupt:

@@ -31,15 +31,15 @@ from bptt.sweeps.session import Reporter, Session
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, worker_settings
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.files import LOCK
 from bptt.tracking.folder.lock import LockedError, file_lock
-from bptt.tracking.folder.run import LOCK
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
-from bptt.tracking.history.finished import finished_runs, read_finished
-from bptt.tracking.provenance.digest import current_version
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.history.finished import find_finished, read_finished
+from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
-from bptt.tracking.store.address import Address, resolve, without_password
+from bptt.tracking.store.address import Address, hide_passwords, resolve_address
 from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.store.params import without_secrets
+from bptt.tracking.store.params import hide_secrets
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -67,7 +67,7 @@ def own_choices(composer: Composer, folders: Sequence[Path], structures: Iterabl
         path = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
         if path is not None and any(path.is_relative_to(folder) for folder in own):
             text = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST]
-            found[_shown(path)] = "".join(map(without_password, text.splitlines(keepends=True)))
+            found[_shown(path)] = "".join(map(hide_passwords, text.splitlines(keepends=True)))
     return found
 
 
@@ -151,7 +151,7 @@ class Launch:
         """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run."""
         configurations = self._composition.all(jobs)
         _check_alike(configurations)
-        found, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
+        found, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
         if self.settings.backend != "loky":
@@ -186,7 +186,7 @@ class Launch:
         """Open the store before anything is begun. A database that is not there yet holds no runs and is made for
         seconds: the first ones are trained meanwhile.
         """
-        address = resolve(tracking.uri)
+        address = resolve_address(tracking.uri)
         if _can_be_made(address):
             self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, tracking.experiment)
         else:
@@ -201,7 +201,7 @@ class Launch:
         """What the store holds of these runs, finished: the run's id there, and what it recorded."""
         if self._store is None:
             return {}
-        found = finished_runs(self._store, [planned.digest for planned in runs.values()])
+        found = find_finished(self._store, [planned.digest for planned in runs.values()])
         held = {}
         for number, planned in runs.items():
             if planned.digest in found:
@@ -234,12 +234,12 @@ class Launch:
         folder = Path(str(self._config.hydra.sweep.dir))
         journal = SweepJournal(
             name=folder.name,
-            command=[without_password(word) for word in self._command],
+            command=[hide_passwords(word) for word in self._command],
             began=time.time(),
-            uri=resolve(tracking.uri).shown if tracking.enabled else None,
+            uri=resolve_address(tracking.uri).shown if tracking.enabled else None,
             experiment=tracking.experiment if tracking.enabled else None,
             parent=None,
-            numerical_version=current_version(),
+            numerical_version=compute_version(),
             current_folder=str(Path.cwd()),
             swept=list(dict.fromkeys(key for job in jobs for key in job.swept)),
             duplicates=duplicates,
@@ -255,7 +255,7 @@ class Launch:
         try:
             # Held before there is anything that another process could go on with.
             self._held.enter_context(file_lock(folder / LOCK, wait=False))
-            archive = Archive.create(folder, journal, jobs)
+            archive = SweepFolder.create(folder, journal, jobs)
             write_provenance(folder)
         except LockedError as error:
             raise ConfigurationError([f"hydra.sweep.dir={folder}: another sweep is being trained there"]) from error
@@ -311,8 +311,8 @@ def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Seq
                 digest=planned.digest,
                 block=block_of[number],
                 swept=values,
-                overrides=[without_password(text) for text in planned.overrides],
-                config=without_secrets(resolved),
+                overrides=[hide_passwords(text) for text in planned.overrides],
+                config=hide_secrets(resolved),
             )
 
     return list(made())

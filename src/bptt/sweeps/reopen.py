@@ -10,8 +10,9 @@ from bptt.core.run import Run
 from bptt.sweeps.session import Reporter, Session
 from bptt.sweeps.workers.pool import Conduct, worker_settings
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.sweep import Archive, SweepJob
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.provenance.digest import compute_digest, compute_version
+from bptt.tracking.store.address import recall_uri
 from bptt.tracking.store.opening import Store, open_store
 
 
@@ -25,7 +26,7 @@ def reopened(
 
     Raises ArchiveError, StoreError, ConfigurationError.
     """
-    archive = Archive.open(folder.absolute())
+    archive = SweepFolder.open(folder.absolute())
     journal, jobs = archive.journal, archive.jobs()
     if not jobs:
         raise ArchiveError(f"{folder}: the sweep has no runs")
@@ -52,9 +53,9 @@ def missing(session: Session, allow: Collection[str] = ()) -> tuple[dict[int, Ru
     was begun with.
     """
     version = session.journal.numerical_version
-    if version != current_version():
+    if version != compute_version():
         raise ArchiveError(
-            f"{session.journal.name}: begun with another numerical version ({version}, not {current_version()}): it"
+            f"{session.journal.name}: begun with another numerical version ({version}, not {compute_version()}): it"
             " can't go on to the same bits; train it anew, or send what it has to the store with `bptt sync`"
         )
     runs, blocks = {}, dict[int, list[int]]()
@@ -68,16 +69,14 @@ def missing(session: Session, allow: Collection[str] = ()) -> tuple[dict[int, Ru
 
 def _run(session: Session, job: SweepJob, allow: Collection[str]) -> Run:
     configuration = check_configuration(job.config, allow)
-    if digest(configuration.resolved, session.journal.numerical_version) != job.digest:
+    if compute_digest(configuration.resolved, session.journal.numerical_version) != job.digest:
         told = f"a data file or a package of run {job.name} was changed since the sweep began"
         raise ArchiveError(f"{session.archive.folder}: {told}")
     return configuration.run
 
 
-def _store(archive: Archive) -> Store | None:
+def _store(archive: SweepFolder) -> Store | None:
     journal = archive.journal
     if journal.experiment is None:
         return None
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    uri = None if journal.uri and "***" in journal.uri else journal.uri
-    return open_store(uri, journal.experiment)
+    return open_store(recall_uri(journal.uri), journal.experiment)

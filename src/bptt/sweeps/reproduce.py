@@ -21,12 +21,12 @@ from bptt.core.training import needs_compiling
 from bptt.sweeps.jobs.plan import Group, blocks, groups
 from bptt.sweeps.session import Reporter
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Lost, Settings, Workers
-from bptt.sweeps.workers.training import StageLane, StageTask, advance_stage
+from bptt.sweeps.workers.pool import Settings, Workers
+from bptt.sweeps.workers.training import Lane, LaneTask, hand_out
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import Status
-from bptt.tracking.history.find import RecordedRun
-from bptt.tracking.provenance.digest import digest, own_package
+from bptt.tracking.history.find import PastRun
+from bptt.tracking.provenance.digest import compute_digest, find_package
 from bptt.tracking.store.address import StoreError
 
 _SETTINGS: Final = Settings()
@@ -45,7 +45,7 @@ class Again:
     alone: bool = False
 
 
-def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[int, StageLane]]:
+def train_again(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[int, Lane]]:
     """Train runs, given by numbers of the caller's; block by block what each recorded, or the error that it ended with.
 
     Raises KeyboardInterrupt, ConfigurationError and WorkersError.
@@ -56,19 +56,8 @@ def retrained(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[in
     if needs_compiling([again[place].run for place in part] for part in cut):
         reporter.say(compiling_notice())
     with Interrupts() as interrupts, Workers(_SETTINGS, tasks=len(tasks)) as workers:
-        with interrupts.raising():
-            outcomes = workers.run(advance_stage, tasks)
-        while True:
-            with interrupts.raising():
-                outcome = next(outcomes, None)
-            if outcome is None:
-                return
-            if isinstance(outcome, Lost):
-                number, error = outcome.task.number, outcome.reason
-                lanes = [StageLane(ended=True, record=None, error=error) for _ in outcome.task.runs]
-            else:
-                number, lanes = outcome.number, list(outcome.lanes)
-            yield {numbers[place]: lane for place, lane in zip(cut[number], lanes, strict=True)}
+        for result in hand_out(tasks, workers, interrupts):
+            yield {numbers[place]: lane for place, lane in zip(cut[result.number], result.lanes, strict=True)}
 
 
 def _groups(again: list[Again]) -> list[Group]:
@@ -83,9 +72,9 @@ def _groups(again: list[Again]) -> list[Group]:
     ]
 
 
-def _task(number: int, again: list[Again]) -> StageTask:
+def _task(number: int, again: list[Again]) -> LaneTask:
     runs = tuple(entry.run for entry in again)
-    return StageTask(number=number, runs=runs, checkpoint=None, update=again[0].until, compared=True)
+    return LaneTask(number=number, runs=runs, update=again[0].until, compared=True)
 
 
 @dataclass(frozen=True)
@@ -105,7 +94,7 @@ class NotCompared:
 class Verdict:
     """What became of a run that was to be reproduced."""
 
-    run: RecordedRun
+    run: PastRun
     found: RunComparison | NotCompared
 
     @property
@@ -125,7 +114,7 @@ class Verdict:
 
 
 def reproduce(
-    runs: Sequence[RecordedRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
+    runs: Sequence[PastRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
 ) -> list[Verdict]:
     """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
 
@@ -148,7 +137,7 @@ class _Reproduction:
     """Runs whose files are looked for in the current folder; their records are read from `home`."""
 
     def __init__(
-        self, runs: Mapping[int, RecordedRun], home: Path, tolerance: float | None, allow: Collection[str]
+        self, runs: Mapping[int, PastRun], home: Path, tolerance: float | None, allow: Collection[str]
     ) -> None:
         self._runs, self._home, self._tolerance = runs, home, tolerance
         self._checker = Checker([find_conf_folder()], allow)
@@ -164,24 +153,24 @@ class _Reproduction:
                 found[place] = prepared
         if again:
             reporter.begin(len(again))
-            for block in retrained(again, reporter):
+            for block in train_again(again, reporter):
                 found |= {place: self._compared(self._runs[place], lane) for place, lane in sorted(block.items())}
                 reporter.ended([_ended(place, lane) for place, lane in block.items()])
             reporter.end()
         return found
 
-    def _prepared(self, run: RecordedRun) -> Again | NotCompared:
+    def _prepared(self, run: PastRun) -> Again | NotCompared:
         if run.status == "RUNNING":
             return _empty(run, "has not ended, as far as its record says")
         config = run.config
         for key, path in _named("path", config):
             if not Path(path).expanduser().is_file():
                 return NotCompared("untrainable", f"{key}={path}: there is no such file in {Path.cwd()}")
-        own = {package: key for key, target in _named("_target_", config) if (package := own_package(target))}
+        own = {package: key for key, target in _named("_target_", config) if (package := find_package(target))}
         for package, key in own.items():
             if not package_hash(package):
                 return NotCompared("untrainable", f"{key}: there is no package {package} here")
-        if run.numerical_version is not None and digest(config, run.numerical_version) != run.digest:
+        if run.numerical_version is not None and compute_digest(config, run.numerical_version) != run.digest:
             files = " and ".join([*(path for _, path in _named("path", config)), *own])
             if files:
                 return NotCompared("untrainable", f"{files}, or its configuration, was changed since it was trained")
@@ -193,7 +182,7 @@ class _Reproduction:
             return NotCompared("untrainable", f"this program does not take its configuration: {first}")
         return self._until(run, trained)
 
-    def _until(self, run: RecordedRun, trained: Run) -> Again | NotCompared:
+    def _until(self, run: PastRun, trained: Run) -> Again | NotCompared:
         """To its end; one that was interrupted, or stopped by a search, to the last update that it recorded."""
         if run.status == "FAILED":
             return Again(trained, trained.train.updates, alone=True)
@@ -204,7 +193,7 @@ class _Reproduction:
             return _empty(run, "was interrupted before it had recorded anything")
         return record if isinstance(record, NotCompared) else Again(trained, int(record.history["update"][-1]))
 
-    def _compared(self, run: RecordedRun, lane: StageLane) -> RunComparison | NotCompared:
+    def _compared(self, run: PastRun, lane: Lane) -> RunComparison | NotCompared:
         if run.status == "FAILED" or lane.error is not None:
             return compare_texts("end", *self._ends(run, lane))
         record = self._read(run)
@@ -216,7 +205,7 @@ class _Reproduction:
         ended = run.status == "FINISHED" and run.outcome is not None
         return compare_runs(record, lane.record, self._tolerance, ended)
 
-    def _ends(self, run: RecordedRun, lane: StageLane) -> tuple[str, str]:
+    def _ends(self, run: PastRun, lane: Lane) -> tuple[str, str]:
         """How a run ended of which an error was the end, then or now."""
         now = "finished" if lane.error is None else f"failed: {_last_line(lane.error)}"
         if run.status != "FAILED":
@@ -226,14 +215,14 @@ class _Reproduction:
             return now, now  # that it failed is all that is known
         return "failed" if error is None else f"failed: {_last_line(error)}", now
 
-    def _read(self, run: RecordedRun) -> Record | NotCompared | None:
+    def _read(self, run: PastRun) -> Record | NotCompared | None:
         try:
             with chdir(self._home):
                 return run.record
         except (ArchiveError, StoreError) as error:
             return NotCompared("damaged", str(error))
 
-    def _read_error(self, run: RecordedRun) -> str | None:
+    def _read_error(self, run: PastRun) -> str | None:
         """The traceback of a run that FAILED; None: it is not known."""
         with chdir(self._home):
             table = run.recording.tables([run.place]).runs
@@ -241,7 +230,7 @@ class _Reproduction:
         return str(errors[0]) if errors else None
 
 
-def _empty(run: RecordedRun, why: str) -> NotCompared:
+def _empty(run: PastRun, why: str) -> NotCompared:
     """A run without a record, which is as it should be unless the whole sweep went well."""
     if run.recording.head.status == "FINISHED":
         return NotCompared("damaged", "what it recorded is no longer there: its sweep has finished")
@@ -257,7 +246,7 @@ def _named(name: str, values: Mapping[str, Any], prefix: str = "") -> Iterator[t
             yield f"{prefix}{key}", value
 
 
-def _ended(place: int, lane: StageLane) -> RunResult:
+def _ended(place: int, lane: Lane) -> RunResult:
     status: Status = "FINISHED" if lane.error is None else "FAILED"
     return RunResult(job=place, status=status, record=lane.record, error=lane.error, began=0.0, ended=0.0)
 

@@ -8,6 +8,7 @@ What Hydra is told of runs, and through it a sweeper that wants to know what the
 """
 
 import importlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,27 +16,30 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from queue import Queue
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.log import keep_log
 from bptt.sweeps.workers.calls import WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Conduct, Lost, Workers
-from bptt.sweeps.workers.training import BlockTask, train_block
+from bptt.sweeps.workers.pool import Conduct, Workers
+from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Archive, SweepJob, SweepJournal
-from bptt.tracking.provenance.environment import provenance
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import run_key, stored_run, sweep_key
+from bptt.tracking.store.base import make_run, make_run_key, make_sweep_key
 from bptt.tracking.store.opening import Store
 from bptt.tracking.store.run_log import run_with_key
-from bptt.tracking.store.sweep_log import SweepRecord, begun_files, ended_files
-from bptt.tracking.store.tags import KEY
+from bptt.tracking.store.sweep_log import SweepLog, pack_begin, pack_end
+from bptt.tracking.store.tags import KEY_TAG
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
+
+_log = logging.getLogger(__name__)
 
 
 def import_what_a_report_needs() -> None:
@@ -62,10 +66,10 @@ class Writer:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: SweepFolder,
         journal: SweepJournal,
         jobs: Sequence[SweepJob],
-        record: SweepRecord,
+        record: SweepLog,
         tags: Mapping[str, str],
     ) -> None:
         self._archive, self._journal, self._jobs, self._record, self.tags = archive, journal, jobs, record, tags
@@ -73,6 +77,7 @@ class Writer:
         self.trouble: str | None = None
         self._error: BaseException | None = None
         self._late: list[int] = []
+        self._refused: set[int] = set()  # of these
         self._described = 0  # jobs, of which the store has the list
         self._next = 0.0
         self._queue: Queue[tuple[int, Sequence[RunResult]] | None] = Queue(_MOST_WAITING)
@@ -92,7 +97,9 @@ class Writer:
         self._thread.join(_SECONDS_TO_BE_TOLD_OF)
         if self._thread.is_alive():
             say("waiting for the store; Ctrl-C gives it up")
-        self._thread.join()
+            began = time.monotonic()
+            self._thread.join()
+            _log.warning("waited %.1f s for the store at the end", time.monotonic() - began + _SECONDS_TO_BE_TOLD_OF)
         if self._error is not None:
             raise self._error
         self._write_late()
@@ -122,37 +129,38 @@ class Writer:
 
     def _write(self, number: int, results: Sequence[RunResult]) -> None:
         runs = [
-            stored_run(self._journal, self._jobs[result.job], result, self.tags)
+            make_run(self._journal, self._jobs[result.job], result, self.tags)
             for result in results
             if result.reused is None
         ]
         try:
             if self._described < len(self._jobs):
                 self._described = len(self._jobs)
-                self._record.keep(begun_files(self._archive, self._journal))
+                self._record.keep(pack_begin(self._archive, self._journal))
             run_ids = self._record.write(runs)
         except StoreError as error:
             self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
+            self._refused.add(number)
+            again = f"asked again after {_SECONDS_AFTER_A_FAILURE:g} s, or at the end"
+            _log.warning("the store did not take block %d: %s; %s", number, error, again)
         else:
+            if number in self._refused:
+                self._refused.remove(number)
+                _log.warning("the store took block %d after all", number)
             with suppress(OSError):  # of a full disk: without the mark the block is sent again, which adds nothing
                 self._archive.mark_stored(number, run_ids)
             self._late.remove(number)
 
     def _keep_results(self) -> None:
         """Have the store keep the tables of all runs together, from which they are read back at once."""
-        keys = {run_key(self._journal, job): job.number for job in self._jobs}
+        keys = {make_run_key(self._journal, job): job.number for job in self._jobs}
         try:
             run_ids = {keys[key]: run_id for key, run_id in self._record.run_ids(list(keys)).items()}
-            self._record.keep(begun_files(self._archive, self._journal) | ended_files(self._archive, run_ids))
+            self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, run_ids))
         except StoreError as error:
             self.trouble = str(error)
-
-
-T = TypeVar("T")
-
-
-R = TypeVar("R")
+            _log.warning("the store did not take the tables of all runs: %s", error)
 
 
 class Reporter(Protocol):
@@ -185,7 +193,7 @@ class Session:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: SweepFolder,
         jobs: list[SweepJob],
         store: Store | Future[Store] | None,
         how: Conduct,
@@ -200,13 +208,14 @@ class Session:
         self.store = None if isinstance(store, Future) else store
         self.no_store: str | None = None
         self.journal: SweepJournal = archive.journal
-        self.record: SweepRecord | None = None
+        self.record: SweepLog | None = None
         self.began = time.time()
         self._how = how
         self.results: dict[int, RunResult] = {}
         self.last: dict[int, dict[str, float]] = {}
         self.writer: Writer | None = None
-        self._stack = ExitStack()
+        self._stack, self._log = ExitStack(), ExitStack()
+        self._log.enter_context(keep_log(archive.folder))
         self._workers = workers
         self._importing = False
         self._asked_to_record = False
@@ -227,12 +236,10 @@ class Session:
             return
         if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
             self.reporter.say(compiling_notice())
-        self.begin(sum(len(task.jobs) for task in tasks))
-        for outcome in self.computed(train_block, tasks, most=len(tasks)):
-            if isinstance(outcome, Lost):
-                self.take(outcome.task.number, _lost(outcome))
-            else:
-                self.take(outcome.number, outcome.results)
+        self.begin(sum(len(task.runs) for task in tasks))
+        jobs_of = dict(blocks)
+        for result in self.advance(tasks, most=len(tasks)):
+            self.take(result.number, _results(jobs_of[result.number], result))
         self.reporter.end()
 
     def begin(self, runs: int) -> None:
@@ -241,10 +248,8 @@ class Session:
             self.begin_recording(self.store)
         self.reporter.begin(runs)
 
-    def computed(
-        self, function: Callable[[T], R], tasks: Sequence[T], most: int | None = None
-    ) -> Iterator[R | Lost[T]]:
-        """function(task) of every task, by the workers, as they come. Ctrl-C is heard while it waits for one.
+    def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Iterator[LaneResult]:
+        """Train tasks by the sweep's workers, see `training.hand_out`. Raises KeyboardInterrupt and Stopped.
 
         most: how many tasks there will ever be, where that is known
         """
@@ -253,15 +258,18 @@ class Session:
                 with interrupts.raising():
                     if self._workers is None:
                         self._workers = self._stack.enter_context(Workers(self._how.workers, tasks=most))
-                    outcomes = self._workers.run(function, tasks)
-                while True:
-                    with interrupts.raising():
-                        outcome = next(outcomes, None)
-                    if outcome is None:
-                        return
-                    yield outcome
+                yield from hand_out(tasks, self._workers, interrupts, self._note_retry)
         except WorkersError as error:
             raise Stopped(str(error)) from error
+
+    def _note_retry(self, task: LaneTask, why: str) -> None:
+        """A block, or a stage of a search, is trained once more."""
+        what = f"a stage of the search, to update {task.update}" if task.checkpoint is None else f"block {task.number}"
+        _log.warning(
+            "%s, of %d runs, is trained again: its worker died or one beside it, %s", what, len(task.runs), why
+        )
+        with suppress(OSError):  # of a full disk, which the block itself will tell of
+            self.note(retried=self.journal.retried + 1)
 
     def take(self, number: int, results: Sequence[RunResult]) -> None:
         """Keep the results of a block that was trained, and tell of them. Raises Stopped."""
@@ -270,6 +278,10 @@ class Session:
         except OSError as error:
             raise Stopped(f"{self.archive.folder}: can't be written: {error.strerror or error}") from error
         self.reporter.ended(results)
+        _log.info("block %d has ended, with %d runs", number, len(results))
+        for result in results:
+            if result.error is not None:
+                _log.warning("run %s failed: %s", self.jobs[result.job].name, result.error.rstrip().splitlines()[-1])
         if self.journal.report and not self._importing:
             self._importing = True
             threading.Thread(target=import_what_a_report_needs, name="imports", daemon=True).start()
@@ -294,26 +306,27 @@ class Session:
                 self.store = opening.result()
             except StoreError as error:
                 self.no_store = str(error)
+                _log.warning("the store can't be made: %s", error)
                 raise Stopped(self.no_store) from error
 
     def begin_recording(self, store: Store) -> Writer:
         """The writer to the store, in which the sweep's own run is begun, or opened again."""
         if self.writer is None:
-            tags = provenance()
+            tags = make_provenance_tags()
             self.record = self._own_run(store, tags)
             self.writer = Writer(self.archive, self.journal, self.jobs, self.record, tags)
         return self.writer
 
-    def _own_run(self, store: Store, tags: Mapping[str, str]) -> SweepRecord:
+    def _own_run(self, store: Store, tags: Mapping[str, str]) -> SweepLog:
         """The sweep's own run: begun, or opened again."""
-        key, parent = sweep_key(self.journal), self.journal.parent
+        key, parent = make_sweep_key(self.journal), self.journal.parent
         if parent is None and self._asked_to_record:
             parent = run_with_key(store, key)  # who began it was stopped before that was noted
         self._asked_to_record = True
         if parent is None:
-            record = SweepRecord.begin(store, self.journal.name, {**tags, KEY: key}, "")
+            record = SweepLog.begin(store, self.journal.name, {**tags, KEY_TAG: key}, "")
         else:
-            record = SweepRecord.reopen(store, parent, self.journal.name)
+            record = SweepLog.reopen(store, parent, self.journal.name)
         if record.parent != self.journal.parent:
             self.note(parent=record.parent)
         return record
@@ -322,6 +335,7 @@ class Session:
         """Take what the archive has as ended, and let the writer send what the store did not get."""
         self._asked_to_record = True
         self.results |= {result.job: result for result in self.archive.ended()}
+        _log.info("%s: %d of %d runs have ended", self.archive.folder, len(self.results), len(self.jobs))
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         if self.store is not None and (unsent or self.journal.parent is not None):
             writer = self.begin_recording(self.store)  # even if only the end of the sweep's own run is missing
@@ -339,16 +353,20 @@ class Session:
         self._stack.close()
         self._workers = None
 
+    def close_log(self) -> None:
+        """What goes wrong from now on is no longer of this sweep."""
+        self._log.close()
+
     def _ended_now(self, results: Sequence[RunResult]) -> None:
         self.results |= {result.job: replace(result, record=None) for result in results}
         for result in results:
             if result.record is not None:
                 self.last[result.job] = {name: float(values[-1]) for name, values in result.record.history.items()}
 
-    def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> BlockTask:
-        return BlockTask(
+    def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> LaneTask:
+        return LaneTask(
             number=number,
-            jobs=tuple(jobs),
+            update=runs[jobs[0]].train.updates,
             runs=tuple(runs[job] for job in jobs),
             checkpoint=self.archive.checkpoint(number).absolute(),
             checkpoint_seconds=self._how.checkpoint_seconds,
@@ -356,11 +374,18 @@ class Session:
         )
 
 
-def _lost(lost: Lost[BlockTask]) -> list[RunResult]:
-    now = time.time()
+def _results(jobs: Sequence[int], trained: LaneResult) -> list[RunResult]:
+    """How the jobs of a block ended."""
     return [
-        RunResult(job=job, status="FAILED", record=None, error=lost.reason, began=now, ended=now)
-        for job in lost.task.jobs
+        RunResult(
+            job=job,
+            status="FINISHED" if lane.error is None else "FAILED",
+            record=lane.record,
+            error=lane.error,
+            began=trained.began,
+            ended=trained.ended,
+        )
+        for job, lane in zip(jobs, trained.lanes, strict=True)
     ]
 
 

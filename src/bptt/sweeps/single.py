@@ -5,6 +5,7 @@ Nothing is printed here: a `Reporter` is told what goes on, and the caller gets 
 
 import gc
 import importlib
+import logging
 import os
 import shutil
 import threading
@@ -24,50 +25,51 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.plan import run_name
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.training import recorded
+from bptt.sweeps.workers.training import read_record
 from bptt.tracking.folder.files import (
     CONFIG,
+    JOURNAL,
+    LOCK,
+    PATCH,
+    PROVENANCE,
+    TRACEBACK,
     Status,
-    config_text,
-    flow_table,
-    history_table,
+    dump_config,
+    tabulate_flow,
+    tabulate_history,
     write_record,
     write_text,
 )
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.run import (
-    JOURNAL,
-    LOCK,
     Journal,
     ResumeError,
+    check_program,
     forget_checkpoint,
-    key_of_run,
+    make_single_key,
     read_checkpoint,
     read_config,
     read_journal,
-    same_program,
     write_checkpoint,
     write_journal,
 )
-from bptt.tracking.provenance.digest import current_version, digest
+from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.provenance.environment import (
-    PATCH,
-    PROVENANCE,
+    make_provenance_tags,
     note_resumption,
-    provenance,
-    provenance_files,
+    pack_provenance,
     write_provenance,
 )
-from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.address import StoreError, recall_uri
 from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.store.params import flattened, without_secrets
-from bptt.tracking.store.run_log import RunRecord, run_with_key
-from bptt.tracking.store.tags import KEY
+from bptt.tracking.store.params import flatten, hide_secrets
+from bptt.tracking.store.run_log import RunLog, run_with_key
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
 
 if TYPE_CHECKING:
     from bptt.core.training import Training
 
-TRACEBACK = "traceback.txt"
+_log = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -122,7 +124,7 @@ class Ended:
     seconds: float
 
 
-def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ended:
+def execute(job: Job, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
     """Train the run, write its files into its folder, and record it in the store where there is a tracker."""
     began = time.monotonic()
     training: Training | None = None
@@ -144,12 +146,13 @@ def execute(job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> Ende
         status, error = "FAILED", traceback.format_exc()
     interrupts.settle()
     seconds = time.monotonic() - began
-    record = recorded(training)
+    record = read_record(training)
     artifacts, unstored = _kept_files(job, record, error)
-    tags = {"bptt.outcome": record.outcome} if status == "FINISHED" and record is not None else {}
+    tags = {OUTCOME_TAG: record.outcome} if status == "FINISHED" and record is not None else {}
     if tracker is not None and unstored is None:
         if tracker.trouble is not None:
             job.reporter.say("waiting for the store to answer; Ctrl-C gives it up")
+            _log.warning("waiting for the store: %s", tracker.trouble)
         try:
             tracker.close(status, tags, artifacts)
         except (StoreError, KeyboardInterrupt) as trouble:
@@ -179,14 +182,14 @@ def _prepared(job: Job) -> "Training":
     return training
 
 
-def _log_again(training: "Training", tracker: RunRecord) -> None:
+def _log_again(training: "Training", tracker: RunLog) -> None:
     """Give the store the points before a checkpoint: whoever wrote that may have died before they were sent."""
     history = training.records()[0].history
     for place, update in enumerate(history["update"]):
         tracker.log(int(update), {name: float(values[place]) for name, values in history.items() if name != "update"})
 
 
-def _advance(training: "Training", job: Job, tracker: RunRecord | None, interrupts: Interrupts) -> bool:
+def _advance(training: "Training", job: Job, tracker: RunLog | None, interrupts: Interrupts) -> bool:
     """Train to the end (True), or to the recorded update at which an interruption was asked for (False)."""
     saved = time.monotonic()
     warned = False
@@ -238,7 +241,7 @@ def _kept_files(job: Job, record: Record | None, error: str | None) -> tuple[dic
 def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str | None]:
     """Write the run's files; each with its folder among the artifacts."""
     files: dict[Path, str | None] = {job.folder / CONFIG: None}
-    files |= dict.fromkeys(job.folder / name for name in provenance_files(job.folder))
+    files |= dict.fromkeys(job.folder / name for name in pack_provenance(job.folder))
     if record is not None:
         files |= dict.fromkeys(write_record(job.folder, record))
         files |= dict.fromkeys(_figures(job, record), "figures")
@@ -254,8 +257,8 @@ def _figures(job: Job, record: Record) -> list[Path]:
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
         folder.mkdir(exist_ok=True)
-        save_figure(draw_loss_curve(history_table(record), job.journal.name), paths[0], "png")
-        save_figure(draw_gradient_flow(flow_table(record), job.journal.name), paths[1], "png")
+        save_figure(draw_loss_curve(tabulate_history(record), job.journal.name), paths[0], "png")
+        save_figure(draw_gradient_flow(tabulate_flow(record), job.journal.name), paths[1], "png")
     except Exception as error:
         # A trained run is worth more than its picture.
         job.reporter.say(f"the figures can't be drawn: {error!r}")
@@ -273,7 +276,7 @@ class Trained:
     run: Run
     journal: Journal
     folder: Path
-    tracker: RunRecord | None
+    tracker: RunLog | None
     ended: Ended
     interrupted: bool
 
@@ -292,8 +295,8 @@ def train_single(configuration: Configuration, folder: Path, reporter: Reporter)
 
 
 def _train(configuration: Configuration, folder: Path, reporter: Reporter) -> Trained:
-    tracking, recorded = configuration.tracking, without_secrets(configuration.resolved)
-    version = current_version()
+    tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
+    version = compute_version()
     store = open_store(tracking.uri, tracking.experiment) if tracking.enabled else None
     with Interrupts() as interrupts, file_lock(folder / LOCK):
         journal = Journal(
@@ -301,12 +304,12 @@ def _train(configuration: Configuration, folder: Path, reporter: Reporter) -> Tr
             uri=None if store is None else store.address.shown,
             experiment=None if store is None else store.experiment,
             name=run_name(configuration.resolved),
-            digest=digest(configuration.resolved, version),
+            digest=compute_digest(configuration.resolved, version),
             numerical_version=version,
             current_folder=str(Path.cwd()),
         )
         try:
-            write_text(folder / CONFIG, config_text(recorded), durable=True)
+            write_text(folder / CONFIG, dump_config(recorded), durable=True)
             write_provenance(folder)
             write_journal(folder, journal)
         except OSError as error:
@@ -336,7 +339,7 @@ def resume_single(folder: Path, allow: Collection[str], reporter: Reporter) -> T
 def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Reporter) -> Trained:
     if journal.status == "FINISHED":
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
-    same_program(journal, current_version())
+    check_program(journal, compute_version())
     start = read_checkpoint(folder, journal)
     if not Path(journal.current_folder).is_dir():
         raise ResumeError(
@@ -344,7 +347,7 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Re
         )
     os.chdir(journal.current_folder)
     configuration = check_configuration(read_config(folder), allow)
-    if digest(configuration.resolved, journal.numerical_version) != journal.digest:
+    if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
     with Interrupts() as interrupts:
@@ -359,7 +362,7 @@ def _execute(
     configuration: Configuration,
     journal: Journal,
     folder: Path,
-    tracker: RunRecord | None,
+    tracker: RunLog | None,
     interrupts: Interrupts,
     reporter: Reporter,
     start: tuple[int, Mapping[str, NDArray[Any]]] | None = None,
@@ -373,7 +376,9 @@ def _execute(
         reporter=reporter,
         start=start,
     )
+    _log.info("%s is trained in %s, from update %d on", journal.name, folder, start[0] if start else 0)
     ended = execute(job, tracker, interrupts)
+    _log.info("%s: %s after %.1f s", journal.name, ended.status, ended.seconds)
     return Trained(
         run=configuration.run,
         journal=journal,
@@ -384,25 +389,23 @@ def _execute(
     )
 
 
-def _begin(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunRecord:
+def _begin(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
     """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
-    tags = provenance() | {"bptt.digest": journal.digest, KEY: key_of_run(folder, journal)}
-    return RunRecord.begin(store, journal.name, flattened(recorded), tags)
+    tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
+    return RunLog.begin(store, journal.name, flatten(recorded), tags)
 
 
-def _reopen(folder: Path, journal: Journal) -> RunRecord | None:
+def _reopen(folder: Path, journal: Journal) -> RunLog | None:
     """The run in the store that it was begun in; None where it is not tracked."""
     if journal.experiment is None:
         return None
-    # A password was never written down: MLFLOW_TRACKING_URI has to say it again.
-    uri = None if journal.uri and "***" in journal.uri else journal.uri
-    store = open_store(uri, journal.experiment)
+    store = open_store(recall_uri(journal.uri), journal.experiment)
     # Who began it may have been stopped before it noted which run it is, or before there was one.
-    run_id = journal.run_id or run_with_key(store, key_of_run(folder, journal))
+    run_id = journal.run_id or run_with_key(store, make_single_key(folder, journal))
     if run_id is None:
         return _begin(store, folder, journal, read_config(folder))
-    params = {} if journal.run_id is not None else flattened(read_config(folder))  # which it may not have got yet
-    return RunRecord.reopen(store, run_id, params)
+    params = {} if journal.run_id is not None else flatten(read_config(folder))  # which it may not have got yet
+    return RunLog.reopen(store, run_id, params)
 
 
 def _remove_unused(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bptt.analysis.sweep import Sweep, load_found
 from bptt.tracking.folder.block import Tables
-from bptt.tracking.history.base import Head, Member, Recording
+from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.find import Source
 
 HOSTILE = "<script>alert('1')</script> & \"q\" | a_b $x^2$ \\section{y} `z` # % ~ {t} [l](http://h) -- www.h.org\n next"
@@ -27,7 +27,7 @@ PROVENANCE = {
 }
 
 
-class Planted(Recording):
+class Planted(History):
     """A recording that is made of frames."""
 
     def __init__(self, head: Head, members: Sequence[Member], runs: pd.DataFrame, history: pd.DataFrame) -> None:

@@ -9,8 +9,7 @@ from bptt.analysis.report.rendering import render_pages, render_tables
 from bptt.analysis.report.sections.repeating import find_inputs
 from bptt.analysis.report.several import report_several
 from bptt.analysis.report.single import report_single
-from bptt.tracking.folder.files import beside
-from bptt.tracking.provenance.environment import PATCH
+from bptt.tracking.folder.files import PAGE, PATCH, clear_part
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
@@ -21,9 +20,6 @@ Format = Literal["svg", "png", "pdf"]
 
 #: The first is the one that is written where nothing else is asked for.
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-
-
-PAGE: Final = "report.html"
 
 
 _OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
@@ -61,7 +57,7 @@ def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = beside(path)
+        part = clear_part(path)
         part.write_bytes(content)
         part.replace(path)
     for name, endings in _OWN.items():

@@ -19,7 +19,7 @@ from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.parameters import parameter_blocks, parameter_count
 from bptt.core.run import Run
 from bptt.core.training import Training
-from bptt.tracking.provenance.digest import digest
+from bptt.tracking.provenance.digest import compute_digest
 
 MOST_LANES: Final = 64  # of a block; more would not train faster, and a killed sweep would lose more of them
 
@@ -76,7 +76,7 @@ def without_duplicates(
     runs: dict[str, PlannedRun] = {}
     duplicates = []
     for overrides, configuration in jobs:
-        own = digest(configuration.resolved, version)
+        own = compute_digest(configuration.resolved, version)
         if own in runs:
             duplicates.append((overrides, runs[own]))
         else:

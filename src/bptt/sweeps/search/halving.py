@@ -18,7 +18,7 @@ from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.run import Record, Run
 from bptt.core.training import chosen, joined
 from bptt.sweeps.search.settings import SearchSettings
-from bptt.sweeps.workers.training import LaneArrays, StageResult, StageTask
+from bptt.sweeps.workers.training import LaneArrays, LaneResult, LaneTask
 from bptt.tracking.folder.block import RunResult
 
 
@@ -31,22 +31,22 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class _Lane:
-    """checkpoint: of this lane alone; None: it has not begun."""
+class _Racer:
+    """state: of this lane alone; None: it has not begun."""
 
     candidate: Candidate
     began: float
-    checkpoint: LaneArrays | None = None
+    state: LaneArrays | None = None
 
 
 @dataclass
 class _Group:
     """Lanes that are trained together, on their way to the rung of this number, or behind the last one to their end."""
 
-    lanes: list[_Lane]
+    lanes: list[_Racer]
     rung: int
     update: int
-    checkpoint: LaneArrays | None
+    state: LaneArrays | None
 
 
 @dataclass
@@ -55,14 +55,14 @@ class _Waiting:
 
     rung: int
     update: int
-    lanes: list[_Lane] = field(default_factory=list)
+    lanes: list[_Racer] = field(default_factory=list)
 
 
 class SuccessiveHalving:
     """The runs of a search, from the first that is asked for to the last that ends.
 
     ask      gives so many new runs, fewer where there are no more
-    advance  trains stages, by `advance_stage`, and gives their results in any order
+    advance  trains stages, by `train_lanes`, and gives their results in any order
     reached  is told of the metric's value of a job at an update, one of its rungs, before it is decided on
     ended    is told of runs of the same shape that have ended: KILLED those that were stopped
     """
@@ -73,7 +73,7 @@ class SuccessiveHalving:
         workers: int,
         *,
         ask: Callable[[int], Sequence[Candidate]],
-        advance: Callable[[Sequence[StageTask]], Iterable[StageResult]],
+        advance: Callable[[Sequence[LaneTask]], Iterable[LaneResult]],
         reached: Callable[[int, int, float], None],
         ended: Callable[[Sequence[RunResult]], None],
     ) -> None:
@@ -104,7 +104,7 @@ class SuccessiveHalving:
         tasks = [self._task(number, group, length) for number, group in enumerate(self._groups)]
         results = {result.number: result for result in self._advance(tasks)}
         over: dict[Any, list[RunResult]] = {}
-        arrived: list[tuple[_Group, _Lane, Record, float]] = []
+        arrived: list[tuple[_Group, _Racer, Record, float]] = []
         left = []
         for task in tasks:
             group, result = self._groups[task.number], results[task.number]
@@ -112,16 +112,17 @@ class SuccessiveHalving:
             over.setdefault(key, []).extend(_final(group.lanes, result))
             going_on = [place for place, lane in enumerate(result.lanes) if not lane.ended]
             group.lanes = [group.lanes[place] for place in going_on]
-            group.checkpoint, group.update = result.checkpoint, task.update
+            assert task.update is not None
+            group.state, group.update = result.state, task.update
             if not task.compared:
                 left += [group] if group.lanes else []
                 continue
             for place, lane in enumerate(group.lanes):
                 record = result.lanes[going_on[place]].record
-                assert group.checkpoint is not None
+                assert group.state is not None
                 assert record is not None
                 value = float(record.history[self._settings.metric][-1])
-                alone = replace(lane, checkpoint=chosen(group.checkpoint, [place]))
+                alone = replace(lane, state=chosen(group.state, [place]))
                 arrived.append((group, alone, record, value))
         self._groups = left
         for key, results_of in self._decided(arrived).items():
@@ -130,7 +131,7 @@ class SuccessiveHalving:
             if ended:
                 self._ended(ended)
 
-    def _decided(self, arrived: Sequence[tuple[_Group, _Lane, Record, float]]) -> dict[Any, list[RunResult]]:
+    def _decided(self, arrived: Sequence[tuple[_Group, _Racer, Record, float]]) -> dict[Any, list[RunResult]]:
         """Who goes on of those that came to their rungs together waits for it; returns the others, by fusing key."""
         for group, lane, _, value in arrived:
             self._seen.setdefault(group.rung, []).append((self._cost(value), lane.candidate.job))
@@ -158,16 +159,16 @@ class SuccessiveHalving:
         rungs = self._halving.rungs(train)
         return rungs[group.rung] if group.rung < len(rungs) else train.updates
 
-    def _task(self, number: int, group: _Group, length: int) -> StageTask:
+    def _task(self, number: int, group: _Group, length: int) -> LaneTask:
         """The group's way of this round: about so many updates, to a recorded one, and to the next one at least."""
         train, target = group.lanes[0].candidate.run.train, self._target(group)
         recorded = recorded_updates(train.updates, train.log_points, train.log_spacing)
         ahead = recorded[recorded > group.update]
         update = int(ahead[np.abs(ahead - (group.update + length)).argmin()])
-        return StageTask(
+        return LaneTask(
             number=number,
             runs=tuple(lane.candidate.run for lane in group.lanes),
-            checkpoint=group.checkpoint,
+            start=group.state,
             update=update,
             compared=update == target < train.updates,
         )
@@ -199,14 +200,14 @@ class SuccessiveHalving:
         return placed
 
     def _begin(self, new: Sequence[Candidate]) -> None:
-        fused: dict[Any, list[_Lane]] = {}
+        fused: dict[Any, list[_Racer]] = {}
         now = time.time()
         for candidate in new:
-            fused.setdefault(fusing_key(candidate.run), []).append(_Lane(candidate, now))
+            fused.setdefault(fusing_key(candidate.run), []).append(_Racer(candidate, now))
         for lanes in fused.values():
             self._launch(lanes, 0, 0)
 
-    def _launch(self, lanes: Sequence[_Lane], rung: int, update: int) -> None:
+    def _launch(self, lanes: Sequence[_Racer], rung: int, update: int) -> None:
         """Let lanes be trained in groups of whole vectors, such that every worker has some."""
         vector = self._vector(lanes[0].candidate.run)
         vectors = -(-len(lanes) // vector)
@@ -214,16 +215,16 @@ class SuccessiveHalving:
         size = -(-vectors // parts) * vector
         for start in range(0, len(lanes), size):
             part = lanes[start : start + size]
-            checkpoints = [lane.checkpoint for lane in part if lane.checkpoint is not None]
-            together = joined(checkpoints) if checkpoints else None
-            self._groups.append(_Group([replace(lane, checkpoint=None) for lane in part], rung, update, together))
+            states = [lane.state for lane in part if lane.state is not None]
+            together = joined(states) if states else None
+            self._groups.append(_Group([replace(lane, state=None) for lane in part], rung, update, together))
 
     def _vector(self, run: Run) -> int:
         """How many lanes of such runs make a vector."""
         return min(lanes_per_vector(run), self._settings.batch)
 
 
-def _final(lanes: Sequence[_Lane], result: StageResult) -> list[RunResult]:
+def _final(lanes: Sequence[_Racer], result: LaneResult) -> list[RunResult]:
     return [
         _result(lane, "FINISHED" if found.error is None else "FAILED", found.record, found.error)
         for lane, found in zip(lanes, result.lanes, strict=True)
@@ -231,7 +232,7 @@ def _final(lanes: Sequence[_Lane], result: StageResult) -> list[RunResult]:
     ]
 
 
-def _result(lane: _Lane, status: Any, record: Record | None, error: str | None) -> RunResult:
+def _result(lane: _Racer, status: Any, record: Record | None, error: str | None) -> RunResult:
     return RunResult(
         job=lane.candidate.job, status=status, record=record, error=error, began=lane.began, ended=time.time()
     )

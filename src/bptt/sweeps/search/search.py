@@ -23,15 +23,12 @@ from bptt.sweeps.search.settings import SearchSettings, search_settings
 from bptt.sweeps.search.space import Space, search_space
 from bptt.sweeps.search.study import Outcome, Study
 from bptt.sweeps.session import Session, job_returns
-from bptt.sweeps.workers.pool import Lost
-from bptt.sweeps.workers.training import StageLane, StageResult, StageTask, advance_stage
+from bptt.sweeps.workers.training import LaneResult, LaneTask
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.files import STUDY
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
-
-STUDY = "study.db"
-
 
 _STORAGE = "hydra.sweeper.storage="
 
@@ -63,8 +60,8 @@ class Runs(Protocol):
         """Add jobs, given by their overrides, to the sweep; one that repeats an earlier one has its number."""
         ...
 
-    def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult | Lost[StageTask]]:
-        """`search_stage.advance_stage` of every task, by the workers."""
+    def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
+        """`train_lanes` of every task, by the workers."""
         ...
 
     def ended(self, results: Sequence[RunResult]) -> None:
@@ -141,7 +138,7 @@ class _Halved:
         self._over: dict[int, Callable[[Trial], None]] = {}  # what to tell of those that have
         self._values: dict[int, dict[int, float]] = {}  # of a job, at its rungs
         self._halving = SuccessiveHalving(
-            settings, runs.workers, ask=self._ask, advance=self._advance, reached=self._reached, ended=self._ended
+            settings, runs.workers, ask=self._ask, advance=runs.advance, reached=self._reached, ended=self._ended
         )
 
     def run(self) -> None:
@@ -181,14 +178,6 @@ class _Halved:
     def _report(self, trial: "Trial", job: int) -> None:
         for update, value in self._values[job].items():
             trial.report(value, update)
-
-    def _advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult]:
-        for result in self._runs.advance(tasks):
-            if isinstance(result, Lost):
-                lane = StageLane(ended=True, record=None, error=result.reason)
-                yield StageResult(number=result.task.number, lanes=(lane,) * len(result.task.runs), checkpoint=None)
-            else:
-                yield result
 
     def _reached(self, job: int, update: int, value: float) -> None:
         self._values.setdefault(job, {})[update] = value
@@ -274,9 +263,9 @@ class _Runs:
             self._session.begin(self._trials)
         return [Prepared(number, self._runs[number], added.records.get(number)) for number in added.numbers]
 
-    def advance(self, tasks: Sequence[StageTask]) -> Iterator[StageResult | Lost[StageTask]]:
+    def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
         """Train stages; Ctrl-C raises KeyboardInterrupt while it waits for one."""
-        return self._session.computed(advance_stage, tasks)
+        return self._session.advance(tasks)
 
     def ended(self, results: Sequence[RunResult]) -> None:
         """Record runs of the same shape, as one block."""

@@ -29,12 +29,23 @@ class Answer:
     refused: str | None = None
 
 
+@dataclass(frozen=True)
+class Retry:
+    """The task at a place is computed once more, since a worker died that had it, or one beside it.
+
+    why  how it died
+    """
+
+    place: int
+    why: str
+
+
 def answer(place: int, function: Callable[[Any], Any], task: Any, version: str | None) -> Answer:
     """function(task), in a worker. version: the numerical version that the worker must have; None: it is ours."""
     if version is not None:
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
-        own = current_version()
+        own = compute_version()
         if own != version:
             return Answer(place, refused=f"{socket.gethostname()} has numerical version {own}, this program {version}")
     try:

@@ -4,6 +4,7 @@ joblib's own Dask backend waits for ever for a task whose workers died, and Ray'
 Both clusters have futures, though, and that is all that joblib needs of a backend.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, Protocol
@@ -12,7 +13,9 @@ from joblib import Parallel, cpu_count, delayed
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from bptt.configuration.errors import ConfigurationError, write_problem
-from bptt.sweeps.workers.calls import Answer, WorkersError, answer, quietly_closed
+from bptt.sweeps.workers.calls import Answer, Retry, WorkersError, answer, quietly_closed
+
+_log = logging.getLogger(__name__)
 
 
 def connected(
@@ -77,14 +80,16 @@ class ClusterPool:
     def warm(self) -> None:
         """Nothing to do: the workers of a cluster are there."""
 
-    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer]:
+    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
         """See `workers.Pool`. Tasks whose workers died are computed again at the end, each by itself."""
-        from bptt.tracking.provenance.digest import current_version
+        from bptt.tracking.provenance.digest import compute_version
 
-        calls = [delayed(answer)(place, function, task, current_version()) for place, task in enumerate(tasks)]
+        calls = [delayed(answer)(place, function, task, compute_version()) for place, task in enumerate(tasks)]
         suspects = []
         for found in self._outputs(calls):
             if found.died:
+                _log.warning("a task %s", str(found.lost).removeprefix("its "))
+                yield Retry(found.place, str(found.lost))
                 suspects.append(found.place)
             else:
                 yield found

@@ -10,7 +10,6 @@ Kernels ahead of time: which there are, which of them a sweep calls, and what co
 
 import importlib
 import os
-import pkgutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -208,6 +207,8 @@ def _kernels(run: Run | None) -> Sequence[Kernel]:
 
 @cache
 def _shipped() -> tuple[Kernel, ...]:
-    names = [found.name for found in pkgutil.walk_packages(bptt.core.__path__, f"{bptt.core.__name__}.")]
+    folder = Path(next(iter(bptt.core.__path__)))
+    places = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*.py") if path.stem != "__init__"]
+    names = sorted(".".join((bptt.core.__name__, *place.parts)) for place in places)
     members = [member for name in names for member in vars(importlib.import_module(name)).values()]
     return tuple(dict.fromkeys(member for member in members if isinstance(member, Kernel)))

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct
 from bptt.core.annotations import InvalidValue, Range
-from bptt.sweeps.workers.calls import Answer
+from bptt.sweeps.workers.calls import Answer, Retry
 
 T = TypeVar("T")
 
@@ -67,8 +67,11 @@ class Pool(Protocol):
         """Let workers start, without waiting for them."""
         ...
 
-    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer]:
-        """One for each task, as they come in. Closing the iterator stops what still runs."""
+    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
+        """An answer for each task, as they come in, and before it a retry for each time that its workers died.
+
+        Closing the iterator stops what still runs.
+        """
         ...
 
     def close(self) -> None:
@@ -108,21 +111,30 @@ class Workers:
         """Let worker processes start and import what training needs while this one does something else."""
         self._pool.warm()
 
-    def run(self, function: Callable[[T], R], tasks: Sequence[T]) -> Generator[R | Lost[T]]:
+    def run(
+        self, function: Callable[[T], R], tasks: Sequence[T], retried: Callable[[T, str], None] | None = None
+    ) -> Generator[R | Lost[T]]:
         """function(task) of every task, in the order in which they finish.
+
+        retried: is told of each task that is computed once more since its worker died, and how that died
 
         `Lost` where the function raised, or where the workers that computed it died, three times. Closing the iterator
         stops what still runs. Raises WorkersError where no worker can go on.
         """
-        outcomes = _outcomes(self._pool.answers(function, tasks), tasks)
+        outcomes = _outcomes(self._pool.answers(function, tasks), tasks, retried)
         self._given.add(outcomes)
         return outcomes
 
 
-def _outcomes(answers: Generator[Answer], tasks: Sequence[T]) -> Generator[Any]:
+def _outcomes(
+    answers: Generator[Answer | Retry], tasks: Sequence[T], retried: Callable[[T, str], None] | None
+) -> Generator[Any]:
     with closing(answers):
         for answer in answers:
-            yield answer.result if answer.lost is None else Lost(tasks[answer.place], answer.lost)
+            if isinstance(answer, Answer):
+                yield answer.result if answer.lost is None else Lost(tasks[answer.place], answer.lost)
+            elif retried is not None:
+                retried(tasks[answer.place], answer.why)
 
 
 def _pool(settings: Settings, most: int | None) -> Pool:

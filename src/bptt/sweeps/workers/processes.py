@@ -3,7 +3,9 @@
 How workers stop: not by the Ctrl-C that they see, but when whoever waits for their results says so, or is gone.
 """
 
+import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,7 +16,9 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from bptt.sweeps.workers.calls import Answer, answer, quietly_closed
+from bptt.sweeps.workers.calls import Answer, Retry, answer, quietly_closed
+
+_log = logging.getLogger(__name__)
 
 
 class Unwanted(Exception):
@@ -76,8 +80,8 @@ class Processes:
         if self.count > 1:
             self._warming = self._outputs((os.getpid, (), {}) for _ in range(self.count))
 
-    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer]:
-        """One for each task, as they come in. Closing the iterator kills the processes that still compute."""
+    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
+        """See `pool.Pool`. Closing the iterator kills the processes that still compute."""
         deaths = dict.fromkeys(range(len(tasks)), 0)  # of processes, by the place of each task that has no answer yet
         while deaths:
             fewest = min(deaths.values())
@@ -90,11 +94,15 @@ class Processes:
                         del deaths[found.place]
                         yield found
             except BrokenExecutor as error:
-                for place in handed_out & deaths.keys():
+                how, again = _how(error), sorted(handed_out & deaths.keys())
+                _log.warning("a worker process died, %s; what the others were at is lost with it", how)
+                for place in again:
                     deaths[place] += 1
                     if deaths[place] > _RETRIES:
                         del deaths[place]
                         yield Answer(place, lost=f"its worker process died, {_RETRIES + 1} times; at last: {error}")
+                    else:
+                        yield Retry(place, how)
 
     def close(self) -> None:
         """Kill the processes."""
@@ -125,6 +133,12 @@ def _calls(
     for place in places:
         handed_out.add(place)
         yield answer, (place, function, tasks[place], None), {}
+
+
+def _how(error: BrokenExecutor) -> str:
+    """How a process ended, of all that loky says of it."""
+    codes = re.search(r"exit codes of the workers are \{(.+?)\}", str(error))
+    return codes[1] if codes else str(error).partition("\n")[0]
 
 
 def _begin(parent: int) -> None:

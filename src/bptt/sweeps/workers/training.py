@@ -1,16 +1,13 @@
-"""Trains a block of runs side by side, in a worker; what goes wrong with one of them hits that one alone.
+"""Lanes trained in a worker: side by side, to an update or to their ends; what goes wrong with one hits that one alone.
 
-A block's checkpoint: a file from which its training goes on, to the same bits, when its process was killed.
-
-What is left of a training that was broken off.
-
-One stage of a search with halving: runs that fuse go on from where they stand, in a worker, to a later update.
+A sweep's block, a stage of a search and runs that are trained again from their record are all this: `train_lanes`.
 """
 
 import gc
+import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,171 +20,42 @@ from numpy.typing import NDArray
 
 from bptt.core.run import Record, Run
 from bptt.core.training import Training, chosen, joined
-from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import Status, read_arrays, write_arrays
+from bptt.sweeps.workers.interrupts import Interrupts
+from bptt.sweeps.workers.pool import Lost, Workers
+from bptt.tracking.folder.files import read_arrays, write_arrays
+
+_log = logging.getLogger(__name__)
 
 _IDENTITY: Final = "bptt.identity"
-
-
-class Checkpoint:
-    """Where a block's state is kept while it is trained, and how often.
-
-    path      None, or in a folder that is not there, as on a cluster's machines: nothing is kept
-    identity  of the block: a file of another one is as good as none, and so is a damaged one
-    seconds   between two of them; None: none is written
-    """
-
-    def __init__(self, path: Path | None, identity: str, seconds: float | None) -> None:
-        self._path = path if path is not None and path.parent.is_dir() else None
-        self._identity, self._seconds = identity, seconds
-        self._last = monotonic()
-
-    def resumed(self, runs: Sequence[Run]) -> Training | None:
-        """The training as it was when the last checkpoint was written; None: there is none."""
-        if self._path is None or not self._path.exists():
-            return None
-        try:
-            arrays = read_arrays(self._path)
-            if arrays.pop(_IDENTITY).item() == self._identity:
-                return Training(runs, arrays)
-        except Exception:
-            # Whatever is wrong, the block can be trained anew; and what is wrong with the runs is seen then.
-            return None
-        return None
-
-    def keep(self, training: Training) -> None:
-        """Write a checkpoint, if it is time."""
-        if self._path is None or self._seconds is None or monotonic() < self._last + self._seconds:
-            return
-        with suppress(OSError):  # a full disk must not fail a run
-            write_arrays(self._path, training.checkpoint() | {_IDENTITY: np.array(self._identity)})
-        self._last = monotonic()
-
-    def remove(self) -> None:
-        """The block is done."""
-        if self._path is not None:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
-                self._path.with_name(f".{self._path.name}.part").unlink(missing_ok=True)
-
-
-def recorded(training: "Training | None") -> Record | None:
-    """What its first run recorded; None where it is nothing, or where an error left the training without sense."""
-    if training is None:
-        return None
-    try:
-        record = training.records()[0]
-    except Exception:
-        return None
-    return record if len(record.history["update"]) else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockTask:
-    """A block of a sweep: runs that fuse.
-
-    number              of the block
-    jobs                the numbers of the runs' jobs
-    checkpoint          the file to go on from and to keep the state in; None: there is none
-    checkpoint_seconds  how often that is done; None: never
-    identity            which block it is: only a checkpoint that was written under the same one is used
-    """
-
-    number: int
-    jobs: tuple[int, ...]
-    runs: tuple[Run, ...]
-    checkpoint: Path | None
-    checkpoint_seconds: float | None
-    identity: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockResult:
-    """What the runs of a block left, in the order of their jobs."""
-
-    number: int
-    results: tuple[RunResult, ...]
-
-
-@dataclass(frozen=True)
-class _Ended:
-    status: Status
-    record: Record | None
-    error: str | None = None
-
-
-def train_block(task: BlockTask) -> BlockResult:
-    """Train the runs of a block to their ends. A run that raises is FAILED, and the others keep their bits."""
-    from threadpoolctl import threadpool_limits
-
-    _keep_imports()
-    began = time.time()
-    checkpoint = Checkpoint(task.checkpoint, task.identity, task.checkpoint_seconds)
-    # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
-    with threadpool_limits(1, user_api="blas"):
-        ended = _trained(task.runs, checkpoint)
-    now = time.time()
-    checkpoint.remove()
-    results = tuple(
-        RunResult(job=job, status=end.status, record=end.record, error=end.error, began=began, ended=now)
-        for job, end in zip(task.jobs, ended, strict=True)
-    )
-    return BlockResult(number=task.number, results=results)
-
-
-@cache
-def _keep_imports() -> None:
-    """Once per process: what was imported stays, and a fifth of the time would go into searching it for garbage."""
-    import bptt.core.training  # noqa: F401
-
-    gc.freeze()
-
-
-def _trained(runs: Sequence[Run], checkpoint: "Checkpoint | None") -> list[_Ended]:
-    """How each run ended. Where training raises, each half is trained anew, down to the run that raised."""
-    from bptt.core.training import Training
-    from bptt.sweeps.workers.kernels import compile_kernels
-    from bptt.sweeps.workers.processes import Unwanted, check_wanted
-
-    training: Training | None = None
-    try:
-        compile_kernels(runs)
-        training = (checkpoint and checkpoint.resumed(runs)) or Training(runs)
-        while training.advance() is not None:
-            if checkpoint is not None:
-                checkpoint.keep(training)
-            check_wanted()
-        return [_Ended("FINISHED", record) for record in training.records()]
-    except Unwanted:
-        raise
-    except Exception:
-        if len(runs) == 1:
-            return [_Ended("FAILED", recorded(training), traceback.format_exc())]
-    middle = len(runs) // 2
-    return _trained(runs[:middle], None) + _trained(runs[middle:], None)
-
 
 LaneArrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageTask:
-    """Runs to be trained to a recorded update.
+class LaneTask:
+    """Runs that fuse, to be trained side by side.
 
-    number      by which its result is known
-    checkpoint  of the runs, in their order; None: they begin
-    compared    whether what the runs recorded so far is wanted, even of those that have not ended
+    number              by which the result is known
+    update              a recorded one, to which they are trained: their last one, or one before
+    start               the state that they go on from, in their order; None: they begin
+    compared            whether what the runs recorded so far is wanted, even of those that have not ended
+    checkpoint          the file to go on from and to keep the state in; None: there is none
+    checkpoint_seconds  how often that is done; None: never
+    identity            which runs they are: only a file that was written under the same one is used
     """
 
     number: int
     runs: tuple[Run, ...]
-    checkpoint: LaneArrays | None
     update: int
-    compared: bool
+    start: LaneArrays | None = None
+    compared: bool = False
+    checkpoint: Path | None = None
+    checkpoint_seconds: float | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageLane:
+class Lane:
     """What became of one run.
 
     record  None where it has neither ended nor was asked for, or where there is none
@@ -200,64 +68,161 @@ class StageLane:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageResult:
-    """The runs of a stage in their order. checkpoint: of those that have not ended, in their order; None: all have."""
+class LaneResult:
+    """The runs of a task, in their order.
+
+    state         of those that have not ended, in their order; None: all have
+    began, ended  when it was worked at, in seconds since 1970
+    """
 
     number: int
-    lanes: tuple[StageLane, ...]
-    checkpoint: LaneArrays | None
+    lanes: tuple[Lane, ...]
+    state: LaneArrays | None
+    began: float
+    ended: float
 
 
-def advance_stage(task: StageTask) -> StageResult:
-    """Train the runs of a stage. One that raises has ended with an error, and the others keep their bits."""
+def hand_out(
+    tasks: Sequence[LaneTask],
+    workers: Workers,
+    interrupts: Interrupts,
+    retried: Callable[[LaneTask, str], None] | None = None,
+) -> Iterator[LaneResult]:
+    """Have tasks trained by workers; the results as they come. Ctrl-C is heard while it waits for one.
+
+    The runs of a task whose workers died end with an error that says so. retried: see `Workers.run`. Raises
+    KeyboardInterrupt and WorkersError.
+    """
+    with interrupts.raising():
+        outcomes = workers.run(train_lanes, tasks, retried)
+    while True:
+        with interrupts.raising():
+            outcome = next(outcomes, None)
+        if outcome is None:
+            return
+        yield lose_lanes(outcome.task, outcome.reason) if isinstance(outcome, Lost) else outcome
+
+
+def lose_lanes(task: LaneTask, reason: str) -> LaneResult:
+    """The result of a task that nobody could compute."""
+    lane, now = Lane(ended=True, record=None, error=reason), time.time()
+    return LaneResult(number=task.number, lanes=(lane,) * len(task.runs), state=None, began=now, ended=now)
+
+
+def train_lanes(task: LaneTask) -> LaneResult:
+    """Train runs side by side. One that raises has ended with an error, and the others keep their bits."""
     from threadpoolctl import threadpool_limits
 
-    from bptt.sweeps.workers.kernels import compile_kernels
-
-    compile_kernels(task.runs)
+    _keep_imports()
+    began = time.time()
+    checkpoint = Checkpoint(task.checkpoint, task.identity, task.checkpoint_seconds)
     # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
     with threadpool_limits(1, user_api="blas"):
-        return _advanced(task)
+        lanes, state = _train(task, checkpoint)
+    checkpoint.remove()
+    return LaneResult(number=task.number, lanes=tuple(lanes), state=state, began=began, ended=time.time())
 
 
-def _advanced(task: StageTask) -> StageResult:
+@cache
+def _keep_imports() -> None:
+    """Once per process: what was imported stays, and a fifth of the time would go into searching it for garbage."""
+    import bptt.core.training  # noqa: F401
+
+    gc.freeze()
+
+
+def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane], LaneArrays | None]:
+    """Where training raises, each half is trained anew, down to the run that raised."""
+    from bptt.sweeps.workers.kernels import compile_kernels
     from bptt.sweeps.workers.processes import Unwanted, check_wanted
 
     training: Training | None = None
     try:
-        training = Training(task.runs, task.checkpoint)
+        compile_kernels(task.runs)
+        training = (checkpoint and checkpoint.resume(task.runs)) or Training(task.runs, task.start)
         while training.update < task.update and training.advance() is not None:
+            if checkpoint is not None:
+                checkpoint.keep(training)
             check_wanted()
-        return _result(task, training)
+        return _sort_ended(task, training)
     except Unwanted:
         raise
     except Exception:
         if len(task.runs) == 1:
-            lane = StageLane(ended=True, record=recorded(training), error=traceback.format_exc())
-            return StageResult(number=task.number, lanes=(lane,), checkpoint=None)
+            return [Lane(ended=True, record=read_record(training), error=traceback.format_exc())], None
+        _log.info("a run raised: each half of %d is trained anew", len(task.runs))
     middle = len(task.runs) // 2
-    halves = [_advanced(_part(task, lanes)) for lanes in (range(middle), range(middle, len(task.runs)))]
-    left = [half.checkpoint for half in halves if half.checkpoint is not None]
-    return StageResult(
-        number=task.number,
-        lanes=tuple(lane for half in halves for lane in half.lanes),
-        checkpoint=joined(left) if left else None,
-    )
+    halves = [_train(_choose(task, lanes), None) for lanes in (range(middle), range(middle, len(task.runs)))]
+    states = [state for _, state in halves if state is not None]
+    return [lane for lanes, _ in halves for lane in lanes], joined(states) if states else None
 
 
-def _part(task: StageTask, lanes: Sequence[int]) -> StageTask:
-    checkpoint = None if task.checkpoint is None else chosen(task.checkpoint, lanes)
-    return replace(task, runs=tuple(task.runs[lane] for lane in lanes), checkpoint=checkpoint)
+def _choose(task: LaneTask, lanes: Sequence[int]) -> LaneTask:
+    """The task, of these runs alone."""
+    start = None if task.start is None else chosen(task.start, lanes)
+    return replace(task, runs=tuple(task.runs[lane] for lane in lanes), start=start)
 
 
-def _result(task: StageTask, training: Training) -> StageResult:
-    checkpoint, records = training.checkpoint(), training.records()
-    ended = checkpoint["ended"] > 0
+def _sort_ended(task: LaneTask, training: Training) -> tuple[list[Lane], LaneArrays | None]:
+    """The lanes, and the state of those that have not ended."""
+    state, records = training.checkpoint(), training.records()
+    ended = state["ended"] > 0
     lanes = [
-        StageLane(ended=bool(over), record=record if over or task.compared else None)
+        Lane(ended=bool(over), record=record if over or task.compared else None)
         for over, record in zip(ended, records, strict=True)
     ]
     going_on = np.flatnonzero(~ended).tolist()
-    return StageResult(
-        number=task.number, lanes=tuple(lanes), checkpoint=chosen(checkpoint, going_on) if going_on else None
-    )
+    return lanes, chosen(state, going_on) if going_on else None
+
+
+def read_record(training: Training | None) -> Record | None:
+    """What its first run recorded; None where it is nothing, or where an error left the training without sense."""
+    if training is None:
+        return None
+    try:
+        record = training.records()[0]
+    except Exception:
+        return None
+    return record if len(record.history["update"]) else None
+
+
+class Checkpoint:
+    """Where the state of lanes is kept while they are trained, and how often: they go on from it to the same bits.
+
+    path      None, or in a folder that is not there, as on a cluster's machines: nothing is kept
+    identity  of the runs: a file of others is as good as none, and so is a damaged one
+    seconds   between two of them; None: none is written
+    """
+
+    def __init__(self, path: Path | None, identity: str, seconds: float | None) -> None:
+        self._path = path if path is not None and path.parent.is_dir() else None
+        self._identity, self._seconds = identity, seconds
+        self._last = monotonic()
+
+    def resume(self, runs: Sequence[Run]) -> Training | None:
+        """The training as it was when the last checkpoint was written; None: there is none."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            arrays = read_arrays(self._path)
+            if arrays.pop(_IDENTITY).item() == self._identity:
+                return Training(runs, arrays)
+        except Exception:
+            # Whatever is wrong, the runs can be trained anew; and what is wrong with the runs is seen then.
+            return None
+        return None
+
+    def keep(self, training: Training) -> None:
+        """Write a checkpoint, if it is time."""
+        if self._path is None or self._seconds is None or monotonic() < self._last + self._seconds:
+            return
+        with suppress(OSError):  # a full disk must not fail a run
+            write_arrays(self._path, training.checkpoint() | {_IDENTITY: np.array(self._identity)})
+        self._last = monotonic()
+
+    def remove(self) -> None:
+        """The runs are done."""
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+                self._path.with_name(f".{self._path.name}.part").unlink(missing_ok=True)

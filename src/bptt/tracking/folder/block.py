@@ -5,19 +5,17 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, Status, read_arrays, sync_folder
+from bptt.tracking.folder.files import FLOW, HISTORY, RUNS, WEIGHTS, Status, read_arrays, sync_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
-
-RUNS: Final = "runs.parquet"
 
 
 class ArchiveError(Exception):
@@ -246,21 +244,21 @@ def _joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
     return np.concatenate([np.empty(0, kind), *(np.asarray(part, kind) for part in parts)])
 
 
-def ends(flow: "pd.DataFrame") -> "pd.DataFrame":
+def select_ends(flow: "pd.DataFrame") -> "pd.DataFrame":
     """The rows of each run's first and last recorded update."""
     updates = flow.groupby("run")["update"]
     chosen = flow["update"].eq(updates.transform("min")) | flow["update"].eq(updates.transform("max"))
     return flow[chosen].reset_index(drop=True)
 
 
-def no_history() -> "pd.DataFrame":
+def make_empty_history() -> "pd.DataFrame":
     """A history in which nothing was recorded."""
     import pandas as pd
 
     return pd.DataFrame({"run": pd.Series(dtype="int64"), "update": pd.Series(dtype="int64")})
 
 
-def no_flow() -> "pd.DataFrame":
+def make_empty_flow() -> "pd.DataFrame":
     """Gradients' flow where nothing was recorded."""
     import pandas as pd
 

@@ -18,33 +18,47 @@ if TYPE_CHECKING:
 
     from bptt.core.run import Record
 
+# In the folder of a run, or of a sweep; beside the first three in a block's.
 HISTORY: Final = "history.parquet"
-
-
 FLOW: Final = "gradient_flow.parquet"
-
-
 WEIGHTS: Final = "weights.npz"
-
-
+RUNS: Final = "runs.parquet"
+JOBS: Final = "jobs.parquet"
 CONFIG: Final = "config.yaml"
+JOURNAL: Final = "run.json"
+SWEEP: Final = "sweep.json"
+CHECKPOINT: Final = "checkpoint.npz"
+TRACEBACK: Final = "traceback.txt"
+PROVENANCE: Final = "provenance.json"
+PATCH: Final = "dirty.patch"
+STUDY: Final = "study.db"
+PAGE: Final = "report.html"
+LOCK: Final = ".lock"
+
+# Among the artifacts of a sweep's own run alone.
+FLOW_ENDS: Final = "flow_ends.parquet"
+REUSED: Final = "reused.json"
+
+#: Where sweeps are, each in a folder of its own, and within it single runs.
+MULTIRUN: Final = "multirun"
+SINGLE_RUNS: Final = "runs"
 
 
-def history_table(record: "Record") -> "pd.DataFrame":
+def tabulate_history(record: "Record") -> "pd.DataFrame":
     """One row per recorded update: `update`, then the metrics in the record's order."""
     import pandas as pd
 
     return pd.DataFrame(_history_columns(record))
 
 
-def flow_table(record: "Record") -> "pd.DataFrame":
+def tabulate_flow(record: "Record") -> "pd.DataFrame":
     """One row per recorded update and lag: `update`, `lag` (timesteps before the end, from 0), `norm`."""
     import pandas as pd
 
     return pd.DataFrame(_flow_columns(record))
 
 
-def record_files(record: "Record") -> dict[str, bytes]:
+def pack_record(record: "Record") -> dict[str, bytes]:
     """history.parquet, gradient_flow.parquet and weights.npz: what they hold, by name."""
     weights = io.BytesIO()
     np.savez(weights, allow_pickle=False, **record.parameters)
@@ -57,15 +71,15 @@ def record_files(record: "Record") -> dict[str, bytes]:
 
 def write_record(folder: Path, record: "Record") -> list[Path]:
     """Write the files of a record, each whole or not at all."""
-    files = {folder / name: content for name, content in record_files(record).items()}
+    files = {folder / name: content for name, content in pack_record(record).items()}
     try:
         for path, content in files.items():
-            beside(path).write_bytes(content)
+            clear_part(path).write_bytes(content)
         for path in files:
-            beside(path).replace(path)
+            clear_part(path).replace(path)
     except OSError:
         for path in files:
-            beside(path).unlink(missing_ok=True)
+            clear_part(path).unlink(missing_ok=True)
         raise
     return list(files)
 
@@ -77,7 +91,7 @@ def write_text(path: Path, text: str, durable: bool = False) -> Path:
     return path
 
 
-def config_text(resolved: Mapping[str, Any]) -> str:
+def dump_config(resolved: Mapping[str, Any]) -> str:
     """What config.yaml holds: the whole resolved configuration."""
     import yaml
 
@@ -137,7 +151,7 @@ def _parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
 @contextmanager
 def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
     """A file that gets its name when it is whole; on a full disk nothing of it stays."""
-    part = beside(path)
+    part = clear_part(path)
     try:
         with part.open("wb") as file:
             yield file
@@ -152,7 +166,7 @@ def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
         sync_folder(path.parent)
 
 
-def beside(path: Path) -> Path:
+def clear_part(path: Path) -> Path:
     """The file that is written before it gets its name. A link in its place, which may lead anywhere, is taken away."""
     part = path.with_name(f".{path.name}.part")
     if part.is_symlink():
@@ -198,6 +212,6 @@ def _columns(path: Path) -> dict[str, NDArray[Any]]:
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
-def key_of(*parts: str) -> str:
+def make_key(*parts: str) -> str:
     """The key, 32 hexadecimal digits, of what these parts tell from everything else."""
     return sha256(" ".join(parts).encode()).hexdigest()[:32]

@@ -9,16 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.files import CONFIG, key_of, read_arrays, write_arrays, write_text
-
-JOURNAL: Final = "run.json"
-
-
-CHECKPOINT: Final = "checkpoint.npz"
-
-
-LOCK: Final = ".lock"
-
+from bptt.tracking.folder.files import CHECKPOINT, CONFIG, JOURNAL, make_key, read_arrays, write_arrays, write_text
 
 _OWN: Final = "bptt."
 
@@ -53,9 +44,9 @@ class ResumeError(Exception):
     """A folder holds no run that can go on; the message is one line for the user."""
 
 
-def key_of_run(folder: Path, journal: Journal) -> str:
+def make_single_key(folder: Path, journal: Journal) -> str:
     """The key by which the run of a folder is found in the store; see `bptt.tracking.store.tags`."""
-    return key_of(folder.name, journal.current_folder, journal.digest)
+    return make_key(folder.name, journal.current_folder, journal.digest)
 
 
 def write_journal(folder: Path, journal: Journal) -> None:
@@ -128,7 +119,7 @@ def forget_checkpoint(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def same_program(journal: Journal, version: str) -> None:
+def check_program(journal: Journal, version: str) -> None:
     """Raise ResumeError unless the run was begun by a program that computes the same bits as this one."""
     if journal.numerical_version != version:
         raise ResumeError(

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bptt.tracking.folder.block import (
-    RUNS,
     ArchiveError,
     RunResult,
     Tables,
@@ -27,16 +26,10 @@ from bptt.tracking.folder.block import (
     write_block,
     write_table,
 )
-from bptt.tracking.folder.files import beside, sync_folder, write_text
+from bptt.tracking.folder.files import JOBS, RUNS, SWEEP, clear_part, sync_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SWEEP: Final = "sweep.json"
-
-
-JOBS: Final = "jobs.parquet"
-
 
 _JSON_COLUMNS: Final = ("swept", "overrides", "config")
 
@@ -81,6 +74,7 @@ class SweepJournal:
     report         whether the sweep ends by writing its report
     files          that configurations name: path → SHA-256 of their content when the sweep began
     choices        files of choices that don't come with bptt: path → text
+    retried        how often a block was trained again since a worker died; sweep.log has when and why
     """
 
     name: str
@@ -101,10 +95,11 @@ class SweepJournal:
     report: bool = True
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
+    retried: int = 0
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
-class Archive:
+class SweepFolder:
     """The folder of a sweep."""
 
     def __init__(self, folder: Path) -> None:
@@ -112,7 +107,7 @@ class Archive:
         self._blocks, self._stored = folder / "blocks", folder / "stored"
 
     @classmethod
-    def create(cls, folder: Path, journal: SweepJournal, jobs: Sequence[SweepJob]) -> "Archive":
+    def create(cls, folder: Path, journal: SweepJournal, jobs: Sequence[SweepJob]) -> "SweepFolder":
         """Make the folder of a new sweep."""
         archive = cls(folder)
         for made in (archive._blocks, archive._stored):
@@ -124,7 +119,7 @@ class Archive:
         return archive
 
     @classmethod
-    def open(cls, folder: Path) -> "Archive":
+    def open(cls, folder: Path) -> "SweepFolder":
         """The archive of a sweep that was begun. Raises ArchiveError where there is none."""
         if not folder.is_dir():
             raise ArchiveError(f"{folder}: there is no such folder")
@@ -154,7 +149,7 @@ class Archive:
 
         columns = {name: [getattr(job, name) for job in jobs] for name in SweepJob.__dataclass_fields__}
         table = pa.table(columns | {name: list(map(json.dumps, columns[name])) for name in _JSON_COLUMNS})
-        part = beside(self.folder / JOBS)
+        part = clear_part(self.folder / JOBS)
         write_table(part, table)
         part.replace(self.folder / JOBS)
 

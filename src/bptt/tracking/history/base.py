@@ -87,7 +87,7 @@ class Member:
     updates: int | None
 
 
-class Recording(ABC):
+class History(ABC):
     """Runs that were recorded together. Methods raise ArchiveError or StoreError where something can't be read."""
 
     @property

@@ -16,17 +16,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.tracking.folder.run import JOURNAL
-from bptt.tracking.folder.sweep import SWEEP, is_sweep
-from bptt.tracking.history.base import Member, Recording
-from bptt.tracking.history.from_folder import ArchivedSweep, RunFolder, is_run
-from bptt.tracking.history.from_store import StoredRuns, StoredSweep
-from bptt.tracking.store.address import StoreError, resolve
+from bptt.tracking.folder.files import JOURNAL, MULTIRUN, SINGLE_RUNS, SWEEP
+from bptt.tracking.folder.sweep import is_sweep
+from bptt.tracking.history.base import History, Member
+from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory, is_run
+from bptt.tracking.history.from_store import RunsStoreHistory, SweepStoreHistory
+from bptt.tracking.store.address import StoreError, resolve_address
 from bptt.tracking.store.base import StoredRow, StoreReader
 from bptt.tracking.store.database import DatabaseReader
-from bptt.tracking.store.errors import SourceError, asking
+from bptt.tracking.store.errors import SourceError, explain_refusal
 from bptt.tracking.store.server import ClientReader
-from bptt.tracking.store.sweep_log import read_kept
+from bptt.tracking.store.sweep_log import read_copy
 from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Narrowing:
         for key, values in self.values.items():
             whole = _whole(key, members)
             for value in values:
-                if not any(same(value, member.swept.get(whole)) for member in members):
+                if not any(is_same(value, member.swept.get(whole)) for member in members):
                     raise SourceError(f":{key}={value}: no run has this value; there are {_values(whole, members)}")
-            left = [member for member in left if any(same(value, member.swept.get(whole)) for value in values)]
+            left = [member for member in left if any(is_same(value, member.swept.get(whole)) for value in values)]
         if not left:
             raise SourceError(f":{self}: no run has all of these values")
         return [member.number for member in left]
@@ -73,7 +73,7 @@ class Narrowing:
         return ",".join(f"{key}={','.join(values)}" for key, values in self.values.items())
 
 
-def split(text: str) -> tuple[str, Narrowing | None]:
+def split_source(text: str) -> tuple[str, Narrowing | None]:
     """A source, and what narrows it; None: nothing does."""
     for colon in re.finditer(":", text):
         source, narrowing = text[: colon.start()], text[colon.end() :]
@@ -96,7 +96,7 @@ def _read(text: str) -> Narrowing:
     return Narrowing(None, values)
 
 
-def same(asked: str, value: str | None) -> bool:
+def is_same(asked: str, value: str | None) -> bool:
     """Whether two texts are the same value: a number counts by its value, any other text without its quotes."""
     if value is None:
         return False
@@ -129,26 +129,23 @@ def _values(key: str, members: Sequence[Member]) -> str:
 
 
 def open_reader(uri: str | None) -> StoreReader:
-    """The store at `uri`, see `resolve`. A database is asked without MLflow, whose import takes seconds.
+    """The store at `uri`, see `resolve_address`. A database is asked without MLflow, whose import takes seconds.
 
     Raises StoreError where there is none, or where it doesn't answer.
     """
-    address = resolve(uri)
+    address = resolve_address(uri)
     if address.database is not None and not address.database.is_file():
         raise StoreError(f"{address.database}: there is no such store")
     return ClientReader(address) if address.artifacts is None else DatabaseReader(address)
 
 
-__all__ = ["LATEST", "Source", "SourceError", "find", "newest_sweep_folder"]
+__all__ = ["LATEST", "Source", "SourceError", "find", "find_newest_folder"]
 
 
 LATEST: Final = "latest"
 
 
-_ROOT: Final = Path("multirun")
-
-
-_RUNS: Final = "runs"
+_ROOT: Final = Path(MULTIRUN)
 
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -168,7 +165,7 @@ class Source:
     numbers    of those that are meant
     """
 
-    recording: Recording
+    recording: History
     narrowing: Narrowing | None
     numbers: frozenset[int]
 
@@ -194,7 +191,7 @@ def find(source: str | Path, uri: str | None = None) -> Source:
     text, narrowing = str(source), None
     found = _local(text, uri)
     if found is None:
-        text, narrowing = split(text)
+        text, narrowing = split_source(text)
         found = (_local(text, uri) if narrowing is not None else None) or _stored(text, uri)
     recording, own = found
     narrowing = own if narrowing is None else narrowing
@@ -203,7 +200,7 @@ def find(source: str | Path, uri: str | None = None) -> Source:
     return Source(recording, narrowing, frozenset(numbers))
 
 
-def newest_sweep_folder(root: Path = _ROOT) -> Path:
+def find_newest_folder(root: Path = _ROOT) -> Path:
     """The folder, within this one, of the sweep that was begun last. Raises SourceError where there is none."""
     began = {path.parent: _noted(path, "began") for path in root.glob(f"*/{SWEEP}")}
     times = {folder: time for folder, time in began.items() if isinstance(time, int | float)}
@@ -212,31 +209,31 @@ def newest_sweep_folder(root: Path = _ROOT) -> Path:
     return max(times, key=lambda folder: times[folder])
 
 
-_Found = tuple[Recording, Narrowing | None]
+_Found = tuple[History, Narrowing | None]
 
 
 def _local(text: str, uri: str | None) -> _Found | None:
     """What is meant, where it is a folder, or has one here."""
-    folder = newest_sweep_folder() if text == LATEST else Path(text)
+    folder = find_newest_folder() if text == LATEST else Path(text)
     if found := _in_folder(folder):
         return found, None
     if folder.is_dir() and folder.name != text:
         raise SourceError(f"{text}: neither the folder of a sweep nor that of a run")
     if uri is None and folder.name == text and text:
-        found = _in_folder(_ROOT / text) or _in_folder(_ROOT / _RUNS / text)
+        found = _in_folder(_ROOT / text) or _in_folder(_ROOT / SINGLE_RUNS / text)
         found = found or (_of_id(text) if _ID.fullmatch(text) else None)
     return None if found is None else (found, None)
 
 
-def _in_folder(folder: Path) -> Recording | None:
+def _in_folder(folder: Path) -> History | None:
     if is_sweep(folder):
-        return ArchivedSweep(folder)
-    return RunFolder(folder) if is_run(folder) else None
+        return SweepFolderHistory(folder)
+    return RunFolderHistory(folder) if is_run(folder) else None
 
 
-def _of_id(run_id: str) -> Recording | None:
+def _of_id(run_id: str) -> History | None:
     """The sweep or the single run in ./multirun that the store has by this id; None: its folder is not here."""
-    for paths, key in ((_ROOT.glob(f"*/{SWEEP}"), "parent"), ((_ROOT / _RUNS).glob(f"*/{JOURNAL}"), "run_id")):
+    for paths, key in ((_ROOT.glob(f"*/{SWEEP}"), "parent"), ((_ROOT / SINGLE_RUNS).glob(f"*/{JOURNAL}"), "run_id")):
         for path in paths:
             if _noted(path, key) == run_id:
                 return _in_folder(path.parent)
@@ -255,7 +252,7 @@ def _stored(text: str, uri: str | None) -> _Found:
     query = _QUERY.fullmatch(text) is not None
     if not query and Path(text).name != text:
         raise SourceError(f"{text}: there is no such folder")
-    address = resolve(uri)
+    address = resolve_address(uri)
     if uri is None and address.database is not None and not address.database.is_file():
         raise SourceError(f"{text}: {_unknown(text)}, and there is no store here ({address.database})")
     reader = open_reader(uri)
@@ -263,7 +260,7 @@ def _stored(text: str, uri: str | None) -> _Found:
         rows = reader.matching(text)
         if not rows:
             raise SourceError(f"{text}: no run in {address.shown} is like this")
-        return StoredRuns(reader, rows, own=None, name=text), None
+        return RunsStoreHistory(reader, rows, own=None, name=text), None
     row = reader.run(text) if _ID.fullmatch(text) else None
     if row is None:
         sweeps = reader.sweeps_named(text)
@@ -282,22 +279,22 @@ def _recorded(reader: StoreReader, row: StoredRow) -> _Found:
         return _of_id(row.run_id) or _sweep(reader, row), None
     sweep = _of_id(row.tags.get(PARENT_TAG, row.run_id))
     if sweep is None:
-        return StoredRuns(reader, [row], own=row), None
+        return RunsStoreHistory(reader, [row], own=row), None
     if PARENT_TAG not in row.tags:
         return sweep, None
     for member in sweep.members:
         if member.digest == row.tags.get(DIGEST_TAG):
             return sweep, Narrowing(member.number, {})
-    return StoredRuns(reader, [row], own=row), None
+    return RunsStoreHistory(reader, [row], own=row), None
 
 
-def _sweep(reader: StoreReader, own: StoredRow) -> Recording:
-    with asking(reader.address):
-        kept = read_kept(reader.address, own.artifact_uri, ended=own.status != "RUNNING")
+def _sweep(reader: StoreReader, own: StoredRow) -> History:
+    with explain_refusal(reader.address):
+        kept = read_copy(reader.address, own.artifact_uri, ended=own.status != "RUNNING")
     if kept is not None and kept.tables is not None:
-        return StoredSweep(reader, own, kept, kept.tables)
+        return SweepStoreHistory(reader, own, kept, kept.tables)
     rows = reader.below(own) + (reader.runs(list(kept.reused.values())) if kept else [])
-    return StoredRuns(reader, rows, own=own, kept=kept)
+    return RunsStoreHistory(reader, rows, own=own, kept=kept)
 
 
 def _unknown(text: str) -> str:
@@ -306,7 +303,7 @@ def _unknown(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedRun:
+class PastRun:
     """A recorded run.
 
     number             its place in its sweep, or among those that were asked for
@@ -328,7 +325,7 @@ class RecordedRun:
     outcome: str | None
     current_folder: Path | None
     provenance: dict[str, Any]
-    recording: Recording = field(repr=False, compare=False)
+    recording: History = field(repr=False, compare=False)
     place: int = field(repr=False, compare=False)
 
     @property
@@ -345,7 +342,7 @@ class RecordedRun:
         return self.recording.record(self.place)
 
 
-def recorded_runs(source: str | Path, uri: str | None = None) -> list[RecordedRun]:
+def find_past_runs(source: str | Path, uri: str | None = None) -> list[PastRun]:
     """The runs of a source, see `bptt.tracking.history.find.find`, by number; what they recorded is read later.
 
     Raises SourceError, ArchiveError and StoreError, each with one line for the user.
@@ -363,7 +360,7 @@ def recorded_runs(source: str | Path, uri: str | None = None) -> list[RecordedRu
         row = ended.loc[member.number] if member.number in ended.index else dict.fromkeys(ended)
         status, outcome, run_id = (None if pd.isna(row[name]) else str(row[name]) for name in ended)
         runs.append(
-            RecordedRun(
+            PastRun(
                 name=member.name,
                 number=member.number,
                 run_id=run_id,

@@ -1,26 +1,22 @@
 """Finished runs that the store holds already: found by their digest, read back from their artifacts."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, read_record
-from bptt.tracking.store.artifacts import fetched
-from bptt.tracking.store.database import Database, parts
-from bptt.tracking.store.errors import asking, every_run
-from bptt.tracking.store.opening import Store, impatient
+from bptt.tracking.store.artifacts import fetch
+from bptt.tracking.store.database import Database, split_values
+from bptt.tracking.store.errors import explain_refusal, search_runs
+from bptt.tracking.store.opening import Store, limit_patience
+from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG
 
 if TYPE_CHECKING:
     from bptt.core.run import Record
 
-_DIGEST: Final = "bptt.digest"
 
-
-_OUTCOME: Final = "bptt.outcome"
-
-
-def finished_runs(store: Store, digests: Collection[str]) -> dict[str, str]:
+def find_finished(store: Store, digests: Collection[str]) -> dict[str, str]:
     """Digest → id of the newest run of the store's experiment that has this digest and FINISHED. Raises StoreError."""
-    with asking(store.address):
+    with explain_refusal(store.address):
         database = Database.of(store.client)
         return _in_server(store, set(digests)) if database is None else _in_database(store, database, [*digests])
 
@@ -30,13 +26,13 @@ def read_finished(store: Store, run_id: str) -> "Record | None":
 
     Its `state`, which no artifact holds, is empty: (0, 0). Raises StoreError where the store doesn't answer.
     """
-    with asking(store.address):
+    with explain_refusal(store.address):
         found = _outcome(store, run_id)
     if found is None:
         return None
     artifact_uri, outcome = found
     try:
-        with impatient(), fetched(store.address, artifact_uri, (HISTORY, FLOW, WEIGHTS)) as folder:
+        with limit_patience(), fetch(store.address, artifact_uri, (HISTORY, FLOW, WEIGHTS)) as folder:
             return read_record(outcome, folder)
     except Exception:  # whatever a damaged file, or one that is gone, leads to
         return None
@@ -49,20 +45,20 @@ def _in_database(store: Store, database: Database, digests: list[str]) -> dict[s
     found = (
         select(tags.value, runs.run_uuid, runs.start_time)
         .join_from(database.tags, database.runs, tags.run_uuid == runs.run_uuid)
-        .where(tags.key == _DIGEST, runs.experiment_id == int(store.experiment_id))
+        .where(tags.key == DIGEST_TAG, runs.experiment_id == int(store.experiment_id))
         .where(runs.status == "FINISHED", runs.lifecycle_stage == "active")
     )
     with database.engine.connect() as connection:
-        rows = [row for part in parts(digests) for row in connection.execute(found.where(tags.value.in_(part)))]
+        rows = [row for part in split_values(digests) for row in connection.execute(found.where(tags.value.in_(part)))]
     return {str(digest): str(run_id) for digest, run_id, _ in sorted(rows, key=lambda row: row.start_time)}
 
 
 def _in_server(store: Store, digests: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     # MLflow's search takes no list of a tag's values.
-    matching = f"attributes.status = 'FINISHED' AND tags.`{_DIGEST}` LIKE '%'"
-    for run in every_run(store.client, [store.experiment_id], matching):
-        digest = run.data.tags[_DIGEST]
+    matching = f"attributes.status = 'FINISHED' AND tags.`{DIGEST_TAG}` LIKE '%'"
+    for run in search_runs(store.client, [store.experiment_id], matching):
+        digest = run.data.tags[DIGEST_TAG]
         if digest in digests:
             found.setdefault(digest, run.info.run_id)
             if len(found) == len(digests):
@@ -82,7 +78,7 @@ def _outcome(store: Store, run_id: str) -> tuple[str, str] | None:
         statement = (
             select(runs.artifact_uri, tags.value)
             .join_from(database.runs, database.tags, tags.run_uuid == runs.run_uuid)
-            .where(runs.run_uuid == run_id, tags.key == _OUTCOME)
+            .where(runs.run_uuid == run_id, tags.key == OUTCOME_TAG)
         )
         with database.engine.connect() as connection:
             row = connection.execute(statement).first()
@@ -93,5 +89,5 @@ def _outcome(store: Store, run_id: str) -> tuple[str, str] | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    outcome = run.data.tags.get(_OUTCOME)
+    outcome = run.data.tags.get(OUTCOME_TAG)
     return None if outcome is None else (run.info.artifact_uri, outcome)

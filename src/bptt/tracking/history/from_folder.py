@@ -8,13 +8,20 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.tracking.folder.block import ArchiveError, Tables, ends, no_flow, no_history, read_table
-from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, read_record
-from bptt.tracking.folder.run import JOURNAL, ResumeError, read_config, read_journal
-from bptt.tracking.folder.sweep import Archive, SweepJob
-from bptt.tracking.history.base import Head, Member, Recording
+from bptt.tracking.folder.block import (
+    ArchiveError,
+    Tables,
+    make_empty_flow,
+    make_empty_history,
+    read_table,
+    select_ends,
+)
+from bptt.tracking.folder.files import FLOW, HISTORY, JOURNAL, TRACEBACK, WEIGHTS, read_record
+from bptt.tracking.folder.run import ResumeError, read_config, read_journal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.provenance.environment import read_provenance
-from bptt.tracking.store.base import run_key
+from bptt.tracking.store.base import make_run_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,18 +31,18 @@ if TYPE_CHECKING:
 _BLOCKS_HELD: Final = 2
 
 
-class ArchivedSweep(Recording):
+class SweepFolderHistory(History):
     """The sweep in a folder, so far. Making one raises ArchiveError where it is no sweep's."""
 
     def __init__(self, folder: Path) -> None:
         # It is read from later on, when the current folder may be another.
-        self._folder, self._archive = folder, Archive.open(folder.absolute())
+        self._folder, self._archive = folder, SweepFolder.open(folder.absolute())
         self._journal = self._archive.journal
         self._records = lru_cache(_BLOCKS_HELD)(self._block_records)
 
     @cached_property
     def head(self) -> Head:
-        """See `Recording.head`."""
+        """See `History.head`."""
         journal = self._journal
         ends = self._tables.runs["ended"]
         return Head.of(
@@ -48,37 +55,38 @@ class ArchivedSweep(Recording):
 
     @cached_property
     def members(self) -> list[Member]:
-        """See `Recording.members`."""
-        return [member(job) for job in self._jobs]
+        """See `History.members`."""
+        return [make_member(job) for job in self._jobs]
 
     def tables(self, numbers: Sequence[int]) -> Tables:
-        """See `Recording.tables`."""
+        """See `History.tables`."""
         runs, history = self._tables.runs, self._tables.history
         if len(numbers) < len(self._jobs):
             runs, history = (table[table["run"].isin(numbers)].reset_index(drop=True) for table in (runs, history))
-        runs = runs.assign(run_id=self._run_ids(runs), seconds=seconds(runs, [self._block_of[n] for n in runs["run"]]))
+        wall = share_seconds(runs, [self._block_of[number] for number in runs["run"]])
+        runs = runs.assign(run_id=self._run_ids(runs), seconds=wall)
         return Tables(runs, history)
 
     def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
-        """See `Recording.gradient_flow`."""
+        """See `History.gradient_flow`."""
         flow = self._archive.gradient_flow(ends_only)
         return flow if len(numbers) == len(self._jobs) else flow[flow["run"].isin(numbers)].reset_index(drop=True)
 
     def config(self, number: int) -> dict[str, Any]:
-        """See `Recording.config`."""
+        """See `History.config`."""
         return self._jobs[number].config
 
     def overrides(self, number: int) -> list[str]:
-        """See `Recording.overrides`."""
+        """See `History.overrides`."""
         return self._jobs[number].overrides
 
     def record(self, number: int) -> "Record | None":
-        """See `Recording.record`."""
+        """See `History.record`."""
         block = self._block_of.get(number)
         return None if block is None else self._records(block)[number]
 
     def provenance(self) -> dict[str, Any]:
-        """See `Recording.provenance`."""
+        """See `History.provenance`."""
         return read_provenance(self._archive.folder)
 
     @cached_property
@@ -99,18 +107,18 @@ class ArchivedSweep(Recording):
     def _run_ids(self, runs: "pd.DataFrame") -> list[str | None]:
         known = self._archive.run_ids()
         return [
-            reused if isinstance(reused, str) else known.get(run_key(self._journal, self._jobs[number]))
+            reused if isinstance(reused, str) else known.get(make_run_key(self._journal, self._jobs[number]))
             for number, reused in zip(runs["run"], runs["reused"], strict=True)
         ]
 
 
-def member(job: SweepJob) -> Member:
+def make_member(job: SweepJob) -> Member:
     """A job as a member of a recording."""
     updates = job.config.get("train", {}).get("updates")
     return Member(number=job.number, name=job.name, digest=job.digest, swept=job.swept, updates=updates)
 
 
-def seconds(runs: "pd.DataFrame", blocks: Sequence[object]) -> "pd.Series":
+def share_seconds(runs: "pd.DataFrame", blocks: Sequence[object]) -> "pd.Series":
     """The wall time of each run: that of the block it was trained in, in equal shares; nan where it was reused."""
     import pandas as pd
 
@@ -120,10 +128,7 @@ def seconds(runs: "pd.DataFrame", blocks: Sequence[object]) -> "pd.Series":
     return share.where(runs["reused"].isna()) if "reused" in runs else share
 
 
-_TRACEBACK: Final = "traceback.txt"
-
-
-class RunFolder(Recording):
+class RunFolderHistory(History):
     """The single run in a folder, so far. Making one raises ArchiveError where it can't be read."""
 
     def __init__(self, folder: Path) -> None:
@@ -135,7 +140,7 @@ class RunFolder(Recording):
 
     @cached_property
     def head(self) -> Head:
-        """See `Recording.head`."""
+        """See `History.head`."""
         journal, overrides = self._journal, self.overrides(0)
         return Head(
             name=journal.name,
@@ -150,17 +155,17 @@ class RunFolder(Recording):
 
     @cached_property
     def members(self) -> list[Member]:
-        """See `Recording.members`."""
+        """See `History.members`."""
         journal = self._journal
         updates = self._config.get("train", {}).get("updates")
         return [Member(number=0, name=journal.name, digest=journal.digest, swept={}, updates=updates)]
 
     def tables(self, numbers: Sequence[int]) -> Tables:
-        """See `Recording.tables`."""
+        """See `History.tables`."""
         import pandas as pd
 
-        history = self._table(HISTORY, no_history())
-        error = self._folder / _TRACEBACK
+        history = self._table(HISTORY, make_empty_history())
+        error = self._folder / TRACEBACK
         row = {
             "run": 0,
             "status": self._journal.status,
@@ -173,16 +178,16 @@ class RunFolder(Recording):
         return Tables(pd.DataFrame([row] * len(numbers), columns=list(row)), history)
 
     def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":  # noqa: ARG002 (one run)
-        """See `Recording.gradient_flow`."""
-        flow = self._table(FLOW, no_flow())
-        return ends(flow) if ends_only else flow
+        """See `History.gradient_flow`."""
+        flow = self._table(FLOW, make_empty_flow())
+        return select_ends(flow) if ends_only else flow
 
     def config(self, number: int) -> dict[str, Any]:  # noqa: ARG002 (one run)
-        """See `Recording.config`."""
+        """See `History.config`."""
         return self._config
 
     def overrides(self, number: int) -> list[str]:  # noqa: ARG002 (one run)
-        """See `Recording.overrides`."""
+        """See `History.overrides`."""
         import yaml
 
         try:
@@ -192,7 +197,7 @@ class RunFolder(Recording):
         return [str(word) for word in words or []]
 
     def record(self, number: int) -> "Record | None":  # noqa: ARG002 (one run)
-        """See `Recording.record`."""
+        """See `History.record`."""
         if not (self._folder / WEIGHTS).is_file():
             return None
         outcome = self._journal.outcome or "completed"
@@ -202,7 +207,7 @@ class RunFolder(Recording):
             raise ArchiveError(f"{self._folder}: can't be read: {error}") from error
 
     def provenance(self) -> dict[str, Any]:
-        """See `Recording.provenance`."""
+        """See `History.provenance`."""
         return read_provenance(self._folder)
 
     def _table(self, name: str, empty: "pd.DataFrame") -> "pd.DataFrame":

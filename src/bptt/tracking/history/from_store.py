@@ -14,19 +14,19 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bptt.tracking.folder.block import Tables, ends, no_flow, no_history, read_table
-from bptt.tracking.folder.files import CONFIG, FLOW, HISTORY, WEIGHTS, read_record
+from bptt.tracking.folder.block import Tables, make_empty_flow, make_empty_history, read_table, select_ends
+from bptt.tracking.folder.files import CONFIG, FLOW, HISTORY, PROVENANCE, TRACEBACK, WEIGHTS, read_record
 from bptt.tracking.folder.sweep import SweepJob
-from bptt.tracking.history.base import Head, Member, Recording
-from bptt.tracking.history.from_folder import member, seconds
-from bptt.tracking.provenance.environment import PROVENANCE, provenance_of_tags, read_provenance
+from bptt.tracking.history.base import Head, History, Member
+from bptt.tracking.history.from_folder import make_member, share_seconds
+from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.artifacts import fetched, local_folder, names
-from bptt.tracking.store.base import TRACEBACK, StoredRow, StoreReader
-from bptt.tracking.store.errors import asking
-from bptt.tracking.store.params import swept_values
-from bptt.tracking.store.sweep_log import KeptSweep, read_flow_ends
-from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, SWEEP_TAG
+from bptt.tracking.store.artifacts import fetch, find_local_folder, list_names
+from bptt.tracking.store.base import StoredRow, StoreReader
+from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.params import list_swept
+from bptt.tracking.store.sweep_log import SweepCopy, read_flow_ends
+from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ _AT_ONCE: Final = 8  # requests to a server
 _RECORDS_HELD: Final = 8
 
 
-class Stored(Recording):
+class StoreHistory(History):
     """Runs of a store."""
 
     def __init__(self, reader: StoreReader, own: StoredRow | None) -> None:
@@ -55,12 +55,12 @@ class Stored(Recording):
         """A run as the store has it; None: it has not."""
 
     def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
-        """See `Recording.gradient_flow`."""
-        flow = self.joined(FLOW, numbers, no_flow())
-        return ends(flow) if ends_only else flow
+        """See `History.gradient_flow`."""
+        flow = self.joined(FLOW, numbers, make_empty_flow())
+        return select_ends(flow) if ends_only else flow
 
     def config(self, number: int) -> dict[str, Any]:
-        """See `Recording.config`."""
+        """See `History.config`."""
         import yaml
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -76,26 +76,26 @@ class Stored(Recording):
         return found
 
     def record(self, number: int) -> "Record | None":
-        """See `Recording.record`."""
+        """See `History.record`."""
         return self._records(number)
 
     def provenance(self) -> dict[str, Any]:
-        """See `Recording.provenance`."""
+        """See `History.provenance`."""
         if self._own is None:
             return {}
         found = self.read(self._own, [PROVENANCE], read_provenance)
-        return found or provenance_of_tags(dict(self._own.tags))
+        return found or parse_provenance_tags(dict(self._own.tags))
 
     def read(self, row: StoredRow, wanted: Sequence[str], how: Callable[[Path], T]) -> T | None:
         """What `how` makes of a folder with these artifacts of a run; None where one is missing."""
         address = self._reader.address
-        with asking(address):
+        with explain_refusal(address):
             # Whatever came to an end without an error has left all of its files.
-            if (OUTCOME_TAG not in row.tags or PROVENANCE in wanted) and not {*wanted} <= names(
+            if (OUTCOME_TAG not in row.tags or PROVENANCE in wanted) and not {*wanted} <= list_names(
                 address, row.artifact_uri
             ):
                 return None
-            with fetched(address, row.artifact_uri, wanted) as folder:
+            with fetch(address, row.artifact_uri, wanted) as folder:
                 return how(folder)
 
     def joined(self, name: str, numbers: Sequence[int], empty: "pd.DataFrame") -> "pd.DataFrame":
@@ -134,50 +134,50 @@ def _whole(outcome: str, folder: Path) -> "Record | None":
         return None
 
 
-class StoredSweep(Stored):
+class SweepStoreHistory(StoreHistory):
     """A sweep of a store, with the tables of all its runs."""
 
-    def __init__(self, reader: StoreReader, own: StoredRow, kept: KeptSweep, tables: Tables) -> None:
+    def __init__(self, reader: StoreReader, own: StoredRow, kept: SweepCopy, tables: Tables) -> None:
         super().__init__(reader, own)
         self._parent, self._kept, self._tables = own, kept, tables
 
     @cached_property
     def head(self) -> Head:
-        """See `Recording.head`."""
-        return kept_head(self._parent, self._kept)
+        """See `History.head`."""
+        return make_head(self._parent, self._kept)
 
     @cached_property
     def members(self) -> list[Member]:
-        """See `Recording.members`."""
-        return [member(job) for job in self._kept.jobs]
+        """See `History.members`."""
+        return [make_member(job) for job in self._kept.jobs]
 
     def tables(self, numbers: Sequence[int]) -> Tables:
-        """See `Recording.tables`."""
+        """See `History.tables`."""
         runs, history = self._tables.runs, self._tables.history
         jobs = self._kept.jobs
-        runs = runs.assign(seconds=seconds(runs, [jobs[number].block for number in runs["run"]]))
+        runs = runs.assign(seconds=share_seconds(runs, [jobs[number].block for number in runs["run"]]))
         if len(numbers) < len(jobs):
             runs, history = (table[table["run"].isin(numbers)].reset_index(drop=True) for table in (runs, history))
         return Tables(runs, history)
 
     def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":
-        """See `Recording.gradient_flow`."""
+        """See `History.gradient_flow`."""
         if not ends_only:
             return super().gradient_flow(numbers)
-        with asking(self._reader.address):
+        with explain_refusal(self._reader.address):
             flow = read_flow_ends(self._reader.address, self._parent.artifact_uri)
         return flow[flow["run"].isin(numbers)].reset_index(drop=True)
 
     def config(self, number: int) -> dict[str, Any]:
-        """See `Recording.config`."""
+        """See `History.config`."""
         return self._kept.jobs[number].config
 
     def overrides(self, number: int) -> list[str]:
-        """See `Recording.overrides`."""
+        """See `History.overrides`."""
         return self._kept.jobs[number].overrides
 
     def row(self, number: int) -> StoredRow | None:
-        """See `Stored.row`."""
+        """See `StoreHistory.row`."""
         run_id = self._run_ids.get(number)
         return None if run_id is None else self._rows.get(run_id)
 
@@ -193,15 +193,12 @@ class StoredSweep(Stored):
         return rows | {row.run_id: row for row in self._reader.runs(elsewhere)}
 
 
-def kept_head(own: StoredRow, kept: KeptSweep) -> Head:
+def make_head(own: StoredRow, kept: SweepCopy) -> Head:
     """What is known of a sweep by the files that are kept with its own run."""
     return Head.of(kept.journal, folder=None, run_id=own.run_id, status=own.status, ended=own.ended)
 
 
-_COMMAND: Final = "mlflow.source.name"
-
-
-class StoredRuns(Stored):
+class RunsStoreHistory(StoreHistory):
     """Runs, each as the store has it by itself.
 
     name  of the query that found them, where there is no run that stands for all
@@ -215,7 +212,7 @@ class StoredRuns(Stored):
         *,
         own: StoredRow | None,
         name: str = "",
-        kept: KeptSweep | None = None,
+        kept: SweepCopy | None = None,
     ) -> None:
         super().__init__(reader, own)
         self._name, self._kept = name, kept
@@ -229,9 +226,9 @@ class StoredRuns(Stored):
 
     @cached_property
     def head(self) -> Head:
-        """See `Recording.head`."""
+        """See `History.head`."""
         if self._own is not None and self._kept is not None:
-            return kept_head(self._own, self._kept)
+            return make_head(self._own, self._kept)
         own, members = self._own, self.members
         swept = list(dict.fromkeys(key for one in members for key in one.swept))
         if own is None:
@@ -259,9 +256,9 @@ class StoredRuns(Stored):
 
     @cached_property
     def members(self) -> list[Member]:
-        """See `Recording.members`."""
-        values = swept_values([row.params for row in self._rows.values()])
-        found = {number: member(job) for number, job in self._jobs.items()}
+        """See `History.members`."""
+        values = list_swept([row.params for row in self._rows.values()])
+        found = {number: make_member(job) for number, job in self._jobs.items()}
         for (number, row), swept in zip(self._rows.items(), values, strict=True):
             if number not in found:
                 updates = row.params.get("train.updates", "")
@@ -275,7 +272,7 @@ class StoredRuns(Stored):
         return [found[number] for number in sorted(found)]
 
     def tables(self, numbers: Sequence[int]) -> Tables:
-        """See `Recording.tables`."""
+        """See `History.tables`."""
         import pandas as pd
 
         rows = {number: self._rows[number] for number in numbers if number in self._rows}
@@ -296,18 +293,18 @@ class StoredRuns(Stored):
         return Tables(runs.assign(seconds=self._seconds(runs)), history)
 
     def config(self, number: int) -> dict[str, Any]:
-        """See `Recording.config`."""
+        """See `History.config`."""
         return self._jobs[number].config if number in self._jobs else super().config(number)
 
     def overrides(self, number: int) -> list[str]:
-        """See `Recording.overrides`."""
+        """See `History.overrides`."""
         if number in self._jobs:
             return self._jobs[number].overrides
         row = self._rows[number]
         return [] if SWEEP_TAG in row.tags else _words(row)[2:]
 
     def row(self, number: int) -> StoredRow | None:
-        """See `Stored.row`."""
+        """See `StoreHistory.row`."""
         return self._rows.get(number)
 
     def _history(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
@@ -318,17 +315,17 @@ class StoredRuns(Stored):
             number
             for number, row in rows.items()
             if OUTCOME_TAG in row.tags
-            and (self._reader.address.artifacts is None or local_folder(row.artifact_uri) is not None)
+            and (self._reader.address.artifacts is None or find_local_folder(row.artifact_uri) is not None)
         ]
         others = {number: row for number, row in rows.items() if number not in at_hand}
-        tables = [self.joined(HISTORY, at_hand, no_history())]
+        tables = [self.joined(HISTORY, at_hand, make_empty_history())]
         if others:
             tables.append(self._reader.histories(others))
         return pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
 
     def _seconds(self, runs: "pd.DataFrame") -> "pd.Series":
         """Runs of one block have its times; of some runs of a sweep alone it isn't known how many were in a block."""
-        wall = seconds(runs, list(zip(runs["began"], runs["ended"], strict=True)))
+        wall = share_seconds(runs, list(zip(runs["began"], runs["ended"], strict=True)))
         whole = self._own is not None and self._own.is_sweep
         reused = self._kept.reused if self._kept else {}
         return wall.where(
@@ -344,7 +341,7 @@ class StoredRuns(Stored):
 def _words(row: StoredRow) -> list[str]:
     """The command that a run was begun by; empty where it was another program's, or is not known whole."""
     try:
-        words = shlex.split(row.tags.get(_COMMAND, ""))
+        words = shlex.split(row.tags.get(COMMAND_TAG, ""))
     except ValueError:
         return []
     return words if words[:2] == ["bptt", "train"] else []

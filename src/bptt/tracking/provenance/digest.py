@@ -16,7 +16,7 @@ from bptt.core.sources import hash_sources, package_hash, read_modules
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
 
 
-def digest(config: Mapping[str, Any], numerical_version: str) -> str:
+def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     """Sixteen hexadecimal characters that two runs share exactly when they give the same bits on the same machine.
 
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
@@ -39,14 +39,14 @@ def _absent() -> dict[str, dict[str, str]]:
     return {name: {"_target_": f"{kind.__module__}.{kind.__qualname__}"} for name, kind in defaults.items()}
 
 
-def own_package(target: str) -> str | None:
+def find_package(target: str) -> str | None:
     """The user's package that a class belongs to, by the class's name in full; None: it is one of bptt's."""
     package = target.partition(".")[0]
     return None if package == "bptt" else package
 
 
 @cache
-def current_version() -> str:
+def compute_version() -> str:
     """The numerical version of the installed program.
 
     Changes with what the core and the tasks compute (`bptt.core.sources`), with the contents of the tasks' data files,
@@ -74,6 +74,6 @@ def _canonical(value: Any, key: str) -> Any:
         return int(value)
     if key == "path" and isinstance(value, str) and Path(value).is_file():
         return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
-    if key == "_target_" and (package := own_package(value)) is not None:
+    if key == "_target_" and (package := find_package(value)) is not None:
         return f"{value} {package_hash(package)}"
     return value

@@ -19,12 +19,13 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Final
 
-from bptt.tracking.folder.files import write_text
-from bptt.tracking.provenance.digest import current_version
-from bptt.tracking.provenance.work_tree import COMMIT, DIRTY, dirty_diff, own_git_tags, short_name
-from bptt.tracking.store.address import without_password
+from bptt.tracking.folder.files import PATCH, PROVENANCE, write_text
+from bptt.tracking.provenance.digest import compute_version
+from bptt.tracking.provenance.work_tree import read_own_diff, read_own_tags, shorten_diff
+from bptt.tracking.store.address import hide_passwords
+from bptt.tracking.store.tags import COMMAND_TAG, COMMIT_TAG, DIRTY_TAG, SOURCE_TYPE_TAG, USER_TAG, VERSION_TAG
 
-_NUMERICAL: Final = ("numpy", "numba", "llvmlite", "scipy")  # what the numerical version covers, see `digest`
+_NUMERICAL: Final = ("numpy", "numba", "llvmlite", "scipy")  # what the numerical version covers, see `compute_version`
 
 
 #: What decides last bits although the program is the same.
@@ -50,7 +51,7 @@ class Change:
     now: str
 
 
-def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+def list_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     """What is noted of `then` (see `bptt.tracking.provenance.environment`) and is otherwise now; what decides most
     comes first.
 
@@ -89,25 +90,22 @@ def _changes_to_commit(environment: Mapping[str, Any]) -> str:
     return f"some ({name})" if name else "some"
 
 
-VERSION: Final = "bptt.version."
-
-
 _PACKAGES: Final = ("bptt", "numpy", "numba", "scipy", "hydra-core", "mlflow")
 
 
-def provenance() -> dict[str, str]:
+def make_provenance_tags() -> dict[str, str]:
     """mlflow.source.git.commit and bptt.git.dirty, bptt.version.*, and MLflow's own tags for user and command."""
     return {
-        "mlflow.user": _user(),
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": without_password(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
-        f"{VERSION}python": platform.python_version(),
-        **{f"{VERSION}{name}": found for name in _PACKAGES if (found := installed(name))},
-        **own_git_tags(),
+        USER_TAG: _user(),
+        SOURCE_TYPE_TAG: "LOCAL",
+        COMMAND_TAG: hide_passwords(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
+        f"{VERSION_TAG}python": platform.python_version(),
+        **{f"{VERSION_TAG}{name}": found for name in _PACKAGES if (found := find_version(name))},
+        **read_own_tags(),
     }
 
 
-def installed(package: str) -> str | None:
+def find_version(package: str) -> str | None:
     """The version of an installed package; None: it is not."""
     try:
         return version(package)
@@ -122,16 +120,10 @@ def _user() -> str:
         return "unknown"
 
 
-PROVENANCE: Final = "provenance.json"
-
-
-PATCH: Final = "dirty.patch"
-
-
 _COMPILES: Final = "llvmlite"  # Numba's, whose version decides what is computed
 
 
-def environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """What this process computes with. Nothing of it names a user, a folder or an environment variable.
 
     python             its version, and platform: the operating system
@@ -147,7 +139,7 @@ def environment() -> dict[str, Any]:
 
     from bptt.core.simd import WIDTH
 
-    tags = own_git_tags()
+    tags = read_own_tags()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -156,33 +148,33 @@ def environment() -> dict[str, Any]:
         "simd": WIDTH,
         "cores": os.cpu_count(),
         "blas": _blas(),
-        "packages": {name: found for name in _packages() if (found := installed(name)) is not None},
-        "git_commit": tags.get(COMMIT),
-        "git_dirty": tags[DIRTY] == "true" if DIRTY in tags else None,
-        "git_diff": short_name(dirty_diff()),
-        "numerical_version": current_version(),
+        "packages": {name: found for name in _packages() if (found := find_version(name)) is not None},
+        "git_commit": tags.get(COMMIT_TAG),
+        "git_dirty": tags[DIRTY_TAG] == "true" if DIRTY_TAG in tags else None,
+        "git_diff": shorten_diff(read_own_diff()),
+        "numerical_version": compute_version(),
     }
 
 
 def write_provenance(folder: Path) -> None:
     """Write provenance.json, and dirty.patch where the program's work tree differs from its commit."""
-    difference = dirty_diff()
+    difference = read_own_diff()
     if difference is not None:
         write_text(folder / PATCH, difference)
-    write_text(folder / PROVENANCE, json.dumps(environment(), indent=1) + "\n")
+    write_text(folder / PROVENANCE, json.dumps(describe_environment(), indent=1) + "\n")
 
 
 def note_resumption(folder: Path) -> None:
     """Note where what was begun in a folder goes on in another environment: in provenance.json, under `resumed`."""
-    noted, now = read_provenance(folder), environment()
+    noted, now = read_provenance(folder), describe_environment()
     if not noted:
         return
     resumed = noted.get("resumed", [])
-    if all(changes(before, now) for before in (noted, *resumed)):
+    if all(list_changes(before, now) for before in (noted, *resumed)):
         write_text(folder / PROVENANCE, json.dumps({**noted, "resumed": [*resumed, now]}, indent=1) + "\n")
 
 
-def provenance_files(folder: Path) -> dict[str, bytes]:
+def pack_provenance(folder: Path) -> dict[str, bytes]:
     """The files that `write_provenance` left in a folder: name → content."""
     return {name: (folder / name).read_bytes() for name in (PROVENANCE, PATCH) if (folder / name).is_file()}
 
@@ -196,15 +188,15 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def provenance_of_tags(tags: dict[str, str]) -> dict[str, Any]:
+def parse_provenance_tags(tags: dict[str, str]) -> dict[str, Any]:
     """What the tags of a run in the store say of its environment, under the same keys; the rest is missing."""
-    packages = {name.removeprefix(VERSION): found for name, found in tags.items() if name.startswith(VERSION)}
+    packages = {name.removeprefix(VERSION_TAG): found for name, found in tags.items() if name.startswith(VERSION_TAG)}
     python = packages.pop("python", None)
     found = {
         "python": python,
         "packages": packages or None,
-        "git_commit": tags.get(COMMIT),
-        "git_dirty": tags[DIRTY] == "true" if DIRTY in tags else None,
+        "git_commit": tags.get(COMMIT_TAG),
+        "git_dirty": tags[DIRTY_TAG] == "true" if DIRTY_TAG in tags else None,
     }
     return {key: value for key, value in found.items() if value is not None}
 

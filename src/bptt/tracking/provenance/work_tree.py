@@ -7,13 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from bptt.tracking.store.address import without_password
-
-COMMIT: Final = "mlflow.source.git.commit"
-
-
-DIRTY: Final = "bptt.git.dirty"
-
+from bptt.tracking.store.address import hide_passwords
+from bptt.tracking.store.tags import COMMIT_TAG, DIRTY_TAG
 
 _SECONDS: Final = 10
 
@@ -22,7 +17,7 @@ _SECONDS: Final = 10
 _PLAIN: Final = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 
 
-def git_tags(folder: Path) -> dict[str, str]:
+def read_git_tags(folder: Path) -> dict[str, str]:
     """The commit, and whether a tracked file differs from it, or a source or a choice in conf/ was added.
 
     Empty where there is no git, no commit, no work tree or one that does not know the folder's files (an environment
@@ -36,13 +31,13 @@ def git_tags(folder: Path) -> dict[str, str]:
         dirty = any(not line.startswith("#") for line in lines) or bool(_added(folder))
     except (OSError, subprocess.SubprocessError, StopIteration):
         return {}
-    return {COMMIT: commit, DIRTY: str(dirty).lower()}
+    return {COMMIT_TAG: commit, DIRTY_TAG: str(dirty).lower()}
 
 
-def git_diff(folder: Path) -> str | None:
+def read_git_diff(folder: Path) -> str | None:
     """What makes of the commit the work tree that the folder lies in, for `git apply`; None: nothing differs.
 
-    It covers what makes a work tree dirty, see `git_tags`. A password within an address is blotted out.
+    It covers what makes a work tree dirty, see `read_git_tags`. A password within an address is blotted out.
     """
     try:
         top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
@@ -52,22 +47,22 @@ def git_diff(folder: Path) -> str | None:
         ]
     except (OSError, subprocess.SubprocessError):
         return None
-    return "".join(without_password(line) for part in parts for line in part.splitlines(keepends=True)) or None
+    return "".join(hide_passwords(line) for part in parts for line in part.splitlines(keepends=True)) or None
 
 
 @cache
-def own_git_tags() -> dict[str, str]:
-    """`git_tags` of the program, as they were when this was first asked."""
-    return git_tags(_own_folder())
+def read_own_tags() -> dict[str, str]:
+    """`read_git_tags` of the program, as they were when this was first asked."""
+    return read_git_tags(_own_folder())
 
 
 @cache
-def dirty_diff() -> str | None:
-    """`git_diff` of the program, as it was when this was first asked; None: nothing differs, or there is no commit."""
-    return git_diff(_own_folder()) if own_git_tags().get(DIRTY) == "true" else None
+def read_own_diff() -> str | None:
+    """`read_git_diff` of the program, as it was when first asked; None: nothing differs, or there is no commit."""
+    return read_git_diff(_own_folder()) if read_own_tags().get(DIRTY_TAG) == "true" else None
 
 
-def short_name(difference: str | None) -> str | None:
+def shorten_diff(difference: str | None) -> str | None:
     """Sixteen hexadecimal characters by which a difference is known."""
     return None if difference is None else sha256(difference.encode()).hexdigest()[:16]
 

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote, unquote
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?")
@@ -14,15 +15,26 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?")
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?://)?(?P<rest>.*)", re.IGNORECASE)
 
 
+_BLOTTED: Final = "***"
+
+
 # In an address a password stands after the user's name, a token in its place, and either among a database's options.
 _SECRETS = (
-    (re.compile(r"(://[^/\s@:]*):[^/\s]*@"), r"\1:***@"),
-    (re.compile(r"(https?://)[^/\s@:]+@", re.IGNORECASE), r"\1***@"),
-    (re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]+", re.IGNORECASE), r"\1***"),
+    (re.compile(r"(://[^/\s@:]*):[^/\s]*@"), rf"\1:{_BLOTTED}@"),
+    (re.compile(r"(https?://)[^/\s@:]+@", re.IGNORECASE), rf"\1{_BLOTTED}@"),
+    (re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]+", re.IGNORECASE), rf"\1{_BLOTTED}"),
 )
 
 
 _PAGES = re.compile(r"(?P<scheme>https?://)(?:[^/]*@)?", re.IGNORECASE)
+
+
+#: The folder of artifacts, beside a database in a file.
+ARTIFACTS: Final = "mlruns"
+
+
+# The default, of MLflow too.
+_DEFAULT: Final = "sqlite:///mlflow.db"
 
 
 _NAMES = {"databricks", "databricks-uc", "uc"}
@@ -50,7 +62,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The URI as it may be printed."""
-        return without_password(self.uri)
+        return hide_passwords(self.uri)
 
     @property
     def pages(self) -> str | None:
@@ -59,7 +71,7 @@ class Address:
         return None if server is None else (server["scheme"] + self.uri[server.end() :]).rstrip("/")
 
 
-def resolve(uri: str | None, folder: Path | None = None) -> Address:
+def resolve_address(uri: str | None, folder: Path | None = None) -> Address:
     """The store to use: `uri` (the configuration's tracking.uri), else MLFLOW_TRACKING_URI, else MLflow's own default.
 
     The default is the SQLite file `mlflow.db` in the current folder, so that a bare `mlflow ui` there shows the runs.
@@ -73,7 +85,7 @@ def resolve(uri: str | None, folder: Path | None = None) -> Address:
         given, origin = os.environ.get("MLFLOW_TRACKING_URI") or None, "MLFLOW_TRACKING_URI"
     if given is None:
         _refuse_file_store(folder)
-        given = "sqlite:///mlflow.db"
+        given = _DEFAULT
     if match := _SQLITE.fullmatch(given if given.rstrip("/") != "sqlite:" else "sqlite:///"):
         return _sqlite(match, folder, origin)
     _check_password(given, origin)
@@ -88,12 +100,12 @@ def resolve(uri: str | None, folder: Path | None = None) -> Address:
     return Address(
         uri=given,
         database=None,
-        artifacts=None if server else folder / "mlruns",
+        artifacts=None if server else folder / ARTIFACTS,
         lock=Path(tempfile.gettempdir()) / f"bptt-store-{key}.lock",
     )
 
 
-def artifact_location(address: Address, experiment: str) -> str | None:
+def locate_artifacts(address: Address, experiment: str) -> str | None:
     """The URI under which an experiment's artifacts are kept: absolute, so that it holds from any folder."""
     if address.artifacts is None:
         return None
@@ -101,16 +113,21 @@ def artifact_location(address: Address, experiment: str) -> str | None:
     return (address.artifacts / (name if name.strip(".") else name.replace(".", "%2E"))).as_uri()
 
 
-def without_password(text: str) -> str:
+def hide_passwords(text: str) -> str:
     """The text with the passwords of the URIs in it blotted out."""
     for pattern, blotted in _SECRETS:
         text = pattern.sub(blotted, text)
     return text
 
 
+def recall_uri(noted: str | None) -> str | None:
+    """An address that was noted with its password blotted out, to be opened again; None: the environment has it."""
+    return None if noted is not None and _BLOTTED in noted else noted
+
+
 def refuse_password(text: str, origin: str = "") -> None:
     """Raise StoreError where a text that a user gave holds a URI with a password; origin: its key, with the =."""
-    shown = without_password(text)
+    shown = hide_passwords(text)
     if shown != text:
         raise StoreError(
             f"{origin}{shown}: a password is taken from the environment alone, where it is not on show:"
@@ -133,7 +150,7 @@ def _sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
     if match["path"] in {"", ":memory:"}:
         raise StoreError(f"{origin}={match[0]}: a store in memory is gone when the program ends; name a file")
     database = (folder / unquote(match["path"])).resolve()
-    artifacts = database.parent / "mlruns"
+    artifacts = database.parent / ARTIFACTS
     return Address(
         uri=f"{match[0][: match.start('path') - match.start()]}{database}{match['query'] or ''}",
         database=database,
@@ -142,15 +159,15 @@ def _sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
     )
 
 
-def old_file_store(folder: Path) -> list[Path]:
+def find_file_store(folder: Path) -> list[Path]:
     """The experiments of an MLflow file store in this folder's mlruns."""
     # MLflow looks for the same files: with one of them there a bare `mlflow ui` ignores mlflow.db.
-    return sorted(path.parent for path in folder.glob("mlruns/*/meta.yaml") if path.parent.name.isdigit())
+    return sorted(path.parent for path in folder.glob(f"{ARTIFACTS}/*/meta.yaml") if path.parent.name.isdigit())
 
 
 def _refuse_file_store(folder: Path) -> None:
-    if old_file_store(folder):
+    if find_file_store(folder):
         raise StoreError(
-            f"{folder / 'mlruns'}: holds the runs of an old MLflow file store, which hides mlflow.db from `mlflow ui`;"
-            " move it away, or name the store: tracking.uri=sqlite:///mlflow.db"
+            f"{folder / ARTIFACTS}: holds the runs of an old MLflow file store, which hides mlflow.db from `mlflow ui`;"
+            f" move it away, or name the store: tracking.uri={_DEFAULT}"
         )

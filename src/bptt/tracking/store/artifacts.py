@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 from bptt.tracking.store.address import Address
 
 
-def local_folder(artifact_uri: str) -> Path | None:
+def find_local_folder(artifact_uri: str) -> Path | None:
     """The folder that MLflow keeps these artifacts in; None: it is not on this machine."""
     if artifact_uri.startswith("file:///"):
         return Path(url2pathname(urlsplit(artifact_uri).path))  # without the seconds that importing MLflow takes
@@ -26,7 +26,7 @@ def local_folder(artifact_uri: str) -> Path | None:
 
 def put_files(address: Address, artifact_uri: str, files: Mapping[str, bytes]) -> None:
     """Keep files (path among the artifacts → content), each whole or not at all; older ones are replaced."""
-    folder = local_folder(artifact_uri)
+    folder = find_local_folder(artifact_uri)
     if folder is not None:
         _write(folder, files)
     elif files:
@@ -36,9 +36,9 @@ def put_files(address: Address, artifact_uri: str, files: Mapping[str, bytes]) -
 
 
 @contextmanager
-def fetched(address: Address, artifact_uri: str, names: Sequence[str]) -> Iterator[Path]:
+def fetch(address: Address, artifact_uri: str, names: Sequence[str]) -> Iterator[Path]:
     """A folder that holds these files, as far as the store does, while the block lasts."""
-    folder = local_folder(artifact_uri)
+    folder = find_local_folder(artifact_uri)
     if folder is not None:
         yield folder
         return
@@ -52,9 +52,9 @@ def fetched(address: Address, artifact_uri: str, names: Sequence[str]) -> Iterat
         yield Path(temporary)
 
 
-def names(address: Address, artifact_uri: str, folder: str = "") -> set[str]:
+def list_names(address: Address, artifact_uri: str, folder: str = "") -> set[str]:
     """The files that there are in this folder of the artifacts: their paths among the artifacts."""
-    within = local_folder(artifact_uri)
+    within = find_local_folder(artifact_uri)
     if within is not None:
         return {path.relative_to(within).as_posix() for path in (within / folder).glob("*") if path.is_file()}
     listed = _repository(address, artifact_uri).list_artifacts(folder or None)
@@ -63,7 +63,7 @@ def names(address: Address, artifact_uri: str, folder: str = "") -> set[str]:
 
 def remove_artifacts(address: Address, artifact_uri: str, run_id: str, location: str) -> bool:
     """Delete a run's artifacts where they lie within `location`, their experiment's; returns whether they did."""
-    folder, within = local_folder(artifact_uri), local_folder(location)
+    folder, within = find_local_folder(artifact_uri), find_local_folder(location)
     if folder is None or within is None:
         inside = artifact_uri.startswith(f"{location.rstrip('/')}/")
         if inside:

@@ -7,17 +7,17 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import CONFIG, Status, config_text, key_of, record_files
+from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.params import flattened
-from bptt.tracking.store.tags import PARENT_TAG, SWEEP_TAG
+from bptt.tracking.store.params import flatten
+from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, PARENT_TAG, PRUNED_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ class StoreReader(ABC):
         """What runs, given by their numbers, recorded: run, update, metrics."""
 
 
-def infinite(history: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
+def restore_infinities(history: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
     """The history with infinities where MLflow has its largest number for them."""
     import numpy as np
 
@@ -84,16 +84,13 @@ def infinite(history: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
     return history.assign(**values.where(values.abs() != sys.float_info.max, np.sign(values) * np.inf))
 
 
-def in_order(rows: Sequence[StoredRow]) -> list[StoredRow]:
+def sort_rows(rows: Sequence[StoredRow]) -> list[StoredRow]:
     """The order in which runs are numbered where nothing else says it: by begin, name and id."""
     return sorted(rows, key=lambda row: (row.began or 0.0, row.name, row.run_id))
 
 
-TRACEBACK: Final = "traceback.txt"
-
-
 @dataclass(frozen=True, kw_only=True)
-class StoredRun:
+class RunToWrite:
     """All that the store holds of a run.
 
     key      32 hexadecimal digits, of this run of this sweep alone: a run that is sent again is the same run
@@ -113,38 +110,38 @@ class StoredRun:
     files: Mapping[str, bytes]
 
 
-def run_key(sweep: SweepJournal, job: SweepJob) -> str:
+def make_run_key(sweep: SweepJournal, job: SweepJob) -> str:
     """The key of a run: the same whenever it is sent."""
-    return key_of(*_identity(sweep), job.digest)
+    return make_key(*_identity(sweep), job.digest)
 
 
-def sweep_key(sweep: SweepJournal) -> str:
+def make_sweep_key(sweep: SweepJournal) -> str:
     """The key of a sweep's own run."""
-    return key_of(*_identity(sweep))
+    return make_key(*_identity(sweep))
 
 
 def _identity(sweep: SweepJournal) -> tuple[str, str, str]:
     return sweep.name, repr(sweep.began), sweep.current_folder
 
 
-def stored_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str]) -> StoredRun:
+def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str]) -> RunToWrite:
     """A run as it ended; `tags` are those that all runs of its sweep have."""
-    own = {"bptt.digest": job.digest, "bptt.sweep": sweep.name}
-    files = {CONFIG: config_text(job.config).encode()}
+    own = {DIGEST_TAG: job.digest, SWEEP_TAG: sweep.name}
+    files = {CONFIG: dump_config(job.config).encode()}
     record = result.record
     if record is not None:
-        files |= record_files(record)
+        files |= pack_record(record)
         if result.status != "FAILED":
-            own["bptt.outcome"] = record.outcome
+            own[OUTCOME_TAG] = record.outcome
         if result.status == "KILLED":
-            own["bptt.pruned"] = "true"  # by a search; one that was interrupted has no record
+            own[PRUNED_TAG] = "true"  # by a search; one that was interrupted has no record
     if result.error is not None:
         files[TRACEBACK] = result.error.encode()
-    params = flattened(job.config)
+    params = flatten(job.config)
     # A choice of a group, `model=lstm`, is no value of the configuration, but a column that one looks for.
-    choices = flattened({key: text for key, text in job.swept.items() if key not in params})
-    return StoredRun(
-        key=run_key(sweep, job),
+    choices = flatten({key: text for key, text in job.swept.items() if key not in params})
+    return RunToWrite(
+        key=make_run_key(sweep, job),
         name=job.name,
         status=result.status,
         params=choices | params,
@@ -156,7 +153,7 @@ def stored_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapp
     )
 
 
-def supersedes(run: StoredRun, held: str | None) -> bool:
+def supersedes(run: RunToWrite, held: str | None) -> bool:
     """Whether a run is written where the store has it with this status (None: it has not).
 
     What a run came to stays, until a later attempt came to something else: one that was interrupted may finish.
@@ -164,18 +161,18 @@ def supersedes(run: StoredRun, held: str | None) -> bool:
     return held not in ("FINISHED", run.status)
 
 
-def points(run: StoredRun) -> Iterator[tuple[str, list[float], list[int], list[int]]]:
+def list_points(run: RunToWrite) -> Iterator[tuple[str, list[float], list[int], list[int]]]:
     """Name, values, timestamps and steps of each metric; the timestamps go evenly from `began` to `ended`."""
     if not len(run.history.get("update", ())):
         return
     updates = np.asarray(run.history["update"], np.int64)
-    began, ended = milliseconds(run.began), milliseconds(run.ended)
+    began, ended = to_milliseconds(run.began), to_milliseconds(run.ended)
     times = began + ((ended - began) * (updates / max(updates[-1], 1))).astype(np.int64)
     for name, values in run.history.items():
         if name != "update":
             yield name, np.asarray(values, np.float64).tolist(), times.tolist(), updates.tolist()
 
 
-def milliseconds(seconds: float) -> int:
+def to_milliseconds(seconds: float) -> int:
     """MLflow's time."""
     return int(seconds * 1000)

@@ -25,18 +25,18 @@ import numpy as np
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import put_files
 from bptt.tracking.store.base import (
+    RunToWrite,
     StoredRow,
-    StoredRun,
     StoreReader,
-    in_order,
-    infinite,
-    milliseconds,
-    points,
+    list_points,
+    restore_infinities,
+    sort_rows,
     supersedes,
+    to_milliseconds,
 )
-from bptt.tracking.store.errors import asking, gist, understood
+from bptt.tracking.store.errors import explain_query, explain_refusal, summarize
 from bptt.tracking.store.opening import Store, set_environment
-from bptt.tracking.store.tags import PARENT_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import NAME_TAG, PARENT_TAG, SWEEP_TAG, USER_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,7 @@ class Database:
         runs = self.runs.c
         return {
             str(run_id): str(status)
-            for part in parts(run_ids)
+            for part in split_values(run_ids)
             for run_id, status in connection.execute(select(runs.run_uuid, runs.status).where(runs.run_uuid.in_(part)))
         }
 
@@ -136,13 +136,13 @@ class Database:
         """Delete runs for good."""
         from sqlalchemy import delete
 
-        for part in parts(run_ids):
+        for part in split_values(run_ids):
             # The table of the runs last: the others refer to it.
             for table in (self.metrics, self.latest_metrics, self.params, self.tags, self.runs):
                 connection.execute(delete(table).where(table.c.run_uuid.in_(part)))
 
 
-def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+def split_values(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """The values in portions that one statement can name."""
     for start in range(0, len(values), _MOST_VALUES):
         yield values[start : start + _MOST_VALUES]
@@ -170,7 +170,7 @@ def _as_known(table: "Table", columns: Sequence[str]) -> bool:
     return set(columns) <= set(table.columns.keys()) and optional
 
 
-def matching_ids(engine: "Engine", query: str) -> list[str] | None:
+def find_matching(engine: "Engine", query: str) -> list[str] | None:
     """The ids of the active runs; None: this MLflow makes its conditions in a way that isn't known here.
 
     Raises SourceError where the query can't be understood.
@@ -184,7 +184,7 @@ def matching_ids(engine: "Engine", query: str) -> list[str] | None:
 
         conditions: Any = sqlalchemy_store._get_sqlalchemy_filter_clauses
         parse: Any = SearchUtils.parse_search_filter
-        with understood(query), Session(engine) as session:
+        with explain_query(query), Session(engine) as session:
             of_runs, of_keys, of_datasets = conditions(parse(query), session, engine.dialect.name)
             found: Any = select(SqlRun.run_uuid).distinct().where(SqlRun.lifecycle_stage == "active", *of_runs)
             for one in of_keys:
@@ -218,7 +218,7 @@ class DatabaseReader(StoreReader):
         try:
             self._engine = sa.create_engine(address.uri)
         except (sa.exc.SQLAlchemyError, ImportError) as error:
-            raise StoreError(f"{address.shown}: the database can't be opened: {gist(error)}") from error
+            raise StoreError(f"{address.shown}: the database can't be opened: {summarize(error)}") from error
 
     def sweeps_named(self, name: str) -> list[StoredRow]:
         """See `StoreReader.sweeps_named`."""
@@ -254,8 +254,8 @@ class DatabaseReader(StoreReader):
         from bptt.tracking.store.server import ClientReader
 
         set_environment()
-        with asking(self.address):
-            run_ids = matching_ids(self._engine, query)
+        with explain_refusal(self.address):
+            run_ids = find_matching(self._engine, query)
         if run_ids is None:
             return ClientReader(self.address).matching(query)
         return [row for row in self.runs(run_ids) if not row.is_sweep]
@@ -275,7 +275,7 @@ class DatabaseReader(StoreReader):
             recorded = self._of_runs(connection, wanted, self._metrics, list(number))
         table = pd.DataFrame(recorded, columns=["run", "update", *names])
         table["run"] = table["run"].map(number).astype("int64")
-        return infinite(table, names)
+        return restore_infinities(table, names)
 
     def runs(self, run_ids: Sequence[str]) -> list[StoredRow]:
         """See `StoreReader.runs`."""
@@ -290,7 +290,7 @@ class DatabaseReader(StoreReader):
                 _by_run(self._of_runs(connection, select(*table.c), table, run_ids))
                 for table in (self._tags, self._params)
             )
-        return in_order(
+        return sort_rows(
             [
                 StoredRow(
                     run_id=row[0],
@@ -307,12 +307,12 @@ class DatabaseReader(StoreReader):
         )
 
     def _of_runs(self, connection: "Connection", wanted: Any, table: Any, run_ids: Sequence[str]) -> list[Any]:
-        statements = (wanted.where(table.c.run_uuid.in_(part)) for part in parts(run_ids))
+        statements = (wanted.where(table.c.run_uuid.in_(part)) for part in split_values(run_ids))
         return [tuple(row) for statement in statements for row in connection.execute(statement)]
 
     @contextmanager
     def _connection(self) -> Iterator["Connection"]:
-        with asking(self.address), self._engine.connect() as connection:
+        with explain_refusal(self.address), self._engine.connect() as connection:
             yield connection
 
 
@@ -332,7 +332,7 @@ class BulkWriter:
     def __init__(self, store: Store, database: Database, location: str) -> None:
         self._store, self._database, self._location = store, database, location
 
-    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         """Write all that the store lacks, or nothing; key → run id."""
         if self._store.address.database is not None:
             # A connection outlives its file, and takes rows that nobody will see.
@@ -351,51 +351,51 @@ class BulkWriter:
         """Key → id of those runs that the store has."""
         return {key: key for key in self._database.statuses(keys)}
 
-    def _wanted(self, runs: Sequence[StoredRun], connection: "Connection | None" = None) -> list[StoredRun]:
+    def _wanted(self, runs: Sequence[RunToWrite], connection: "Connection | None" = None) -> list[RunToWrite]:
         held = self._database.statuses([run.key for run in runs], connection)
         return [run for run in {run.key: run for run in runs}.values() if supersedes(run, held.get(run.key))]
 
-    def _insert(self, connection: "Connection", runs: Sequence[StoredRun]) -> None:
+    def _insert(self, connection: "Connection", runs: Sequence[RunToWrite]) -> None:
         database = self._database
         insert(connection, database.runs, [self._row(run) for run in runs])
         for run in runs:
             insert(connection, database.tags, [(name, value, run.key) for name, value in run.tags.items()])
             insert(connection, database.params, [(name, value, run.key) for name, value in run.params.items()])
-            series = [_rows(run.key, *metric) for metric in points(run)]
+            series = [_rows(run.key, *metric) for metric in list_points(run)]
             insert(connection, database.metrics, [row for rows in series for row in rows])
             insert(connection, database.latest_metrics, [rows[-1] for rows in series])
 
-    def _row(self, run: StoredRun) -> tuple[Any, ...]:
+    def _row(self, run: RunToWrite) -> tuple[Any, ...]:
         return (
             run.key,
             run.name,
             "UNKNOWN",
             "",
             "",
-            run.tags.get("mlflow.user", "unknown"),
+            run.tags.get(USER_TAG, "unknown"),
             run.status,
-            milliseconds(run.began),
-            milliseconds(run.ended),
+            to_milliseconds(run.began),
+            to_milliseconds(run.ended),
             "",
             "active",
             self._artifact_uri(run),
             int(self._store.experiment_id),
         )
 
-    def _artifact_uri(self, run: StoredRun) -> str:
+    def _artifact_uri(self, run: RunToWrite) -> str:
         from mlflow.utils.uri import append_to_uri_path
 
         return str(append_to_uri_path(self._location, run.key, "artifacts"))  # type: ignore[no-untyped-call]
 
 
-def _checked(run: StoredRun) -> StoredRun:
+def _checked(run: RunToWrite) -> RunToWrite:
     """The run as MLflow's client would take it: the same names are refused, the same values cut."""
     from mlflow.utils import validation
 
     check: Any = validation
     for name in run.history:
         check._validate_metric_name(name)
-    tags = [check._validate_tag(name, value) for name, value in {**run.tags, "mlflow.runName": run.name}.items()]
+    tags = [check._validate_tag(name, value) for name, value in {**run.tags, NAME_TAG: run.name}.items()]
     params = [check._validate_param(name, value) for name, value in run.params.items()]
     return replace(run, tags={tag.key: tag.value for tag in tags}, params={one.key: one.value for one in params})
 

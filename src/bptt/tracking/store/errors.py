@@ -1,5 +1,6 @@
 """How an open store is asked: its refusals in one line, its runs page by page."""
 
+import logging
 import re
 import sys
 import time
@@ -8,12 +9,14 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from bptt.tracking.store.address import Address, StoreError, without_password
-from bptt.tracking.store.opening import impatient, one_line
+from bptt.tracking.store.address import Address, StoreError, hide_passwords
+from bptt.tracking.store.opening import limit_patience, shorten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
@@ -31,18 +34,18 @@ _PAGE: Final = 250  # runs in one answer: for seconds of patience, also where th
 
 
 @contextmanager
-def asking(address: Address) -> Iterator[None]:
+def explain_refusal(address: Address) -> Iterator[None]:
     """Within it a store that refuses, or that doesn't answer for seconds, raises StoreError with one line."""
     try:
-        with impatient():
+        with limit_patience():
             yield
     except Exception as error:
         if not isinstance(error, _refusals()):
             raise
-        raise StoreError(f"{address.shown}: {gist(error)}") from error
+        raise StoreError(f"{address.shown}: {summarize(error)}") from error
 
 
-def patient(ask: Callable[P, T]) -> Callable[P, T]:
+def wait_while_locked(ask: Callable[P, T]) -> Callable[P, T]:
     """Make what asks a store wait, for a minute, for another process that holds its database; MLflow waits for less."""
 
     @wraps(ask)
@@ -55,6 +58,7 @@ def patient(ask: Callable[P, T]) -> Callable[P, T]:
                 # It was rolled back, so that nothing is done twice.
                 if _LOCKED not in str(error) or time.monotonic() > until:
                     raise
+                _log.warning("waiting for another process that holds the database: %s", error)
 
     return asked
 
@@ -65,7 +69,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     return OSError, *(getattr(sys.modules[module], kind) for module, kind in kinds.items() if module in sys.modules)
 
 
-def every_run(
+def search_runs(
     client: "MlflowClient", experiment_ids: Sequence[str], matching: str, deleted: bool = False
 ) -> Iterator["Run"]:
     """The runs that a filter in MLflow's words finds, the newest first; with those in MLflow's bin where `deleted`."""
@@ -81,13 +85,13 @@ def every_run(
             return
 
 
-def gist(error: Exception) -> str:
+def summarize(error: Exception) -> str:
     """What went wrong, in one line without a password."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     # A database's own words stand behind the class of its error, in the midst of SQLAlchemy's.
     told = re.search(r"\(\w+(?:\.\w+)*Error\) (.+)", str(error))
-    return one_line(error) if told is None else without_password(told[1].strip())
+    return shorten(error) if told is None else hide_passwords(told[1].strip())
 
 
 class SourceError(Exception):
@@ -95,7 +99,7 @@ class SourceError(Exception):
 
 
 @contextmanager
-def understood(query: str) -> Iterator[None]:
+def explain_query(query: str) -> Iterator[None]:
     """Within it MLflow's complaint about a query raises SourceError, with one line."""
     from mlflow.exceptions import MlflowException
 
@@ -104,4 +108,4 @@ def understood(query: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
-        raise SourceError(f"{query}: not a query that MLflow understands: {one_line(error)}") from None
+        raise SourceError(f"{query}: not a query that MLflow understands: {shorten(error)}") from None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.tracking.folder.lock import file_lock
-from bptt.tracking.store.address import Address, StoreError, artifact_location, resolve, without_password
+from bptt.tracking.store.address import Address, StoreError, hide_passwords, locate_artifacts, resolve_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,7 @@ class Revisions:
 
 
 @cache
-def of_mlflow() -> Revisions:
+def read_revisions() -> Revisions:
     """Those of the installed MLflow. Its migrations are read, not run: importing them takes seconds."""
     spec = find_spec("mlflow")
     assert spec is not None
@@ -106,15 +106,15 @@ def set_environment() -> None:
 
 
 def open_store(uri: str | None, experiment: str) -> Store:
-    """The store at `uri` (see `resolve`) with this experiment, both made where missing.
+    """The store at `uri` (see `resolve_address`) with this experiment, both made where missing.
 
     Several processes opening a fresh database at the same moment break it, so the whole happens under a lock between
     the processes of this machine. Raises StoreError, with one line for the user, for whatever stands in the way.
     """
-    address = resolve(uri)
+    address = resolve_address(uri)
     set_environment()
     try:
-        with _unless_refused(address.lock), file_lock(address.lock), impatient():
+        with _unless_refused(address.lock), file_lock(address.lock), limit_patience():
             client = _open(address)
             return Store(
                 client=client,
@@ -142,7 +142,7 @@ def _unless_refused(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
+def limit_patience() -> Iterator[None]:
     """Within it MLflow gives up on a silent server after seconds, where the user set no patience of their own."""
     unset = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
     os.environ.update(unset)
@@ -153,14 +153,14 @@ def impatient() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def one_line(error: BaseException) -> str:
+def shorten(error: BaseException) -> str:
     """The gist of an exception, without a password; of a failed connection its cause alone."""
     if refusal := _REFUSALS.get(getattr(error, "error_code", "")):
         return refusal
     if cause := re.search(r"\[Errno -?\d+\] [^'\")]*|[Tt]imed out", str(error)):
         return cause[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return without_password(lines[0] if lines else type(error).__name__)
+    return hide_passwords(lines[0] if lines else type(error).__name__)
 
 
 def _open(address: Address) -> "MlflowClient":
@@ -178,7 +178,7 @@ def _open(address: Address) -> "MlflowClient":
     try:
         return MlflowClient(address.uri)
     except (MlflowException, ImportError) as error:
-        raise StoreError(f"{address.shown}: MLflow can't open it: {one_line(error)}") from error
+        raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}") from error
 
 
 def _make(address: Address, database: Path) -> None:
@@ -196,7 +196,7 @@ def _make(address: Address, database: Path) -> None:
             made = MlflowClient(address.uri.replace(str(database), str(part), 1))
             made._tracking_client.store.engine.dispose()
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-            raise StoreError(f"{address.shown}: can't be made: {one_line(error)}") from error
+            raise StoreError(f"{address.shown}: can't be made: {shorten(error)}") from error
         part.rename(database)
     finally:
         _remove(part)
@@ -232,7 +232,7 @@ def _schema(database: Path) -> str | None:
 
 def _check_schema(address: Address, found: str | None) -> None:
     # MLflow by itself upgrades some old databases unasked, and answers others with a page of text.
-    revisions = of_mlflow()
+    revisions = read_revisions()
     if found is None or found in revisions.heads:
         return
     installed = version("mlflow")
@@ -258,7 +258,7 @@ def _check_connection(address: Address) -> None:
         brought = "bptt[server] brings psycopg, for postgresql+psycopg://"
         raise StoreError(f"{address.shown}: the database's driver is missing: {error} ({brought})") from error
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise StoreError(f"{address.shown}: the database can't be reached: {one_line(error)}") from error
+        raise StoreError(f"{address.shown}: the database can't be reached: {shorten(error)}") from error
 
 
 def _experiment(client: "MlflowClient", address: Address, name: str) -> str:
@@ -268,7 +268,7 @@ def _experiment(client: "MlflowClient", address: Address, name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(client.create_experiment(name, artifact_location(address, name)))
+                return str(client.create_experiment(name, locate_artifacts(address, name)))
             except MlflowException:
                 # Another machine's process may have been quicker.
                 found = client.get_experiment_by_name(name)
@@ -277,7 +277,7 @@ def _experiment(client: "MlflowClient", address: Address, name: str) -> str:
     except MlflowException as error:
         silent = address.artifacts is None and error.error_code not in _REFUSALS
         trouble = "can't be reached" if silent else "can't be used"
-        raise StoreError(f"{address.shown}: the store {trouble}: {one_line(error)}") from error
+        raise StoreError(f"{address.shown}: the store {trouble}: {shorten(error)}") from error
     if found.lifecycle_stage != "active":
         raise StoreError(
             f"tracking.experiment={name}: this experiment was deleted; choose another name, or restore it with:"

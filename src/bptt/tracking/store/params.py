@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from bptt.tracking.store.address import without_password
+from bptt.tracking.store.address import hide_passwords
 
 _FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
 
@@ -19,14 +19,14 @@ _LONGEST_KEY = 250
 _LONGEST_VALUE = 6000
 
 
-def without_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
+def hide_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A whole resolved configuration without a password that the store's address may hold."""
     tracking = resolved["tracking"]
     uri = tracking["uri"]
-    return {**resolved, "tracking": {**tracking, "uri": uri and without_password(uri)}}
+    return {**resolved, "tracking": {**tracking, "uri": uri and hide_passwords(uri)}}
 
 
-def flattened(config: Mapping[str, Any]) -> dict[str, str]:
+def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     """The whole configuration, one entry per value, nested keys joined with dots.
 
     Values are written as on the command line (null, true, 0.1, [1, 2]); an empty group stays visible as {}. What MLflow
@@ -76,7 +76,7 @@ _SEED: Final = "seed"
 _WHERE: Final = "tracking."
 
 
-def swept_values(params: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def list_swept(params: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Each run's params that tell it from the others.
 
     Where choices of a group differ (`model`: elman, lstm), what only follows from the choices is left out.

@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bptt.tracking.store.address import Address, StoreError, resolve
+from bptt.tracking.store.address import Address, StoreError, resolve_address
 from bptt.tracking.store.artifacts import remove_artifacts
-from bptt.tracking.store.database import Database, parts
-from bptt.tracking.store.errors import asking, every_run
+from bptt.tracking.store.database import Database, split_values
+from bptt.tracking.store.errors import explain_refusal, search_runs
 from bptt.tracking.store.opening import _open, set_environment
+from bptt.tracking.store.tags import PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +37,7 @@ def models_in_database(database: Database, run_ids: Sequence[str]) -> list[Logge
     with database.engine.connect() as connection:
         return [
             LoggedModel(str(model_id), str(uri))
-            for part in parts(run_ids)
+            for part in split_values(run_ids)
             for model_id, uri in connection.execute(
                 select(models.model_id, models.artifact_location).where(models.source_run_id.in_(part))
             )
@@ -50,7 +51,7 @@ def delete_models(connection: "Connection", models: Sequence[LoggedModel]) -> No
 
     tables = SqlLoggedModel.metadata.tables
     ids = [model.model_id for model in models]
-    for part in parts(ids):
+    for part in split_values(ids):
         ends = SqlInput.__table__.c
         connection.execute(delete(SqlInput).where(or_(ends.source_id.in_(part), ends.destination_id.in_(part))))
         # The table of the models last: the others refer to it.
@@ -69,20 +70,11 @@ def models_in_server(client: "MlflowClient", experiment_id: str, run_ids: Collec
             return found
 
 
-_NAME: Final = "bptt.sweep"
-
-
-_PARENT: Final = "mlflow.parentRunId"
-
-
-_VIEW: Final = "mlflow.sharedViewState."
-
-
 _AT_ONCE: Final = 100  # runs; other writers to the database wait for so many
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredSweep:
+class SweepToRemove:
     """A sweep as a store has it.
 
     parent    the id of the sweep's own run
@@ -104,40 +96,40 @@ class Removal:
     """A store, opened to delete from it. Every method raises StoreError where the store doesn't answer, or refuses."""
 
     def __init__(self, uri: str | None) -> None:
-        self.address: Address = resolve(uri)
+        self.address: Address = resolve_address(uri)
         if self.address.database is not None and not self.address.database.is_file():
             raise StoreError(f"{self.address.database}: there is no such store")
         set_environment()
-        with asking(self.address):
+        with explain_refusal(self.address):
             self._client: MlflowClient = _open(self.address)
             self._database = Database.of(self._client)
 
     def named(self, name: str) -> list[str]:
         """The ids of the sweeps, that is of their own runs, with this name."""
-        with asking(self.address):
+        with explain_refusal(self.address):
             if self._database is not None:
                 return _named(self._database, name)
-            found = every_run(self._client, self._experiments(), f"tags.`{_NAME}` = {_quoted(name)}")
-            return [run.info.run_id for run in found if _PARENT not in run.data.tags]
+            found = search_runs(self._client, self._experiments(), f"tags.`{SWEEP_TAG}` = {_quoted(name)}")
+            return [run.info.run_id for run in found if PARENT_TAG not in run.data.tags]
 
-    def sweep(self, parent: str) -> StoredSweep | None:
+    def sweep(self, parent: str) -> SweepToRemove | None:
         """The sweep whose own run has this id; None: the store has no such sweep."""
         from mlflow.exceptions import MlflowException
 
-        with asking(self.address):
+        with explain_refusal(self.address):
             try:
                 run = self._client.get_run(parent)
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return None
                 raise
-            if _NAME not in run.data.tags or _PARENT in run.data.tags:
+            if SWEEP_TAG not in run.data.tags or PARENT_TAG in run.data.tags:
                 return None
             if self._database is None and run.info.lifecycle_stage == "deleted":
                 return None
             experiment = self._client.get_experiment(run.info.experiment_id)
-            return StoredSweep(
-                name=run.data.tags[_NAME],
+            return SweepToRemove(
+                name=run.data.tags[SWEEP_TAG],
                 parent=parent,
                 status=run.info.status,
                 experiment=experiment.name,
@@ -146,10 +138,10 @@ class Removal:
                 runs={**self._below(parent, run.info.experiment_id), parent: run.info.artifact_uri},
             )
 
-    def remove(self, sweep: StoredSweep) -> list[str]:
+    def remove(self, sweep: SweepToRemove) -> list[str]:
         """Delete a sweep. Broken off, it can be called again. Returns lines about what had to be left."""
         notes: list[str] = []
-        with asking(self.address):
+        with explain_refusal(self.address):
             run_ids = list(sweep.runs)
             if self._database is None:
                 for model_id in models_in_server(self._client, sweep.experiment_id, set(run_ids)):
@@ -159,12 +151,12 @@ class Removal:
             from mlflow.exceptions import MlflowException
 
             with suppress(MlflowException):  # it may have no page
-                self._client.delete_experiment_tag(sweep.experiment_id, _VIEW + sweep.parent)
+                self._client.delete_experiment_tag(sweep.experiment_id, SHARED_VIEW_TAG + sweep.parent)
         if self._database is None:
             notes.append("the server keeps them in its bin: `mlflow gc`, on the server, frees the space")
         return notes
 
-    def _remove(self, sweep: StoredSweep, run_ids: Sequence[str]) -> list[str]:
+    def _remove(self, sweep: SweepToRemove, run_ids: Sequence[str]) -> list[str]:
         if self._database is None:
             for run_id in run_ids:
                 self._client.delete_run(run_id)
@@ -186,7 +178,7 @@ class Removal:
     def _below(self, parent: str, experiment_id: str) -> dict[str, str]:
         if self._database is not None:
             return _below(self._database, parent)
-        found = every_run(self._client, [experiment_id], f"tags.`{_PARENT}` = '{parent}'")
+        found = search_runs(self._client, [experiment_id], f"tags.`{PARENT_TAG}` = '{parent}'")
         return {run.info.run_id: run.info.artifact_uri for run in found}
 
     def _experiments(self) -> list[str]:
@@ -205,9 +197,9 @@ def _named(database: Database, name: str) -> list[str]:
     from sqlalchemy import exists, select
 
     tags, nesting = database.tags.c, database.tags.alias().c
-    below = exists().where(nesting.run_uuid == tags.run_uuid, nesting.key == _PARENT)
+    below = exists().where(nesting.run_uuid == tags.run_uuid, nesting.key == PARENT_TAG)
     with database.engine.connect() as connection:
-        found = connection.scalars(select(tags.run_uuid).where(tags.key == _NAME, tags.value == name, ~below))
+        found = connection.scalars(select(tags.run_uuid).where(tags.key == SWEEP_TAG, tags.value == name, ~below))
         return [str(run_id) for run_id in found]
 
 
@@ -218,7 +210,7 @@ def _below(database: Database, parent: str) -> dict[str, str]:
     statement = (
         select(runs.run_uuid, runs.artifact_uri)
         .join_from(database.runs, database.tags, tags.run_uuid == runs.run_uuid)
-        .where(tags.key == _PARENT, tags.value == parent)
+        .where(tags.key == PARENT_TAG, tags.value == parent)
     )
     with database.engine.connect() as connection:
         return {str(run_id): str(uri) for run_id, uri in connection.execute(statement)}

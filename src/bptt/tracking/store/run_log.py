@@ -1,5 +1,6 @@
 """One run's record in the store: written in batches while it trains, closed with a status."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.tracking.folder.files import Status
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.errors import asking, patient
-from bptt.tracking.store.opening import Store, impatient, one_line
-from bptt.tracking.store.tags import KEY
+from bptt.tracking.store.errors import explain_refusal, wait_while_locked
+from bptt.tracking.store.opening import Store, limit_patience, shorten
+from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
+
+_log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_BATCHES: Final = 1.0
 
@@ -20,7 +23,7 @@ _SECONDS_BETWEEN_BATCHES: Final = 1.0
 _SECONDS_AFTER_A_FAILURE: Final = 30.0
 
 
-class RunRecord:
+class RunLog:
     """A run in the store. Points are kept here until their batch is written, so none is lost while a server is away.
 
     A metric's step is the update. NaN is stored as such; MLflow stores an infinite value as ±1.8e308, whereas
@@ -45,23 +48,23 @@ class RunRecord:
         params: Mapping[str, str],
         tags: Mapping[str, str],
         parent: str | None = None,
-    ) -> "RunRecord":
+    ) -> "RunLog":
         """A new run of the store's experiment, below `parent` where that run is given."""
         from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
 
-        nesting = {} if parent is None else {"mlflow.parentRunId": parent}
+        nesting = {} if parent is None else {PARENT_TAG: parent}
         try:
             run = store.client.create_run(store.experiment_id, tags={**tags, **nesting}, run_name=name)
             record = cls(store, run.info.run_id, run.info.artifact_uri)
             store.client.log_batch(record.run_id, params=[Param(key, value) for key, value in params.items()])
         except MlflowException as error:
-            raise StoreError(f"{store.address.shown}: the run can't be recorded: {one_line(error)}") from error
+            raise StoreError(f"{store.address.shown}: the run can't be recorded: {shorten(error)}") from error
         return record
 
     @classmethod
-    @patient
-    def reopen(cls, store: Store, run_id: str, params: Mapping[str, str] | None = None) -> "RunRecord":
+    @wait_while_locked
+    def reopen(cls, store: Store, run_id: str, params: Mapping[str, str] | None = None) -> "RunLog":
         """A run that was broken off, to go on with. Points that the store holds are not written again.
 
         params  of the run, where it may lack them
@@ -79,7 +82,7 @@ class RunRecord:
             }
             store.client.update_run(run_id, status="RUNNING")
         except MlflowException as error:
-            raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: {one_line(error)}") from error
+            raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: {shorten(error)}") from error
         return cls(store, run_id, run.info.artifact_uri, stored)
 
     def log(self, update: int, metrics: Mapping[str, float]) -> None:
@@ -93,10 +96,10 @@ class RunRecord:
             if update not in self._stored.get(name, frozenset())
         ]
         if time.monotonic() >= self._next:
-            with impatient():
+            with limit_patience():
                 self._write()
 
-    @patient
+    @wait_while_locked
     def close(self, status: Status, tags: Mapping[str, str], artifacts: Mapping[Path, str | None]) -> None:
         """Write what still waits, the tags and the artifacts (file → folder in the run), and end the run.
 
@@ -115,7 +118,7 @@ class RunRecord:
             client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
             client.set_terminated(self.run_id, status)
         except (MlflowException, OSError) as error:
-            raise StoreError(f"{self.store.address.shown}: {one_line(error)}") from error
+            raise StoreError(f"{self.store.address.shown}: {shorten(error)}") from error
 
     def _write(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -123,7 +126,8 @@ class RunRecord:
         try:
             self.store.client.log_batch(self.run_id, metrics=self._waiting)
         except MlflowException as error:
-            self.trouble = one_line(error)
+            self.trouble = shorten(error)
+            _log.warning("%s did not take %d points: %s", self.store.address.shown, len(self._waiting), self.trouble)
             self._next = time.monotonic() + _SECONDS_AFTER_A_FAILURE
         else:
             self.trouble = None
@@ -133,6 +137,6 @@ class RunRecord:
 
 def run_with_key(store: Store, key: str) -> str | None:
     """The id of the run with this key; None: there is none. Raises StoreError."""
-    with asking(store.address):
-        found = store.client.search_runs([store.experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
+    with explain_refusal(store.address):
+        found = store.client.search_runs([store.experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
     return found[0].info.run_id if found else None

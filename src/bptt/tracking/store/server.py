@@ -12,22 +12,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bptt.tracking.folder.block import no_history
+from bptt.tracking.folder.block import make_empty_history
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import put_files
 from bptt.tracking.store.base import (
+    RunToWrite,
     StoredRow,
-    StoredRun,
     StoreReader,
-    in_order,
-    infinite,
-    milliseconds,
-    points,
+    list_points,
+    restore_infinities,
+    sort_rows,
     supersedes,
+    to_milliseconds,
 )
-from bptt.tracking.store.errors import asking, every_run, understood
+from bptt.tracking.store.errors import explain_query, explain_refusal, search_runs
 from bptt.tracking.store.opening import Store, _open, set_environment
-from bptt.tracking.store.tags import KEY, PARENT_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, SWEEP_TAG, USER_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,23 +42,23 @@ class ClientReader(StoreReader):
     def __init__(self, address: Address) -> None:
         super().__init__(address)
         set_environment()
-        with asking(address):
+        with explain_refusal(address):
             self._client = _open(address)
 
     def sweeps_named(self, name: str) -> list[StoredRow]:
         """See `StoreReader.sweeps_named`."""
         quoted = f"'{name}'" if "'" not in name else f'"{name}"'  # MLflow's filters know no escape
-        with asking(self.address):
+        with explain_refusal(self.address):
             # The runs below a sweep's own have its tag as well, but not its name.
             own = f"tags.`{SWEEP_TAG}` = {quoted} AND attributes.run_name = {quoted}"
-            found = every_run(self._client, self._experiments(), own)
-            return in_order([row for row in map(_row, found) if row.is_sweep])
+            found = search_runs(self._client, self._experiments(), own)
+            return sort_rows([row for row in map(_row, found) if row.is_sweep])
 
     def run(self, run_id: str) -> StoredRow | None:
         """See `StoreReader.run`."""
         from mlflow.exceptions import MlflowException
 
-        with asking(self.address):
+        with explain_refusal(self.address):
             try:
                 run = self._client.get_run(run_id)
             except MlflowException as error:
@@ -74,25 +74,25 @@ class ClientReader(StoreReader):
 
     def below(self, parent: StoredRow) -> list[StoredRow]:
         """See `StoreReader.below`."""
-        with asking(self.address):
+        with explain_refusal(self.address):
             experiment = self._client.get_run(parent.run_id).info.experiment_id
-            found = every_run(self._client, [experiment], f"tags.`{PARENT_TAG}` = '{parent.run_id}'")
-            return in_order([_row(run) for run in found])
+            found = search_runs(self._client, [experiment], f"tags.`{PARENT_TAG}` = '{parent.run_id}'")
+            return sort_rows([_row(run) for run in found])
 
     def matching(self, query: str) -> list[StoredRow]:
         """See `StoreReader.matching`."""
-        with asking(self.address), understood(query):
-            found = [_row(run) for run in every_run(self._client, self._experiments(), query)]
-        return in_order([row for row in found if not row.is_sweep])
+        with explain_refusal(self.address), explain_query(query):
+            found = [_row(run) for run in search_runs(self._client, self._experiments(), query)]
+        return sort_rows([row for row in found if not row.is_sweep])
 
     def histories(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
         """See `StoreReader.histories`; a request for each metric of each run, several at once."""
         import pandas as pd
 
-        with asking(self.address), ThreadPoolExecutor(_AT_ONCE) as pool:
+        with explain_refusal(self.address), ThreadPoolExecutor(_AT_ONCE) as pool:
             tables = list(pool.map(self._history, rows, rows.values()))
-        joined = pd.concat([no_history(), *tables], ignore_index=True)
-        return infinite(joined, [name for name in joined if name not in ("run", "update")])
+        joined = pd.concat([make_empty_history(), *tables], ignore_index=True)
+        return restore_infinities(joined, [name for name in joined if name not in ("run", "update")])
 
     def _history(self, number: int, row: StoredRow) -> "pd.DataFrame":
         import pandas as pd
@@ -145,7 +145,7 @@ class ClientWriter:
         self._held: dict[str, _Held] = {}
         self._known = fresh
 
-    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         """Write what the server lacks; key → run id."""
         if not self._known:
             self._look_up()
@@ -170,21 +170,21 @@ class ClientWriter:
 
     def _look_up(self) -> None:
         self._held = {}
-        below = f"tags.`mlflow.parentRunId` = '{self._parent}'"
-        found = every_run(self._store.client, [self._store.experiment_id], below, deleted=True)
-        keyed = [(run.data.tags[KEY], _Held.of(run)) for run in found if KEY in run.data.tags]
+        below = f"tags.`{PARENT_TAG}` = '{self._parent}'"
+        found = search_runs(self._store.client, [self._store.experiment_id], below, deleted=True)
+        keyed = [(run.data.tags[KEY_TAG], _Held.of(run)) for run in found if KEY_TAG in run.data.tags]
         for key, held in sorted(keyed, key=lambda pair: pair[1].preference):
             if self._held.setdefault(key, held) is not held and not held.deleted:
                 # A request that was taken for lost was carried out after all.
                 self._store.client.delete_run(held.run_id)
 
-    def _begun(self, run: StoredRun, held: "_Held | None") -> "_Held":
+    def _begun(self, run: RunToWrite, held: "_Held | None") -> "_Held":
         if held is not None and not held.deleted and held.status != "RUNNING":
             self._store.client.delete_run(held.run_id)
             held = None
         return _Held.of(self._created(run)) if held is None or held.deleted else held
 
-    def _fill_all(self, runs: Sequence[StoredRun]) -> None:
+    def _fill_all(self, runs: Sequence[RunToWrite]) -> None:
         with ThreadPoolExecutor(_RUNS_AT_ONCE) as pool:
             filled = [pool.submit(self._fill, run, self._held[run.key]) for run in runs]
             wait(filled, return_when=FIRST_EXCEPTION)
@@ -194,15 +194,15 @@ class ClientWriter:
                 raise error
         self._held |= {run.key: replace(self._held[run.key], status=run.status) for run in runs}
 
-    def _created(self, run: StoredRun) -> "Run":
-        first = ("mlflow.user", "mlflow.parentRunId", KEY)
+    def _created(self, run: RunToWrite) -> "Run":
+        first = (USER_TAG, PARENT_TAG, KEY_TAG)
         tags = {name: run.tags[name] for name in first if name in run.tags}
         with _once():
             return self._store.client.create_run(
-                self._store.experiment_id, start_time=milliseconds(run.began), tags=tags, run_name=run.name
+                self._store.experiment_id, start_time=to_milliseconds(run.began), tags=tags, run_name=run.name
             )
 
-    def _fill(self, run: StoredRun, held: "_Held") -> None:
+    def _fill(self, run: RunToWrite, held: "_Held") -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         client, run_id = self._store.client, held.run_id
@@ -212,7 +212,7 @@ class ClientWriter:
             run_id,
             metrics=[
                 Metric(name, value, time, step)
-                for name, values, times, steps in points(run)
+                for name, values, times, steps in list_points(run)
                 for value, time, step in zip(values, times, steps, strict=True)
                 if step not in there.get(name, ())
             ],
@@ -220,7 +220,7 @@ class ClientWriter:
             tags=[RunTag(key, value) for key, value in run.tags.items()],
         )
         put_files(self._store.address, held.artifact_uri, run.files)
-        client.set_terminated(run_id, run.status, milliseconds(run.ended))
+        client.set_terminated(run_id, run.status, to_milliseconds(run.ended))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.errors import gist
-from bptt.tracking.store.opening import UNKNOWN, one_line, set_environment
+from bptt.tracking.store.errors import summarize
+from bptt.tracking.store.opening import UNKNOWN, set_environment, shorten
 
 _SECONDS: Final = 2
 
@@ -45,7 +45,7 @@ class StoreState:
     journal_mode: str | None = None
 
 
-def store_state(address: Address) -> StoreState:
+def examine_store(address: Address) -> StoreState:
     """Look at a store; of a SQLite file, which there must be, whether it could be written too."""
     if address.database is not None:
         return _of_file(address.database)
@@ -93,7 +93,7 @@ def _of_database(address: Address) -> StoreState:
         finally:
             engine.dispose()
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        return StoreState(trouble="unreachable", says=gist(error))
+        return StoreState(trouble="unreachable", says=summarize(error))
 
 
 def _of_server(address: Address) -> StoreState:
@@ -105,7 +105,7 @@ def _of_server(address: Address) -> StoreState:
         try:
             found = MlflowClient(address.uri).search_experiments(max_results=_MOST_EXPERIMENTS)
         except (MlflowException, OSError, ImportError) as error:
-            return StoreState(trouble="unreachable", says=one_line(error))
+            return StoreState(trouble="unreachable", says=shorten(error))
     return StoreState(experiments=len(found))
 
 

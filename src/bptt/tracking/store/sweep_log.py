@@ -16,23 +16,20 @@ from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.tracking.folder.block import RUNS, Tables, read_table
-from bptt.tracking.folder.files import HISTORY, Status
-from bptt.tracking.folder.sweep import JOBS, SWEEP, Archive, SweepJob, SweepJournal
+from bptt.tracking.folder.block import Tables, read_table
+from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.address import Address, StoreError
-from bptt.tracking.store.artifacts import fetched, names, put_files
-from bptt.tracking.store.base import StoredRun
+from bptt.tracking.store.artifacts import fetch, list_names, put_files
+from bptt.tracking.store.base import RunToWrite
 from bptt.tracking.store.database import BulkWriter, Database
-from bptt.tracking.store.errors import asking, patient
+from bptt.tracking.store.errors import explain_refusal, wait_while_locked
 from bptt.tracking.store.opening import Store
 from bptt.tracking.store.server import ClientWriter
-from bptt.tracking.store.tags import KEY
+from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, PARENT_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_NOTE: Final = "mlflow.note.content"
-
 
 _LONGEST_TAG: Final = 8000
 
@@ -40,7 +37,7 @@ _LONGEST_TAG: Final = 8000
 _LONGEST_NAME: Final = 250
 
 
-class SweepRecord:
+class SweepLog:
     """A sweep in the store. Every method raises StoreError where the store doesn't take what it is given.
 
     Whatever failed may be called again: what the store has by then is not written twice.
@@ -61,56 +58,56 @@ class SweepRecord:
             self._writer = BulkWriter(store, database, location)
 
     @classmethod
-    @patient
-    def begin(cls, store: Store, name: str, tags: Mapping[str, str], description: str) -> "SweepRecord":
+    @wait_while_locked
+    def begin(cls, store: Store, name: str, tags: Mapping[str, str], description: str) -> "SweepLog":
         """Begin the sweep's own run, with a description in Markdown; its tag `bptt.sweep` is the name."""
-        own = {"bptt.sweep": name, _NOTE: _cut(description)}
-        with asking(store.address):
+        own = {SWEEP_TAG: name, NOTE_TAG: _cut(description)}
+        with explain_refusal(store.address):
             run = store.client.create_run(store.experiment_id, tags={**tags, **own}, run_name=name[:_LONGEST_NAME])
             return cls(store, name, run, fresh=True)
 
     @classmethod
-    @patient
-    def reopen(cls, store: Store, parent: str, name: str) -> "SweepRecord":
+    @wait_while_locked
+    def reopen(cls, store: Store, parent: str, name: str) -> "SweepLog":
         """Go on with a sweep whose own run was begun: that run is RUNNING again."""
-        with asking(store.address):
+        with explain_refusal(store.address):
             run = store.client.get_run(parent)
             if run.info.lifecycle_stage == "deleted":
                 raise StoreError(f"{store.address.shown}: the sweep's run {parent} was deleted")
             store.client.update_run(parent, status="RUNNING")
             return cls(store, name, run, fresh=False)
 
-    def write(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         """Write ended runs below the sweep's own; key → run id. Runs that the store has already stay as they are."""
-        with asking(self.store.address):
+        with explain_refusal(self.store.address):
             return self._writer.write([self._below(run) for run in runs])
 
     def run_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """Key → id of those runs that the store has."""
-        with asking(self.store.address):
+        with explain_refusal(self.store.address):
             return self._writer.run_ids(keys)
 
     def keep(self, files: Mapping[str, bytes]) -> None:
         """Keep files (path among the artifacts → content) with the sweep's own run; older ones are replaced."""
-        with asking(self.store.address):
+        with explain_refusal(self.store.address):
             put_files(self.store.address, self._artifact_uri, files)
 
-    @patient
+    @wait_while_locked
     def close(
         self, status: Status, description: str | None, files: Mapping[str, bytes], tags: Mapping[str, str]
     ) -> None:
         """End the sweep's own run with files (path among the artifacts → content); description None: it stays."""
         from mlflow.entities import RunTag
 
-        note = {} if description is None else {_NOTE: _cut(description)}
-        with asking(self.store.address):
+        note = {} if description is None else {NOTE_TAG: _cut(description)}
+        with explain_refusal(self.store.address):
             put_files(self.store.address, self._artifact_uri, files)
             set_tags = [RunTag(key, value) for key, value in {**tags, **note}.items()]
             self.store.client.log_batch(self.parent, tags=set_tags)
             self.store.client.set_terminated(self.parent, status)
 
-    def _below(self, run: StoredRun) -> StoredRun:
-        tags = {**run.tags, KEY: run.key, "bptt.sweep": self.name, "mlflow.parentRunId": self.parent}
+    def _below(self, run: RunToWrite) -> RunToWrite:
+        tags = {**run.tags, KEY_TAG: run.key, SWEEP_TAG: self.name, PARENT_TAG: self.parent}
         return replace(run, name=run.name[:_LONGEST_NAME], tags=tags)
 
 
@@ -124,20 +121,14 @@ def _cut(description: str) -> str:
 FOLDER: Final = "archive"
 
 
-FLOW_ENDS: Final = "flow_ends.parquet"
-
-
-_REUSED: Final = "reused.json"
-
-
-_BEGUN: Final = (SWEEP, JOBS, _REUSED)
+_BEGUN: Final = (SWEEP, JOBS, REUSED)
 
 
 _ENDED: Final = (RUNS, HISTORY, FLOW_ENDS)
 
 
 @dataclass(frozen=True)
-class KeptSweep:
+class SweepCopy:
     """What is kept of a sweep.
 
     reused  number → id in the store of each run that was taken from an earlier sweep
@@ -150,14 +141,14 @@ class KeptSweep:
     tables: Tables | None
 
 
-def begun_files(archive: Archive, journal: SweepJournal) -> dict[str, bytes]:
+def pack_begin(archive: SweepFolder, journal: SweepJournal) -> dict[str, bytes]:
     """What is kept from a sweep's begin on: path among the artifacts → content."""
     reused = {result.job: result.reused for result in archive.ended() if result.reused is not None}
     whose, taken = (json.dumps(noted, indent=1) + "\n" for noted in (asdict(journal), reused))
     return _placed(_BEGUN, whose.encode(), (archive.folder / JOBS).read_bytes(), taken.encode())
 
 
-def ended_files(archive: Archive, run_ids: Mapping[int, str]) -> dict[str, bytes]:
+def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, bytes]:
     """What is kept from its end on; run_ids: number → id in the store, of the runs that are there."""
     tables = archive.tables()
     ids = tables.runs["run"].map(run_ids)
@@ -166,29 +157,29 @@ def ended_files(archive: Archive, run_ids: Mapping[int, str]) -> dict[str, bytes
     return _placed(_ENDED, *map(_parquet, (runs, tables.history, flow)))
 
 
-def read_kept(address: Address, artifact_uri: str, ended: bool) -> KeptSweep | None:
+def read_copy(address: Address, artifact_uri: str, ended: bool) -> SweepCopy | None:
     """What is kept of a sweep with its own run, whose artifacts these are; None: it has no such files.
 
     ended: whether the sweep has; otherwise tables may be of an earlier attempt. Raises ArchiveError where a file can't
     be read.
     """
-    there = {path.rpartition("/")[2] for path in names(address, artifact_uri, FOLDER)}
+    there = {path.rpartition("/")[2] for path in list_names(address, artifact_uri, FOLDER)}
     if not {*_BEGUN} <= there:
         return None
     whole = ended and {*_ENDED} <= there
     wanted = (*_BEGUN, RUNS, HISTORY) if whole else _BEGUN
-    with fetched(address, artifact_uri, [f"{FOLDER}/{name}" for name in wanted]) as artifacts:
+    with fetch(address, artifact_uri, [f"{FOLDER}/{name}" for name in wanted]) as artifacts:
         folder = artifacts / FOLDER
-        archive = Archive(folder)
+        archive = SweepFolder(folder)
         tables = Tables(*(read_table(folder / name).to_pandas() for name in (RUNS, HISTORY))) if whole else None
-        reused = json.loads((folder / _REUSED).read_text(encoding="utf-8"))
-        return KeptSweep(archive.journal, archive.jobs(), {int(run): key for run, key in reused.items()}, tables)
+        reused = json.loads((folder / REUSED).read_text(encoding="utf-8"))
+        return SweepCopy(archive.journal, archive.jobs(), {int(run): key for run, key in reused.items()}, tables)
 
 
 def read_flow_ends(address: Address, artifact_uri: str) -> "pd.DataFrame":
     """How gradients flowed at each run's first and last recorded update: run, update, lag, norm; of a whole sweep."""
     name = f"{FOLDER}/{FLOW_ENDS}"
-    with fetched(address, artifact_uri, [name]) as artifacts:
+    with fetch(address, artifact_uri, [name]) as artifacts:
         flow: pd.DataFrame = read_table(artifacts / name).to_pandas()
         return flow
 

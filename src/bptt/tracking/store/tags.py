@@ -1,18 +1,47 @@
-"""The tag by which a run is found again when the process that began it died before it could note the run's id."""
+"""The tags of runs in the store, MLflow's own and bptt's: what they are called is written here alone."""
 
 from typing import Final
 
-#: The tag; no two runs have the same key.
-KEY: Final = "bptt.key"
+#: By which a run is found again when the process that began it died before it could note the run's id; no two runs
+#: have the same.
+KEY_TAG: Final = "bptt.key"
 
-
+#: A sweep's name, of its own run and of those below it.
 SWEEP_TAG: Final = "bptt.sweep"
 
-
+#: Of a run below another: the id of that.
 PARENT_TAG: Final = "mlflow.parentRunId"
-
 
 DIGEST_TAG: Final = "bptt.digest"
 
-
 OUTCOME_TAG: Final = "bptt.outcome"
+
+#: Of a run that a search stopped.
+PRUNED_TAG: Final = "bptt.pruned"
+
+#: Of a sweep's own run: the path of its page among MLflow's.
+VIEW_TAG: Final = "bptt.view"
+
+#: Of an experiment: what the page of the sweep shows whose own run's id stands behind it.
+SHARED_VIEW_TAG: Final = "mlflow.sharedViewState."
+
+#: What a run's name is in MLflow's pages.
+NAME_TAG: Final = "mlflow.runName"
+
+#: A description in Markdown.
+NOTE_TAG: Final = "mlflow.note.content"
+
+USER_TAG: Final = "mlflow.user"
+
+#: The command that began a run.
+COMMAND_TAG: Final = "mlflow.source.name"
+
+SOURCE_TYPE_TAG: Final = "mlflow.source.type"
+
+COMMIT_TAG: Final = "mlflow.source.git.commit"
+
+#: Whether the program's work tree differed from its commit.
+DIRTY_TAG: Final = "bptt.git.dirty"
+
+#: With a package's name behind it: its version.
+VERSION_TAG: Final = "bptt.version."

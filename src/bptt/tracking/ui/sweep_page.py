@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from bptt.tracking.store.address import Address, StoreError
-from bptt.tracking.store.errors import asking
+from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.opening import Store
+from bptt.tracking.store.tags import OUTCOME_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG, VIEW_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,17 +36,17 @@ ON_A_LOG_AXIS: Final = ("loss/eval", "loss/train", "grad/norm")
 ON_A_LINEAR_AXIS: Final = ("accuracy/eval",)
 
 
-def facets(parent: str) -> dict[str, str]:
+def filter_sweep(parent: str) -> dict[str, str]:
     """Which runs are listed, and in which order, as it stands in a link: those of one sweep, the best first."""
     # With a filter and sorted by anything but the date, MLflow lists nested runs side by side, without their parent.
     return {
-        "searchFilter": f"tags.mlflow.parentRunId = '{parent}'",
+        "searchFilter": f"tags.{PARENT_TAG} = '{parent}'",
         "orderByKey": f"metrics.`{SORTED_BY}`",
         "orderByAsc": "true",
     }
 
 
-def view_state(
+def describe_view(
     name: str,
     parent: str,
     swept: Sequence[str],
@@ -60,10 +61,10 @@ def view_state(
 
     All fields of the state are there, since older versions put nothing in the place of one that is missing.
     """
-    listed = facets(parent)
+    listed = filter_sweep(parent)
     if without_diverged:
         name = f"Without diverged runs: {name}"
-        listed["searchFilter"] += " and tags.`bptt.outcome` != 'diverged'"
+        listed["searchFilter"] += f" and tags.`{OUTCOME_TAG}` != 'diverged'"
     main, more = f"{parent}-main", f"{parent}-more"
     drawn = [metric for metric in (*ON_A_LOG_AXIS, *ON_A_LINEAR_AXIS) if metric in metrics]
     others = [metric for metric in metrics if metric not in drawn]
@@ -71,7 +72,7 @@ def view_state(
         "attributes.`Run Name`": 280,
         **{f"params.`{key}`": _width(key) for key in swept},
         **{f"metrics.`{metric}`": _width(metric) for metric in drawn},
-        "tags.`bptt.outcome`": _width("bptt.outcome"),
+        f"tags.`{OUTCOME_TAG}`": _width(OUTCOME_TAG),
     }
     return {
         **listed,
@@ -168,9 +169,6 @@ def _curves(metric: str, section: str, ranges: Mapping[str, tuple[float, float]]
     return chart
 
 
-_TAG: Final = "mlflow.sharedViewState."
-
-
 _LONGEST_TAG: Final = 5000  # of an experiment; later versions of MLflow take more
 
 
@@ -204,23 +202,23 @@ def publish_view(
     """
     ranges, without_diverged = {}, False
     if history is not None and diverged:
-        ranges = axis_ranges(history, diverged)
+        ranges = find_axis_ranges(history, diverged)
         runs = history["run"].nunique()
         without_diverged = runs / 2 < len(diverged) < runs
-    state = view_state(sweep_name, parent, swept, metrics, ranges, without_diverged)
+    state = describe_view(sweep_name, parent, swept, metrics, ranges, without_diverged)
     packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 9)
     value = "deflate;" + base64.b64encode(packed).decode()
     if len(value) > _LONGEST_TAG:
         return None
     try:
-        with asking(store.address):
-            store.client.set_experiment_tag(store.experiment_id, _TAG + parent, value)
+        with explain_refusal(store.address):
+            store.client.set_experiment_tag(store.experiment_id, SHARED_VIEW_TAG + parent, value)
     except StoreError:
         return None
     return _runs_path(store.experiment_id, {"viewStateShareKey": parent})
 
 
-def axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict[str, tuple[float, float]]:
+def find_axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict[str, tuple[float, float]]:
     """Metric → lowest and highest value of the runs that did not diverge, where the axis is logarithmic.
 
     One that did may have reached 1e300 before, which would flatten the others.
@@ -234,12 +232,12 @@ def axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict[str,
     return ranges
 
 
-def children_path(experiment_id: str, parent: str) -> str:
+def make_children_path(experiment_id: str, parent: str) -> str:
     """The experiment's page with the runs of one sweep alone, as MLflow shows them by itself."""
-    return _runs_path(experiment_id, facets(parent))
+    return _runs_path(experiment_id, filter_sweep(parent))
 
 
-def compare_path(store: Store, run_ids: Sequence[str]) -> str:
+def make_compare_path(store: Store, run_ids: Sequence[str]) -> str:
     """The page on which MLflow compares runs, a column each; of more than 100 the first 100.
 
     MLflow asks for each run by itself, and offers no more than 100 in a page of runs of its own.
@@ -253,15 +251,6 @@ def _runs_path(experiment_id: str, query: Mapping[str, str]) -> str:
     return f"/#/experiments/{experiment_id}/runs?{urlencode({**_MODEL_TRAINING, **query, 'compareRunsMode': 'CHART'})}"
 
 
-VIEW: Final = "bptt.view"
-
-
-_SWEEP: Final = "bptt.sweep"
-
-
-_PARENT: Final = "mlflow.parentRunId"
-
-
 @dataclass(frozen=True, kw_only=True)
 class NewestSweep:
     """A sweep, and the path of its page among MLflow's pages."""
@@ -270,7 +259,7 @@ class NewestSweep:
     path: str
 
 
-def newest_sweep(address: Address) -> NewestSweep | None:
+def find_newest_sweep(address: Address) -> NewestSweep | None:
     """The sweep that was begun last; None: there is none, or the store does not say.
 
     Its page is the one that its tag `bptt.view` names, otherwise the experiment's with its runs alone. A database is
@@ -293,8 +282,8 @@ def _from_database(address: Address) -> NewestSweep | None:
         return sa.select(tags.c.value).where(of_the_run).correlate(runs).scalar_subquery()
 
     newest = (
-        sa.select(runs.c.run_uuid, runs.c.experiment_id, tag(_SWEEP), tag(VIEW))
-        .where(runs.c.lifecycle_stage == "active", tag(_SWEEP).is_not(None), tag(_PARENT).is_(None))
+        sa.select(runs.c.run_uuid, runs.c.experiment_id, tag(SWEEP_TAG), tag(VIEW_TAG))
+        .where(runs.c.lifecycle_stage == "active", tag(SWEEP_TAG).is_not(None), tag(PARENT_TAG).is_(None))
         .order_by(runs.c.start_time.desc())
         .limit(1)
     )
@@ -308,22 +297,22 @@ def _from_database(address: Address) -> NewestSweep | None:
 
 
 def _from_server(address: Address) -> NewestSweep | None:
-    from bptt.tracking.store.opening import impatient, set_environment
+    from bptt.tracking.store.opening import limit_patience, set_environment
 
     set_environment()
     from mlflow import MlflowClient
 
-    with impatient():
+    with limit_patience():
         client = MlflowClient(address.uri)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         # A search can't ask for runs that lack a tag, so the newest run of any sweep leads to its parent.
         newest_first = ["attributes.start_time DESC"]
-        found = client.search_runs(experiments, f"tags.`{_SWEEP}` != ''", max_results=1, order_by=newest_first)
+        found = client.search_runs(experiments, f"tags.`{SWEEP_TAG}` != ''", max_results=1, order_by=newest_first)
         if not found:
             return None
-        run = client.get_run(found[0].data.tags.get(_PARENT, found[0].info.run_id))
-    return _sweep(run.info.run_id, run.info.experiment_id, run.data.tags[_SWEEP], run.data.tags.get(VIEW))
+        run = client.get_run(found[0].data.tags.get(PARENT_TAG, found[0].info.run_id))
+    return _sweep(run.info.run_id, run.info.experiment_id, run.data.tags[SWEEP_TAG], run.data.tags.get(VIEW_TAG))
 
 
 def _sweep(run_id: str, experiment_id: str, name: str, view: str | None) -> NewestSweep:
-    return NewestSweep(name=name, path=view or children_path(experiment_id, run_id))
+    return NewestSweep(name=name, path=view or make_children_path(experiment_id, run_id))

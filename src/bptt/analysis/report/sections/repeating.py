@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.report.document import Element, Heading, Listing, Mono, Paragraph, Section
+from bptt.tracking.folder.files import PATCH
 from bptt.tracking.folder.sweep import is_sweep
-from bptt.tracking.provenance.environment import PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,7 +175,7 @@ def _write_installation(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
     if commit:
         lines.append(shlex.join(["git", "checkout", str(commit)]))
         if known.get("git_dirty"):
-            lines.append("git apply dirty.patch")
+            lines.append(f"git apply {PATCH}")
     lines += [f"python{python} -m venv .venv", ". .venv/bin/activate"]
     own = "." if commit else f"bptt=={packages['bptt']}" if "bptt" in packages else "bptt"
     lines.append(shlex.join(["python", "-m", "pip", "install", own, *pinned]))
@@ -194,12 +194,12 @@ def _write_patch(sweep: "Sweep", inputs: "Inputs") -> list[Element]:
         return [
             Paragraph(
                 (
-                    Mono("dirty.patch"),
+                    Mono(PATCH),
                     f" has {len(inputs.patch):,} characters; it lies beside this report, and in the sweep's folder.",
                 )
             )
         ]
-    return [Listing(inputs.patch, (Mono("dirty.patch"), ": how the program differed from its commit"), folded=True)]
+    return [Listing(inputs.patch, (Mono(PATCH), ": how the program differed from its commit"), folded=True)]
 
 
 def _write_sweep(sweep: "Sweep", inputs: "Inputs", named: bool) -> list[Element]:

@@ -185,10 +185,10 @@ def _list_common(findings: Findings) -> list[Listing]:
         for name in path:
             node = node.setdefault(name, {})
         node[last] = value
-    from bptt.tracking.folder.files import config_text
+    from bptt.tracking.folder.files import dump_config
 
     summary: tuple[Span, ...] = ("The resolved configuration, as far as all runs have it in common",)
-    return [Listing(config_text(nested), summary, folded=True)]
+    return [Listing(dump_config(nested), summary, folded=True)]
 
 
 def _tabulate_swept(runs: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
