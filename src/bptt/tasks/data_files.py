@@ -261,11 +261,3 @@ def read_text(path: str | None, shipped: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidValue("path", path, f"line {line}: not UTF-8 (byte 0x{data[error.start]:02x})") from None
-
-
-def measure_memory() -> int:
-    """Bytes of this machine's memory; where the system does not say, what an address can name."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**63

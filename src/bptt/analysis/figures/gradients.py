@@ -162,7 +162,8 @@ def draw_radius(material: Material) -> Iterator[SweepFigure]:
             "The spectral radius of each run's recurrent weights against the slope of ln ‖∂loss/∂h‖ per timestep going "
             "back (below 0 the gradient vanishes, above 0 it explodes), at the first and at the last recorded update. "
             "Filled points solved their task. Dashed: ln of the spectral radius, the decay of a linear network with a "
-            f"normal recurrent matrix. {name_pooled(material.factors, *material.list_keys(facets=False))}{material.note}"
+            "normal recurrent matrix. "
+            f"{name_pooled(material.factors, *material.list_keys(facets=False))}{material.note}"
         ),
         alt=(
             "Two scatter plots, first and last update, of the decay of gradients per timestep against the spectral "

@@ -228,6 +228,7 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
         name,
         figure,
         title,
-        f"{what} through training. {lines}{ended} {name_pooled(material.factors, *material.list_keys())}{material.note}",
+        f"{what} through training. {lines}{ended} "
+        f"{name_pooled(material.factors, *material.list_keys())}{material.note}",
         f"{chart}, {describe_lines(material.split)}. {what_ends} {describe_extremes(material.hue, last, metric)}.",
     )
