@@ -48,7 +48,7 @@ def summarise_adder(sweeps: Sequence[OurSweep]) -> list[Finding]:
 
 def summarise_usual(samples: Sequence[Sample], ours: Sequence[OurSweep], runs: int) -> list[Finding]:
     """ours: of the same rounds; empty where they were not measured."""
-    seconds = [sample.scaled(runs) for sample in samples]
+    seconds = [sample.scale(runs) for sample in samples]
     found = [
         _make_finding("usual", "a run", "s", (sample.per_job for sample in samples)),
         _make_finding("usual", f"{runs:,} runs, scaled", "s", seconds),
@@ -62,7 +62,7 @@ def summarise_usual(samples: Sequence[Sample], ours: Sequence[OurSweep], runs: i
 
 def summarise_start(sweeps: Sequence[OurSweep], stock: Sequence[Sample]) -> list[Finding]:
     runs = sweeps[0].runs
-    scaled = [sample.scaled(runs) for sample in stock]
+    scaled = [sample.scale(runs) for sample in stock]
     return [
         _make_finding("start", "from the command to the first update", "s", (sweep.first_block for sweep in sweeps), 3),
         _make_finding("start", "from the command to its end", "s", (sweep.seconds for sweep in sweeps)),

@@ -74,7 +74,7 @@ def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
 
     def computed(self: Any, function: Any, tasks: Sequence[Any], most: int | None = None) -> Generator[Any]:
         outcomes = original(self, partial(time_block, function, str(path)), tasks, most)
-        following = recorder.timed(next, WAITING)
+        following = recorder.time(next, WAITING)
         try:
             while (outcome := following(outcomes, None)) is not None:
                 yield outcome

@@ -32,13 +32,13 @@ def _watch_jobs(recorder: Recorder, module: Any) -> None:
     original = module.run_job
 
     def run_job(*, task_function: Any, **named: Any) -> Any:
-        return original(task_function=recorder.marked(recorder.timed(task_function, TRAINING), JOB), **named)
+        return original(task_function=recorder.mark(recorder.time(task_function, TRAINING), JOB), **named)
 
     module.run_job = run_job
 
 
 def _watch_check(recorder: Recorder, module: Any) -> None:
-    module.Sweeper.validate_batch_is_legal = recorder.marked(module.Sweeper.validate_batch_is_legal, CHECK)
+    module.Sweeper.validate_batch_is_legal = recorder.mark(module.Sweeper.validate_batch_is_legal, CHECK)
 
 
 def main(words: Sequence[str]) -> None:

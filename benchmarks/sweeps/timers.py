@@ -42,7 +42,7 @@ class Recorder:
         if not phases or phases[-1] != phase:
             self._cut(phase)
 
-    def timed(self, function: Callable[..., Any], phase: str) -> Callable[..., Any]:
+    def time(self, function: Callable[..., Any], phase: str) -> Callable[..., Any]:
         """The same function, whose calls are of this phase."""
 
         @functools.wraps(function)
@@ -55,7 +55,7 @@ class Recorder:
 
         return call
 
-    def marked(self, function: Callable[..., Any], mark: str) -> Callable[..., Any]:
+    def mark(self, function: Callable[..., Any], mark: str) -> Callable[..., Any]:
         """The same function; when it is called is noted."""
 
         @functools.wraps(function)
@@ -132,6 +132,6 @@ def _change(recorder: Recorder, names: Mapping[str, str], module: Any) -> None:
         owner = functools.reduce(getattr, outer, module)
         found = vars(owner)[name]
         if isinstance(found, classmethod):
-            setattr(owner, name, classmethod(recorder.timed(found.__func__, phase)))
+            setattr(owner, name, classmethod(recorder.time(found.__func__, phase)))
         else:
-            setattr(owner, name, recorder.timed(found, phase))
+            setattr(owner, name, recorder.time(found, phase))

@@ -25,7 +25,7 @@ class Sample:
     jobs: int
     per_job: float
 
-    def scaled(self, jobs: int) -> float:
+    def scale(self, jobs: int) -> float:
         """Seconds that so many jobs would take: what is done once stays, the rest grows with the jobs."""
         return self.usage.seconds + (jobs - self.jobs) * self.per_job
 

@@ -59,11 +59,11 @@ def test_the_innermost_phase_counts(clock: Clock) -> None:
 
     def outer() -> str:
         clock.now += 1.0
-        found: str = recorder.timed(inner, "inner")()
+        found: str = recorder.time(inner, "inner")()
         clock.now += 2.0
         return found
 
-    assert recorder.timed(outer, "outer")() == "kept"
+    assert recorder.time(outer, "outer")() == "kept"
     assert took(recorder) == [
         (True, "rest", 0.0, 0.0),
         (True, "outer", 1.0, 0.5),
@@ -79,7 +79,7 @@ def test_a_phase_within_itself_is_one_stretch_even_where_it_raises(clock: Clock)
         clock.now += 1.0
         return again(left - 1) if left else 1 / left
 
-    again = recorder.timed(divided, "inner")
+    again = recorder.time(divided, "inner")
     with pytest.raises(ZeroDivisionError):
         again(2)
     assert took(recorder)[1:] == [(True, "inner", 3.0, 1.5)]
@@ -91,7 +91,7 @@ def test_other_threads_have_phases_of_their_own(clock: Clock) -> None:
     def wait() -> None:
         clock.now += 3.0
 
-    thread = threading.Thread(target=recorder.timed(wait, "store"))
+    thread = threading.Thread(target=recorder.time(wait, "store"))
     thread.start()
     thread.join()
     assert took(recorder) == [(False, "store", 3.0, 1.5)]
@@ -117,7 +117,7 @@ def test_a_module_is_changed_when_it_comes(clock: Clock, tmp_path: Path, monkeyp
 
 def test_marks_are_the_times_of_calls(clock: Clock) -> None:
     recorder = Recorder()
-    call = recorder.marked(lambda: None, "job")
+    call = recorder.mark(lambda: None, "job")
     call()
     clock.now += 5.0
     call()
@@ -200,7 +200,7 @@ def test_phases_of_the_usual_way_are_scaled_like_its_time() -> None:
         "end": 1.0,
     }
     each = usual.estimate_per_job(9.0, trace["marks"]["job"])
-    assert found.seconds == Sample(usage=usage(0.0, 40.0), jobs=4, per_job=each).scaled(1000)
+    assert found.seconds == Sample(usage=usage(0.0, 40.0), jobs=4, per_job=each).scale(1000)
     assert found.of("store").cpu == 4.0 + 996.0
 
 

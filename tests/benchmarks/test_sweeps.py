@@ -60,8 +60,8 @@ def test_a_further_job_takes_its_check_and_the_time_to_the_next_ones_begin() -> 
 
 def test_scaling_counts_once_what_is_done_once() -> None:
     sample = Sample(usage=usage(30.0), jobs=10, per_job=2.5)
-    assert sample.scaled(10) == 30.0
-    assert sample.scaled(1000) == 30.0 + 990 * 2.5
+    assert sample.scale(10) == 30.0
+    assert sample.scale(1000) == 30.0 + 990 * 2.5
 
 
 def test_memory_that_is_shared_counts_once() -> None:

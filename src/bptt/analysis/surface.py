@@ -1,8 +1,7 @@
 """The cost surface: the loss over two weights of a network, the others held, and the way that training takes over it.
 
-A weight is named by its block and its place there, ("cell.0.recurrent", (0, 0)); blocks are those of `weights.npz`.
-
-One run on its own, update by update: what training passes by without recording it, weights in between and signs.
+A weight is named by its array and its place there, ("cell.0.recurrent", (0, 0)); arrays are those of `weights.npz`. The
+way is that of one run, trained again update by update: through the weights that training passes by without a record.
 """
 
 import dataclasses

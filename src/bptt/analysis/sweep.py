@@ -1,9 +1,4 @@
-"""A sweep's results as tidy tables.
-
-When a run has solved its task: a metric that has reached a threshold.
-
-The one way in: what was recorded of a sweep, of a run or of several, as tidy tables.
-"""
+"""What was recorded of a sweep, of a run or of several, as tidy tables, and which runs solved their task."""
 
 import re
 from collections.abc import Collection

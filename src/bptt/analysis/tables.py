@@ -1,9 +1,4 @@
-"""A sweep's results as tables: a row for each run, and a row for each setting over its seeds.
-
-The keys that a sweep varies, and their values: from the text of the command line to numbers and short names.
-
-Times as they are told.
-"""
+"""A sweep's results as tables, a row for each run or each setting, and as text: keys in short, values, times."""
 
 import math
 from collections import Counter

@@ -1,8 +1,6 @@
-"""Arguments that a command can't take are told in one line, like all that is wrong.
+"""What commands share: refusing arguments in one line, telling whoever still reads, and the option `--allow PACKAGE`.
 
-Lines for whoever reads along, who may be gone: a closed terminal or pipe ends no training.
-
-`--allow PACKAGE`: a record alone can't say whose code is run, the command has to.
+A closed terminal or pipe ends no training. A record alone can't say whose code is run: the command has to.
 """
 
 import argparse

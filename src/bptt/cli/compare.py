@@ -1,11 +1,4 @@
-"""`bptt compare A B`: what tells two sets of runs apart, which does better, and how sure that is.
-
-Numbers with their intervals as text, and rows of text as columns.
-
-What tells the configurations of two sweeps or runs apart, as text.
-
-A comparison of two sweeps or runs, as text.
-"""
+"""`bptt compare A B`: what tells two sets of runs apart, which does better, and how sure that is."""
 
 import difflib
 import sys

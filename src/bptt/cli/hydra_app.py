@@ -1,6 +1,6 @@
 """A command of `bptt` whose arguments are Hydra's: overrides, -m, --cfg, --help, --config-dir, tab completion.
 
-Everything that is asked for is composed and check_configuration before Hydra starts anything, so a wrong request leaves nothing
+Everything that is asked for is composed and checked before Hydra starts anything, so a wrong request leaves nothing
 behind. `--config-dir DIR` adds the user's own choices to the shipped ones.
 """
 
@@ -34,12 +34,12 @@ _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 class HydraTask:
     """What Hydra is given to call, job by job: the exit codes, which Hydra would drop, are kept.
 
-    one  gets a check_configuration configuration; what it returns is an exit code, None for 0
+    one  gets a checked configuration; what it returns is an exit code, None for 0
     """
 
     def __init__(self, one: "Callable[[Configuration], int | None]") -> None:
         self._one, self._codes, self.begun = one, list[int](), False
-        #: Of a single run, which was check_configuration before anything started.
+        #: Of a single run, which was checked before anything started.
         self.configuration: Configuration | None = None
 
     def __call__(self, config: DictConfig, /) -> int:

@@ -1,6 +1,6 @@
 """`bptt reproduce RUN|SWEEP`: trains again what was recorded, and says whether it gives the same bits.
 
-What `bptt reproduce` says: before it trains, what differs from then; afterwards, what differs in the numbers.
+Before it trains it says what differs from then; afterwards, what differs in the numbers.
 """
 
 import argparse

@@ -1,8 +1,6 @@
-"""What is wrong although every value is right by itself.
+"""What is wrong although every value is right by itself: combinations, a user's data, sizes beyond any machine.
 
-Whether a user's task gives what it says: kernels trust shapes, and would read what is not there.
-
-What no machine could train, found out from a run's numbers before an array is made of them.
+Kernels trust shapes, and would read what is not there; sizes are judged before an array is made of them.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The store that runs would be recorded in: whether it can be, and what is in the way, other processes included."""
+"""The store that runs would be recorded in: whether it can be, what is in the way, and which processes have it open."""
 
 import os
 from collections.abc import Iterator

@@ -1,9 +1,7 @@
-"""Shares of right outputs. A diverged network's NaN is never right.
+"""Shares of right outputs, and the types that every task shares. A diverged network's NaN is never right.
 
 Outputs and targets are (N, T, outputs), or (N, outputs) where only the last timestep has a target. Only scored
 timesteps count. Axes before N, of outputs, or of outputs and sequences alike, are those of the result.
-
-Types that every task shares.
 """
 
 from collections.abc import Callable

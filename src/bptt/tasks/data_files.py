@@ -1,10 +1,6 @@
-"""Sequences in a NumPy .npz file: read, and checked completely.
+"""Data that a task reads from files, checked completely: sequences in a NumPy .npz file, and texts.
 
-What stands in an .npz file, found out from its directory and its headers before an array is read or memory taken.
-
-Files that a user names.
-
-Text files: the shipped ones, and those of a user.
+What stands in an .npz file is found out from its directory and its headers, before an array is read or memory taken.
 """
 
 import lzma
@@ -27,6 +23,14 @@ from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Sequences
 
 _COPIES: Final = 3  # what is read is checked and cleared, each time into a new array
+
+
+def measure_memory() -> int:
+    """Bytes of this machine's memory; where the system does not say, what an address can name."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
 
 
 def check_members(file: Path) -> None:
@@ -257,11 +261,3 @@ def read_text(path: str | None, shipped: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidValue("path", path, f"line {line}: not UTF-8 (byte 0x{data[error.start]:02x})") from None
-
-
-def measure_memory() -> int:
-    """Bytes of this machine's memory; where the system does not say, what an address can name."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**63

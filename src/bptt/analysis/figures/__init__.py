@@ -1,15 +1,22 @@
 """Figures: tidy tables in, Matplotlib figures out, no file touched; `save_figure` alone writes."""
 
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
+
+from bptt.analysis.figures import gradients, outcomes, training
 from bptt.analysis.figures.files import save_figure
 from bptt.analysis.figures.flow import draw_flow_map, draw_profiles
 from bptt.analysis.figures.gradients import draw_radius_against_decay
 from bptt.analysis.figures.maps import draw_heat_map
-from bptt.analysis.figures.material import SweepFigure
+from bptt.analysis.figures.material import Material, SweepFigure
 from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, draw_variance_bars
 from bptt.analysis.figures.run import draw_gradient_flow, draw_loss_curve
 from bptt.analysis.figures.survivals import draw_survival_curves
-from bptt.analysis.figures.sweep import draw_sweep
 from bptt.analysis.figures.training import draw_clipped_share, draw_convergence, draw_gradient_norm, draw_update_ratio
+
+if TYPE_CHECKING:
+    from bptt.analysis.sweep import Sweep
 
 __all__ = [
     "SweepFigure",
@@ -30,3 +37,25 @@ __all__ = [
     "draw_variance_bars",
     "save_figure",
 ]
+
+_MOST: Final = 14
+
+
+_IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
+    outcomes.draw_success,
+    outcomes.draw_survivals,
+    training.draw_loss,
+    outcomes.draw_losses,
+    outcomes.draw_variance,
+    gradients.draw_flow,
+    gradients.draw_radius,
+    training.draw_steps,
+)
+
+
+def draw_sweep(sweep: "Sweep") -> list[SweepFigure]:
+    """The figures of a sweep, the most important first; nothing where no run has ended."""
+    material = Material(sweep)
+    if material.ended.empty:
+        return []
+    return list(islice(chain.from_iterable(draw(material) for draw in _IN_ORDER), _MOST))

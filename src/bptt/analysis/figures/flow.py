@@ -1,7 +1,4 @@
-"""How far back gradients reach while training goes on: ‖∂loss/∂h‖ by lag, timesteps before the end, and update.
-
-How far back gradients reach at chosen updates: ‖∂loss/∂h‖ by lag, timesteps before the end.
-"""
+"""How far back gradients reach: ‖∂loss/∂h‖ by lag, timesteps before the end, through training and at some updates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final

@@ -1,7 +1,4 @@
-"""The figures of how far back gradients reach, with their captions.
-
-Whether the recurrent weights' spectral radius foretells how gradients decay.
-"""
+"""The figures of how far back gradients reach, with their captions, and whether the spectral radius foretells it."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -122,9 +119,9 @@ def draw_flow(material: Material) -> Iterator[SweepFigure]:
     ends_only = material.sweep.flow_ends
     if not (ends_only["norm"] > 0).any():
         return
-    lines = describe_lines(pool_runs(material.told, len(material.ended)))
-    every: list[Sequence[str]] = [["first"], ["last"]] if material.told.facet else [["first", "last"]]
-    if material.told.facet and have_equal_profiles(ends_only, material.runs, material.sweep.swept, "first"):
+    lines = describe_lines(pool_runs(material.split, len(material.ended)))
+    every: list[Sequence[str]] = [["first"], ["last"]] if material.split.facet else [["first", "last"]]
+    if material.split.facet and have_equal_profiles(ends_only, material.runs, material.sweep.swept, "first"):
         every.remove(["first"])
     medians = "" if material.single else "Lines are medians over runs. "
     for updates in every:
@@ -136,7 +133,7 @@ def draw_flow(material: Material) -> Iterator[SweepFigure]:
             caption=(
                 "The norm of the gradient by a hidden state, ‖∂loss/∂h‖, against how many timesteps before the end of "
                 f"the sequence that state is, at the {which} update that each run recorded. {medians}"
-                f"{name_pooled(material.factors, *material.told_by())}{material.note}"
+                f"{name_pooled(material.factors, *material.list_keys())}{material.note}"
             ),
             alt=(
                 f"Line chart, norm of the gradient, logarithmic, against lag, {lines}. "
@@ -165,7 +162,8 @@ def draw_radius(material: Material) -> Iterator[SweepFigure]:
             "The spectral radius of each run's recurrent weights against the slope of ln ‖∂loss/∂h‖ per timestep going "
             "back (below 0 the gradient vanishes, above 0 it explodes), at the first and at the last recorded update. "
             "Filled points solved their task. Dashed: ln of the spectral radius, the decay of a linear network with a "
-            f"normal recurrent matrix. {name_pooled(material.factors, *material.told_by(facets=False))}{material.note}"
+            "normal recurrent matrix. "
+            f"{name_pooled(material.factors, *material.list_keys(facets=False))}{material.note}"
         ),
         alt=(
             "Two scatter plots, first and last update, of the decay of gradients per timestep against the spectral "
@@ -190,7 +188,7 @@ def _draw_map(material: Material) -> SweepFigure:
             "The norm of the gradient by a hidden state, ‖∂loss/∂h‖, by how many timesteps before the end of the "
             f"sequence that state is (down) and by update (across): {each}{some}. Grey is zero, white "
             "is what most runs have not. "
-            f"{name_pooled(material.factors, *material.told_by(facets=False))}{material.note}"
+            f"{name_pooled(material.factors, *material.list_keys(facets=False))}{material.note}"
         ),
         alt=(
             f"Heat map of the norm of the gradient by lag and update{panels}. "

@@ -76,7 +76,7 @@ def _draw_logarithmic(axes: "Axes", table: "NDArray[np.float64]", label: str, ce
         write_message(axes, "no setting ended with a finite value")
         return
     low, high = window.low, max(window.high, 1.5 * window.low)
-    bar = _draw_cells(axes, window.drawn(table), label, {}, norm=LogNorm(low, high), cmap="viridis_r")
+    bar = _draw_cells(axes, window.mask(table), label, {}, norm=LogNorm(low, high), cmap="viridis_r")
     set_logarithmic_ticks(bar.ax.yaxis, low, high)
     for row, column in np.argwhere(table > window.high):
         axes.plot(column + 0.5, row + 0.5, "x", color="black", markersize=4, markeredgewidth=0.8)

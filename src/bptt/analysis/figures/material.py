@@ -1,7 +1,4 @@
-"""A figure with its words, and what all figures of a sweep are made from.
-
-What stands below a sweep's figures, and what is said to those who don't see them.
-"""
+"""What all figures of a sweep are made from, and a figure with its caption and its text for those who can't see it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,17 +140,17 @@ class Material:
     @cached_property
     def ended(self) -> "pd.DataFrame":
         """Those that count."""
-        return self._told[0]
+        return self._split[0]
 
     @cached_property
-    def told(self) -> Split:
+    def split(self) -> Split:
         """How lines tell them apart; hue is None where they are too many."""
-        return self._told[1]
+        return self._split[1]
 
     @cached_property
     def hue(self) -> Factor:
         """What lines are for; one level where runs are not told apart."""
-        hue = pool_runs(self.told, len(self.ended)).hue
+        hue = pool_runs(self.split, len(self.ended)).hue
         assert hue is not None
         return hue
 
@@ -179,7 +176,7 @@ class Material:
     @property
     def single(self) -> bool:
         """Whether each line is a single run, of which there is no median."""
-        return len(group_runs(pool_runs(self.told, len(self.ended)), len(self.ended))) == len(self.ended)
+        return len(group_runs(pool_runs(self.split, len(self.ended)), len(self.ended))) == len(self.ended)
 
     def has(self, metric: str) -> bool:
         """Whether a metric was recorded, and not always zero."""
@@ -195,14 +192,14 @@ class Material:
                 result[level] = np.mean(here) if mean else np.median(here)
         return result
 
-    def told_by(self, facets: bool = True) -> list[Factor]:
+    def list_keys(self, facets: bool = True) -> list[Factor]:
         """What lines, and panels for each level of another key, tell apart."""
-        if self.told.hue is None:
+        if self.split.hue is None:
             return []
-        if not self.told.hue.key:  # each setting has a line
+        if not self.split.hue.key:  # each setting has a line
             return self.factors
-        return [factor for factor in (self.told.hue, self.told.facet if facets else None) if factor]
+        return [factor for factor in (self.split.hue, self.split.facet if facets else None) if factor]
 
     @cached_property
-    def _told(self) -> "tuple[pd.DataFrame, Split]":
+    def _split(self) -> "tuple[pd.DataFrame, Split]":
         return tell_apart(self.runs, self.sweep.swept)

@@ -1,7 +1,4 @@
-"""How each metric is shown: its name, its scale, and what a run has once it has diverged.
-
-What runs recorded of a metric, as a table of updates and runs.
-"""
+"""Metrics as figures have them: a name and a scale for each, and what runs recorded as a table of updates and runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,9 +1,4 @@
-"""The figures of what runs came to, with their captions: who solved the task, when, and with which loss runs ended.
-
-What runs ended with, against what a sweep varied.
-
-How much of the variance between runs each swept key explains.
-"""
+"""The figures of what runs came to, with their captions: who solved the task and when, final losses and why."""
 
 import re
 from collections.abc import Iterator
@@ -163,7 +158,7 @@ def _draw_points(
         inside = values <= window.high
         axes.scatter(
             x[inside],
-            window.drawn(values[inside]),
+            window.mask(values[inside]),
             s=5,
             color=[look.colour],
             alpha=0.5,
@@ -186,7 +181,7 @@ def _draw_points(
         x, middle = np.array(medians).T
         axes.plot(
             x,
-            window.drawn(middle),
+            window.mask(middle),
             linestyle=_choose_line(factor, look),
             color=look.colour,
             marker=look.marker,
@@ -286,7 +281,7 @@ def draw_survivals(material: Material) -> Iterator[SweepFigure]:
     """When runs solved their task."""
     if len(material.ended) < 2 or not material.ended[SOLVED].any():
         return
-    told = pool_runs(material.told, len(material.ended))
+    told = pool_runs(material.split, len(material.ended))
     bands = len(material.hue.levels) <= MOST_BANDS
     over = " over all panels" if told.facet else ""
     shares = material.over_lines(100 * material.ended[SOLVED].to_numpy(dtype=float), mean=True)
@@ -298,7 +293,7 @@ def draw_survivals(material: Material) -> Iterator[SweepFigure]:
             "The share of runs that have solved their task until an update, by Kaplan and Meier's estimate"
             f"{'; bands are its 95 % intervals' if bands else ''}. A run has solved it when it first recorded "
             f"{material.sweep.solved}; ticks stand where runs ended without. "
-            f"{name_pooled(material.factors, *material.told_by())}{material.note}"
+            f"{name_pooled(material.factors, *material.list_keys())}{material.note}"
         ),
         alt=(
             f"Step chart that rises, solved runs in percent against update, {describe_lines(told)}. "

@@ -1,9 +1,4 @@
-"""What figures of a sweep share: how levels are told apart, legends, and panels side by side.
-
-Axes of a sweep's figures: the shown part of a scale, and an axis of a swept key's levels.
-
-Lines with bands: the median of many values, and their middle half.
-"""
+"""What figures of a sweep share: panels side by side, looks and legends of levels, axes, and lines with bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,7 +123,7 @@ class Window:
         high = min(float(positive.max()), 1e200)
         return cls(max(float(positive.min()), high / span, 1e-200), high)
 
-    def drawn(self, values: "NDArray[Any]") -> "NDArray[Any]":
+    def mask(self, values: "NDArray[Any]") -> "NDArray[Any]":
         """The values as they are drawn; nan: not."""
         return np.where(values <= self.high, np.maximum(values, self.low), np.nan)
 
@@ -154,7 +149,7 @@ class LinearWindow:
         finite = values[np.isfinite(values)]
         return cls(float(finite.min()), float(finite.max())) if len(finite) else None
 
-    def drawn(self, values: "NDArray[Any]") -> "NDArray[Any]":
+    def mask(self, values: "NDArray[Any]") -> "NDArray[Any]":
         """The values as they are drawn; nan: not."""
         return np.where(np.isfinite(values), values, np.nan)
 
@@ -267,13 +262,13 @@ def _draw(axes: "Axes", scale: Scale, band: Band) -> None:
     if band.low is not None and band.high is not None and not alone:
         # A band that goes on above the axis is drawn to its end.
         high = np.clip(band.high, scale.low, 2 * scale.high)
-        axes.fill_between(band.x, scale.drawn(band.low), high, color=band.look.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(band.x, scale.mask(band.low), high, color=band.look.colour, alpha=0.15, linewidth=0)
     marker = band.look.marker if alone else None
-    axes.plot(band.x, scale.drawn(band.middle), band.look.line, color=band.look.colour, marker=marker, markersize=3)
+    axes.plot(band.x, scale.mask(band.middle), band.look.line, color=band.look.colour, marker=marker, markersize=3)
     inside = np.flatnonzero(band.middle <= scale.high)
     if len(inside) and np.isposinf(band.middle[inside[-1] + 1 :][:1]).any():
         end = inside[-1]
-        axes.plot(band.x[end], scale.drawn(band.middle[end]), CROSS, color=band.look.colour, markersize=4)
+        axes.plot(band.x[end], scale.mask(band.middle[end]), CROSS, color=band.look.colour, markersize=4)
 
 
 def count_crosses(figure: "Figure") -> int:

@@ -1,7 +1,4 @@
-"""The figures of what happened through training, with their captions: losses, gradients, weights.
-
-Metrics through training: for each setting the median over its runs, and the band of their middle half.
-"""
+"""The figures of what happened through training, with their captions: each setting's median and quartiles."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -130,7 +127,7 @@ def _draw_one_by_one(table: MetricTable, runs: "pd.DataFrame", metric: str) -> "
         there = table.there[:, run]
         axes.plot(
             table.updates[there],
-            scale.drawn(table.values[there, run]),
+            scale.mask(table.values[there, run]),
             color=BLUE if run == best else GREY,
             linewidth=1.2 if run == best else 0.4,
             alpha=1.0 if run == best else 0.5,
@@ -210,7 +207,7 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
     """A metric through training."""
     scale = {"log": ", logarithmic,", "percent": " in percent"}.get(find_display(metric).scale, "")
     chart = f"Line chart, {find_display(metric).label}{scale} against update"
-    if material.told.hue is None:
+    if material.split.hue is None:
         count, total = len(choose_runs(material.ended)[0]), len(material.ended)
         some = f"{count:,} of the {total:,} runs" if count < total else f"each of the {total:,} runs"
         caption = (
@@ -222,7 +219,7 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
     table = tabulate_metric(material.sweep.history, material.ended, metric)
     last = material.over_lines(table.values[-1]) if len(table.updates) else np.full(len(material.hue.levels), np.nan)
     ended = " A line ends with a cross where most runs had diverged." if count_crosses(figure) else ""
-    over = " over all panels" if material.told.facet else ""
+    over = " over all panels" if material.split.facet else ""
     lines = "Lines are medians over runs, bands reach from quartile to quartile."
     if material.single:
         lines = "A line for each run."
@@ -231,6 +228,7 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
         name,
         figure,
         title,
-        f"{what} through training. {lines}{ended} {name_pooled(material.factors, *material.told_by())}{material.note}",
-        f"{chart}, {describe_lines(material.told)}. {what_ends} {describe_extremes(material.hue, last, metric)}.",
+        f"{what} through training. {lines}{ended} "
+        f"{name_pooled(material.factors, *material.list_keys())}{material.note}",
+        f"{chart}, {describe_lines(material.split)}. {what_ends} {describe_extremes(material.hue, last, metric)}.",
     )

@@ -1,7 +1,4 @@
-"""A report's files: made from sweeps, and written into a folder.
-
-The formats of a report's figures.
-"""
+"""A report's files: made from sweeps, with figures in each format that is asked for, and written into a folder."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO

@@ -1,10 +1,7 @@
-"""Confidence intervals: of a share, of the difference of two shares, of a median and of an interquartile mean.
+"""Confidence intervals: of shares and their differences, of medians and interquartile means, of which run does better.
 
-All are two-sided, at a level of 95 % unless another is asked for, and the same bits each time.
-
-Bootstrap intervals of statistics of ranks: BCa's, and percentiles where that formula is undefined.
-
-How likely it is that a run of one setting does better than a run of another.
+All are two-sided, at a level of 95 % unless another is asked for, and the same bits each time. Those of ranks are
+bootstrap intervals: BCa's, and percentiles where that formula is undefined.
 """
 
 import math

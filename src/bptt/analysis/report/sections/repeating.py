@@ -1,8 +1,7 @@
 """The section on how to repeat everything, from an empty folder to each number.
 
-The commands that repeat a sweep, a run of it, its report; as words, and as a line for a shell.
-
-What a sweep was given from outside of bptt: files that it reads, choices of the user's own, a changed program.
+It holds the commands that repeat a sweep, a run of it and its report, and what the sweep was given from outside of
+bptt: files that it reads, choices of the user's own, a changed program.
 """
 
 import shlex

@@ -1,9 +1,4 @@
-"""The section with the results: settings with their intervals, what explains the loss, and the figures.
-
-The section on runs that diverged, failed, or did not end.
-
-The section on the best configurations, each with the command that trains it.
-"""
+"""The sections with results: settings with their intervals, figures, what went wrong, and the best configurations."""
 
 import shlex
 from collections.abc import Sequence
