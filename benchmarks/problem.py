@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.workloads import Workload
-from bptt.core.parameters import parameter_blocks, to_named
+from bptt.core.parameters import list_parameters, to_named
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
 
@@ -67,7 +67,7 @@ def build_problem(workload: Workload, updates: int) -> Problem:
     first = runs[0]
     if first.model.layers != 1 or first.train.truncation not in (None, 1):
         raise ValueError(f"{workload.name}: the others' side of this is not written")
-    blocks = parameter_blocks(first.model, first.task.inputs, first.task.outputs)
+    blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
     named = [to_named(blocks, run.init.parameters(seed_of(run, 0), blocks)) for run in runs]
     lanes = [_Lane(run, updates) for run in runs]
     scored = np.stack([lane.scored for lane in lanes], axis=1)

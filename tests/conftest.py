@@ -9,7 +9,7 @@ import pytest
 
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
-from bptt.core.parameters import parameter_blocks
+from bptt.core.parameters import list_parameters
 from bptt.tracking.store.connecting import set_environment
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
@@ -37,7 +37,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], lis
     rng = np.random.Generator(np.random.PCG64(1))
     np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
     run = check_configuration(compose()).run
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
     return {
         ("task", "arrays"): [f"task.path={folder / 'data.npz'}"],

@@ -41,12 +41,12 @@ class Broken:
     kernel: ClassVar[Kernel] = broken
 """
 TRAINING = """
-from bptt.configuration.build import checked
-from bptt.configuration.compose import composed
+from bptt.configuration.build import check_configuration
+from bptt.configuration.compose import compose
 from bptt.core.training import needs_compiling, train
 small = {small}
 run, *others = [
-    checked(composed([*small, *more])).run
+    check_configuration(compose([*small, *more])).run
     for more in (
         *([], ["seed=7"], ["task=xor"]),
         *(["model.hidden_size=9", "train.batch_size=4"], ["model=jordan", "train.batch_size=9"]),

@@ -53,8 +53,8 @@ def test_every_help_is_a_text_where_argparse_takes_nothing_else(monkeypatch: pyt
 def test_hydra_warns_of_nothing(tmp_path: Path) -> None:
     """Nor from Python; hydra-core 1.4 warns of whatever 1.5 will have no more."""
     code = (
-        "import sys; from bptt.cli.main import main; from bptt.configuration.compose import composed;"
-        "composed(['task=xor']); sys.exit(main(['train', '--cfg', 'job', '--package', 'optimizer']))"
+        "import sys; from bptt.cli.main import main; from bptt.configuration.compose import compose;"
+        "compose(['task=xor']); sys.exit(main(['train', '--cfg', 'job', '--package', 'optimizer']))"
     )
     command = [sys.executable, "-W", "error::UserWarning", "-W", "error::DeprecationWarning", "-c", code]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)

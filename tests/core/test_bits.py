@@ -23,7 +23,7 @@ from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.sequences import Floats, Generated, Pool, Sequences
 from bptt.core.simd import WIDTH
@@ -188,7 +188,7 @@ def test_hyperparameters_of_every_optimizer_and_clip_are_each_lanes_own(optimize
 class NotANumber:
     """An init that is spoilt from the start."""
 
-    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Block, ...]) -> Floats:
+    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Parameter, ...]) -> Floats:
         return np.full(sum(block.size for block in blocks), np.nan)
 
 

@@ -9,7 +9,7 @@ from bptt.core import gradcheck
 from bptt.core.gradcheck import BOUND, BlockError, check_gradients
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
-from bptt.core.parameters import parameter_blocks
+from bptt.core.parameters import list_parameters
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from tests.core.discovering import components
@@ -27,7 +27,7 @@ def run_of(name: str, **changes: Any) -> Run:
 def test_it_passes_every_model(name: str, truncation: int | None) -> None:
     run = run_of(name, truncation=truncation, task=Noise(ragged=True), batch_size=4)
     errors = check_gradients(run)
-    assert [error.name for error in errors] == [block.name for block in parameter_blocks(run.model, 2, 3)]
+    assert [error.name for error in errors] == [block.name for block in list_parameters(run.model, 2, 3)]
     for error in errors:
         assert error.ok, error
         assert error.bound == BOUND
@@ -50,7 +50,7 @@ def test_it_passes_gradients_that_have_almost_vanished(name: str) -> None:
 
 def with_errors(monkeypatch: pytest.MonkeyPatch, run: Run, names: set[str], factor: float) -> dict[str, BlockError]:
     """What the check says when the gradients of some blocks are wrong by a factor."""
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     right = gradcheck.gradient_of
 
     def wrong(run: Run, flat: Floats, sequences: Sequences) -> Floats:
@@ -71,7 +71,7 @@ def test_an_error_of_a_thousandth_fails_its_block_and_no_other(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(model=make_model(name, bias="double"))
-    names = [block.name for block in parameter_blocks(run.model, 2, 3)]
+    names = [block.name for block in list_parameters(run.model, 2, 3)]
     for spoilt in (set(names[::2]), set(names[1::2])):
         errors = with_errors(monkeypatch, run, spoilt, factor)
         assert {name for name, error in errors.items() if not error.ok} == spoilt
@@ -82,7 +82,7 @@ def test_an_error_of_a_thousandth_fails_its_block_and_no_other(
 @pytest.mark.parametrize("factor", [-1.0, 0.0, 1.00001, np.nan, np.inf])
 def test_each_block_is_checked_for_itself(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run()
-    for block in parameter_blocks(run.model, 2, 3):
+    for block in list_parameters(run.model, 2, 3):
         with np.errstate(invalid="ignore"):
             errors = with_errors(monkeypatch, run, {block.name}, factor)
         assert not errors.pop(block.name).ok
@@ -95,7 +95,7 @@ def test_an_error_in_a_single_weight_fails(monkeypatch: pytest.MonkeyPatch) -> N
 
     def wrong(run: Run, flat: Floats, sequences: Sequences) -> Floats:
         gradient = right(run, flat, sequences)
-        block = next(block for block in parameter_blocks(run.model, 2, 3) if block.name == "cell.1.recurrent")
+        block = next(block for block in list_parameters(run.model, 2, 3) if block.name == "cell.1.recurrent")
         largest = block.first + int(np.abs(gradient[block.first : block.first + block.size]).argmax())
         gradient[largest] *= 1.001
         return gradient

@@ -10,7 +10,7 @@ import pytest
 
 from bptt.core.gradcheck import gradient_of, plain_loss
 from bptt.core.kernel import LANES, UNITS
-from bptt.core.parameters import parameter_blocks, parameter_count, to_flat, to_named
+from bptt.core.parameters import list_parameters, parameter_count, to_flat, to_named
 from bptt.core.sequences import Sequences
 from tests.core.comparing import assert_same_bits
 from tests.core.making import LOSSES, make_model, make_run
@@ -40,7 +40,7 @@ def some_sequences(rng: np.random.Generator, count: int, outputs: int, kind: str
 
 
 def expected_gradient(run: Any, flat: Any, sequences: Sequences) -> dict[str, Any]:
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     held = to_named(blocks, flat)
 
     def loss(named: Any) -> Any:
@@ -50,7 +50,7 @@ def expected_gradient(run: Any, flat: Any, sequences: Sequences) -> dict[str, An
 
 
 def assert_gradient_right(run: Any, sequences: Sequences, seed: int) -> None:
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     flat = np.random.default_rng(seed).standard_normal(parameter_count(blocks)) * 0.4
     of_units, of_lanes = (gradient_of(run, flat, sequences, mode) for mode in (UNITS, LANES))
     assert_same_bits(of_lanes, of_units, "what stands side by side in a vector changes no bit")

@@ -19,7 +19,7 @@ from bptt.core.inits.orthogonal import Orthogonal
 from bptt.core.inits.torch import Torch
 from bptt.core.inits.uniform import Uniform
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import Block, parameter_blocks, parameter_count, to_flat, to_named
+from bptt.core.parameters import Parameter, list_parameters, parameter_count, to_flat, to_named
 from bptt.core.sequences import Floats
 from tests.core.comparing import assert_same_parameters, finished
 from tests.core.discovering import components
@@ -39,11 +39,11 @@ SCHEMES: dict[str, Init] = {
 
 def blocks_of(
     name: str = "lstm", hidden: int = 60, inputs: int = 50, layers: int = 2, **more: Any
-) -> tuple[Block, ...]:
-    return parameter_blocks(make_model(name, hidden_size=hidden, layers=layers, bias="double", **more), inputs, 40)
+) -> tuple[Parameter, ...]:
+    return list_parameters(make_model(name, hidden_size=hidden, layers=layers, bias="double", **more), inputs, 40)
 
 
-def drawn(scheme: Init, blocks: tuple[Block, ...], **by_kind: Init) -> dict[str, Floats]:
+def drawn(scheme: Init, blocks: tuple[Parameter, ...], **by_kind: Init) -> dict[str, Floats]:
     return to_named(blocks, Initialisation(scheme, by_kind).parameters(SEED, blocks))  # type: ignore[arg-type]
 
 
@@ -65,7 +65,7 @@ def assert_normal(values: Floats, std: float) -> None:
     assert abs(inside - 0.6827) < 5.0 * math.sqrt(0.22 / count)
 
 
-def gates(block: Block, values: Floats) -> list[Floats]:
+def gates(block: Parameter, values: Floats) -> list[Floats]:
     return np.split(values, block.gates, axis=-1)
 
 
@@ -113,7 +113,7 @@ def test_orthogonal_has_orthonormal_rows_or_columns_in_each_gate(name: str) -> N
 
 def test_orthogonal_is_uniform_over_the_group() -> None:
     """An element of a 2×2 rotation or reflection is the cosine of a uniform angle; LAPACK's own signs are one-sided."""
-    block = Block("cell.0.recurrent", "recurrent", (2, 8000), 0, 4000, 2)
+    block = Parameter("cell.0.recurrent", "recurrent", (2, 8000), 0, 4000, 2)
     corners = Orthogonal(scale=1.0).values(np.random.default_rng(3), block)[0, ::2]
     assert abs(corners.mean()) < 5.0 * math.sqrt(0.5 / 4000)
     assert abs((corners**2).mean() - 0.5) < 5.0 * math.sqrt(0.125 / 4000)
@@ -217,14 +217,14 @@ def test_file_gives_back_what_was_saved_to_the_bit(tmp_path: Path) -> None:
     trained = finished([make_run(updates=3)])[0]
     path = saved(tmp_path / "weights.npz", dict(trained.parameters))
     assert_same_parameters(start_of(9, init=Initialisation(File(path=str(path)))), trained)
-    blocks = parameter_blocks(make_model("elman"), 2, 3)
+    blocks = list_parameters(make_model("elman"), 2, 3)
     flat = Initialisation(File(path=str(path))).parameters(SEED, blocks)
     assert flat.dtype == np.float64
     assert np.array_equal(flat, to_flat(blocks, trained.parameters))
 
 
 def test_file_takes_numbers_of_other_types_and_may_hold_more(tmp_path: Path) -> None:
-    blocks = parameter_blocks(make_model("elman", hidden_size=2, bias="none", readout="none"), 1, 2)
+    blocks = list_parameters(make_model("elman", hidden_size=2, bias="none", readout="none"), 1, 2)
     arrays = {"cell.0.input": np.array([[1, 2]]), "cell.0.recurrent": np.eye(2, dtype=np.float32), "more": np.ones(3)}
     path = saved(tmp_path / "w.npz", arrays)
     flat = Initialisation(File(path=str(path))).parameters(SEED, blocks)
@@ -278,7 +278,7 @@ def test_a_single_array_and_pickled_objects_are_refused(tmp_path: Path) -> None:
 def test_arrays_that_do_not_fit_are_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
     init = Initialisation(File(path=str(saved(tmp_path / "w.npz", arrays))))
     with pytest.raises(InvalidValue, match=message):
-        init.parameters(SEED, parameter_blocks(make_model("elman", hidden_size=3), 2, 1))
+        init.parameters(SEED, list_parameters(make_model("elman", hidden_size=3), 2, 1))
 
 
 @pytest.mark.parametrize("bias", ["none", "single", "double"])
@@ -287,7 +287,7 @@ def test_arrays_that_do_not_fit_are_refused(arrays: dict[str, Any], message: str
 def test_blocks_fill_the_row_without_gaps_under_the_promised_names(name: str, readout: str, bias: str) -> None:
     outputs = 4 if readout == "none" else 3
     model = make_model(name, layers=2, bias=bias, readout=readout)
-    blocks = parameter_blocks(model, 2, outputs)
+    blocks = list_parameters(model, 2, outputs)
     stacked = {"lstm": 4, "gru": 3}.get(name, 1) * 4
     context = outputs if name == "jordan" else 4
     expected: dict[str, tuple[int, ...]] = {}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bptt.core.evaluation import predict
-from bptt.core.parameters import parameter_blocks, parameter_count, to_named
+from bptt.core.parameters import list_parameters, parameter_count, to_named
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from tests.core.comparing import finished
@@ -78,7 +78,7 @@ TORCH = {"elman": torch_rnn, "lstm": torch_lstm, "gru": torch_gru}
 def run_of(name: str, *, inputs: int = 3, outputs: int = 2, **changes: Any) -> tuple[Run, dict[str, Floats]]:
     """A run of a model, and parameters of the size 0.7."""
     run = make_run(model=make_model(name, **({"readout": "identity"} | changes)), inputs=inputs, outputs=outputs)
-    blocks = parameter_blocks(run.model, inputs, outputs)
+    blocks = list_parameters(run.model, inputs, outputs)
     return run, to_named(blocks, np.random.default_rng(1).standard_normal(parameter_count(blocks)) * 0.7)
 
 

@@ -10,7 +10,7 @@ from bptt.core.annotations import InvalidValue
 from bptt.core.gradcheck import gradient_of
 from bptt.core.optimizers.irprop_minus import IrpropMinus
 from bptt.core.optimizers.rprop import Rprop
-from bptt.core.parameters import parameter_blocks, to_flat, to_named
+from bptt.core.parameters import list_parameters, to_flat, to_named
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH
@@ -246,7 +246,7 @@ def test_training_takes_these_steps(name: str, batch_size: int) -> None:
 
 def _gradients(run: Run, once: Mapping[str, Floats], batch_size: int) -> dict[str, tuple[Floats, Floats, Floats]]:
     """Per block: the start, and the gradients of the first and, at `once`, of the second update's batch."""
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     start = run.init.parameters(np.random.SeedSequence(run.seed, spawn_key=(0,)), blocks)
     page = run.task.training().page(np.random.SeedSequence(run.seed, spawn_key=(1,)), 0, batch_size)
     grads = [

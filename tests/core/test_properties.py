@@ -14,7 +14,7 @@ from bptt.core.kernel import LANES, MODES, UNITS
 from bptt.core.layout import read_net
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.packing import pack, sequence_arrays
-from bptt.core.parameters import parameter_blocks, parameter_count
+from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH, pointer_to
@@ -57,7 +57,7 @@ def networks(draw: st.DrawFn, sequences: Sequences) -> tuple[Run, Floats]:
     inputs, outputs = sequences.x.shape[2], sequences.y.shape[-1]
     truncation = draw(st.none() | st.integers(1, 7))
     run = make_run(model=model, inputs=inputs, outputs=outputs, truncation=truncation)
-    count = parameter_count(parameter_blocks(model, inputs, outputs))
+    count = parameter_count(list_parameters(model, inputs, outputs))
     return run, np.random.default_rng(draw(st.integers(0, 1000))).standard_normal(count) * 0.5
 
 
@@ -168,7 +168,7 @@ def test_a_batchs_gradient_is_the_mean_of_its_sequences(data: st.DataObject) -> 
 def test_what_is_predicted_for_a_sequence_does_not_depend_on_the_others(data: st.DataObject) -> None:
     sequences = data.draw(ragged(9 * WIDTH))
     run, flat = data.draw(networks(sequences))
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     named = {block.name: flat[block.first : block.first + block.size].reshape(block.shape) for block in blocks}
     found = predict(run, named, sequences)
     assert found.shape == sequences.y.shape

@@ -18,7 +18,7 @@ from bptt.core.lane_block import single_lane
 from bptt.core.layout import read_net, readout_weights, state_delta_at
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import parameter_blocks, parameter_count, to_flat, to_named
+from bptt.core.parameters import list_parameters, parameter_count, to_flat, to_named
 from bptt.core.regularizers.l2 import L2
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Pool, Sequences
@@ -32,7 +32,7 @@ REAL = {name: kind for name, kind in components("regularizers").items() if kind.
 
 
 def parameters_of(run: Run, seed: int) -> Any:
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     return blocks, np.random.default_rng(seed).standard_normal(parameter_count(blocks)) * 0.4
 
 
@@ -73,7 +73,7 @@ def test_l2_by_hand() -> None:
     """One update of plain gradient descent: θ − α·(g + 2·factor·θ), and what is recorded of that gradient."""
     without = make_run(optimizer=Sgd(alpha=0.1), updates=1, log_points=1)
     run = dataclasses.replace(without, regularizer=L2(factor=0.25))
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     start = run.init.parameters(seed_of(run, 0), blocks)
     page = run.task.training().page(seed_of(run, 1), 0, 1)
     gradient = gradient_of(without, start, Sequences(page.sequences.x[page.rows[0]], page.sequences.y[page.rows[0]]))

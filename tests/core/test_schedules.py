@@ -13,7 +13,7 @@ from bptt.core.inits.normal import Normal
 from bptt.core.kernel import UNITS
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import parameter_blocks, to_flat
+from bptt.core.parameters import list_parameters, to_flat
 from bptt.core.run import Run, seed_of
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.schedules.warmup import Warmup, warm_up
@@ -70,7 +70,7 @@ def test_each_update_is_made_with_alpha_times_s(optimizer: str, batch_size: int)
     """The optimizer's own kernel, given that α by hand at each update, on gradients of where training was."""
     chosen, updates, names = example(components("optimizers")[optimizer]), 6, components("optimizers")[optimizer]
     run = make_run(optimizer=chosen, schedule=Warmup(warmup=4.0), updates=updates, log_points=1, batch_size=batch_size)
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     page = run.task.training().page(seed_of(run, 1), 0, batch_size)
     values = [getattr(chosen, name) for name in names.kernel.hyper]
     steps = Steps(names, values, run.init.parameters(seed_of(run, 0), blocks))

@@ -22,7 +22,7 @@ from bptt.core.kernel import LANES, MODES, check_memory, source_hash
 from bptt.core.products import multiply, product
 from bptt.core.sequences import Floats
 from bptt.core.simd import VECTOR_BYTES, WIDTH, aligned_zeros
-from bptt.core.sums import norm, summed
+from bptt.core.sums import norm, sum_vectors
 from bptt.core.workspace import as_mode
 from tests.core.test_bits import environment
 
@@ -393,7 +393,7 @@ def test_products_run_in_order_whatever_their_sizes(onto: bool) -> None:
 @numba.njit(error_model="numpy")
 def summed_up(array: Any, start: Any, stop: Any, result: Any) -> None:
     memory, found = simd.pointer_to(array), simd.pointer_to(result)
-    simd.store(found, 0, summed(memory, 1, start, stop))
+    simd.store(found, 0, sum_vectors(memory, 1, start, stop))
     simd.store(found, 1, norm(memory, 0, simd.elements(memory, array.size // WIDTH)))
 
 

@@ -27,7 +27,7 @@ from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import parameter_blocks, to_flat, to_named
+from bptt.core.parameters import list_parameters, to_flat, to_named
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
 from bptt.core.training import METRICS, Training, needs_compiling, train
@@ -83,7 +83,7 @@ def evaluation_of(run: Run) -> Sequences:
 
 
 def start_of(run: Run) -> dict[str, Floats]:
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     return to_named(blocks, run.init.parameters(np.random.SeedSequence(run.seed, spawn_key=(0,)), blocks))
 
 
@@ -195,7 +195,7 @@ def test_every_metric_is_what_a_plain_computation_gives(name: str, batch_size: i
 def assert_metrics_right(
     run: Run, batch: Sequences, before: dict[str, Floats], now: dict[str, Floats], found: dict[str, Any]
 ) -> None:
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     np.testing.assert_allclose(found["loss/train"], plain_loss(run, before, before, batch, np), rtol=1e-12)
     gradient = autograd.grad(lambda named: plain_loss(run, named, before, batch, anp))(before)
     np.testing.assert_allclose(found["grad/norm"], np.linalg.norm(to_flat(blocks, gradient)), rtol=1e-10)
@@ -327,7 +327,7 @@ def test_gradient_flow_of_a_linear_network_falls_by_its_weight_each_timestep() -
 
 def test_the_spectral_radius_of_complex_and_broken_weights() -> None:
     model = make_model("elman", hidden_size=2, bias="none", readout="none")
-    blocks = parameter_blocks(model, 1, 2)
+    blocks = list_parameters(model, 1, 2)
     rotation = np.array([0.0, 0.0, 0.6, -0.8, 0.8, 0.6])
     lanes = np.stack([3.0 * rotation, rotation, rotation, rotation])
     lanes[1, 3], lanes[2, 2] = np.nan, np.inf
@@ -335,7 +335,7 @@ def test_the_spectral_radius_of_complex_and_broken_weights() -> None:
     np.testing.assert_allclose(radii, [3.0, np.nan, np.nan, 1.0], rtol=1e-14)
     assert np.isnan(spectral_radius(model, blocks, lanes[1:3])).all()
     jordan = make_model("jordan", hidden_size=2, bias="none")
-    blocks = parameter_blocks(jordan, 1, 1)
+    blocks = list_parameters(jordan, 1, 1)
     assert np.isnan(spectral_radius(jordan, blocks, np.full((1, 6), 1e200)))  # V R leaves the range; and no warning
 
 
@@ -358,7 +358,7 @@ def test_the_spectral_radius_of_a_lane_among_others_has_the_bits_of_the_lane_alo
     rng = np.random.default_rng(3)
     for hidden in (1, 2, 5, 8, 17):
         model = make_model(name, hidden_size=hidden, layers=2)
-        blocks = parameter_blocks(model, 2, 3)
+        blocks = list_parameters(model, 2, 3)
         lanes = rng.standard_normal((9, sum(block.size for block in blocks)))
         recurrent = next(block for block in blocks if block.name == "cell.0.recurrent")
         whole = np.zeros(recurrent.shape)
@@ -658,7 +658,7 @@ def test_a_gradient_does_not_flow_into_the_carried_state() -> None:
     }
     run = make_run(**settings)
     found = finished([run])[0]
-    blocks = parameter_blocks(run.model, 2, 3)
+    blocks = list_parameters(run.model, 2, 3)
     held = start_of(run)
     joined = Sequences(x.reshape(1, 8, 2), y.reshape(1, 8, 3), None, np.arange(8) >= 4)
 

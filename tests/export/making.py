@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt.core.parameters import parameter_blocks, parameter_count, to_named
+from bptt.core.parameters import list_parameters, parameter_count, to_named
 from bptt.core.run import Record
 from bptt.export.network import TrainedNetwork, make_network
 from tests.core.making import Noise, make_model, make_run
@@ -12,7 +12,7 @@ from tests.core.making import Noise, make_model, make_run
 
 def record(run: Any, rng: np.random.Generator, size: float = 0.7) -> Record:
     """What a run might have left: random weights, and the state of a batch of four."""
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     width = run.model.layers * run.model.cell.slots * run.model.hidden_size + run.task.outputs
     return Record(
         outcome="completed",

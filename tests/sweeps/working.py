@@ -13,7 +13,7 @@ import numpy as np
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Generated, Page
 from bptt.sweeps.workers.pool import Lost
@@ -26,10 +26,10 @@ from tests.core.making import Noise, make_model, make_run
 class Raising:
     """An init that raises."""
 
-    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Block, ...]) -> Floats:
+    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Parameter, ...]) -> Floats:
         raise ArithmeticError("no such weights")
 
-    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
         raise ArithmeticError("no such weights")
 
 

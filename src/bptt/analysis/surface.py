@@ -16,7 +16,7 @@ from bptt.core.clips.none import NoClip
 from bptt.core.evaluation import Evaluation
 from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import Block, parameter_blocks, to_flat
+from bptt.core.parameters import Parameter, list_parameters, to_flat
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Pool, Sequences, generator
 
@@ -34,9 +34,9 @@ class Visit:
     loss: float
 
 
-def list_run_parameters(run: Run) -> tuple[Block, ...]:
+def list_run_parameters(run: Run) -> tuple[Parameter, ...]:
     """The parameter blocks of a run's network."""
-    return parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    return list_parameters(run.model, run.task.inputs, run.task.outputs)
 
 
 def draw_initial(run: Run) -> Floats:
@@ -202,7 +202,7 @@ def name_weight(weight: Weight) -> str:
     return f"{weight[0]}[{', '.join(map(str, weight[1]))}]"
 
 
-def find_weight(blocks: Sequence[Block], weight: Weight) -> int:
+def find_weight(blocks: Sequence[Parameter], weight: Weight) -> int:
     """A weight's place in a flat row of parameters. Raises ValueError where there is no such weight."""
     name, index = weight
     names = [block.name for block in blocks]

@@ -14,7 +14,7 @@ from bptt.core.inits.file import File
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
-from bptt.core.parameters import parameter_blocks
+from bptt.core.parameters import list_parameters
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
 from bptt.tasks.data_files import measure_memory
@@ -139,7 +139,7 @@ def _check_early_stop(run: Run, evaluation: Sequences) -> Iterator[str]:
 
 def _check_init_files(run: Run) -> Iterator[str]:
     rng = np.random.Generator(np.random.PCG64(0))
-    for block in parameter_blocks(run.model, run.task.inputs, run.task.outputs):
+    for block in list_parameters(run.model, run.task.inputs, run.task.outputs):
         own = block.kind in run.init.blocks
         scheme = run.init.blocks[block.kind] if own else run.init.default
         if isinstance(scheme, File):

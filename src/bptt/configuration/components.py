@@ -14,10 +14,10 @@ from bptt.configuration.interfaces import find_lacking
 from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Init, Initialisation
-from bptt.core.parameters import BlockKind
+from bptt.core.parameters import ParameterKind
 from bptt.tasks.data_files import check_members
 
-BLOCKS: tuple[str, ...] = get_args(BlockKind)
+BLOCKS: tuple[str, ...] = get_args(ParameterKind)
 
 
 def build_component(

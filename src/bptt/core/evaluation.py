@@ -12,7 +12,7 @@ from bptt.core.lanes import blocks_of_lanes
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.packing import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack, sequence_arrays
-from bptt.core.parameters import parameter_blocks, parameter_count, to_flat
+from bptt.core.parameters import list_parameters, parameter_count, to_flat
 from bptt.core.places import spread_weights
 from bptt.core.sequences import Floats, Sequences, stacked
 from bptt.core.simd import (
@@ -187,7 +187,7 @@ class _Pass:
 
     def __init__(self, model: Any, loss: Any, sequences: Sequences, rows: int, mode: str) -> None:
         self._space = Workspace(model, loss, sequences, rows, mode)
-        count = parameter_count(parameter_blocks(model, sequences.x.shape[2], sequences.y.shape[-1]))
+        count = parameter_count(list_parameters(model, sequences.x.shape[2], sequences.y.shape[-1]))
         self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
         self._kernels = model.cell.forward.address(mode), loss.kernel.address(mode)
 
@@ -208,7 +208,7 @@ class _Pass:
 
 def predict(run: Any, parameters: Any, sequences: Sequences, state: Floats | None = None) -> Floats:
     """What a run's network gives with these parameters: (N, T, outputs), or (N, outputs) for targets at the end."""
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     evaluation = Evaluation(run.model, run.loss, [sequences])
     _, outputs = evaluation.evaluate(to_flat(blocks, parameters)[None], None if state is None else state[None])
     return outputs[0]

@@ -15,7 +15,7 @@ from bptt.core.clips.none import NoClip
 from bptt.core.kernel import UNITS
 from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import parameter_blocks, to_named
+from bptt.core.parameters import list_parameters, to_named
 from bptt.core.run import Run, seed_of
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Pool, Sequences
@@ -89,7 +89,7 @@ def first_sequences(run: Run, count: int) -> Sequences:
 
 def check_gradients(run: Run) -> list[BlockError]:
     """Compare the kernels' gradient with finite differences, norm-wise per block, at the run's initial parameters."""
-    blocks = parameter_blocks(run.model, run.task.inputs, run.task.outputs)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     seed = seed_of(run, 0)
     flat = run.init.parameters(seed, blocks)
     sequences = first_sequences(run, _SEQUENCES)

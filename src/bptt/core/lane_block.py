@@ -15,7 +15,7 @@ from bptt.core.kernel import LANES, UNITS, check_memory
 from bptt.core.lanes import alpha_row, blocks_of_lanes, component_kernels, hyperparameters
 from bptt.core.metrics import saturation
 from bptt.core.packing import sequence_arrays
-from bptt.core.parameters import Block, parameter_blocks, parameter_count
+from bptt.core.parameters import Parameter, list_parameters, parameter_count
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
 from bptt.core.simd import WIDTH, aligned_zeros
@@ -80,7 +80,7 @@ class LaneBlock:
         first, mode, net = runs[0], workspace.mode, workspace.net
         self.runs, self.space, self._mode = runs, workspace, mode
         self._stream, self._seeds = stream, [seed_of(run, 1) for run in runs]
-        self._count = parameter_count(parameter_blocks(first.model, first.task.inputs, first.task.outputs))
+        self._count = parameter_count(list_parameters(first.model, first.task.inputs, first.task.outputs))
         self._batch = first.train.batch_size
         vectors = self._count if mode == LANES else -(-self._count // WIDTH)
         self._parameters, self._previous, self._gradient = (aligned_zeros(vectors, WIDTH) for _ in range(3))
@@ -236,7 +236,7 @@ def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS)
 class FusedRuns:
     """Parameters, optimizer state and data of runs that fuse, and their way through updates."""
 
-    def __init__(self, runs: Sequence[Run], blocks: tuple[Block, ...]) -> None:
+    def __init__(self, runs: Sequence[Run], blocks: tuple[Parameter, ...]) -> None:
         """blocks: the parameter blocks of the runs' networks."""
         first, batch = runs[0], runs[0].train.batch_size
         stream, spaces = first.task.training(), dict[str, Workspace]()

@@ -24,7 +24,7 @@ from numba import types
 from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel, call_product
 from bptt.core.layout import ACTIVATIONS, gate_at, output_element, read_net, state_at
 from bptt.core.models.cell import Activation
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.products import product
 from bptt.core.sequences import Floats
 from bptt.core.simd import (
@@ -166,7 +166,7 @@ def update_ratio(step: Floats, weights: Floats) -> Floats:
         return np.divide(step, weights, out=np.full(step.shape, np.nan), where=weights != 0)
 
 
-def spectral_radius(model: Any, blocks: tuple[Block, ...], flat: Floats) -> Floats:
+def spectral_radius(model: Any, blocks: tuple[Parameter, ...], flat: Floats) -> Floats:
     """weights/spectral_radius: the largest |eigenvalue| of the state-to-state matrix; of a stack's layers the largest.
 
     flat (lanes, P) gives (lanes,). The matrix is R (H, H); for LSTM and GRU the block of the candidate (gate g or n),

@@ -1,4 +1,4 @@
-"""A network's parameter blocks by name: a lane's flat row of P numbers, and the named arrays that users see."""
+"""A network's parameters by name: a lane's flat row of P numbers, and the named arrays that users see."""
 
 import math
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ import numpy as np
 from bptt.core.layout import BIASES
 from bptt.core.sequences import Floats
 
-BlockKind = Literal["input", "recurrent", "bias", "recurrent_bias", "readout_weight", "readout_bias"]
+ParameterKind = Literal["input", "recurrent", "bias", "recurrent_bias", "readout_weight", "readout_bias"]
 
 
 @dataclass(frozen=True)
-class Block:
-    """One parameter block: its full name, its kind, its shape, its first place in the flat row, and what inits ask.
+class Parameter:
+    """A named array of weights: its full name, kind, shape, first place in the flat row, and what inits ask.
 
     gates are stacked along the last axis; hidden is the model's hidden size.
     """
 
     name: str
-    kind: BlockKind
+    kind: ParameterKind
     shape: tuple[int, ...]
     first: int
     gates: int
@@ -36,12 +36,12 @@ class Block:
         return self.kind in ("bias", "recurrent_bias", "readout_bias")
 
 
-def parameter_blocks(model: Any, inputs: int, outputs: int) -> tuple[Block, ...]:
-    """The blocks of a model in the order of `bptt.core.layout`; biases and read-out may be absent."""
+def list_parameters(model: Any, inputs: int, outputs: int) -> tuple[Parameter, ...]:
+    """The parameters of a model in the order of `bptt.core.layout`; biases and read-out may be absent."""
     hidden, gates = model.hidden_size, model.cell.gates
     columns, context = gates * hidden, outputs if model.cell.feedback else hidden
     biases = BIASES[model.bias]
-    wanted: list[tuple[str, BlockKind, tuple[int, ...], int]] = []
+    wanted: list[tuple[str, ParameterKind, tuple[int, ...], int]] = []
     for layer in range(model.layers):
         width = inputs if layer == 0 else hidden
         wanted.append((f"cell.{layer}.input", "input", (width, columns), gates))
@@ -54,23 +54,23 @@ def parameter_blocks(model: Any, inputs: int, outputs: int) -> tuple[Block, ...]
         wanted.append(("readout.weight", "readout_weight", (hidden, outputs), 1))
         if biases >= 1:
             wanted.append(("readout.bias", "readout_bias", (outputs,), 1))
-    blocks, first = [], 0
+    parameters, first = [], 0
     for name, kind, shape, stacked in wanted:
-        blocks.append(Block(name, kind, shape, first, stacked, hidden))
-        first += blocks[-1].size
-    return tuple(blocks)
+        parameters.append(Parameter(name, kind, shape, first, stacked, hidden))
+        first += parameters[-1].size
+    return tuple(parameters)
 
 
-def parameter_count(blocks: tuple[Block, ...]) -> int:
+def parameter_count(parameters: tuple[Parameter, ...]) -> int:
     """P, the length of a lane's flat row."""
-    return sum(block.size for block in blocks)
+    return sum(parameter.size for parameter in parameters)
 
 
-def to_flat(blocks: tuple[Block, ...], named: Mapping[str, Floats]) -> Floats:
+def to_flat(parameters: tuple[Parameter, ...], named: Mapping[str, Floats]) -> Floats:
     """The flat row (P,) of named arrays."""
-    return np.concatenate([np.asarray(named[block.name], np.float64).ravel() for block in blocks])
+    return np.concatenate([np.asarray(named[parameter.name], np.float64).ravel() for parameter in parameters])
 
 
-def to_named(blocks: tuple[Block, ...], flat: Floats) -> dict[str, Floats]:
+def to_named(parameters: tuple[Parameter, ...], flat: Floats) -> dict[str, Floats]:
     """Named arrays, copied from the flat row (P,)."""
-    return {b.name: flat[b.first : b.first + b.size].reshape(b.shape).copy() for b in blocks}
+    return {b.name: flat[b.first : b.first + b.size].reshape(b.shape).copy() for b in parameters}

@@ -22,7 +22,7 @@ from bptt.core.simd import (
     transpose_all,
     transpose_few,
 )
-from bptt.core.sums import summed
+from bptt.core.sums import sum_vectors
 
 
 @inline
@@ -48,7 +48,7 @@ def by_place(net, memory, source, source_row, start, stop):
 def sum_of_places(net, memory, region, begin):
     """The sum over a region (places) from timestep `begin` on, for each run."""
     if net.feedback == 0:
-        return summed(memory, region, place_before(net, begin), place_behind(net, net.timesteps))
+        return sum_vectors(memory, region, place_before(net, begin), place_behind(net, net.timesteps))
     total = splat(0.0)  # between timesteps there may be places without a sequence, as many as the mode makes
     for t in range(begin, net.timesteps):
         for r in range(net.batch):

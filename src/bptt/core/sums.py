@@ -59,7 +59,7 @@ def _folded(add, memory, first, start, stop, scale):
 
 
 @inline
-def summed(memory, first, start, stop):
+def sum_vectors(memory, first, start, stop):
     """The sum of the vectors first + start … first + stop − 1, for each run."""
     return _folded(_value, memory, first, start, stop, splat(1.0))
 

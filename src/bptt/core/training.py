@@ -18,7 +18,7 @@ from bptt.core.lane_block import BlockReport, FusedRuns
 from bptt.core.lanes import blocks_of_lanes, component_kernels, fusing_key, recorded_updates
 from bptt.core.measurements.measurement import Measurement, Snapshot, measure_all, shipped_measurements
 from bptt.core.metrics import count_saturated, decay_rate
-from bptt.core.parameters import parameter_blocks, to_named
+from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
 from bptt.core.run import Record, Run, seed_of
 from bptt.core.sequences import Floats
@@ -127,7 +127,7 @@ class Training:
         self.runs = list(runs)
         self.first = first = self.runs[0]
         self.points = recorded_updates(first.train.updates, first.train.log_points, first.train.log_spacing)
-        self.blocks = parameter_blocks(first.model, first.task.inputs, first.task.outputs)
+        self.blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
         self._lanes = FusedRuns(self.runs, self.blocks)
         sets = [first.task.evaluation(np.random.Generator(np.random.PCG64(seed_of(run, 2)))) for run in self.runs]
         self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)

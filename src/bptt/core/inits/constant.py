@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.sequences import Floats
 
 
@@ -16,5 +16,5 @@ class Constant:
 
     scale: Annotated[PerLane, Range()]
 
-    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
         return np.full(block.shape, float(self.scale))

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
-from bptt.core.parameters import Block, BlockKind
+from bptt.core.parameters import Parameter, ParameterKind
 from bptt.core.sequences import Floats, generator
 
 
 class Init(Protocol):
     """A scheme: the values of one block, of the block's shape, drawn from rng."""
 
-    def values(self, rng: np.random.Generator, block: Block) -> Floats: ...
+    def values(self, rng: np.random.Generator, block: Parameter) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Initialisation:
     """`default` for every block but those whose kind is named in `blocks`."""
 
     default: Init
-    blocks: Mapping[BlockKind, Init] = dataclasses.field(default_factory=dict)
+    blocks: Mapping[ParameterKind, Init] = dataclasses.field(default_factory=dict)
 
-    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Block, ...]) -> Floats:
+    def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Parameter, ...]) -> Floats:
         """The flat row (P,) of all blocks, each from a stream of its own: another scheme for one changes no other."""
         schemes = [self.blocks.get(block.kind, self.default) for block in blocks]
         values = [

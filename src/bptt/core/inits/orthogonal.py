@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.sequences import Floats
 
 
@@ -21,7 +21,7 @@ class Orthogonal:
 
     scale: Annotated[PerLane, Range(at_least=0)]
 
-    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
         if block.is_bias:
             return np.zeros(block.shape)
         rows, columns = block.shape[0], block.shape[1] // block.gates

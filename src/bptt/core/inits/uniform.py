@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.sequences import Floats
 
 
@@ -16,5 +16,5 @@ class Uniform:
 
     scale: Annotated[PerLane, Range(at_least=0)]
 
-    def values(self, rng: np.random.Generator, block: Block) -> Floats:
+    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
         return self.scale * rng.uniform(-1.0, 1.0, block.shape)

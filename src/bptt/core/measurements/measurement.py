@@ -11,7 +11,7 @@ from functools import cache
 from typing import Protocol
 
 from bptt.core.kernel import Kernel
-from bptt.core.parameters import Block
+from bptt.core.parameters import Parameter
 from bptt.core.run import Run
 from bptt.core.sequences import Floats
 
@@ -29,7 +29,7 @@ class Snapshot:
 
     runs: Sequence[Run]
     update: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[Parameter, ...]
     parameters: Floats
     states: Floats
 
