@@ -47,7 +47,7 @@ def test_one_run_is_composed_and_checked_once(seeds: list[int], monkeypatch: pyt
 
         return counted
 
-    monkeypatch.setattr(build, "checked", counting("checked", build.checked))
+    monkeypatch.setattr(build, "check_configuration", counting("checked", build.check_configuration))
     composed = counting("composed", ConfigLoaderImpl.load_configuration)
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", composed)
     assert hydra_app.run(["seed=3"], remember(seeds)) == 0
