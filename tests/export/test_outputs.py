@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.export.agreement import measure_difference, run_mlflow, run_onnx
 from bptt.export.mlflow_model import load_model, save_model
-from bptt.export.network import TrainedNetwork
+from bptt.export.network import TrainedNetwork, measure_difference, run_mlflow, run_onnx
 from bptt.export.onnx import build_onnx
 from tests.core.discovering import components
 from tests.export.making import network

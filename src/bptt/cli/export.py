@@ -97,8 +97,8 @@ def _check(wanted: _Request, recorded: "PastRun") -> None:
 
 
 def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
-    from bptt.export.agreement import ALLOWED, measure_difference, run_mlflow, run_onnx
     from bptt.export.mlflow_model import load_model, log_model, save_model
+    from bptt.export.network import ALLOWED, measure_difference, run_mlflow, run_onnx
 
     ours, files = network.predict(), {}
     apart: dict[str, float] = {}

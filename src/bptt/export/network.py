@@ -1,4 +1,7 @@
-"""What is exported of a run: its network with its trained weights, and sequences on which it can be tried."""
+"""What is exported of a run: its network with its trained weights, and sequences on which it is tried.
+
+What was exported is run on them too, and compared with what bptt itself computes.
+"""
 
 from collections.abc import Collection
 from contextlib import chdir, nullcontext
@@ -24,6 +27,8 @@ _CELLS = {Linear: "elman", Elman: "elman", Jordan: "jordan", Gru: "gru", Lstm: "
 _EXAMPLE_NUMBERS = 2000  # of an input example: it is stored as text, to be read
 _EXAMPLE_SEQUENCES = 4
 _TRIED_SEQUENCES = 100
+#: Relative to the larger of 1 and the output: more than rounding leaves but in networks that amplify it.
+ALLOWED = 1e-9
 
 
 class ExportError(Exception):
@@ -126,3 +131,31 @@ def _take_first(sequences: Sequences, count: int) -> Sequences:
         None if sequences.lengths is None else sequences.lengths[:count],
         scored[:count] if scored is not None and scored.ndim == 2 else scored,
     )
+
+
+def measure_difference(ours: Floats, theirs: Floats) -> float:
+    """The largest |theirs − ours| / max(1, |ours|); ∞ where one alone is not finite, or they differ in shape."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(theirs - ours) / np.maximum(1.0, np.abs(ours))
+    return float(np.max(np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart)), initial=0.0))
+
+
+def run_mlflow(model: Any, network: TrainedNetwork) -> Floats:
+    """What a loaded MLflow model gives for the network's sequences."""
+    lengths = network.sequences.lengths
+    params = {} if lengths is None else {"lengths": lengths.tolist()}
+    return np.asarray(model.predict(network.sequences.x, params=params))
+
+
+def run_onnx(graph: bytes, network: TrainedNetwork) -> Floats:
+    """What ONNX Runtime gives for the network's sequences."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    feeds = {"x": network.sequences.x, "lengths": network.sequences.full_lengths}
+    return np.asarray(session.run(["y"], feeds)[0])
