@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bptt.tracking.provenance.digest import compute_digest
-from bptt.tracking.store.params import flatten
+from bptt.tracking.store.params import flatten_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -47,7 +47,7 @@ def test_a_cold_folder(undisturbed: Any) -> None:
 def test_params_are_the_whole_configuration(undisturbed: Any) -> None:
     _, run = undisturbed
     config = yaml.safe_load(run.artifacts["config.yaml"].read_text())
-    assert run.stored.data.params == flatten(config)
+    assert run.stored.data.params == flatten_config(config)
     assert run.stored.data.params["optimizer.eta_plus"] == "1.2"
     assert run.stored.data.params["train.updates"] == "60"
     assert config["task"]["_target_"] == "bptt.tasks.counting.Counting"

@@ -13,7 +13,7 @@ TEMPLATES = sorted((ROOT / "src").rglob("*.j2"))
 
 MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal", "pty", "code"}
 #: What a Dask worker is sent is Python's own objects, as with every cluster; see docs/safety.md.
-ALLOWED = {("dask_cluster.py", "import of distributed.protocol.pickle")}
+ALLOWED = {("dask.py", "import of distributed.protocol.pickle")}
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 OF_MODULES = {
     "os": {"system", "popen", "execv", "execvp", "execl", "spawnv"},

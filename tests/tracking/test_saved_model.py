@@ -144,7 +144,7 @@ def test_a_model_that_can_not_be_stored_is_marked_so(
 
 def test_a_store_without_the_run_is_told_of(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not found"):
-        log_model(store.address.uri, "f" * 32, content())
+        log_model(store.address.uri, "0123456789abcdef" * 2, content())
     with pytest.raises(StoreError, match="there is no such store"):
-        log_model(f"sqlite:///{tmp_path}/none.db", "f" * 32, content())
+        log_model(f"sqlite:///{tmp_path}/none.db", "0123456789abcdef" * 2, content())
     assert not (tmp_path / "none.db").exists()

@@ -61,11 +61,11 @@ _TARGET: Final = "._target_"
 
 def find_configuration_differences(a: "Sweep", b: "Sweep") -> tuple[list[KeyDifference], list[KeyDifference]]:
     """Of all but where runs are recorded."""
-    from bptt.tracking.store.params import flatten
+    from bptt.tracking.store.params import flatten_config
 
     def flat(side: "Sweep") -> list[dict[str, str]]:
         return [
-            flatten({key: value for key, value in config.items() if key != "tracking"})
+            flatten_config({key: value for key, value in config.items() if key != "tracking"})
             for config in side.configs.values()
         ]
 

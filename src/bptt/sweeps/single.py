@@ -63,7 +63,7 @@ from bptt.tracking.provenance.environment import (
 from bptt.tracking.store.address import StoreError, recall_uri
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.params import flatten, hide_secrets
+from bptt.tracking.store.params import flatten_config, hide_secrets
 from bptt.tracking.store.run_log import RunLog
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
 
@@ -393,7 +393,7 @@ def _execute(
 def _begin(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
     """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
     tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
-    return RunLog.begin(store, journal.name, flatten(recorded), tags)
+    return RunLog.begin(store, journal.name, flatten_config(recorded), tags)
 
 
 def _reopen(folder: Path, journal: Journal) -> RunLog | None:
@@ -405,7 +405,7 @@ def _reopen(folder: Path, journal: Journal) -> RunLog | None:
     run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
     if run_id is None:
         return _begin(store, folder, journal, read_config(folder))
-    params = {} if journal.run_id is not None else flatten(read_config(folder))  # which it may not have got yet
+    params = {} if journal.run_id is not None else flatten_config(read_config(folder))  # which it may not have got yet
     return RunLog.reopen(store, run_id, params)
 
 

@@ -177,7 +177,7 @@ def clear_part(path: Path) -> Path:
     return part
 
 
-def read_record(outcome: Any, folder: Path) -> "Record | None":
+def load_record(outcome: Any, folder: Path) -> "Record | None":
     """The record whose files a folder holds, without its `state`; None where it is not whole.
 
     Raises what a damaged file, or one that is missing, leads to.

@@ -13,7 +13,7 @@ from bptt.tracking.folder.block import (
     read_table,
     select_ends,
 )
-from bptt.tracking.folder.files import FLOW, HISTORY, JOURNAL, TRACEBACK, WEIGHTS, read_record
+from bptt.tracking.folder.files import FLOW, HISTORY, JOURNAL, TRACEBACK, WEIGHTS, load_record
 from bptt.tracking.folder.run import ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.base import Head, History, Member
@@ -199,7 +199,7 @@ class RunFolderHistory(History):
             return None
         outcome = self._journal.outcome or "completed"
         try:
-            return read_record(outcome, self._folder)
+            return load_record(outcome, self._folder)
         except (OSError, ValueError, KeyError) as error:
             raise ArchiveError(f"{self._folder}: can't be read: {error}") from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bptt.tracking.folder.block import Tables, make_empty_flow, make_empty_history, read_table, select_ends
-from bptt.tracking.folder.files import CONFIG, FLOW, HISTORY, PROVENANCE, TRACEBACK, WEIGHTS, read_record
+from bptt.tracking.folder.files import CONFIG, FLOW, HISTORY, PROVENANCE, TRACEBACK, WEIGHTS, load_record
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
@@ -125,7 +125,7 @@ class StoreHistory(History):
 
 def _read_whole(outcome: str, folder: Path) -> "Record | None":
     try:
-        return read_record(outcome, folder)
+        return load_record(outcome, folder)
     except (ValueError, KeyError, IndexError, ZeroDivisionError):
         return None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, read_record
+from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, load_record
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import fetch
 from bptt.tracking.store.connecting import connect, limit_patience, set_environment
@@ -201,7 +201,7 @@ class Store(ABC):
         artifact_uri, outcome = found
         try:
             with limit_patience(), fetch(self.address, artifact_uri, (HISTORY, FLOW, WEIGHTS)) as folder:
-                return read_record(outcome, folder)
+                return load_record(outcome, folder)
         except Exception:  # whatever a damaged file, or one that is gone, leads to
             return None
 

@@ -23,7 +23,7 @@ def hide_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
     return {**resolved, "tracking": {**tracking, "uri": uri and hide_passwords(uri)}}
 
 
-def flatten(config: Mapping[str, Any]) -> dict[str, str]:
+def flatten_config(config: Mapping[str, Any]) -> dict[str, str]:
     """The whole configuration, one entry per value, nested keys joined with dots.
 
     Values are written as on the command line (null, true, 0.1, [1, 2]); an empty group stays visible as {}. What MLflow

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
-from bptt.tracking.store.params import flatten
+from bptt.tracking.store.params import flatten_config
 from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, PRUNED_TAG, SWEEP_TAG
 
 
@@ -61,9 +61,9 @@ def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mappin
             own[PRUNED_TAG] = "true"  # by a search; one that was interrupted has no record
     if result.error is not None:
         files[TRACEBACK] = result.error.encode()
-    params = flatten(job.config)
+    params = flatten_config(job.config)
     # A choice of a group, `model=lstm`, is no value of the configuration, but a column that one looks for.
-    choices = flatten({key: text for key, text in job.swept.items() if key not in params})
+    choices = flatten_config({key: text for key, text in job.swept.items() if key not in params})
     return RunToWrite(
         key=make_run_key(sweep, job),
         name=job.name,
