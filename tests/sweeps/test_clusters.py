@@ -118,7 +118,7 @@ def refusal(backend: Literal["dask", "ray"], address: str | None) -> str:
 def test_a_missing_package_is_named(backend: Literal["dask", "ray"], monkeypatch: pytest.MonkeyPatch) -> None:
     module = {"dask": "distributed", "ray": "ray"}[backend]
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, f"bptt.sweeps.{backend}_cluster", raising=False)
+    monkeypatch.delitem(sys.modules, f"bptt.sweeps.workers.{backend}", raising=False)
     expected = f"hydra.launcher.backend={backend}: a package is missing ({module}): pip install 'bptt[{backend}]'"
     assert refusal(backend, None) == expected
 

@@ -79,7 +79,7 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
 
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(launcher, dict)
-    workers = worker_settings({str(key): value for key, value in launcher.items()}).wanted
+    workers = worker_settings({str(key): value for key, value in launcher.items()}, config.allow).wanted
     found = groups([planned.run for planned in runs])
     cut = blocks(found, workers)
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]

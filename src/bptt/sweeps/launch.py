@@ -123,7 +123,7 @@ class Launch:
         launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
         assert isinstance(launcher, dict)
         self._launcher = {str(key): value for key, value in launcher.items()}
-        self.settings = worker_settings(self._launcher)
+        self.settings = worker_settings(self._launcher, tuple(config.get("allow") or ()))
         self._composer, self._composition = composer, Composition(composer, config)
         self.session: Session | None = None
         self._store: Store | None = None
@@ -154,7 +154,7 @@ class Launch:
         found, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), current_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
-        if self.settings.backend != "loky":
+        if self.settings.addressed:
             self._open_workers()  # a cluster that does not answer is told before anything is begun
         if self.session is None and first.tracking.enabled:
             self._open_store(first.tracking)

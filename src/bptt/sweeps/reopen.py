@@ -36,7 +36,7 @@ def reopened(
     os.chdir(journal.current_folder)
     first = checked(jobs[0].config, allow)
     how = Conduct(
-        workers=worker_settings({**journal.settings, **(settings or {})}),
+        workers=worker_settings({**journal.settings, **(settings or {})}, allow),
         on_error=journal.on_error,
         checkpoint_seconds=first.tracking.checkpoint_seconds,
     )
