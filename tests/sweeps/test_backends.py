@@ -8,7 +8,7 @@ import pytest
 import bptt
 from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.workers.backends import BACKENDS, load_backend
-from bptt.sweeps.workers.pool import Settings, Workers, worker_settings
+from bptt.sweeps.workers.pool import Workers, WorkerSettings, read_worker_settings
 from tests.sweeps.working import double
 
 OWN = "my_pools.own.open_here"
@@ -37,7 +37,10 @@ def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(backend: str, *allow: str, **settings: object) -> str:
-    with pytest.raises(ConfigurationError) as error, Workers(worker_settings({"backend": backend, **settings}, allow)):
+    with (
+        pytest.raises(ConfigurationError) as error,
+        Workers(read_worker_settings({"backend": backend, **settings}, allow)),
+    ):
         pass
     (line,) = error.value.lines
     return line
@@ -52,8 +55,8 @@ def test_the_table_names_what_is_there() -> None:
 
 
 def test_a_backend_that_the_command_allows_computes() -> None:
-    settings = worker_settings({"backend": OWN, "workers": 3, "address": "somewhere"}, ["my_pools"])
-    assert settings == Settings(backend=OWN, workers=3, address="somewhere")
+    settings = read_worker_settings({"backend": OWN, "workers": 3, "address": "somewhere"}, ["my_pools"])
+    assert settings == WorkerSettings(backend=OWN, workers=3, address="somewhere")
     with Workers(settings, tasks=2) as workers:
         assert set(workers.run(double, range(5))) == {0, 2, 4, 6, 8}
     assert sys.modules["my_pools.own"].asked == [("somewhere", 3, 2)]

@@ -7,16 +7,16 @@ from typing import Any
 
 from bptt.configuration.build import checked
 from bptt.core.run import Run
-from bptt.sweeps.session import Reporter, Session
-from bptt.sweeps.workers.pool import Conduct, worker_settings
+from bptt.sweeps.session import Session, SweepReporter
+from bptt.sweeps.workers.pool import Conduct, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import Archive, SweepJob
 from bptt.tracking.provenance.digest import current_version, digest
 from bptt.tracking.store.opening import Store, open_store
 
 
-def reopened(
-    folder: Path, reporter: Reporter, settings: Mapping[str, Any] | None = None, allow: Collection[str] = ()
+def reopen_sweep(
+    folder: Path, reporter: SweepReporter, settings: Mapping[str, Any] | None = None, allow: Collection[str] = ()
 ) -> Session:
     """The session of the sweep in this folder, with what has ended; the process goes to the folder it was begun in.
 
@@ -36,7 +36,7 @@ def reopened(
     os.chdir(journal.current_folder)
     first = checked(jobs[0].config, allow)
     how = Conduct(
-        workers=worker_settings({**journal.settings, **(settings or {})}, allow),
+        workers=read_worker_settings({**journal.settings, **(settings or {})}, allow),
         on_error=journal.on_error,
         checkpoint_seconds=first.tracking.checkpoint_seconds,
     )

@@ -11,7 +11,7 @@ from bptt.sweeps.workers.calls import Answer, Retry
 KEY: Final = "hydra.launcher.backend"
 
 
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """What computes `calls.answer` for every task.
 
     count  how many tasks are computed at a time
@@ -45,7 +45,7 @@ class Backend(Protocol):
     Raises ConfigurationError where they can't be had.
     """
 
-    def __call__(self, address: str | None, workers: int | None, most: int | None, /) -> Pool: ...
+    def __call__(self, address: str | None, workers: int | None, most: int | None, /) -> WorkerPool: ...
 
 
 @dataclass(frozen=True)

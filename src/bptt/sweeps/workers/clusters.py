@@ -50,7 +50,7 @@ class Cluster(Protocol):
 
 
 class ClusterPool:
-    """The `backends.Pool` of a cluster."""
+    """The `backends.WorkerPool` of a cluster."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster, self.count = cluster, cluster.count
@@ -59,7 +59,7 @@ class ClusterPool:
         """Nothing to do: the workers of a cluster are there."""
 
     def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
-        """See `backends.Pool`. Tasks whose workers died are computed again at the end, each by itself."""
+        """See `backends.WorkerPool`. Tasks whose workers died are computed again at the end, each by itself."""
         from bptt.tracking.provenance.digest import current_version
 
         calls = [delayed(answer)(place, function, task, current_version()) for place, task in enumerate(tasks)]

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct
 from bptt.core.annotations import InvalidValue, Range
-from bptt.sweeps.workers.backends import BACKENDS, Pool, check_allowed, load_backend, refuse_name
+from bptt.sweeps.workers.backends import BACKENDS, WorkerPool, check_allowed, load_backend, refuse_name
 from bptt.sweeps.workers.calls import Answer, Retry
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class WorkerSettings:
     """Which workers: the values of `hydra.launcher`.
 
     backend  a name of `backends.BACKENDS`: loky (processes of this machine), dask or ray; or the path of a function of
@@ -71,9 +71,9 @@ class Workers:
     """
 
     count: int
-    _pool: Pool
+    _pool: WorkerPool
 
-    def __init__(self, settings: Settings, tasks: int | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, tasks: int | None = None) -> None:
         """tasks: how many there will be at most, where that is known; more workers than that are not started."""
         self._settings, self._most = settings, tasks
         self._given: WeakSet[Generator[Any]] = WeakSet()
@@ -125,18 +125,18 @@ def _outcomes(
 class Conduct:
     """By which workers a sweep is trained, what an error does to the other runs, how often a block is checkpointed."""
 
-    workers: Settings
+    workers: WorkerSettings
     on_error: Literal["continue", "stop"]
     checkpoint_seconds: float | None
 
 
-def worker_settings(values: Mapping[str, Any], allow: Collection[str]) -> Settings:
+def read_worker_settings(values: Mapping[str, Any], allow: Collection[str]) -> WorkerSettings:
     """The values of hydra.launcher, checked; allow: packages whose code may run. Raises ConfigurationError."""
     problems: list[str] = []
     given = {str(name): value for name, value in values.items() if name != "_target_"}
-    settings = construct("hydra.launcher", given, Settings, problems)
+    settings = construct("hydra.launcher", given, WorkerSettings, problems)
     if problems:
         raise ConfigurationError(problems)
-    assert isinstance(settings, Settings)
+    assert isinstance(settings, WorkerSettings)
     check_allowed(settings.backend, allow)
     return settings

@@ -1,6 +1,6 @@
 """Worker processes of this machine, which joblib runs with loky, and what happens when one of them dies.
 
-How workers stop: not by the Ctrl-C that they see, but when whoever waits for their results says so, or is gone.
+They stop not by the Ctrl-C that they see, but when whoever waits for their results says so, or is gone.
 """
 
 import logging
@@ -89,7 +89,7 @@ class Processes:
             self._warming = self._outputs((os.getpid, (), {}) for _ in range(self.count))
 
     def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
-        """See `backends.Pool`. Closing the iterator kills the processes that still compute."""
+        """See `backends.WorkerPool`. Closing the iterator kills the processes that still compute."""
         deaths = dict.fromkeys(range(len(tasks)), 0)  # of processes, by the place of each task that has no answer yet
         while deaths:
             fewest = min(deaths.values())
