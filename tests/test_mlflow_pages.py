@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bptt.sweeps.finish import description
+from bptt.sweeps.finish import describe_sweep
 from bptt.tracking.store.address import resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
@@ -71,7 +71,7 @@ def sweep(store: Store) -> dict[str, str]:
     runs = pd.DataFrame({"name": LOSSES.keys(), "loss/eval": LOSSES.values(), "run_id": ids, "run": range(6)})
     runs = runs.assign(status="FINISHED", outcome="completed", updates=2000)
     command = ["bptt", "train", "-m", "optimizer.alpha=0.125,0.0625", "task.path=it's"]
-    text = description(
+    text = describe_sweep(
         runs, name="sizes", command=command, swept=[], seconds=1.0, experiment_id=store.experiment_id, view=view
     )
     store.client.set_tag(run_id, "mlflow.note.content", text)

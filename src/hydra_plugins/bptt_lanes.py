@@ -18,7 +18,7 @@ from bptt.sweeps.task import SweepTask
 class LanesLauncherConf:
     """The node hydra.launcher.
 
-    backend  loky, dask, ray: what runs the workers
+    backend  what runs the workers, see `bptt.sweeps.workers.backends`
     workers  how many; null: one for each core; 1: none, the runs are trained in this process
     address  of a running Dask or Ray cluster; null: one is started on this machine
     """

@@ -12,7 +12,7 @@ import pytest
 
 from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.workers.calls import WorkersError, answer
-from bptt.sweeps.workers.pool import Lost, Settings, Workers
+from bptt.sweeps.workers.pool import Lost, Workers, WorkerSettings
 from bptt.sweeps.workers.training import train_lanes
 from tests.dask_programs import await_listener, program
 from tests.serving import free_port
@@ -36,7 +36,7 @@ pytest.importorskip("distributed", reason="Dask is not installed: pip install 'b
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Workers]:
     """A Dask cluster of two processes."""
-    with Workers(Settings(backend="dask", workers=2)) as workers:
+    with Workers(WorkerSettings(backend="dask", workers=2)) as workers:
         yield workers
 
 
@@ -44,7 +44,7 @@ def dask() -> Iterator[Workers]:
 def ray() -> Iterator[Workers]:
     """A Ray cluster of two processes."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'bptt[ray]'")
-    with Workers(Settings(backend="ray", workers=2)) as workers:
+    with Workers(WorkerSettings(backend="ray", workers=2)) as workers:
         yield workers
 
 
@@ -92,7 +92,7 @@ def test_killed_workers_lose_only_what_always_kills_them(workers: Workers, tmp_p
 
 
 def test_leaving_stops_what_runs() -> None:
-    with Workers(Settings(backend="dask", workers=2)) as workers:
+    with Workers(WorkerSettings(backend="dask", workers=2)) as workers:
         outcomes = workers.run(wait, [0.0, 60.0, 60.0, 60.0])
         assert next(outcomes) == 0.0
         began = time.monotonic()
@@ -100,7 +100,7 @@ def test_leaving_stops_what_runs() -> None:
 
 
 def test_a_single_worker_of_a_cluster_is_not_this_process() -> None:
-    with Workers(Settings(backend="dask"), tasks=1) as workers:
+    with Workers(WorkerSettings(backend="dask"), tasks=1) as workers:
         assert workers.count == 1
         (other,) = workers.run(where, [0])
     assert other != os.getpid()
@@ -108,7 +108,7 @@ def test_a_single_worker_of_a_cluster_is_not_this_process() -> None:
 
 def refusal(backend: Literal["dask", "ray"], address: str | None) -> str:
     """The one line for a cluster that can't be had."""
-    with pytest.raises(ConfigurationError) as error, Workers(Settings(backend=backend, address=address)):
+    with pytest.raises(ConfigurationError) as error, Workers(WorkerSettings(backend=backend, address=address)):
         pass
     (line,) = error.value.lines
     return line
@@ -118,7 +118,7 @@ def refusal(backend: Literal["dask", "ray"], address: str | None) -> str:
 def test_a_missing_package_is_named(backend: Literal["dask", "ray"], monkeypatch: pytest.MonkeyPatch) -> None:
     module = {"dask": "distributed", "ray": "ray"}[backend]
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, f"bptt.sweeps.{backend}_cluster", raising=False)
+    monkeypatch.delitem(sys.modules, f"bptt.sweeps.workers.{backend}", raising=False)
     expected = f"hydra.launcher.backend={backend}: a package is missing ({module}): pip install 'bptt[{backend}]'"
     assert refusal(backend, None) == expected
 
@@ -162,7 +162,7 @@ def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler and workers that others have started, as one does it on several machines."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    settings = Settings(backend="dask", address=address)
+    settings = WorkerSettings(backend="dask", address=address)
     with program("scheduler", "--host", "127.0.0.1", "--port", str(port)) as scheduler:
         await_listener(port)
         with monkeypatch.context() as patch:

@@ -66,10 +66,10 @@ def test_where_nothing_can_be_kept_nothing_is_shared(tmp_path: Path, monkeypatch
 def test_worker_processes_compile_each_kernel_once(tmp_path: Path) -> None:
     code = """
 from bptt.sweeps.workers.training import train_lanes
-from bptt.sweeps.workers.pool import Settings, Workers
+from bptt.sweeps.workers.pool import WorkerSettings, Workers
 from tests.sweeps.working import assert_as_alone, blocks
 tasks = blocks()
-with Workers(Settings(workers=2)) as workers:
+with Workers(WorkerSettings(workers=2)) as workers:
     results = list(workers.run(train_lanes, tasks))
 assert_as_alone(tasks, results)
 """

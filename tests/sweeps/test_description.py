@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from bptt.sweeps.finish import description
+from bptt.sweeps.finish import describe_sweep
 
 KEYS = ["model.hidden_size", "init"]
 
@@ -55,7 +55,7 @@ def test_settings_are_ranked_by_their_median_and_runs_by_their_loss() -> None:
     )
     table.loc[table["loss/eval"].isna(), "outcome"] = "diverged"
     text = sections(
-        description(
+        describe_sweep(
             table.sample(frac=1.0, random_state=0),
             name="sizes",
             command=["bptt", "train", "-m", "init=torch,normal", "seed=range(3)"],
@@ -96,7 +96,7 @@ def test_how_the_runs_went_is_told() -> None:
     table.loc[0, "status"] = "FAILED"
     table.loc[[1, 2], "status"] = "KILLED"
     table.loc[3, "outcome"] = "early_stopped"
-    text = description(
+    text = describe_sweep(
         table, name="*", command=["bptt"], swept=["seed"], seconds=7500, duplicates=3, reused=1000, never_begun=4
     )
     assert text.splitlines()[0] == (
@@ -104,27 +104,27 @@ def test_how_the_runs_went_is_told() -> None:
         " where the same configuration had been trained. 3 left out as duplicates."
     )
     assert "| seed | 0, 1, 2, 3, 4, 5, …, 1199 (1,200 values) |" in text.splitlines()
-    one = description(table[4:5], name="one", command=["bptt"], swept=[], seconds=8.34)
+    one = describe_sweep(table[4:5], name="one", command=["bptt"], swept=[], seconds=8.34)
     assert one.splitlines()[0] == "**one**: 1 run in 8.3 s, all completed."
 
 
 def test_the_command_can_be_copied() -> None:
     command = ["bptt", "train", "-m", "optimizer.alpha=0.1,1", "task.path=it's `a` file", "init={x: 1}"]
-    text = description(runs((2, "torch", 0, 0.1, 1.0)), name="n", command=command, swept=["seed"], seconds=1.0)
+    text = describe_sweep(runs((2, "torch", 0, 0.1, 1.0)), name="n", command=command, swept=["seed"], seconds=1.0)
     (line,) = [line for line in sections(text)["To repeat it"] if not line.startswith("```")]
     assert shlex.split(line) == command
 
 
 def test_a_page_that_mlflow_would_cut() -> None:
     command = ["bptt", "train", "-m", f"seed={','.join(map(str, range(2000)))}"]
-    text = description(runs((2, "torch", 0, 0.1, 1.0)), name="n", command=command, swept=["seed"], seconds=1.0)
+    text = describe_sweep(runs((2, "torch", 0, 0.1, 1.0)), name="n", command=command, swept=["seed"], seconds=1.0)
     assert len(text) < 8000
     assert text.endswith("`sweep.json` in the sweep's folder has it.\n")
 
 
 def test_what_markdown_would_take_for_its_own_is_escaped() -> None:
     table = runs((2, "a|b\n<i>c</i> &lt; [d](e) `f` *g* \\h ~i~ #j {k}", 0, 0.1, 1.0))
-    text = sections(description(table, name="n", command=["bptt"], swept=KEYS, seconds=1.0))
+    text = sections(describe_sweep(table, name="n", command=["bptt"], swept=KEYS, seconds=1.0))
     escaped = r"a\|b &lt;i\>c&lt;/i\> &amp;lt; \[d\]\(e\) \`f\` \*g\* \\h \~i\~ \#j \{k\}"
     assert cells(text[""])[2] == ["init", escaped]
     assert cells(text["Best runs"])[1][0] == rf"hidden\_size=2 init={escaped} seed=0"
@@ -132,20 +132,20 @@ def test_what_markdown_would_take_for_its_own_is_escaped() -> None:
 
 def test_tables_that_would_say_nothing_are_left_out() -> None:
     every_loss = runs((2, "torch", 0, 0.1, 1.0), (4, "torch", 0, math.nan, math.nan))
-    text = sections(description(every_loss, name="n", command=["bptt"], swept=KEYS, seconds=1.0))
+    text = sections(describe_sweep(every_loss, name="n", command=["bptt"], swept=KEYS, seconds=1.0))
     assert list(text) == ["", "Best runs", "To repeat it"]  # as many settings as runs
     assert len(cells(text["Best runs"])) == 2
     seeds = runs((2, "torch", 0, 0.1, 1.0), (2, "torch", 1, 0.1, 1.0)).drop(columns="accuracy/eval")
-    text = sections(description(seeds, name="n", command=["bptt"], swept=["seed"], seconds=1.0))
+    text = sections(describe_sweep(seeds, name="n", command=["bptt"], swept=["seed"], seconds=1.0))
     assert list(text) == ["", "Best runs", "To repeat it"]
     assert cells(text["Best runs"])[0] == ["run", "loss/eval", "updates"]
     none = runs((2, "torch", 0, math.nan, math.nan), (2, "torch", 1, math.nan, math.nan))
-    assert list(sections(description(none, name="n", command=["bptt"], swept=[*KEYS, "seed"], seconds=1.0))) == [
+    assert list(sections(describe_sweep(none, name="n", command=["bptt"], swept=[*KEYS, "seed"], seconds=1.0))) == [
         "",
         "To repeat it",
     ]
     nothing_recorded = none.drop(columns=["loss/eval", "accuracy/eval"]).assign(status="FAILED", outcome=None)
-    text = sections(description(nothing_recorded, name="n", command=["bptt"], swept=KEYS, seconds=1.0))
+    text = sections(describe_sweep(nothing_recorded, name="n", command=["bptt"], swept=KEYS, seconds=1.0))
     assert list(text) == ["", "To repeat it"]
-    empty = description(none[:0], name="n", command=["bptt"], swept=KEYS, seconds=1.0, never_begun=2)
+    empty = describe_sweep(none[:0], name="n", command=["bptt"], swept=KEYS, seconds=1.0, never_begun=2)
     assert empty.startswith("**n**: 2 runs in 1.0 s, 2 killed.")

@@ -6,7 +6,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
-from bptt.sweeps.jobs.plan import blocks, groups, without_duplicates
+from bptt.sweeps.jobs.plan import blocks, drop_repeated, groups
 
 
 def run(*overrides: str) -> Run:
@@ -19,7 +19,7 @@ def cut(runs: Sequence[Run], workers: int) -> list[tuple[int, ...]]:
 
 def test_equal_jobs_run_once() -> None:
     jobs = [[f"optimizer.alpha={alpha}", f"seed={seed}"] for alpha in ("1", "1.0", "0.5") for seed in (0, 1)]
-    runs, duplicates = without_duplicates([(job, check_configuration(compose(job))) for job in jobs], "version")
+    runs, duplicates = drop_repeated([(job, check_configuration(compose(job))) for job in jobs], "version")
     assert [planned.overrides for planned in runs] == [tuple(job) for job in (*jobs[:2], *jobs[4:])]
     assert [(overrides, planned.overrides) for overrides, planned in duplicates] == [
         (jobs[2], tuple(jobs[0])),

@@ -17,7 +17,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.sweeps import reproduce as retraining
 from bptt.sweeps.reproduce import NotCompared, Verdict, reproduce
-from bptt.sweeps.workers.pool import Settings
+from bptt.sweeps.workers.pool import WorkerSettings
 from bptt.sweeps.workers.training import LaneTask, train_lanes
 from bptt.tracking.folder.block import RunResult, read_table, write_table
 from bptt.tracking.folder.files import Status, read_arrays
@@ -127,7 +127,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retraining, "_SETTINGS", Settings(workers=1))
+    monkeypatch.setattr(retraining, "_SETTINGS", WorkerSettings(workers=1))
 
 
 def verdicts(folder: Path, *numbers: int, tolerance: float | None = None) -> list[Verdict]:
@@ -170,7 +170,7 @@ def test_every_run_gives_the_same_bits(sweep: Callable[[Path], Path], tmp_path: 
 def test_worker_processes_give_the_same_bits(
     sweep: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retraining, "_SETTINGS", Settings(workers=2))
+    monkeypatch.setattr(retraining, "_SETTINGS", WorkerSettings(workers=2))
     monkeypatch.chdir(tmp_path)
     sweep(tmp_path)
     assert [compared(verdict).same_bits for verdict in verdicts(Path("a sweep"), 0, 1, 2)] == [True] * 3

@@ -27,7 +27,7 @@ from bptt.configuration.paths import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.search.search import Prepared, Search, searched_keys
+from bptt.sweeps.search.search import Prepared, Search, list_searched_keys
 from bptt.sweeps.search.space import Choices, Numbers, Space, search_space
 from bptt.sweeps.search.study import Outcome
 from bptt.sweeps.task import SweepTask
@@ -455,8 +455,8 @@ def test_a_diverged_run_is_worth_as_little_as_can_be(made: Made) -> None:
 
 def test_what_is_searched_is_known_from_the_configuration(made: Made) -> None:
     config = made.config(*SMALL, *SEARCHED, "+hydra.sweeper.params.seed='range(3)'")
-    assert searched_keys(config, made.loader) == ["seed", "optimizer.alpha", "init.scale"]
-    assert searched_keys(made.composer.compose(["seed=1,2"], RunMode.MULTIRUN), made.loader) is None
+    assert list_searched_keys(config, made.loader) == ["seed", "optimizer.alpha", "init.scale"]
+    assert list_searched_keys(made.composer.compose(["seed=1,2"], RunMode.MULTIRUN), made.loader) is None
 
 
 def test_the_shipped_search_asks_for_what_it_says(made: Made) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bptt.configuration.fields import construct
-from bptt.sweeps.workers.pool import Lost, Settings, Workers
+from bptt.sweeps.workers.pool import Lost, Workers, WorkerSettings
 from bptt.sweeps.workers.training import train_lanes
 from tests.sweeps.working import (
     Mortal,
@@ -33,14 +33,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def here() -> Iterator[Workers]:
     """This process."""
-    with Workers(Settings(workers=1)) as workers:
+    with Workers(WorkerSettings(workers=1)) as workers:
         yield workers
 
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Workers]:
     """Two worker processes, which the tests share."""
-    with Workers(Settings(workers=2)) as workers:
+    with Workers(WorkerSettings(workers=2)) as workers:
         workers.warm()
         yield workers
 
@@ -52,9 +52,9 @@ def workers(request: pytest.FixtureRequest) -> Workers:
 
 def test_settings_are_checked() -> None:
     problems: list[str] = []
-    assert construct("hydra.launcher", {"workers": 0}, Settings, problems) is None
-    assert construct("hydra.launcher", {"backend": "spark"}, Settings, problems) is None
-    assert construct("hydra.launcher", {"address": "tcp://localhost:8786"}, Settings, problems) is None
+    assert construct("hydra.launcher", {"workers": 0}, WorkerSettings, problems) is None
+    assert construct("hydra.launcher", {"backend": "spark"}, WorkerSettings, problems) is None
+    assert construct("hydra.launcher", {"address": "tcp://localhost:8786"}, WorkerSettings, problems) is None
     assert problems == [
         "hydra.launcher.workers=0: must be a whole number at least 1, or null",
         "hydra.launcher.backend=spark: must be one of loky, dask, ray",
@@ -64,12 +64,12 @@ def test_settings_are_checked() -> None:
 
 def test_how_many_there_are() -> None:
     cores = len(os.sched_getaffinity(0))
-    assert 1 <= Settings().wanted <= cores
+    assert 1 <= WorkerSettings().wanted <= cores
     for settings, tasks, expected in (
-        (Settings(workers=5), None, 5),
-        (Settings(workers=5), 3, 3),
-        (Settings(), None, Settings().wanted),
-        (Settings(), 1, 1),
+        (WorkerSettings(workers=5), None, 5),
+        (WorkerSettings(workers=5), 3, 3),
+        (WorkerSettings(), None, WorkerSettings().wanted),
+        (WorkerSettings(), 1, 1),
     ):
         with Workers(settings, tasks) as workers:
             assert workers.count == expected
@@ -152,7 +152,7 @@ def gone_within(seconds: float, processes: list[int]) -> bool:
 
 
 def test_leaving_stops_what_runs(tmp_path: Path) -> None:
-    with warnings.catch_warnings(record=True) as warned, Workers(Settings(workers=2)) as workers:
+    with warnings.catch_warnings(record=True) as warned, Workers(WorkerSettings(workers=2)) as workers:
         outcomes = workers.run(wait, [0.0, 60.0, 60.0, 60.0])
         assert next(outcomes) == 0.0
         began = time.monotonic()
@@ -161,7 +161,7 @@ def test_leaving_stops_what_runs(tmp_path: Path) -> None:
 
 
 def test_closing_the_iterator_stops_what_runs(tmp_path: Path) -> None:
-    with Workers(Settings(workers=2)) as workers:
+    with Workers(WorkerSettings(workers=2)) as workers:
         computing = workers.run(live, [Mortal(0, tmp_path, 0)])
         assert next(computing) == 0
         outcomes = workers.run(wait, [0.0, 60.0, 60.0])
@@ -176,9 +176,9 @@ def sweep(folder: Path) -> subprocess.Popen[str]:
     """A program of its own whose workers are busy for ever; the head of a process group, like a shell's command."""
     code = f"""
 from pathlib import Path
-from bptt.sweeps.workers.pool import Settings, Workers
+from bptt.sweeps.workers.pool import WorkerSettings, Workers
 from tests.sweeps.working import busy
-with Workers(Settings(workers=2)) as workers:
+with Workers(WorkerSettings(workers=2)) as workers:
     try:
         list(workers.run(busy, [Path({str(folder)!r})] * 4))
     except KeyboardInterrupt:

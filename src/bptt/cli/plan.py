@@ -27,11 +27,11 @@ class _Plan(hydra_app.WholeTask):
     def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
-        from bptt.sweeps.jobs.plan import without_duplicates
+        from bptt.sweeps.jobs.plan import drop_repeated
         from bptt.tracking.provenance.digest import compute_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
+        runs, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         held = _find_held(runs)
         print(f"runs    {len(runs):,}")
         if repeated:
@@ -75,11 +75,11 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     from bptt.core.training import needs_compiling
     from bptt.sweeps.jobs import plan
     from bptt.sweeps.jobs.plan import blocks, groups
-    from bptt.sweeps.workers.pool import worker_settings
+    from bptt.sweeps.workers.pool import read_worker_settings
 
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(launcher, dict)
-    workers = worker_settings({str(key): value for key, value in launcher.items()}).wanted
+    workers = read_worker_settings({str(key): value for key, value in launcher.items()}, config.allow).wanted
     found = groups([planned.run for planned in runs])
     cut = blocks(found, workers)
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunProgress:
-    """Tells of one run on stderr; a `bptt.sweeps.single.Reporter`."""
+    """Tells of one run on stderr; a `bptt.sweeps.single.RunReporter`."""
 
     def say(self, text: str) -> None:
         """A line about what goes on."""

@@ -11,7 +11,7 @@ from bptt.cli.common import say, write_allow_options
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
 from bptt.sweeps.finish import Summary, finish
-from bptt.sweeps.reopen import missing, reopened
+from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.search.search import going_on
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
@@ -19,8 +19,8 @@ from bptt.tracking.provenance.environment import note_resumption
 
 
 def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
-    """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopened` does."""
-    session = reopened(folder, SweepProgress(), settings, allow)
+    """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopen_sweep` does."""
+    session = reopen_sweep(folder, SweepProgress(), settings, allow)
     if session.journal.search:  # which asks for other runs when it goes on
         return _tell(session, finish(session, interrupted=True))
     ending = partial(finish, session)
@@ -38,8 +38,8 @@ def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[st
 
 
 def sync_sweep(folder: Path, allow: Collection[str] = ()) -> int:
-    """Send to the store what it lacks; returns the exit code. Raises what `reopened` does."""
-    session = reopened(folder, SweepProgress(), allow=allow)
+    """Send to the store what it lacks; returns the exit code. Raises what `reopen_sweep` does."""
+    session = reopen_sweep(folder, SweepProgress(), allow=allow)
     return end_sweep(session, partial(finish, session), interrupted=False)
 
 

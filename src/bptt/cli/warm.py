@@ -64,12 +64,12 @@ class _Request(hydra_app.WholeTask):
     def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
-        from bptt.sweeps.jobs.plan import without_duplicates
+        from bptt.sweeps.jobs.plan import drop_repeated
         from bptt.sweeps.workers.kernels import of_sweep
         from bptt.tracking.provenance.digest import compute_version
 
         configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, _ = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
+        runs, _ = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         self.recipes = of_sweep(planned.run for planned in runs)
         return []
 
@@ -109,12 +109,12 @@ def _compile(missing: "list[Recipe]", workers: int | None) -> int:
     """Compile kernels, and tell of those that can't be; returns how many."""
     from bptt.sweeps.workers.interrupts import Interrupts
     from bptt.sweeps.workers.kernels import Compiled, compiled
-    from bptt.sweeps.workers.pool import Lost, Settings, Workers
+    from bptt.sweeps.workers.pool import Lost, Workers, WorkerSettings
 
     failed = 0
     with (
         Interrupts() as interrupts,
-        Workers(Settings(workers=workers), tasks=len(missing)) as pool,
+        Workers(WorkerSettings(workers=workers), tasks=len(missing)) as pool,
         interrupts.raising(),
         _show_progress(len(missing), pool.count) as one_more,
     ):

@@ -52,9 +52,9 @@ def _examine_blas(found: dict[str, object]) -> Finding:
 
 
 def _examine_workers() -> Iterator[Finding]:
-    from bptt.sweeps.workers.pool import Settings
+    from bptt.sweeps.workers.pool import WorkerSettings
 
-    cores, workers = os.cpu_count() or 1, Settings().wanted
+    cores, workers = os.cpu_count() or 1, WorkerSettings().wanted
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     limit = _read_cgroup_limit()
     parts = [f"{cores} cores"]

@@ -1,9 +1,4 @@
-"""The end of a sweep: what was to come is marked KILLED; a report, a description, and a page in MLflow.
-
-What a sweep's own run says about it in MLflow: a page of Markdown.
-
-What a sweep's folder holds at its end, beside the archive: its report.
-"""
+"""The end of a sweep: what was to come is marked KILLED; its report, and what its own run in MLflow says of it."""
 
 import math
 import re
@@ -47,7 +42,7 @@ _VALUES: Final = 12  # of one key that are listed
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()>#|~])")
 
 
-def description(
+def describe_sweep(
     runs: "pd.DataFrame",
     *,
     name: str,
@@ -177,7 +172,7 @@ def _plain(text: str) -> str:
 REPORT: Final = "report"
 
 
-def report_files(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
+def make_report(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
     """The files of the sweep's report; none where it can't be made, which is told."""
     try:
         from bptt.analysis.report.writing import make_report_files
@@ -256,7 +251,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     sweep = load_sweep(session.archive.folder)
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
     settings = tabulate_settings(runs, session.journal.swept)
-    files = report_files(session, sweep) if session.journal.report and not interrupted else {}
+    files = make_report(session, sweep) if session.journal.report and not interrupted else {}
     report = write_files(session, files)
     seconds = time.time() - session.began
     view = compare = None
@@ -267,7 +262,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         view = publish_view(store, journal.name, parent, _common(session), metrics, sweep.history, diverged)
         best = _best_of_each(runs, journal.swept)
         compare = make_compare_path(store, best) if best else None
-        note = description(
+        note = describe_sweep(
             runs[runs["status"].notna()],
             name=session.journal.name,
             command=session.journal.command,

@@ -1,7 +1,4 @@
-"""The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained.
-
-What a sweep reads that bptt does not bring: files that its configurations name, and choices of the user's own.
-"""
+"""The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained."""
 
 import itertools
 import os
@@ -26,10 +23,10 @@ from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import differing
-from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, blocks, groups, run_name, swept_name, without_duplicates
-from bptt.sweeps.session import Reporter, Session
+from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, blocks, drop_repeated, groups, run_name, swept_name
+from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Conduct, Workers, worker_settings
+from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import LOCK
 from bptt.tracking.folder.lock import LockedError, file_lock
@@ -44,13 +41,13 @@ from bptt.tracking.store.params import hide_secrets
 _LONGEST: int = 100_000  # characters of a choice
 
 
-def named_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def hash_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The files that resolved configurations name as a `path`: the path → SHA-256 of what they hold now."""
     paths = dict.fromkeys(path for config in configs for path in _paths(config))
     return {path: sha256(Path(path).read_bytes()).hexdigest() for path in paths if Path(path).is_file()}
 
 
-def own_choices(composer: Composer, folders: Sequence[Path], structures: Iterable[Sequence[str]]) -> dict[str, str]:
+def collect_choices(composer: Composer, folders: Sequence[Path], structures: Iterable[Sequence[str]]) -> dict[str, str]:
     """The files of choices that lie in folders of the user's own: their path → their text.
 
     folders     that choices are looked for in, first the one with precedence
@@ -116,14 +113,14 @@ class Launch:
         config: DictConfig,
         composer: Composer,
         command: Sequence[str],
-        reporter: Reporter,
+        reporter: SweepReporter,
         keys: Sequence[str] | None = None,
     ) -> None:
         self._config, self._command, self.reporter, self._keys = config, list(command), reporter, keys
         launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
         assert isinstance(launcher, dict)
         self._launcher = {str(key): value for key, value in launcher.items()}
-        self.settings = worker_settings(self._launcher)
+        self.settings = read_worker_settings(self._launcher, tuple(config.get("allow") or ()))
         self._composer, self._composition = composer, Composition(composer, config)
         self.session: Session | None = None
         self._store: Store | None = None
@@ -151,10 +148,10 @@ class Launch:
         """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run."""
         configurations = self._composition.all(jobs)
         _check_alike(configurations)
-        found, repeated = without_duplicates(list(zip(jobs, configurations, strict=True)), compute_version())
+        found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
-        if self.settings.backend != "loky":
+        if self.settings.addressed:
             self._open_workers()  # a cluster that does not answer is told before anything is begun
         if self.session is None and first.tracking.enabled:
             self._open_store(first.tracking)
@@ -249,8 +246,8 @@ class Launch:
             question=first.sweep.question,
             solved=first.sweep.solved,
             report=first.sweep.report,
-            files=named_files(job.config for job in jobs),
-            choices=own_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
+            files=hash_files(job.config for job in jobs),
+            choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )
         try:
             # Held before there is anything that another process could go on with.

@@ -7,8 +7,8 @@ from typing import Any
 
 from bptt.configuration.build import check_configuration
 from bptt.core.run import Run
-from bptt.sweeps.session import Reporter, Session
-from bptt.sweeps.workers.pool import Conduct, worker_settings
+from bptt.sweeps.session import Session, SweepReporter
+from bptt.sweeps.workers.pool import Conduct, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.provenance.digest import compute_digest, compute_version
@@ -17,8 +17,8 @@ from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
 
 
-def reopened(
-    folder: Path, reporter: Reporter, settings: Mapping[str, Any] | None = None, allow: Collection[str] = ()
+def reopen_sweep(
+    folder: Path, reporter: SweepReporter, settings: Mapping[str, Any] | None = None, allow: Collection[str] = ()
 ) -> Session:
     """The session of the sweep in this folder, with what has ended; the process goes to the folder it was begun in.
 
@@ -38,7 +38,7 @@ def reopened(
     os.chdir(journal.current_folder)
     first = check_configuration(jobs[0].config, allow)
     how = Conduct(
-        workers=worker_settings({**journal.settings, **(settings or {})}),
+        workers=read_worker_settings({**journal.settings, **(settings or {})}, allow),
         on_error=journal.on_error,
         checkpoint_seconds=first.tracking.checkpoint_seconds,
     )

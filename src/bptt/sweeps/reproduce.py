@@ -1,7 +1,4 @@
-"""Recorded runs are trained again from their records alone, and what both trainings left is compared.
-
-Trains recorded runs again, in lanes where they fuse, by the workers that a sweep has.
-"""
+"""Recorded runs are trained again from their records alone, by a sweep's workers, and what both left is compared."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,9 +16,9 @@ from bptt.core.run import Record, Run
 from bptt.core.sources import package_hash
 from bptt.core.training import needs_compiling
 from bptt.sweeps.jobs.plan import Group, blocks, groups
-from bptt.sweeps.session import Reporter
+from bptt.sweeps.session import SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Settings, Workers
+from bptt.sweeps.workers.pool import Workers, WorkerSettings
 from bptt.sweeps.workers.training import Lane, LaneTask, hand_out
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import Status
@@ -29,7 +26,7 @@ from bptt.tracking.history.find import PastRun
 from bptt.tracking.provenance.digest import compute_digest, find_package
 from bptt.tracking.store.address import StoreError
 
-_SETTINGS: Final = Settings()
+_SETTINGS: Final = WorkerSettings()
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Again:
     alone: bool = False
 
 
-def train_again(runs: Mapping[int, Again], reporter: Reporter) -> Iterator[dict[int, Lane]]:
+def train_again(runs: Mapping[int, Again], reporter: SweepReporter) -> Iterator[dict[int, Lane]]:
     """Train runs, given by numbers of the caller's; block by block what each recorded, or the error that it ended with.
 
     Raises KeyboardInterrupt, ConfigurationError and WorkersError.
@@ -114,7 +111,7 @@ class Verdict:
 
 
 def reproduce(
-    runs: Sequence[PastRun], tolerance: float | None, reporter: Reporter, allow: Collection[str] = ()
+    runs: Sequence[PastRun], tolerance: float | None, reporter: SweepReporter, allow: Collection[str] = ()
 ) -> list[Verdict]:
     """Train each run again, as far as it was trained, and compare it with what it recorded; verdicts in their order.
 
@@ -142,7 +139,7 @@ class _Reproduction:
         self._runs, self._home, self._tolerance = runs, home, tolerance
         self._checker = Checker([find_conf_folder()], allow)
 
-    def verdicts(self, reporter: Reporter) -> dict[int, RunComparison | NotCompared]:
+    def verdicts(self, reporter: SweepReporter) -> dict[int, RunComparison | NotCompared]:
         found = dict[int, RunComparison | NotCompared]()
         again = dict[int, Again]()
         for place, run in self._runs.items():

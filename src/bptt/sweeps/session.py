@@ -1,10 +1,6 @@
 """A sweep while it is trained: blocks go to the workers, their results to the archive first, then to the store.
 
-What a report needs, imported while workers train: at a sweep's end it would take a second or two.
-
-Sends finished blocks to the store, one after the other, while others are trained.
-
-What Hydra is told of runs, and through it a sweeper that wants to know what they were worth.
+The store gets finished blocks one after the other, by a thread of its own, while others are trained.
 """
 
 import importlib
@@ -162,7 +158,7 @@ class Writer:
             _log.warning("the store did not take the tables of all runs: %s", error)
 
 
-class Reporter(Protocol):
+class SweepReporter(Protocol):
     """Who is told how a sweep goes on."""
 
     def say(self, text: str) -> None:
@@ -192,7 +188,7 @@ class Session:
         jobs: list[SweepJob],
         store: Store | Future[Store] | None,
         how: Conduct,
-        reporter: Reporter,
+        reporter: SweepReporter,
         workers: Workers | None = None,
     ) -> None:
         """Store    one that is still being made is waited for when the first block has ended
@@ -384,7 +380,7 @@ def _results(jobs: Sequence[int], trained: LaneResult) -> list[RunResult]:
     ]
 
 
-def job_returns(session: Session, results: Sequence[RunResult]) -> "list[JobReturn]":
+def make_returns(session: Session, results: Sequence[RunResult]) -> "list[JobReturn]":
     """A return for each run; its value is the metrics as they were recorded last, and raises where the run FAILED."""
     from hydra.core.utils import JobReturn, JobStatus
 

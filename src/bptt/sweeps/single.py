@@ -1,6 +1,6 @@
 """One run on its own: trained, recorded, and gone on with; what becomes of results, errors and Ctrl-C.
 
-Nothing is printed here: a `Reporter` is told what goes on, and the caller gets what came out.
+Nothing is printed here: a `RunReporter` is told what goes on, and the caller gets what came out.
 """
 
 import gc
@@ -25,7 +25,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.plan import run_name
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.training import read_record
+from bptt.sweeps.workers.training import rescue_record
 from bptt.tracking.folder.files import (
     CONFIG,
     JOURNAL,
@@ -79,7 +79,7 @@ class Progress(Protocol):
     def point(self, update: int, metrics: Mapping[str, float]) -> None: ...
 
 
-class Reporter(Protocol):
+class RunReporter(Protocol):
     """Is told of one run."""
 
     def say(self, text: str) -> None:
@@ -92,7 +92,7 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SingleRun:
     """A run with where it leaves its files.
 
     checkpoint_seconds  how often a checkpoint is written; None: never
@@ -104,7 +104,7 @@ class Job:
     journal: Journal
     folder: Path
     checkpoint_seconds: float | None
-    reporter: Reporter
+    reporter: RunReporter
     start: tuple[int, Mapping[str, NDArray[Any]]] | None = None
 
 
@@ -125,7 +125,7 @@ class Ended:
     seconds: float
 
 
-def execute(job: Job, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
+def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
     """Train the run, write its files into its folder, and record it in the store where there is a tracker."""
     began = time.monotonic()
     training: Training | None = None
@@ -147,7 +147,7 @@ def execute(job: Job, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
         status, error = "FAILED", traceback.format_exc()
     interrupts.settle()
     seconds = time.monotonic() - began
-    record = read_record(training)
+    record = rescue_record(training)
     artifacts, unstored = _kept_files(job, record, error)
     tags = {OUTCOME_TAG: record.outcome} if status == "FINISHED" and record is not None else {}
     if tracker is not None and unstored is None:
@@ -168,7 +168,7 @@ def execute(job: Job, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
     return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
 
 
-def _prepared(job: Job) -> "Training":
+def _prepared(job: SingleRun) -> "Training":
     from bptt.core.kernel import compiling_notice
     from bptt.core.training import Training, needs_compiling
 
@@ -190,7 +190,7 @@ def _log_again(training: "Training", tracker: RunLog) -> None:
         tracker.log(int(update), {name: float(values[place]) for name, values in history.items() if name != "update"})
 
 
-def _advance(training: "Training", job: Job, tracker: RunLog | None, interrupts: Interrupts) -> bool:
+def _advance(training: "Training", job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> bool:
     """Train to the end (True), or to the recorded update at which an interruption was asked for (False)."""
     saved = time.monotonic()
     warned = False
@@ -218,12 +218,12 @@ def _advance(training: "Training", job: Job, tracker: RunLog | None, interrupts:
     return False
 
 
-def _save(training: "Training", job: Job) -> None:
+def _save(training: "Training", job: SingleRun) -> None:
     history = training.records()[0].history["update"]
     _keep(training, job, int(history[-1]) if len(history) else 0)
 
 
-def _keep(training: "Training", job: Job, update: int) -> None:
+def _keep(training: "Training", job: SingleRun, update: int) -> None:
     """Write a checkpoint. A full disk must not fail a run."""
     try:
         write_checkpoint(job.folder, job.journal, update, training.checkpoint())
@@ -231,7 +231,7 @@ def _keep(training: "Training", job: Job, update: int) -> None:
         job.reporter.say(f"update {update:,} has no checkpoint: {job.folder}: {error.strerror or error}")
 
 
-def _kept_files(job: Job, record: Record | None, error: str | None) -> tuple[dict[Path, str | None], str | None]:
+def _kept_files(job: SingleRun, record: Record | None, error: str | None) -> tuple[dict[Path, str | None], str | None]:
     """See `_files`; and why they could not be written, else None."""
     try:
         return _files(job, record, error), None
@@ -239,7 +239,7 @@ def _kept_files(job: Job, record: Record | None, error: str | None) -> tuple[dic
         return {}, f"{job.folder}: can't be written: {trouble.strerror or trouble}"
 
 
-def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str | None]:
+def _files(job: SingleRun, record: Record | None, error: str | None) -> dict[Path, str | None]:
     """Write the run's files; each with its folder among the artifacts."""
     files: dict[Path, str | None] = {job.folder / CONFIG: None}
     files |= dict.fromkeys(job.folder / name for name in pack_provenance(job.folder))
@@ -251,7 +251,7 @@ def _files(job: Job, record: Record | None, error: str | None) -> dict[Path, str
     return files
 
 
-def _figures(job: Job, record: Record) -> list[Path]:
+def _figures(job: SingleRun, record: Record) -> list[Path]:
     folder = job.folder / "figures"
     paths = [folder / "loss.png", folder / "gradient_flow.png"]
     try:
@@ -282,7 +282,7 @@ class Trained:
     interrupted: bool
 
 
-def train_single(configuration: Configuration, folder: Path, reporter: Reporter) -> Trained:
+def train_single(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
     """Train a run in a folder of its own, and record it.
 
     Raises ConfigurationError where the folder can't be written and StoreError where there is no store; then the folder
@@ -295,7 +295,7 @@ def train_single(configuration: Configuration, folder: Path, reporter: Reporter)
         raise
 
 
-def _train(configuration: Configuration, folder: Path, reporter: Reporter) -> Trained:
+def _train(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     store = open_store(tracking.uri, tracking.experiment) if tracking.enabled else None
@@ -325,7 +325,7 @@ def _train(configuration: Configuration, folder: Path, reporter: Reporter) -> Tr
         return _execute(configuration, journal, folder, tracker, interrupts, reporter)
 
 
-def resume_single(folder: Path, allow: Collection[str], reporter: Reporter) -> Trained:
+def resume_single(folder: Path, allow: Collection[str], reporter: RunReporter) -> Trained:
     """Go on with the run in this folder, from its last checkpoint or its first update.
 
     allow  see `check_configuration`
@@ -337,7 +337,7 @@ def resume_single(folder: Path, allow: Collection[str], reporter: Reporter) -> T
         return _resume(folder, journal, allow, reporter)
 
 
-def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Reporter) -> Trained:
+def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter) -> Trained:
     if journal.status == "FINISHED":
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
     check_program(journal, compute_version())
@@ -365,11 +365,11 @@ def _execute(
     folder: Path,
     tracker: RunLog | None,
     interrupts: Interrupts,
-    reporter: Reporter,
+    reporter: RunReporter,
     start: tuple[int, Mapping[str, NDArray[Any]]] | None = None,
 ) -> Trained:
     seconds = configuration.tracking.checkpoint_seconds
-    job = Job(
+    job = SingleRun(
         run=configuration.run,
         journal=journal,
         folder=folder,

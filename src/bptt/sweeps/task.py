@@ -17,7 +17,7 @@ from bptt.configuration.hydra_release import choose_defaults
 from bptt.configuration.paths import find_conf_folder
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.launch import Launch
-from bptt.sweeps.session import Reporter, Session, job_returns
+from bptt.sweeps.session import Session
 from bptt.tracking.folder.block import RunResult
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bptt.sweeps.finish import Summary
     from bptt.sweeps.launch import Launch
     from bptt.sweeps.search.search import Search
-    from bptt.sweeps.session import Reporter, Session
+    from bptt.sweeps.session import Session, SweepReporter
     from bptt.tracking.folder.block import RunResult
 
 
@@ -58,7 +58,7 @@ class SweepTask(ABC):
 class TrainTask(SweepTask):
     """Trains one sweep; `command` is what repeats it."""
 
-    def __init__(self, command: Sequence[str], reporter: "Reporter") -> None:
+    def __init__(self, command: Sequence[str], reporter: "SweepReporter") -> None:
         self._command, self._reporter = command, reporter
         self._launch: Launch | None = None
 
@@ -73,16 +73,18 @@ class TrainTask(SweepTask):
 
     def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         """Train jobs. Raises what `Launch.launch` does."""
+        from bptt.sweeps.session import make_returns
+
         launch = self._begin(config, loader, None)
         results = launch.launch(jobs)
         assert launch.session is not None
-        return job_returns(launch.session, results)
+        return make_returns(launch.session, results)
 
     def search(self, config: "DictConfig", loader: "ConfigLoader", search: "Search") -> Any:
         """Train what a search asks for; its outcome. Raises what `Launch.launch` does."""
-        from bptt.sweeps.search.search import run_search, searched_keys
+        from bptt.sweeps.search.search import list_searched_keys, run_search
 
-        outcome = run_search(self._begin(config, loader, searched_keys(config, loader)), search)
+        outcome = run_search(self._begin(config, loader, list_searched_keys(config, loader)), search)
         self._reporter.say(str(outcome))
         return outcome
 

@@ -29,11 +29,11 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, resolve_config, resolve_entry
 from bptt.configuration.trust import read_allowed
-from bptt.sweeps.jobs.grammar import key_of
+from bptt.sweeps.jobs.grammar import strip_key
 
 
 @dataclass(frozen=True)
-class Job:
+class SplitJob:
     """A job by its overrides.
 
     given      all, as they were given
@@ -48,7 +48,7 @@ class Job:
     shape: tuple[str, ...]
 
 
-def read_jobs(jobs: Sequence[Sequence[str]], composer: Composer) -> list[Job]:
+def read_jobs(jobs: Sequence[Sequence[str]], composer: Composer) -> list[SplitJob]:
     """Jobs from the texts of their overrides. Raises ConfigurationError with a line for each that can't be read."""
     parsed, lines = composer.parse(dict.fromkeys(itertools.chain(*jobs)))
     if lines:
@@ -81,14 +81,14 @@ def _is_scalar(override: Override) -> bool:
     return plain and override.type is OverrideType.CHANGE and "[" not in override.key_or_group
 
 
-def _job(given: Sequence[str], known: Mapping[str, _Part]) -> Job:
-    if len({key_of(text) for text in given}) < len(given):  # which Hydra's composer refuses
-        return Job(given=tuple(given), structure=tuple(given), plain=(), shape=())
+def _job(given: Sequence[str], known: Mapping[str, _Part]) -> SplitJob:
+    if len({strip_key(text) for text in given}) < len(given):  # which Hydra's composer refuses
+        return SplitJob(given=tuple(given), structure=tuple(given), plain=(), shape=())
     plain = [known[text] for text in given if not known[text].is_structure]
     keys = tuple(part.override.key_or_group for part in plain)
     # Where one override sets what lies under another, their order matters.
     shape = [str(part.override.input_line) for part in plain] if _overlap(keys) else [part.shape for part in plain]
-    return Job(
+    return SplitJob(
         given=tuple(given),
         structure=tuple(text for text in given if known[text].is_structure),
         plain=tuple(part.override for part in plain),
@@ -203,7 +203,7 @@ class Composition:
 
         Raises ConfigurationError with what is wrong with any of them, each line once.
         """
-        groups: dict[tuple[str, ...], dict[int, Job]] = {}
+        groups: dict[tuple[str, ...], dict[int, SplitJob]] = {}
         for number, job in enumerate(read_jobs(jobs, self._composer)):
             groups.setdefault(job.structure, {})[number] = job
         outcomes: dict[int, _Outcome] = {}
@@ -225,7 +225,7 @@ class Composition:
         """The choices of all jobs so far, as overrides."""
         return list(self._bases)
 
-    def _group(self, structure: tuple[str, ...], members: Mapping[int, Job]) -> dict[int, _Outcome]:
+    def _group(self, structure: tuple[str, ...], members: Mapping[int, SplitJob]) -> dict[int, _Outcome]:
         """The outcomes of jobs of one structure; of those that can't be composed for one reason, that of the first."""
         try:
             base = self._base(structure)
@@ -253,10 +253,10 @@ class Composition:
             self._bases[structure] = _Base(config, checker, quick)
         return self._bases[structure]
 
-    def _quick(self, base: _Base, members: Mapping[int, Job]) -> dict[int, _Outcome] | None:
+    def _quick(self, base: _Base, members: Mapping[int, SplitJob]) -> dict[int, _Outcome] | None:
         """The outcomes by way of variants; None where Hydra composes a job to which its overrides can't be applied."""
         outcomes: dict[int, _Outcome] = {}
-        shapes: dict[tuple[str, ...], dict[int, Job]] = {}
+        shapes: dict[tuple[str, ...], dict[int, SplitJob]] = {}
         for number, job in members.items():
             shapes.setdefault(job.shape, {})[number] = job
         for alike in shapes.values():
@@ -278,12 +278,12 @@ class Composition:
                     outcomes[number] = _outcome(base.checker, values, problems)
         return outcomes
 
-    def _agrees(self, outcomes: Mapping[int, _Outcome], members: Mapping[int, Job]) -> bool:
+    def _agrees(self, outcomes: Mapping[int, _Outcome], members: Mapping[int, SplitJob]) -> bool:
         """Whether Hydra makes the same of a job drawn at random, the same one for the same sweep."""
         drawn = random.Random(repr([job.given for job in members.values()])).choice([*outcomes])
         return _key(outcomes[drawn]) == _key(self._by_hydra(members[drawn]))
 
-    def _by_hydra(self, job: Job) -> _Outcome:
+    def _by_hydra(self, job: SplitJob) -> _Outcome:
         try:
             config = self._compose(job.given)
         except ConfigurationError as error:

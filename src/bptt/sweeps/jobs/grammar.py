@@ -46,7 +46,7 @@ _PLAIN_TEXT = re.compile(r"[A-Za-z_][\w./-]*")
 _OTHER_TYPES = {"null", "true", "false", "nan", "inf"}
 
 
-def key_of(override: str) -> str:
+def strip_key(override: str) -> str:
     """The key that an override is about, without the + or ~ before it."""
     return override.partition("=")[0].lstrip("+~")
 
@@ -157,7 +157,7 @@ def without_excluded(
     kept, used = list[Job](), set[int]()
     for jobs, own in products:
         for job in jobs:
-            has = {key_of(text): value_of[text] for text in job}
+            has = {strip_key(text): value_of[text] for text in job}
             hits = [
                 id(entry)
                 for entry in own
@@ -166,7 +166,7 @@ def without_excluded(
             used.update(hits)
             if not hits:
                 kept.append(job)
-    swept, said = {key_of(text) for jobs, _ in products for job in jobs for text in job}, set(commanded)
+    swept, said = {strip_key(text) for jobs, _ in products for job in jobs for text in job}, set(commanded)
     for number, entry in exclusions.items():
         problems += [f"{entry.written}: {key} is not swept" for key in entry.overrides if key not in swept]
         if number not in used and entry.overrides.keys() <= swept - said:
@@ -193,7 +193,7 @@ class Part:
 
     @property
     def keys(self) -> set[str]:
-        return {key_of(text) for axis in (*self.axes, *self.seeds) for text in axis[0]}
+        return {strip_key(text) for axis in (*self.axes, *self.seeds) for text in axis[0]}
 
 
 class Reader:
@@ -209,7 +209,7 @@ class Reader:
         self.problems += unread
         axes = [_axis(given(override, self.problems)) for override in parsed]
         for axis in axes:
-            if len(axis) > 1 and key_of(axis[0][0]) == "sweep":
+            if len(axis) > 1 and strip_key(axis[0][0]) == "sweep":
                 self.problems.append(f"sweep={','.join(text.partition('=')[2] for (text,) in axis)}: one at a time")
         return Part(axes=tuple(axis for axis in axes if axis))
 
@@ -230,7 +230,7 @@ class Reader:
                 for number, entry in enumerate(self.items(f"{where}.exclude", values.get("exclude")))
             ),
         )
-        often = Counter(key_of(text) for axis in (*part.axes, *part.seeds) for text in axis[0])
+        often = Counter(strip_key(text) for axis in (*part.axes, *part.seeds) for text in axis[0])
         self.problems += [f"{where}: {key} is swept twice" for key, times in often.items() if times > 1]
         return part
 
@@ -261,7 +261,7 @@ class Reader:
             if key.startswith(("hydra.", "hydra/")) or key == "sweep":
                 self.problems.append(f"{where}: {key} can't be swept")
             else:
-                columns[key_of(key)] = listed(key, values, self._loader, self.problems)
+                columns[strip_key(key)] = listed(key, values, self._loader, self.problems)
         return columns
 
     def _zipped(self, where: str, group: Any) -> list[Axis]:
@@ -327,7 +327,7 @@ def differing(jobs: Sequence[Sequence[str]], keys: Sequence[str] | None = None) 
 
     keys  what to tell of instead
     """
-    values = [{key_of(text): text.partition("=")[2] for text in job if "=" in text} for job in jobs]
+    values = [{strip_key(text): text.partition("=")[2] for text in job if "=" in text} for job in jobs]
     if keys is None:
         everywhere = dict.fromkeys(key for job in values for key in job)
         keys = [key for key in everywhere if len({job.get(key) for job in values}) > 1]
@@ -340,6 +340,6 @@ def _combined(parts: Sequence[Part]) -> list[Axis]:
     for axes in ([part.axes for part in parts], [part.seeds for part in parts]):
         for place, own in enumerate(axes):
             later = set[str]().union(*(part.keys for part in parts[place + 1 :]))
-            left = [[tuple(text for text in row if key_of(text) not in later) for row in axis] for axis in own]
+            left = [[tuple(text for text in row if strip_key(text) not in later) for row in axis] for axis in own]
             combined += [axis for axis in left if axis[0]]
     return combined

@@ -1,8 +1,6 @@
-"""What a sweep does: which of its jobs are the same run, which runs fuse, and how they are cut into blocks of lanes.
+"""What a sweep does: which of its jobs are the same run, what runs are called, which fuse, how blocks are cut of them.
 
-What runs are called.
-
-How long a sweep will take, and how much memory: measured on a few updates of one vector of lanes of each group.
+How long that takes, and how much memory, is measured on a few updates of one vector of lanes of each group.
 """
 
 import dataclasses
@@ -69,7 +67,7 @@ class Group:
         return lanes_per_vector(self.first)
 
 
-def without_duplicates(
+def drop_repeated(
     jobs: Sequence[tuple[Sequence[str], Configuration]], version: str
 ) -> tuple[list[PlannedRun], list[tuple[Sequence[str], PlannedRun]]]:
     """The different runs among jobs, in their order, and the overrides of each job that repeats one, with that one."""

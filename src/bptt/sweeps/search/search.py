@@ -1,7 +1,4 @@
-"""A search: trials are asked for, many at once so that they fuse, trained, and what they are worth is told.
-
-A search in a sweep: trials become runs of the sweep, and its workers and archive serve them.
-"""
+"""A search: trials are asked for, many at once so that they fuse, trained as a sweep's runs, and told their worth."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +13,13 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
-from bptt.sweeps.jobs.grammar import key_of
+from bptt.sweeps.jobs.grammar import strip_key
 from bptt.sweeps.launch import Launch
 from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
 from bptt.sweeps.search.settings import SearchSettings, search_settings
 from bptt.sweeps.search.space import Space, search_space
 from bptt.sweeps.search.study import Outcome, Study
-from bptt.sweeps.session import Session, job_returns
+from bptt.sweeps.session import Session, make_returns
 from bptt.sweeps.workers.training import LaneResult, LaneTask
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import STUDY
@@ -212,13 +209,13 @@ def has_accuracy(run: Run) -> bool:
     return run.task.accuracy(np.zeros(sequences.y.shape), sequences) is not None
 
 
-def searched_keys(config: DictConfig, loader: ConfigLoader) -> list[str] | None:
+def list_searched_keys(config: DictConfig, loader: ConfigLoader) -> list[str] | None:
     """The keys that the sweep of this configuration searches; None: it is no search."""
     node = _node(config)
     if "study_name" not in node:
         return None
     space = search_space(config, node["params"], list(config.hydra.overrides.task), loader)
-    return [key_of(key) for key in space.varied]
+    return [strip_key(key) for key in space.varied]
 
 
 def _node(config: DictConfig) -> dict[str, Any]:
@@ -236,7 +233,7 @@ def run_search(launch: Launch, search: Search) -> Outcome:
     def trained(jobs: list[list[str]], _first: int) -> Sequence:
         results = launch.launch(jobs)
         assert launch.session is not None
-        return job_returns(launch.session, results)
+        return make_returns(launch.session, results)
 
     return search.by_batches(trained)
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.compose import parse_overrides
 from bptt.configuration.errors import ConfigurationError
-from bptt.sweeps.jobs.grammar import given, key_of, listed
+from bptt.sweeps.jobs.grammar import given, listed, strip_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def search_space(config: DictConfig, params: Any, overrides: Sequence[str], load
     Raises ConfigurationError with a line for everything that is wrong.
     """
     problems: list[str] = []
-    keys = {key_of(text) for text in overrides}
+    keys = {strip_key(text) for text in overrides}
     fixed: list[str] = []
     varied: dict[str, Numbers | Choices] = {}
 
@@ -89,7 +89,7 @@ def search_space(config: DictConfig, params: Any, overrides: Sequence[str], load
                 _add(given(override, problems), fixed, varied)
 
     for key, values in (params or {}).items():
-        if key_of(str(key)) in keys:
+        if strip_key(str(key)) in keys:
             continue
         if isinstance(values, str):
             take([f"{key}={values}"])

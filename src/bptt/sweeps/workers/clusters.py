@@ -1,47 +1,25 @@
-"""Dask and Ray clusters behind joblib.
+"""Clusters with futures, as Dask's and Ray's, behind joblib.
 
 joblib's own Dask backend waits for ever for a task whose workers died, and Ray's gives all results at once, at the end.
-Both clusters have futures, though, and that is all that joblib needs of a backend.
+Both have futures, though, and that is all that joblib needs of a backend.
 """
 
 import logging
 import sys
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from joblib import Parallel, cpu_count, delayed
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
-from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.workers.calls import Answer, Retry, WorkersError, answer, quietly_closed
 
 _log = logging.getLogger(__name__)
 
 
-def connected(
-    backend: Literal["dask", "ray"], address: str | None, workers: int | None, most: int | None
-) -> "ClusterPool":
-    """The cluster at an address; None: one of `workers` processes of this machine (None: one per core), at most `most`.
-
-    Raises ConfigurationError where the packages for it are missing, and where no cluster answers.
-    """
-    if address is None:
-        workers = min(workers or cpu_count(), most or sys.maxsize)
-    try:
-        return ClusterPool(_cluster(backend, address, workers))
-    except ModuleNotFoundError as error:
-        says = f"a package is missing ({error.name}): pip install 'bptt[{backend}]'"
-        raise ConfigurationError([write_problem("hydra.launcher.backend", backend, says)]) from error
-
-
-def _cluster(backend: str, address: str | None, workers: int | None) -> "Cluster":
-    if backend == "dask":
-        from bptt.sweeps.workers.dask import DaskCluster
-
-        return DaskCluster(address, workers)
-    from bptt.sweeps.workers.ray import RayCluster
-
-    return RayCluster(address, workers)
+def count_workers(address: str | None, workers: int | None, most: int | None) -> int | None:
+    """How many workers a cluster is to have: where it is started on this machine, one per core, at most so many."""
+    return workers if address is not None else min(workers or cpu_count(), most or sys.maxsize)
 
 
 class Cluster(Protocol):
@@ -72,7 +50,7 @@ class Cluster(Protocol):
 
 
 class ClusterPool:
-    """The `workers.Pool` of a cluster."""
+    """The `backends.WorkerPool` of a cluster."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster, self.count = cluster, cluster.count
@@ -81,7 +59,7 @@ class ClusterPool:
         """Nothing to do: the workers of a cluster are there."""
 
     def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
-        """See `workers.Pool`. Tasks whose workers died are computed again at the end, each by itself."""
+        """See `backends.WorkerPool`. Tasks whose workers died are computed again at the end, each by itself."""
         from bptt.tracking.provenance.digest import compute_version
 
         calls = [delayed(answer)(place, function, task, compute_version()) for place, task in enumerate(tasks)]

@@ -15,6 +15,7 @@ from distributed.protocol.pickle import dumps, loads
 from distributed.utils import silence_logging_cmgr
 
 from bptt.configuration.errors import ConfigurationError, write_problem
+from bptt.sweeps.workers.clusters import ClusterPool, count_workers
 from bptt.sweeps.workers.processes import interrupts_held
 
 _SECONDS_TO_ANSWER: Final = 5
@@ -27,6 +28,11 @@ _SECONDS_TO_END: Final = 0.5
 
 
 _SILENT: Final = logging.CRITICAL + 1
+
+
+def open_dask(address: str | None, workers: int | None, most: int | None) -> ClusterPool:
+    """See `backends.Backend`."""
+    return ClusterPool(DaskCluster(address, count_workers(address, workers, most)))
 
 
 class DaskCluster:

@@ -1,11 +1,7 @@
-"""Kernels are compiled once per machine, however many processes need them at the same time.
+"""Kernels: compiled once per machine, however many processes need them, on demand or ahead of time.
 
-Whose kernels are loaded: what the cache holds is machine code and Numba's pickles, and runs with the user's rights.
-
-Nothing in a file could prove where it comes from, so the folder has to: where everybody on the machine could have put a
-kernel there, none is loaded.
-
-Kernels ahead of time: which there are, which of them a sweep calls, and what compiles one in a worker.
+What the cache holds is machine code and Numba's pickles, and runs with the user's rights. Nothing in a file could prove
+where it comes from, so the folder has to: where everybody on the machine could have put a kernel there, none is loaded.
 """
 
 import importlib

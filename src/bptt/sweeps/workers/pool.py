@@ -1,18 +1,16 @@
-"""Who computes a sweep's tasks: this process, worker processes, a Dask or a Ray cluster; joblib hands them out.
+"""Who computes a sweep's tasks, from the values of `hydra.launcher`: workers, from entering to leaving."""
 
-How a sweep is trained, from the values of `hydra.launcher` and `on_error`.
-"""
-
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct
 from bptt.core.annotations import InvalidValue, Range
+from bptt.sweeps.workers.backends import BACKENDS, WorkerPool, check_allowed, load_backend, refuse_name
 from bptt.sweeps.workers.calls import Answer, Retry
 
 T = TypeVar("T")
@@ -22,22 +20,31 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class WorkerSettings:
     """Which workers: the values of `hydra.launcher`.
 
-    backend  loky (processes of this machine), dask or ray
+    backend  a name of `backends.BACKENDS`: loky (processes of this machine), dask or ray; or the path of a function of
+             the user's own, see `backends.Backend`
     workers  how many tasks are computed at a time; None: one per core, of this machine or of the cluster. loky's only
              worker is this process
     address  of the cluster; None: one on this machine is started, and ends with the sweep
     """
 
-    backend: Literal["loky", "dask", "ray"] = "loky"
+    backend: str = "loky"
     workers: Annotated[int, Range(at_least=1)] | None = None
     address: str | None = None
 
     def __post_init__(self) -> None:
-        if self.backend == "loky" and self.address is not None:
-            raise InvalidValue("address", self.address, "needs backend=dask or backend=ray; loky has no address")
+        if (wrong := refuse_name(self.backend)) is not None:
+            raise InvalidValue("backend", self.backend, wrong)
+        if self.address is not None and not self.addressed:
+            others = " or ".join(f"backend={name}" for name, shipped in BACKENDS.items() if shipped.addressed)
+            raise InvalidValue("address", self.address, f"needs {others}; {self.backend} has no address")
+
+    @property
+    def addressed(self) -> bool:
+        """Whether the workers may be elsewhere, and not answer."""
+        return self.backend not in BACKENDS or BACKENDS[self.backend].addressed
 
     @property
     def wanted(self) -> int:
@@ -55,30 +62,6 @@ class Lost(Generic[T]):
     reason: str
 
 
-class Pool(Protocol):
-    """What computes `calls.answer` for every task.
-
-    count  how many tasks are computed at a time
-    """
-
-    count: int
-
-    def warm(self) -> None:
-        """Let workers start, without waiting for them."""
-        ...
-
-    def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
-        """An answer for each task, as they come in, and before it a retry for each time that its workers died.
-
-        Closing the iterator stops what still runs.
-        """
-        ...
-
-    def close(self) -> None:
-        """End all workers that were started."""
-        ...
-
-
 class Workers:
     """The workers of a sweep, from entering to leaving; leaving stops what still runs, within seconds.
 
@@ -88,15 +71,16 @@ class Workers:
     """
 
     count: int
-    _pool: Pool
+    _pool: WorkerPool
 
-    def __init__(self, settings: Settings, tasks: int | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, tasks: int | None = None) -> None:
         """tasks: how many there will be at most, where that is known; more workers than that are not started."""
         self._settings, self._most = settings, tasks
         self._given: WeakSet[Generator[Any]] = WeakSet()
 
     def __enter__(self) -> Self:
-        self._pool = _pool(self._settings, self._most)
+        settings = self._settings
+        self._pool = load_backend(settings.backend)(settings.address, settings.workers, self._most)
         self.count = self._pool.count
         return self
 
@@ -137,31 +121,22 @@ def _outcomes(
                 retried(tasks[answer.place], answer.why)
 
 
-def _pool(settings: Settings, most: int | None) -> Pool:
-    if settings.backend == "loky":
-        from bptt.sweeps.workers.processes import Processes
-
-        return Processes(min(settings.wanted, most or settings.wanted))
-    from bptt.sweeps.workers.clusters import connected
-
-    return connected(settings.backend, settings.address, settings.workers, most)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Conduct:
     """By which workers a sweep is trained, what an error does to the other runs, how often a block is checkpointed."""
 
-    workers: Settings
+    workers: WorkerSettings
     on_error: Literal["continue", "stop"]
     checkpoint_seconds: float | None
 
 
-def worker_settings(values: Mapping[str, Any]) -> Settings:
-    """The values of hydra.launcher, checked. Raises ConfigurationError."""
+def read_worker_settings(values: Mapping[str, Any], allow: Collection[str]) -> WorkerSettings:
+    """The values of hydra.launcher, checked; allow: packages whose code may run. Raises ConfigurationError."""
     problems: list[str] = []
     given = {str(name): value for name, value in values.items() if name != "_target_"}
-    settings = construct("hydra.launcher", given, Settings, problems)
+    settings = construct("hydra.launcher", given, WorkerSettings, problems)
     if problems:
         raise ConfigurationError(problems)
-    assert isinstance(settings, Settings)
+    assert isinstance(settings, WorkerSettings)
+    check_allowed(settings.backend, allow)
     return settings

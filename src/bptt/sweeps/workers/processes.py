@@ -1,6 +1,6 @@
 """Worker processes of this machine, which joblib runs with loky, and what happens when one of them dies.
 
-How workers stop: not by the Ctrl-C that they see, but when whoever waits for their results says so, or is gone.
+They stop not by the Ctrl-C that they see, but when whoever waits for their results says so, or is gone.
 """
 
 import logging
@@ -62,6 +62,14 @@ _RETRIES: Final = 2
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
 
 
+def open_processes(_address: str | None, workers: int | None, most: int | None) -> "Processes":
+    """See `backends.Backend`."""
+    from joblib import cpu_count
+
+    wanted = workers or cpu_count()
+    return Processes(min(wanted, most or wanted))
+
+
 class Processes:
     """A pool of worker processes; a single worker is this process.
 
@@ -81,7 +89,7 @@ class Processes:
             self._warming = self._outputs((os.getpid, (), {}) for _ in range(self.count))
 
     def answers(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Generator[Answer | Retry]:
-        """See `pool.Pool`. Closing the iterator kills the processes that still compute."""
+        """See `backends.WorkerPool`. Closing the iterator kills the processes that still compute."""
         deaths = dict.fromkeys(range(len(tasks)), 0)  # of processes, by the place of each task that has no answer yet
         while deaths:
             fewest = min(deaths.values())

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import ray
 
 from bptt.configuration.errors import ConfigurationError, write_problem
+from bptt.sweeps.workers.clusters import ClusterPool, count_workers
 from bptt.sweeps.workers.processes import interrupts_held
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
@@ -25,6 +26,11 @@ _RETRIES: Final = 2
 
 
 _SECONDS_TO_ANSWER: Final = 5
+
+
+def open_ray(address: str | None, workers: int | None, most: int | None) -> ClusterPool:
+    """See `backends.Backend`."""
+    return ClusterPool(RayCluster(address, count_workers(address, workers, most)))
 
 
 class RayCluster:

@@ -149,7 +149,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
         raise
     except Exception:
         if len(task.runs) == 1:
-            return [Lane(ended=True, record=read_record(training), error=traceback.format_exc())], None
+            return [Lane(ended=True, record=rescue_record(training), error=traceback.format_exc())], None
         _log.info("a run raised: each half of %d is trained anew", len(task.runs))
     middle = len(task.runs) // 2
     halves = [_train(_choose(task, lanes), None) for lanes in (range(middle), range(middle, len(task.runs)))]
@@ -175,7 +175,7 @@ def _sort_ended(task: LaneTask, training: Training) -> tuple[list[Lane], LaneArr
     return lanes, chosen(state, going_on) if going_on else None
 
 
-def read_record(training: Training | None) -> Record | None:
+def rescue_record(training: Training | None) -> Record | None:
     """What its first run recorded; None where it is nothing, or where an error left the training without sense."""
     if training is None:
         return None
