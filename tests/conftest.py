@@ -10,7 +10,7 @@ import pytest
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.parameters import list_parameters
-from bptt.tracking.store.opening import set_environment
+from bptt.tracking.store.connecting import set_environment
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()

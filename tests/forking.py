@@ -80,7 +80,9 @@ def serve() -> None:
 def _prepare() -> None:
     import bptt
     from bptt.cli.main import main
+    from bptt.tracking.store.opening import set_environment
 
+    set_environment()  # what is imported first decides what MLflow says
     for found in pkgutil.walk_packages(bptt.__path__, "bptt."):
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(found.name)

@@ -11,7 +11,7 @@ from bptt.core.run import Record
 from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
-from bptt.tracking.store.opening import Store
+from bptt.tracking.store.base import Store
 from bptt.tracking.store.sweep_log import SweepLog
 
 UPDATES = 100
@@ -126,7 +126,7 @@ def stored(archive: SweepFolder, store: Store, tags: Mapping[str, str] | None = 
     own = SweepLog.begin(store, journal.name, tags or {}, "")
     from dataclasses import replace
 
-    from bptt.tracking.store.base import make_run
+    from bptt.tracking.store.runs import make_run
 
     earlier = make_run(journal, archive.jobs()[7], replace(results(4)[0], reused=None), {})
     before.write([replace(earlier, key=REUSED)])

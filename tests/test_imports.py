@@ -40,7 +40,7 @@ ONLY_IN = {
     "ray": {"bptt.sweeps"},
     "onnx": {"bptt.export", "bptt.cli"},
 }
-INNER_NUMBA = re.compile(r"numba\.(?!(types|extending|njit|intrinsic|config|__version__)\b)")
+INNER_NUMBA = re.compile(r"numba\.(?!(types|extending|TypingError|njit|intrinsic|config|__version__)\b)")
 CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy", "platformdirs"}
 
 

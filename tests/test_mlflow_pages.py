@@ -17,8 +17,9 @@ import pytest
 
 from bptt.sweeps.finish import description
 from bptt.tracking.store.address import resolve_address
-from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.ui.sweep_page import find_newest_sweep, make_compare_path, publish_view
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.sweep_page import find_newest_sweep, make_compare_path, publish_view
 from tests.empty_store import put_empty_store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

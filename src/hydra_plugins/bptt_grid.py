@@ -9,6 +9,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from bptt.sweeps.task import SweepTask
+
 _NODE: dict[str, Any] = {
     "_target_": "hydra_plugins.bptt_grid.GridSweeper",
     "params": {},
@@ -34,7 +36,7 @@ class GridSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         self.hydra_context, self.config = hydra_context, config
-        self.together = hasattr(task_function, "sweep")
+        self.together = isinstance(task_function, SweepTask)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

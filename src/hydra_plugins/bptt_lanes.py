@@ -11,6 +11,8 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 
+from bptt.sweeps.task import SweepTask
+
 
 @dataclass
 class LanesLauncherConf:
@@ -31,21 +33,16 @@ ConfigStore.instance().store(group="hydra/launcher", name="lanes", node=LanesLau
 
 
 class LanesLauncher(BasicLauncher):
-    """Calls task_function.sweep(config, loader, jobs, first number) where there is one.
-
-    Any other task function is called job by job, as by Hydra's basic launcher.
-    """
+    """Hands its jobs to a `SweepTask`; any other task function is called job by job, as by Hydra's basic launcher."""
 
     def __init__(self, **_settings: Any) -> None:  # the task reads its node of the configuration
         super().__init__()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train the jobs, each given by its overrides; the first has the number initial_job_idx."""
-        sweep = getattr(self.task_function, "sweep", None)
-        if sweep is None:
+        task = self.task_function
+        if not isinstance(task, SweepTask):
             return super().launch(job_overrides, initial_job_idx)
         assert self.hydra_context is not None
-        result: Sequence[JobReturn] = sweep(
-            self.config, self.hydra_context.config_loader, job_overrides, initial_job_idx
-        )
-        return result
+        assert self.config is not None
+        return task.sweep(self.config, self.hydra_context.config_loader, job_overrides)

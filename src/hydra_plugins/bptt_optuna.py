@@ -9,6 +9,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from bptt.sweeps.task import SweepTask
+
 #: What the settings mean says `bptt.sweeps.search.settings`, how `params` are written `bptt.sweeps.search.space`.
 _NODE = {
     "_target_": "hydra_plugins.bptt_optuna.OptunaSweeper",
@@ -30,7 +32,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=_NODE, p
 class OptunaSweeper(Sweeper):
     """Searches what `hydra.sweeper.params` and the command line vary.
 
-    Calls task_function.search(config, loader, search) where there is one, else the launcher, batch by batch.
+    Hands the search to a `SweepTask`, and trains it for any other task function by the launcher, batch by batch.
     """
 
     def __init__(self, **_settings: Any) -> None:  # the search reads the node of the configuration
@@ -55,6 +57,6 @@ class OptunaSweeper(Sweeper):
         assert self.launcher is not None
         loader, launcher = self.hydra_context.config_loader, self.launcher
         search = Search.of(self.config, arguments, loader)
-        if hasattr(self.task_function, "search"):
+        if isinstance(self.task_function, SweepTask):
             return self.task_function.search(self.config, loader, search)
         return search.by_batches(lambda jobs, first: launcher.launch(jobs, initial_job_idx=first))

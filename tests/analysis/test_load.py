@@ -143,12 +143,12 @@ def test_runs_that_a_query_finds(place: Place, elsewhere: None) -> None:
     ],
 )
 def test_a_query_finds_what_mlflow_finds(place: Place, elsewhere: None, query: str) -> None:
-    from bptt.tracking.history.find import open_reader
-    from bptt.tracking.store.server import ClientReader
+    from bptt.tracking.store.client import ClientStore
+    from bptt.tracking.store.opening import open_to_read
 
-    reader = open_reader(place.uri)
-    found = reader.matching(query)
-    assert found == ClientReader(reader.address).matching(query)
+    reader = open_to_read(place.uri)
+    found = reader.search(query)
+    assert found == ClientStore(reader.address).search(query)
     assert found
 
 
@@ -163,16 +163,16 @@ def test_one_run_of_the_store(place: Place, elsewhere: None) -> None:
 
 
 def test_metrics_of_the_store_where_there_is_no_file(place: Place, elsewhere: None) -> None:
-    from bptt.tracking.history.find import open_reader
-    from bptt.tracking.store.server import ClientReader
+    from bptt.tracking.store.client import ClientStore
+    from bptt.tracking.store.opening import open_to_read
 
-    reader = open_reader(place.uri)
-    own = reader.run(place.record.parent)
+    reader = open_to_read(place.uri)
+    own = reader.find_run(place.record.parent)
     assert own is not None
-    rows = {7 + number: row for number, row in enumerate(reader.below(own))}
+    rows = {7 + number: row for number, row in enumerate(reader.find_below(own))}
     by_statement, by_client = (
-        one.histories(rows).sort_values(["run", "update"], ignore_index=True)
-        for one in (reader, ClientReader(reader.address))
+        one.read_histories(rows).sort_values(["run", "update"], ignore_index=True)
+        for one in (reader, ClientStore(reader.address))
     )
     assert_frame_equal(by_statement, by_client, check_like=True, check_dtype=False)
     # MLflow stores an infinity as the largest number.

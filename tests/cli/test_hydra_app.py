@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from omegaconf import DictConfig
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from bptt.cli import hydra_app
+from bptt.configuration import build
+from bptt.configuration.build import Configuration
 
 
 @pytest.fixture
@@ -15,10 +18,12 @@ def seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return []
 
 
-def remember(seeds: list[int], fails: int | None = None, code: int | None = None) -> Callable[[DictConfig], int | None]:
-    def task(config: DictConfig) -> int | None:
-        seeds.append(config.seed)
-        if config.seed == fails:
+def remember(
+    seeds: list[int], fails: int | None = None, code: int | None = None
+) -> Callable[[Configuration], int | None]:
+    def task(configuration: Configuration) -> int | None:
+        seeds.append(configuration.run.seed)
+        if configuration.run.seed == fails:
             raise RuntimeError(f"seed {fails} fails")
         return code
 
@@ -30,6 +35,23 @@ def test_one_run(seeds: list[int]) -> None:
     assert seeds == [3]
     (folder,) = Path("multirun/runs").iterdir()
     assert "seed: 3" in (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_one_run_is_composed_and_checked_once(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            done.append(name)
+            return real(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(build, "check_configuration", counting("checked", build.check_configuration))
+    composed = counting("composed", ConfigLoaderImpl.load_configuration)
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", composed)
+    assert hydra_app.run(["seed=3"], remember(seeds)) == 0
+    assert (seeds, done) == ([3], ["composed", "checked"])
 
 
 @pytest.mark.parametrize("arguments", [["-m", "seed=range(1,4)"], ["hydra.mode=MULTIRUN", "seed=1,2,3"]])

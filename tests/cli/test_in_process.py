@@ -23,7 +23,8 @@ def state() -> dict[str, Any]:
 
     return {
         "folder": Path.cwd(),
-        "environment": dict(os.environ),
+        # What is imported sets some variables of OpenMP.
+        "environment": {name: value for name, value in os.environ.items() if not name.startswith("KMP_")},
         "arguments": [*sys.argv],
         "hydra": GlobalHydra.instance().is_initialized(),
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],

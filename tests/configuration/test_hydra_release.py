@@ -57,6 +57,6 @@ def test_hydra_warns_of_nothing(tmp_path: Path) -> None:
         "compose(['task=xor']); sys.exit(main(['train', '--cfg', 'job', '--package', 'optimizer']))"
     )
     command = [sys.executable, "-W", "error::UserWarning", "-W", "error::DeprecationWarning", "-c", code]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (result.returncode, result.stderr) == (0, "")
     assert "_target_: bptt.core.optimizers" in result.stdout

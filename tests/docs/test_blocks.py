@@ -15,9 +15,8 @@ PAGES = [
     if path.exists() and not path.is_relative_to(_GENERATED)
 ]
 #: Pages that train whole sweeps, compile kernels of their own, or start servers.
-_SLOW = {
-    *("README.md", "docs/tutorial.md", "docs/reproducibility.md"),
-    *(f"docs/extend/{name}.md" for name in ("cell", "clip", "optimizer", "task")),
+_SLOW = {"README.md", "docs/tutorial.md", "docs/reproducibility.md"} | {
+    f"docs/extend/{path.name}" for path in (ROOT / "docs" / "extend").glob("*.md")
 }
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 

@@ -10,8 +10,9 @@ from bptt.doctor import store
 from bptt.doctor.finding import Finding, Situation
 from bptt.doctor.store import find_holders
 from bptt.tracking.store.address import Address, resolve_address
-from bptt.tracking.store.opening import open_store, read_revisions
-from bptt.tracking.store.state import _of_database
+from bptt.tracking.store.connecting import read_revisions
+from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.state import _examine_database
 from tests.doctor.faults import (
     carried_out,
     empty_database,
@@ -49,7 +50,7 @@ def test_there_is_no_store_yet_and_none_is_made(here: Path) -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of three runs that nobody has open."""
-    from bptt.tracking.store.database import Database
+    from bptt.tracking.store.tables import Database
 
     folder = tmp_path_factory.mktemp("made")
     opened = open_store(f"sqlite:///{folder}/mlflow.db", "bptt")
@@ -166,7 +167,7 @@ def test_a_database_server_that_does_not_answer(here: Path, monkeypatch: pytest.
 
 def test_a_database_server_is_asked_as_a_file_is(made: Path) -> None:
     address = resolve_address(f"sqlite:///{made}/mlflow.db")
-    state = _of_database(Address(uri=address.uri, database=None, artifacts=address.artifacts, lock=address.lock))
+    state = _examine_database(Address(uri=address.uri, database=None, artifacts=address.artifacts, lock=address.lock))
     assert (state.trouble, state.revision, state.experiments, state.runs) == ("none", *read_revisions().heads, 2, 3)
 
 

@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.table import Table
 
 from bptt.tracking.provenance.environment import describe_environment
-from bptt.tracking.store.opening import set_environment
+from bptt.tracking.store.connecting import set_environment
 from tests.faults import page
 from tests.faults.contents import Contents
 from tests.faults.full_disks import AVAILABLE

@@ -18,7 +18,7 @@ import bptt.tracking.store.database as bulk
 from bptt.tracking.store.address import StoreError
 def write(self, runs):
     raise StoreError("the store is away")
-bulk.BulkWriter.write = write
+bulk.DatabaseWriter.write = write
 """
 
 

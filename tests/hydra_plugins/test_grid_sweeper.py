@@ -12,17 +12,21 @@ from omegaconf import DictConfig
 from bptt.cli import hydra_app
 
 
-class Task:
+class Task(hydra_app.WholeTask):
     """Remembers the jobs of the sweeps that it gets."""
 
     def __init__(self) -> None:
-        self.batches: list[tuple[int, list[list[str]]]] = []
+        super().__init__()
+        self.batches: list[list[list[str]]] = []
 
-    def __call__(self, config: DictConfig) -> None:
+    def __call__(self, config: DictConfig, /) -> int:
         raise AssertionError("called for a single job")
 
-    def sweep(self, config: DictConfig, loader: Any, jobs: Sequence[Sequence[str]], first: int) -> Sequence[Any]:
-        self.batches.append((first, [list(job) for job in jobs]))
+    def search(self, config: DictConfig, loader: Any, search: Any) -> None:
+        raise AssertionError("called for a search")
+
+    def sweep(self, config: DictConfig, loader: Any, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
+        self.batches.append([list(job) for job in jobs])
         return []
 
 
@@ -41,12 +45,12 @@ def test_all_jobs_in_one_batch(task: Task) -> None:
     jobs = [
         ["experiment=zhu_adder", f"optimizer.alpha={alpha}", f"seed={seed}"] for alpha in (0.1, 0.2) for seed in (0, 1)
     ]
-    assert task.batches == [(0, jobs)]
+    assert task.batches == [jobs]
 
 
 def test_a_group_s_choices(task: Task) -> None:
     assert hydra_app.run(["-m", "clip=glob(no*)"], task) == 0
-    assert task.batches == [(0, [["clip=none"], ["clip=norm"]])]
+    assert task.batches == [[["clip=none"], ["clip=norm"]]]
 
 
 def test_a_sweep_of_the_users_own(task: Task) -> None:
@@ -62,25 +66,16 @@ def test_a_sweep_of_the_users_own(task: Task) -> None:
     own = ["--config-dir", "own", "sweep=mine"]
     assert hydra_app.run([*own, "train.updates=8"], task) == 0
     assert task.batches == [
-        (
-            0,
-            [
-                [f"optimizer.alpha={alpha}", f"clip={clip}", "sweep=mine", "train.updates=8", f"seed={seed}"]
-                for alpha, clip in ((0.1, "none"), (0.2, "norm"))
-                for seed in (0, 1)
-            ],
-        )
+        [
+            [f"optimizer.alpha={alpha}", f"clip={clip}", "sweep=mine", "train.updates=8", f"seed={seed}"]
+            for alpha, clip in ((0.1, "none"), (0.2, "norm"))
+            for seed in (0, 1)
+        ]
     ]
     task.batches.clear()
     assert hydra_app.run([*own, "hydra.sweeper.seeds=1", "clip=value"], task) == 0
     assert task.batches == [
-        (
-            0,
-            [
-                ["train.updates=7", f"optimizer.alpha={alpha}", "sweep=mine", "clip=value", "seed=0"]
-                for alpha in (0.1, 0.2)
-            ],
-        )
+        [["train.updates=7", f"optimizer.alpha={alpha}", "sweep=mine", "clip=value", "seed=0"] for alpha in (0.1, 0.2)]
     ]
 
 

@@ -28,17 +28,21 @@ def test_hydra_finds_it() -> None:
     assert "LanesLauncher" in {kind.__name__ for kind in Plugins.instance().discover(Launcher)}
 
 
-class Task:
+class Task(hydra_app.WholeTask):
     """A task that takes all jobs at once."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[tuple[Any, ...]] = []
 
-    def __call__(self, config: DictConfig) -> None:
+    def __call__(self, config: DictConfig, /) -> int:
         raise AssertionError("called for a single job")
 
-    def sweep(self, config: DictConfig, loader: Any, jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-        self.calls.append((config.hydra.launcher.workers, type(loader).__name__, [list(job) for job in jobs], first))
+    def search(self, config: DictConfig, loader: Any, search: Any) -> None:
+        raise AssertionError("called for a search")
+
+    def sweep(self, config: DictConfig, loader: Any, jobs: Sequence[Sequence[str]]) -> list[JobReturn]:
+        self.calls.append((config.hydra.launcher.workers, type(loader).__name__, [list(job) for job in jobs]))
         return []
 
 
@@ -48,4 +52,4 @@ def test_all_jobs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     batches = ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2"]
     assert hydra_app.run(["-m", *batches, "hydra.launcher.workers=3", "clip=none,norm", "seed=1,2"], task) == 0
     jobs = [[f"clip={clip}", f"seed={seed}"] for clip in ("none", "norm") for seed in (1, 2)]
-    assert task.calls == [(3, "ConfigLoaderImpl", jobs[:2], 0), (3, "ConfigLoaderImpl", jobs[2:], 2)]
+    assert task.calls == [(3, "ConfigLoaderImpl", jobs[:2]), (3, "ConfigLoaderImpl", jobs[2:])]

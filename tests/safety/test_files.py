@@ -244,7 +244,7 @@ def test_a_server_names_no_file_that_is_written(tmp_path: Path, monkeypatch: pyt
         list_artifacts=lambda _folder: [SimpleNamespace(path=path, is_dir=False) for path in listed],
         _download_file=download,
     )
-    monkeypatch.setattr(artifacts, "_repository", lambda *_: server)
+    monkeypatch.setattr(artifacts, "_open_repository", lambda *_: server)
     address = resolve_address("http://127.0.0.1:9")
     assert list_names(address, "mlflow-artifacts:/1/a") == {*listed}
     with fetch(address, "mlflow-artifacts:/1/a", ["config.yaml"]) as folder:

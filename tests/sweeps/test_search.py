@@ -30,6 +30,7 @@ from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.search.search import Prepared, Search, searched_keys
 from bptt.sweeps.search.space import Choices, Numbers, Space, search_space
 from bptt.sweeps.search.study import Outcome
+from bptt.sweeps.task import SweepTask
 from bptt.sweeps.workers.training import LaneResult, LaneTask, lose_lanes, train_lanes
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.provenance.digest import compute_digest
@@ -469,17 +470,17 @@ def test_the_shipped_search_asks_for_what_it_says(made: Made) -> None:
     assert search.settings.halving.rungs(run.train) == (405, 1213, 3637)
 
 
-class Task:
+class Task(SweepTask):
     """What Hydra is given to call: by the launcher `lanes` with whole batches, by the sweeper with a halved search."""
 
     def __init__(self, made: Made) -> None:
         self.launch, self.real = Batches(), Real(made)
 
-    def __call__(self, config: DictConfig) -> None:
+    def __call__(self, config: DictConfig, /) -> None:
         raise AssertionError
 
-    def sweep(self, config: DictConfig, loader: ConfigLoader, jobs: list[list[str]], first: int) -> list[JobReturn]:
-        return self.launch(jobs, first)
+    def sweep(self, config: DictConfig, loader: ConfigLoader, jobs: Sequence[Sequence[str]]) -> list[JobReturn]:
+        return self.launch([list(job) for job in jobs], 0)
 
     def search(self, config: DictConfig, loader: ConfigLoader, search: Search) -> Outcome:
         return search.by_halving(self.real) if search.settings.halving else search.by_batches(self.launch)

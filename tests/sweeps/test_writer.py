@@ -12,7 +12,7 @@ from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import RunToWrite
+from bptt.tracking.store.runs import RunToWrite
 
 
 class Store:
@@ -31,7 +31,7 @@ class Store:
         self.written.append([run.name for run in runs])
         return {run.name: f"id of {run.name}" for run in runs}
 
-    def run_ids(self, keys: Sequence[str]) -> dict[str, str]:
+    def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         return {key: f"id of {key}" for key in keys}
 
     def keep(self, files: Mapping[str, bytes]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_store
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.tracking.store import database
-from bptt.tracking.store.address import StoreError
+from bptt.tracking.store import opening, tables
+from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import find_local_folder
-from bptt.tracking.store.base import RunToWrite
-from bptt.tracking.store.opening import Store
-from bptt.tracking.store.server import ClientWriter
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.client import ClientStore, ClientWriter
+from bptt.tracking.store.connecting import connect
+from bptt.tracking.store.database import DatabaseStore
+from bptt.tracking.store.runs import RunToWrite
 from bptt.tracking.store.sweep_log import SweepLog
 from tests import forking
 
@@ -210,7 +212,7 @@ def test_a_database_that_another_process_writes_to_is_waited_for(
         other.isolation_level = None
         other.execute("BEGIN IMMEDIATE")
         with monkeypatch.context() as patch:
-            patch.setattr(database, "_MILLISECONDS_OF_PATIENCE", 50)
+            patch.setattr(tables, "_MILLISECONDS_OF_PATIENCE", 50)
             with pytest.raises(StoreError, match="database is locked"):
                 record.write([one])
         assert count(store)["runs"] == 1
@@ -225,8 +227,8 @@ def test_a_database_that_another_process_writes_to_is_waited_for(
 
 
 def test_a_database_file_that_was_deleted_takes_nothing(record: SweepLog) -> None:
-    gone = replace(record.store.address, database=Path("gone.db"))
-    store = replace(record.store, address=gone)
+    store = record.store
+    store.address = replace(store.address, database=Path("gone.db"))
     with pytest.raises(StoreError, match=r"gone\.db: No such file or directory$"):
         SweepLog.reopen(store, record.parent, "a sweep").write([run(0, store.experiment)])
 
@@ -279,15 +281,22 @@ def test_two_processes_write_at_the_same_time(store: Store, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("change", ["a new column", "a column less", "no engine"])
 def test_tables_that_are_not_known_are_left_to_mlflows_client(
-    store: Store, monkeypatch: pytest.MonkeyPatch, change: str
+    open_experiment: Callable[[], Store], monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    known = dict(database._COLUMNS)
+    def connect_without_engine(address: Address) -> Any:
+        client = connect(address)
+        monkeypatch.setattr(client._tracking_client.store, "engine", None)
+        return client
+
+    assert isinstance(open_experiment(), DatabaseStore)
+    known = dict(tables._COLUMNS)
     if change == "a new column":
         known["metrics"] = known["metrics"][:-1]
     elif change == "a column less":
         known["metrics"] = (*known["metrics"], "unit")
     else:
-        monkeypatch.setattr(store.client._tracking_client.store, "engine", None)
-    monkeypatch.setattr(database, "_COLUMNS", known)
-    assert database.Database.of(store.client) is None
+        monkeypatch.setattr(opening, "connect", connect_without_engine)
+    monkeypatch.setattr(tables, "_COLUMNS", known)
+    store = open_experiment()
+    assert isinstance(store, ClientStore)
     assert isinstance(SweepLog.begin(store, "a sweep", {}, "")._writer, ClientWriter)

@@ -15,12 +15,11 @@ import pytest
 
 from bptt.core.run import Record
 from bptt.tracking.folder.files import pack_record
-from bptt.tracking.history.finished import find_finished, read_finished
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import RunToWrite
-from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.store.removal import Removal
-from bptt.tracking.store.server import ClientWriter
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.client import ClientWriter
+from bptt.tracking.store.opening import open_store, open_to_delete
+from bptt.tracking.store.runs import RunToWrite
 from bptt.tracking.store.sweep_log import SweepLog
 from tests.serving import Server
 
@@ -217,14 +216,14 @@ def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: Swee
 
 
 def test_requests_are_repeated_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bptt.tracking.store.server import _once
+    from bptt.tracking.store.client import _send_once
 
     for before in ("3", None):
         if before is None:
             monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
         else:
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", before)
-        with _once():
+        with _send_once():
             assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
         assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == before
 
@@ -235,15 +234,15 @@ def test_finished_runs_are_found_and_read(record: SweepLog, capfd: pytest.Captur
     ids = record.write(given)
     store.client.delete_run(ids[run(3).key])
     asked = [f"digest {number}" for number in range(5)]
-    assert find_finished(store, asked) == {"digest 0": ids[run(0).key], "digest 2": ids[run(2).key]}
-    read = read_finished(store, ids[run(0).key])
+    assert store.find_finished(asked) == {"digest 0": ids[run(0).key], "digest 2": ids[run(2).key]}
+    read = store.read_finished(ids[run(0).key])
     assert read is not None
     assert (read.outcome, read.updates) == ("completed", 3)
     assert np.array_equal(read.history["loss/train"], RECORD.history["loss/train"], equal_nan=True)
     assert np.array_equal(read.flow, RECORD.flow)
     assert np.array_equal(read.parameters["readout.bias"], np.zeros(1))
-    assert read_finished(store, ids[run(2).key]) is None
-    assert read_finished(store, "a" * 32) is None
+    assert store.read_finished(ids[run(2).key]) is None
+    assert store.read_finished("a" * 32) is None
     assert capfd.readouterr() == ("", "")
 
 
@@ -252,15 +251,15 @@ def test_a_sweep_is_removed(record: SweepLog) -> None:
     record.write([run(0), run(1)])
     other = SweepLog.begin(store, "it's another", {}, "")
     other.write([run(2)])
-    removal = Removal(store.address.uri)
-    (found,) = [parent for parent in removal.named("sweep") if parent == record.parent]
-    assert removal.named("it's another") == [other.parent]
-    sweep = removal.sweep(found)
+    removal = open_to_delete(store.address.uri)
+    (found,) = [parent for parent in removal.list_sweeps("sweep") if parent == record.parent]
+    assert removal.list_sweeps("it's another") == [other.parent]
+    sweep = removal.find_sweep(found)
     assert sweep is not None
     assert (sweep.name, sweep.experiment, len(sweep.runs)) == ("sweep", store.experiment, 3)
-    assert removal.remove(sweep) == ["the server keeps them in its bin: `mlflow gc`, on the server, frees the space"]
+    assert removal.delete(sweep) == ["the server keeps them in its bin: `mlflow gc`, on the server, frees the space"]
     left = store.client.search_runs([store.experiment_id])
     assert {one.info.run_name for one in left} == {"it's another", "seed=2"}
-    assert removal.sweep(record.parent) is None
-    assert removal.sweep("a" * 32) is None
-    assert removal.sweep(children(other)[0].info.run_id) is None
+    assert removal.find_sweep(record.parent) is None
+    assert removal.find_sweep("a" * 32) is None
+    assert removal.find_sweep(children(other)[0].info.run_id) is None

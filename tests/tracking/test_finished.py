@@ -9,10 +9,9 @@ import pytest
 
 from bptt.core.run import Record
 from bptt.tracking.folder.files import pack_record
-from bptt.tracking.history.finished import find_finished, read_finished
 from bptt.tracking.store.artifacts import find_local_folder
-from bptt.tracking.store.base import RunToWrite
-from bptt.tracking.store.opening import Store
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.runs import RunToWrite
 from bptt.tracking.store.sweep_log import SweepLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -82,9 +81,9 @@ def test_only_active_finished_runs_of_the_experiment_are_found(
     other = open_store(f"sqlite:///{store_folder}/mlflow.db", "another experiment")
     SweepLog.begin(other, "sweep", {}, "").write([run(7)])
     asked = [f"digest {number}" for number in range(1, 2000)]
-    assert find_finished(store, [*asked, "twice"]) == {"digest 1": run(1).key, "twice": run(4).key}
-    assert find_finished(store, []) == {}
-    assert find_finished(other, asked) == {"digest 7": run(7).key}
+    assert store.find_finished([*asked, "twice"]) == {"digest 1": run(1).key, "twice": run(4).key}
+    assert store.find_finished([]) == {}
+    assert other.find_finished(asked) == {"digest 7": run(7).key}
 
 
 def test_a_thousand_are_found_at_once(open_experiment: Callable[[], Store]) -> None:
@@ -95,7 +94,7 @@ def test_a_thousand_are_found_at_once(open_experiment: Callable[[], Store]) -> N
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        found = find_finished(store, digests)
+        found = store.find_finished(digests)
         seconds.append(time.perf_counter() - began)
         assert found == {one.tags["bptt.digest"]: one.key for one in given}
     assert min(seconds) < 0.3
@@ -105,7 +104,7 @@ def test_what_a_run_recorded_comes_back(open_experiment: Callable[[], Store]) ->
     store = open_experiment()
     one = run(0, key="a" * 32)
     SweepLog.begin(store, "sweep", {}, "").write([one])
-    assert same(read_finished(store, one.key), RECORD)
+    assert same(store.read_finished(one.key), RECORD)
 
 
 def test_what_is_no_longer_whole_is_not_read(open_experiment: Callable[[], Store]) -> None:
@@ -119,8 +118,8 @@ def test_what_is_no_longer_whole_is_not_read(open_experiment: Callable[[], Store
         path = file(store, given[number].key, name)
         path.write_bytes(path.read_bytes()[:-20])
         file(store, given[3 + number].key, name).unlink()
-    assert [read_finished(store, one.key) for one in given] == [None] * 8
-    assert read_finished(store, "b" * 32) is None
+    assert [store.read_finished(one.key) for one in given] == [None] * 8
+    assert store.read_finished("b" * 32) is None
 
 
 def test_a_flow_of_other_updates_is_not_read(open_experiment: Callable[[], Store]) -> None:
@@ -128,9 +127,9 @@ def test_a_flow_of_other_updates_is_not_read(open_experiment: Callable[[], Store
     one, other = run(0, key="c" * 32), run(1, key="d" * 32)
     later = replace(RECORD, history={**RECORD.history, "update": np.array([1, 8])})
     SweepLog.begin(store, "sweep", {}, "").write([one, replace(other, files=pack_record(later))])
-    assert same(read_finished(store, other.key), replace(later, updates=8))
+    assert same(store.read_finished(other.key), replace(later, updates=8))
     file(store, one.key, "history.parquet").write_bytes(file(store, other.key, "history.parquet").read_bytes())
-    assert read_finished(store, one.key) is None
+    assert store.read_finished(one.key) is None
 
 
 def test_nothing_is_unpickled(open_experiment: Callable[[], Store]) -> None:
@@ -139,7 +138,7 @@ def test_nothing_is_unpickled(open_experiment: Callable[[], Store]) -> None:
     SweepLog.begin(store, "sweep", {}, "").write([one])
     with file(store, one.key, "weights.npz").open("wb") as weights:
         np.savez(weights, a=np.array([{}], dtype=object))
-    assert read_finished(store, one.key) is None
+    assert store.read_finished(one.key) is None
 
 
 def file(store: Store, run_id: str, name: str) -> Path:

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from bptt.tracking.store.address import resolve_address
-from bptt.tracking.store.opening import Store, open_store
-from bptt.tracking.ui.sweep_page import NewestSweep, find_newest_sweep, make_children_path
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.sweep_page import NewestSweep, find_newest_sweep, make_children_path
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

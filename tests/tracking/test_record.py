@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.opening import Store
+from bptt.tracking.store.base import Store
 from bptt.tracking.store.run_log import RunLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -11,11 +11,11 @@ import pytest
 from bptt.export.mlflow_model import ModelContent, log_model
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.artifacts import find_local_folder
-from bptt.tracking.store.base import RunToWrite
-from bptt.tracking.store.opening import Store
-from bptt.tracking.store.removal import Removal
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_to_delete
+from bptt.tracking.store.runs import RunToWrite
 from bptt.tracking.store.sweep_log import SweepLog
-from bptt.tracking.ui.sweep_page import publish_view
+from bptt.tracking.store.sweep_page import publish_view
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -68,18 +68,18 @@ def test_nothing_is_left_of_a_sweep_and_all_of_the_others(open_experiment: Calla
     store.client.delete_run(
         store.client.search_runs([store.experiment_id], "attributes.run_name = 'seed=12'")[0].info.run_id
     )
-    removal = Removal(store.address.uri)
-    assert removal.named("gone") == [record.parent]
-    sweep = removal.sweep(record.parent)
+    removal = open_to_delete(store.address.uri)
+    assert removal.list_sweeps("gone") == [record.parent]
+    sweep = removal.find_sweep(record.parent)
     assert sweep is not None
     assert (sweep.name, sweep.status, sweep.experiment) == ("gone", "FINISHED", store.experiment)
     assert len(sweep.runs) == 206
-    assert removal.remove(sweep) == []
+    assert removal.delete(sweep) == []
     assert stored(store) == before
     assert set(artifacts(store).rglob("*")) == files
-    assert removal.named("gone") == []
-    assert removal.sweep(record.parent) is None
-    assert removal.named("kept") == [kept.parent]
+    assert removal.list_sweeps("gone") == []
+    assert removal.find_sweep(record.parent) is None
+    assert removal.list_sweeps("kept") == [kept.parent]
 
 
 def test_a_model_that_was_logged_goes_with_its_run(open_experiment: Callable[[], Store]) -> None:
@@ -97,12 +97,12 @@ def test_a_model_that_was_logged_goes_with_its_run(open_experiment: Callable[[],
     before, files = stored(store), set(artifacts(store).rglob("*"))
     assert before["logged_models"] == before["inputs"] == 1
     gone = begun(store, "gone", 2, start=10)
-    removal = Removal(uri)
-    sweep = removal.sweep(gone.parent)
+    removal = open_to_delete(uri)
+    sweep = removal.find_sweep(gone.parent)
     assert sweep is not None
     log_model(uri, next(iter(sweep.runs)), model)
     assert stored(store)["logged_models"] == 2
-    assert removal.remove(sweep) == []
+    assert removal.delete(sweep) == []
     assert stored(store) == before
     assert set(artifacts(store).rglob("*")) == files
 
@@ -113,8 +113,8 @@ def test_a_removal_that_is_broken_off_is_gone_on_with(
     store = open_experiment()
     before = stored(store)
     record = begun(store, "gone", 150)
-    removal = Removal(store.address.uri)
-    sweep = removal.sweep(record.parent)
+    removal = open_to_delete(store.address.uri)
+    sweep = removal.find_sweep(record.parent)
     assert sweep is not None
     real, calls = shutil.rmtree, []
 
@@ -127,11 +127,11 @@ def test_a_removal_that_is_broken_off_is_gone_on_with(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", failing)
         with pytest.raises(StoreError, match="Device or resource busy"):
-            removal.remove(sweep)
-    again = removal.sweep(record.parent)
+            removal.delete(sweep)
+    again = removal.find_sweep(record.parent)
     assert again is not None
     assert len(again.runs) == 51
-    assert removal.remove(again) == []
+    assert removal.delete(again) == []
     assert stored(store) == before
     assert list(artifacts(store).iterdir()) == []
 
@@ -139,8 +139,8 @@ def test_a_removal_that_is_broken_off_is_gone_on_with(
 def test_only_artifacts_of_the_experiment_are_deleted(open_experiment: Callable[[], Store], tmp_path: Path) -> None:
     store = open_experiment()
     record = begun(store, "gone", 4)
-    removal = Removal(store.address.uri)
-    sweep = removal.sweep(record.parent)
+    removal = open_to_delete(store.address.uri)
+    sweep = removal.find_sweep(record.parent)
     assert sweep is not None
     ids = list(sweep.runs)
     elsewhere = tmp_path / ids[0] / "artifacts"
@@ -153,31 +153,31 @@ def test_only_artifacts_of_the_experiment_are_deleted(open_experiment: Callable[
     sweep.runs[ids[0]] = elsewhere.as_uri()
     sweep.runs[ids[1]] = f"{location}/{ids[1]}/../../{artifacts(store).name}/artifacts"
     sweep.runs[ids[2]] = f"s3://bucket/{ids[2]}/artifacts"
-    left = removal.remove(sweep)
+    left = removal.delete(sweep)
     assert left == [
         f"{sweep.runs[run_id]}: lies outside the experiment's artifacts, and is left there" for run_id in ids[:4]
     ]
     assert elsewhere.is_dir()
     assert (tmp_path / "link").is_dir()
     assert (artifacts(store) / ids[1]).is_dir()
-    assert removal.sweep(record.parent) is None
+    assert removal.find_sweep(record.parent) is None
 
 
 def test_what_is_no_sweep_is_not_found(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     record = begun(store, "two of a name", 1)
     alone = store.client.create_run(store.experiment_id).info.run_id
-    removal = Removal(store.address.uri)
-    (child,) = set(removal._below(record.parent, store.experiment_id))
-    assert [removal.sweep(run_id) for run_id in (alone, child, "0123")] == [None, None, None]
-    assert removal.named("another") == []
+    removal = open_to_delete(store.address.uri)
+    (child,) = set(removal._list_below(record.parent, store.experiment_id))
+    assert [removal.find_sweep(run_id) for run_id in (alone, child, "0123")] == [None, None, None]
+    assert removal.list_sweeps("another") == []
     twice = begun(store, "two of a name", 0)
-    assert sorted(removal.named("two of a name")) == sorted([record.parent, twice.parent])
+    assert sorted(removal.list_sweeps("two of a name")) == sorted([record.parent, twice.parent])
 
 
 def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"none\.db: there is no such store"):
-        Removal(f"sqlite:///{tmp_path}/none.db")
+        open_to_delete(f"sqlite:///{tmp_path}/none.db")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,12 +186,12 @@ def test_tables_that_are_not_known_are_left_to_mlflow(
 ) -> None:
     store = open_experiment()
     record = begun(store, "gone", 2)
-    monkeypatch.setattr("bptt.tracking.store.database._COLUMNS", {"no such table": ()})
-    removal = Removal(store.address.uri)
-    assert removal.named("gone") == [record.parent]
-    sweep = removal.sweep(record.parent)
+    monkeypatch.setattr("bptt.tracking.store.tables._COLUMNS", {"no such table": ()})
+    removal = open_to_delete(store.address.uri)
+    assert removal.list_sweeps("gone") == [record.parent]
+    sweep = removal.find_sweep(record.parent)
     assert sweep is not None
-    (note,) = removal.remove(replace(sweep))
+    (note,) = removal.delete(replace(sweep))
     assert "`mlflow gc`" in note
     assert store.client.search_runs([store.experiment_id]) == []
-    assert removal.sweep(record.parent) is None
+    assert removal.find_sweep(record.parent) is None

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
-from bptt.tracking.store.opening import Store
-from bptt.tracking.ui.sweep_page import find_axis_ranges, make_children_path, make_compare_path, publish_view
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.sweep_page import find_axis_ranges, make_children_path, make_compare_path, publish_view
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -12,7 +12,7 @@ from bptt.tracking.folder.run import Journal, write_journal
 from bptt.tracking.history.find import SourceError, find, find_newest_folder
 from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
 from bptt.tracking.history.from_store import RunsStoreHistory, SweepStoreHistory
-from bptt.tracking.store.opening import Store
+from bptt.tracking.store.base import Store
 from tests.recording import UPDATES, archived, config, record, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -12,9 +12,10 @@ import pytest
 
 from bptt.tracking.folder.files import make_key
 from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.connecting import limit_patience
 from bptt.tracking.store.errors import wait_while_locked
-from bptt.tracking.store.opening import Store, limit_patience, open_store
-from bptt.tracking.store.run_log import run_with_key
+from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.tags import KEY_TAG
 from tests import forking
 
@@ -187,7 +188,7 @@ def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest
 def test_a_run_is_found_by_its_key(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     key = make_key("one", "run")
-    assert run_with_key(store, key) is None
+    assert store.find_by_key(key) is None
     run = store.client.create_run(store.experiment_id, tags={KEY_TAG: key})
     store.client.create_run(store.experiment_id, tags={KEY_TAG: make_key("another")})
-    assert run_with_key(store, key) == run.info.run_id
+    assert store.find_by_key(key) == run.info.run_id

@@ -1,10 +1,12 @@
 """`bptt check-gradients [overrides]`: backpropagation through time against finite differences, block by block."""
 
 from collections.abc import Sequence
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from bptt.cli import hydra_app
+
+if TYPE_CHECKING:
+    from bptt.configuration.build import Configuration
 
 
 def main(argv: Sequence[str]) -> int:
@@ -14,14 +16,13 @@ def main(argv: Sequence[str]) -> int:
     return hydra_app.run(argv, _check, "bptt check-gradients", settings)
 
 
-def _check(config: DictConfig) -> int:
-    from bptt.configuration.build import check_configuration
+def _check(configuration: "Configuration") -> int:
     from bptt.configuration.errors import ConfigurationError, write_problem
     from bptt.core.gradcheck import check_gradients
     from bptt.tracking.provenance.digest import find_package
 
-    run = check_configuration(config).run
-    if find_package(target := str(config.loss._target_)) is not None:
+    run = configuration.run
+    if find_package(target := str(configuration.resolved["loss"]["_target_"])) is not None:
         raise ConfigurationError([write_problem("loss._target_", target, "only bptt's own losses are known here")])
     blocks = check_gradients(run)
     width = max(len(block.name) for block in blocks)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from omegaconf import DictConfig
 
@@ -21,27 +21,52 @@ from bptt.cli.common import refuse
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
+from bptt.sweeps.task import SweepTask
+from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password
+
+if TYPE_CHECKING:
+    from bptt.configuration.build import Configuration
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
-Task = Callable[[DictConfig], int | None]
+
+class HydraTask:
+    """What Hydra is given to call, job by job: the exit codes, which Hydra would drop, are kept.
+
+    one  gets a checked configuration; what it returns is an exit code, None for 0
+    """
+
+    def __init__(self, one: "Callable[[Configuration], int | None]") -> None:
+        self._one, self._codes, self.begun = one, list[int](), False
+        #: Of a single run, which was checked before anything started.
+        self.configuration: Configuration | None = None
+
+    def __call__(self, config: DictConfig, /) -> int:
+        from bptt.configuration.build import check_configuration
+
+        self.begun = True
+        try:
+            self._codes.append(self._one(self.configuration or check_configuration(config)) or 0)
+        except ConfigurationError as error:
+            print(hide_passwords("\n".join(error.lines)), file=sys.stderr)
+            self._codes.append(2)
+        return self._codes[-1]
+
+    @property
+    def code(self) -> int:
+        """2 where nothing was started, 1 where something failed."""
+        return 2 if self._codes and set(self._codes) == {2} else int(any(self._codes))
 
 
-class Ended(Exception):
-    """Raised by a task that is to end the command; what there was to say was said."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class SweepTask:
+class WholeTask(HydraTask, SweepTask):
     """A task that takes all jobs of a sweep at once, from the launcher `lanes`, and refuses to be called job by job."""
 
-    _refused = False
+    def __init__(self) -> None:
+        super().__init__(self._refuse)
+        self._refused = False
 
-    def __call__(self, _config: DictConfig) -> int:
+    def _refuse(self, _configuration: "Configuration") -> int:
         if not self._refused:  # once, and not for each job
             from hydra.core.hydra_config import HydraConfig
 
@@ -51,11 +76,16 @@ class SweepTask:
         return 2
 
 
-def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: Sequence[str] = ()) -> int:
+def run(
+    argv: Sequence[str],
+    task: "HydraTask | Callable[[Configuration], int | None]",
+    command: str = "bptt train",
+    settings: Sequence[str] = (),
+) -> int:
     """Run a task with the configuration, or with each configuration, that argv asks for; returns the exit code.
 
-    task      gets a composed configuration; what it returns is an exit code, None for 0. An exception ends it with 1.
-              Where it has a method `sweep`, the launcher `lanes` gives it all jobs of a sweep at once
+    task      what is done with a configuration, see `HydraTask`; an exception ends it with 1. A `SweepTask` gets all
+              jobs of a sweep at once, from the launcher `lanes`
     command   as the user types it: `bptt train`
     settings  overrides that hold unless argv has others
     """
@@ -69,9 +99,11 @@ def run(argv: Sequence[str], task: Task, command: str = "bptt train", settings: 
     try:
         for override in args.overrides:
             refuse_password(override)  # Hydra would keep it in its files
-        return _Application(task, args, parser, command, settings).run()
-    except Ended as end:
-        return end.code
+        calls = task if isinstance(task, HydraTask) else HydraTask(task)
+        return _Application(calls, args, parser, command, settings).run()
+    except Stopped as trouble:
+        print(trouble, file=sys.stderr)
+        return 1
     except ConfigurationError as error:
         print(hide_passwords("\n".join(error.lines)), file=sys.stderr)
         return 2
@@ -109,36 +141,16 @@ def _shown_log(verbose: Any, shown_by_hydra: Any) -> Iterator[None]:
             logger.removeHandler(handler)
 
 
-class _Calls:
-    """The task as Hydra calls it, whose exit codes Hydra would drop."""
-
-    def __init__(self, task: Task) -> None:
-        self._task, self._codes, self.begun = task, list[int](), False
-        for name in ("sweep", "search"):
-            if hasattr(task, name):
-                setattr(self, name, getattr(task, name))
-
-    def __call__(self, config: DictConfig) -> int:
-        self.begun = True
-        self._codes.append(self._task(config) or 0)
-        return self._codes[-1]
-
-    @property
-    def code(self) -> int:
-        """2 where nothing was started, 1 where something failed."""
-        return 2 if self._codes and set(self._codes) == {2} else int(any(self._codes))
-
-
 class _Application:
     def __init__(
         self,
-        task: Task,
+        task: HydraTask,
         args: argparse.Namespace,
         parser: argparse.ArgumentParser,
         command: str,
         settings: Sequence[str],
     ) -> None:
-        self._calls, self._args, self._parser = _Calls(task), args, parser
+        self._calls, self._args, self._parser = task, args, parser
         given = {override.partition("=")[0].lstrip("+~") for override in args.overrides}
         settings = [f"hydra.help.app_name='{command}'"] if args.help else settings
         ours = [setting for setting in settings if setting.partition("=")[0] not in given]
@@ -213,9 +225,10 @@ class _Application:
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
-        tracking = check_configuration(config).tracking
-        if tracking.uri is not None:
-            refuse_password(tracking.uri, "tracking.uri=")
+        self._calls.configuration = configuration = check_configuration(config)
+        if configuration.tracking.uri is not None:
+            refuse_password(configuration.tracking.uri, "tracking.uri=")
+        hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
             with _shown_log(config.hydra.verbose, config.hydra.job_logging):
                 hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
@@ -228,7 +241,7 @@ class _Application:
 
     def _check_jobs(self, hydra: Any, composer: Any, config: DictConfig) -> None:
         """Check all jobs of a task that is called job by job: one that takes them at once does so by itself."""
-        if hasattr(self._calls, "sweep"):
+        if isinstance(self._calls, SweepTask):
             return
         from omegaconf import OmegaConf
 

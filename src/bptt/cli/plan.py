@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bptt.cli import hydra_app
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
     from bptt.sweeps.jobs.plan import Group, PlannedRun
@@ -19,10 +21,10 @@ def main(argv: Sequence[str]) -> int:
     return hydra_app.run([*several, *argv], _Plan(), "bptt plan")
 
 
-class _Plan(hydra_app.SweepTask):
+class _Plan(hydra_app.WholeTask):
     """What Hydra is given to call in place of training."""
 
-    def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
+    def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import without_duplicates
@@ -40,7 +42,7 @@ class _Plan(hydra_app.SweepTask):
             _print_plan(config, left)
         return []
 
-    def search(self, _config: "DictConfig", _loader: Any, search: "Search") -> None:
+    def search(self, _config: "DictConfig", _loader: "ConfigLoader", search: "Search") -> None:
         settings = search.settings
         print(
             f"search  {settings.trials:,} trials, {settings.batch:,} at a time, over {', '.join(search.space.varied)}"
@@ -58,13 +60,12 @@ def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
     if not (first.tracking.enabled and first.sweep.reuse):
         return set()
     address = resolve_address(first.tracking.uri)
-    if address.database is not None and not address.database.is_file():
+    if address.is_missing:
         return set()
-    from bptt.tracking.history.finished import find_finished
     from bptt.tracking.store.opening import open_store
 
     store = open_store(first.tracking.uri, first.tracking.experiment)
-    return set(find_finished(store, [planned.digest for planned in runs]))
+    return set(store.find_finished([planned.digest for planned in runs]))
 
 
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:

@@ -12,7 +12,7 @@ from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepJournal
-    from bptt.tracking.store.removal import Removal, SweepToRemove
+    from bptt.tracking.store.base import Store, SweepToRemove
 
 
 class _Refused(Exception):
@@ -25,7 +25,7 @@ class _Target:
 
     name: str
     folder: Path | None
-    stored: "tuple[Removal, SweepToRemove] | None"
+    stored: "tuple[Store, SweepToRemove] | None"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,30 +78,30 @@ def _choose_folder(text: str) -> Path | None:
 
 def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
     from bptt.tracking.folder.sweep import SweepFolder
-    from bptt.tracking.store.removal import Removal
+    from bptt.tracking.store.opening import open_to_delete
 
     if folder is not None:
         journal = SweepFolder.open(folder).journal
         return _Target(journal.name, folder, _find_record(journal, uri))
-    store = Removal(uri)
-    ids = store.named(text) or [text]
+    store = open_to_delete(uri)
+    ids = store.list_sweeps(text) or [text]
     if len(ids) > 1:
         raise _Refused(f"{text}: several sweeps have this name; say which, by its folder or its run: {' '.join(ids)}")
-    sweep = store.sweep(ids[0])
+    sweep = store.find_sweep(ids[0])
     if sweep is None:
         raise _Refused(f"{text}: neither a sweep's folder here, nor a sweep in {store.address.shown}")
     return _Target(sweep.name, None, (store, sweep))
 
 
-def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Removal, SweepToRemove] | None":
+def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Store, SweepToRemove] | None":
     """The record of the sweep that a folder is of."""
     from bptt.tracking.store.address import recall_uri
-    from bptt.tracking.store.removal import Removal
+    from bptt.tracking.store.opening import open_to_delete
 
     if journal.parent is None:
         return None
-    store = Removal(uri or recall_uri(journal.uri))
-    sweep = store.sweep(journal.parent)
+    store = open_to_delete(uri or recall_uri(journal.uri))
+    sweep = store.find_sweep(journal.parent)
     if sweep is not None and sweep.name != journal.name:
         raise _Refused(f"{journal.name}: its folder names a run of the store that is of another sweep, {sweep.name}")
     return None if sweep is None else (store, sweep)
@@ -136,7 +136,7 @@ def _remove(found: _Target) -> int:
     try:
         if found.stored is not None:
             store, sweep = found.stored
-            for note in store.remove(sweep):
+            for note in store.delete(sweep):
                 print(note)
             done.append(f"{len(sweep.runs):,} runs")
         if found.folder is not None:

@@ -1,73 +1,28 @@
-"""A sweep from the command line: launched or gone on with, shown while it trains, ended, and told of."""
+"""A sweep from the command line: gone on with, ended, and told of."""
 
-import gc
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bptt.cli.common import say, write_allow_options
-from bptt.cli.hydra_app import Ended
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopened
 from bptt.sweeps.search.search import going_on
-from bptt.sweeps.session import Session, Stopped
-from bptt.sweeps.task import SweepTask
+from bptt.sweeps.session import Session
+from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.provenance.environment import note_resumption
-
-
-class SweepCommand:
-    """The sweep that a command asks for; `command` is what repeats it."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self._task = SweepTask(command, _Progress())
-
-    def sweep(self, *arguments: Any) -> Any:
-        """See `SweepTask.sweep`."""
-        with _stopping():
-            return self._task.sweep(*arguments)
-
-    def search(self, *arguments: Any) -> Any:
-        """See `SweepTask.search`."""
-        with _stopping():
-            return self._task.search(*arguments)
-
-    def close(self, interrupted: bool) -> int:
-        """End the sweep; returns the exit code."""
-        session = self._task.session
-        if session is None:
-            self._task.finish(interrupted)
-            return 0
-        return _ended(session, self._task.finish, interrupted)
-
-
-class _Progress(SweepProgress):
-    def begin(self, runs: int) -> None:
-        # What was imported and composed stays; see `train.main`.
-        gc.freeze()
-        gc.enable()
-        super().begin(runs)
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    try:
-        yield
-    except Stopped as trouble:
-        say(str(trouble))
-        raise Ended(1) from trouble
 
 
 def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
     """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopened` does."""
     session = reopened(folder, SweepProgress(), settings, allow)
     if session.journal.search:  # which asks for other runs when it goes on
-        return _told(session, finish(session, interrupted=True))
+        return _tell(session, finish(session, interrupted=True))
     ending = partial(finish, session)
     try:
         runs, blocks = missing(session, allow)
@@ -78,17 +33,17 @@ def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[st
     except Stopped as trouble:
         say(str(trouble))
     except KeyboardInterrupt:
-        return _ended(session, ending, interrupted=True)
-    return _ended(session, ending, interrupted=False)
+        return end_sweep(session, ending, interrupted=True)
+    return end_sweep(session, ending, interrupted=False)
 
 
 def sync_sweep(folder: Path, allow: Collection[str] = ()) -> int:
     """Send to the store what it lacks; returns the exit code. Raises what `reopened` does."""
     session = reopened(folder, SweepProgress(), allow=allow)
-    return _ended(session, partial(finish, session), interrupted=False)
+    return end_sweep(session, partial(finish, session), interrupted=False)
 
 
-def _ended(session: Session, ending: Callable[[bool], Summary | None], interrupted: bool) -> int:
+def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interrupted: bool) -> int:
     """End a sweep and tell of it; returns the exit code. Raises KeyboardInterrupt when even that is interrupted."""
     try:
         summary = ending(interrupted)
@@ -96,13 +51,13 @@ def _ended(session: Session, ending: Callable[[bool], Summary | None], interrupt
         if interrupted:
             say(f"go on with: bptt resume {_quoted(session)}")
             raise
-        return _ended(session, ending, interrupted=True)
+        return end_sweep(session, ending, interrupted=True)
     assert summary is not None
-    code = _told(session, summary)
+    code = _tell(session, summary)
     return 130 if summary.interrupted else code
 
 
-def _told(session: Session, summary: Summary) -> int:
+def _tell(session: Session, summary: Summary) -> int:
     """Tell of a sweep that was ended; 1 where a run failed or is missing, or the store doesn't have all."""
     say("\n".join(summary_lines(session, summary)), sys.stdout)
     if session.journal.search and summary.status == "KILLED":

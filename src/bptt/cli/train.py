@@ -3,31 +3,30 @@
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bptt.cli import hydra_app
 from bptt.cli.common import say
+from bptt.cli.hydra_app import HydraTask, run
+from bptt.cli.progress import SweepProgress
+from bptt.sweeps.task import TrainTask
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from bptt.cli.sweep import SweepCommand
+    from bptt.configuration.build import Configuration
 
 
-def train_one(config: "DictConfig") -> int:
+def train_one(configuration: "Configuration") -> int:
     """Train the run and record it; returns the exit code. Raises KeyboardInterrupt when it was interrupted."""
     from hydra.core.hydra_config import HydraConfig
 
     from bptt.cli.progress import RunProgress
     from bptt.cli.summary import tell
-    from bptt.configuration.build import check_configuration
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.single import train_single
     from bptt.tracking.store.address import StoreError
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        trained = train_single(check_configuration(config), folder, RunProgress())
+        trained = train_single(configuration, folder, RunProgress())
     except (ConfigurationError, StoreError) as error:
         say(str(error))
         return 2
@@ -39,12 +38,12 @@ def train_one(config: "DictConfig") -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Train what these overrides ask for. 0: all went well, 1: a run failed, 2: a wrong request, 130: interrupted."""
-    task = _Task(argv)
+    task = _Training(argv)
     # A fifth of the time until training begins would go into searching what is being imported for garbage.
     gc.disable()
     try:
         try:
-            code = hydra_app.run(argv, task)
+            code = run(argv, task)
         except KeyboardInterrupt:
             return task.close(interrupted=True) or 130
         return max(code, task.close(interrupted=False))
@@ -52,31 +51,26 @@ def main(argv: Sequence[str]) -> int:
         gc.enable()
 
 
-class _Task:
+class _Training(HydraTask, TrainTask):
     """What Hydra is given to call: with one run's configuration, or, by the launcher `lanes`, with all jobs."""
 
     def __init__(self, argv: Sequence[str]) -> None:
-        self._argv = argv
-        self._sweep: SweepCommand | None = None
-
-    def __call__(self, config: "DictConfig") -> int:
-        return train_one(config)
-
-    def sweep(self, *arguments: Any) -> Any:
-        """Train all jobs of a sweep."""
-        return self._command().sweep(*arguments)
-
-    def search(self, *arguments: Any) -> Any:
-        """Train what a search asks for."""
-        return self._command().search(*arguments)
+        HydraTask.__init__(self, train_one)
+        TrainTask.__init__(self, ["bptt", "train", *argv], _Progress())
 
     def close(self, interrupted: bool) -> int:
         """End the sweep, where it was one; returns its exit code."""
-        return 0 if self._sweep is None else self._sweep.close(interrupted)
+        if self.session is None:
+            self.finish(interrupted)
+            return 0
+        from bptt.cli.sweep import end_sweep
 
-    def _command(self) -> "SweepCommand":
-        from bptt.cli.sweep import SweepCommand
+        return end_sweep(self.session, self.finish, interrupted)
 
-        if self._sweep is None:
-            self._sweep = SweepCommand(["bptt", "train", *self._argv])
-        return self._sweep
+
+class _Progress(SweepProgress):
+    def begin(self, runs: int) -> None:
+        # What was imported and composed stays; see `main`.
+        gc.freeze()
+        gc.enable()
+        super().begin(runs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
-    from bptt.tracking.ui.sweep_page import NewestSweep
+    from bptt.tracking.store.sweep_page import NewestSweep
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
@@ -22,7 +22,7 @@ _SECONDS_TO_END = 5.0
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C. The store is found as `bptt train` finds it."""
     from bptt.tracking.store.address import StoreError, resolve_address
-    from bptt.tracking.ui.sweep_page import find_newest_sweep
+    from bptt.tracking.store.sweep_page import find_newest_sweep
 
     parser = Parser("bptt ui", description=__doc__)
     parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"The runs are on a server: open {address.pages}", flush=True)
         _print_newest(find_newest_sweep(address), address.pages)
         return 0
-    if address.database is not None and not address.database.is_file():
+    if address.is_missing:
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
         return 2
     port = _find_free_port(args.port)

@@ -5,13 +5,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from bptt.cli import hydra_app
 from bptt.cli.common import Parser
 from bptt.configuration.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
     from bptt.sweeps.search.search import Search
@@ -54,12 +56,12 @@ def _read_count(text: str) -> int:
     return int(text)
 
 
-class _Request(hydra_app.SweepTask):
+class _Request(hydra_app.WholeTask):
     """What Hydra is given to call in place of training. recipes: of what was asked for; None: nothing was yet."""
 
     recipes: "list[Recipe] | None" = None
 
-    def sweep(self, config: "DictConfig", loader: Any, jobs: Sequence[Sequence[str]], _first: int) -> list[Any]:
+    def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import without_duplicates
@@ -71,7 +73,7 @@ class _Request(hydra_app.SweepTask):
         self.recipes = of_sweep(planned.run for planned in runs)
         return []
 
-    def search(self, config: "DictConfig", loader: Any, search: "Search") -> None:
+    def search(self, config: "DictConfig", loader: "ConfigLoader", search: "Search") -> None:
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.workers.kernels import of_search

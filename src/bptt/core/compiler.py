@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Protocol
 import numba
 from llvmlite import ir
 from numba import njit
-from numba.extending import lower_builtin
+from numba.extending import infer_getattr, lower_builtin, lower_getattr_generic
 
 from bptt.core.annotations import InvalidValue
 
@@ -31,6 +31,7 @@ _KERNELS: Final = (
     "numba.core.callconv:CPUCallConv.get_function_type",
     "numba.core.codegen:JITCodeLibrary.get_pointer_to_function",
     "numba.core.typing.templates:AbstractTemplate",
+    "numba.core.typing.templates:AttributeTemplate",
     "numba.core.typing.templates:infer_global",
 )
 _STEPS: Final = (
@@ -111,6 +112,23 @@ def define_operator(operator: Any, arguments: Sequence[Any], typer: Typer, lower
 
     infer_global(operator)(type(f"Operator_{operator.__name__}", (AbstractTemplate,), {"generic": generic}))
     lower_builtin(operator, *arguments)(lower)
+
+
+def define_attributes(kind: type, typer: Callable[[Any, str], Any], lower: Callable[..., Any]) -> None:
+    """Give a type of ours its attributes in kernels.
+
+    typer  of the type and an attribute's name makes the attribute's type
+    lower  (context, builder, type, value, name) generates the code that reads it
+    """
+    from numba.core.typing.templates import AttributeTemplate
+
+    def generic_resolve(self, of, name):
+        return typer(of, name)
+
+    infer_getattr(
+        type(f"Attributes_{kind.__name__}", (AttributeTemplate,), {"key": kind, "generic_resolve": generic_resolve})
+    )
+    lower_getattr_generic(kind)(lower)
 
 
 def declare(builder: Any, kind: ir.FunctionType, name: str) -> Any:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.store.address import StoreError, resolve_address
+from bptt.tracking.store.connecting import connect, set_environment
 from bptt.tracking.store.errors import explain_refusal
-from bptt.tracking.store.opening import _open, set_environment
+from bptt.tracking.store.opening import find_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,12 +62,10 @@ def log_model(uri: str | None, run_id: str, content: ModelContent, more: Mapping
 
     Raises StoreError where the store has no such run, or doesn't take the model.
     """
-    address = resolve_address(uri)
-    if address.database is not None and not address.database.is_file():
-        raise StoreError(f"{address.database}: there is no such store")
+    address = find_store(uri)
     set_environment()
     with explain_refusal(address):
-        return _logged(_open(address), run_id, content, more or {})
+        return _log(connect(address), run_id, content, more or {})
 
 
 def load_model(folder: Path) -> Any:
@@ -78,7 +76,7 @@ def load_model(folder: Path) -> Any:
     return load(str(folder))
 
 
-def _logged(client: "MlflowClient", run_id: str, content: ModelContent, more: Mapping[str, bytes]) -> str:
+def _log(client: "MlflowClient", run_id: str, content: ModelContent, more: Mapping[str, bytes]) -> str:
     from mlflow.entities import LoggedModelOutput
 
     run = client.get_run(run_id)
@@ -111,7 +109,7 @@ def _save(folder: Path, content: ModelContent, more: Mapping[str, bytes], ids: M
             artifacts={"weights": str(weights)},
             model_config=dict(content.config),
             metadata=dict(content.metadata),
-            signature=_signature(content.config),
+            signature=_make_signature(content.config),
             input_example=(content.x, params) if params else content.x,
             pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "numpy")],
             mlflow_model=Model(**ids),
@@ -120,7 +118,7 @@ def _save(folder: Path, content: ModelContent, more: Mapping[str, bytes], ids: M
         (folder / name).write_bytes(data)
 
 
-def _signature(config: Mapping[str, Any]) -> "ModelSignature":
+def _make_signature(config: Mapping[str, Any]) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 

@@ -106,19 +106,19 @@ def make_network(run: Run, record: Record) -> TrainedNetwork:
     return TrainedNetwork(
         run=run,
         weights={name: np.asarray(array, np.float64) for name, array in record.parameters.items()},
-        sequences=_first(_evaluation(run), _TRIED_SEQUENCES),
+        sequences=_take_first(_make_evaluation(run), _TRIED_SEQUENCES),
         state=record.state if carried else np.zeros((1, slots + run.task.outputs)),
         carried=carried,
     )
 
 
-def _evaluation(run: Run) -> Sequences:
+def _make_evaluation(run: Run) -> Sequences:
     """The sequences on which the run was evaluated, see `bptt.core.training`."""
     seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(2,))
     return run.task.evaluation(np.random.Generator(np.random.PCG64(seed)))
 
 
-def _first(sequences: Sequences, count: int) -> Sequences:
+def _take_first(sequences: Sequences, count: int) -> Sequences:
     scored = sequences.scored
     return Sequences(
         sequences.x[:count],

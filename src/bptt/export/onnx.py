@@ -80,11 +80,11 @@ _FUNCTIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "softmax": "
 def add_step(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str, output: str) -> str:
     """The new state of a layer: h, or h and c side by side for LSTM; `output` is the network's previous one."""
     if config["cell"] == "gru":
-        return _gru(nodes, config, layer, x, state)
+        return _add_gru(nodes, config, layer, x, state)
     if config["cell"] == "lstm":
-        return _lstm(nodes, config, layer, x, state)
+        return _add_lstm(nodes, config, layer, x, state)
     context = output if config["cell"] == "jordan" else state
-    return _function(nodes, config["activation"], _sum(nodes, config, layer, x, context))
+    return _make_function(nodes, config["activation"], _add_sum(nodes, config, layer, x, context))
 
 
 def add_hidden(nodes: Nodes, config: Mapping[str, Any], state: str) -> str:
@@ -97,44 +97,44 @@ def add_read_out(nodes: Nodes, config: Mapping[str, Any], h: str) -> str:
     if config["readout"] == "none":
         return h
     bias = ["readout.bias"] if config["bias"] != "none" else []
-    return _function(nodes, config["readout"], _product(nodes, h, "readout.weight", bias))
+    return _make_function(nodes, config["readout"], _add_product(nodes, h, "readout.weight", bias))
 
 
-def _lstm(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str) -> str:
+def _add_lstm(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str) -> str:
     h, c = nodes.nodes("Split", 2, state, axis=1)
-    gates = nodes.nodes("Split", 4, _sum(nodes, config, layer, x, h), axis=1)
+    gates = nodes.nodes("Split", 4, _add_sum(nodes, config, layer, x, h), axis=1)
     i, f, g, o = (nodes.node(kind, z) for kind, z in zip(("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), gates, strict=True))
     c = nodes.node("Add", nodes.node("Mul", f, c), nodes.node("Mul", i, g))
     return nodes.node("Concat", nodes.node("Mul", o, nodes.node("Tanh", c)), c, axis=1)
 
 
-def _gru(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str) -> str:
-    first, second = _biases(config, layer)
-    given = nodes.nodes("Split", 3, _product(nodes, x, f"cell.{layer}.input", first), axis=1)
-    past = nodes.nodes("Split", 3, _product(nodes, state, f"cell.{layer}.recurrent", second), axis=1)
+def _add_gru(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state: str) -> str:
+    first, second = _add_biases(config, layer)
+    given = nodes.nodes("Split", 3, _add_product(nodes, x, f"cell.{layer}.input", first), axis=1)
+    past = nodes.nodes("Split", 3, _add_product(nodes, state, f"cell.{layer}.recurrent", second), axis=1)
     r, z = (nodes.node("Sigmoid", nodes.node("Add", given[gate], past[gate])) for gate in (0, 1))
     n = nodes.node("Tanh", nodes.node("Add", given[2], nodes.node("Mul", r, past[2])))
     return nodes.node("Add", n, nodes.node("Mul", z, nodes.node("Sub", state, n)))
 
 
-def _sum(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, context: str) -> str:
+def _add_sum(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, context: str) -> str:
     """What x W + c R + b + b′ is, as far as there are biases."""
-    first, second = _biases(config, layer)
+    first, second = _add_biases(config, layer)
     past = nodes.node("MatMul", context, f"cell.{layer}.recurrent")
-    return _product(nodes, x, f"cell.{layer}.input", [past, *first, *second])
+    return _add_product(nodes, x, f"cell.{layer}.input", [past, *first, *second])
 
 
-def _biases(config: Mapping[str, Any], layer: int) -> tuple[list[str], list[str]]:
+def _add_biases(config: Mapping[str, Any], layer: int) -> tuple[list[str], list[str]]:
     """The biases that add to x W and to h R."""
     bias, second = [f"cell.{layer}.bias"], [f"cell.{layer}.recurrent_bias"]
     return bias if config["bias"] != "none" else [], second if config["bias"] == "double" else []
 
 
-def _product(nodes: Nodes, x: str, weights: str, added: list[str]) -> str:
+def _add_product(nodes: Nodes, x: str, weights: str, added: list[str]) -> str:
     return reduce(lambda total, term: nodes.node("Add", total, term), added, nodes.node("MatMul", x, weights))
 
 
-def _function(nodes: Nodes, name: str, z: str) -> str:
+def _make_function(nodes: Nodes, name: str, z: str) -> str:
     return z if name == "identity" else nodes.node(_FUNCTIONS[name], z)
 
 
@@ -160,8 +160,8 @@ def build_onnx(network: TrainedNetwork) -> "ModelProto":
         nodes.constant(array, name)
     _add_outputs(nodes, config, network.state)
     output = ["N", config["outputs"]] if config["last_only"] else ["N", "T", config["outputs"]]
-    taken = [_value("x", _DOUBLE, ["N", "T", config["inputs"]]), _value("lengths", _INT64, ["N"])]
-    graph = helper.make_graph(nodes.made, "bptt", taken, [_value("y", _DOUBLE, output)], nodes.constants)
+    taken = [_describe_value("x", _DOUBLE, ["N", "T", config["inputs"]]), _describe_value("lengths", _INT64, ["N"])]
+    graph = helper.make_graph(nodes.made, "bptt", taken, [_describe_value("y", _DOUBLE, output)], nodes.constants)
     opset = helper.make_opsetid("", _OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="bptt")
     checker.check_model(model, full_check=True)
@@ -173,21 +173,21 @@ def _add_outputs(nodes: Nodes, config: Mapping[str, Any], state: Floats) -> None
     layers, outputs = config["layers"], config["outputs"]
     count, timesteps = (nodes.node("Gather", nodes.node("Shape", "x"), nodes.integers(axis)) for axis in (0, 1))
     batch, numbers = state.shape
-    row = nodes.node("Mod", _range(nodes, count), nodes.integers(batch))
+    row = nodes.node("Mod", _add_range(nodes, count), nodes.integers(batch))
     start = nodes.node("Gather", nodes.constant(state, "state"), row, axis=0)
     widths = nodes.integers((*[(numbers - outputs) // layers] * layers, outputs))
     parts = nodes.nodes("Split", layers + 1, start, widths, axis=1)
-    scan = {"body": _timestep(config), "num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1]}
+    scan = {"body": _make_timestep(config), "num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1]}
     *_, last, each = nodes.nodes("Scan", layers + 3, nodes.integers(0), *parts, "x", **scan)
     y = last
     if not config["last_only"]:
         ends = nodes.node("Unsqueeze", "lengths", nodes.integers((1,)))
-        live = nodes.node("Unsqueeze", nodes.node("Less", _range(nodes, timesteps), ends), nodes.integers((2,)))
+        live = nodes.node("Unsqueeze", nodes.node("Less", _add_range(nodes, timesteps), ends), nodes.integers((2,)))
         y = nodes.node("Where", live, each, nodes.node("Unsqueeze", parts[-1], nodes.integers((1,))))
     nodes.output(y, "y")
 
 
-def _timestep(config: Mapping[str, Any]) -> "GraphProto":
+def _make_timestep(config: Mapping[str, Any]) -> "GraphProto":
     """One timestep of the whole network: (t, each layer's state, output, x_t) → (t + 1, states, output, output)."""
     from onnx import helper
 
@@ -199,18 +199,21 @@ def _timestep(config: Mapping[str, Any]) -> "GraphProto":
         after.append(nodes.node("Where", live, add_step(nodes, config, layer, below, state, "output"), state))
         below = add_hidden(nodes, config, after[-1])
     after.append(nodes.node("Where", live, add_read_out(nodes, config, below), "output"))
-    taken = [_value("t", _INT64, []), *(_value(name, _DOUBLE, None) for name in (*before, "output", "x_t"))]
+    taken = [
+        _describe_value("t", _INT64, []),
+        *(_describe_value(name, _DOUBLE, None) for name in (*before, "output", "x_t")),
+    ]
     later = nodes.node("Add", "t", nodes.integers(1))
     given = [*after, nodes.node("Identity", after[-1])]
-    results = [_value(later, _INT64, []), *(_value(name, _DOUBLE, None) for name in given)]
+    results = [_describe_value(later, _INT64, []), *(_describe_value(name, _DOUBLE, None) for name in given)]
     return helper.make_graph(nodes.made, "timestep", taken, results, nodes.constants)
 
 
-def _range(nodes: Nodes, count: str) -> str:
+def _add_range(nodes: Nodes, count: str) -> str:
     return nodes.node("Range", nodes.integers(0), count, nodes.integers(1))
 
 
-def _value(name: str, kind: int, shape: list[str | int] | None) -> "ValueInfoProto":
+def _describe_value(name: str, kind: int, shape: list[str | int] | None) -> "ValueInfoProto":
     from onnx import helper
 
     return helper.make_tensor_value_info(name, kind, shape)

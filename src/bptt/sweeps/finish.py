@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
-from bptt.sweeps.session import Session, Stopped
+from bptt.sweeps.session import Session
+from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import make_run, make_run_key
+from bptt.tracking.store.runs import make_run, make_run_key
 from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.sweep_page import make_compare_path, publish_view
 from bptt.tracking.store.tags import VIEW_TAG
-from bptt.tracking.ui.sweep_page import make_compare_path, publish_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -326,7 +327,7 @@ def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str |
     known = {}
     if session.record is not None and stored:
         with suppress(StoreError):
-            known = session.record.run_ids(list(keys.values()))
+            known = session.record.find_ids(list(keys.values()))
     return [reused.get(number) or known.get(keys[number]) for number in numbers]
 
 

@@ -34,11 +34,11 @@ from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import LOCK
 from bptt.tracking.folder.lock import LockedError, file_lock
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
-from bptt.tracking.history.finished import find_finished, read_finished
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, hide_passwords, resolve_address
-from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.params import hide_secrets
 
 _LONGEST: int = 100_000  # characters of a choice
@@ -201,12 +201,12 @@ class Launch:
         """What the store holds of these runs, finished: the run's id there, and what it recorded."""
         if self._store is None:
             return {}
-        found = find_finished(self._store, [planned.digest for planned in runs.values()])
+        found = self._store.find_finished([planned.digest for planned in runs.values()])
         held = {}
         for number, planned in runs.items():
             if planned.digest in found:
                 run_id = found[planned.digest]
-                record = read_finished(self._store, run_id)
+                record = self._store.read_finished(run_id)
                 if record is not None:
                     held[number] = (run_id, record)
         return held

@@ -13,7 +13,8 @@ from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.store.address import recall_uri
-from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_store
 
 
 def reopened(

@@ -22,7 +22,7 @@ from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
 from bptt.sweeps.log import keep_log
-from bptt.sweeps.workers.calls import WorkersError
+from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
 from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
@@ -30,9 +30,8 @@ from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.base import make_run, make_run_key, make_sweep_key
-from bptt.tracking.store.opening import Store
-from bptt.tracking.store.run_log import run_with_key
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key
 from bptt.tracking.store.sweep_log import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.tags import KEY_TAG
 
@@ -156,7 +155,7 @@ class Writer:
         """Have the store keep the tables of all runs together, from which they are read back at once."""
         keys = {make_run_key(self._journal, job): job.number for job in self._jobs}
         try:
-            run_ids = {keys[key]: run_id for key, run_id in self._record.run_ids(list(keys)).items()}
+            run_ids = {keys[key]: run_id for key, run_id in self._record.find_ids(list(keys)).items()}
             self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, run_ids))
         except StoreError as error:
             self.trouble = str(error)
@@ -177,10 +176,6 @@ class Reporter(Protocol):
 
     def end(self) -> None:
         """Nothing is trained any more."""
-
-
-class Stopped(Exception):
-    """Training was given up; the message is one line for the user."""
 
 
 class Session:
@@ -321,7 +316,7 @@ class Session:
         """The sweep's own run: begun, or opened again."""
         key, parent = make_sweep_key(self.journal), self.journal.parent
         if parent is None and self._asked_to_record:
-            parent = run_with_key(store, key)  # who began it was stopped before that was noted
+            parent = store.find_by_key(key)  # who began it was stopped before that was noted
         self._asked_to_record = True
         if parent is None:
             record = SweepLog.begin(store, self.journal.name, {**tags, KEY_TAG: key}, "")

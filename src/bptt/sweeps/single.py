@@ -61,9 +61,10 @@ from bptt.tracking.provenance.environment import (
     write_provenance,
 )
 from bptt.tracking.store.address import StoreError, recall_uri
-from bptt.tracking.store.opening import Store, open_store
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.params import flatten, hide_secrets
-from bptt.tracking.store.run_log import RunLog, run_with_key
+from bptt.tracking.store.run_log import RunLog
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
 
 if TYPE_CHECKING:
@@ -401,7 +402,7 @@ def _reopen(folder: Path, journal: Journal) -> RunLog | None:
         return None
     store = open_store(recall_uri(journal.uri), journal.experiment)
     # Who began it may have been stopped before it noted which run it is, or before there was one.
-    run_id = journal.run_id or run_with_key(store, make_single_key(folder, journal))
+    run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
     if run_id is None:
         return _begin(store, folder, journal, read_config(folder))
     params = {} if journal.run_id is not None else flatten(read_config(folder))  # which it may not have got yet

@@ -1,11 +1,12 @@
-"""What Hydra is given to call for a sweep: with all jobs by the launcher `lanes`, with a search by `optuna`.
+"""What Hydra is given for a sweep: an object that takes all jobs at once; and sweeps from Python, through it.
 
-Sweeps from Python, without the command line.
+Hydra's plugins import this whatever the command, so what trains is imported when there is something to train.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -22,73 +23,103 @@ from bptt.tracking.folder.block import RunResult
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.utils import JobReturn
+    from omegaconf import DictConfig
 
+    from bptt.analysis.sweep import Sweep
+    from bptt.sweeps.finish import Summary
+    from bptt.sweeps.launch import Launch
     from bptt.sweeps.search.search import Search
-    from bptt.sweeps.search.study import Outcome
+    from bptt.sweeps.session import Reporter, Session
+    from bptt.tracking.folder.block import RunResult
 
 
-class SweepTask:
-    """One sweep; `command` is what repeats it."""
+class SweepTask(ABC):
+    """A task function that takes a sweep whole: from the launcher `lanes` its jobs, from the sweeper `optuna` a search.
 
-    def __init__(self, command: Sequence[str], reporter: Reporter) -> None:
+    config  of the sweep, with its node `hydra`
+    loader  that composes the jobs' configurations
+    """
+
+    @abstractmethod
+    def __call__(self, config: "DictConfig", /) -> Any:
+        """Take one job, from another launcher."""
+
+    @abstractmethod
+    def sweep(
+        self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]
+    ) -> "Sequence[JobReturn]":
+        """Take jobs, given by their overrides; a return for each, or none at all."""
+
+    @abstractmethod
+    def search(self, config: "DictConfig", loader: "ConfigLoader", search: "Search") -> Any:
+        """Take a search; what is returned is what Hydra's caller gets."""
+
+
+class TrainTask(SweepTask):
+    """Trains one sweep; `command` is what repeats it."""
+
+    def __init__(self, command: Sequence[str], reporter: "Reporter") -> None:
         self._command, self._reporter = command, reporter
         self._launch: Launch | None = None
 
-    def __call__(self, _config: DictConfig) -> None:
-        """What another launcher calls with one job after the other."""
+    def __call__(self, _config: "DictConfig", /) -> Any:
+        """Raise ConfigurationError: another launcher was asked for."""
         raise ConfigurationError(["hydra/launcher: a sweep is trained by the launcher lanes"])
 
     @property
-    def session(self) -> Session | None:
+    def session(self) -> "Session | None":
         """None as long as nothing was begun."""
         return None if self._launch is None else self._launch.session
 
-    def sweep(
-        self, config: DictConfig, loader: "ConfigLoader", jobs: Sequence[Sequence[str]], _first: int
-    ) -> "list[JobReturn]":
-        """Train jobs, given by their overrides. Raises what `Launch.launch` does."""
-        launch = self._begun(config, loader, None)
+    def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
+        """Train jobs. Raises what `Launch.launch` does."""
+        launch = self._begin(config, loader, None)
         results = launch.launch(jobs)
         assert launch.session is not None
         return job_returns(launch.session, results)
 
-    def search(self, config: DictConfig, loader: "ConfigLoader", search: "Search") -> "Outcome":
-        """Train what a search asks for. Raises what `Launch.launch` does."""
-        from bptt.sweeps.search.search import searched, searched_keys
+    def search(self, config: "DictConfig", loader: "ConfigLoader", search: "Search") -> Any:
+        """Train what a search asks for; its outcome. Raises what `Launch.launch` does."""
+        from bptt.sweeps.search.search import run_search, searched_keys
 
-        outcome = searched(self._begun(config, loader, searched_keys(config, loader)), search)
+        outcome = run_search(self._begin(config, loader, searched_keys(config, loader)), search)
         self._reporter.say(str(outcome))
         return outcome
 
-    def finish(self, interrupted: bool) -> Summary | None:
+    def finish(self, interrupted: bool) -> "Summary | None":
         """End the sweep; None where none was begun."""
         if self._launch is None:
             return None
+
         try:
             return None if self._launch.session is None else finish(self._launch.session, interrupted)
         finally:
             self._launch.close()
 
-    def _begun(self, config: DictConfig, loader: "ConfigLoader", keys: Sequence[str] | None) -> Launch:
+    def _begin(self, config: "DictConfig", loader: "ConfigLoader", keys: Sequence[str] | None) -> "Launch":
+        from bptt.sweeps.launch import Launch
+
         if self._launch is None:
             composer = Composer(loader, config.hydra.job.config_name)
             self._launch = Launch(config, composer, self._command, self._reporter, keys)
         return self._launch
 
 
-def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
+def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
     """Train a sweep as `bptt train -m` does, quietly; see `bptt.sweep`."""
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
+    from bptt.configuration.compose import Composer
+
     choose_defaults()
     path = create_config_search_path(str(find_conf_folder()))
     if config_dir is not None:
         add_folder(path, config_dir)
     own = [] if config_dir is None else ["--config-dir", str(config_dir)]
-    task = SweepTask(["bptt", "train", "-m", *own, *overrides], _Quiet())
+    task = TrainTask(["bptt", "train", "-m", *own, *overrides], _Quiet())
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -107,9 +138,9 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> Sweep:
 
 
 class _Quiet:
-    """Tells nobody."""
+    """Tells nobody what goes on."""
 
     def say(self, text: str) -> None: ...
     def begin(self, runs: int) -> None: ...
-    def ended(self, results: Sequence[RunResult]) -> None: ...
+    def ended(self, results: "Sequence[RunResult]") -> None: ...
     def end(self) -> None: ...

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from numba import types
-from numba.core.errors import TypingError
-from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, lower_getattr_generic, models, register_model
+from numba import TypingError, types
+from numba.extending import models, register_model
 
+from bptt.core.compiler import define_attributes
 from bptt.core.simd.memory import load_vector, numbers_at
 from bptt.core.simd.types import WIDTH, vector
 
@@ -24,18 +23,16 @@ class NamedVectors(types.Type):
 register_model(NamedVectors)(models.PointerModel)
 
 
-@infer_getattr
-class _VectorOfName(AttributeTemplate):
-    key = NamedVectors
-
-    def generic_resolve(self, named, name):
-        if name not in named.names:
-            read = ", ".join(named.names) or "nothing"
-            raise TypingError(f"a kernel reads {name}, and says that it reads {read}")
-        return vector
+def _vector_of_name(named, name):
+    if name not in named.names:
+        read = ", ".join(named.names) or "nothing"
+        raise TypingError(f"a kernel reads {name}, and says that it reads {read}")
+    return vector
 
 
-@lower_getattr_generic(NamedVectors)
 def _load_vector_of_name(context, builder, named, memory, name):
     place = context.get_constant(types.intp, named.names.index(name))
     return load_vector(builder, numbers_at(context, builder, memory, types.intp, place, WIDTH))
+
+
+define_attributes(NamedVectors, _vector_of_name, _load_vector_of_name)

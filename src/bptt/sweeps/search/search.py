@@ -228,7 +228,7 @@ def _node(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in node.items() if value != "???"}
 
 
-def searched(launch: Launch, search: Search) -> Outcome:
+def run_search(launch: Launch, search: Search) -> Outcome:
     """Search until no trial remains. Raises what `Launch.launch` does."""
     if search.settings.halving is not None:
         return search.by_halving(_Runs(launch, search.settings.trials))

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class Stopped(Exception):
+    """Training was given up; the message is one line for the user."""
+
+
 class WorkersError(Exception):
     """The workers as a whole can't go on; the message is one line for the user."""
 

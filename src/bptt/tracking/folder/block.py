@@ -73,11 +73,11 @@ def write_block(folder: Path, results: Sequence[RunResult]) -> None:
 def _write_files(folder: Path, results: Sequence[RunResult]) -> None:
     folder.mkdir()
     recorded = [(result.job, result.record) for result in results if result.record is not None]
-    write_table(folder / RUNS, _runs(results))
-    write_table(folder / HISTORY, _history(recorded))
-    write_table(folder / FLOW, _flow(recorded))
+    write_table(folder / RUNS, _tabulate_runs(results))
+    write_table(folder / HISTORY, _tabulate_history(recorded))
+    write_table(folder / FLOW, _tabulate_flow(recorded))
     with (folder / WEIGHTS).open("wb") as file:
-        np.savez(file, allow_pickle=False, **_arrays(recorded))
+        np.savez(file, allow_pickle=False, **_stack_arrays(recorded))
         file.flush()
         os.fsync(file.fileno())
     sync_folder(folder)
@@ -96,14 +96,16 @@ def read_block(folder: Path) -> list[RunResult]:
             run, outcome, updates = row.pop("run"), row.pop("outcome"), row.pop("updates")
             record = None
             if outcome is not None:
-                record = _record(outcome, updates, history[run], flow[run], arrays, places[run])
+                record = _make_record(outcome, updates, history[run], flow[run], arrays, places[run])
             results.append(RunResult(job=run, record=record, **row))
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(f"{folder}: damaged ({error}); delete it, and it is trained again") from error
     return results
 
 
-def _record(outcome: Any, updates: int, history: Any, flow: Any, arrays: dict[str, NDArray[Any]], place: int) -> Any:
+def _make_record(
+    outcome: Any, updates: int, history: Any, flow: Any, arrays: dict[str, NDArray[Any]], place: int
+) -> Any:
     from bptt.core.run import Record
 
     prefix = "weights/"
@@ -127,8 +129,8 @@ def read_ended(folder: Path) -> list[RunResult]:
 
 def read_tables(folders: Sequence[Path]) -> Tables:
     """The results of several blocks, joined. Raises ArchiveError where one can't be read."""
-    runs = _joined_tables(folders, RUNS, _runs([])).sort_values("run", ignore_index=True)
-    history = _joined_tables(folders, HISTORY, _history([])).sort_values(["run", "update"], ignore_index=True)
+    runs = _join_tables(folders, RUNS, _tabulate_runs([])).sort_values("run", ignore_index=True)
+    history = _join_tables(folders, HISTORY, _tabulate_history([])).sort_values(["run", "update"], ignore_index=True)
     return Tables(runs, history)
 
 
@@ -137,11 +139,11 @@ def read_gradient_flow(folders: Sequence[Path], ends_only: bool) -> "pd.DataFram
 
     ends_only: of each run its first and its last recorded update alone.
     """
-    flow = _joined_tables(folders, FLOW, _flow([]), _ends if ends_only else None)
+    flow = _join_tables(folders, FLOW, _tabulate_flow([]), _select_arrow_ends if ends_only else None)
     return flow.sort_values("run", kind="stable", ignore_index=True)
 
 
-def _ends(flow: Any) -> Any:
+def _select_arrow_ends(flow: Any) -> Any:
     """The rows of each run's first and last update."""
     import pyarrow.compute as pc
 
@@ -156,7 +158,7 @@ def _ends(flow: Any) -> Any:
     )
 
 
-def _joined_tables(
+def _join_tables(
     folders: Sequence[Path], name: str, empty: Any, of_each: Callable[[Any], Any] | None = None
 ) -> "pd.DataFrame":
     import pyarrow as pa
@@ -186,7 +188,7 @@ def read_table(path: Path) -> Any:
         raise ArchiveError(f"{path}: can't be read: {error}") from error
 
 
-def _runs(results: Sequence[RunResult]) -> Any:
+def _tabulate_runs(results: Sequence[RunResult]) -> Any:
     import pyarrow as pa
 
     records = [result.record for result in results]
@@ -204,30 +206,30 @@ def _runs(results: Sequence[RunResult]) -> Any:
     )
 
 
-def _history(recorded: Sequence[tuple[int, "Record"]]) -> Any:
+def _tabulate_history(recorded: Sequence[tuple[int, "Record"]]) -> Any:
     import pyarrow as pa
 
-    columns = {"run": _repeated(recorded, 1), "update": _joined([r.history["update"] for _, r in recorded], np.int64)}
+    columns = {"run": _repeat_runs(recorded, 1), "update": _join([r.history["update"] for _, r in recorded], np.int64)}
     names = [name for name in recorded[0][1].history if name != "update"] if recorded else []
-    return pa.table(columns | {name: _joined([r.history[name] for _, r in recorded], np.float64) for name in names})
+    return pa.table(columns | {name: _join([r.history[name] for _, r in recorded], np.float64) for name in names})
 
 
-def _flow(recorded: Sequence[tuple[int, "Record"]]) -> Any:
+def _tabulate_flow(recorded: Sequence[tuple[int, "Record"]]) -> Any:
     import pyarrow as pa
 
     timesteps = recorded[0][1].flow.shape[1] if recorded else 0
-    updates = _joined([r.history["update"] for _, r in recorded], np.int64)
+    updates = _join([r.history["update"] for _, r in recorded], np.int64)
     return pa.table(
         {
-            "run": _repeated(recorded, timesteps),
+            "run": _repeat_runs(recorded, timesteps),
             "update": np.repeat(updates, timesteps),
             "lag": np.tile(np.arange(timesteps), len(updates)),
-            "norm": _joined([r.flow.reshape(-1) for _, r in recorded], np.float64),
+            "norm": _join([r.flow.reshape(-1) for _, r in recorded], np.float64),
         }
     )
 
 
-def _arrays(recorded: Sequence[tuple[int, "Record"]]) -> dict[str, NDArray[Any]]:
+def _stack_arrays(recorded: Sequence[tuple[int, "Record"]]) -> dict[str, NDArray[Any]]:
     arrays = {"run": np.array([run for run, _ in recorded], np.int64)}
     if recorded:
         arrays["state"] = np.stack([record.state for _, record in recorded])
@@ -236,11 +238,11 @@ def _arrays(recorded: Sequence[tuple[int, "Record"]]) -> dict[str, NDArray[Any]]
     return arrays
 
 
-def _repeated(recorded: Iterable[tuple[int, "Record"]], times: int) -> NDArray[np.int64]:
-    return _joined([np.full(len(record.history["update"]) * times, run) for run, record in recorded], np.int64)
+def _repeat_runs(recorded: Iterable[tuple[int, "Record"]], times: int) -> NDArray[np.int64]:
+    return _join([np.full(len(record.history["update"]) * times, run) for run, record in recorded], np.int64)
 
 
-def _joined(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
+def _join(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
     return np.concatenate([np.empty(0, kind), *(np.asarray(part, kind) for part in parts)])
 
 

@@ -1,4 +1,7 @@
-"""The files that a run leaves in its folder, and what reads them back. Nothing here knows MLflow."""
+"""The files of a folder: what they are called, how they are written whole or not at all, and what reads them back.
+
+Nothing here knows MLflow.
+"""
 
 import io
 import os
@@ -48,14 +51,14 @@ def tabulate_history(record: "Record") -> "pd.DataFrame":
     """One row per recorded update: `update`, then the metrics in the record's order."""
     import pandas as pd
 
-    return pd.DataFrame(_history_columns(record))
+    return pd.DataFrame(_list_history_columns(record))
 
 
 def tabulate_flow(record: "Record") -> "pd.DataFrame":
     """One row per recorded update and lag: `update`, `lag` (timesteps before the end, from 0), `norm`."""
     import pandas as pd
 
-    return pd.DataFrame(_flow_columns(record))
+    return pd.DataFrame(_list_flow_columns(record))
 
 
 def pack_record(record: "Record") -> dict[str, bytes]:
@@ -63,8 +66,8 @@ def pack_record(record: "Record") -> dict[str, bytes]:
     weights = io.BytesIO()
     np.savez(weights, allow_pickle=False, **record.parameters)
     return {
-        HISTORY: _parquet(_history_columns(record)),
-        FLOW: _parquet(_flow_columns(record)),
+        HISTORY: _write_parquet(_list_history_columns(record)),
+        FLOW: _write_parquet(_list_flow_columns(record)),
         WEIGHTS: weights.getvalue(),
     }
 
@@ -86,7 +89,7 @@ def write_record(folder: Path, record: "Record") -> list[Path]:
 
 def write_text(path: Path, text: str, durable: bool = False) -> Path:
     """Write a text file, whole or not at all; durable: even when the machine stops."""
-    with _replacing(path, durable) as file:
+    with _replace(path, durable) as file:
         file.write(text.encode())
     return path
 
@@ -101,7 +104,7 @@ def dump_config(resolved: Mapping[str, Any]) -> str:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an npz file, whole or not at all, even when the machine stops."""
-    with _replacing(path, durable=True) as file:
+    with _replace(path, durable=True) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -125,12 +128,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{path}: cut off or damaged ({error})") from error
 
 
-def _history_columns(record: "Record") -> dict[str, NDArray[Any]]:
+def _list_history_columns(record: "Record") -> dict[str, NDArray[Any]]:
     columns = {"update": np.asarray(record.history["update"], np.int64)}
     return columns | {name: np.asarray(values) for name, values in record.history.items() if name != "update"}
 
 
-def _flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
+def _list_flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
     points, timesteps = record.flow.shape
     return {
         "update": np.repeat(np.asarray(record.history["update"], np.int64), timesteps),
@@ -139,7 +142,7 @@ def _flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
     }
 
 
-def _parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
+def _write_parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,7 +152,7 @@ def _parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 @contextmanager
-def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
+def _replace(path: Path, durable: bool) -> Iterator[IO[bytes]]:
     """A file that gets its name when it is whole; on a full disk nothing of it stays."""
     part = clear_part(path)
     try:
@@ -181,7 +184,7 @@ def read_record(outcome: Any, folder: Path) -> "Record | None":
     """
     from bptt.core.run import Record
 
-    history, flow = _columns(folder / HISTORY), _columns(folder / FLOW)
+    history, flow = _read_columns(folder / HISTORY), _read_columns(folder / FLOW)
     parameters = read_arrays(folder / WEIGHTS)
     updates = history["update"]
     timesteps = len(flow["update"]) // len(updates)
@@ -202,7 +205,7 @@ def read_record(outcome: Any, folder: Path) -> "Record | None":
     )
 
 
-def _columns(path: Path) -> dict[str, NDArray[Any]]:
+def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
     import pyarrow.parquet as pq
 
     table = pq.ParquetFile(path).read()

@@ -20,14 +20,14 @@ def file_lock(path: Path, wait: bool = True) -> Iterator[None]:
     Raises `LockedError` where another process holds it and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file, _held(file, wait):
+    with path.open("a+b") as file, _hold(file, wait):
         yield
 
 
 def is_locked(path: Path) -> bool:
     """Whether another process holds the lock of this file, which is not made where it is missing."""
     try:
-        with path.open("rb") as file, _held(file, wait=False):
+        with path.open("rb") as file, _hold(file, wait=False):
             return False
     except LockedError:
         return True
@@ -36,7 +36,7 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
-def _held(file: IO[bytes], wait: bool) -> Iterator[None]:
+def _hold(file: IO[bytes], wait: bool) -> Iterator[None]:
     # A lock of filelock's own class would make the file where it is only asked about.
     if not lock_descriptor(file.fileno(), blocking=wait):
         raise LockedError(file.name)

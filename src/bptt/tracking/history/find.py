@@ -1,10 +1,6 @@
-"""What a user means by a source: a sweep, a run or several, in a folder or in a store.
+"""What a user means by a source: a sweep, a run or several, whole or narrowed, in a folder or in a store.
 
-Which runs of a source are meant: `SOURCE:12` is one, `SOURCE:model=lstm,alpha=0.1` those with these values.
-
-Opening a store to read from it, in the way that is fastest for its kind.
-
-A run as it was recorded, whole: what is needed to train it again, or to pass it on.
+`SOURCE:12` is a sweep's run number 12, `SOURCE:model=lstm,alpha=0.1` those of its runs with these values.
 """
 
 import json
@@ -21,11 +17,10 @@ from bptt.tracking.folder.sweep import is_sweep
 from bptt.tracking.history.base import History, Member
 from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory, is_run
 from bptt.tracking.history.from_store import RunsStoreHistory, SweepStoreHistory
-from bptt.tracking.store.address import StoreError, resolve_address
-from bptt.tracking.store.base import StoredRow, StoreReader
-from bptt.tracking.store.database import DatabaseReader
+from bptt.tracking.store.address import resolve_address
+from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.errors import SourceError, explain_refusal
-from bptt.tracking.store.server import ClientReader
+from bptt.tracking.store.opening import open_to_read
 from bptt.tracking.store.sweep_log import read_copy
 from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 
@@ -58,10 +53,12 @@ class Narrowing:
             return [self.number]
         left = list(members)
         for key, values in self.values.items():
-            whole = _whole(key, members)
+            whole = _find_key(key, members)
             for value in values:
                 if not any(is_same(value, member.swept.get(whole)) for member in members):
-                    raise SourceError(f":{key}={value}: no run has this value; there are {_values(whole, members)}")
+                    raise SourceError(
+                        f":{key}={value}: no run has this value; there are {_list_values(whole, members)}"
+                    )
             left = [member for member in left if any(is_same(value, member.swept.get(whole)) for value in values)]
         if not left:
             raise SourceError(f":{self}: no run has all of these values")
@@ -79,11 +76,11 @@ def split_source(text: str) -> tuple[str, Narrowing | None]:
         source, narrowing = text[: colon.start()], text[colon.end() :]
         within_quotes = source.count("'") % 2 or source.count('"') % 2
         if source and not within_quotes and _NARROWING.fullmatch(narrowing):
-            return source, _read(narrowing)
+            return source, _read_narrowing(narrowing)
     return text, None
 
 
-def _read(text: str) -> Narrowing:
+def _read_narrowing(text: str) -> Narrowing:
     if text.isdigit():
         return Narrowing(int(text), {})
     values: dict[str, list[str]] = {}
@@ -106,7 +103,7 @@ def is_same(asked: str, value: str | None) -> bool:
         return asked.strip("'\"") == value.strip("'\"")
 
 
-def _whole(key: str, members: Sequence[Member]) -> str:
+def _find_key(key: str, members: Sequence[Member]) -> str:
     """The swept key that is meant: itself, or by its last part."""
     keys = list(dict.fromkeys(key for member in members for key in member.swept))
     if key in keys:
@@ -123,20 +120,9 @@ def _whole(key: str, members: Sequence[Member]) -> str:
     raise SourceError(f":{key}=: not swept there; {meant}swept were {', '.join(keys)}")
 
 
-def _values(key: str, members: Sequence[Member]) -> str:
+def _list_values(key: str, members: Sequence[Member]) -> str:
     values = list(dict.fromkeys(member.swept[key] for member in members if key in member.swept))
     return ", ".join(values[:_MOST_SHOWN]) + (f", … ({len(values)} values)" if len(values) > _MOST_SHOWN else "")
-
-
-def open_reader(uri: str | None) -> StoreReader:
-    """The store at `uri`, see `resolve_address`. A database is asked without MLflow, whose import takes seconds.
-
-    Raises StoreError where there is none, or where it doesn't answer.
-    """
-    address = resolve_address(uri)
-    if address.database is not None and not address.database.is_file():
-        raise StoreError(f"{address.database}: there is no such store")
-    return ClientReader(address) if address.artifacts is None else DatabaseReader(address)
 
 
 __all__ = ["LATEST", "Source", "SourceError", "find", "find_newest_folder"]
@@ -189,10 +175,10 @@ def find(source: str | Path, uri: str | None = None) -> Source:
     Whatever the store has of a sweep whose folder is in ./multirun is read there.
     """
     text, narrowing = str(source), None
-    found = _local(text, uri)
+    found = _find_here(text, uri)
     if found is None:
         text, narrowing = split_source(text)
-        found = (_local(text, uri) if narrowing is not None else None) or _stored(text, uri)
+        found = (_find_here(text, uri) if narrowing is not None else None) or _find_in_store(text, uri)
     recording, own = found
     narrowing = own if narrowing is None else narrowing
     members = recording.members
@@ -202,7 +188,7 @@ def find(source: str | Path, uri: str | None = None) -> Source:
 
 def find_newest_folder(root: Path = _ROOT) -> Path:
     """The folder, within this one, of the sweep that was begun last. Raises SourceError where there is none."""
-    began = {path.parent: _noted(path, "began") for path in root.glob(f"*/{SWEEP}")}
+    began = {path.parent: _read_noted(path, "began") for path in root.glob(f"*/{SWEEP}")}
     times = {folder: time for folder, time in began.items() if isinstance(time, int | float)}
     if not times:
         raise SourceError(f"{LATEST}: there is no sweep in {root}")
@@ -212,92 +198,94 @@ def find_newest_folder(root: Path = _ROOT) -> Path:
 _Found = tuple[History, Narrowing | None]
 
 
-def _local(text: str, uri: str | None) -> _Found | None:
+def _find_here(text: str, uri: str | None) -> _Found | None:
     """What is meant, where it is a folder, or has one here."""
     folder = find_newest_folder() if text == LATEST else Path(text)
-    if found := _in_folder(folder):
+    if found := _open_folder(folder):
         return found, None
     if folder.is_dir() and folder.name != text:
         raise SourceError(f"{text}: neither the folder of a sweep nor that of a run")
     if uri is None and folder.name == text and text:
-        found = _in_folder(_ROOT / text) or _in_folder(_ROOT / SINGLE_RUNS / text)
-        found = found or (_of_id(text) if _ID.fullmatch(text) else None)
+        found = _open_folder(_ROOT / text) or _open_folder(_ROOT / SINGLE_RUNS / text)
+        found = found or (_find_id(text) if _ID.fullmatch(text) else None)
     return None if found is None else (found, None)
 
 
-def _in_folder(folder: Path) -> History | None:
+def _open_folder(folder: Path) -> History | None:
     if is_sweep(folder):
         return SweepFolderHistory(folder)
     return RunFolderHistory(folder) if is_run(folder) else None
 
 
-def _of_id(run_id: str) -> History | None:
+def _find_id(run_id: str) -> History | None:
     """The sweep or the single run in ./multirun that the store has by this id; None: its folder is not here."""
     for paths, key in ((_ROOT.glob(f"*/{SWEEP}"), "parent"), ((_ROOT / SINGLE_RUNS).glob(f"*/{JOURNAL}"), "run_id")):
         for path in paths:
-            if _noted(path, key) == run_id:
-                return _in_folder(path.parent)
+            if _read_noted(path, key) == run_id:
+                return _open_folder(path.parent)
     return None
 
 
-def _noted(journal: Path, key: str) -> object:
+def _read_noted(journal: Path, key: str) -> object:
     try:
         return json.loads(journal.read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _stored(text: str, uri: str | None) -> _Found:
+def _find_in_store(text: str, uri: str | None) -> _Found:
     """What is meant in the store."""
     query = _QUERY.fullmatch(text) is not None
     if not query and Path(text).name != text:
         raise SourceError(f"{text}: there is no such folder")
     address = resolve_address(uri)
-    if uri is None and address.database is not None and not address.database.is_file():
-        raise SourceError(f"{text}: {_unknown(text)}, and there is no store here ({address.database})")
-    reader = open_reader(uri)
+    if uri is None and address.is_missing:
+        raise SourceError(f"{text}: {_explain_unknown(text)}, and there is no store here ({address.database})")
+    store = open_to_read(uri)
     if query:
-        rows = reader.matching(text)
+        rows = store.search(text)
         if not rows:
             raise SourceError(f"{text}: no run in {address.shown} is like this")
-        return RunsStoreHistory(reader, rows, own=None, name=text), None
-    row = reader.run(text) if _ID.fullmatch(text) else None
+        return RunsStoreHistory(store, rows, own=None, name=text), None
+    row = store.find_run(text) if _ID.fullmatch(text) else None
     if row is None:
-        sweeps = reader.sweeps_named(text)
+        sweeps = store.find_sweeps(text)
         if len(sweeps) > 1:
             ids = " ".join(sweep.run_id for sweep in sweeps)
             raise SourceError(f"{text}: several sweeps have this name; say which, by its run's id: {ids}")
         row = sweeps[0] if sweeps else None
     if row is None:
-        raise SourceError(f"{text}: {_unknown(text)}, and neither the name of a sweep nor a run in {address.shown}")
-    return _recorded(reader, row)
+        raise SourceError(
+            f"{text}: {_explain_unknown(text)}, and neither the name of a sweep nor a run in {address.shown}"
+        )
+    return _open_row(store, row)
 
 
-def _recorded(reader: StoreReader, row: StoredRow) -> _Found:
+def _open_row(store: Store, row: StoredRow) -> _Found:
     """What a run of the store stands for, from its folder where that is here."""
     if row.is_sweep:
-        return _of_id(row.run_id) or _sweep(reader, row), None
-    sweep = _of_id(row.tags.get(PARENT_TAG, row.run_id))
+        return _find_id(row.run_id) or _open_sweep(store, row), None
+    sweep = _find_id(row.tags.get(PARENT_TAG, row.run_id))
     if sweep is None:
-        return RunsStoreHistory(reader, [row], own=row), None
+        return RunsStoreHistory(store, [row], own=row), None
     if PARENT_TAG not in row.tags:
         return sweep, None
     for member in sweep.members:
         if member.digest == row.tags.get(DIGEST_TAG):
             return sweep, Narrowing(member.number, {})
-    return RunsStoreHistory(reader, [row], own=row), None
+    return RunsStoreHistory(store, [row], own=row), None
 
 
-def _sweep(reader: StoreReader, own: StoredRow) -> History:
-    with explain_refusal(reader.address):
-        kept = read_copy(reader.address, own.artifact_uri, ended=own.status != "RUNNING")
+def _open_sweep(store: Store, own: StoredRow) -> History:
+    with explain_refusal(store.address):
+        kept = read_copy(store.address, own.artifact_uri, ended=own.status != "RUNNING")
     if kept is not None and kept.tables is not None:
-        return SweepStoreHistory(reader, own, kept, kept.tables)
-    rows = reader.below(own) + (reader.runs(list(kept.reused.values())) if kept else [])
-    return RunsStoreHistory(reader, rows, own=own, kept=kept)
+        return SweepStoreHistory(store, own, kept, kept.tables)
+    rows = store.find_below(own) + (store.find_runs(list(kept.reused.values())) if kept else [])
+    return RunsStoreHistory(store, rows, own=own, kept=kept)
 
 
-def _unknown(text: str) -> str:
+def _explain_unknown(text: str) -> str:
     near = get_close_matches(text, [path.parent.name for path in _ROOT.glob(f"*/{SWEEP}")], n=1)
     return "there is no such folder" + (f" (did you mean {near[0]}?)" if near else "")
 

@@ -1,7 +1,4 @@
-"""A sweep as its folder has it.
-
-A single run as its folder has it.
-"""
+"""What was recorded, read back from a folder: that of a sweep, or that of a single run."""
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -21,7 +18,7 @@ from bptt.tracking.folder.run import ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.provenance.environment import read_provenance
-from bptt.tracking.store.base import make_run_key
+from bptt.tracking.store.runs import make_run_key
 
 if TYPE_CHECKING:
     import pandas as pd

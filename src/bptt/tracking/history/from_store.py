@@ -1,8 +1,7 @@
-"""Runs as a store has them: what is read of each from its artifacts.
+"""What was recorded, read back from a store.
 
-A sweep that has ended, from the files that its own run keeps in the store: a few requests for all its runs.
-
-Runs of a store that are read one by one: a sweep that goes on, a single run, or what a query found.
+A sweep that has ended is read from the files that its own run keeps, with a few requests for all its runs; one that
+goes on, a single run and what a query found are read run by run.
 """
 
 import shlex
@@ -21,8 +20,8 @@ from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
 from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.artifacts import fetch, find_local_folder, list_names
-from bptt.tracking.store.base import StoredRow, StoreReader
+from bptt.tracking.store.artifacts import fetch, list_names
+from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.params import list_swept
 from bptt.tracking.store.sweep_log import SweepCopy, read_flow_ends
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-_AT_ONCE: Final = 8  # requests to a server
+_AT_ONCE: Final = 8  # runs whose files are read
 
 
 _RECORDS_HELD: Final = 8
@@ -45,9 +44,9 @@ _RECORDS_HELD: Final = 8
 class StoreHistory(History):
     """Runs of a store."""
 
-    def __init__(self, reader: StoreReader, own: StoredRow | None) -> None:
+    def __init__(self, store: Store, own: StoredRow | None) -> None:
         """own: the sweep's own run, or the single run; None where there is no such."""
-        self._reader, self._own = reader, own
+        self._store, self._own = store, own
         self._records = lru_cache(_RECORDS_HELD)(self._record)
 
     @abstractmethod
@@ -72,7 +71,7 @@ class StoreHistory(History):
             found = None
         if not isinstance(found, dict):
             name = number if row is None else row.run_id
-            raise StoreError(f"{self._reader.address.shown}: run {name} has no {CONFIG} that can be read")
+            raise StoreError(f"{self._store.address.shown}: run {name} has no {CONFIG} that can be read")
         return found
 
     def record(self, number: int) -> "Record | None":
@@ -88,7 +87,7 @@ class StoreHistory(History):
 
     def read(self, row: StoredRow, wanted: Sequence[str], how: Callable[[Path], T]) -> T | None:
         """What `how` makes of a folder with these artifacts of a run; None where one is missing."""
-        address = self._reader.address
+        address = self._store.address
         with explain_refusal(address):
             # Whatever came to an end without an error has left all of its files.
             if (OUTCOME_TAG not in row.tags or PROVENANCE in wanted) and not {*wanted} <= list_names(
@@ -107,11 +106,8 @@ class StoreHistory(History):
             found = None if row is None else self.read(row, [name], lambda folder: read_table(folder / name))
             return None if found is None else found.add_column(0, "run", [pa.array([number] * len(found), pa.int64())])
 
-        if self._reader.address.artifacts is not None:
-            tables = [table(number) for number in numbers]
-        else:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                tables = list(pool.map(table, numbers))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            tables = list(pool.map(table, numbers))
         found = [pa.Table.from_pandas(empty), *(one for one in tables if one is not None)]
         frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
         return frame
@@ -121,13 +117,13 @@ class StoreHistory(History):
         if row is None or OUTCOME_TAG not in row.tags:
             return None
         outcome = row.tags[OUTCOME_TAG]
-        found = self.read(row, [HISTORY, FLOW, WEIGHTS], lambda folder: _whole(outcome, folder))
+        found = self.read(row, [HISTORY, FLOW, WEIGHTS], lambda folder: _read_whole(outcome, folder))
         if found is None:
-            raise StoreError(f"{self._reader.address.shown}: what run {row.run_id} recorded is damaged")
+            raise StoreError(f"{self._store.address.shown}: what run {row.run_id} recorded is damaged")
         return found
 
 
-def _whole(outcome: str, folder: Path) -> "Record | None":
+def _read_whole(outcome: str, folder: Path) -> "Record | None":
     try:
         return read_record(outcome, folder)
     except (ValueError, KeyError, IndexError, ZeroDivisionError):
@@ -137,8 +133,8 @@ def _whole(outcome: str, folder: Path) -> "Record | None":
 class SweepStoreHistory(StoreHistory):
     """A sweep of a store, with the tables of all its runs."""
 
-    def __init__(self, reader: StoreReader, own: StoredRow, kept: SweepCopy, tables: Tables) -> None:
-        super().__init__(reader, own)
+    def __init__(self, store: Store, own: StoredRow, kept: SweepCopy, tables: Tables) -> None:
+        super().__init__(store, own)
         self._parent, self._kept, self._tables = own, kept, tables
 
     @cached_property
@@ -164,8 +160,8 @@ class SweepStoreHistory(StoreHistory):
         """See `History.gradient_flow`."""
         if not ends_only:
             return super().gradient_flow(numbers)
-        with explain_refusal(self._reader.address):
-            flow = read_flow_ends(self._reader.address, self._parent.artifact_uri)
+        with explain_refusal(self._store.address):
+            flow = read_flow_ends(self._store.address, self._parent.artifact_uri)
         return flow[flow["run"].isin(numbers)].reset_index(drop=True)
 
     def config(self, number: int) -> dict[str, Any]:
@@ -188,9 +184,9 @@ class SweepStoreHistory(StoreHistory):
 
     @cached_property
     def _rows(self) -> dict[str, StoredRow]:
-        rows = {row.run_id: row for row in self._reader.below(self._parent)}
+        rows = {row.run_id: row for row in self._store.find_below(self._parent)}
         elsewhere = [run_id for run_id in self._run_ids.values() if run_id not in rows]
-        return rows | {row.run_id: row for row in self._reader.runs(elsewhere)}
+        return rows | {row.run_id: row for row in self._store.find_runs(elsewhere)}
 
 
 def make_head(own: StoredRow, kept: SweepCopy) -> Head:
@@ -207,14 +203,14 @@ class RunsStoreHistory(StoreHistory):
 
     def __init__(
         self,
-        reader: StoreReader,
+        store: Store,
         rows: Sequence[StoredRow],
         *,
         own: StoredRow | None,
         name: str = "",
         kept: SweepCopy | None = None,
     ) -> None:
-        super().__init__(reader, own)
+        super().__init__(store, own)
         self._name, self._kept = name, kept
         self._jobs: dict[int, SweepJob] = {job.number: job for job in kept.jobs} if kept else {}
         of_digest = {job.digest: job.number for job in self._jobs.values()}
@@ -249,7 +245,7 @@ class RunsStoreHistory(StoreHistory):
             run_id=own.run_id,
             swept=swept,
             status=own.status,
-            command=_words(own),
+            command=_read_command(own),
             began=own.began,
             ended=own.ended,
         )
@@ -301,7 +297,7 @@ class RunsStoreHistory(StoreHistory):
         if number in self._jobs:
             return self._jobs[number].overrides
         row = self._rows[number]
-        return [] if SWEEP_TAG in row.tags else _words(row)[2:]
+        return [] if SWEEP_TAG in row.tags else _read_command(row)[2:]
 
     def row(self, number: int) -> StoredRow | None:
         """See `StoreHistory.row`."""
@@ -311,16 +307,11 @@ class RunsStoreHistory(StoreHistory):
         """From the files where they are at hand, which is faster than from the metrics."""
         import pandas as pd
 
-        at_hand = [
-            number
-            for number, row in rows.items()
-            if OUTCOME_TAG in row.tags
-            and (self._reader.address.artifacts is None or find_local_folder(row.artifact_uri) is not None)
-        ]
+        at_hand = [number for number, row in rows.items() if OUTCOME_TAG in row.tags and self._store.has_at_hand(row)]
         others = {number: row for number, row in rows.items() if number not in at_hand}
         tables = [self.joined(HISTORY, at_hand, make_empty_history())]
         if others:
-            tables.append(self._reader.histories(others))
+            tables.append(self._store.read_histories(others))
         return pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
 
     def _seconds(self, runs: "pd.DataFrame") -> "pd.Series":
@@ -338,7 +329,7 @@ class RunsStoreHistory(StoreHistory):
         return self.read(row, [TRACEBACK], lambda folder: (folder / TRACEBACK).read_text(encoding="utf-8"))
 
 
-def _words(row: StoredRow) -> list[str]:
+def _read_command(row: StoredRow) -> list[str]:
     """The command that a run was begun by; empty where it was another program's, or is not known whole."""
     try:
         words = shlex.split(row.tags.get(COMMAND_TAG, ""))

@@ -26,7 +26,7 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     """
     absent = _absent()
     told = {key: value for key, value in config.items() if key not in _NOT_NUMERICAL and value != absent.get(key)}
-    kept = {key: _canonical(value, key) for key, value in told.items()}
+    kept = {key: _canonicalize(value, key) for key, value in told.items()}
     text = json.dumps([kept, numerical_version], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
 
@@ -65,11 +65,11 @@ def compute_version() -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _canonical(value: Any, key: str) -> Any:
+def _canonicalize(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _canonical(inner, str(name)) for name, inner in value.items()}
+        return {str(name): _canonicalize(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_canonical(inner, key) for inner in value]
+        return [_canonicalize(inner, key) for inner in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if key == "path" and isinstance(value, str) and Path(value).is_file():

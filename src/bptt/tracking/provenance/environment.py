@@ -1,9 +1,4 @@
-"""provenance.json and dirty.patch: what a run or a sweep was made with, noted in its folder when it begins.
-
-What differs between two environments: the one that a run was made in, and this one.
-
-Tags that say by which code, with which packages and by whom a run was made.
-"""
+"""What a run was made with: in files of its folder, as tags in the store, and what has changed since."""
 
 import getpass
 import json
@@ -57,17 +52,17 @@ def list_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change
 
     The number of processor cores is left out: no bit depends on it.
     """
-    return [Change(what, before, after) for what, before, after in _all(then, now) if before != after]
+    return [Change(what, before, after) for what, before, after in _compare_all(then, now) if before != after]
 
 
-def _all(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _compare_all(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if then.get("numerical_version") is not None:
         yield "numerical version", str(then["numerical_version"]), str(now["numerical_version"])
     for key in ("cpu", "target", "simd"):
         if then.get(key) is not None:
             yield _NAMES[key], str(then[key]), str(now[key])
     if then.get("blas") is not None:
-        yield "BLAS", _library(then["blas"]), _library(now["blas"])
+        yield "BLAS", _name_library(then["blas"]), _name_library(now["blas"])
     before, after = then.get("packages") or {}, now["packages"]
     for name in sorted(before, key=lambda name: (name not in _NUMERICAL, name)):
         yield name, str(before[name]), str(after.get(name, "not installed"))
@@ -75,15 +70,15 @@ def _all(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str,
         if then.get(key) is not None:
             yield _NAMES[key], str(then[key]), str(now[key] or "unknown")
     if then.get("git_dirty") is not None:
-        yield "uncommitted changes", _changes_to_commit(then), _changes_to_commit(now)
+        yield "uncommitted changes", _describe_commit(then), _describe_commit(now)
 
 
-def _library(blas: Mapping[str, Any]) -> str:
+def _name_library(blas: Mapping[str, Any]) -> str:
     said = " ".join(str(blas[key]) for key in ("name", "version", "architecture") if blas.get(key) is not None)
     return f"{said}, {blas['threads']} thread(s)" if blas.get("threads") not in (1, None) else said
 
 
-def _changes_to_commit(environment: Mapping[str, Any]) -> str:
+def _describe_commit(environment: Mapping[str, Any]) -> str:
     if not environment.get("git_dirty"):
         return "unknown" if environment.get("git_dirty") is None else "none"
     name = environment.get("git_diff")
@@ -96,7 +91,7 @@ _PACKAGES: Final = ("bptt", "numpy", "numba", "scipy", "hydra-core", "mlflow")
 def make_provenance_tags() -> dict[str, str]:
     """mlflow.source.git.commit and bptt.git.dirty, bptt.version.*, and MLflow's own tags for user and command."""
     return {
-        USER_TAG: _user(),
+        USER_TAG: _find_user(),
         SOURCE_TYPE_TAG: "LOCAL",
         COMMAND_TAG: hide_passwords(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
         f"{VERSION_TAG}python": platform.python_version(),
@@ -113,7 +108,7 @@ def find_version(package: str) -> str | None:
         return None
 
 
-def _user() -> str:
+def _find_user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -143,12 +138,12 @@ def describe_environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _processor(),
+        "cpu": _name_processor(),
         "target": get_host_cpu_name(),
         "simd": WIDTH,
         "cores": os.cpu_count(),
-        "blas": _blas(),
-        "packages": {name: found for name in _packages() if (found := find_version(name)) is not None},
+        "blas": _describe_blas(),
+        "packages": {name: found for name in _list_packages() if (found := find_version(name)) is not None},
         "git_commit": tags.get(COMMIT_TAG),
         "git_dirty": tags[DIRTY_TAG] == "true" if DIRTY_TAG in tags else None,
         "git_diff": shorten_diff(read_own_diff()),
@@ -201,7 +196,7 @@ def parse_provenance_tags(tags: dict[str, str]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _packages() -> list[str]:
+def _list_packages() -> list[str]:
     try:
         required = requires("bptt") or []
     except PackageNotFoundError:
@@ -210,7 +205,7 @@ def _packages() -> list[str]:
     return ["bptt", *names, _COMPILES]
 
 
-def _blas() -> dict[str, Any]:
+def _describe_blas() -> dict[str, Any]:
     import numpy as np
     from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -231,7 +226,7 @@ def _blas() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def _name_processor() -> str:
     """The name by which the operating system knows the processor."""
     try:
         if sys.platform == "darwin":

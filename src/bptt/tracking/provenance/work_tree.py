@@ -24,11 +24,11 @@ def read_git_tags(folder: Path) -> dict[str, str]:
     inside another project's), and where git does not answer in time.
     """
     try:
-        lines = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no").splitlines()
+        lines = _ask_git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no").splitlines()
         commit = next(line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
-        if commit == "(initial)" or not _git(folder, "ls-files"):
+        if commit == "(initial)" or not _ask_git(folder, "ls-files"):
             return {}
-        dirty = any(not line.startswith("#") for line in lines) or bool(_added(folder))
+        dirty = any(not line.startswith("#") for line in lines) or bool(_list_added(folder))
     except (OSError, subprocess.SubprocessError, StopIteration):
         return {}
     return {COMMIT_TAG: commit, DIRTY_TAG: str(dirty).lower()}
@@ -40,10 +40,11 @@ def read_git_diff(folder: Path) -> str | None:
     It covers what makes a work tree dirty, see `read_git_tags`. A password within an address is blotted out.
     """
     try:
-        top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
-        parts = [_git(top, "diff", "HEAD", *_PLAIN)]
+        top = Path(_ask_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+        parts = [_ask_git(top, "diff", "HEAD", *_PLAIN)]
         parts += [
-            _git(top, "diff", "--no-index", *_PLAIN, "--", "/dev/null", name, codes=(1,)) for name in _added(folder)
+            _ask_git(top, "diff", "--no-index", *_PLAIN, "--", "/dev/null", name, codes=(1,))
+            for name in _list_added(folder)
         ]
     except (OSError, subprocess.SubprocessError):
         return None
@@ -53,13 +54,13 @@ def read_git_diff(folder: Path) -> str | None:
 @cache
 def read_own_tags() -> dict[str, str]:
     """`read_git_tags` of the program, as they were when this was first asked."""
-    return read_git_tags(_own_folder())
+    return read_git_tags(_find_own_folder())
 
 
 @cache
 def read_own_diff() -> str | None:
     """`read_git_diff` of the program, as it was when first asked; None: nothing differs, or there is no commit."""
-    return read_git_diff(_own_folder()) if read_own_tags().get(DIRTY_TAG) == "true" else None
+    return read_git_diff(_find_own_folder()) if read_own_tags().get(DIRTY_TAG) == "true" else None
 
 
 def shorten_diff(difference: str | None) -> str | None:
@@ -67,18 +68,18 @@ def shorten_diff(difference: str | None) -> str | None:
     return None if difference is None else sha256(difference.encode()).hexdigest()[:16]
 
 
-def _own_folder() -> Path:
+def _find_own_folder() -> Path:
     return Path(str(files("bptt")))
 
 
-def _added(folder: Path) -> list[str]:
+def _list_added(folder: Path) -> list[str]:
     """What git neither knows nor ignores of the folder's sources and of the choices in the work tree's conf/."""
     wanted = ("*.py", ":(top)conf/*.yaml")
-    found = _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", *wanted)
+    found = _ask_git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", *wanted)
     return sorted(filter(None, found.split("\0")))
 
 
-def _git(folder: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+def _ask_git(folder: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
     """What git answers, where it ends with one of these exit codes."""
     command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
     done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)

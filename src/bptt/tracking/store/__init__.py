@@ -1,1 +1,1 @@
-"""The store: one place that asks whether it is a database or a server."""
+"""The store: what it has, and what is written there. Whether it is a database or a server, `opening` alone asks."""

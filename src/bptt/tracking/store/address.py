@@ -60,6 +60,16 @@ class Address:
     lock: Path
 
     @property
+    def is_server(self) -> bool:
+        """Whether it is a server, and no database."""
+        return self.artifacts is None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a file that is not there."""
+        return self.database is not None and not self.database.is_file()
+
+    @property
     def shown(self) -> str:
         """The URI as it may be printed."""
         return hide_passwords(self.uri)
@@ -87,7 +97,7 @@ def resolve_address(uri: str | None, folder: Path | None = None) -> Address:
         _refuse_file_store(folder)
         given = _DEFAULT
     if match := _SQLITE.fullmatch(given if given.rstrip("/") != "sqlite:" else "sqlite:///"):
-        return _sqlite(match, folder, origin)
+        return _resolve_sqlite(match, folder, origin)
     _check_password(given, origin)
     match = _SCHEME.fullmatch(given)
     if given not in _NAMES and (match is None or match["scheme"].lower() == "file" or len(match["scheme"]) == 1):
@@ -146,7 +156,7 @@ def _check_password(uri: str, origin: str) -> None:
         refuse_password(uri, f"{origin}=")
 
 
-def _sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
+def _resolve_sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
     if match["path"] in {"", ":memory:"}:
         raise StoreError(f"{origin}={match[0]}: a store in memory is gone when the program ends; name a file")
     database = (folder / unquote(match["path"])).resolve()

@@ -32,7 +32,7 @@ def put_files(address: Address, artifact_uri: str, files: Mapping[str, bytes]) -
     elif files:
         with TemporaryDirectory() as temporary:
             _write(Path(temporary), files)
-            _repository(address, artifact_uri).log_artifacts(temporary)
+            _open_repository(address, artifact_uri).log_artifacts(temporary)
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def fetch(address: Address, artifact_uri: str, names: Sequence[str]) -> Iterator
     if folder is not None:
         yield folder
         return
-    repository = _repository(address, artifact_uri)
+    repository = _open_repository(address, artifact_uri)
     with TemporaryDirectory() as temporary:
         for name in names:
             path = Path(temporary, name)
@@ -57,7 +57,7 @@ def list_names(address: Address, artifact_uri: str, folder: str = "") -> set[str
     within = find_local_folder(artifact_uri)
     if within is not None:
         return {path.relative_to(within).as_posix() for path in (within / folder).glob("*") if path.is_file()}
-    listed = _repository(address, artifact_uri).list_artifacts(folder or None)
+    listed = _open_repository(address, artifact_uri).list_artifacts(folder or None)
     return {file.path for file in listed if not file.is_dir}
 
 
@@ -67,7 +67,7 @@ def remove_artifacts(address: Address, artifact_uri: str, run_id: str, location:
     if folder is None or within is None:
         inside = artifact_uri.startswith(f"{location.rstrip('/')}/")
         if inside:
-            _repository(address, artifact_uri).delete_artifacts()
+            _open_repository(address, artifact_uri).delete_artifacts()
         return inside
     own = folder.resolve().parent
     inside = own.name == run_id and within.resolve() in own.parents
@@ -76,7 +76,7 @@ def remove_artifacts(address: Address, artifact_uri: str, run_id: str, location:
     return inside
 
 
-def _repository(address: Address, artifact_uri: str) -> Any:
+def _open_repository(address: Address, artifact_uri: str) -> Any:
     """MLflow's own access to artifacts that are elsewhere."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 

@@ -1,26 +1,26 @@
-"""A store that is only read: which runs it has, and what they recorded. Nothing is made or changed in it.
-
-A run of a sweep as the store gets it.
-"""
+"""The store: what is asked of it, whatever holds its runs, and a run as it has it."""
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
-from bptt.tracking.folder.sweep import SweepJob, SweepJournal
+from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, read_record
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.params import flatten
-from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, PARENT_TAG, PRUNED_TAG, SWEEP_TAG
+from bptt.tracking.store.artifacts import fetch
+from bptt.tracking.store.connecting import connect, limit_patience, set_environment
+from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.runs import RunToWrite
+from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
+
+    from bptt.core.run import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,35 +45,239 @@ class StoredRow:
         return SWEEP_TAG in self.tags and PARENT_TAG not in self.tags
 
 
-class StoreReader(ABC):
-    """An open store. Every method raises StoreError where the store doesn't answer, or refuses."""
+@dataclass(frozen=True, kw_only=True)
+class SweepPlace:
+    """Where the pages of a sweep are.
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
+    parent  the id of its own run
+    view    the path of its page among MLflow's; None: it has none of its own
+    """
+
+    parent: str
+    experiment_id: str
+    name: str
+    view: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepToRemove:
+    """A sweep as a store has it.
+
+    parent    the id of the sweep's own run
+    status    of that run
+    location  where the experiment keeps its artifacts
+    runs      run → where its artifacts are; the sweep's own run last
+    """
+
+    name: str
+    parent: str
+    status: str
+    experiment: str
+    experiment_id: str
+    location: str
+    runs: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """The experiment that new runs go to; `asked` is the tracking.uri that its store was opened with."""
+
+    name: str
+    experiment_id: str
+    asked: str | None
+
+
+class RunWriter(ABC):
+    """Writes the ended runs of one sweep, below its own run. What failed may be called again: nothing is doubled."""
 
     @abstractmethod
-    def sweeps_named(self, name: str) -> list[StoredRow]:
-        """The sweeps, that is their own runs, with this name."""
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
+        """Write what the store lacks of these runs; key → run id of all."""
 
     @abstractmethod
-    def run(self, run_id: str) -> StoredRow | None:
-        """A run; None: there is none with this id, or it was deleted."""
+    def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
+        """Key → id of those runs that the store has."""
+
+
+class Store(ABC):
+    """An open MLflow store.
+
+    Two classes keep this contract: `DatabaseStore` asks MLflow's tables themselves, with one statement for hundreds of
+    runs; `ClientStore` goes through MLflow's client. Which of them a store is decides `bptt.tracking.store.opening`
+    alone, and nobody else has to know. What both leave behind is the same.
+
+    Every method raises StoreError, with one line for the user, where the store doesn't answer, or refuses. Runs in
+    MLflow's bin count as deleted, unless it is said that they don't. Methods that are about an experiment, and
+    `experiment` itself, need a store that was opened with one.
+    """
+
+    def __init__(self, address: Address, client: "MlflowClient | None" = None, into: Experiment | None = None) -> None:
+        """client: of this store, where there is one already; into: the experiment that new runs go to."""
+        self.address, self._given, self._into = address, client, into
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """MLflow's client, made when it is first needed: importing it takes seconds."""
+        if self._given is not None:
+            return self._given
+        set_environment()
+        with explain_refusal(self.address):
+            return connect(self.address)
+
+    def close(self) -> None:
+        """Let go of what it holds open; asked again, it opens that again."""
+        return
+
+    @property
+    def asked(self) -> str | None:
+        """The tracking.uri that it was opened with."""
+        return self._opened_for.asked
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment that new runs go to."""
+        return self._opened_for.name
+
+    @property
+    def experiment_id(self) -> str:
+        """The id of that experiment."""
+        return self._opened_for.experiment_id
+
+    # --- Finding runs
 
     @abstractmethod
-    def runs(self, run_ids: Sequence[str]) -> list[StoredRow]:
+    def find_run(self, run_id: str) -> StoredRow | None:
+        """A run; None: there is none with this id."""
+
+    @abstractmethod
+    def find_runs(self, run_ids: Sequence[str]) -> list[StoredRow]:
         """Those of these runs that there are."""
 
     @abstractmethod
-    def below(self, parent: StoredRow) -> list[StoredRow]:
+    def find_sweeps(self, name: str) -> list[StoredRow]:
+        """The sweeps, that is their own runs, with this name."""
+
+    @abstractmethod
+    def find_below(self, parent: StoredRow) -> list[StoredRow]:
         """The runs of a sweep, but for those that were trained in another one."""
 
     @abstractmethod
-    def matching(self, query: str) -> list[StoredRow]:
+    def search(self, query: str) -> list[StoredRow]:
         """The runs that a filter in MLflow's words finds. Raises SourceError where it can't be understood."""
 
     @abstractmethod
-    def histories(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
+    def find_newest_sweep(self) -> SweepPlace | None:
+        """The sweep that was begun last; None: there is none."""
+
+    @abstractmethod
+    def find_finished(self, digests: Collection[str]) -> dict[str, str]:
+        """Digest → id of the newest run of the experiment that has this digest and FINISHED."""
+
+    def find_by_key(self, key: str) -> str | None:
+        """The id of the run of the experiment with this key; None: there is none."""
+        with explain_refusal(self.address):
+            found = self.client.search_runs([self.experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+        return found[0].info.run_id if found else None
+
+    # --- Reading what runs recorded
+
+    @abstractmethod
+    def read_histories(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
         """What runs, given by their numbers, recorded: run, update, metrics."""
+
+    @abstractmethod
+    def has_at_hand(self, row: StoredRow) -> bool:
+        """Whether what a run recorded is read faster from its files than from its metrics."""
+
+    def read_finished(self, run_id: str) -> "Record | None":
+        """What a finished run recorded; None where the store no longer has all of it, whole.
+
+        Its `state`, which no artifact holds, is empty: (0, 0).
+        """
+        with explain_refusal(self.address):
+            found = self._find_outcome(run_id)
+        if found is None:
+            return None
+        artifact_uri, outcome = found
+        try:
+            with limit_patience(), fetch(self.address, artifact_uri, (HISTORY, FLOW, WEIGHTS)) as folder:
+                return read_record(outcome, folder)
+        except Exception:  # whatever a damaged file, or one that is gone, leads to
+            return None
+
+    # --- Writing
+
+    @abstractmethod
+    def open_writer(self, parent: str, fresh: bool) -> RunWriter:
+        """What writes runs of the experiment below a run; fresh: it has none yet."""
+
+    # --- Deleting
+
+    @abstractmethod
+    def list_sweeps(self, name: str) -> list[str]:
+        """The ids of the sweeps, that is of their own runs, with this name, in experiments that were deleted too."""
+
+    def find_sweep(self, parent: str) -> SweepToRemove | None:
+        """The sweep whose own run has this id, with whatever can be deleted of it; None: there is no such sweep."""
+        from mlflow.exceptions import MlflowException
+
+        with explain_refusal(self.address):
+            try:
+                run = self.client.get_run(parent)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+            if SWEEP_TAG not in run.data.tags or PARENT_TAG in run.data.tags:
+                return None
+            if run.info.lifecycle_stage == "deleted" and not self.empties_bin:
+                return None
+            experiment = self.client.get_experiment(run.info.experiment_id)
+            return SweepToRemove(
+                name=run.data.tags[SWEEP_TAG],
+                parent=parent,
+                status=run.info.status,
+                experiment=experiment.name,
+                experiment_id=run.info.experiment_id,
+                location=experiment.artifact_location,
+                runs={**self._list_below(parent, run.info.experiment_id), parent: run.info.artifact_uri},
+            )
+
+    def delete(self, sweep: SweepToRemove) -> list[str]:
+        """Delete a sweep: its runs, and the models that were exported from them; lines about what had to be left.
+
+        Broken off, it can be called again.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with explain_refusal(self.address):
+            notes = self._delete(sweep)
+            with suppress(MlflowException):  # it may have no page
+                self.client.delete_experiment_tag(sweep.experiment_id, SHARED_VIEW_TAG + sweep.parent)
+        return notes
+
+    @property
+    @abstractmethod
+    def empties_bin(self) -> bool:
+        """Whether what is deleted is gone for good, and what is in MLflow's bin can be deleted."""
+
+    @abstractmethod
+    def _find_outcome(self, run_id: str) -> tuple[str, str] | None:
+        """Where a run's artifacts are, and its outcome; None: there is no such run, or it has none."""
+
+    @abstractmethod
+    def _list_below(self, parent: str, experiment_id: str) -> dict[str, str]:
+        """Run → where its artifacts are, of all runs below a sweep's own that can be deleted."""
+
+    @abstractmethod
+    def _delete(self, sweep: SweepToRemove) -> list[str]:
+        """Delete the runs of a sweep, and their models."""
+
+    @property
+    def _opened_for(self) -> Experiment:
+        if self._into is None:
+            raise TypeError("this store was opened without an experiment")
+        return self._into
 
 
 def restore_infinities(history: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
@@ -87,92 +291,3 @@ def restore_infinities(history: "pd.DataFrame", metrics: Sequence[str]) -> "pd.D
 def sort_rows(rows: Sequence[StoredRow]) -> list[StoredRow]:
     """The order in which runs are numbered where nothing else says it: by begin, name and id."""
     return sorted(rows, key=lambda row: (row.began or 0.0, row.name, row.run_id))
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunToWrite:
-    """All that the store holds of a run.
-
-    key      32 hexadecimal digits, of this run of this sweep alone: a run that is sent again is the same run
-    began, ended  seconds since 1970
-    history  `update` and the metrics, (points,) each; empty where nothing was recorded
-    files    path among the artifacts → content
-    """
-
-    key: str
-    name: str
-    status: Status
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-    began: float
-    ended: float
-    history: Mapping[str, NDArray[np.generic]]
-    files: Mapping[str, bytes]
-
-
-def make_run_key(sweep: SweepJournal, job: SweepJob) -> str:
-    """The key of a run: the same whenever it is sent."""
-    return make_key(*_identity(sweep), job.digest)
-
-
-def make_sweep_key(sweep: SweepJournal) -> str:
-    """The key of a sweep's own run."""
-    return make_key(*_identity(sweep))
-
-
-def _identity(sweep: SweepJournal) -> tuple[str, str, str]:
-    return sweep.name, repr(sweep.began), sweep.current_folder
-
-
-def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str]) -> RunToWrite:
-    """A run as it ended; `tags` are those that all runs of its sweep have."""
-    own = {DIGEST_TAG: job.digest, SWEEP_TAG: sweep.name}
-    files = {CONFIG: dump_config(job.config).encode()}
-    record = result.record
-    if record is not None:
-        files |= pack_record(record)
-        if result.status != "FAILED":
-            own[OUTCOME_TAG] = record.outcome
-        if result.status == "KILLED":
-            own[PRUNED_TAG] = "true"  # by a search; one that was interrupted has no record
-    if result.error is not None:
-        files[TRACEBACK] = result.error.encode()
-    params = flatten(job.config)
-    # A choice of a group, `model=lstm`, is no value of the configuration, but a column that one looks for.
-    choices = flatten({key: text for key, text in job.swept.items() if key not in params})
-    return RunToWrite(
-        key=make_run_key(sweep, job),
-        name=job.name,
-        status=result.status,
-        params=choices | params,
-        tags={**tags, **own},
-        began=result.began,
-        ended=result.ended,
-        history={} if record is None else record.history,
-        files=files,
-    )
-
-
-def supersedes(run: RunToWrite, held: str | None) -> bool:
-    """Whether a run is written where the store has it with this status (None: it has not).
-
-    What a run came to stays, until a later attempt came to something else: one that was interrupted may finish.
-    """
-    return held not in ("FINISHED", run.status)
-
-
-def list_points(run: RunToWrite) -> Iterator[tuple[str, list[float], list[int], list[int]]]:
-    """Name, values, timestamps and steps of each metric; the timestamps go evenly from `began` to `ended`."""
-    if not len(run.history.get("update", ())):
-        return
-    updates = np.asarray(run.history["update"], np.int64)
-    began, ended = to_milliseconds(run.began), to_milliseconds(run.ended)
-    times = began + ((ended - began) * (updates / max(updates[-1], 1))).astype(np.int64)
-    for name, values in run.history.items():
-        if name != "update":
-            yield name, np.asarray(values, np.float64).tolist(), times.tolist(), updates.tolist()
-
-
-def to_milliseconds(seconds: float) -> int:
-    """MLflow's time."""
-    return int(seconds * 1000)

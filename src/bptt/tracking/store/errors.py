@@ -1,4 +1,4 @@
-"""How an open store is asked: its refusals in one line, its runs page by page."""
+"""What a store refuses, in one line for the user; and a search through all its pages."""
 
 import logging
 import re
@@ -10,7 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords
-from bptt.tracking.store.opening import limit_patience, shorten
+from bptt.tracking.store.connecting import limit_patience, shorten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +40,7 @@ def explain_refusal(address: Address) -> Iterator[None]:
         with limit_patience():
             yield
     except Exception as error:
-        if not isinstance(error, _refusals()):
+        if not isinstance(error, _list_refusals()):
             raise
         raise StoreError(f"{address.shown}: {summarize(error)}") from error
 
@@ -63,7 +63,7 @@ def wait_while_locked(ask: Callable[P, T]) -> Callable[P, T]:
     return asked
 
 
-def _refusals() -> tuple[type[Exception], ...]:
+def _list_refusals() -> tuple[type[Exception], ...]:
     """What a store refuses with; of packages that were not imported, which takes seconds, nothing can come."""
     kinds = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
     return OSError, *(getattr(sys.modules[module], kind) for module, kind in kinds.items() if module in sys.modules)

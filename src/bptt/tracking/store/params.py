@@ -1,7 +1,4 @@
-"""A configuration as MLflow's params: flat, with keys and values that MLflow takes.
-
-What was swept, where nothing is known but the params of the runs.
-"""
+"""A configuration as MLflow's params, flat, with keys and values that it takes; and what was swept, told by them."""
 
 import json
 import re
@@ -33,24 +30,24 @@ def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     refuses in a key becomes _, and a value of more than 6,000 characters is cut with a note: config.yaml has it whole.
     """
     params: dict[str, str] = {}
-    for path, value in _leaves(config, ()):
-        params[_unused(_key(path), params)] = _cut(_written(value))
+    for path, value in _list_leaves(config, ()):
+        params[_find_unused(_make_key(path), params)] = _cut(_write(value))
     return params
 
 
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _list_leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if isinstance(value, Mapping) and (value or not path):
         for key, inner in value.items():
-            yield from _leaves(inner, (*path, str(key)))
+            yield from _list_leaves(inner, (*path, str(key)))
     else:
         yield path, value
 
 
-def _key(path: tuple[str, ...]) -> str:
+def _make_key(path: tuple[str, ...]) -> str:
     return _FORBIDDEN.sub("_", ".".join(path))[:_LONGEST_KEY]
 
 
-def _unused(key: str, taken: Mapping[str, str]) -> str:
+def _find_unused(key: str, taken: Mapping[str, str]) -> str:
     if key not in taken:
         return key
     number = 2
@@ -59,7 +56,7 @@ def _unused(key: str, taken: Mapping[str, str]) -> str:
     return candidate
 
 
-def _written(value: Any) -> str:
+def _write(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

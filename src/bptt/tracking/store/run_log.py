@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.tracking.folder.files import Status
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.errors import explain_refusal, wait_while_locked
-from bptt.tracking.store.opening import Store, limit_patience, shorten
-from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.connecting import limit_patience, shorten
+from bptt.tracking.store.errors import wait_while_locked
+from bptt.tracking.store.tags import PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -133,10 +134,3 @@ class RunLog:
             self.trouble = None
             self._waiting = []
             self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
-
-
-def run_with_key(store: Store, key: str) -> str | None:
-    """The id of the run with this key; None: there is none. Raises StoreError."""
-    with explain_refusal(store.address):
-        found = store.client.search_runs([store.experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-    return found[0].info.run_id if found else None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bptt.tracking.store.address import Address
+from bptt.tracking.store.connecting import UNKNOWN, set_environment, shorten
 from bptt.tracking.store.errors import summarize
-from bptt.tracking.store.opening import UNKNOWN, set_environment, shorten
 
 _SECONDS: Final = 2
 
@@ -48,16 +48,16 @@ class StoreState:
 def examine_store(address: Address) -> StoreState:
     """Look at a store; of a SQLite file, which there must be, whether it could be written too."""
     if address.database is not None:
-        return _of_file(address.database)
-    return _of_server(address) if address.artifacts is None else _of_database(address)
+        return _examine_file(address.database)
+    return _examine_server(address) if address.is_server else _examine_database(address)
 
 
-def _of_file(database: Path) -> StoreState:
+def _examine_file(database: Path) -> StoreState:
     try:
         # Opened for writing and closed again, it leaves no files of its own; opened for reading alone it would.
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=1)) as connection:
             connection.isolation_level = None
-            found = _tables(lambda statement: connection.execute(statement).fetchone())
+            found = _read_tables(lambda statement: connection.execute(statement).fetchone())
             mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
             if not os.access(database, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                 return StoreState(**found, journal_mode=mode, trouble="read-only", says="its file can't be written")
@@ -65,19 +65,19 @@ def _of_file(database: Path) -> StoreState:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
             except sqlite3.Error as error:
-                return StoreState(**found, journal_mode=mode, trouble=_kind(error), says=str(error))
+                return StoreState(**found, journal_mode=mode, trouble=_name_trouble(error), says=str(error))
             return StoreState(**found, journal_mode=mode)
     except (sqlite3.Error, OSError) as error:
-        return StoreState(trouble=_kind(error), says=str(error))
+        return StoreState(trouble=_name_trouble(error), says=str(error))
 
 
-def _kind(error: Exception) -> Trouble:
+def _name_trouble(error: Exception) -> Trouble:
     name = getattr(error, "sqlite_errorname", "")
     kinds: dict[str, Trouble] = {"BUSY": "locked", "LOCKED": "locked", "READONLY": "read-only", "NOTADB": "damaged"}
     return next((kinds[word] for word in name.split("_") if word in kinds), "unreachable")
 
 
-def _of_database(address: Address) -> StoreState:
+def _examine_database(address: Address) -> StoreState:
     import sqlalchemy
 
     url = sqlalchemy.make_url(address.uri)
@@ -89,16 +89,16 @@ def _of_database(address: Address) -> StoreState:
                 names = sqlalchemy.inspect(engine).get_table_names()
                 if "alembic_version" not in names:
                     return StoreState(revision=UNKNOWN if names else None)
-                return StoreState(**_counted(lambda text: connection.execute(sqlalchemy.text(text)).fetchone()))
+                return StoreState(**_count(lambda text: connection.execute(sqlalchemy.text(text)).fetchone()))
         finally:
             engine.dispose()
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         return StoreState(trouble="unreachable", says=summarize(error))
 
 
-def _of_server(address: Address) -> StoreState:
+def _examine_server(address: Address) -> StoreState:
     set_environment()
-    with _impatient():
+    with _limit_patience():
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
@@ -109,15 +109,15 @@ def _of_server(address: Address) -> StoreState:
     return StoreState(experiments=len(found))
 
 
-def _tables(ask: Callable[[str], Any]) -> dict[str, Any]:
+def _read_tables(ask: Callable[[str], Any]) -> dict[str, Any]:
     names = "SELECT count(*), sum(name = 'alembic_version') FROM sqlite_master WHERE type = 'table'"
     count, has_version = ask(names)
     if not count:
         return {}
-    return _counted(ask) if has_version else {"revision": UNKNOWN}
+    return _count(ask) if has_version else {"revision": UNKNOWN}
 
 
-def _counted(ask: Callable[[str], Any]) -> dict[str, Any]:
+def _count(ask: Callable[[str], Any]) -> dict[str, Any]:
     version = ask("SELECT version_num FROM alembic_version")
     counts = {
         name: int(ask(f"SELECT count(*) FROM {name} WHERE lifecycle_stage = 'active'")[0])
@@ -127,7 +127,7 @@ def _counted(ask: Callable[[str], Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _limit_patience() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _PATIENCE}
     os.environ.update(_PATIENCE)
     try:

@@ -1,13 +1,12 @@
-"""A sweep's record in the store: its own run, and below that the runs it is made of, written in batches.
+"""A sweep's record in the store: its own run, the runs below that, and the copy of its folder that it keeps.
 
-The files of a sweep that are kept with its own run in the store: a whole sweep is read back with a few requests.
+The copy is in a folder `archive` among the artifacts of the sweep's own run, so that a whole sweep is read back with a
+few requests. What else a run has recorded is among its own artifacts.
 
     sweep.json, jobs.parquet         as in the sweep's folder; from its begin on
     reused.json                      number → id of each run that was taken from an earlier sweep; likewise
     runs.parquet, history.parquet    of all its runs, `runs` with their ids in the store; from its end on
     flow_ends.parquet                how gradients flowed, at each run's first and last recorded update; likewise
-
-They are in a folder `archive` among the artifacts. What else a run has recorded is among its own.
 """
 
 import json
@@ -21,11 +20,9 @@ from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, S
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names, put_files
-from bptt.tracking.store.base import RunToWrite
-from bptt.tracking.store.database import BulkWriter, Database
+from bptt.tracking.store.base import Store
 from bptt.tracking.store.errors import explain_refusal, wait_while_locked
-from bptt.tracking.store.opening import Store
-from bptt.tracking.store.server import ClientWriter
+from bptt.tracking.store.runs import RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, PARENT_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
@@ -49,13 +46,7 @@ class SweepLog:
         self.store, self.name = store, name
         self.parent: str = run.info.run_id
         self._artifact_uri: str = run.info.artifact_uri
-        database = Database.of(store.client)
-        self._writer: BulkWriter | ClientWriter
-        if database is None:
-            self._writer = ClientWriter(store, self.parent, fresh)
-        else:
-            location = store.client.get_experiment(store.experiment_id).artifact_location
-            self._writer = BulkWriter(store, database, location)
+        self._writer = store.open_writer(self.parent, fresh)
 
     @classmethod
     @wait_while_locked
@@ -82,10 +73,10 @@ class SweepLog:
         with explain_refusal(self.store.address):
             return self._writer.write([self._below(run) for run in runs])
 
-    def run_ids(self, keys: Sequence[str]) -> dict[str, str]:
+    def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """Key → id of those runs that the store has."""
         with explain_refusal(self.store.address):
-            return self._writer.run_ids(keys)
+            return self._writer.find_ids(keys)
 
     def keep(self, files: Mapping[str, bytes]) -> None:
         """Keep files (path among the artifacts → content) with the sweep's own run; older ones are replaced."""
@@ -145,7 +136,7 @@ def pack_begin(archive: SweepFolder, journal: SweepJournal) -> dict[str, bytes]:
     """What is kept from a sweep's begin on: path among the artifacts → content."""
     reused = {result.job: result.reused for result in archive.ended() if result.reused is not None}
     whose, taken = (json.dumps(noted, indent=1) + "\n" for noted in (asdict(journal), reused))
-    return _placed(_BEGUN, whose.encode(), (archive.folder / JOBS).read_bytes(), taken.encode())
+    return _place(_BEGUN, whose.encode(), (archive.folder / JOBS).read_bytes(), taken.encode())
 
 
 def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, bytes]:
@@ -154,7 +145,7 @@ def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, byte
     ids = tables.runs["run"].map(run_ids)
     runs = tables.runs.assign(run_id=tables.runs["reused"].where(tables.runs["reused"].notna(), ids))
     flow = archive.gradient_flow(ends_only=True)
-    return _placed(_ENDED, *map(_parquet, (runs, tables.history, flow)))
+    return _place(_ENDED, *map(_write_parquet, (runs, tables.history, flow)))
 
 
 def read_copy(address: Address, artifact_uri: str, ended: bool) -> SweepCopy | None:
@@ -184,11 +175,11 @@ def read_flow_ends(address: Address, artifact_uri: str) -> "pd.DataFrame":
         return flow
 
 
-def _placed(files: Sequence[str], *contents: bytes) -> dict[str, bytes]:
+def _place(files: Sequence[str], *contents: bytes) -> dict[str, bytes]:
     return {f"{FOLDER}/{name}": content for name, content in zip(files, contents, strict=True)}
 
 
-def _parquet(table: "pd.DataFrame") -> bytes:
+def _write_parquet(table: "pd.DataFrame") -> bytes:
     buffer = BytesIO()
     table.to_parquet(buffer, index=False, compression="zstd")
     return buffer.getvalue()

@@ -1,13 +1,8 @@
 """A sweep's ready-made page in MLflow, and the links to its runs.
 
-The page is what MLflow's own share button publishes: a tag of the experiment that holds the page's state. MLflow
-documents neither, so some version of it may read them otherwise; a sweep then lacks this page and nothing else.
-
-The state of MLflow's page of runs in which a sweep's runs are looked at.
-
-It is ExperimentPageSearchFacetsState and ExperimentPageUIState in the sources of MLflow's pages (3.17).
-
-The newest sweep of a store, found without what else MLflow brings along.
+The page is what MLflow's own share button publishes: a tag of the experiment that holds the page's state
+(ExperimentPageSearchFacetsState and ExperimentPageUIState in the sources of MLflow's pages, 3.17). MLflow documents
+neither, so some version of it may read them otherwise; a sweep then lacks this page and nothing else.
 """
 
 import base64
@@ -15,14 +10,16 @@ import json
 import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.base import Store
 from bptt.tracking.store.errors import explain_refusal
-from bptt.tracking.store.opening import Store
-from bptt.tracking.store.tags import OUTCOME_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG, VIEW_TAG
+from bptt.tracking.store.opening import open_address
+from bptt.tracking.store.tags import OUTCOME_TAG, PARENT_TAG, SHARED_VIEW_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,9 +67,9 @@ def describe_view(
     others = [metric for metric in metrics if metric not in drawn]
     columns = {
         "attributes.`Run Name`": 280,
-        **{f"params.`{key}`": _width(key) for key in swept},
-        **{f"metrics.`{metric}`": _width(metric) for metric in drawn},
-        f"tags.`{OUTCOME_TAG}`": _width(OUTCOME_TAG),
+        **{f"params.`{key}`": _choose_width(key) for key in swept},
+        **{f"metrics.`{metric}`": _choose_width(metric) for metric in drawn},
+        f"tags.`{OUTCOME_TAG}`": _choose_width(OUTCOME_TAG),
     }
     return {
         **listed,
@@ -90,11 +87,14 @@ def describe_view(
         "runsVisibilityMap": {},
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [
-            _parallel_coordinates(swept, metrics, main),
-            *(_curves(metric, main, ranges) for metric in drawn),
-            *(_curves(metric, more, ranges) for metric in others),
+            _describe_parallels(swept, metrics, main),
+            *(_describe_curves(metric, main, ranges) for metric in drawn),
+            *(_describe_curves(metric, more, ranges) for metric in others),
         ],
-        "compareRunSections": [_section(main, name, unfolded=True), _section(more, "more", unfolded=False)],
+        "compareRunSections": [
+            _describe_section(main, name, unfolded=True),
+            _describe_section(more, "more", unfolded=False),
+        ],
         "isAccordionReordered": True,
         "viewMaximized": False,
         "runListHidden": False,
@@ -107,11 +107,11 @@ def describe_view(
     }
 
 
-def _width(heading: str) -> int:
+def _choose_width(heading: str) -> int:
     return 8 * len(heading) + 48
 
 
-def _section(uuid: str, name: str, *, unfolded: bool) -> dict[str, Any]:
+def _describe_section(uuid: str, name: str, *, unfolded: bool) -> dict[str, Any]:
     return {
         "uuid": uuid,
         "name": name,
@@ -124,7 +124,7 @@ def _section(uuid: str, name: str, *, unfolded: bool) -> dict[str, Any]:
     }
 
 
-def _chart(kind: str, name: str, section: str) -> dict[str, Any]:
+def _describe_chart(kind: str, name: str, section: str) -> dict[str, Any]:
     return {
         "type": kind,
         "uuid": f"{section}-{name}",
@@ -135,19 +135,19 @@ def _chart(kind: str, name: str, section: str) -> dict[str, Any]:
     }
 
 
-def _parallel_coordinates(swept: Sequence[str], metrics: Sequence[str], section: str) -> dict[str, Any]:
+def _describe_parallels(swept: Sequence[str], metrics: Sequence[str], section: str) -> dict[str, Any]:
     # Lines have the colour of the last metric. An axis of seeds would only tangle them.
     return {
-        **_chart("PARALLEL", "parallel", section),
+        **_describe_chart("PARALLEL", "parallel", section),
         "selectedParams": [key for key in swept if key != "seed"] or [*swept],
         "selectedMetrics": [*(metric for metric in ON_A_LINEAR_AXIS if metric in metrics), SORTED_BY],
         "showAllRuns": True,
     }
 
 
-def _curves(metric: str, section: str, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+def _describe_curves(metric: str, section: str, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
     chart = {
-        **_chart("LINE", metric, section),
+        **_describe_chart("LINE", metric, section),
         "metricKey": metric,
         "selectedMetricKeys": [metric],
         "scaleType": "log" if metric in ON_A_LOG_AXIS else "linear",
@@ -215,7 +215,7 @@ def publish_view(
             store.client.set_experiment_tag(store.experiment_id, SHARED_VIEW_TAG + parent, value)
     except StoreError:
         return None
-    return _runs_path(store.experiment_id, {"viewStateShareKey": parent})
+    return _make_runs_path(store.experiment_id, {"viewStateShareKey": parent})
 
 
 def find_axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict[str, tuple[float, float]]:
@@ -234,7 +234,7 @@ def find_axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict
 
 def make_children_path(experiment_id: str, parent: str) -> str:
     """The experiment's page with the runs of one sweep alone, as MLflow shows them by itself."""
-    return _runs_path(experiment_id, filter_sweep(parent))
+    return _make_runs_path(experiment_id, filter_sweep(parent))
 
 
 def make_compare_path(store: Store, run_ids: Sequence[str]) -> str:
@@ -247,7 +247,7 @@ def make_compare_path(store: Store, run_ids: Sequence[str]) -> str:
     return f"/#/compare-runs?{urlencode(query | _MODEL_TRAINING)}"
 
 
-def _runs_path(experiment_id: str, query: Mapping[str, str]) -> str:
+def _make_runs_path(experiment_id: str, query: Mapping[str, str]) -> str:
     return f"/#/experiments/{experiment_id}/runs?{urlencode({**_MODEL_TRAINING, **query, 'compareRunsMode': 'CHART'})}"
 
 
@@ -266,53 +266,10 @@ def find_newest_sweep(address: Address) -> NewestSweep | None:
     asked with one query of its tables; a server through MLflow, whose import takes one to two seconds.
     """
     try:
-        return _from_database(address) if address.pages is None else _from_server(address)
+        with closing(open_address(address)) as store:
+            found = store.find_newest_sweep()
     except Exception:  # whatever it is: this is one link more, and not what was asked for
         return None
-
-
-def _from_database(address: Address) -> NewestSweep | None:
-    import sqlalchemy as sa
-
-    runs = sa.table("runs", *map(sa.column, ("run_uuid", "experiment_id", "lifecycle_stage", "start_time")))
-    tags = sa.table("tags", *map(sa.column, ("run_uuid", "key", "value")))
-
-    def tag(key: str) -> sa.ScalarSelect[str]:
-        of_the_run = (tags.c.run_uuid == runs.c.run_uuid) & (tags.c.key == key)
-        return sa.select(tags.c.value).where(of_the_run).correlate(runs).scalar_subquery()
-
-    newest = (
-        sa.select(runs.c.run_uuid, runs.c.experiment_id, tag(SWEEP_TAG), tag(VIEW_TAG))
-        .where(runs.c.lifecycle_stage == "active", tag(SWEEP_TAG).is_not(None), tag(PARENT_TAG).is_(None))
-        .order_by(runs.c.start_time.desc())
-        .limit(1)
-    )
-    engine = sa.create_engine(address.uri)
-    try:
-        with engine.connect() as connection:
-            found = connection.execute(newest).first()
-    finally:
-        engine.dispose()
-    return None if found is None else _sweep(str(found[0]), str(found[1]), found[2], found[3])
-
-
-def _from_server(address: Address) -> NewestSweep | None:
-    from bptt.tracking.store.opening import limit_patience, set_environment
-
-    set_environment()
-    from mlflow import MlflowClient
-
-    with limit_patience():
-        client = MlflowClient(address.uri)
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        # A search can't ask for runs that lack a tag, so the newest run of any sweep leads to its parent.
-        newest_first = ["attributes.start_time DESC"]
-        found = client.search_runs(experiments, f"tags.`{SWEEP_TAG}` != ''", max_results=1, order_by=newest_first)
-        if not found:
-            return None
-        run = client.get_run(found[0].data.tags.get(PARENT_TAG, found[0].info.run_id))
-    return _sweep(run.info.run_id, run.info.experiment_id, run.data.tags[SWEEP_TAG], run.data.tags.get(VIEW_TAG))
-
-
-def _sweep(run_id: str, experiment_id: str, name: str, view: str | None) -> NewestSweep:
-    return NewestSweep(name=name, path=view or make_children_path(experiment_id, run_id))
+    if found is None:
+        return None
+    return NewestSweep(name=found.name, path=found.view or make_children_path(found.experiment_id, found.parent))

@@ -1,0 +1,353 @@
+"""A store behind MLflow's client: a tracking server, or a database whose tables are not those that are known here."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from bptt.tracking.folder.block import make_empty_history
+from bptt.tracking.store.artifacts import put_files
+from bptt.tracking.store.base import (
+    RunWriter,
+    Store,
+    StoredRow,
+    SweepPlace,
+    SweepToRemove,
+    restore_infinities,
+    sort_rows,
+)
+from bptt.tracking.store.errors import explain_query, explain_refusal, search_runs
+from bptt.tracking.store.runs import RunToWrite, list_points, supersedes, to_milliseconds
+from bptt.tracking.store.tags import (
+    DIGEST_TAG,
+    KEY_TAG,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    SWEEP_TAG,
+    USER_TAG,
+    VIEW_TAG,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Run
+
+_AT_ONCE: Final = 8  # requests
+
+
+class ClientStore(Store):
+    """A store that is asked in MLflow's own words."""
+
+    def find_sweeps(self, name: str) -> list[StoredRow]:
+        """See `Store.find_sweeps`."""
+        quoted = _quote(name)
+        with explain_refusal(self.address):
+            # The runs below a sweep's own have its tag as well, but not its name.
+            own = f"tags.`{SWEEP_TAG}` = {quoted} AND attributes.run_name = {quoted}"
+            found = search_runs(self.client, self._list_experiments(), own)
+            return sort_rows([row for row in map(_make_row, found) if row.is_sweep])
+
+    def find_run(self, run_id: str) -> StoredRow | None:
+        """See `Store.find_run`."""
+        from mlflow.exceptions import MlflowException
+
+        with explain_refusal(self.address):
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+        return None if run.info.lifecycle_stage == "deleted" else _make_row(run)
+
+    def find_runs(self, run_ids: Sequence[str]) -> list[StoredRow]:
+        """See `Store.find_runs`; a request for each, several at once."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return [row for row in pool.map(self.find_run, run_ids) if row is not None]
+
+    def find_below(self, parent: StoredRow) -> list[StoredRow]:
+        """See `Store.find_below`."""
+        with explain_refusal(self.address):
+            experiment = self.client.get_run(parent.run_id).info.experiment_id
+            found = search_runs(self.client, [experiment], f"tags.`{PARENT_TAG}` = '{parent.run_id}'")
+            return sort_rows([_make_row(run) for run in found])
+
+    def search(self, query: str) -> list[StoredRow]:
+        """See `Store.search`."""
+        with explain_refusal(self.address), explain_query(query):
+            found = [_make_row(run) for run in search_runs(self.client, self._list_experiments(), query)]
+        return sort_rows([row for row in found if not row.is_sweep])
+
+    def read_histories(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
+        """See `Store.read_histories`; a request for each metric of each run, several at once."""
+        import pandas as pd
+
+        with explain_refusal(self.address), ThreadPoolExecutor(_AT_ONCE) as pool:
+            tables = list(pool.map(self._read_history, rows, rows.values()))
+        joined = pd.concat([make_empty_history(), *tables], ignore_index=True)
+        return restore_infinities(joined, [name for name in joined if name not in ("run", "update")])
+
+    def _read_history(self, number: int, row: StoredRow) -> "pd.DataFrame":
+        import pandas as pd
+
+        names = self.client.get_run(row.run_id).data.metrics
+        series = {
+            name: {point.step: point.value for point in self.client.get_metric_history(row.run_id, name)}
+            for name in names
+        }
+        return pd.DataFrame(series).rename_axis("update").reset_index().assign(run=number)
+
+    def has_at_hand(self, row: StoredRow) -> bool:  # noqa: ARG002 (metrics are asked for one by one)
+        """See `Store.has_at_hand`."""
+        return True
+
+    def find_newest_sweep(self) -> SweepPlace | None:
+        """See `Store.find_newest_sweep`."""
+        with explain_refusal(self.address):
+            experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+            # A search can't ask for runs that lack a tag, so the newest run of any sweep leads to its parent.
+            newest_first = ["attributes.start_time DESC"]
+            found = self.client.search_runs(
+                experiments, f"tags.`{SWEEP_TAG}` != ''", max_results=1, order_by=newest_first
+            )
+            if not found:
+                return None
+            run = self.client.get_run(found[0].data.tags.get(PARENT_TAG, found[0].info.run_id))
+        tags = run.data.tags
+        return SweepPlace(
+            parent=run.info.run_id,
+            experiment_id=run.info.experiment_id,
+            name=tags[SWEEP_TAG],
+            view=tags.get(VIEW_TAG),
+        )
+
+    def find_finished(self, digests: Collection[str]) -> dict[str, str]:
+        """See `Store.find_finished`."""
+        wanted, found = set(digests), dict[str, str]()
+        # MLflow's search takes no list of a tag's values.
+        matching = f"attributes.status = 'FINISHED' AND tags.`{DIGEST_TAG}` LIKE '%'"
+        with explain_refusal(self.address):
+            for run in search_runs(self.client, [self.experiment_id], matching):
+                digest = run.data.tags[DIGEST_TAG]
+                if digest in wanted:
+                    found.setdefault(digest, run.info.run_id)
+                    if len(found) == len(wanted):
+                        break
+        return found
+
+    def open_writer(self, parent: str, fresh: bool) -> RunWriter:
+        """See `Store.open_writer`."""
+        return ClientWriter(self, parent, fresh)
+
+    def list_sweeps(self, name: str) -> list[str]:
+        """See `Store.list_sweeps`."""
+        with explain_refusal(self.address):
+            everywhere = self._list_experiments(deleted=True)
+            found = search_runs(self.client, everywhere, f"tags.`{SWEEP_TAG}` = {_quote(name)}")
+            return [run.info.run_id for run in found if PARENT_TAG not in run.data.tags]
+
+    @property
+    def empties_bin(self) -> bool:
+        """See `Store.empties_bin`."""
+        return False
+
+    def _find_outcome(self, run_id: str) -> tuple[str, str] | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        outcome = run.data.tags.get(OUTCOME_TAG)
+        return None if outcome is None else (run.info.artifact_uri, outcome)
+
+    def _list_below(self, parent: str, experiment_id: str) -> dict[str, str]:
+        found = search_runs(self.client, [experiment_id], f"tags.`{PARENT_TAG}` = '{parent}'")
+        return {run.info.run_id: run.info.artifact_uri for run in found}
+
+    def _delete(self, sweep: SweepToRemove) -> list[str]:
+        for model_id in self._list_models(sweep.experiment_id, set(sweep.runs)):
+            self.client.delete_logged_model(model_id)
+        for run_id in sweep.runs:
+            self.client.delete_run(run_id)
+        return ["the server keeps them in its bin: `mlflow gc`, on the server, frees the space"]
+
+    def _list_models(self, experiment_id: str, run_ids: Collection[str]) -> list[str]:
+        """The ids of the models of an experiment that were logged from these runs."""
+        found, token = [], None
+        while True:
+            page = self.client.search_logged_models([experiment_id], page_token=token)
+            found += [model.model_id for model in page if model.source_run_id in run_ids]
+            token = page.token
+            if not token:
+                return found
+
+    def _list_experiments(self, deleted: bool = False) -> list[str]:
+        """The ids of the experiments; with those that were deleted where `deleted`."""
+        from mlflow.entities import ViewType
+
+        view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+        found, token = [], None
+        while True:
+            page = self.client.search_experiments(view, page_token=token)
+            found += [experiment.experiment_id for experiment in page]
+            token = page.token
+            if not token:
+                return found
+
+
+def _quote(name: str) -> str:
+    """A name as a value in MLflow's filters, which know no escape."""
+    return f"'{name}'" if "'" not in name else f'"{name}"'
+
+
+def _make_row(run: "Run") -> StoredRow:
+    info = run.info
+    return StoredRow(
+        run_id=info.run_id,
+        name=info.run_name or "",
+        status=info.status,
+        began=None if info.start_time is None else info.start_time / 1000,
+        ended=None if info.end_time is None else info.end_time / 1000,
+        artifact_uri=info.artifact_uri,
+        tags=run.data.tags,
+        params=run.data.params,
+    )
+
+
+_RUNS_AT_ONCE: Final = 8  # each takes some eight requests, which mostly wait
+
+
+_RETRIES: Final = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+
+
+class ClientWriter(RunWriter):
+    """Writes runs through MLflow's client: begun one by one, then filled several at a time.
+
+    What the server has of them is looked up once, and again after a failure; a run that was broken off in between is
+    completed.
+
+    fresh  the parent has no runs yet
+    """
+
+    def __init__(self, store: Store, parent: str, fresh: bool) -> None:
+        self._store, self._parent = store, parent
+        self._held: dict[str, _Held] = {}
+        self._known = fresh
+
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
+        """See `RunWriter.write`."""
+        if not self._known:
+            self._look_up()
+        # Whether a request that fails was carried out all the same is not known.
+        self._known = False
+        new = {run.key: run for run in runs if supersedes(run, self._status(run.key))}
+        for run in new.values():
+            self._held[run.key] = self._begin(run, self._held.get(run.key))
+        self._fill_all(list(new.values()))
+        self._known = True
+        return {run.key: self._held[run.key].run_id for run in runs}
+
+    def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
+        """See `RunWriter.find_ids`."""
+        if not self._known:
+            self._look_up()
+            self._known = True
+        return {key: self._held[key].run_id for key in keys if key in self._held and not self._held[key].deleted}
+
+    def _status(self, key: str) -> str | None:
+        return self._held[key].status if key in self._held else None
+
+    def _look_up(self) -> None:
+        self._held = {}
+        below = f"tags.`{PARENT_TAG}` = '{self._parent}'"
+        found = search_runs(self._store.client, [self._store.experiment_id], below, deleted=True)
+        keyed = [(run.data.tags[KEY_TAG], _Held.of(run)) for run in found if KEY_TAG in run.data.tags]
+        for key, held in sorted(keyed, key=lambda pair: pair[1].preference):
+            if self._held.setdefault(key, held) is not held and not held.deleted:
+                # A request that was taken for lost was carried out after all.
+                self._store.client.delete_run(held.run_id)
+
+    def _begin(self, run: RunToWrite, held: "_Held | None") -> "_Held":
+        if held is not None and not held.deleted and held.status != "RUNNING":
+            self._store.client.delete_run(held.run_id)
+            held = None
+        return _Held.of(self._create(run)) if held is None or held.deleted else held
+
+    def _fill_all(self, runs: Sequence[RunToWrite]) -> None:
+        with ThreadPoolExecutor(_RUNS_AT_ONCE) as pool:
+            filled = [pool.submit(self._fill, run, self._held[run.key]) for run in runs]
+            wait(filled, return_when=FIRST_EXCEPTION)
+            pool.shutdown(wait=True, cancel_futures=True)  # a server that is away is not asked for each of them
+        for future in filled:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                raise error
+        self._held |= {run.key: replace(self._held[run.key], status=run.status) for run in runs}
+
+    def _create(self, run: RunToWrite) -> "Run":
+        first = (USER_TAG, PARENT_TAG, KEY_TAG)
+        tags = {name: run.tags[name] for name in first if name in run.tags}
+        with _send_once():
+            return self._store.client.create_run(
+                self._store.experiment_id, start_time=to_milliseconds(run.began), tags=tags, run_name=run.name
+            )
+
+    def _fill(self, run: RunToWrite, held: "_Held") -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        client, run_id = self._store.client, held.run_id
+        # Not every MLflow knows a point that it has already, where its value is NaN.
+        there = {name: {point.step for point in client.get_metric_history(run_id, name)} for name in held.metrics}
+        client.log_batch(
+            run_id,
+            metrics=[
+                Metric(name, value, time, step)
+                for name, values, times, steps in list_points(run)
+                for value, time, step in zip(values, times, steps, strict=True)
+                if step not in there.get(name, ())
+            ],
+            params=[Param(key, value) for key, value in run.params.items()],
+            tags=[RunTag(key, value) for key, value in run.tags.items()],
+        )
+        put_files(self._store.address, held.artifact_uri, run.files)
+        client.set_terminated(run_id, run.status, to_milliseconds(run.ended))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A run that the server has; RUNNING: half of it, as far as one can know."""
+
+    run_id: str
+    artifact_uri: str
+    status: str
+    deleted: bool
+    metrics: frozenset[str]
+
+    @classmethod
+    def of(cls, run: "Run") -> "_Held":
+        info = run.info
+        deleted = info.lifecycle_stage == "deleted"
+        return cls(info.run_id, info.artifact_uri, info.status, deleted, frozenset(run.data.metrics))
+
+    @property
+    def preference(self) -> tuple[bool, bool, bool]:
+        """Of several runs with one key the first counts: one that is not in the bin, that finished, that ended."""
+        return self.deleted, self.status != "FINISHED", self.status == "RUNNING"
+
+
+@contextmanager
+def _send_once() -> Iterator[None]:
+    """Within it MLflow sends a request once: sent again, it could make a second run."""
+    before = os.environ.get(_RETRIES)
+    os.environ[_RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_RETRIES, None)
+        else:
+            os.environ[_RETRIES] = before

@@ -1,0 +1,211 @@
+"""MLflow's client for a store: its database made where missing, its version looked at, the environment set."""
+
+import ast
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bptt.tracking.store.address import Address, StoreError, hide_passwords
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: The version of a database that has tables, but says of none.
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """The versions that an MLflow knows: `heads` are those that it works with, of the others it can upgrade."""
+
+    heads: frozenset[str]
+    known: frozenset[str]
+
+
+@cache
+def read_revisions() -> Revisions:
+    """Those of the installed MLflow. Its migrations are read, not run: importing them takes seconds."""
+    spec = find_spec("mlflow")
+    assert spec is not None
+    assert spec.origin is not None
+    known: set[str] = set()
+    before: set[str] = set()
+    for path in (Path(spec.origin).parent / "store" / "db_migrations" / "versions").glob("*.py"):
+        names = dict(_read_constants(path))
+        if isinstance(revision := names.get("revision"), str):
+            known.add(revision)
+        down = names.get("down_revision")
+        before |= {down} if isinstance(down, str) else {*down} if isinstance(down, tuple) else set()
+    return Revisions(frozenset(known - before), frozenset(known))
+
+
+def _read_constants(path: Path) -> Iterator[tuple[str, object]]:
+    """What a module's names are, as far as they stand for constants."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                yield node.targets[0].id, ast.literal_eval(node.value)
+            except ValueError:
+                continue
+
+
+# What MLflow is told unless the user said otherwise: no telemetry, no lines of its own among the program's, and in a
+# model no project files of whatever folder it is started in.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
+
+
+#: What a server answers whom it does not know, or does not let do something; by MLflow's names.
+REFUSALS = {
+    "UNAUTHENTICATED": "the server wants a user and a password that it knows: set MLFLOW_TRACKING_USERNAME and"
+    " MLFLOW_TRACKING_PASSWORD",
+    "PERMISSION_DENIED": "the server does not let this user do that",
+}
+
+
+# A server that doesn't answer is found out in seconds rather than in MLflow's minutes.
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+def set_environment() -> None:
+    """Set MLflow's environment variables that the user left unset; to be called before mlflow is imported."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # They tell of every retry, and print what a database refuses with its traceback; it is told once, here.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def limit_patience() -> Iterator[None]:
+    """Within it MLflow gives up on a silent server after seconds, where the user set no patience of their own."""
+    unset = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
+    os.environ.update(unset)
+    try:
+        yield
+    finally:
+        for name in unset:
+            os.environ.pop(name, None)
+
+
+def shorten(error: BaseException) -> str:
+    """The gist of an exception, without a password; of a failed connection its cause alone."""
+    if refusal := REFUSALS.get(getattr(error, "error_code", "")):
+        return refusal
+    if cause := re.search(r"\[Errno -?\d+\] [^'\")]*|[Tt]imed out", str(error)):
+        return cause[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return hide_passwords(lines[0] if lines else type(error).__name__)
+
+
+def connect(address: Address) -> "MlflowClient":
+    """MLflow's client; a database that is not there is made. Raises StoreError, with one line, where it can't be."""
+    if address.database is not None:
+        if not address.database.exists():
+            _make(address, address.database)
+        # Before anything is written to it: what is refused stays as it is.
+        _check_schema(address, _read_schema(address.database))
+        _prepare(address.database)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    if address.database is None and not address.is_server:
+        _check_connection(address)
+    try:
+        return MlflowClient(address.uri)
+    except (MlflowException, ImportError) as error:
+        raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}") from error
+
+
+def _make(address: Address, database: Path) -> None:
+    """Make a database with all tables, whole or not at all: MLflow can't go on with one that has half of them."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    part = database.with_name(f".{database.name}.part")
+    _remove(part)
+    try:
+        _prepare(part)
+        import sqlalchemy
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            made = MlflowClient(address.uri.replace(str(database), str(part), 1))
+            made._tracking_client.store.engine.dispose()
+        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            raise StoreError(f"{address.shown}: can't be made: {shorten(error)}") from error
+        part.rename(database)
+    finally:
+        _remove(part)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def _prepare(database: Path) -> None:
+    """Make the SQLite file where missing, and have it write ahead (WAL), so that readers and writers don't wait."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(sqlite3.connect(database, timeout=20)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: can't be used as an SQLite database: {error}") from error
+
+
+def _read_schema(database: Path) -> str | None:
+    """The version of MLflow's tables in the file; None: it holds none."""
+    try:
+        with closing(sqlite3.connect(database, timeout=20)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "alembic_version" not in tables:
+                return UNKNOWN if tables else None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: can't be used as an SQLite database: {error}") from error
+    return row[0] if row else UNKNOWN
+
+
+def _check_schema(address: Address, found: str | None) -> None:
+    # MLflow by itself upgrades some old databases unasked, and answers others with a page of text.
+    revisions = read_revisions()
+    if found is None or found in revisions.heads:
+        return
+    installed = version("mlflow")
+    remedy = (
+        f"make a copy of it, then: mlflow db upgrade {address.shown}"
+        if found in revisions.known
+        else f"install the newer MLflow that wrote it; `mlflow db upgrade` of {installed} can't read it"
+    )
+    raise StoreError(f"{address.shown}: its tables have version {found}, MLflow {installed} needs another: {remedy}")
+
+
+def _check_connection(address: Address) -> None:
+    # MLflow would try for minutes, with a warning each time.
+    import sqlalchemy
+
+    try:
+        engine = sqlalchemy.create_engine(address.uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
+    except ImportError as error:
+        brought = "bptt[server] brings psycopg, for postgresql+psycopg://"
+        raise StoreError(f"{address.shown}: the database's driver is missing: {error} ({brought})") from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise StoreError(f"{address.shown}: the database can't be reached: {shorten(error)}") from error

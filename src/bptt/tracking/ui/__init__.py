@@ -1,1 +1,0 @@
-"""A sweep's ready-made page in MLflow."""
