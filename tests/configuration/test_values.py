@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from bptt.configuration.fields import construct, describe_type, flatten
+from bptt.configuration.fields import construct, describe_type, make_plain
 from bptt.core.annotations import InvalidValue, PerLane, Range
 
 
@@ -59,8 +59,8 @@ def test_values_that_fit(values: dict[str, Any], expected: Outer) -> None:
     built = construct("it", values, Outer, problems)
     assert problems == []
     assert built == expected
-    assert [type(item) for item in flatten(built).values()] == [
-        type(item) for item in flatten(construct("it", flatten(built), Outer, problems)).values()
+    assert [type(item) for item in make_plain(built).values()] == [
+        type(item) for item in make_plain(construct("it", make_plain(built), Outer, problems)).values()
     ]
 
 

@@ -20,7 +20,7 @@ from bptt.configuration.components import (
     describe_initialisation,
 )
 from bptt.configuration.errors import ConfigurationError, write_unknown_key
-from bptt.configuration.fields import construct, flatten
+from bptt.configuration.fields import construct, make_plain
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
 from bptt.configuration.trust import find_unasked
@@ -169,7 +169,7 @@ class Checker:
         if lines := check_sizes(run) or check_schedule(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, sweep, resolved | flatten(rest))
+        return Configuration(run, tracking, sweep, resolved | make_plain(rest))
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)
@@ -200,4 +200,4 @@ class Checker:
 def _normalise(name: str, made: Any) -> dict[str, Any]:
     if name in _COMPONENTS:
         return describe(made)
-    return describe_initialisation(made) if name == "init" else flatten(made)
+    return describe_initialisation(made) if name == "init" else make_plain(made)

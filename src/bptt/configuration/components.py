@@ -9,7 +9,7 @@ from typing import Any, get_args
 from omegaconf import OmegaConf
 
 from bptt.configuration.errors import suggest, write_problem
-from bptt.configuration.fields import construct, flatten
+from bptt.configuration.fields import construct, make_plain
 from bptt.configuration.interfaces import find_lacking
 from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
@@ -65,7 +65,7 @@ def _find_unreadable(path: Any) -> str:
 def describe(component: Any) -> dict[str, Any]:
     """The node from which `build_component` makes an equal component."""
     kind = type(component)
-    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | flatten(component)
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | make_plain(component)
 
 
 def build_initialisation(

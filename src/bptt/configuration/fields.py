@@ -55,7 +55,7 @@ def construct(
         return None
 
 
-def flatten(component: Any) -> dict[str, Any]:
+def make_plain(component: Any) -> dict[str, Any]:
     """What `construct` was given, defaults filled in: the fields as plain values that YAML and JSON can hold."""
     return {
         field.name: _flatten_value(getattr(component, field.name))
@@ -71,7 +71,7 @@ def _read_type_hints(kind: type) -> dict[str, Any]:
 
 def _flatten_value(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return flatten(value)
+        return make_plain(value)
     if isinstance(value, tuple | list):
         return [_flatten_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -5,7 +5,6 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.figures import gradients, outcomes, training
-from bptt.analysis.figures.files import save_figure
 from bptt.analysis.figures.flow import draw_flow_map, draw_profiles
 from bptt.analysis.figures.gradients import draw_radius_against_decay
 from bptt.analysis.figures.maps import draw_heat_map
@@ -14,6 +13,7 @@ from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, d
 from bptt.analysis.figures.run import draw_gradient_flow, draw_loss_curve
 from bptt.analysis.figures.survivals import draw_survival_curves
 from bptt.analysis.figures.training import draw_clipped_share, draw_convergence, draw_gradient_norm, draw_update_ratio
+from bptt.analysis.style import save_figure
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
