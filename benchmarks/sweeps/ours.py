@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.sweeps.program import ProgramFailed, Usage, make_folder, measure_program
-from bptt.sweeps.workers.pool import Settings
+from bptt.sweeps.workers.pool import WorkerSettings
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import SweepFolder
 
@@ -69,7 +69,7 @@ def run_sweep(overrides: Sequence[str], runs: int) -> OurSweep:
     return OurSweep(
         usage=usage,
         runs=runs,
-        workers=Settings().wanted,
+        workers=WorkerSettings().wanted,
         training=sum_training_seconds(results),
         first_block=min(result.began for result in results) - usage.began,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from bptt.configuration.errors import ConfigurationError, did_you_mean, problem
+from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.sweeps.workers.calls import Answer, Retry
 
 KEY: Final = "hydra.launcher.backend"
@@ -73,7 +73,7 @@ def refuse_name(name: Any) -> str | None:
         isinstance(name, str) and all(part.isidentifier() for part in name.split(".")) and "." in name
     ):
         return None
-    return f"must be one of {', '.join(BACKENDS)}{did_you_mean(str(name), BACKENDS)}"
+    return f"must be one of {', '.join(BACKENDS)}{suggest(str(name), BACKENDS)}"
 
 
 def check_allowed(name: str, allow: Collection[str]) -> None:
@@ -84,7 +84,7 @@ def check_allowed(name: str, allow: Collection[str]) -> None:
             f"must be one of {', '.join(BACKENDS)}, or a function of a package that the command allows: `bptt train`"
             f" with allow=[{package}], any other command with --allow {package}"
         )
-        raise ConfigurationError([problem(KEY, name, says)])
+        raise ConfigurationError([write_problem(KEY, name, says)])
 
 
 def load_backend(name: str) -> Backend:
@@ -95,12 +95,12 @@ def load_backend(name: str) -> Backend:
         found = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
         extra = "" if shipped is None else f": pip install 'bptt[{name}]'"
-        raise ConfigurationError([problem(KEY, name, f"a package is missing ({error.name}){extra}")]) from error
+        raise ConfigurationError([write_problem(KEY, name, f"a package is missing ({error.name}){extra}")]) from error
     except Exception as error:  # importing a user's module can raise anything
         raise ConfigurationError(
-            [problem(KEY, name, f"can't be imported ({type(error).__name__}: {error})")]
+            [write_problem(KEY, name, f"can't be imported ({type(error).__name__}: {error})")]
         ) from error
     if not callable(found):
-        raise ConfigurationError([problem(KEY, name, "must be a function that opens workers")])
+        raise ConfigurationError([write_problem(KEY, name, "must be a function that opens workers")])
     backend: Backend = found
     return backend
