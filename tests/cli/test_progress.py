@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from bptt.cli.progress import percent, progress, written
+from bptt.cli.progress import percent, progress, write_metrics
 
 
 def test_lines_come_with_every_tenth_and_not_every_moment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,6 @@ def test_a_short_run_says_that_it_began() -> None:
 
 def test_only_all_is_100_percent() -> None:
     assert [percent(share) for share in (0, 0.5, 0.99999, 1)] == ["0.00 %", "50.00 %", "99.99 %", "100 %"]
-    assert written({"loss/train": 0.123456}) == "loss 0.1235"
+    assert write_metrics({"loss/train": 0.123456}) == "loss 0.1235"
     diverged = {"loss/train": math.inf, "loss/eval": math.nan, "accuracy/eval": math.nan}
-    assert written(diverged) == "loss inf"
+    assert write_metrics(diverged) == "loss inf"

@@ -70,7 +70,7 @@ def files(folder: Path) -> dict[str, int]:
 def test_all_that_ships_is_all_that_any_run_calls() -> None:
     kinds = ("models", "losses", "optimizers", "clips")
     schedules, regularizers = (components(kind).values() for kind in ("schedules", "regularizers"))
-    every = called(kernels.shipped())
+    every = called(kernels.list_shipped_kernels())
     needed = set()
     for model, loss, optimizer, clip in itertools.product(*map(components, kinds)):
         run = make_run(
@@ -147,7 +147,7 @@ def test_what_cannot_be_kept_is_not_called_ready(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(kernels, "compile_kernel", lambda kernel, modes: None)
     monkeypatch.setattr(Kernel, "is_kept", lambda kernel, mode: False)
-    outcome = kernels.compiled(kernels.shipped()[0])
+    outcome = kernels.compiled(kernels.list_shipped_kernels()[0])
     assert outcome.error is not None
     assert outcome.error.startswith("can't be kept")
 

@@ -17,7 +17,7 @@ from bptt.analysis.tables import read_values
 from bptt.configuration.compose import Composer
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
-from bptt.sweeps.jobs.grammar import differing, expand
+from bptt.sweeps.jobs.grammar import expand, find_differing
 from docs.make_results import index, training
 from docs.make_results.__main__ import main
 from docs.make_results.tables import Share, Tables, UnsupportedError
@@ -38,7 +38,7 @@ def composed(name: str) -> tuple[DictConfig, list[dict[str, str]]]:
     assert isinstance(sweeper, dict)
     if "trials" in sweeper:
         return config, [{"optimizer.alpha": "0.1", "seed": "0"}]
-    return config, differing(expand({str(key): value for key, value in sweeper.items()}, [f"sweep={name}"]))
+    return config, find_differing(expand({str(key): value for key, value in sweeper.items()}, [f"sweep={name}"]))
 
 
 def report(folder: Path, name: str, solves: Solves) -> None:

@@ -122,7 +122,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget_folders() -> None:
-    for recipe in warming.shipped():
+    for recipe in warming.list_shipped_kernels():
         vars(recipe.kernel).pop("_cache", None)
 
 
@@ -133,8 +133,8 @@ def of_kernels() -> list[Finding]:
 ONE_KERNEL = """
 import bptt.sweeps.workers.kernels as warming
 from bptt.core.clips.none import no_clip
-one = [recipe for recipe in warming.shipped() if recipe.kernel is no_clip]
-warming.shipped = lambda: one
+one = [recipe for recipe in warming.list_shipped_kernels() if recipe.kernel is no_clip]
+warming.list_shipped_kernels = lambda: one
 """
 
 

@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bptt.configuration.errors import ConfigurationError
-from bptt.sweeps.jobs.grammar import differing, expand
+from bptt.sweeps.jobs.grammar import expand, find_differing
 
 COUNT = "must be a whole number at least 1 and at most 1,000,000"
 SETTINGS = "(allowed: it.params, it.zip, it.seeds, it.exclude, it.unions)"
@@ -210,7 +210,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 
 def test_differing() -> None:
     swept = [["a=1", "+b=x", "c=0"], ["a=1", "b=y", "c=0"], ["a=1", "c=0", "~d"], ["a=1", "c=0", "e='a=b'"]]
-    assert differing(swept) == [{"b": "x"}, {"b": "y"}, {}, {"e": "'a=b'"}]
-    assert differing(swept, ["c", "a", "b"])[1:3] == [{"c": "0", "a": "1", "b": "y"}, {"c": "0", "a": "1"}]
-    assert differing([["a=1"]]) == [{}]
-    assert differing([]) == []
+    assert find_differing(swept) == [{"b": "x"}, {"b": "y"}, {}, {"e": "'a=b'"}]
+    assert find_differing(swept, ["c", "a", "b"])[1:3] == [{"c": "0", "a": "1", "b": "y"}, {"c": "0", "a": "1"}]
+    assert find_differing([["a=1"]]) == [{}]
+    assert find_differing([]) == []

@@ -6,7 +6,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
-from bptt.sweeps.jobs.plan import blocks, drop_repeated, groups
+from bptt.sweeps.jobs.plan import cut_blocks, drop_repeated, find_groups
 
 
 def run(*overrides: str) -> Run:
@@ -14,7 +14,7 @@ def run(*overrides: str) -> Run:
 
 
 def cut(runs: Sequence[Run], workers: int) -> list[tuple[int, ...]]:
-    return blocks(groups(runs), workers)
+    return cut_blocks(find_groups(runs), workers)
 
 
 def test_equal_jobs_run_once() -> None:
@@ -31,7 +31,7 @@ def test_equal_jobs_run_once() -> None:
 def test_runs_fuse_whatever_their_order() -> None:
     small, large = run("model.hidden_size=3"), run("model.hidden_size=5")
     faster = run("model.hidden_size=3", "optimizer.alpha=0.5", "seed=7", "init.scale=2")
-    assert [group.places for group in groups([small, large, faster, large])] == [(0, 2), (1, 3)]
+    assert [group.places for group in find_groups([small, large, faster, large])] == [(0, 2), (1, 3)]
 
 
 def test_blocks_hold_each_run_once_and_fill_their_vectors() -> None:
@@ -58,12 +58,12 @@ def test_the_longest_come_first() -> None:
 
 def test_a_block_of_long_sequences_fits_the_memory() -> None:
     long = run("task=adding", "task.length=5000", "train.log_points=1000", "train.batch_size=1")
-    (group,) = groups([long] * 64)
+    (group,) = find_groups([long] * 64)
     assert group.bytes > 1000 * 5000 * 8
     assert {len(block) for block in cut([long] * 64, workers=1)} == {WIDTH}
 
 
 @pytest.mark.parametrize("hidden_size", [3, 128])
 def test_units_that_fill_the_vectors_need_no_company(hidden_size: int) -> None:
-    (group,) = groups([run(f"model.hidden_size={hidden_size}")])
+    (group,) = find_groups([run(f"model.hidden_size={hidden_size}")])
     assert group.lanes_per_vector == (WIDTH if hidden_size == 3 else 1)

@@ -74,24 +74,24 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     from bptt.core.kernel import compiling_notice
     from bptt.core.training import needs_compiling
     from bptt.sweeps.jobs import plan
-    from bptt.sweeps.jobs.plan import blocks, groups
+    from bptt.sweeps.jobs.plan import cut_blocks, find_groups
     from bptt.sweeps.workers.pool import read_worker_settings
 
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(launcher, dict)
     workers = read_worker_settings({str(key): value for key, value in launcher.items()}, config.allow).wanted
-    found = groups([planned.run for planned in runs])
-    cut = blocks(found, workers)
+    found = find_groups([planned.run for planned in runs])
+    cut = cut_blocks(found, workers)
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
     if needs_compiling(timed):
         print(compiling_notice(), file=sys.stderr, flush=True)
-    paces = [plan.measured(lanes) for lanes in timed]
+    paces = [plan.measure_pace(lanes) for lanes in timed]
     for line in _write_table(
         runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]
     ):
         print(f"        {line}")
-    total = plan.seconds(found, paces, workers)
-    size = plan.memory(found, cut, workers)
+    total = plan.estimate_seconds(found, paces, workers)
+    size = plan.estimate_memory(found, cut, workers)
     some = f"{workers} worker{'s'[: workers > 1]}"
     print(f"time    about {_write_duration(total)} with {some}, from a few updates of each group")
     print(f"memory  about {size / 2**30:.1f} GiB")
@@ -102,10 +102,11 @@ def _write_table(
 ) -> list[str]:
     import pandas as pd
 
-    from bptt.sweeps.jobs.grammar import differing
+    from bptt.sweeps.jobs.grammar import find_differing
 
     labels = [
-        " ".join(f"{key}={text}" for key, text in values.items()) for values in _label_groups(runs, groups, differing)
+        " ".join(f"{key}={text}" for key, text in values.items())
+        for values in _label_groups(runs, groups, find_differing)
     ]
     rows = [
         {

@@ -51,7 +51,7 @@ def progress(name: str, updates: int, done: int = 0, stream: TextIO | None = Non
         yield _Bar(bar, bar.add_task(name, total=updates, completed=done, loss=""))
 
 
-def written(metrics: Mapping[str, float]) -> str:
+def write_metrics(metrics: Mapping[str, float]) -> str:
     """A point's losses and accuracy in words; what a diverged run could not measure is left out."""
     parts = [
         f"{label} {metrics[name]:.4g}"
@@ -95,7 +95,7 @@ class _Lines:
         self._next, self._last = update + self._updates / 10, now
         left = (now - self._begun) / (update - self._first) * (self._updates - update)
         share = f"{100 * update / self._updates:3.0f} %"
-        say(f"  {share}  update {update:,}: {written(metrics)}; {left:.0f} s left", self._stream)
+        say(f"  {share}  update {update:,}: {write_metrics(metrics)}; {left:.0f} s left", self._stream)
 
 
 _SECONDS_BETWEEN_LINES: Final = 5.0

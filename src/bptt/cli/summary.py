@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from bptt.analysis.tables import write_lines
 from bptt.cli.common import say, write_allow_options
-from bptt.cli.progress import written
+from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.sweeps.finish import Summary
@@ -23,13 +23,16 @@ from bptt.tracking.store.run_log import RunLog
 
 def tell(trained: Trained) -> None:
     """Print the end of a run, and what the user may want to do about it."""
-    lines = [*result(trained.run, trained.journal, trained.ended), *whereabouts(trained.tracker, trained.folder)]
+    lines = [
+        *describe_result(trained.run, trained.journal, trained.ended),
+        *describe_whereabouts(trained.tracker, trained.folder),
+    ]
     say("\n".join(lines), sys.stdout)
-    for line in remedies(trained.ended, trained.folder):
+    for line in suggest_remedies(trained.ended, trained.folder):
         say(line)
 
 
-def result(run: Run, journal: Journal, ended: Ended) -> list[str]:
+def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     """How the run ended and what it learned."""
     if ended.error is not None:
         return [f"{journal.name}: failed", *ended.error.rstrip().splitlines()]
@@ -39,13 +42,13 @@ def result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     last = {name: float(values[-1]) for name, values in record.history.items()}
     how = "interrupted" if ended.status == "KILLED" else record.outcome.replace("_", " ")
     after = int(last["update"]) if ended.status == "KILLED" else record.updates
-    lines = [f"{journal.name}: {how} after {after:,} updates ({ended.seconds:.1f} s)", f"  {written(last)}"]
+    lines = [f"{journal.name}: {how} after {after:,} updates ({ended.seconds:.1f} s)", f"  {write_metrics(last)}"]
     if ended.status == "FINISHED" and record.outcome != "diverged":
-        lines += [f"  {line}" for line in _shown(run, record)]
+        lines += [f"  {line}" for line in _show_outputs(run, record)]
     return lines
 
 
-def whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
+def describe_whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     """Where the run is kept and how to open it."""
     if tracker is None:
         return [f"files   {folder}"]
@@ -64,7 +67,7 @@ def whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     ]
 
 
-def remedies(ended: Ended, folder: Path) -> list[str]:
+def suggest_remedies(ended: Ended, folder: Path) -> list[str]:
     """What the user may want to do about a run that did not end as it should."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
     if ended.status == "KILLED" or ended.unstored is not None:
@@ -73,7 +76,7 @@ def remedies(ended: Ended, folder: Path) -> list[str]:
     return lines
 
 
-def _shown(run: Run, record: Record) -> list[str]:
+def _show_outputs(run: Run, record: Record) -> list[str]:
     """The task's own printed form, where it has one."""
     show = getattr(run.task, "show", None)
     if show is None:

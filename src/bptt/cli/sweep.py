@@ -49,7 +49,7 @@ def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interr
         summary = ending(interrupted)
     except KeyboardInterrupt:
         if interrupted:
-            say(f"go on with: bptt resume {_quoted(session)}")
+            say(f"go on with: bptt resume {_quote_folder(session)}")
             raise
         return end_sweep(session, ending, interrupted=True)
     assert summary is not None
@@ -63,13 +63,13 @@ def _tell(session: Session, summary: Summary) -> int:
     if session.journal.search and summary.status == "KILLED":
         say(f"go on with: {shlex.join(going_on(session.journal.command, session.archive.folder))}")
     elif len(session.results) == len(session.jobs) and summary.unstored is not None:
-        say(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {_quoted(session)}")
+        say(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {_quote_folder(session)}")
     elif summary.status == "KILLED":
-        say(f"go on with: bptt resume {_quoted(session)}")
+        say(f"go on with: bptt resume {_quote_folder(session)}")
     return int(summary.status != "FINISHED" or summary.unstored is not None)
 
 
-def _quoted(session: Session) -> str:
+def _quote_folder(session: Session) -> str:
     """The sweep's folder, as an argument of the commands that go on with it."""
     packages = (package for job in session.jobs for package in job.config.get("allow") or ())
     return shlex.quote(str(session.archive.folder)) + write_allow_options(packages)

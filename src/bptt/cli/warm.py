@@ -84,10 +84,10 @@ class _Request(hydra_app.WholeTask):
 
 def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     from bptt.core.kernel import cache_folder
-    from bptt.sweeps.workers.kernels import check_folder, check_kernel_folder, shipped
+    from bptt.sweeps.workers.kernels import check_folder, check_kernel_folder, list_shipped_kernels
 
     check_kernel_folder()
-    recipes = shipped() if asked is None else asked
+    recipes = list_shipped_kernels() if asked is None else asked
     missing = [recipe for recipe in recipes if not recipe.is_ready]
     if not missing:
         print(f"{_write_kernels(len(recipes))} ready in {cache_folder()}: all were there")

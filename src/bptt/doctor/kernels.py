@@ -48,9 +48,9 @@ def _is_mine(path: Path, folder: Path) -> bool:
 
 
 def _examine_there(folder: Path) -> Finding:
-    from bptt.sweeps.workers.kernels import shipped
+    from bptt.sweeps.workers.kernels import list_shipped_kernels
 
-    recipes = shipped()
+    recipes = list_shipped_kernels()
     ready = sum(recipe.is_ready for recipe in recipes)
     says = f"{ready} of {len(recipes)} that ship with bptt are compiled, {write_size(_count_bytes(folder))} in all"
     if ready == len(recipes):

@@ -22,8 +22,8 @@ from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.grammar import differing
-from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, blocks, drop_repeated, groups, run_name, swept_name
+from bptt.sweeps.jobs.grammar import find_differing
+from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, cut_blocks, drop_repeated, find_groups, run_name, swept_name
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
@@ -64,7 +64,7 @@ def collect_choices(composer: Composer, folders: Sequence[Path], structures: Ite
         path = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
         if path is not None and any(path.is_relative_to(folder) for folder in own):
             text = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST]
-            found[_shown(path)] = "".join(map(hide_passwords, text.splitlines(keepends=True)))
+            found[_shorten_path(path)] = "".join(map(hide_passwords, text.splitlines(keepends=True)))
     return found
 
 
@@ -77,7 +77,7 @@ def _paths(node: Any) -> Iterator[str]:
                 yield from _paths(value)
 
 
-def _shown(path: Path) -> str:
+def _shorten_path(path: Path) -> str:
     """The path as seen from the current folder, which a command's own paths are too."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
@@ -165,7 +165,7 @@ class Launch:
         session = self._extended(_jobs(planned_as, block_of, self._keys), first, len(repeated))
         self._number_of |= {planned.digest: number for number, planned in planned_as.items()}
         for block, members in reused:
-            session.keep(block, [_taken(number, *held[number]) for number in members])
+            session.keep(block, [_reuse_result(number, *held[number]) for number in members])
         same = {tuple(overrides): planned.digest for overrides, planned in repeated}
         same |= {planned.overrides: planned.digest for planned in found}
         return Added(
@@ -211,7 +211,7 @@ class Launch:
     def _cut(self, runs: Mapping[int, Run]) -> list[tuple[int, list[int]]]:
         """Blocks of runs that fuse, each with a number of its own."""
         numbers = list(runs)
-        parts = blocks(groups(list(runs.values())), self.settings.wanted)
+        parts = cut_blocks(find_groups(list(runs.values())), self.settings.wanted)
         return [(next(self.next_block), [numbers[place] for place in part]) for part in parts]
 
     def _extended(self, added: list[SweepJob], first: Configuration, duplicates: int) -> Session:
@@ -296,7 +296,7 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
 
 
 def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None) -> list[SweepJob]:
-    swept = differing([planned.overrides for planned in runs.values()], keys)
+    swept = find_differing([planned.overrides for planned in runs.values()], keys)
     short = shorten_keys(list(dict.fromkeys(key for values in swept for key in values)))
 
     def made() -> Iterator[SweepJob]:
@@ -315,6 +315,6 @@ def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Seq
     return list(made())
 
 
-def _taken(job: int, run_id: str, record: Record) -> RunResult:
+def _reuse_result(job: int, run_id: str, record: Record) -> RunResult:
     now = time.time()
     return RunResult(job=job, status="FINISHED", record=record, error=None, began=now, ended=now, reused=run_id)

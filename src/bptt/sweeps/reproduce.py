@@ -15,7 +15,7 @@ from bptt.core.kernel import compiling_notice
 from bptt.core.run import Record, Run
 from bptt.core.sources import package_hash
 from bptt.core.training import needs_compiling
-from bptt.sweeps.jobs.plan import Group, blocks, groups
+from bptt.sweeps.jobs.plan import Group, cut_blocks, find_groups
 from bptt.sweeps.session import SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Workers, WorkerSettings
@@ -48,7 +48,7 @@ def train_again(runs: Mapping[int, Again], reporter: SweepReporter) -> Iterator[
     Raises KeyboardInterrupt, ConfigurationError and WorkersError.
     """
     numbers, again = list(runs), list(runs.values())
-    cut = blocks(_groups(again), _SETTINGS.wanted)
+    cut = cut_blocks(_groups(again), _SETTINGS.wanted)
     tasks = [_task(number, [again[place] for place in part]) for number, part in enumerate(cut)]
     if needs_compiling([again[place].run for place in part] for part in cut):
         reporter.say(compiling_notice())
@@ -65,7 +65,7 @@ def _groups(again: list[Again]) -> list[Group]:
     return [
         replace(group, places=tuple(places[place] for place in group.places))
         for places in parts.values()
-        for group in groups([again[place].run for place in places])
+        for group in find_groups([again[place].run for place in places])
     ]
 
 
@@ -152,7 +152,7 @@ class _Reproduction:
             reporter.begin(len(again))
             for block in train_again(again, reporter):
                 found |= {place: self._compared(self._runs[place], lane) for place, lane in sorted(block.items())}
-                reporter.ended([_ended(place, lane) for place, lane in block.items()])
+                reporter.ended([_make_result(place, lane) for place, lane in block.items()])
             reporter.end()
         return found
 
@@ -243,7 +243,7 @@ def _named(name: str, values: Mapping[str, Any], prefix: str = "") -> Iterator[t
             yield f"{prefix}{key}", value
 
 
-def _ended(place: int, lane: Lane) -> RunResult:
+def _make_result(place: int, lane: Lane) -> RunResult:
     status: Status = "FINISHED" if lane.error is None else "FAILED"
     return RunResult(job=place, status=status, record=lane.record, error=lane.error, began=0.0, ended=0.0)
 

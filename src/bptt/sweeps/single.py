@@ -134,7 +134,7 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> E
     try:
         # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
         with threadpool_limits(1, user_api="blas"):
-            training = _prepared(job)
+            training = _prepare(job)
             if job.start is not None and tracker is not None:
                 _log_again(training, tracker)
             if _advance(training, job, tracker, interrupts):
@@ -168,7 +168,7 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> E
     return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
 
 
-def _prepared(job: SingleRun) -> "Training":
+def _prepare(job: SingleRun) -> "Training":
     from bptt.core.kernel import compiling_notice
     from bptt.core.training import Training, needs_compiling
 

@@ -8,18 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from bptt.analysis.sweep import Sweep, load_sweep
-from bptt.configuration.compose import Composer, add_folder
-from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.hydra_release import choose_defaults
-from bptt.configuration.paths import find_conf_folder
-from bptt.sweeps.finish import Summary, finish
-from bptt.sweeps.launch import Launch
-from bptt.sweeps.session import Session
-from bptt.tracking.folder.block import RunResult
-
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.utils import JobReturn
@@ -64,6 +52,8 @@ class TrainTask(SweepTask):
 
     def __call__(self, _config: "DictConfig", /) -> Any:
         """Raise ConfigurationError: another launcher was asked for."""
+        from bptt.configuration.errors import ConfigurationError
+
         raise ConfigurationError(["hydra/launcher: a sweep is trained by the launcher lanes"])
 
     @property
@@ -92,6 +82,7 @@ class TrainTask(SweepTask):
         """End the sweep; None where none was begun."""
         if self._launch is None:
             return None
+        from bptt.sweeps.finish import finish
 
         try:
             return None if self._launch.session is None else finish(self._launch.session, interrupted)
@@ -99,6 +90,7 @@ class TrainTask(SweepTask):
             self._launch.close()
 
     def _begin(self, config: "DictConfig", loader: "ConfigLoader", keys: Sequence[str] | None) -> "Launch":
+        from bptt.configuration.compose import Composer
         from bptt.sweeps.launch import Launch
 
         if self._launch is None:
@@ -114,7 +106,10 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from bptt.configuration.compose import Composer
+    from bptt.analysis.sweep import load_sweep
+    from bptt.configuration.compose import Composer, add_folder
+    from bptt.configuration.hydra_release import choose_defaults
+    from bptt.configuration.paths import find_conf_folder
 
     choose_defaults()
     path = create_config_search_path(str(find_conf_folder()))

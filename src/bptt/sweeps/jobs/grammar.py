@@ -51,7 +51,7 @@ def strip_key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def given(override: Override, problems: list[str]) -> list[str]:
+def expand_override(override: Override, problems: list[str]) -> list[str]:
     """The overrides, of one value each, that an override stands for; `problems` says why there is none."""
     if override.is_delete():
         return [str(override.input_line)]
@@ -76,17 +76,17 @@ def given(override: Override, problems: list[str]) -> list[str]:
     return [f"{key}={value}" for value in found]
 
 
-def listed(key: str, values: Any, loader: ConfigLoader | None, problems: list[str]) -> list[str]:
+def expand_values(key: str, values: Any, loader: ConfigLoader | None, problems: list[str]) -> list[str]:
     """The overrides for a key of a file: its values are a list, a text in Hydra's grammar, or a single value."""
     if isinstance(values, str):
         texts = [values]
     else:
-        texts = [_written(value) for value in (values if isinstance(values, list) else [values])]
+        texts = [_write_value(value) for value in (values if isinstance(values, list) else [values])]
     if not texts:
         problems.append(f"{key}=[]: holds no value")
     parsed, unread = parse_overrides([f"{key}={text}" for text in texts], loader)
     problems += unread
-    return [text for override in parsed for text in given(override, problems)]
+    return [text for override in parsed for text in expand_override(override, problems)]
 
 
 def comparable(overrides: Iterable[str]) -> dict[str, object]:
@@ -112,15 +112,15 @@ def _text(value: Any, as_hydra_has_it: str) -> str:
     return str(value).lower() if isinstance(value, bool) else as_hydra_has_it
 
 
-def _written(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """A value of a YAML file in Hydra's grammar, such that it is read as the same value."""
     if isinstance(value, str):
         plain = _PLAIN_TEXT.fullmatch(value) and value.lower() not in _OTHER_TYPES
         return value if plain else QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, list):
-        return "[" + ",".join(map(_written, value)) + "]"
+        return "[" + ",".join(map(_write_value, value)) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_written(str(key))}:{_written(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{_write_value(str(key))}:{_write_value(item)}" for key, item in value.items()) + "}"
     return _element(value)
 
 
@@ -207,7 +207,7 @@ class Reader:
         """What the command line says, without Hydra's own overrides."""
         parsed, unread = parse_overrides(overrides, self._loader)
         self.problems += unread
-        axes = [_axis(given(override, self.problems)) for override in parsed]
+        axes = [_axis(expand_override(override, self.problems)) for override in parsed]
         for axis in axes:
             if len(axis) > 1 and strip_key(axis[0][0]) == "sweep":
                 self.problems.append(f"sweep={','.join(text.partition('=')[2] for (text,) in axis)}: one at a time")
@@ -261,7 +261,7 @@ class Reader:
             if key.startswith(("hydra.", "hydra/")) or key == "sweep":
                 self.problems.append(f"{where}: {key} can't be swept")
             else:
-                columns[strip_key(key)] = listed(key, values, self._loader, self.problems)
+                columns[strip_key(key)] = expand_values(key, values, self._loader, self.problems)
         return columns
 
     def _zipped(self, where: str, group: Any) -> list[Axis]:
@@ -322,7 +322,7 @@ def expand(
     return jobs
 
 
-def differing(jobs: Sequence[Sequence[str]], keys: Sequence[str] | None = None) -> list[dict[str, str]]:
+def find_differing(jobs: Sequence[Sequence[str]], keys: Sequence[str] | None = None) -> list[dict[str, str]]:
     """What tells each job from the others: key → value of those of its overrides that not all jobs have.
 
     keys  what to tell of instead

@@ -82,7 +82,7 @@ def drop_repeated(
     return list(runs.values()), duplicates
 
 
-def groups(runs: Sequence[Run]) -> list[Group]:
+def find_groups(runs: Sequence[Run]) -> list[Group]:
     """The runs that fuse, whatever their order, together."""
     places: dict[tuple[Any, ...], list[int]] = {}
     for place, run in enumerate(runs):
@@ -90,7 +90,7 @@ def groups(runs: Sequence[Run]) -> list[Group]:
     return [_group(runs[found[0]], tuple(found)) for found in places.values()]
 
 
-def blocks(found: Sequence[Group], workers: int) -> list[tuple[int, ...]]:
+def cut_blocks(found: Sequence[Group], workers: int) -> list[tuple[int, ...]]:
     """The places of the runs that are trained together: blocks that fit the memory and keep all workers busy.
 
     The longest come first, so that none is waited for at the end.
@@ -160,18 +160,18 @@ class Pace:
         return settings.updates * self.update + points * self.record
 
 
-def measured(runs: Sequence[Run]) -> Pace:
+def measure_pace(runs: Sequence[Run]) -> Pace:
     """The pace of runs that fill a vector; their first updates are trained, again and again more of them."""
     most = runs[0].train.updates
     updates = min(most, _FIRST)
     while True:
-        pace, taken = _timed(runs, updates)
+        pace, taken = _time_updates(runs, updates)
         if taken >= _SECONDS or updates == most:
             return pace
         updates = min(most, 4 * updates)
 
 
-def seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: int) -> float:
+def estimate_seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: int) -> float:
     """Of a whole sweep on so many workers; what else a run costs is shared by them."""
     trained = sum(
         -(-len(group.places) // group.lanes_per_vector) * pace.seconds(group.first)
@@ -180,7 +180,7 @@ def seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: int) -> flo
     return (trained + _RECORDING_SECONDS * sum(len(group.places) for group in groups)) / workers
 
 
-def memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int) -> int:
+def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int) -> int:
     """Bytes of the whole program while it trains its largest blocks at once."""
     group_of = {place: group for group in groups for place in group.places}
     sizes = sorted((len(block) * group_of[block[0]].bytes for block in blocks), reverse=True)
@@ -188,7 +188,7 @@ def memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: in
     return (1 + busy * (workers > 1)) * _WORKER_BYTES + sum(sizes[:busy])
 
 
-def _timed(runs: Sequence[Run], updates: int) -> tuple[Pace, float]:
+def _time_updates(runs: Sequence[Run], updates: int) -> tuple[Pace, float]:
     settings = dataclasses.replace(runs[0].train, updates=updates, log_points=3, log_spacing="log")
     training = Training([dataclasses.replace(run, train=settings) for run in runs])
     training.advance()  # the first update also makes the data

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.compose import parse_overrides
 from bptt.configuration.errors import ConfigurationError
-from bptt.sweeps.jobs.grammar import given, listed, strip_key
+from bptt.sweeps.jobs.grammar import expand_override, expand_values, strip_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def search_space(config: DictConfig, params: Any, overrides: Sequence[str], load
             if numbers is not None:
                 varied[override.get_key_element()] = numbers
             elif not override.is_sweep_override() or override.is_discrete_sweep():
-                _add(given(override, problems), fixed, varied)
+                _add(expand_override(override, problems), fixed, varied)
 
     for key, values in (params or {}).items():
         if strip_key(str(key)) in keys:
@@ -94,7 +94,7 @@ def search_space(config: DictConfig, params: Any, overrides: Sequence[str], load
         if isinstance(values, str):
             take([f"{key}={values}"])
         else:
-            _add(listed(str(key), values, loader, problems), fixed, varied)
+            _add(expand_values(str(key), values, loader, problems), fixed, varied)
     take(overrides)
     if not varied and not problems:
         problems.append(

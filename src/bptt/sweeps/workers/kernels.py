@@ -159,9 +159,9 @@ def compiled(recipe: Recipe) -> Compiled:
     return Compiled(recipe.name, error)
 
 
-def shipped() -> list[Recipe]:
+def list_shipped_kernels() -> list[Recipe]:
     """All that ships with bptt, in all modes."""
-    return [Recipe(None, place, tuple(kernel.signatures)) for place, kernel in enumerate(_shipped())]
+    return [Recipe(None, place, tuple(kernel.signatures)) for place, kernel in enumerate(_load_shipped())]
 
 
 def of_sweep(runs: Iterable[Run]) -> list[Recipe]:
@@ -198,11 +198,11 @@ def _recipes(called: Iterable[tuple[Run, Kernel, str]]) -> list[Recipe]:
 
 def _kernels(run: Run | None) -> Sequence[Kernel]:
     """Each kernel that training a run calls once, or all that ship with bptt; in an order that all processes have."""
-    return _shipped() if run is None else list(dict.fromkeys(kernel for kernel, _ in kernels_of([run])))
+    return _load_shipped() if run is None else list(dict.fromkeys(kernel for kernel, _ in kernels_of([run])))
 
 
 @cache
-def _shipped() -> tuple[Kernel, ...]:
+def _load_shipped() -> tuple[Kernel, ...]:
     folder = Path(next(iter(bptt.core.__path__)))
     places = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*.py") if path.stem != "__init__"]
     names = sorted(".".join((bptt.core.__name__, *place.parts)) for place in places)
