@@ -55,7 +55,7 @@ _PHASES = {
     "bptt.sweeps.finish:finish": REPORT,
     "bptt.sweeps.session:Session.stop_workers": END,
     "bptt.sweeps.launch:Launch.close": END,
-    "bptt.cli.sweep:_told": END,
+    "bptt.cli.sweep:_tell": END,
 }
 
 
@@ -69,11 +69,11 @@ def time_block(train: Callable[[Any], Any], path: str, task: Any) -> Any:
     return result
 
 
-def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
-    original = module.Session.computed
+def _watch_workers(recorder: Recorder, path: Path, module: Any) -> None:
+    original = module.Workers.run
 
-    def computed(self: Any, function: Any, tasks: Sequence[Any], most: int | None = None) -> Generator[Any]:
-        outcomes = original(self, partial(time_block, function, str(path)), tasks, most)
+    def run(self: Any, function: Any, tasks: Sequence[Any], *retried: Any) -> Generator[Any]:
+        outcomes = original(self, partial(time_block, function, str(path)), tasks, *retried)
         following = recorder.time(next, WAITING)
         try:
             while (outcome := following(outcomes, None)) is not None:
@@ -81,20 +81,20 @@ def _watch_session(recorder: Recorder, path: Path, module: Any) -> None:
         finally:
             outcomes.close()
 
-    module.Session.computed = computed
+    module.Workers.run = run
 
 
 def main(words: Sequence[str]) -> int:
     trace, *command = words
     path, recorder = Path(trace).absolute(), Recorder()
     changes = make_timers(recorder, _PHASES)
-    change_session = changes["bptt.sweeps.session"]
+    change_pool = changes["bptt.sweeps.workers.pool"]
 
     def change(module: Any) -> None:
-        change_session(module)
-        _watch_session(recorder, path.with_name(BLOCKS), module)
+        change_pool(module)
+        _watch_workers(recorder, path.with_name(BLOCKS), module)
 
-    watch_imports(recorder, changes | {"bptt.sweeps.session": change})
+    watch_imports(recorder, changes | {"bptt.sweeps.workers.pool": change})
     from bptt.cli.main import main as bptt
 
     code = bptt(command)
