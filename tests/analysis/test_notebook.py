@@ -54,7 +54,7 @@ def test_a_notebook_beside_multirun_opens_what_is_there(
 
 def test_a_sweep_none_of_whose_runs_has_ended(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     none = dataclasses.replace(sweep, runs=sweep.runs.assign(outcome=None))
-    monkeypatch.setattr("bptt.analysis.notebook.load", lambda *_, **__: none)
+    monkeypatch.setattr("bptt.analysis.notebook.load_sweep", lambda *_, **__: none)
     with pytest.raises(SourceError, match=f"{sweep.name}: no run of it has ended"):
         open_sweep(sweep.name)
 

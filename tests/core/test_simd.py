@@ -484,9 +484,9 @@ def test_versions_and_width_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch)
 
 
 USES_A_HELPER = """
-from bptt.core.optimizers.rprop import Rprop
+from bptt.core.optimizers.irprop_minus import IrpropMinus
 from tests.core.calling import Steps
-print(Steps(Rprop, [1.0, 0.5, 1.0], [0.0]).step([1.0])[0, 0])
+print(Steps(IrpropMinus, [1.0, 0.5, 0.5, 0.0, 9.0], [0.0]).step([1.0])[0, 0])
 """
 
 
@@ -509,7 +509,7 @@ def test_a_kernel_is_compiled_anew_when_a_helper_in_another_file_changed(tmp_pat
     assert kept
     assert step() == -0.5
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kernels").rglob("*.nbc")} == kept  # found again
-    helper = core / "optimizers" / "signs.py"
+    helper = core / "optimizers" / "rprop.py"
     text = helper.read_text()
     assert text.count("splat(1.0)") == 1
     helper.write_text(text.replace("splat(1.0)", "splat(2.0)"))

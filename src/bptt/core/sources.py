@@ -26,7 +26,8 @@ def hash_sources(modules: Mapping[str, str], known: Path | None = None) -> str:
     """The hash of a program, as 64 hexadecimal characters.
 
     modules  a module's name in full → its source text; they are of one package
-    known    a folder that keeps the hashes of texts that were parsed before, since parsing takes half a second
+    known    a folder that keeps the hashes of texts that were parsed before, since parsing takes half a second; it is
+             made where the one above it is there
 
     Raises SyntaxError where a text is no Python.
     """
@@ -47,7 +48,7 @@ def hash_sources(modules: Mapping[str, str], known: Path | None = None) -> str:
 def _keep(path: Path, text: str) -> None:
     """Write a file that others may be writing too; where nothing can be kept, the next process parses again."""
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         own = path.with_name(f"{path.name}.{os.getpid()}")
         own.write_text(text, encoding="ascii")
         own.replace(path)
