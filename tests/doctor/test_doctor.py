@@ -20,12 +20,9 @@ def cold(tmp_path: Path) -> Folder:
 
 
 def test_everything_is_looked_at_and_nothing_is_left(cold: Folder) -> None:
-    began = time.monotonic()
     done = cold.bptt("doctor", TMPDIR=str(cold.path), BPTT_CACHE_DIR=str(cold.path / "cache"))
-    seconds = time.monotonic() - began
     assert (done.returncode, done.stderr) == (0, "")
     assert list(cold.path.iterdir()) == []
-    assert seconds < 30  # of an idle core it takes two
     lines = done.stdout.splitlines()
     assert [line for line in lines if line in examination.CHECKS] == list(examination.CHECKS)
     assert lines[-1] == "nothing is wrong"
