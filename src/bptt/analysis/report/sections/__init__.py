@@ -1,1 +1,0 @@
-"""The parts of a report, in the order in which they stand there."""

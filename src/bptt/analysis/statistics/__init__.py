@@ -1,1 +1,0 @@
-"""Statistics of runs: intervals, survival, what explains a variance."""

@@ -1,0 +1,1 @@
+"""The numerical core: equations and training as functions over arrays, compiled."""

@@ -1,0 +1,1 @@
+"""Clips: what bounds a gradient before the optimizer takes it."""

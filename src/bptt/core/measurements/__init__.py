@@ -1,0 +1,1 @@
+"""Measurements at recorded updates, one file each."""

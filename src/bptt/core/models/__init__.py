@@ -1,0 +1,1 @@
+"""Networks: equations, forward and backward side by side."""

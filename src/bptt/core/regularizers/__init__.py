@@ -1,0 +1,1 @@
+"""Regularizers: what is added to the gradient before it is clipped."""

@@ -1,0 +1,1 @@
+"""Schedules: the learning rate by update."""

@@ -1,1 +1,0 @@
-"""What is swept: a grid's grammar, its jobs, and how they fuse."""

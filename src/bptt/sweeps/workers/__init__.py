@@ -1,1 +1,0 @@
-"""Who computes: processes on this machine or a cluster."""

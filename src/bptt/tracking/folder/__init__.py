@@ -1,1 +1,0 @@
-"""What lies on the disk: a run's folder, a block's, a sweep's."""

@@ -1,1 +1,0 @@
-"""What was recorded, read back from a folder or a store."""

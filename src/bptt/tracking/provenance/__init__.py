@@ -1,1 +1,0 @@
-"""What a number was made with: digest, environment, work tree."""
