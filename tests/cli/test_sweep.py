@@ -335,9 +335,9 @@ import os, signal
 import bptt.sweeps.finish as finish
 def interrupted(*arguments):
     os.kill(os.getpid(), signal.{signal})
-finish.report_files = interrupted
+finish.make_report = interrupted
 if {again}:
-    finish.load = interrupted
+    finish.load_sweep = interrupted
 """
 
 
