@@ -99,7 +99,9 @@ def _zipped(rng: random.Random, members: list[tuple[str, bytes]]) -> bytes:
         for number, (name, content) in enumerate(members):
             # A name that stands there already is written under another one first: zipfile warns of it.
             taken = name in archive.namelist()
-            archive.writestr(f"\x7f{number}"[: len(name)].ljust(len(name), "~") if taken else name, content)
+            written = zipfile.ZipInfo(f"\x7f{number}"[: len(name)].ljust(len(name), "~") if taken else name)  # of 1980
+            written.compress_type = archive.compression
+            archive.writestr(written, content)
     content = buffer.getvalue()
     for number, (name, _) in enumerate(members):
         content = content.replace(f"\x7f{number}"[: len(name)].ljust(len(name), "~").encode(), name.encode())
