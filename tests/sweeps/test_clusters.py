@@ -81,6 +81,7 @@ def test_a_task_that_raises_is_lost_alone(workers: Workers) -> None:
     assert lost.reason.endswith("ValueError: three is not allowed\n")
 
 
+@pytest.mark.slow
 def test_killed_workers_lose_only_what_always_kills_them(workers: Workers, tmp_path: Path) -> None:
     deaths = {2: 1, 5: 9}
     tasks = [Mortal(number, tmp_path, deaths.get(number, 0)) for number in range(8)]
