@@ -31,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # By a name of its own: a line that names MAKE is run by `make --dry-run` too.
 ANOTHER_MAKE := $(MAKE) --no-print-directory
 
-test: .venv/ready  ## linter, types and documentation, and beside them the tests but for the slow ones; six minutes on two cores
+test: .venv/ready  ## linter, types and documentation, and beside them the tests but for the slow ones
 	-$(BIN)/bptt warm
 	@said=$$(mktemp); $(ANOTHER_MAKE) lint docs > $$said 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
 	$(PYTEST) -m 'not slow'; tests=$$?; \
@@ -39,7 +39,7 @@ test: .venv/ready  ## linter, types and documentation, and beside them the tests
 	if [ $$checks = 0 ]; then echo 'lint, docs: passed'; else echo 'lint, docs: FAILED, see above'; fi; \
 	[ $$tests = 0 ] && [ $$checks = 0 ]
 
-test-slow: .venv/ready  ## the slow tests; eight minutes on two cores
+test-slow: .venv/ready  ## the slow tests: sweeps that die, servers, notebooks, the longest pages
 	-$(BIN)/bptt warm
 	$(PYTEST) -m slow
 
