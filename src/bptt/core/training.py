@@ -1,8 +1,7 @@
 """Training as a pure function: components, lanes and seeds in, records out. Nothing is logged or written here.
 
-A training's checkpoint, lane by lane: some lanes chosen, or the lanes of several trainings brought together.
-
-`Training.checkpoint()` gives arrays that have the lanes on their first axis, but for those in `COMMON`.
+`Training.checkpoint()` gives arrays that have the lanes on their first axis, but for those in `COMMON`; so some lanes
+can go on alone (`chosen`), or those of several trainings together (`joined`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

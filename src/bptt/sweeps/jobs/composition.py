@@ -3,10 +3,6 @@
 What a job adds to that are plain values, which Hydra's own code sets in the composed configuration. Where this might
 differ from composing the job by itself, Hydra does that; and one job of each choice, drawn at random, is composed by
 Hydra too: if it differs, so may the others of its choice, and Hydra composes them all.
-
-The overrides of jobs, told apart by what they do to a configuration.
-
-Configurations that differ in plain values only: the values are set anew in one that Hydra composed.
 """
 
 import copy
