@@ -1,6 +1,7 @@
 """What holds for all tests, whoever starts them."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 
@@ -11,11 +12,21 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.parameters import list_parameters
 from bptt.tracking.store.connecting import set_environment
+from tests import forking
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()
 # A shell that starts the tests in its background has them, and their children, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A make that starts the tests changes what another one says that a test starts.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes test side by side, one server forks the commands of all."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        forking.share()
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,10 @@ from typing import Any, NoReturn
 from tests.relay import early
 
 _RELAY = Path(__file__).with_name("relay.py")
+#: Kept at the import: a test that needs the first command may have changed its own.
+_ENVIRONMENT = dict(os.environ)
+#: Where this variable is set, one server serves several processes of tests.
+_SHARED = "PYTEST_FORK_SERVER"
 _SMALL = ("experiment=roelants_counting", "train.updates=2", "train.log_points=2", "reuse=false")
 #: One run and a sweep in the server's own process import and fill what others find there.
 _PREPARING = (("train", *_SMALL), ("train", "-m", *_SMALL, "seed=0,1", "hydra.launcher.workers=1"))
@@ -41,39 +46,54 @@ def command(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-S", str(_RELAY), _server(), code, *arguments]
 
 
+def share() -> None:
+    """Start one server for all processes that this one starts from now on."""
+    os.environ[_SHARED] = _start()
+
+
 @cache
 def _server() -> str:
-    """Start this process's server, which ends with it; returns its folder."""
+    """The folder of a server that is ready, which is this process's own where none is shared."""
+    folder = Path(os.environ.get(_SHARED) or _start())
+    ends = time.monotonic() + 300
+    while not (folder / "early.json").exists():
+        if (folder / "failed").exists() or time.monotonic() > ends:
+            raise RuntimeError(f"the fork server could not be prepared: see the standard error above ({folder})")
+        time.sleep(0.05)
+    return str(folder)
+
+
+def _start() -> str:
+    """Start a server, which ends with this process; returns its folder, in which `early.json` says that it is ready."""
     folder = tempfile.TemporaryDirectory(prefix="bptt-fork-")
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    variables = {key: value for key, value in _ENVIRONMENT.items() if not key.startswith("MLFLOW_")}
     variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path or str(Path.cwd()) for path in sys.path))
     process = subprocess.Popen(
         [sys.executable, "-c", "from tests.forking import serve; serve()"],
         cwd=folder.name,
         env=variables,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    if process.stdout.readline() != b"ready\n":
-        raise RuntimeError("the fork server could not be prepared")
     atexit.register(_stop, process, folder)
     return folder.name
 
 
 def _stop(process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     folder.cleanup()
 
 
 def serve() -> None:
     """Prepare, then fork for every request until the standard input ends."""
-    _prepare()
-    server = _Server()
-    Path("early.json").write_text(json.dumps(early()))
-    os.write(1, b"ready\n")
+    try:
+        _prepare()
+        server = _Server()
+    except BaseException:
+        Path("failed").touch()
+        raise
+    Path("early.new").write_text(json.dumps(early()))
+    Path("early.new").rename("early.json")
     server.run()
 
 
