@@ -27,7 +27,8 @@ docs: .venv/ready  ## the documentation, with every link and anchor checked, int
 docs-serve: .venv/ready  ## the documentation on this machine, built anew at every change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Bytecode of tests and sources, which is made once, whatever the environment says.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 # By a name of its own: a line that names MAKE is run by `make --dry-run` too.
 ANOTHER_MAKE := $(MAKE) --no-print-directory
 
@@ -46,7 +47,7 @@ test-slow: .venv/ready  ## the slow tests: sweeps that die, servers, notebooks, 
 test-ray: .venv/ready  ## the tests of one backend, which is large and not installed otherwise
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \
 	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
-	$(BIN)/python -m pytest tests/sweeps/test_clusters.py
+	$(BIN)/python -m pytest tests/sweeps/workers/test_clusters.py
 
 MINUTES := 10
 

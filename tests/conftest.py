@@ -30,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Libraries set variables for their own children, as Dask does the number of threads; the next test has none."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def own_log_handlers() -> Iterator[None]:
     """Hydra gives the root logger handlers that hold a test's streams; they end with it, pytest's own stay."""
     root = logging.getLogger()

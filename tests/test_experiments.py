@@ -87,7 +87,11 @@ def test_every_experiment_has_a_claim() -> None:
     assert sorted(SOLVED) == NAMES
 
 
-@pytest.mark.parametrize("name", RELIABLE)
+#: Trained in seconds; `seven_of_eight` trains all.
+QUICK = ["charlm", "hull_sentiment", "roelants_counting", "sullivan_sine", "xor", "zhu_adder"]
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_two_seeds_reach_what_the_experiment_claims(name: str) -> None:
     for result in trained(name, range(2)):
         assert result.record.outcome == "completed"
@@ -96,10 +100,11 @@ def test_two_seeds_reach_what_the_experiment_claims(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RELIABLE)
-def test_nine_of_ten_seeds_reach_what_the_experiment_claims(name: str) -> None:
-    results = [*trained(name, range(2)), *trained(name, range(2, 10))]  # lanes among others have the same bits
+def test_seven_of_eight_seeds_reach_what_the_experiment_claims(name: str) -> None:
+    results = trained(name, range(8))
+    assert {result.record.outcome for result in results} == {"completed"}
     solved = [SOLVED[name](result) for result in results]
-    assert sum(solved) >= 9, f"solved by seed: {solved}"
+    assert sum(solved) >= 7, f"solved by seed: {solved}"
 
 
 def test_counting_ends_where_the_article_does() -> None:
@@ -122,6 +127,7 @@ def test_adder_is_evaluated_on_all_sums() -> None:
     assert run.task.evaluation(np.random.default_rng(0)).count == 128 * 128
 
 
+@pytest.mark.slow
 def test_most_seeds_learn_leftbit() -> None:
     results = trained("outlace_leftbit", range(32))
     assert {result.record.updates for result in results} == {60_000}

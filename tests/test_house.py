@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -73,7 +74,10 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-TREES = {module_name(path): parse(path) for path in FILES}
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Module → its syntax tree."""
+    return {module_name(path): parse(path) for path in FILES}
 
 
 def functions(tree: ast.Module) -> Iterator[str]:
@@ -95,7 +99,7 @@ def test_no_file_is_long() -> None:
 
 def test_no_class_name_is_defined_twice() -> None:
     places = defaultdict[str, list[str]](list)
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(module)
@@ -104,7 +108,7 @@ def test_no_class_name_is_defined_twice() -> None:
 
 def test_no_function_name_is_defined_twice_but_for_roles() -> None:
     places = defaultdict[str, list[str]](list)
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for name in functions(tree):
             if not name.startswith("_") and not re.fullmatch(ROLES.get(name, ""), module):
                 places[name].append(module)
@@ -113,12 +117,15 @@ def test_no_function_name_is_defined_twice_but_for_roles() -> None:
 
 def test_every_role_is_filled_by_several() -> None:
     for role, where in ROLES.items():
-        assert sum(role in functions(tree) for module, tree in TREES.items() if re.fullmatch(where, module)) > 1, role
+        assert sum(role in functions(tree) for module, tree in trees().items() if re.fullmatch(where, module)) > 1, role
 
 
 def test_functions_are_verbs() -> None:
     assert {
-        f"{module}.{name}" for module, tree in TREES.items() for name in functions(tree) if name.strip("_") in NO_VERBS
+        f"{module}.{name}"
+        for module, tree in trees().items()
+        for name in functions(tree)
+        if name.strip("_") in NO_VERBS
     } == set()
 
 
@@ -151,7 +158,7 @@ def texts() -> Iterator[tuple[str, str]]:
     for path in sorted(pages):
         if "results" not in path.parts and path.name != "CHANGELOG.md":
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 yield module, ast.get_docstring(node) or ""
@@ -175,14 +182,14 @@ def names_in(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
 
 def is_there(name: str) -> bool:
     """Whether a dotted name is a module's, or that of something in it."""
-    if any(module.startswith(f"{name}.") for module in TREES):  # a folder
+    if any(module.startswith(f"{name}.") for module in trees()):  # a folder
         return True
     parts = name.split(".")
-    module = next(".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in TREES)
+    module = next(".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in trees())
     rest = parts[len(module.split(".")) :]
     if not rest:
         return True
-    found = dict(names_in(TREES[module].body))
+    found = dict(names_in(trees()[module].body))
     node = found.get(rest[0])
     if node is None:
         return False

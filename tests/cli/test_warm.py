@@ -164,6 +164,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Folder(folder)
 
 
+@pytest.mark.slow
 def test_what_is_warm_is_not_compiled_again(mine: Any) -> None:
     variables = {"BPTT_CACHE_DIR": str(mine.path / "cache"), "PYTHONPATH": str(mine.path)}
     own = ("--config-dir", "conf", "clip=broken", "allow=[brittle]")

@@ -24,21 +24,17 @@ CHOICES = [
 
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
 def test_choice(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
+    """It trains, and what it is resolved to is a normal form: resolved again, it is the same."""
     needs = files.get((group, name), [])
     configuration = check_configuration(compose([f"{group}={name}", *needs, "train.updates=2"]))
+    again = check_configuration(configuration.resolved)
+    assert again.resolved == configuration.resolved
+    assert again.run == configuration.run
     (record,) = train([configuration.run])
     assert record.outcome == "completed"
     assert record.updates == 2
     assert np.array_equal(record.history["update"], [1, 2])
     assert all(np.isfinite(values).all() for values in record.parameters.values())
-
-
-@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
-def test_resolved_is_a_normal_form(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
-    configuration = check_configuration(compose([f"{group}={name}", *files.get((group, name), [])]))
-    again = check_configuration(configuration.resolved)
-    assert again.resolved == configuration.resolved
-    assert again.run == configuration.run
 
 
 def test_a_configuration_of_before_there_was_a_group_means_what_the_group_is_without() -> None:

@@ -10,7 +10,7 @@ from bptt.core.inits.normal import Normal
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.simd import WIDTH
-from bptt.core.training import Training, chosen, joined
+from bptt.core.training import Training, join_checkpoints, select_lanes
 from tests.core.comparing import assert_same_record, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
@@ -50,7 +50,7 @@ def test_chosen_lanes_go_on_as_if_alone(model: str, optimizer: str, mode: str) -
     kept = [2 * WIDTH + 1, 0, 5, WIDTH, 3]  # of every vector some, and in another order
     alone = [finished([runs[lane]])[0] for lane in kept]
     for points in (0, 1, 3):
-        saved = chosen(trained(runs, points), kept)
+        saved = select_lanes(trained(runs, points), kept)
         for record, expected in zip(finished([runs[lane] for lane in kept], saved), alone, strict=True):
             assert_same_record(record, expected)
 
@@ -61,11 +61,13 @@ def test_lanes_of_several_trainings_go_on_together(model: str, mode: str) -> Non
     runs = [make(model, "adam", mode, lane) for lane in range(WIDTH + 6)]
     alone = [finished([run])[0] for run in runs]
     first, second = runs[: WIDTH + 1], runs[WIDTH + 1 :]
-    together = joined([chosen(trained(first, 2), [WIDTH, 1, 4]), trained(second, 2), chosen(trained(first, 2), [0])])
+    together = join_checkpoints(
+        [select_lanes(trained(first, 2), [WIDTH, 1, 4]), trained(second, 2), select_lanes(trained(first, 2), [0])]
+    )
     order = [WIDTH, 1, 4, *range(WIDTH + 1, WIDTH + 6), 0]
     training = Training([runs[lane] for lane in order], together)
     assert training.update == alone[0].history["update"][1]
-    later = chosen(training.checkpoint(), [8, 2])  # chosen once more
+    later = select_lanes(training.checkpoint(), [8, 2])  # chosen once more
     for lane, record in zip([0, 4], finished([runs[0], runs[4]], later), strict=True):
         assert_same_record(record, alone[lane])
     while training.advance() is not None:
@@ -92,7 +94,7 @@ def test_lanes_that_have_ended_stay_what_they_were(mode: str) -> None:
     assert [record.outcome for record in alone] == ["completed", "diverged", "early_stopped", "completed"]
     for points in (1, 2, 4):
         for kept in ([1, 3, 2], [3, 0], [1], [2]):
-            records = finished([runs[lane] for lane in kept], chosen(trained(runs, points), kept))
+            records = finished([runs[lane] for lane in kept], select_lanes(trained(runs, points), kept))
             for lane_number, record in zip(kept, records, strict=True):
                 assert_same_record(record, alone[lane_number])
 
@@ -102,7 +104,7 @@ def test_the_lanes_bits_do_not_depend_on_what_was_recorded_beside_them() -> None
     runs = [make("gru", "momentum", "lanes", lane) for lane in range(WIDTH + 2)]
     among = trained(runs, 3)
     for lane in (0, WIDTH - 1, WIDTH + 1):
-        found, expected = chosen(among, [lane]), trained([runs[lane]], 3)
+        found, expected = select_lanes(among, [lane]), trained([runs[lane]], 3)
         assert found.keys() == expected.keys()
         for name, array in expected.items():
             np.testing.assert_array_equal(found[name], array, name)
@@ -111,14 +113,14 @@ def test_the_lanes_bits_do_not_depend_on_what_was_recorded_beside_them() -> None
 def test_only_what_has_reached_the_same_update_is_joined() -> None:
     runs = [make_run(seed=seed) for seed in range(2)]
     with pytest.raises(ValueError, match="only trainings that have reached the same update can be joined"):
-        joined([trained(runs, 2), trained(runs, 1)])
+        join_checkpoints([trained(runs, 2), trained(runs, 1)])
     with pytest.raises(ValueError, match="reached the same update"):
-        joined([trained([make_run(updates=10)], 2), trained([make_run(updates=20)], 2)])
+        join_checkpoints([trained([make_run(updates=10)], 2), trained([make_run(updates=20)], 2)])
 
 
 def test_a_record_of_chosen_lanes_is_whole() -> None:
     runs = [make("lstm", "rprop", "rows", lane) for lane in range(3)]
-    saved = chosen(trained(runs, 4), [2, 0])
+    saved = select_lanes(trained(runs, 4), [2, 0])
     records: list[Record] = Training([runs[2], runs[0]], saved).records()
     for record, run in zip(records, (runs[2], runs[0]), strict=True):
         alone = Training([run], trained([run], 4)).records()[0]

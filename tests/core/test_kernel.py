@@ -70,6 +70,7 @@ def factor():
 """
 
 
+@pytest.mark.slow
 def test_another_package_s_kernel_is_compiled_anew_where_any_of_its_sources_was_changed(tmp_path: Path) -> None:
     """Numba's own key knows neither a function's constants nor its helpers."""
 

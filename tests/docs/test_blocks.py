@@ -15,8 +15,10 @@ PAGES = [
     if path.exists() and not path.is_relative_to(_GENERATED)
 ]
 #: Pages that train whole sweeps, compile kernels of their own, or start servers.
-_SLOW = {"README.md", "docs/tutorial.md", "docs/reproducibility.md"} | {
-    f"docs/extend/{path.name}" for path in (ROOT / "docs" / "extend").glob("*.md")
+_SLOW = {"README.md", "docs/tutorial.md", "docs/reproducibility.md", "docs/scale.md", "docs/server.md"} | {
+    path.relative_to(ROOT).as_posix()
+    for folder in ("extend", "experiments")
+    for path in (ROOT / "docs" / folder).glob("*.md")
 }
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 

@@ -155,6 +155,7 @@ def test_shares_are_compared_as_sure_as_they_are() -> None:
     assert compare(Share(5, 10), Share(4, 10)).startswith("about as often (a difference of +10 percentage points")
 
 
+@pytest.mark.slow
 def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
 

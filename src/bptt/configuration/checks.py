@@ -16,8 +16,7 @@ from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import list_parameters
 from bptt.core.run import Run
-from bptt.core.sequences import Sequences
-from bptt.tasks.data_files import measure_memory
+from bptt.core.sequences import Sequences, measure_memory
 
 
 def find_data_problems(run: Run) -> Iterator[str]:

@@ -62,7 +62,7 @@ def plain_loss(run: Run, named: dict[str, Any], held: dict[str, Any], sequences:
     for n in range(sequences.count):
         length = int(sequences.full_lengths[n])
         starts = [plain.zero_state(run.model, run.task.outputs, np)]
-        for t in range(length):
+        for t in range(length if truncation < length else 0):
             state, output, _ = plain.timestep(run.model, held, sequences.x[n, t], *starts[-1], np)
             starts.append((state, output))
         windows = [t for t in range(length) if sequences.full_scored[n, t]]

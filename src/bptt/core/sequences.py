@@ -1,5 +1,6 @@
 """Sequences, and the streams that say which of them serve which update."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+
+def measure_memory() -> int:
+    """Bytes of this machine's memory; where the system does not say, what an address can name."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
 
 
 @dataclass(frozen=True, eq=False)

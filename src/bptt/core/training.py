@@ -1,7 +1,7 @@
 """Training as a pure function: components, lanes and seeds in, records out. Nothing is logged or written here.
 
 `Training.checkpoint()` gives arrays that have the lanes on their first axis, but for those in `COMMON`; so some lanes
-can go on alone (`chosen`), or those of several trainings together (`joined`).
+can go on alone (`select_lanes`), or those of several trainings together (`join_checkpoints`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,12 +30,12 @@ Checkpoint = Mapping[str, NDArray[Any]]
 COMMON = frozenset({"next", "history.update"})
 
 
-def chosen(checkpoint: Checkpoint, lanes: Sequence[int]) -> dict[str, NDArray[Any]]:
+def select_lanes(checkpoint: Checkpoint, lanes: Sequence[int]) -> dict[str, NDArray[Any]]:
     """These lanes alone, in this order."""
     return {name: array if name in COMMON else array[list(lanes)] for name, array in checkpoint.items()}
 
 
-def joined(checkpoints: Sequence[Checkpoint]) -> dict[str, NDArray[Any]]:
+def join_checkpoints(checkpoints: Sequence[Checkpoint]) -> dict[str, NDArray[Any]]:
     """All lanes of trainings of runs that fuse, one training's after the other's.
 
     Raises ValueError unless all have reached the same update.
@@ -275,6 +275,17 @@ class Training:
         ]
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
         self._lanes.restore(own)
+
+
+def rescue_record(training: Training | None) -> Record | None:
+    """What its first run recorded; None where it is nothing, or where an error left the training without sense."""
+    if training is None:
+        return None
+    try:
+        record = training.records()[0]
+    except Exception:
+        return None
+    return record if len(record.history["update"]) else None
 
 
 def train(runs: Sequence[Run]) -> list[Record]:

@@ -23,7 +23,7 @@ from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import find_differing
-from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, cut_blocks, drop_repeated, find_groups, run_name, swept_name
+from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, cut_blocks, drop_repeated, find_groups
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
@@ -36,7 +36,7 @@ from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, hide_passwords, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.params import hide_secrets
+from bptt.tracking.store.params import hide_secrets, name_run, name_swept
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -304,7 +304,7 @@ def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Seq
             resolved = planned.configuration.resolved
             yield SweepJob(
                 number=number,
-                name=swept_name(values, short) if values else run_name(resolved),
+                name=name_swept(values, short) if values else name_run(resolved),
                 digest=planned.digest,
                 block=block_of[number],
                 swept=values,

@@ -23,9 +23,7 @@ from threadpoolctl import threadpool_limits
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
-from bptt.sweeps.jobs.plan import run_name
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.training import rescue_record
 from bptt.tracking.folder.files import (
     CONFIG,
     JOURNAL,
@@ -63,7 +61,7 @@ from bptt.tracking.provenance.environment import (
 from bptt.tracking.store.address import StoreError, recall_uri
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.params import flatten_config, hide_secrets
+from bptt.tracking.store.params import flatten_config, hide_secrets, name_run
 from bptt.tracking.store.run_log import RunLog
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
 
@@ -128,6 +126,8 @@ class Ended:
 def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
     """Train the run, write its files into its folder, and record it in the store where there is a tracker."""
     began = time.monotonic()
+    from bptt.core.training import rescue_record
+
     training: Training | None = None
     error: str | None = None
     status: Status = "KILLED"
@@ -304,7 +304,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
             run_id=None,
             uri=None if store is None else store.address.shown,
             experiment=None if store is None else store.experiment,
-            name=run_name(configuration.resolved),
+            name=name_run(configuration.resolved),
             digest=compute_digest(configuration.resolved, version),
             numerical_version=version,
             current_folder=str(Path.cwd()),

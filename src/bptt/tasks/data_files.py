@@ -5,7 +5,6 @@ What stands in an .npz file is found out from its directory and its headers, bef
 
 import lzma
 import math
-import os
 import zipfile
 import zlib
 from collections import Counter
@@ -20,17 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
-from bptt.core.sequences import Floats, Sequences
+from bptt.core.sequences import Floats, Sequences, measure_memory
 
 _COPIES: Final = 3  # what is read is checked and cleared, each time into a new array
-
-
-def measure_memory() -> int:
-    """Bytes of this machine's memory; where the system does not say, what an address can name."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
 
 
 def check_members(file: Path) -> None:

@@ -5,7 +5,7 @@ How long that takes, and how much memory, is measured on a few updates of one ve
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -120,18 +120,6 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
     state = settings.batch_size * (model.layers * model.cell.slots * model.hidden_size + task.outputs)
     numbers = recorded + (2 + run.optimizer.slots) * parameters + 2 * state
     return Group(first=run, places=places, cost=cost, bytes=_MACHINE_BYTES * numbers + _PAGE_BYTES)
-
-
-def run_name(resolved: Mapping[str, Any]) -> str:
-    """The name of a run on its own: `leftbit elman seed=0`."""
-    choices = [str(resolved[group]["_target_"]).split(".")[-2] for group in ("task", "model")]
-    return " ".join([*choices, f"seed={resolved['seed']}"])
-
-
-def swept_name(swept: Mapping[str, str], short: Mapping[str, str]) -> str:
-    """The name of a run among those of its sweep, by what was swept: `alpha=0.1 hidden_size=8 seed=3`."""
-    ordered = sorted(swept, key=lambda key: key == "seed")
-    return " ".join(f"{short[key]}={swept[key]}" for key in ordered)
 
 
 _SECONDS: Final = 0.1  # of measuring per group, about

@@ -16,7 +16,7 @@ import numpy as np
 
 from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.run import Record, Run
-from bptt.core.training import chosen, joined
+from bptt.core.training import join_checkpoints, select_lanes
 from bptt.sweeps.search.settings import SearchSettings
 from bptt.sweeps.workers.training import LaneArrays, LaneResult, LaneTask
 from bptt.tracking.folder.block import RunResult
@@ -122,7 +122,7 @@ class SuccessiveHalving:
                 assert group.state is not None
                 assert record is not None
                 value = float(record.history[self._settings.metric][-1])
-                alone = replace(lane, state=chosen(group.state, [place]))
+                alone = replace(lane, state=select_lanes(group.state, [place]))
                 arrived.append((group, alone, record, value))
         self._groups = left
         for key, results_of in self._decided(arrived).items():
@@ -216,7 +216,7 @@ class SuccessiveHalving:
         for start in range(0, len(lanes), size):
             part = lanes[start : start + size]
             states = [lane.state for lane in part if lane.state is not None]
-            together = joined(states) if states else None
+            together = join_checkpoints(states) if states else None
             self._groups.append(_Group([replace(lane, state=None) for lane in part], rung, update, together))
 
     def _vector(self, run: Run) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.run import Record, Run
-from bptt.core.training import Training, chosen, joined
+from bptt.core.training import Training, join_checkpoints, rescue_record, select_lanes
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.tracking.folder.files import read_arrays, write_arrays
@@ -154,12 +154,12 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     middle = len(task.runs) // 2
     halves = [_train(_choose(task, lanes), None) for lanes in (range(middle), range(middle, len(task.runs)))]
     states = [state for _, state in halves if state is not None]
-    return [lane for lanes, _ in halves for lane in lanes], joined(states) if states else None
+    return [lane for lanes, _ in halves for lane in lanes], join_checkpoints(states) if states else None
 
 
 def _choose(task: LaneTask, lanes: Sequence[int]) -> LaneTask:
     """The task, of these runs alone."""
-    start = None if task.start is None else chosen(task.start, lanes)
+    start = None if task.start is None else select_lanes(task.start, lanes)
     return replace(task, runs=tuple(task.runs[lane] for lane in lanes), start=start)
 
 
@@ -172,18 +172,7 @@ def _sort_ended(task: LaneTask, training: Training) -> tuple[list[Lane], LaneArr
         for over, record in zip(ended, records, strict=True)
     ]
     going_on = np.flatnonzero(~ended).tolist()
-    return lanes, chosen(state, going_on) if going_on else None
-
-
-def rescue_record(training: Training | None) -> Record | None:
-    """What its first run recorded; None where it is nothing, or where an error left the training without sense."""
-    if training is None:
-        return None
-    try:
-        record = training.records()[0]
-    except Exception:
-        return None
-    return record if len(record.history["update"]) else None
+    return lanes, select_lanes(state, going_on) if going_on else None
 
 
 class Checkpoint:

@@ -1,4 +1,4 @@
-"""A configuration as MLflow's params, flat, with keys and values that it takes; and what was swept, told by them."""
+"""A configuration as MLflow's params, flat, with keys and values that it takes; what was swept; names of runs."""
 
 import json
 import re
@@ -98,3 +98,15 @@ def _follows(key: str, choices: Sequence[str], params: Sequence[Mapping[str, str
     for one in params:
         values.setdefault(tuple(one.get(choice) for choice in choices), set()).add(one.get(key))
     return bool(choices) and all(len(found) == 1 for found in values.values())
+
+
+def name_run(resolved: Mapping[str, Any]) -> str:
+    """The name of a run on its own: `leftbit elman seed=0`."""
+    choices = [str(resolved[group]["_target_"]).split(".")[-2] for group in ("task", "model")]
+    return " ".join([*choices, f"seed={resolved['seed']}"])
+
+
+def name_swept(swept: Mapping[str, str], short: Mapping[str, str]) -> str:
+    """The name of a run among those of its sweep, by what was swept: `alpha=0.1 hidden_size=8 seed=3`."""
+    ordered = sorted(swept, key=lambda key: key == "seed")
+    return " ".join(f"{short[key]}={swept[key]}" for key in ordered)

@@ -27,7 +27,7 @@ from tests.sweeps.working import (
     where,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

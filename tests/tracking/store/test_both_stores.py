@@ -14,7 +14,7 @@ from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.opening import open_store, open_to_read
 from bptt.tracking.store.sweep_log import SweepLog
-from tests.tracking.test_bulk import run
+from tests.tracking.store.test_bulk import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -1,4 +1,4 @@
-from bptt.sweeps.jobs.plan import run_name, swept_name
+from bptt.tracking.store.params import name_run, name_swept
 
 
 def test_a_run_is_called_by_its_choices() -> None:
@@ -7,12 +7,12 @@ def test_a_run_is_called_by_its_choices() -> None:
         "model": {"_target_": "bptt.core.models.elman.Elman"},
         "seed": 3,
     }
-    assert run_name(resolved) == "temporal_order elman seed=3"
+    assert name_run(resolved) == "temporal_order elman seed=3"
 
 
 def test_a_run_of_a_sweep_is_called_by_what_was_swept_alone() -> None:
     swept = {"seed": "3", "optimizer.alpha": "0.1", "model": "lstm"}
     assert (
-        swept_name(swept, {"seed": "seed", "optimizer.alpha": "alpha", "model": "model"})
+        name_swept(swept, {"seed": "seed", "optimizer.alpha": "alpha", "model": "model"})
         == "alpha=0.1 model=lstm seed=3"
     )

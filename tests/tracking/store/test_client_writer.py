@@ -155,6 +155,7 @@ def test_a_request_that_is_lost_leaves_no_second_run(
     assert_whole(record, given)
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_in_the_middle(
     server: Server, record: SweepLog, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from bptt.sweeps.workers import kernels as compiling
 from bptt.sweeps.workers.kernels import compile_kernels
 from tests.sweeps.working import lane
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(eq=False)

@@ -247,7 +247,7 @@ def test_an_artifact_folder_that_takes_nothing_is_told(record: SweepLog) -> None
 WRITING = """
 import pathlib, sys, time
 sys.path.insert(0, sys.argv[4])
-from tests.tracking.test_bulk import run
+from tests.tracking.store.test_bulk import run
 from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.sweep_log import SweepLog
 store = open_store(sys.argv[1], sys.argv[2])
@@ -264,7 +264,7 @@ for start in range(0, 64, 8):
 def test_two_processes_write_at_the_same_time(store: Store, tmp_path: Path) -> None:
     before = count(store)
     given = [store.address.uri, store.experiment]
-    places = [str(Path(__file__).parents[2]), str(tmp_path)]
+    places = [str(Path(__file__).parents[3]), str(tmp_path)]
     started = [
         subprocess.Popen(
             forking.command(WRITING, *given, name, *places),

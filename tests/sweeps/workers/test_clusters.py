@@ -29,7 +29,7 @@ from tests.sweeps.working import (
     where,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'bptt[dask]'")
 
 
@@ -159,6 +159,7 @@ def test_a_worker_with_other_kernels_is_refused() -> None:
     assert refused.endswith(", this program another")
 
 
+@pytest.mark.slow
 def test_a_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler and workers that others have started, as one does it on several machines."""
     port = free_port()
