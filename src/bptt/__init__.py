@@ -36,7 +36,13 @@ def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Swee
     return import_module("bptt.sweeps.task").sweep(overrides, config_dir)
 
 
-def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None" = None) -> "Sweep":
+def load(
+    source: "str | Path",
+    *,
+    uri: "str | None" = None,
+    solved: "str | None" = None,
+    conditions: "Sequence[str] | None" = None,
+) -> "Sweep":
     """What was recorded of a sweep or of runs, as tidy tables: `bptt.load("multirun/2026-05-01_12-00-00-000000").runs`.
 
     source  a sweep's folder, a single run's folder, a sweep's name, the id of a run in the MLflow store (a sweep's own
@@ -46,10 +52,14 @@ def load(source: "str | Path", *, uri: "str | None" = None, solved: "str | None"
     uri     of the store; None: the one that `bptt train` would use in this folder
     solved  when a run has solved its task, as `loss/eval<=0.01`; None: as the sweep says, else `accuracy/eval>=1` where
             there is an accuracy, and a hundredth of the first loss where there is none
+    conditions  the swept keys that make the task harder, across which nothing is ranked or compared; None: as the sweep
+            says, else those of the task
 
     A sweep's folder is read where it is there, and the store otherwise. See `bptt.analysis.sweep.Sweep` for the tables.
     Raises bptt.tracking.history.find.SourceError, bptt.tracking.folder.block.ArchiveError and
     bptt.tracking.store.address.StoreError, each with one line for the user.
     """
-    found: Sweep = import_module("bptt.analysis.sweep").load_sweep(source, uri=uri, solved=solved)
+    found: Sweep = import_module("bptt.analysis.sweep").load_sweep(
+        source, uri=uri, solved=solved, conditions=conditions
+    )
     return found

@@ -112,6 +112,15 @@ SWEEPS: Final = [
     Case(("train", "-m", "model=elman,lsmt"), ("model=lsmt: no such choice; did you mean lstm?",)),
     Case(("train", "-m", "seed=range(1,2,0)"), ("seed=range(1,2,0): range() arg 3 must not be zero",)),
     Case(("train", "-m", "solved=zzz", "seed=1,2"), ("zzz",)),
+    Case(
+        ("train", "-m", "task=xor", "conditions=[task.lenght]", "task.length=3,4"),
+        ("conditions=[task.lenght]: must be a swept key; did you mean task.length?",),
+    ),
+    Case(
+        ("train", "-m", "conditions=[seed]", "seed=1,2"),
+        ("conditions=[seed]: must be a swept key (swept: nothing but seeds)",),
+    ),
+    Case(("train", "-m", "conditions=task.length", "seed=1,2"), ("conditions=task.length: must be ",)),
     Case(("train", "-m", "tracking.experiment=a,b"), ("tracking: must be the same for all runs of a sweep",)),
     Case(("train", "sweep=eta,hidden_size"), ("sweep=eta,hidden_size: ",)),
     Case(("plan", "seed=1,-1"), ("seed=-1: must be a whole number at least 0",)),

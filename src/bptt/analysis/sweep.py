@@ -1,7 +1,7 @@
 """What was recorded of a sweep, of a run or of several, as tidy tables, and which runs solved their task."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import pandas as pd
 
-from bptt.analysis.tables import ACCURACY, LOSS, tabulate_runs
+from bptt.analysis.tables import ACCURACY, LOSS, choose_conditions, drop_seed, tabulate_runs
 from bptt.tracking.history.base import History
 from bptt.tracking.history.find import Source, SourceError, find
 
@@ -97,11 +97,13 @@ class Sweep:
     status      FINISHED, FAILED (some run did), KILLED (some run is missing), RUNNING
     question    what it asks; None: nothing was said
     solved      the criterion by which a run has solved its task
+    conditions  the swept keys across whose values nothing is ranked or compared, see `choose_conditions`
     runs        a row per run:
                 run, name, status, outcome, updates (trained), what was swept, the metrics as recorded last;
                 best/loss/eval, best/accuracy/eval  the smallest loss, the largest accuracy, that were recorded;
                 solved         whether the criterion was ever met;
                 solved_update  the first recorded update that meets it; nan: none does;
+                solved_after   the recorded update before that one, 0: there is none. It was solved later than this;
                 observed       the updates until then, or until the run ended (censored); a run that diverged unsolved
                                is censored at the updates that it was to be trained for; nan: it has not ended;
                 error          the traceback of a run that FAILED; digest; run_id in the store;
@@ -122,11 +124,17 @@ class Sweep:
     status: str
     question: str | None
     solved: Solved
+    conditions: list[str]
     runs: pd.DataFrame
     history: pd.DataFrame
     provenance: dict[str, Any]
     duplicates: int
     recording: History | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def setting_keys(self) -> list[str]:
+        """The swept keys that make a setting: neither the seed nor a condition."""
+        return [key for key in drop_seed(self.swept) if key not in self.conditions]
 
     @cached_property
     def gradient_flow(self) -> pd.DataFrame:
@@ -162,20 +170,27 @@ class Sweep:
         return self._recording.gradient_flow(self._numbers, ends_only)
 
 
-def load_sweep(source: str | Path, *, uri: str | None = None, solved: str | None = None) -> Sweep:
+def load_sweep(
+    source: str | Path,
+    *,
+    uri: str | None = None,
+    solved: str | None = None,
+    conditions: Sequence[str] | None = None,
+) -> Sweep:
     """What was recorded of a source, see `bptt.tracking.history.find.find`.
 
-    uri     of the store; None: the one that `bptt train` would use here
-    solved  the criterion by which a run has solved its task, as `loss/eval<=0.01`; None: the sweep's own, else
-            `Solved.default`
+    uri         of the store; None: the one that `bptt train` would use here
+    solved      the criterion by which a run has solved its task, as `loss/eval<=0.01`; None: the sweep's own, else
+                `Solved.default`
+    conditions  the swept keys that make the task harder; None: the sweep's own, else those of the task
 
     The sweep's folder is read where it is there, and the MLflow store otherwise. Raises SourceError, ArchiveError and
     StoreError, each with one line for the user.
     """
-    return load_found(find(source, uri), solved)
+    return load_found(find(source, uri), solved, conditions)
 
 
-def load_found(source: Source, solved: str | None = None) -> Sweep:
+def load_found(source: Source, solved: str | None = None, conditions: Sequence[str] | None = None) -> Sweep:
     """What was recorded of a source that was found; see `load_sweep`."""
     recording, head = source.recording, source.recording.head
     every = recording.tables([member.number for member in recording.members])
@@ -192,23 +207,34 @@ def load_found(source: Source, solved: str | None = None) -> Sweep:
         found = runs["run"].map(came_to[name]).astype(object)
         runs[name] = found.where(found.notna(), None)
     runs["seconds"] = runs["run"].map(came_to["seconds"])
+    swept = [key for key in head.swept if len({member.swept.get(key) for member in members}) > 1]
+    named = head.conditions if conditions is None else conditions
+    if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
+        raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
     return Sweep(
         name=source.name,
         folder=head.folder,
         run_id=head.run_id,
-        swept=[key for key in head.swept if len({member.swept.get(key) for member in members}) > 1],
+        swept=swept,
         command=head.command,
         began=head.began,
         ended=head.ended,
         status=head.status,
         question=head.question,
         solved=criterion,
+        conditions=choose_conditions(swept, named),
         runs=runs,
         history=history,
         provenance=recording.provenance(),
         duplicates=head.duplicates,
         recording=recording,
     )
+
+
+def _refuse_condition(key: str, swept: Sequence[str]) -> str:
+    near = get_close_matches(key, swept, n=1)
+    meant = f"; did you mean {near[0]}?" if near else f" (swept: {', '.join(swept) or 'nothing but seeds'})"
+    return f"conditions={key}: must be a swept key{meant}"
 
 
 def _read_criterion(text: str | None, history: "pd.DataFrame") -> Solved:
@@ -233,8 +259,14 @@ def _add_results(
     if ACCURACY in history:
         columns[f"best/{ACCURACY}"] = runs["run"].map(by_run[ACCURACY].max())
     when = runs["run"].map(solved.first(history)).astype("float64").where(runs["outcome"].notna())
+    before = history[history["update"] < history["run"].map(dict(zip(runs["run"], when, strict=True)))]
+    after = runs["run"].map(before.groupby("run")["update"].max()).astype("float64").fillna(0.0).where(when.notna())
     full = pd.Series(wanted, index=runs.index, dtype="float64").fillna(runs["updates"].max())
     ended = runs["updates"].astype("float64").where(runs["outcome"] != "diverged", full)
     return runs.assign(
-        **columns, solved=when.notna(), solved_update=when, observed=when.fillna(ended.where(runs["outcome"].notna()))
+        **columns,
+        solved=when.notna(),
+        solved_update=when,
+        solved_after=after,
+        observed=when.fillna(ended.where(runs["outcome"].notna())),
     )

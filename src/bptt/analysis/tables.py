@@ -20,8 +20,17 @@ def shorten_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def drop_seed(keys: Iterable[str]) -> list[str]:
-    """The keys that make a setting: a setting's runs differ in the seed alone."""
+    """The keys but the seed."""
     return [key for key in keys if key != SEED]
+
+
+def choose_conditions(swept: Iterable[str], given: Iterable[str] | None) -> list[str]:
+    """The swept keys that make a task harder or easier, and so are no answer to it; None given: the task's own."""
+    keys = drop_seed(swept)
+    if given is None:
+        return [key for key in keys if key == "task" or key.startswith("task.")]
+    wanted = set(given)
+    return [key for key in keys if key in wanted]
 
 
 def read_values(texts: Sequence[str | None]) -> list[float | int | str | None]:

@@ -23,7 +23,9 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.store.address import StoreError
 
     try:
-        sweeps = [load_sweep(source, uri=args.uri, solved=args.solved) for source in args.sweep]
+        sweeps = [
+            load_sweep(source, uri=args.uri, solved=args.solved, conditions=args.conditions) for source in args.sweep
+        ]
         folder = _choose_folder(sweeps) if args.output is None else Path(args.output)
         _check(folder)
         print(_write(sweeps, folder, args))
@@ -49,6 +51,12 @@ def _make_parser() -> Parser:
     parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")
     parser.add_argument(
         "--solved", metavar="CRITERION", help="when a run has solved its task: 'loss/eval<=0.01'; otherwise the sweep's"
+    )
+    parser.add_argument(
+        "--conditions",
+        metavar="KEY",
+        nargs="*",
+        help="swept keys that make the task harder, across which nothing is ranked; otherwise the sweep's",
     )
     parser.add_argument(
         "--figures",
@@ -85,4 +93,5 @@ def _write(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace) ->
     from bptt.analysis.report.writing import make_report_files, write_report
 
     options = [] if args.solved is None else ["--solved", args.solved]
+    options += [] if args.conditions is None else ["--conditions", *args.conditions]
     return write_report(folder, make_report_files(sweeps, args.figures, options))

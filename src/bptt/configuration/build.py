@@ -63,17 +63,19 @@ class Tracking:
 class SweepSettings:
     """How a sweep treats its runs; no part of what a run is.
 
-    reuse     whether a run that the store holds already, finished, is taken from there
-    on_error  what becomes of the other runs when one fails
-    question  what the sweep asks, for its report
-    solved    when a run has solved its task: `accuracy/eval>=1`; None: see `bptt.analysis.sweep`
-    report    whether it ends by writing its report
+    reuse       whether a run that the store holds already, finished, is taken from there
+    on_error    what becomes of the other runs when one fails
+    question    what the sweep asks, for its report
+    solved      when a run has solved its task: `accuracy/eval>=1`; None: see `bptt.analysis.sweep`
+    conditions  swept keys that make the question harder or easier, and no answer better; None: those of the task
+    report      whether it ends by writing its report
     """
 
     reuse: bool = True
     on_error: Literal["continue", "stop"] = "continue"
     question: str | None = None
     solved: str | None = None
+    conditions: tuple[str, ...] | None = None
     report: bool = True
 
 

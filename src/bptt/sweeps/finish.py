@@ -36,6 +36,9 @@ _LONGEST: Final = 7900  # MLflow takes 8,000 characters
 _BEST: Final = 5
 
 
+_MOST_CONDITIONS: Final = 12
+
+
 _VALUES: Final = 12  # of one key that are listed
 
 
@@ -48,6 +51,7 @@ def describe_sweep(
     name: str,
     command: Sequence[str],
     swept: Sequence[str],
+    conditions: Sequence[str] = (),
     seconds: float,
     duplicates: int = 0,
     reused: int = 0,
@@ -61,6 +65,7 @@ def describe_sweep(
     runs           a row per run: run, name, status, outcome, updates, loss/eval, accuracy/eval where the task has one,
                    a column per swept key, and run_id where MLflow has the run
     swept          the keys, in the order of the command line
+    conditions     those across whose values nothing is ranked
     duplicates     how many jobs were left out since another one is the same run
     reused         how many of the runs were taken from earlier sweeps
     never_begun    how many runs the sweep was broken off before
@@ -72,8 +77,8 @@ def describe_sweep(
         _summary(runs, name, seconds, duplicates, reused, never_begun),
         _links({"The report": report, "The runs: curves and table": view}),
         _table(["swept", "values"], [[_plain(key), _values(runs[key])] for key in swept if key in runs]),
-        _best_settings(runs, swept),
-        _best_runs(runs, experiment_id),
+        _best_settings(runs, swept, conditions),
+        _best_runs(runs, conditions, experiment_id),
     ]
     sections = [section for section in before if section]
     repeat = f"### To repeat it\n\n```sh\n{shlex.join(command)}\n```"
@@ -111,12 +116,14 @@ def _values(column: "pd.Series") -> str:
     return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"
 
 
-def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
-    """A row per setting by its median; nothing where each run is a setting of its own, or all are one."""
+def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> str:
+    """A row per setting by its median, or the best one of each condition; nothing where each run is a setting of its
+    own, or all are one.
+    """
     settings = tabulate_settings(runs, swept)
     if len(settings) in {1, len(runs)}:
         return ""
-    best = settings[settings[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
+    best = _choose_best(settings[settings[LOSS] < math.inf], conditions)
     keys = [key for key in drop_seed(swept) if key in best]
     headings = [
         *map(_plain, keys),
@@ -137,18 +144,26 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> str:
         for row in best.to_dict("records")
     ]
     about = f"By the median of their runs' last `{LOSS}`, in which a diverged run counts as the worst."
+    about = f"The best of each condition ({', '.join(map(_plain, conditions))}). {about}" if conditions else about
     return f"### Best settings\n\n{about}\n\n{_table(headings, rows)}" if rows else ""
 
 
-def _best_runs(runs: "pd.DataFrame", experiment_id: str | None) -> str:
+def _best_runs(runs: "pd.DataFrame", conditions: Sequence[str], experiment_id: str | None) -> str:
     comparable = runs.assign(**{LOSS: take_final(runs, LOSS)})[runs["status"].eq("FINISHED")]
-    best = comparable[comparable[LOSS] < math.inf].sort_values(LOSS, kind="stable").head(_BEST)
+    best = _choose_best(comparable[comparable[LOSS] < math.inf], conditions)
     metrics = [metric for metric in (LOSS, ACCURACY) if metric in best]
     rows = [
         [_linked(row, experiment_id), *(f"{row[metric]:.4g}" for metric in metrics), f"{row['updates']:,.0f}"]
         for row in best.to_dict("records")
     ]
     return f"### Best runs\n\n{_table(['run', *metrics, 'updates'], rows)}" if rows else ""
+
+
+def _choose_best(table: "pd.DataFrame", conditions: Sequence[str]) -> "pd.DataFrame":
+    """The rows with the smallest losses; of each condition one, in the order of conditions."""
+    keys = [key for key in conditions if key in table]
+    best = table.sort_values(LOSS, kind="stable")
+    return best.drop_duplicates(keys).sort_index().head(_MOST_CONDITIONS) if keys else best.head(_BEST)
 
 
 def _linked(row: "dict[str, object]", experiment_id: str | None) -> str:
@@ -260,13 +275,14 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         metrics = [name for name in sweep.history if name not in ("run", "update")]
         diverged = set(runs.loc[runs["outcome"] == "diverged", "run"])
         view = publish_view(store, journal.name, parent, _common(session), metrics, sweep.history, diverged)
-        best = _best_of_each(runs, journal.swept)
+        best = _best_of_each(runs, sweep)
         compare = make_compare_path(store, best) if best else None
         note = describe_sweep(
             runs[runs["status"].notna()],
             name=session.journal.name,
             command=session.journal.command,
             swept=session.journal.swept,
+            conditions=sweep.conditions,
             seconds=seconds,
             duplicates=session.journal.duplicates,
             reused=sum(result.reused is not None for result in session.results.values()),
@@ -326,11 +342,13 @@ def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str |
     return [reused.get(number) or known.get(keys[number]) for number in numbers]
 
 
-def _best_of_each(runs: "pd.DataFrame", swept: Sequence[str]) -> list[str]:
-    """The ids of the best run of each setting, of the best settings; of the best runs where there is one setting."""
+def _best_of_each(runs: "pd.DataFrame", sweep: "Sweep") -> list[str]:
+    """The ids of the best run of each setting, of the best settings; of the best runs where there is one setting; of
+    the best run of each condition where there are any.
+    """
     stored = runs[runs["run_id"].notna() & runs["outcome"].notna()]
     stored = stored.loc[take_final(stored, LOSS).sort_values(kind="stable").index]
-    keys = [key for key in swept if key != "seed"]
+    keys = sweep.conditions or drop_seed(sweep.swept)
     best = stored.drop_duplicates(keys) if keys else stored
     return [str(run_id) for run_id in best["run_id"].head(_MOST_COMPARED)]
 

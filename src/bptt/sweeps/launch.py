@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.sweep import Solved
 from bptt.analysis.tables import shorten_keys
-from bptt.configuration.build import Configuration, Tracking
+from bptt.configuration.build import Configuration, SweepSettings, Tracking
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.grammar import find_differing
+from bptt.sweeps.jobs.grammar import check_conditions, find_differing
 from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, cut_blocks, drop_repeated, find_groups
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
@@ -148,6 +148,8 @@ class Launch:
         """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run."""
         configurations = self._composition.all(jobs)
         _check_alike(configurations)
+        if self.session is None:
+            check_conditions(configurations[0].sweep.conditions, find_differing(jobs, self._keys))
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
@@ -245,6 +247,7 @@ class Launch:
             search=self._keys is not None,
             question=first.sweep.question,
             solved=first.sweep.solved,
+            conditions=None if first.sweep.conditions is None else [*first.sweep.conditions],
             report=first.sweep.report,
             files=hash_files(job.config for job in jobs),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
@@ -284,7 +287,7 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
     """A sweep is recorded in one place, and conducted in one way."""
     for name, values in (
         ("tracking", {configuration.tracking for configuration in configurations}),
-        ("reuse, on_error, question, solved, report", {configuration.sweep for configuration in configurations}),
+        (", ".join(field.name for field in fields(SweepSettings)), {one.sweep for one in configurations}),
     ):
         if len(values) > 1:
             raise ConfigurationError([f"{name}: must be the same for all runs of a sweep"])

@@ -1,7 +1,7 @@
 """Sweeps made by hand, and what tests read from figures."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Swept:
     gradient_flow: pd.DataFrame
     swept: list[str]
     solved: Solved
+    conditions: list[str] = field(default_factory=list)
 
     @property
     def flow_ends(self) -> pd.DataFrame:
@@ -74,6 +75,7 @@ def sweep_of(runs: int = 12, **keys: Any) -> Swept:
             "updates": 100.0,
             "solved": solved,
             "observed": np.where(solved, 50.0 + number, 100.0),
+            "solved_after": np.where(solved, 1.0, np.nan),
         }
     )
     names = {key.replace("__", "."): values for key, values in keys.items()}

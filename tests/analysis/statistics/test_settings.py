@@ -26,7 +26,8 @@ def runs() -> pd.DataFrame:
             "observed": [10.0, 20, 30, 100, 100, 60, *[100.0] * 5, np.nan, np.nan],
         }
     )
-    return table.assign(solved_update=table["observed"].where(table["solved"]))
+    when = table["observed"].where(table["solved"])
+    return table.assign(solved_update=when, solved_after=when - 9)
 
 
 def of(row: pd.Series, name: str) -> Interval:
@@ -56,7 +57,8 @@ def test_estimates_are_those_of_the_runs_that_ended(runs: pd.DataFrame) -> None:
     # 1, 2, 3 of 6 at 10, 20, 30, then 4 at 60: the interval of 1/6 holds one half, that of 4/6 still does.
     assert wilson(1, 6).high > 0.5 > wilson(4, 6).low
     updates = of(gru, "updates_to_solve_median")
-    assert (updates.value, updates.low) == (30, 10)
+    assert (updates.value, updates.low) == (30, 1)
+    assert gru["updates_to_solve_median_after"] == 21
     assert np.isnan(updates.high)
     assert of(elman, "success") == wilson(0, 5)
     assert of(elman, "loss_median") == median_interval([1, 2, 3, 4, 5])
@@ -102,3 +104,13 @@ def test_the_same_bits_each_time_and_in_any_company(runs: pd.DataFrame) -> None:
     alone = setting_statistics(runs[runs["model"] == "elman"], KEYS)
     shared = [name for name in alone if name not in ("model", "setting", "optimizer.alpha")]
     assert np.array_equal(table.loc[[1], shared].to_numpy(float), alone[shared].to_numpy(float), equal_nan=True)
+
+
+def test_a_condition_is_no_part_of_a_setting(runs: pd.DataFrame) -> None:
+    swept = ["optimizer.alpha", "model", "seed"]
+    table = setting_statistics(runs, swept, ["model"])
+    assert table[["condition", "setting", "solved"]].to_numpy().tolist() == [
+        ["model=gru", "alpha=0.1", 4],
+        ["model=elman", "all", 0],
+    ]
+    assert "condition" not in setting_statistics(runs, swept)

@@ -169,3 +169,31 @@ def test_of_many_parameters_those_that_explain_most_are_shown() -> None:
 def test_where_all_end_alike_there_is_nothing_to_explain(logarithm: list[float]) -> None:
     assert variance_shares(runs(logarithm, optimizer__alpha=[1, 1, 2, 2]), EVERY).empty
     assert variance_shares(runs([1.0, 2.0], seed=[1, 2]), EVERY).empty
+
+
+def test_a_condition_explains_nothing_and_hides_nothing() -> None:
+    length, alpha, size, seed = grid(3, 2, 3, 4)
+    first, second = np.array([-1, 1])[alpha], np.array([-3, 0, 3])[size]
+    noise = np.array([-0.5, 0.5, -0.5, 0.5])[seed]
+    keys = {"optimizer__alpha": alpha, "model__hidden_size": size, "seed": seed}
+    swept = ["task.length", *EVERY]
+
+    def shares(shift: NDArray[np.float64], conditions: list[str]) -> pd.DataFrame:
+        table = runs(first + second + noise + shift[length], task__length=length, **keys)
+        return variance_shares(table, swept, conditions=conditions)
+
+    parts = np.array([1, 6, 0, 0.25])
+    within = shares(np.array([0.0, 100.0, -7.0]), ["task.length"])
+    assert within["source"].tolist() == ["alpha", "hidden_size", "interactions", "seed"]
+    assert within["share"].tolist() == pytest.approx(parts / parts.sum())
+    # 72 runs, 18 groups, 3 conditions: (18 − 3) − 1 − 2 degrees for what goes beyond, 72 − 18 for the seed.
+    assert within["df"].tolist() == pytest.approx([1, 2, 12, 54])
+    across = by_source(shares(np.array([0.0, 100.0, -7.0]), []))
+    assert across["length"] > 0.9
+    assert by_source(shares(np.zeros(3), [])) == pytest.approx({"length": 0, **by_source(within)}, abs=1e-12)
+
+
+def test_where_the_condition_alone_was_swept_nothing_is_left_to_explain() -> None:
+    length, seed = grid(3, 4)
+    table = runs(length + seed, task__length=length, seed=seed)
+    assert variance_shares(table, ["task.length", "seed"], conditions=["task.length"]).empty

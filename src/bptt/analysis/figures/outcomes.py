@@ -291,8 +291,9 @@ def draw_survivals(material: Material) -> Iterator[SweepFigure]:
         title="When runs solve their task",
         caption=(
             "The share of runs that have solved their task until an update, by Kaplan and Meier's estimate"
-            f"{'; bands are its 95 % intervals' if bands else ''}. A run has solved it when it first recorded "
-            f"{material.sweep.solved}; ticks stand where runs ended without. "
+            f"{'; light bands are its 95 % intervals' if bands else ''}. A run has solved it when it first recorded "
+            f"{material.sweep.solved}, at some update since the record before: the dark strip holds what that leaves "
+            "open. Ticks stand where runs ended without. "
             f"{name_pooled(material.factors, *material.list_keys())}{material.note}"
         ),
         alt=(
@@ -347,7 +348,7 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
 
 def draw_variance(material: Material) -> Iterator[SweepFigure]:
     """What explains the differences between runs."""
-    shares = variance_shares(material.runs, material.sweep.swept, LOSS, material.ceiling)
+    shares = variance_shares(material.runs, material.sweep.swept, LOSS, material.ceiling, material.sweep.conditions)
     if shares.empty:
         return
     if len(material.factors) == 1:

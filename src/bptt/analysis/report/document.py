@@ -63,6 +63,7 @@ class Column:
     form       how its values are written: text, a whole number, a number to three digits, a share in percent, or as it
                is
     low, high  keys of an interval around it, which is written behind it
+    after      key of the end after which it happened, where it was seen at its own value only: `300–320`
     of         key of the count that it is a part of, `39 of 100`
     mono       a program's word
     """
@@ -72,6 +73,7 @@ class Column:
     form: Literal["text", "count", "number", "share", "exact"] = "text"
     low: str | None = None
     high: str | None = None
+    after: str | None = None
     of: str | None = None
     mono: bool = False
 
@@ -83,7 +85,7 @@ class Column:
     @property
     def keys(self) -> list[str]:
         """All columns of the frame that it shows."""
-        return [key for key in (self.key, self.of, self.low, self.high) if key is not None]
+        return [key for key in (self.key, self.after, self.of, self.low, self.high) if key is not None]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """What a report tells of a sweep, worked out once."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -26,17 +28,32 @@ class Findings:
         """The swept keys but the seed."""
         return [key for key in drop_seed(self.sweep.swept) if key in self.sweep.runs]
 
+    @property
+    def conditions(self) -> list[str]:
+        """The keys across whose values nothing is ranked."""
+        return [key for key in self.sweep.conditions if key in self.keys]
+
+    @property
+    def ordered_keys(self) -> list[str]:
+        """`keys`, conditions first."""
+        return [*self.conditions, *(key for key in self.keys if key not in self.conditions)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The columns whose texts tell settings apart: of the condition where there is one, and of the setting."""
+        return ["condition", "setting"] if self.conditions else ["setting"]
+
     @cached_property
     def statistics(self) -> "pd.DataFrame":
         """A row per setting, see `setting_statistics`, in the order of the sweep; and how many of its runs had the task
         solved at their end: held, held_share with its interval.
         """
-        found = setting_statistics(self.sweep.runs, self.sweep.swept)
+        found = setting_statistics(self.sweep.runs, self.sweep.swept, self.conditions)
         if "solved" not in found:
             return found
         runs = self.runs[self.runs["outcome"].notna()]
-        held = runs.loc[self._at_the_end(runs), "setting"].value_counts()
-        counts = found["setting"].map(held).fillna(0).astype(int)
+        held = Counter(_zip_columns(runs[self._at_the_end(runs)], self.labels))
+        counts = [held[texts] for texts in _zip_columns(found, self.labels)]
         shares = [wilson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
         return found.assign(
             held=counts,
@@ -47,21 +64,33 @@ class Findings:
 
     @cached_property
     def ranked(self) -> "pd.DataFrame":
-        """`statistics`, best first: by the share of runs that solved the task, then by the median of the last loss."""
+        """`statistics`, in each condition best first: by the share of runs that solved the task, then by the median of
+        the last loss. Conditions stay in the order of the sweep.
+        """
         by = [name for name in ("success", "loss_median") if name in self.statistics]
-        return (
-            self.statistics.sort_values(
-                by, ascending=[name == "loss_median" for name in by], kind="stable", ignore_index=True
-            )
-            if by
-            else self.statistics
-        )
+        if not by:
+            return self.statistics
+        best = self.statistics.sort_values(by, ascending=[name == "loss_median" for name in by], kind="stable")
+        if not self.conditions:
+            return best.reset_index(drop=True)
+        place = {text: number for number, text in enumerate(dict.fromkeys(self.statistics["condition"]))}
+        return best.sort_values("condition", key=lambda column: column.map(place), kind="stable", ignore_index=True)
+
+    def split_ranked(self) -> "list[tuple[str, pd.DataFrame]]":
+        """Each condition's text and its part of `ranked`; one without a text where there are no conditions."""
+        if not self.conditions:
+            return [("", self.ranked)]
+        return [(str(text), part.reset_index(drop=True)) for text, part in self.ranked.groupby("condition", sort=False)]
 
     @cached_property
     def runs(self) -> "pd.DataFrame":
-        """The runs, with the text of their setting, and with the last loss of a diverged one as infinite."""
-        runs = self.sweep.runs
-        return runs.assign(setting=write_settings(runs, self.keys), **{LOSS: take_final(runs, LOSS).astype(float)})
+        """The runs, with the texts of their condition, where there is one, and of their setting, and with the last loss
+        of a diverged one as infinite.
+        """
+        runs, own = self.sweep.runs, self.conditions
+        texts = {"condition": write_settings(runs, own)} if own else {}
+        texts["setting"] = write_settings(runs, [key for key in self.keys if key not in own])
+        return runs.assign(**texts, **{LOSS: take_final(runs, LOSS).astype(float)})
 
     @cached_property
     def common(self) -> dict[str, Any]:
@@ -93,6 +122,10 @@ class Findings:
         solved = self.sweep.solved
         last = take_final(runs, solved.metric)
         return last.ge(solved.threshold) if solved.op == ">=" else last.le(solved.threshold)
+
+
+def _zip_columns(frame: "pd.DataFrame", names: list[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(frame[name] for name in names), strict=True)
 
 
 def list_leaves(config: Any, prefix: str = "") -> list[tuple[str, Any]]:

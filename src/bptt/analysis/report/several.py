@@ -81,7 +81,7 @@ def _write_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
             "sweep": label,
             "name": findings.sweep.name,
             "runs": len(findings.sweep.runs),
-            "settings": len(findings.statistics),
+            "settings": int(findings.statistics["setting"].nunique()),
             "solved": str(findings.sweep.solved),
             "status": findings.sweep.status,
             "begun": "" if findings.sweep.began is None else write_moment(findings.sweep.began),
@@ -144,7 +144,8 @@ def _write_side_by_side(every: Sequence[Findings], labels: Sequence[str]) -> Sec
     ]
     frame = pd.concat(parts, ignore_index=True)
     frame.insert(0, "sweep", frame.pop("sweep"))
-    columns = [Column("sweep", "sweep"), *choose_columns(frame, [])]
+    conditions = [Column("condition", "condition")] if "condition" in frame else []
+    columns = [Column("sweep", "sweep"), *conditions, *choose_columns(frame, [])]
     table = Table("side_by_side", "All settings", ("With each estimate its 95 % interval.",), frame, columns)
     return Section("side_by_side", "Results side by side", [table, *_compare_sweeps(every, labels)])
 

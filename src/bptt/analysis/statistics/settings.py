@@ -38,13 +38,14 @@ __all__ = [
 _LOCATED: Final = {"loss": LOSS, "best_loss": f"best/{LOSS}", "accuracy": ACCURACY}
 
 
-def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame":
-    """A row for each setting, which is all that was swept but the seed, in the order of its first run.
+def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str] = ()) -> "pd.DataFrame":
+    """A row for each setting in each condition, in the order of its first run.
 
-    runs   as of `load(…).runs`
-    swept  the swept keys
+    runs        as of `load(…).runs`
+    swept       the swept keys; a setting is all of them but the seed and the conditions
+    conditions  those that make a task harder: a setting is compared with others within one condition alone
 
-    Columns: setting (text), the swept keys, then
+    Columns: condition (text, where there are any), setting (text), the swept keys, then
     runs        how many there are
     ended       how many of them ended, among them those that diverged, stopped early or were pruned by a search: the
                 statistics are of these
@@ -54,22 +55,26 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFr
     best_loss_median, best_loss_iqm  of the least loss that each run had
     accuracy_median, accuracy_iqm    of the last accuracy; a diverged run's is 0
     updates_to_solve_median          the first recorded update at which half of the runs had solved it; nan: not reached
-    Each estimate is followed by the ends of its 95 % interval, …_low and …_high. Columns whose metric no run recorded
-    are left out.
+    updates_to_solve_median_after    the update after which half of the runs solved it: the median lies between the two
+    Each estimate is followed by the ends of its 95 % interval, …_low and …_high; that of a median number of updates
+    reaches from the low end of its lower bound's to the high end of its upper bound's. Columns whose metric no run
+    recorded are left out.
     """
     import pandas as pd
 
     keys = [key for key in drop_seed(swept) if key in runs]
     status = runs["status"].fillna("")
     ended, failed = runs["outcome"].notna(), status.eq("FAILED")
+    text = {"condition": write_settings(runs, [key for key in keys if key in conditions])} if conditions else {}
     table = runs[keys].assign(
-        setting=write_settings(runs, keys),
+        **text,
+        setting=write_settings(runs, [key for key in keys if key not in conditions]),
         ended=ended,
         diverged=runs["outcome"].eq("diverged"),
         failed=failed,
         unfinished=~(ended | failed),
     )
-    grouped = table.groupby(["setting", *keys], sort=False, dropna=False)
+    grouped = table.groupby([*text, "setting", *keys], sort=False, dropna=False)
     counted = grouped[["ended", "diverged", "failed", "unfinished"]].sum()
     counted.insert(0, "runs", grouped.size())
     counted = counted.reset_index()
@@ -96,8 +101,15 @@ def _estimate(runs: "pd.DataFrame", setting: "NDArray[np.int64]", settings: int)
             columns |= _make_columns(f"{name}_median", [location.median for location in found])
             columns |= _make_columns(f"{name}_iqm", [location.iqm for location in found])
     if "solved" in runs:
-        watched = zip(grouped(runs["observed"]), solved, strict=True)
-        columns |= _make_columns("updates_to_solve_median", [median_updates(*seen) for seen in watched])
+        seen = grouped(runs["observed"])
+        before = grouped(runs["solved_after"].fillna(runs["observed"]))
+        upper = [median_updates(times, event) for times, event in zip(seen, solved, strict=True)]
+        lower = [median_updates(times, event) for times, event in zip(before, solved, strict=True)]
+        columns["updates_to_solve_median_after"] = [interval.value for interval in lower]
+        columns |= _make_columns(
+            "updates_to_solve_median",
+            [Interval(high.value, low.low, high.high) for low, high in zip(lower, upper, strict=True)],
+        )
     return pd.DataFrame(columns, index=range(settings))
 
 

@@ -36,14 +36,20 @@ _MOST_LEVELS: Final = 8  # of a key whose values hardly ever occur twice
 
 
 def variance_shares(
-    runs: "pd.DataFrame", swept: Sequence[str], value: str = LOSS, ceiling: float = np.inf
+    runs: "pd.DataFrame",
+    swept: Sequence[str],
+    value: str = LOSS,
+    ceiling: float = np.inf,
+    conditions: Sequence[str] = (),
 ) -> "pd.DataFrame":
     """The share of the variance in the runs' final losses that each swept parameter explains.
 
-    runs     as of `load(…).runs`
-    swept    the swept keys
-    value    the metric; of losses, gradient norms and update ratios the decimal logarithm is taken
-    ceiling  losses above it, and runs that diverged, count as this one, or as the largest finite one if that is less
+    runs        as of `load(…).runs`
+    swept       the swept keys
+    value       the metric; of losses, gradient norms and update ratios the decimal logarithm is taken
+    ceiling     losses above it, and runs that diverged, count as this one, or as the largest finite one if that is less
+    conditions  swept keys that explain nothing: the variance is that within their combinations, pooled, which stand in
+                the additive model before any parameter is added
 
     A row for each parameter, then `interactions`, where there can be any, then `seed`; or, where most settings have one
     run only, `interactions and seed` in one row:
@@ -71,27 +77,32 @@ def variance_shares(
     ended = runs[runs["outcome"].notna() & take_final(runs, value).notna()]
     y = _transform(take_final(ended, value).to_numpy(), value, ceiling)
     y = y - np.mean(y) if len(y) else y
-    total = float(y @ y)
-    found = find_factors(ended, swept)
-    if not found or not total > 0:
+    every = find_factors(ended, swept)
+    harder = combine_factors([factor for factor in every if factor.key in conditions], len(y)).codes
+    across, blocks = _between(y, harder)
+    total = float(y @ y) - across
+    found = [factor for factor in every if factor.key not in conditions]
+    if not found or not total > _ROUNDING * across:
         return pd.DataFrame({name: [] for name in ("source", "share", "adjusted", "df")})
-    between, groups = _between(y, combine_factors(found, len(y)).codes)
+    between, groups = _between(y, combine_factors(every, len(y)).codes)
+    between, groups = between - across, groups - blocks + 1
     codes = [_encode(factor) for factor in found]
     alone = np.argsort([-_between(y, one)[0] for one in codes], kind="stable")
     kept = sorted(alone[:_MOST_FACTORS])
     sources = [found[place].label for place in kept]
-    sums, freedom = _average(y, [codes[place] for place in kept])
-    if len(y) >= 2 * groups:
+    sums, freedom = _average(y, [codes[place] for place in kept], harder)
+    runs_left = len(y) - blocks + 1  # as many as there would be without conditions
+    if len(y) >= 2 * (groups + blocks - 1):
         sources += [INTERACTIONS, SEED]
         sums += [between - sum(sums), total - between]
-        freedom += [groups - 1 - sum(freedom), len(y) - groups]
+        freedom += [groups - 1 - sum(freedom), runs_left - groups]
     else:
         sources.append(REST)
         sums.append(total - sum(sums))
-        freedom.append(len(y) - 1 - sum(freedom))
+        freedom.append(runs_left - 1 - sum(freedom))
     shares, df = np.maximum(sums, 0.0) / total, np.array(freedom)  # rounding may leave -1e-17
     noise = shares[-1] / df[-1] if df[-1] > _ROUNDING else np.nan
-    adjusted = np.append((shares - df * noise)[:-1], (len(y) - 1) * noise)
+    adjusted = np.append((shares - df * noise)[:-1], (runs_left - 1) * noise)
     table = pd.DataFrame({"source": sources, "share": shares, "adjusted": adjusted, "df": df})
     return table[(table["source"] != INTERACTIONS) | (df > _ROUNDING)].reset_index(drop=True)
 
@@ -124,11 +135,15 @@ def _between(y: "NDArray[np.float64]", codes: "NDArray[np.int64]") -> tuple[floa
     return float(np.sum(sums**2 / counts)), len(counts)
 
 
-def _average(y: "NDArray[np.float64]", every: "Sequence[NDArray[np.int64]]") -> tuple[list[float], list[float]]:
-    """Each factor's increase of the sum of squares and of the degrees of freedom, averaged over all orders."""
+def _average(
+    y: "NDArray[np.float64]", every: "Sequence[NDArray[np.int64]]", always: "NDArray[np.int64]"
+) -> tuple[list[float], list[float]]:
+    """Each factor's increase of the sum of squares and of the degrees of freedom, averaged over all orders; one is
+    always there before.
+    """
     k = len(every)
     explained = {
-        chosen: _additive(y, [every[i] for i in chosen])
+        chosen: _additive(y, [always, *(every[i] for i in chosen)])
         for size in range(k + 1)
         for chosen in combinations(range(k), size)
     }

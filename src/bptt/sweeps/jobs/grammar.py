@@ -35,7 +35,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from bptt.configuration.compose import parse_overrides
-from bptt.configuration.errors import ConfigurationError, write_problem, write_unknown_key
+from bptt.configuration.errors import ConfigurationError, suggest, write_problem, write_unknown_key
 
 MOST: Final = 1_000_000  # values of a key, and runs of a sweep
 
@@ -332,6 +332,19 @@ def find_differing(jobs: Sequence[Sequence[str]], keys: Sequence[str] | None = N
         everywhere = dict.fromkeys(key for job in values for key in job)
         keys = [key for key in everywhere if len({job.get(key) for job in values}) > 1]
     return [{key: job[key] for key in keys if key in job} for job in values]
+
+
+def check_conditions(conditions: Sequence[str] | None, swept: Sequence[Mapping[str, str]]) -> None:
+    """Raise ConfigurationError, with a line for each, where conditions are no swept keys; swept as `find_differing`."""
+    keys = [key for key in dict.fromkeys(key for job in swept for key in job) if key != "seed"]
+    known = f" (swept: {', '.join(keys) or 'nothing but seeds'})"
+    lines = [
+        write_problem("conditions", [key], f"must be a swept key{suggest(key, keys) or known}")
+        for key in conditions or ()
+        if key not in keys
+    ]
+    if lines:
+        raise ConfigurationError(lines)
 
 
 def _combined(parts: Sequence[Part]) -> list[Axis]:

@@ -71,6 +71,7 @@ class SweepJournal:
     search         whether the runs are asked for while it goes on
     question       what the sweep asks; None: nothing was said
     solved         when a run has solved its task, as text; None: the default
+    conditions     the swept keys that make the question harder; None: the default
     report         whether the sweep ends by writing its report
     files          that configurations name: path → SHA-256 of their content when the sweep began
     choices        files of choices that don't come with bptt: path → text
@@ -92,6 +93,7 @@ class SweepJournal:
     search: bool = False
     question: str | None = None
     solved: str | None = None
+    conditions: list[str] | None = None
     report: bool = True
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)

@@ -26,6 +26,7 @@ class Head:
     began, ended    seconds since 1970; None unknown
     question        what the sweep asks; None: nothing was said
     solved          the criterion by which its runs count as solved, as text; None: none was given
+    conditions      the swept keys that make the question harder; None: none were named
     current_folder  from which the configurations' relative paths are meant; None unknown
     files           that configurations name: path → SHA-256 of their content when the sweep began
     choices         files of choices that don't come with bptt: path → text
@@ -41,6 +42,7 @@ class Head:
     ended: float | None = None
     question: str | None = None
     solved: str | None = None
+    conditions: list[str] | None = None
     duplicates: int = 0
     numerical_version: str | None = None
     current_folder: Path | None = None
@@ -63,6 +65,7 @@ class Head:
             ended=ended,
             question=journal.question,
             solved=journal.solved,
+            conditions=journal.conditions,
             files=journal.files,
             choices=journal.choices,
             duplicates=journal.duplicates,

@@ -106,14 +106,16 @@ def _tabulate_runs(findings: Findings) -> Table:
     runs = findings.runs
     metrics = [name for name in (LOSS, ACCURACY) if name in runs]
     keys = [key for key in findings.sweep.swept if key in runs]
-    frame = runs[["run", "name", *keys, "status", "outcome", "updates", *metrics, "solved_update", "digest"]]
+    frame = runs[
+        ["run", "name", *keys, "status", "outcome", "updates", *metrics, "solved_after", "solved_update", "digest"]
+    ]
     columns = [
         Column("run", "run", "exact"),
         Column("name", "what was swept"),
         Column("outcome", "outcome"),
         Column("updates", "updates", "count"),
         *(Column(name, name, "number") for name in metrics),
-        Column("solved_update", "solved at update", "count"),
+        Column("solved_update", "solved at update", "count", after="solved_after"),
         Column("digest", "digest", mono=True),
     ]
     caption = (

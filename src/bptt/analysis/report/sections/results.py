@@ -1,7 +1,7 @@
 """The sections with results: settings with their intervals, figures, what went wrong, and the best configurations."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bptt.analysis.report.document import (
@@ -51,13 +51,16 @@ def write_settings_table(findings: Findings) -> Table:
     frame = findings.ranked if many else findings.statistics
     caption: tuple[Span, ...] = ("With each estimate its 95 % interval.",)
     if many:
-        caption += (" Best first: by the share that solved the task, then by the median of the last loss.",)
+        within = " in each condition" if findings.conditions else ""
+        caption += (f" Best first{within}: by the share that solved the task, then by the median of the last loss.",)
     return Table(
         name="results",
         title="Results by setting",
         caption=caption,
         frame=frame,
-        columns=choose_columns(frame, findings.keys),
+        columns=choose_columns(
+            frame, [*findings.conditions, *(k for k in findings.keys if k not in findings.conditions)]
+        ),
         most=_MOST_SETTINGS,
     )
 
@@ -75,11 +78,11 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
             Column("held_share", "solved at the end", "share", "held_share_low", "held_share_high"),
         ]
     columns += [
-        Column(name, heading, form, f"{name}_low", f"{name}_high")  # type: ignore[arg-type]
-        for name, heading, form in (
-            ("loss_median", "last loss, median", "number"),
-            ("loss_iqm", "last loss, IQM", "number"),
-            ("updates_to_solve_median", "updates to solve, median", "count"),
+        Column(name, heading, form, f"{name}_low", f"{name}_high", after)  # type: ignore[arg-type]
+        for name, heading, form, after in (
+            ("loss_median", "last loss, median", "number", None),
+            ("loss_iqm", "last loss, IQM", "number", None),
+            ("updates_to_solve_median", "updates to solve, median", "count", "updates_to_solve_median_after"),
         )
         if name in frame and frame[name].notna().any()
     ]
@@ -110,26 +113,23 @@ def _write_improvement(findings: Findings) -> list[Element]:
     """The best setting against those that come next."""
     import pandas as pd
 
-    settings = findings.ranked[findings.ranked["ended"] > 0]
-    if len(settings) < 2:
+    rows = [
+        row for condition, settings in findings.split_ranked() for row in _compare_best(findings, condition, settings)
+    ]
+    if not rows:
         return []
-    runs = findings.runs[findings.runs["outcome"].notna()]
-    losses = {setting: group[LOSS].to_numpy() for setting, group in runs.groupby("setting", sort=False)}
-    best, *others = settings["setting"].head(_MOST_COMPARED + 1)
-    rows = []
-    for other in others:
-        found = probability_of_improvement(losses[best], losses[other])
-        rows.append({"setting": other, "probability": found.value, "low": found.low, "high": found.high})
     caption: tuple[Span, ...] = (
-        "How likely a run of ",
-        Mono(best),
-        ", the best setting, ends with a smaller ",
+        "How likely a run of the best setting",
+        " of a condition" if findings.conditions else "",
+        " ends with a smaller ",
         Mono(LOSS),
         " than a run of another one: the probability of improvement, ties counted half, with its bootstrap interval."
-        " Half is no difference.",
+        " Half is no difference. The best was chosen on the same runs.",
     )
     frame = pd.DataFrame(rows)
     columns = [
+        *([Column("condition", "condition")] if findings.conditions else []),
+        Column("best", "best"),
         Column("setting", "against"),
         Column("probability", "probability that the best is better", "share", "low", "high"),
     ]
@@ -139,14 +139,35 @@ def _write_improvement(findings: Findings) -> list[Element]:
     ]
 
 
+def _compare_best(findings: Findings, condition: str, settings: "pd.DataFrame") -> "Iterator[dict[str, Any]]":
+    settings = settings[settings["ended"] > 0]
+    runs = findings.runs[findings.runs["outcome"].notna()]
+    if findings.conditions:
+        runs = runs[runs["condition"] == condition]
+    losses = {setting: group[LOSS].to_numpy() for setting, group in runs.groupby("setting", sort=False)}
+    best, *others = settings["setting"].head(_MOST_COMPARED + 1) if len(settings) else [""]
+    for other in others:
+        found = probability_of_improvement(losses[best], losses[other])
+        yield {
+            "condition": condition,
+            "best": best,
+            "setting": other,
+            "probability": found.value,
+            "low": found.low,
+            "high": found.high,
+        }
+
+
 def _write_variance(findings: Findings) -> list[Element]:
-    shares = variance_shares(findings.sweep.runs, findings.sweep.swept)
+    shares = variance_shares(findings.sweep.runs, findings.sweep.swept, conditions=findings.conditions)
     if shares.empty:
         return []
     caption: tuple[Span, ...] = (
         "The share η² of the variance of log₁₀ ",
         Mono(LOSS),
-        " that each swept key explains, what their interactions explain beyond that, and what is left to the seed. The"
+        " that each swept key explains",
+        " within a condition" if findings.conditions else "",
+        ", what their interactions explain beyond that, and what is left to the seed. The"
         " corrected share ε² takes off what chance alone would give to as many values; it may be a little below 0.",
     )
     columns = [Column("source", "source"), Column("share", "share", "share"), Column("adjusted", "corrected", "share")]
@@ -186,8 +207,9 @@ def write_troubles(findings: Findings) -> Section:
 
 def _count_by_setting(statistics: "pd.DataFrame") -> Table:
     counts = ["diverged", "failed", "unfinished"]
-    frame = statistics.loc[statistics[counts].any(axis=1), ["setting", "runs", *counts]].reset_index(drop=True)
-    columns = [Column("setting", "setting"), *(Column(name, name, "count") for name in ["runs", *counts])]
+    labels = [name for name in ("condition", "setting") if name in statistics]
+    frame = statistics.loc[statistics[counts].any(axis=1), [*labels, "runs", *counts]].reset_index(drop=True)
+    columns = [*(Column(name, name) for name in labels), *(Column(name, name, "count") for name in ["runs", *counts])]
     caption = ("Settings without one are left out.",)
     return Table("troubles", "Runs that diverged, failed or did not end", caption, frame, columns, most=40)
 
@@ -240,7 +262,7 @@ def write_best(findings: Findings) -> Section:
             for name, heading in ((LOSS, "last loss"), (ACCURACY, "last accuracy"))
             if name in frame
         ),
-        Column("solved_update", "solved at update", "count"),
+        Column("solved_update", "solved at update", "count", after="solved_after"),
         Column("updates", "updates", "count"),
         Column("digest", "digest", mono=True),
     ]
@@ -248,7 +270,9 @@ def write_best(findings: Findings) -> Section:
         (
             "The run with the smallest last ",
             Mono(LOSS),
-            " of each of the best settings, best first.",
+            " of the best setting of each condition."
+            if findings.conditions
+            else " of each of the best settings, best first.",
         )
         if findings.keys
         else ("The runs with the smallest last ", Mono(LOSS), ".")
@@ -263,11 +287,23 @@ def _select_best(findings: Findings) -> "pd.DataFrame":
     runs = findings.runs[findings.runs["outcome"].notna() & np.isfinite(findings.runs[LOSS])]
     runs = runs.sort_values([LOSS, "run"], kind="stable")
     if findings.keys:
-        place = {setting: rank for rank, setting in enumerate(findings.ranked["setting"])}
-        runs = runs.drop_duplicates("setting").sort_values(
-            "setting", key=lambda column: column.map(place), kind="stable"
-        )
-    kept = ["name", LOSS, *([ACCURACY] if ACCURACY in runs else []), "solved_update", "updates", "digest", "run"]
+        labels = findings.labels
+        place = {texts: rank for rank, texts in enumerate(findings.ranked[labels].itertuples(index=False, name=None))}
+        runs = runs.drop_duplicates(labels)
+        runs = runs.assign(place=[place[texts] for texts in runs[labels].itertuples(index=False, name=None)])
+        runs = runs.sort_values("place", kind="stable")
+        if findings.conditions:  # the best of each
+            runs = runs.drop_duplicates("condition")
+    kept = [
+        "name",
+        LOSS,
+        *([ACCURACY] if ACCURACY in runs else []),
+        "solved_after",
+        "solved_update",
+        "updates",
+        "digest",
+        "run",
+    ]
     return (
         runs[kept]
         .head(_MOST)

@@ -78,8 +78,10 @@ def write_swept(findings: Findings) -> Section:
         name="swept",
         title="What was swept",
         caption=(
-            f"{_write_count(len(runs), 'run')} of {_write_count(len(findings.statistics), 'setting')}: a setting is all"
-            " that was swept but the seed.",
+            f"{_write_count(len(runs), 'run')} of {_write_count(_count_settings(findings), 'setting')}: all that was"
+            " swept but the seed",
+            *_name_conditions(findings.conditions),
+            ".",
         ),
         frame=_tabulate_swept(runs, keys),
         columns=[
@@ -96,7 +98,9 @@ def write_swept(findings: Findings) -> Section:
 
 def _write_answer(findings: Findings) -> Iterator[Span]:
     runs, settings, solved = findings.sweep.runs, findings.ranked, findings.solved
-    yield f"{_write_count(len(runs), 'run')} of {_write_count(len(settings), 'setting')}"
+    yield f"{_write_count(len(runs), 'run')} of {_write_count(_count_settings(findings), 'setting')}"
+    if findings.conditions:
+        yield f" in {_write_count(int(settings['condition'].nunique()), 'condition')}"
     if findings.ended < len(runs):
         yield f", of which {findings.ended:,} ended"
     if "success" not in settings or not findings.ended:
@@ -118,16 +122,33 @@ def _write_answer(findings: Findings) -> Iterator[Span]:
 
 
 def _write_extremes(findings: Findings) -> Iterator[Span]:
-    settings = findings.ranked[findings.ranked["ended"] > 0]
-    if len(settings) < 2:
-        return
-    for which, row in (("Best", settings.iloc[0]), ("Worst", settings.iloc[-1])):
-        yield f"{which}: "
-        yield Strong(row["setting"])
-        yield f", {row['solved']:,} of {row['ended']:,} runs solved"
-        if "loss_median" in settings:
-            yield f", median of the last loss {write_number(row['loss_median'])}"
+    for condition, settings in findings.split_ranked():
+        ended = settings[settings["ended"] > 0]
+        if len(ended) < 2:
+            continue
+        yield f"With {condition}: best " if condition else "Best: "
+        yield from _write_extreme(ended.iloc[0])
+        yield "; worst " if condition else ". Worst: "
+        yield from _write_extreme(ended.iloc[-1])
         yield ". "
+
+
+def _write_extreme(row: "pd.Series") -> Iterator[Span]:
+    yield Strong(row["setting"])
+    yield f", {row['solved']:,} of {row['ended']:,} runs solved"
+    if "loss_median" in row:
+        yield f", median of the last loss {write_number(row['loss_median'])}"
+
+
+def _count_settings(findings: Findings) -> int:
+    return int(findings.statistics["setting"].nunique())
+
+
+def _name_conditions(keys: list[str]) -> Iterator[Span]:
+    yield " and the conditions, across which nothing is ranked: " if keys else ""
+    for number, key in enumerate(keys):
+        yield ", " if number else ""
+        yield Mono(key)
 
 
 def _tabulate_setup(common: dict[str, Any]) -> "pd.DataFrame":
