@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from bptt.analysis.names import name_key
 from bptt.analysis.tables import drop_seed, shorten_keys, show_value
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Factor:
     """A swept key.
 
     key     as it is in a configuration; empty for a combination of several
-    label   its short name
+    label   its short name, as on the command line
     levels  its values, each once: numbers in ascending order, text as the sweep has it
     codes   of each run the place of its value among the levels
     scale   linear or log for numbers, as they are spaced; ordinal for text, and for numbers that would crowd
@@ -33,6 +34,11 @@ class Factor:
     levels: tuple[float | str, ...]
     codes: "NDArray[np.int64]"
     scale: Literal["linear", "log", "ordinal"]
+
+    @property
+    def name(self) -> str:
+        """What it is called on an axis and in a sentence; its label where nobody has named the key."""
+        return name_key(self.key, self.label)
 
     @property
     def texts(self) -> list[str]:
@@ -58,7 +64,7 @@ class Split:
     @property
     def titles(self) -> list[str]:
         """Of the panels."""
-        return [""] if self.facet is None else [f"{self.facet.label} {text}" for text in self.facet.texts]
+        return [""] if self.facet is None else [f"{self.facet.name} {text}" for text in self.facet.texts]
 
     def of(self, run: int) -> tuple[int, int]:
         """The numbers of a run's panel and line."""

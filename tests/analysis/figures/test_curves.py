@@ -42,7 +42,7 @@ def test_the_gradients_norm_and_the_size_of_updates_are_logarithmic() -> None:
 def test_many_settings_have_panels() -> None:
     sweep = sweep_of(24, a__x=np.repeat([1, 2, 3, 4], 6), model=np.tile(["elman", "gru", "lstm"], 8))
     figure = drawable(draw_convergence(*sweep.given))
-    assert panel_titles(figure) == ["model elman", "model gru", "model lstm"]
+    assert panel_titles(figure) == ["cell elman", "cell gru", "cell lstm"]
     assert legend(figure) == ["1", "2", "3", "4"]
     assert [len(axes.lines) for axes in figure.axes[:3]] == [4, 4, 4]
 

@@ -64,15 +64,18 @@ def test_two_swept_keys_have_maps() -> None:
         *("gradient_profiles_first", "gradient_profiles_last", "gradient_flow_map", "radius_against_decay"),
         *("gradient_norm", "clipped_share", "update_ratio"),
     ]
-    assert "from 0 % (alpha 0.1, model elman) to 100 % (alpha 0.1, model gru)" in found["success_map"].alt
-    assert "Runs that differ in model are taken together." in found["gradient_flow_map"].caption
+    assert (
+        "from 0 % (learning rate α 0.1, cell elman) to 100 % (learning rate α 0.1, cell gru)"
+        in found["success_map"].alt
+    )
+    assert "Runs that differ in cell are taken together." in found["gradient_flow_map"].caption
     assert "taken together" not in found["convergence"].caption
 
 
 def test_captions_say_what_is_shown_and_of_how_many_runs(sizes: dict[str, SweepFigure]) -> None:
     assert all(one.caption.endswith(COUNTS) for one in sizes.values())
     assert sizes["success_hidden_size"].caption == (
-        "The share of runs that solved their task against hidden_size; bars are 95 % intervals (Wilson). A run has "
+        "The share of runs that solved their task against hidden units; bars are 95 % intervals (Wilson). A run has "
         f"solved its task when it first recorded accuracy/eval>=1. {COUNTS}"
     )
     assert sizes["convergence"].caption == (
@@ -83,12 +86,12 @@ def test_captions_say_what_is_shown_and_of_how_many_runs(sizes: dict[str, SweepF
 
 def test_alternative_texts_say_what_one_sees(sizes: dict[str, SweepFigure]) -> None:
     assert sizes["success_hidden_size"].alt == (
-        "Points: solved runs in percent against hidden_size. 50 % at hidden_size 2, 50 % at hidden_size 4 and 50 % at "
-        "hidden_size 8."
+        "Points: solved runs in percent against hidden units. 50 % at hidden units 2, 50 % at hidden units 4 and 50 % "
+        "at hidden units 8."
     )
     assert sizes["convergence"].alt == (
-        "Line chart, evaluation loss, logarithmic, against update, one line for each hidden_size (2, 4, 8). Medians at "
-        "the end: from 0.025 (hidden_size 2) to 0.105 (hidden_size 8)."
+        "Line chart, evaluation loss, logarithmic, against update, one line for each value of hidden units (2, 4, 8). "
+        "Medians at the end: from 0.025 (hidden units 2) to 0.105 (hidden units 8)."
     )
     assert "reaches back to 0.0065 at lag 3 (lag 0: 6.5) at the first update" in sizes["gradient_profiles"].alt
 

@@ -18,7 +18,7 @@ def test_final_losses_are_points_with_their_median() -> None:
     # A logarithmic axis: by the decimal logarithm, labelled with the values.
     assert np.array(median.get_xydata()) == pytest.approx(np.array([[-2, 0.025], [-1, 0.065], [0, 0.105]]))
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.01", "0.1", "1"]
-    assert (axes.get_xlabel(), axes.get_yscale()) == ("alpha", "log")
+    assert (axes.get_xlabel(), axes.get_yscale()) == ("learning rate α", "log")
 
 
 def test_text_has_points_and_medians_but_no_line_between() -> None:
@@ -58,8 +58,8 @@ def test_another_key_has_a_line_for_each_level() -> None:
 
 def test_keys_that_end_alike_are_told_apart() -> None:
     sweep = sweep_of(init__scale=np.repeat([0.1, 1.0], 6), init__recurrent__scale=np.tile([0.5, 1.0, 2.0], 4))
-    assert draw_final_loss(sweep.runs, "init.scale").axes[0].get_xlabel() == "init.scale"
-    assert draw_success_rate(sweep.runs, "init.recurrent.scale").axes[0].get_xlabel() == "init.recurrent.scale"
+    assert draw_final_loss(sweep.runs, "init.scale").axes[0].get_xlabel() == "scale of the start"
+    assert draw_success_rate(sweep.runs, "init.recurrent.scale").axes[0].get_xlabel() == "scale of the recurrent start"
 
 
 def test_runs_without_a_key_stand_at_the_choice_that_they_have_instead() -> None:

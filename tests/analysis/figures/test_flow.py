@@ -28,7 +28,7 @@ def given(sweep: Swept) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
 
 def test_a_map_has_medians_by_lag_and_update_in_colours_that_panels_share(sweep: Swept) -> None:
     figure = drawable(draw_flow_map(*given(sweep)))
-    assert panel_titles(figure) == ["hidden_size 2", "hidden_size 4", "hidden_size 8"]
+    assert panel_titles(figure) == ["hidden units 2", "hidden units 4", "hidden units 8"]
     norms = set()
     for axes, middle in zip(figure.axes, (2.5, 6.5, 10.5), strict=False):
         (mesh,) = [part for part in axes.collections if isinstance(part, QuadMesh)]

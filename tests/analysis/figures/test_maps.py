@@ -22,7 +22,7 @@ def test_a_cell_has_the_median_of_its_runs(grid: Swept) -> None:
     assert np.asarray(mesh.get_array()).reshape(3, 2) == pytest.approx(medians)
     assert isinstance(mesh.norm, LogNorm)
     assert (mesh.norm.vmin, mesh.norm.vmax) == pytest.approx((0.025, 0.105))
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("alpha", "epsilon")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("learning rate α", "momentum rate ε")
     assert bar.get_ylabel() == "median final evaluation loss"
     assert [text.get_text() for text in axes.get_yticklabels()] == ["0", "0.5", "0.9"]
     assert axes.get_ylim() == (0, 3)  # the first level below

@@ -62,7 +62,7 @@ def test_a_gradient_that_vanished_is_near_zero(sweep: Swept) -> None:
 def test_each_panel_of_another_key_has_its_profiles() -> None:
     sweep = sweep_of(24, a__x=np.repeat([1, 2, 3, 4], 6), model=np.tile(["elman", "gru", "lstm"], 8))
     figure = drawable(draw_profiles(*given(sweep), updates=["last"]))
-    assert panel_titles(figure) == ["model elman", "model gru", "model lstm"]
+    assert panel_titles(figure) == ["cell elman", "cell gru", "cell lstm"]
     assert [len(axes.lines) for axes in figure.axes[:3]] == [4, 4, 4]
     assert lines(figure.axes[1])[0][0] == pytest.approx(3.5 / 100)  # of runs 1 and 4
 

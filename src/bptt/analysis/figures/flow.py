@@ -49,7 +49,7 @@ def draw_flow_map(flow: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[st
     tables = [_take_median(flow[flow["run"].map(codes) == level]) for level in levels]
     norms = np.concatenate([np.empty(0), *(table.to_numpy().ravel() for table in tables)])
     positive = norms[np.isfinite(norms) & (norms > 0)]
-    titles = [f"{factor.label} {factor.texts[level]}".strip() for level in levels] if len(levels) > 1 else [""]
+    titles = [f"{factor.name} {factor.texts[level]}".strip() for level in levels] if len(levels) > 1 else [""]
     with mpl.rc_context(STYLE):
         figure, every = make_panels(titles, "update", "lag (timesteps)")
         if len(levels) == 1:

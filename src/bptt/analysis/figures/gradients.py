@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from bptt.analysis.figures.flow import choose_mapped, draw_flow_map, draw_profiles, have_equal_profiles
-from bptt.analysis.figures.material import Material, SweepFigure, describe_lines, join_texts, name_pooled, write_digits
+from bptt.analysis.figures.material import (
+    Material,
+    SweepFigure,
+    describe_lines,
+    join_texts,
+    name_level,
+    name_pooled,
+    write_digits,
+)
 from bptt.analysis.figures.metrics import DECAY, RADIUS, SOLVED, label_axis, pool_runs, tell_apart
 from bptt.analysis.figures.panels import choose_looks, draw_legend, make_panels
 from bptt.analysis.style import STYLE, set_logarithmic_ticks
@@ -176,10 +184,10 @@ def draw_radius(material: Material) -> Iterator[SweepFigure]:
 def _draw_map(material: Material) -> SweepFigure:
     _, factor, levels = choose_mapped(material.runs, material.sweep.swept)
     texts = [factor.texts[level] for level in levels]
-    of = f"the runs of each {factor.label or 'setting'}" if len(texts) > 1 else "all runs"
+    of = f"the runs of each {name_level(factor)}" if len(texts) > 1 else "all runs"
     each = "of a single run" if len(material.ended) == 1 else f"the median over {of}"
     some = f" ({len(texts)} of {len(factor.texts)} are shown)" if len(texts) < len(factor.texts) else ""
-    panels = f", a panel for each {factor.label or 'setting'} ({join_texts(texts)})" if len(texts) > 1 else ""
+    panels = f", a panel for each {name_level(factor)} ({join_texts(texts)})" if len(texts) > 1 else ""
     return SweepFigure(
         name="gradient_flow_map",
         figure=draw_flow_map(material.sweep.gradient_flow, material.runs, material.sweep.swept),

@@ -106,4 +106,4 @@ def _label_axes(axes: "Axes", across: Factor, up: Factor) -> None:
         step = -(-len(factor.levels) // most)
         axis.set_ticks(np.arange(0, len(factor.levels), step) + 0.5, factor.texts[::step], rotation=0)
         axis.set_tick_params(length=0)
-        axis.set_label_text(factor.label)
+        axis.set_label_text(factor.name)

@@ -53,7 +53,7 @@ def count_runs(runs: "pd.DataFrame", found: Sequence[Factor]) -> str:
 def name_pooled(found: Sequence[Factor], *used: Factor | None) -> str:
     """What a figure does not tell apart; empty where that is nothing."""
     keys = {factor.key for factor in used if factor}
-    left = [factor.label for factor in found if factor.key not in keys]
+    left = [factor.name for factor in found if factor.key not in keys]
     return f"Runs that differ in {join_texts(left)} are taken together. " if left else ""
 
 
@@ -62,8 +62,13 @@ def describe_lines(told: Split) -> str:
     assert told.hue is not None
     if len(told.hue.levels) < 2:
         return "one line"
-    text = f"one line for each {told.hue.label or 'setting'} ({_write_levels(told.hue)})"
-    return text + (f", a panel for each {told.facet.label} ({_write_levels(told.facet)})" if told.facet else "")
+    text = f"one line for each {name_level(told.hue)} ({_write_levels(told.hue)})"
+    return text + (f", a panel for each value of {told.facet.name} ({_write_levels(told.facet)})" if told.facet else "")
+
+
+def name_level(factor: Factor) -> str:
+    """`value of hidden units`; `setting` where it is a combination of keys."""
+    return f"value of {factor.name}" if factor.name else "setting"
 
 
 def describe_levels(factor: Factor, values: "NDArray[np.float64]", unit: str = "") -> str:
@@ -101,7 +106,7 @@ def join_texts(texts: Sequence[str]) -> str:
 
 
 def _write_level(factor: Factor, text: str) -> str:
-    return f"{factor.label} {text}".strip()
+    return f"{factor.name} {text}".strip()
 
 
 def _write_levels(factor: Factor) -> str:

@@ -66,7 +66,7 @@ def draw_success_rate(runs: "pd.DataFrame", key: str, hue: str | None = None) ->
     factor, other = build_factor(ended, key), None if hue is None else build_factor(ended, hue)
     every = [_PLAIN] if other is None else choose_looks(other)
     with mpl.rc_context(STYLE):
-        figure, (axes,) = make_panels([""], factor.label, label_axis(SOLVED))
+        figure, (axes,) = make_panels([""], factor.name, label_axis(SOLVED))
         sns.pointplot(
             x=factor.places[factor.codes],
             y=100 * ended[SOLVED].to_numpy(dtype=float),
@@ -108,7 +108,7 @@ def draw_final_loss(
     factor, other = build_factor(ended, key), None if hue is None else build_factor(ended, hue)
     window = Window.around(loss, ceiling)
     with mpl.rc_context(STYLE):
-        figure, (axes,) = make_panels([""], factor.label, f"final {label_axis(metric)}")
+        figure, (axes,) = make_panels([""], factor.name, f"final {label_axis(metric)}")
         if window is None:
             write_message(axes, "no run ended with a finite loss")
             return figure
@@ -247,13 +247,13 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
         yield SweepFigure(
             name="success_map",
             figure=draw_heat_map(material.runs, across.key, up.key, SOLVED),
-            title=f"Solved runs over {across.label} and {up.label}",
+            title=f"Solved runs over {across.name} and {up.name}",
             caption=(
-                f"The share of runs that solved their task, for each combination of {across.label} and {up.label}. "
+                f"The share of runs that solved their task, for each combination of {across.name} and {up.name}. "
                 f"{meaning} {name_pooled(material.factors, across, up)}{material.note}"
             ),
             alt=(
-                f"Heat map of solved runs in percent, {across.label} across and {up.label} up: "
+                f"Heat map of solved runs in percent, {across.name} across and {up.name} up: "
                 f"{_describe_cells(shares, across, up, ' %')}."
             ),
         )
@@ -263,16 +263,16 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
         yield SweepFigure(
             name=_write_file_name("success", factor),
             figure=draw_success_rate(material.runs, factor.key, hue.key if hue else None),
-            title=f"Solved runs against {factor.label}",
+            title=f"Solved runs against {factor.name}",
             caption=(
-                f"The share of runs that solved their task against {factor.label}"
-                f"{f', for each {hue.label}' if hue else ''}"
+                f"The share of runs that solved their task against {factor.name}"
+                f"{f', for each value of {hue.name}' if hue else ''}"
                 f"{'; bars are 95 % intervals (Wilson)' if few else ''}. {meaning} "
                 f"{name_pooled(material.factors, factor, hue)}{material.note}"
             ),
             alt=(
-                f"Points{' joined by a line for each ' + hue.label if hue else ''}: solved runs in percent against "
-                f"{factor.label}. {'Over all runs: ' if hue else ''}{describe_levels(factor, shares, ' %')}."
+                f"Points{' joined by a line for each value of ' + hue.name if hue else ''}: solved runs in percent "
+                f"against {factor.name}. {'Over all runs: ' if hue else ''}{describe_levels(factor, shares, ' %')}."
             ),
         )
 
@@ -314,14 +314,14 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
         yield SweepFigure(
             name="loss_map",
             figure=draw_heat_map(material.runs, across.key, up.key, LOSS, material.ceiling),
-            title=f"Final loss over {across.label} and {up.label}",
+            title=f"Final loss over {across.name} and {up.name}",
             caption=(
                 "The median over runs of the last evaluation loss, for each combination of "
-                f"{across.label} and {up.label}.{beyond if (medians > material.ceiling).any() else ''} "
+                f"{across.name} and {up.name}.{beyond if (medians > material.ceiling).any() else ''} "
                 f"{name_pooled(material.factors, across, up)}{material.note}"
             ),
             alt=(
-                f"Heat map of the median final loss, {across.label} across and {up.label} up: "
+                f"Heat map of the median final loss, {across.name} across and {up.name} up: "
                 f"{_describe_cells(medians, across, up)}."
             ),
         )
@@ -333,15 +333,15 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
         yield SweepFigure(
             name=_write_file_name("final_loss", factor),
             figure=draw_final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling),
-            title=f"Final loss against {factor.label}",
+            title=f"Final loss against {factor.name}",
             caption=(
                 f"The last evaluation loss of each run (dots){' and their medians (marks)' if marked else ''} against "
-                f"{factor.label}{f', for each {hue.label}' if hue else ''}.{crosses if above else ''} "
+                f"{factor.name}{f', for each value of {hue.name}' if hue else ''}.{crosses if above else ''} "
                 f"{name_pooled(material.factors, factor, hue)}{material.note}"
             ),
             alt=(
                 f"Dots for runs{' and marks for medians' if marked else ''}: final evaluation loss, logarithmic, "
-                f"against {factor.label}. Medians{' over all runs' if hue else ''}: {describe_levels(factor, medians)}."
+                f"against {factor.name}. Medians{' over all runs' if hue else ''}: {describe_levels(factor, medians)}."
             ),
         )
 
@@ -400,7 +400,7 @@ def _describe_cells(table: "NDArray[np.float64]", across: Factor, up: Factor, un
 
     def told(place: int) -> str:
         row, column = np.unravel_index(place, table.shape)
-        where = f"{across.label} {across.texts[column]}, {up.label} {up.texts[row]}"
+        where = f"{across.name} {across.texts[column]}, {up.name} {up.texts[row]}"
         return f"{write_digits(table[row, column])}{unit} ({where})"
 
     return f"from {told(int(np.nanargmin(table)))} to {told(int(np.nanargmax(table)))}"

@@ -67,7 +67,7 @@ def draw_legend(figure: "Figure", factor: Factor, markers: bool) -> None:
     figure.legend(
         [handles[place] for place in order],
         [factor.texts[place] for place in order],
-        title=factor.label or None,
+        title=factor.name or None,
         loc="outside upper center",
         ncols=columns,
         frameon=False,
@@ -184,7 +184,7 @@ def set_level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
     width = (largest - least) or 1.0
     room = beside + 0.05 * width
     axes.set_xlim(least - room, largest + room)
-    axes.set_xlabel(factor.label)
+    axes.set_xlabel(factor.name)
     if len(places) > _MOST_TICKS and factor.scale != "ordinal":
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         exponent = factor.scale == "log"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from bptt.analysis.names import explain_key
 from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Strong, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_number, write_share
@@ -11,33 +12,6 @@ from bptt.analysis.tables import SEED, show_value
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MEANINGS: Final = {
-    "seed": "initial weights, training data and evaluation data",
-    "task.length": "timesteps of a sequence",
-    "model": "cell of the network",
-    "model.hidden_size": "hidden units",
-    "model.layers": "layers",
-    "init": "how weights start",
-    "init.scale": "how large weights start",
-    "init.recurrent.scale": "how large the recurrent weights start",
-    "optimizer": "rule by which weights are changed",
-    "optimizer.alpha": "learning rate α",
-    "optimizer.epsilon": "momentum rate ε",
-    "optimizer.eta_plus": "factor η⁺ of growing steps",
-    "optimizer.eta_minus": "factor η⁻ of shrinking steps",
-    "optimizer.delta_zero": "first step Δ₀",
-    "schedule": "how the learning rate changes",
-    "schedule.warmup": "updates over which the learning rate grows",
-    "regularizer": "what is added to the gradient",
-    "regularizer.factor": "how much of it",
-    "clip": "what is done to large gradients",
-    "clip.threshold": "size from which a gradient is clipped",
-    "train.updates": "optimizer steps of a run",
-    "train.batch_size": "sequences of one step",
-    "train.truncation": "timesteps that a gradient flows back",
-}
-
 
 _MOST_VALUES: Final = 24
 
@@ -218,9 +192,7 @@ def _tabulate_swept(runs: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
     rows = []
     for key in keys:
         values = [show_value(value) for value in runs[key].dropna().drop_duplicates()]
-        rows.append(
-            {"key": key, "meaning": _MEANINGS.get(key, ""), "values": list_values(values), "number": len(values)}
-        )
+        rows.append({"key": key, "meaning": explain_key(key), "values": list_values(values), "number": len(values)})
     return pd.DataFrame(rows)
 
 
