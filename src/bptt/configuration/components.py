@@ -4,7 +4,7 @@ import importlib
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from omegaconf import OmegaConf
 
@@ -13,11 +13,14 @@ from bptt.configuration.fields import construct, make_plain
 from bptt.configuration.interfaces import find_lacking
 from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
+from bptt.core.inits.gate_biases import Chrono, GateBias
 from bptt.core.inits.initialisation import Init, Initialisation
 from bptt.core.parameters import ParameterKind
 from bptt.tasks.data_files import check_members
 
 BLOCKS: tuple[str, ...] = get_args(ParameterKind)
+_GATES: Final = "gate_bias"
+_CHRONO: Final = "chrono"
 
 
 def build_component(
@@ -71,35 +74,70 @@ def describe(component: Any) -> dict[str, Any]:
 def build_initialisation(
     node: Any, folders: Iterable[Path], allow: Iterable[str], problems: list[str]
 ) -> Initialisation | None:
-    """The scheme of the run, and those of the blocks that have one of their own.
+    """The scheme of the run, those of the blocks that have one of their own, and the gates with biases of their own.
 
     A block's scheme is null (the run's), a number (constant), the name of a choice of `init`, a mapping with the
-    choice's `name` and values that differ from its file, or a node with a `_target_`.
+    choice's `name` and values that differ from its file, or a node with a `_target_`. A gate's bias is null (as the
+    block has it), a number, or `{name: chrono, t_max: T}`; which gates there are depends on the model.
     """
     if not isinstance(node, Mapping):
         problems.append("init: missing; choose one: init=…")
         return None
     before = len(problems)
     schemes = list_choices("init", list(folders))
-    rest = {name: value for name, value in node.items() if name not in BLOCKS}
-    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, BLOCKS)
+    beside = (*BLOCKS, _GATES)
+    rest = {name: value for name, value in node.items() if name not in beside}
+    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, beside)
     blocks = {}
     for name in BLOCKS:
         if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):
             blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", Init, allow, problems)
-    return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
+    gates = _build_gate_biases(f"init.{_GATES}", node.get(_GATES), problems)
+    return Initialisation(default, blocks, gates) if len(problems) == before else None  # type: ignore[arg-type]
 
 
 def describe_initialisation(init: Initialisation) -> dict[str, Any]:
-    """The node from which `build_initialisation` makes an equal initialisation."""
+    """The node from which `build_initialisation` makes an equal initialisation.
+
+    Gates stand in it as far as they have a bias of their own: without one it is what it was before there were any.
+    """
     blocks = {name: describe(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
-    return blocks | describe(init.default)
+    gates = {
+        name: {"name": _CHRONO} | make_plain(bias) if isinstance(bias, Chrono) else bias
+        for name, bias in sorted(init.gate_bias.items())
+    }
+    return blocks | ({_GATES: gates} if gates else {}) | describe(init.default)
+
+
+def _build_gate_biases(key: str, node: Any, problems: list[str]) -> dict[str, GateBias]:
+    """Name of a gate → its bias, of those that are not null."""
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        problems.append(write_problem(key, node, "must be null, or a group of values: {NAME OF A GATE: a number}"))
+        return {}
+    made = {name: _build_gate_bias(f"{key}.{name}", value, problems) for name, value in node.items()}
+    return {name: bias for name, bias in made.items() if bias is not None}
+
+
+def _build_gate_bias(key: str, value: Any, problems: list[str]) -> GateBias | None:
+    if value is None:
+        return None
+    if _is_number(value):
+        return float(value)
+    fields = dict(value) if isinstance(value, Mapping) else {}
+    name = fields.pop("name", None)
+    if name == _CHRONO:
+        return construct(key, fields, Chrono, problems)
+    meant = suggest(name, [_CHRONO]) if isinstance(name, str) else ""
+    problems.append(write_problem(key, value, f"must be null, a number, or {{name: {_CHRONO}, t_max: …}}{meant}"))
+    return None
 
 
 def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
     if isinstance(scheme, Mapping) and "_target_" in scheme:
         return dict(scheme)
-    if isinstance(scheme, int | float) and not isinstance(scheme, bool) and math.isfinite(scheme):
+    if _is_number(scheme):
         return {"_target_": "bptt.core.inits.constant.Constant", "scale": scheme}
     values = dict(scheme) if isinstance(scheme, Mapping) else {}
     name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme
@@ -111,6 +149,13 @@ def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problem
     chosen = OmegaConf.to_container(OmegaConf.load(schemes[name]))
     assert isinstance(chosen, dict)
     return {str(field): value for field, value in chosen.items() if value != "???"} | values
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def _find_class(
