@@ -16,6 +16,8 @@ ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
 BLOCK = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
+LSTM_GATES = "(allowed: init.gate_bias.input, init.gate_bias.forget, init.gate_bias.cell, init.gate_bias.output)"
+ALL_GATES = f"{LSTM_GATES[:-1]}, init.gate_bias.reset, init.gate_bias.update, init.gate_bias.new)"
 GATE = "must be null, a number, or {name: chrono, t_max: …}"
 QUOTE = "a value with blanks, brackets or any of =,:'\" is written key='…'"
 
@@ -141,8 +143,11 @@ def test_one_override(override: str, line: str) -> None:
         (["model=lstm", "init.gate_bias.forget={name:chrono}"], ["init.gate_bias.forget.t_max: missing; must be a number at least 3"]),
         (["model=lstm", "init.gate_bias.forget={name:chrono,t_max:2.5}"], ["init.gate_bias.forget.t_max=2.5: must be a number at least 3"]),
         (["model=lstm", "init.gate_bias.forget={name:chrono,t_max:9,t_min:2}"], ["init.gate_bias.forget.t_min=2: unknown key; did you mean init.gate_bias.forget.t_max? (allowed: init.gate_bias.forget.t_max)"]),
-        (["model=lstm", "init.gate_bias.forgt=1"], ["init.gate_bias.forgt=1.0: model=lstm has no such gate; did you mean init.gate_bias.forget? (gates: input, forget, cell, output)"]),
-        (["model=lstm", "init.gate_bias={forgt: 1}"], ["init.gate_bias.forgt=1.0: model=lstm has no such gate; did you mean init.gate_bias.forget? (gates: input, forget, cell, output)"]),
+        (["model=lstm", "init.gate_bias.forgt=1"], ["init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
+        (["model=lstm", "init.gate_bias={forgt: 1}"], ["init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
+        (["model=lstm", "init.gate_bias.forgt=1", "seed=-1"], ["seed=-1: must be a whole number at least 0", "init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
+        (["model=lstm", "init.gate_bias.forgt=1", "model.layers=0"], ["model.layers=0: must be a whole number at least 1", "init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + ALL_GATES]),
+        (["model=elman", "init.gate_bias.forgt=1"], ["init.gate_bias.forgt=1.0: model=elman has no gates"]),
         (["model=gru", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model=gru has no such gate (gates: reset, update, new)"]),
         (["model=elman", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model=elman has no gates"]),
         (["model=lstm", "model.bias=none", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model.bias=none leaves no bias to set; use model.bias=single"]),

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from bptt.configuration.errors import suggest, write_problem
+from bptt.configuration.errors import write_problem
+from bptt.configuration.gates import check_gate_biases
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.file import File
-from bptt.core.inits.gate_biases import Chrono
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
@@ -56,7 +56,11 @@ def check_combinations(run: Run) -> list[str]:
     It looks at the task, the model, the loss, the initialisation and the early stop: runs that have these in common
     have the same lines.
     """
-    found = [*_check_run_sizes(run), *_check_losses(run), *_check_gate_biases(run)]
+    found = [
+        *_check_run_sizes(run),
+        *_check_losses(run),
+        *check_gate_biases(run.init.gate_bias, run.model, _name(run.model)),
+    ]
     # What follows builds data, which needs the sizes to be right, and trusts it.
     found = found or [*_check_own_data(run)]
     if found:
@@ -103,24 +107,6 @@ def _check_losses(run: Run) -> Iterator[str]:
     name, readout = needs.get(type(run.loss), ("", run.model.readout))
     if run.model.readout != readout:
         yield write_problem("model.readout", run.model.readout, f"loss={name} needs model.readout={readout}")
-
-
-def _check_gate_biases(run: Run) -> Iterator[str]:
-    model, gates = _name(run.model), {gate.name: gate for gate in run.model.cell.named_gates}
-    for name, bias in run.init.gate_bias.items():
-        key = f"init.gate_bias.{name}"
-        value = {"name": "chrono", "t_max": bias.t_max} if isinstance(bias, Chrono) else bias
-        if not gates:
-            yield write_problem(key, value, f"model={model} has no gates")
-        elif name not in gates:
-            meant = suggest(name, gates, "init.gate_bias.")
-            yield write_problem(key, value, f"model={model} has no such gate{meant} (gates: {', '.join(gates)})")
-        elif run.model.bias == "none":
-            yield write_problem(key, value, "model.bias=none leaves no bias to set; use model.bias=single")
-        elif isinstance(bias, Chrono) and gates[name].role is None:
-            fit = [gate.name for gate in gates.values() if gate.role is not None]
-            says = "chrono is for a gate that keeps the state, or writes to it"
-            yield write_problem(key, value, f"{says} (model={model}: {', '.join(fit) or 'none'})")
 
 
 def _check_own_data(run: Run) -> Iterator[str]:

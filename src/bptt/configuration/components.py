@@ -1,26 +1,23 @@
 """Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
 
 import importlib
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
 from bptt.configuration.errors import suggest, write_problem
-from bptt.configuration.fields import construct, make_plain
+from bptt.configuration.fields import construct, is_number, make_plain
+from bptt.configuration.gates import GATE_BIAS, build_gate_biases, describe_gate_bias
 from bptt.configuration.interfaces import find_lacking
 from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
-from bptt.core.inits.gate_biases import Chrono, GateBias
 from bptt.core.inits.initialisation import Init, Initialisation
 from bptt.core.parameters import ParameterKind
 from bptt.tasks.data_files import check_members
 
 BLOCKS: tuple[str, ...] = get_args(ParameterKind)
-_GATES: Final = "gate_bias"
-_CHRONO: Final = "chrono"
 
 
 def build_component(
@@ -85,14 +82,14 @@ def build_initialisation(
         return None
     before = len(problems)
     schemes = list_choices("init", list(folders))
-    beside = (*BLOCKS, _GATES)
+    beside = (*BLOCKS, GATE_BIAS)
     rest = {name: value for name, value in node.items() if name not in beside}
     default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, beside)
     blocks = {}
     for name in BLOCKS:
         if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):
             blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", Init, allow, problems)
-    gates = _build_gate_biases(f"init.{_GATES}", node.get(_GATES), problems)
+    gates = build_gate_biases(node.get(GATE_BIAS), problems)
     return Initialisation(default, blocks, gates) if len(problems) == before else None  # type: ignore[arg-type]
 
 
@@ -102,42 +99,14 @@ def describe_initialisation(init: Initialisation) -> dict[str, Any]:
     Gates stand in it as far as they have a bias of their own: without one it is what it was before there were any.
     """
     blocks = {name: describe(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
-    gates = {
-        name: {"name": _CHRONO} | make_plain(bias) if isinstance(bias, Chrono) else bias
-        for name, bias in sorted(init.gate_bias.items())
-    }
-    return blocks | ({_GATES: gates} if gates else {}) | describe(init.default)
-
-
-def _build_gate_biases(key: str, node: Any, problems: list[str]) -> dict[str, GateBias]:
-    """Name of a gate → its bias, of those that are not null."""
-    if node is None:
-        return {}
-    if not isinstance(node, Mapping):
-        problems.append(write_problem(key, node, "must be null, or a group of values: {NAME OF A GATE: a number}"))
-        return {}
-    made = {name: _build_gate_bias(f"{key}.{name}", value, problems) for name, value in node.items()}
-    return {name: bias for name, bias in made.items() if bias is not None}
-
-
-def _build_gate_bias(key: str, value: Any, problems: list[str]) -> GateBias | None:
-    if value is None:
-        return None
-    if _is_number(value):
-        return float(value)
-    fields = dict(value) if isinstance(value, Mapping) else {}
-    name = fields.pop("name", None)
-    if name == _CHRONO:
-        return construct(key, fields, Chrono, problems)
-    meant = suggest(name, [_CHRONO]) if isinstance(name, str) else ""
-    problems.append(write_problem(key, value, f"must be null, a number, or {{name: {_CHRONO}, t_max: …}}{meant}"))
-    return None
+    gates = {name: describe_gate_bias(bias) for name, bias in sorted(init.gate_bias.items())}
+    return blocks | ({GATE_BIAS: gates} if gates else {}) | describe(init.default)
 
 
 def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
     if isinstance(scheme, Mapping) and "_target_" in scheme:
         return dict(scheme)
-    if _is_number(scheme):
+    if is_number(scheme):
         return {"_target_": "bptt.core.inits.constant.Constant", "scale": scheme}
     values = dict(scheme) if isinstance(scheme, Mapping) else {}
     name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme
@@ -149,13 +118,6 @@ def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problem
     chosen = OmegaConf.to_container(OmegaConf.load(schemes[name]))
     assert isinstance(chosen, dict)
     return {str(field): value for field, value in chosen.items() if value != "???"} | values
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number of more than 308 digits
-        return False
 
 
 def _find_class(
