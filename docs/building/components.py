@@ -8,6 +8,9 @@ from bptt.configuration.paths import find_conf_folder
 
 _GROUPS = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip")
 
+#: Of a group, what its values may name beside its choices: the title → the class.
+_BESIDE = {"init": {"init.gate_bias: chrono": "bptt.core.inits.gate_biases.Chrono"}}
+
 
 def write_page() -> str:
     """A section for each group; a class that a choice names is shown from its source."""
@@ -15,10 +18,14 @@ def write_page() -> str:
     for group in _GROUPS:
         told.append(f"## {group}")
         told += [_write_choice(path) for path in sorted((find_conf_folder() / group).glob("*.yaml"))]
+        told += [_write_class(title, target) for title, target in _BESIDE.get(group, {}).items()]
     return "\n\n".join(told) + "\n"
 
 
 def _write_choice(path: Path) -> str:
-    target = OmegaConf.load(path)._target_
+    return _write_class(f"{path.parent.name}={path.stem}", OmegaConf.load(path)._target_)
+
+
+def _write_class(title: str, target: str) -> str:
     options = "    options:\n      members: false\n      show_root_heading: false\n      show_root_toc_entry: false"
-    return f"### {path.parent.name}={path.stem}\n\n::: {target}\n{options}"
+    return f"### {title}\n\n::: {target}\n{options}"

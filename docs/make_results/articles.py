@@ -38,8 +38,8 @@ def _hidden_units(every: Mapping[str, Tables]) -> str:
     )
     return f"""### 2 hidden units against 3
 
-**Claim** (outlace.com, "Recurrent neural network"): 2 hidden units learn LEFTBIT as the article's 3 do, "but
-train harder".
+**Claim** (outlace.com, "Recurrent neural network"): 2 hidden units learn LEFTBIT as the article's 3 do, but
+are harder to train.
 
 **Found.** {finding} At the end of training {two} networks with 2 units have all bits of the evaluation right, of those
 with 3 units {three}: 2 units do so {compare(two, three)}. A single unit: {one}; 8 units: {most}. At some recorded

@@ -117,7 +117,11 @@ def write_le(tables: Tables) -> str:
             f" {tables.levels('clip.threshold')[0]:g}",
         ],
         ["target", "the sum: always answering 1 has a squared error of 1/6", "half the sum, so 1/24"],
-        ["LSTM", "a bias of its own for the forget gate", "all biases 0: bptt has no start for one gate alone"],
+        [
+            "LSTM",
+            "a bias of its own for the forget gate",
+            "all biases 0, the forget gate's too; `init.gate_bias.forget` sets it",
+        ],
     ]
     by_length = {
         variant.name: "; ".join(f"{length:g}: {variant.solved(tables, length, 'norm').short}" for length in lengths)

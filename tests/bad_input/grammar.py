@@ -134,6 +134,12 @@ _CHOICES = {
     "init.recurrent=[]": "init.recurrent=[]: must be null, a number, the name of a choice",
     "init.recurrent={name: [1]}": "init.recurrent={name: [1]}: must be null",
     "init.input={name: normal, scale: {a: 1}}": "init.input.scale={a: 1}: must be a number at least 0",
+    "init.gate_bias=[]": "init.gate_bias=[]: must be a list where a list stands, a mapping where one does",
+    "init.gate_bias.x=1": "init.gate_bias.x=1.0: model=elman has no gates",
+    "init.gate_bias.forget.x=1": "init.gate_bias.forget={x: 1}: must be null, a number, or {name: chrono, t_max: …}",
+    f"init.gate_bias.forget={'9' * 400}": "…: must be null, a number, or {name: chrono, t_max: …}",
+    "init.gate_bias.forget={name: chrono, t_max: ten}": "init.gate_bias.forget.t_max=ten: must be a number at least 3",
+    "init.gate_bias.forget={name: [1]}": "init.gate_bias.forget={name: [1]}: must be null, a number",
     "model.hidden_size.x=1": "model.hidden_size={x: 1}: must be a whole number at least 1",
 }  # fmt: skip
 _LONG = {

@@ -12,9 +12,11 @@ from bptt.configuration.build import Configuration, SweepSettings, check_configu
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
+from bptt.core.inits.gate_biases import Chrono
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.training import train
+from bptt.tracking.store.params import flatten_config
 
 CHOICES = [
     (path.parent.relative_to(find_conf_folder()).as_posix(), path.stem)
@@ -71,6 +73,8 @@ def test_every_default_stands_in_its_file() -> None:
     config = OmegaConf.to_container(compose())
     assert isinstance(config, dict)
     written = {str(key): value for key, value in config.items() if key not in {"hydra", *sweeps_only}}
+    gates = written["init"].pop("gate_bias")  # which are recorded as far as a run sets them
+    assert not any(gates.values())
     assert names(check_configuration(compose()).resolved) == names(written)
 
 
@@ -85,6 +89,53 @@ def test_blocks_that_start_differently() -> None:
         "bias": ("Constant", 0.0),
         "input": ("Normal", 0.25),
     }
+
+
+CHRONO = "{name: chrono, t_max: 100}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gates"),
+    [
+        (["model=lstm", "init.gate_bias.forget=1"], {"forget": 1.0}),
+        (["model=lstm", "init.gate_bias={output: -2, input: 0}"], {"output": -2.0, "input": 0.0}),
+        (["model=lstm", "init.gate_bias.forget=1", "init.bias=torch"], {"forget": 1.0}),
+        (["model=gru", f"init.gate_bias.update={CHRONO}"], {"update": Chrono(t_max=100.0)}),
+        (
+            ["model=lstm", f"init.gate_bias.forget={CHRONO}", "init.gate_bias.input=${init.gate_bias.forget}"],
+            {"forget": Chrono(t_max=100.0), "input": Chrono(t_max=100.0)},
+        ),
+        (["model=lstm", "init.gate_bias.forget=null"], {}),
+        (["model=lstm", "init.gate_bias=null"], {}),
+        (["model=lstm", "~init.gate_bias"], {}),
+        (["model=elman"], {}),
+    ],
+)
+def test_gates_that_start_differently(overrides: list[str], gates: dict[str, Any]) -> None:
+    configuration = build(*overrides)
+    assert configuration.run.init.gate_bias == gates
+    again = check_configuration(configuration.resolved)
+    assert (again.run, again.resolved) == (configuration.run, configuration.resolved)
+
+
+def test_a_gate_is_recorded_as_it_is_asked_for_and_only_where_it_is() -> None:
+    resolved = build("model=lstm", "init.gate_bias.output=2", f"init.gate_bias.forget={CHRONO}").resolved
+    assert resolved["init"].pop("gate_bias") == {"forget": {"name": "chrono", "t_max": 100.0}, "output": 2.0}
+    assert resolved == build("model=lstm").resolved
+    params = flatten_config(build("model=lstm", "init.gate_bias.output=2", f"init.gate_bias.forget={CHRONO}").resolved)
+    assert {key: value for key, value in params.items() if "gate" in key} == {
+        "init.gate_bias.forget.name": "chrono",
+        "init.gate_bias.forget.t_max": "100.0",
+        "init.gate_bias.output": "2.0",
+    }
+
+
+def test_the_gates_of_all_cells_stand_in_the_file() -> None:
+    """So that they are set without a +, and `--help` shows them."""
+    config = OmegaConf.load(find_conf_folder() / "config.yaml")
+    models = [name for group, name in CHOICES if group == "model"]
+    gates = [gate.name for model in models for gate in build(f"model={model}").run.model.cell.named_gates]
+    assert sorted(config.init.gate_bias) == sorted(gates)
 
 
 def test_equal_runs_have_equal_resolved_configurations() -> None:

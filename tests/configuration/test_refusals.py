@@ -16,6 +16,9 @@ ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
 BLOCK = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
+LSTM_GATES = "(allowed: init.gate_bias.input, init.gate_bias.forget, init.gate_bias.cell, init.gate_bias.output)"
+ALL_GATES = f"{LSTM_GATES[:-1]}, init.gate_bias.reset, init.gate_bias.update, init.gate_bias.new)"
+GATE = "must be null, a number, or {name: chrono, t_max: …}"
 QUOTE = "a value with blanks, brackets or any of =,:'\" is written key='…'"
 
 
@@ -75,7 +78,16 @@ def refusal(overrides: list[str]) -> list[str]:
         ("init.recurrent=orthogonl", f"{BLOCK}; did you mean orthogonal? {INITS}"),
         ("init.recurrent=true", f"{BLOCK} {INITS}"),
         ("init.recurrent={scale:2}", f"{BLOCK} {INITS}"),
-        ("init.recurent=0", "unknown key; did you mean init.recurrent? (allowed: init.scale, init.input, init.recurrent, init.bias, init.recurrent_bias, init.readout_weight, init.readout_bias)"),
+        ("init.recurent=0", "unknown key; did you mean init.recurrent? (allowed: init.scale, init.input, init.recurrent, init.bias, init.recurrent_bias, init.readout_weight, init.readout_bias, init.gate_bias)"),
+        # gates
+        ("init.gate_bias.forget=high", GATE),
+        ("init.gate_bias.forget=true", GATE),
+        ("init.gate_bias.forget=nan", GATE),
+        ("init.gate_bias.forget=inf", GATE),
+        ("init.gate_bias.forget=[1]", GATE),
+        ("init.gate_bias.forget={t_max:9}", GATE),
+        ("init.gate_bias.forget={name:chrno,t_max:9}", f"{GATE}; did you mean chrono?"),
+        ("init.gate_bias=1", "must be null, or a group of values: {NAME OF A GATE: a number}"),
         # interpolations and classes
         ("model.readout=${tsk.readout}", "can't be followed (Interpolation key 'tsk.readout' not found)"),
         ("model.readout=${nope:1}", "can't be followed (Unsupported interpolation type nope)"),
@@ -89,7 +101,7 @@ def refusal(overrides: list[str]) -> list[str]:
 def test_one_override(override: str, line: str) -> None:
     (found,) = refusal([override])
     key, _, value = override.partition("=")
-    shown = value.replace("[none,value]", "[none, value]").replace("{scale:2}", "{scale: 2}") or "''"
+    shown = value.replace(",", ", ").replace(":", ": ") if value[:1] in {"[", "{"} else value or "''"
     assert found == f"{key}={shown}: {line}"
 
 
@@ -127,6 +139,20 @@ def test_one_override(override: str, line: str) -> None:
         # blocks
         (["init.bias={name:glorot,scale:-1}"], ["init.bias.scale=-1: must be a number at least 0"]),
         (["init.bias={name:glorot,sale:1}"], ["init.bias.sale=1: unknown key; did you mean init.bias.scale? (allowed: init.bias.scale)"]),
+        # gates
+        (["model=lstm", "init.gate_bias.forget={name:chrono}"], ["init.gate_bias.forget.t_max: missing; must be a number at least 3"]),
+        (["model=lstm", "init.gate_bias.forget={name:chrono,t_max:2.5}"], ["init.gate_bias.forget.t_max=2.5: must be a number at least 3"]),
+        (["model=lstm", "init.gate_bias.forget={name:chrono,t_max:9,t_min:2}"], ["init.gate_bias.forget.t_min=2: unknown key; did you mean init.gate_bias.forget.t_max? (allowed: init.gate_bias.forget.t_max)"]),
+        (["model=lstm", "init.gate_bias.forgt=1"], ["init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
+        (["model=lstm", "init.gate_bias={forgt: 1}"], ["init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
+        (["model=lstm", "init.gate_bias.forgt=1", "seed=-1"], ["seed=-1: must be a whole number at least 0", "init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
+        (["model=lstm", "init.gate_bias.forgt=1", "model.layers=0"], ["model.layers=0: must be a whole number at least 1", "init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + ALL_GATES]),
+        (["model=elman", "init.gate_bias.forgt=1"], ["init.gate_bias.forgt=1.0: model=elman has no gates"]),
+        (["model=gru", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model=gru has no such gate (gates: reset, update, new)"]),
+        (["model=elman", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model=elman has no gates"]),
+        (["model=lstm", "model.bias=none", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model.bias=none leaves no bias to set; use model.bias=single"]),
+        (["model=lstm", "init.gate_bias.output={name:chrono,t_max:9}"], ["init.gate_bias.output={name: chrono, t_max: 9.0}: chrono is for a gate that keeps the state, or writes to it (model=lstm: input, forget)"]),
+        (["model=gru", "init.gate_bias.new={name:chrono,t_max:9}"], ["init.gate_bias.new={name: chrono, t_max: 9.0}: chrono is for a gate that keeps the state, or writes to it (model=gru: update)"]),
         # combinations
         (["loss=binary_cross_entropy", "model.readout=identity"], ["model.readout=identity: loss=binary_cross_entropy needs model.readout=sigmoid"]),
         (["loss=cross_entropy"], ["model.readout=sigmoid: loss=cross_entropy needs model.readout=softmax"]),

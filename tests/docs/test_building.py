@@ -48,6 +48,12 @@ def test_every_choice_is_in_the_reference() -> None:
             assert group in ("train", "tracking") or f"### {group}={name}\n\n::: bptt." in shown
 
 
+def test_what_a_gate_s_bias_may_be_is_in_the_reference_too() -> None:
+    shown = components.write_page()
+    assert "### init.gate_bias: chrono\n\n::: bptt.core.inits.gate_biases.Chrono\n" in shown
+    assert any("`init.gate_bias.forget=1`" in row for row in configuration.write_page().splitlines())
+
+
 def test_the_configuration_names_defaults_bounds_and_what_files_say() -> None:
     rows = configuration.write_page().splitlines()
     assert "| `optimizer.alpha` | `0.1` | a number at least 0 | learning rate |" in rows

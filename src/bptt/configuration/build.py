@@ -21,6 +21,7 @@ from bptt.configuration.components import (
 )
 from bptt.configuration.errors import ConfigurationError, write_unknown_key
 from bptt.configuration.fields import construct, make_plain
+from bptt.configuration.gates import find_unknown_gates
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
 from bptt.configuration.trust import find_unasked
@@ -159,6 +160,7 @@ class Checker:
         parts = {name: self._part(name, values.get(name, _ABSENT.get(name)), allow) for name in _GROUPS}
         for part in parts.values():
             found += part.problems
+        found += find_unknown_gates(values.get("init"), parts["model"].made)
         # A value that could not be had was told of already: that its key is missing would say so again.
         told = {line.partition("=")[0].partition(":")[0] for line in lines}
         lines += [line for line in found if line.partition(":")[0] not in told]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from bptt.configuration.errors import write_problem
+from bptt.configuration.gates import check_gate_biases
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.file import File
 from bptt.core.layout import BIASES
@@ -55,7 +56,11 @@ def check_combinations(run: Run) -> list[str]:
     It looks at the task, the model, the loss, the initialisation and the early stop: runs that have these in common
     have the same lines.
     """
-    found = [*_check_run_sizes(run), *_check_losses(run)]
+    found = [
+        *_check_run_sizes(run),
+        *_check_losses(run),
+        *check_gate_biases(run.init.gate_bias, run.model, _name(run.model)),
+    ]
     # What follows builds data, which needs the sizes to be right, and trusts it.
     found = found or [*_check_own_data(run)]
     if found:

@@ -1,7 +1,6 @@
 """Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
 
 import importlib
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -9,7 +8,8 @@ from typing import Any, get_args
 from omegaconf import OmegaConf
 
 from bptt.configuration.errors import suggest, write_problem
-from bptt.configuration.fields import construct, make_plain
+from bptt.configuration.fields import construct, is_number, make_plain
+from bptt.configuration.gates import GATE_BIAS, build_gate_biases, describe_gate_bias
 from bptt.configuration.interfaces import find_lacking
 from bptt.configuration.paths import list_choices
 from bptt.core.inits.file import File
@@ -71,35 +71,42 @@ def describe(component: Any) -> dict[str, Any]:
 def build_initialisation(
     node: Any, folders: Iterable[Path], allow: Iterable[str], problems: list[str]
 ) -> Initialisation | None:
-    """The scheme of the run, and those of the blocks that have one of their own.
+    """The scheme of the run, those of the blocks that have one of their own, and the gates with biases of their own.
 
     A block's scheme is null (the run's), a number (constant), the name of a choice of `init`, a mapping with the
-    choice's `name` and values that differ from its file, or a node with a `_target_`.
+    choice's `name` and values that differ from its file, or a node with a `_target_`. A gate's bias is null (as the
+    block has it), a number, or `{name: chrono, t_max: T}`; which gates there are depends on the model.
     """
     if not isinstance(node, Mapping):
         problems.append("init: missing; choose one: init=…")
         return None
     before = len(problems)
     schemes = list_choices("init", list(folders))
-    rest = {name: value for name, value in node.items() if name not in BLOCKS}
-    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, BLOCKS)
+    beside = (*BLOCKS, GATE_BIAS)
+    rest = {name: value for name, value in node.items() if name not in beside}
+    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, beside)
     blocks = {}
     for name in BLOCKS:
         if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):
             blocks[name] = build_component(f"init.{name}", scheme, "bptt.core.inits", Init, allow, problems)
-    return Initialisation(default, blocks) if len(problems) == before else None  # type: ignore[arg-type]
+    gates = build_gate_biases(node.get(GATE_BIAS), problems)
+    return Initialisation(default, blocks, gates) if len(problems) == before else None  # type: ignore[arg-type]
 
 
 def describe_initialisation(init: Initialisation) -> dict[str, Any]:
-    """The node from which `build_initialisation` makes an equal initialisation."""
+    """The node from which `build_initialisation` makes an equal initialisation.
+
+    Gates stand in it as far as they have a bias of their own: without one it is what it was before there were any.
+    """
     blocks = {name: describe(init.blocks[name]) if name in init.blocks else None for name in BLOCKS}  # type: ignore[index]
-    return blocks | describe(init.default)
+    gates = {name: describe_gate_bias(bias) for name, bias in sorted(init.gate_bias.items())}
+    return blocks | ({GATE_BIAS: gates} if gates else {}) | describe(init.default)
 
 
 def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problems: list[str]) -> dict[str, Any] | None:
     if isinstance(scheme, Mapping) and "_target_" in scheme:
         return dict(scheme)
-    if isinstance(scheme, int | float) and not isinstance(scheme, bool) and math.isfinite(scheme):
+    if is_number(scheme):
         return {"_target_": "bptt.core.inits.constant.Constant", "scale": scheme}
     values = dict(scheme) if isinstance(scheme, Mapping) else {}
     name = values.pop("name", None) if isinstance(scheme, Mapping) else scheme

@@ -77,6 +77,11 @@ def _flatten_value(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number: true is none, nor is a whole number that no float can hold."""
+    return _fit_float(value) is not _UNFIT
+
+
 def _join_key(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 

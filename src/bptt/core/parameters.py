@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bptt.core.layout import BIASES
+from bptt.core.models.cell import Gate
 from bptt.core.sequences import Floats
 
 ParameterKind = Literal["input", "recurrent", "bias", "recurrent_bias", "readout_weight", "readout_bias"]
@@ -17,7 +18,8 @@ ParameterKind = Literal["input", "recurrent", "bias", "recurrent_bias", "readout
 class Parameter:
     """A named array of weights: its full name, kind, shape, first place in the flat row, and what inits ask.
 
-    gates are stacked along the last axis; hidden is the model's hidden size.
+    gates are stacked along the last axis, and named_gates are their names where they have some; hidden is the model's
+    hidden size.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Parameter:
     first: int
     gates: int
     hidden: int
+    named_gates: tuple[Gate, ...] = ()
 
     @property
     def size(self) -> int:
@@ -56,7 +59,8 @@ def list_parameters(model: Any, inputs: int, outputs: int) -> tuple[Parameter, .
             wanted.append(("readout.bias", "readout_bias", (outputs,), 1))
     parameters, first = [], 0
     for name, kind, shape, stacked in wanted:
-        parameters.append(Parameter(name, kind, shape, first, stacked, hidden))
+        named = model.cell.named_gates if name.startswith("cell.") else ()
+        parameters.append(Parameter(name, kind, shape, first, stacked, hidden, named))
         first += parameters[-1].size
     return tuple(parameters)
 

@@ -103,6 +103,25 @@ FORMS = {
     "+": [["+train.early_stop={metric: loss/eval}", "seed=1"], ["+allow=[bptt]", "seed=2"]],
     "++": [["++seed=1"], ["++seed=2"], ["++optimizer.alpha=0.5", "seed=1"], ["++optimizer.alpha=0.5", "seed=2"]],
     "~": [["~allow", "seed=1"], ["~allow", "seed=2"], ["~init.bias"], ["~train.log_points=100"], ["~reuse"]],
+    "gate": [["model=lstm", f"init.gate_bias.forget={bias}"] for bias in ("0", "1", "2.5", "null", "-1")],
+    "gate, as a mapping": [
+        *(["model=lstm", f"init.gate_bias.forget={{name:chrono,t_max:{length}}}"] for length in (10, 100)),
+        ["model=lstm", "init.gate_bias={forget: 1, input: 0}"],
+        ["model=lstm", "init.gate_bias.forget=2"],
+        ["model=lstm"],
+    ],
+    "gate, then a value in it": [
+        ["model=gru", "init.gate_bias.update={name: chrono, t_max: 9}", f"init.gate_bias.update.t_max={length}"]
+        for length in (10, 100)
+    ],
+    "gate like another": [
+        ["model=lstm", f"init.gate_bias.forget={bias}", "init.gate_bias.input=${init.gate_bias.forget}"]
+        for bias in ("1", "2", "{name: chrono, t_max: 9}")
+    ],
+    "gates of cells": [["model=lstm", "init.gate_bias.forget=1"], ["model=gru", "init.gate_bias.update=1"], ["seed=1"]],
+    "no such gate": [["model=lstm", "init.gate_bias.forgt=1"], ["model=lstm", "seed=1"]],
+    "no gates": [[f"model={model}", "init.gate_bias.forget=1"] for model in ("elman", "gru", "lstm")],
+    "wrong value of a gate": [["model=lstm", f"init.gate_bias.forget={bias}"] for bias in ("x", "{name: chrono}")],
     "group": [["model=gru", "seed=1"], ["model=lstm", "seed=1"], ["model=gru", "seed=2"]],
     "group, + and ~": [["~clip", "+clip=norm"], ["+init@init.recurrent=orthogonal", "seed=3"]],
     "group@package": [
@@ -182,6 +201,15 @@ def test_a_thousand_jobs_are_composed_twice(composer: Counting) -> None:
     assert values == [(a / 10, e / 10, seed) for a in range(10) for e in range(10) for seed in range(10)]
     composition.all(jobs[:3])
     assert composer.compositions == 2
+
+
+def test_a_gate_s_bias_is_swept_like_a_number(composer: Counting) -> None:
+    jobs = [["model=lstm", f"init.gate_bias.forget={bias}", f"seed={seed}"] for bias in range(5) for seed in range(4)]
+    found = Composition(composer).all(jobs)
+    assert composer.compositions == 2
+    assert [(one.run.init.gate_bias, one.run.seed) for one in found] == [
+        ({"forget": float(bias)}, seed) for bias in range(5) for seed in range(4)
+    ]
 
 
 def test_order_is_kept(composer: Counting) -> None:

@@ -10,6 +10,8 @@ from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 CONFIG: dict[str, Any] = {"seed": 0, "optimizer": {"alpha": 1, "beta": 0.5}, "tracking": {"uri": None}, "allow": []}
 
+CHRONO = "{name: chrono, t_max: 100}"
+
 
 def test_what_a_number_does_not_depend_on_does_not_count() -> None:
     other = {"tracking": {"uri": "sqlite:///other.db"}, "optimizer": {"beta": 0.5, "alpha": 1.0}, "seed": 0}
@@ -44,6 +46,18 @@ def test_a_part_that_says_what_its_absence_means_does_not_count() -> None:
         {key: resolved[key] for key in resolved if key not in parts}, "v1"
     )
     assert resolved.items() >= parts.items()
+
+
+def test_a_gate_counts_where_it_starts_with_a_bias_of_its_own() -> None:
+    def digest(*overrides: str) -> str:
+        return compute_digest(check_configuration(compose(["model=lstm", *overrides])).resolved, "v1")
+
+    plain = check_configuration(compose(["model=lstm"])).resolved
+    assert "gate_bias" not in plain["init"]  # as in what was recorded before there were any
+    assert digest("init.gate_bias.forget=null") == digest("init.gate_bias=null") == compute_digest(plain, "v1")
+    found = {digest(f"init.gate_bias.{gate}={bias}") for gate in ("forget", "input") for bias in ("0", "1", CHRONO)}
+    assert len(found | {digest()}) == 7
+    assert digest("init.gate_bias.forget=1.0") == digest("init.gate_bias={forget: 1}")
 
 
 def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every parameter starts from: one scheme for the whole network, and others for single kinds of blocks."""
+"""What every parameter starts from: one scheme for the whole network, others for single kinds of blocks, and gates."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from bptt.core.inits.gate_biases import GateBias, fill_gates
 from bptt.core.parameters import Parameter, ParameterKind
 from bptt.core.sequences import Floats, generator
 
@@ -19,16 +20,22 @@ class Init(Protocol):
 
 @dataclass(frozen=True)
 class Initialisation:
-    """`default` for every block but those whose kind is named in `blocks`."""
+    """`default` for every block but those whose kind is named in `blocks`, and gates with biases of their own.
+
+    gate_bias  name of a gate → what its biases start from, in every layer: in `cell.L.bias` alone, whatever scheme that
+               has, a file too. With `bias=double` the `cell.L.recurrent_bias` that adds to it keeps its own scheme.
+    """
 
     default: Init
     blocks: Mapping[ParameterKind, Init] = dataclasses.field(default_factory=dict)
+    gate_bias: Mapping[str, GateBias] = dataclasses.field(default_factory=dict)
 
     def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Parameter, ...]) -> Floats:
         """The flat row (P,) of all blocks, each from a stream of its own: another scheme for one changes no other."""
-        schemes = [self.blocks.get(block.kind, self.default) for block in blocks]
-        values = [
-            scheme.values(generator(seed, number), block)
-            for number, (scheme, block) in enumerate(zip(schemes, blocks, strict=True))
-        ]
-        return np.concatenate([value.ravel() for value in values])
+        return np.concatenate([self._draw(seed, number, block).ravel() for number, block in enumerate(blocks)])
+
+    def _draw(self, seed: np.random.SeedSequence, number: int, block: Parameter) -> Floats:
+        values = self.blocks.get(block.kind, self.default).values(generator(seed, number), block)
+        if block.kind != "bias" or not self.gate_bias:
+            return values
+        return fill_gates(values, block, self.gate_bias, generator(seed, number, 1))

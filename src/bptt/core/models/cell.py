@@ -13,6 +13,19 @@ Bias = Literal["none", "single", "double"]
 Readout = Literal["none", "identity", "sigmoid", "softmax"]
 
 
+@dataclass(frozen=True)
+class Gate:
+    """One of a cell's gates, or its candidate: columns of the weight matrices that have a name.
+
+    name  as `init.gate_bias` has it
+    role  keeps: its σ is the share of a unit's state that stays, as f in c_t = f ⊙ c_{t−1} + …;
+          writes: its σ is the share of what is new that is added, as i in … + i ⊙ g; None: neither
+    """
+
+    name: str
+    role: Literal["keeps", "writes"] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """The compiled passes of a kind of layer, the same mathematics stated plainly, and its memory per hidden unit.
@@ -24,6 +37,9 @@ class Cell:
     slots     numbers that make up a unit's state
     feedback  whether the recurrent weights see the previous output in place of the layer's own previous state
     squashed  (kept value, function) of each gate whose saturation is measured; none: the state's is
+    named_gates  what the columns are, in the order in which they are stacked; none: a cell without gates
+
+    Raises ValueError where the named gates are not as many as `gates`.
     """
 
     forward: Annotated[Kernel, FORWARD]
@@ -35,3 +51,8 @@ class Cell:
     slots: int = 1
     feedback: bool = False
     squashed: tuple[tuple[int, Activation], ...] = ()
+    named_gates: tuple[Gate, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.named_gates and len(self.named_gates) != self.gates:
+            raise ValueError(f"{len(self.named_gates)} named_gates for {self.gates} gates")

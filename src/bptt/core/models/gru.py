@@ -16,7 +16,7 @@ from bptt.core.layers import (
     set_input_gradient,
 )
 from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
-from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
+from bptt.core.models.cell import Activation, Bias, Cell, Gate, Readout, Size
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import gru
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
@@ -139,4 +139,5 @@ class Gru:
         deltas=4,
         kept=4,
         squashed=((0, "sigmoid"), (1, "sigmoid"), (2, "tanh")),
+        named_gates=(Gate("reset"), Gate("update", "keeps"), Gate("new")),
     )

@@ -16,7 +16,7 @@ from bptt.core.layers import (
     set_input_gradient,
 )
 from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
-from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
+from bptt.core.models.cell import Activation, Bias, Cell, Gate, Readout, Size
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import lstm
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
@@ -145,4 +145,5 @@ class Lstm:
         kept=5,
         slots=2,
         squashed=((0, "sigmoid"), (1, "sigmoid"), (2, "tanh"), (3, "sigmoid")),
+        named_gates=(Gate("input", "writes"), Gate("forget", "keeps"), Gate("cell"), Gate("output")),
     )

@@ -1,0 +1,214 @@
+"""The questions that a sweep's runs can answer: which value of a swept key does better, all else being equal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from bptt.analysis.factors import Factor, combine_factors, find_factors
+from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude
+from bptt.analysis.tables import ACCURACY, LOSS, SEED, drop_seed, take_final, write_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from bptt.analysis.sweep import Sweep
+
+_ALL_PAIRS: Final = 4  # levels of a key, of which each is compared with each
+_MOST_LEVELS: Final = 12  # of a key about which something is asked
+_MOST: Final = 24  # questions of a sweep
+
+
+def choose_measure(runs: "pd.DataFrame") -> Measure:
+    """By what runs that ended are compared: whether they solved their task, where some did and some did not; when,
+    where all did; else their last accuracy or, without one that tells them apart, their last loss.
+    """
+    solved = runs["solved"].astype(bool) if "solved" in runs else np.zeros(len(runs), bool)
+    if np.any(solved):
+        return "updates" if np.all(solved) else "solved"
+    return "accuracy" if take_final(runs, ACCURACY).dropna().nunique() > 1 else "loss"
+
+
+def take_measure(runs: "pd.DataFrame", measure: Measure) -> "NDArray[np.float64]":
+    """What each run came to: 1 or 0 as it solved its task or not, its last loss or accuracy, or the updates until it
+    solved its task, infinite where it never did.
+    """
+    if measure == "solved":
+        return runs["solved"].to_numpy(float)
+    if measure == "updates":
+        return runs["solved_update"].fillna(np.inf).to_numpy(float)
+    return take_final(runs, ACCURACY if measure == "accuracy" else LOSS).to_numpy(float)
+
+
+def find_horizon(runs: "pd.DataFrame") -> float:
+    """The updates that every run was watched for unless it solved its task before."""
+    unsolved = runs.loc[~runs["solved"].astype(bool), "observed"]
+    return float(unsolved.min() if len(unsolved) else runs["observed"].max())
+
+
+def ask_about(
+    runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str], common: Sequence[str] = ()
+) -> list[Question]:
+    """What may be asked of a sweep, a question for two values of one key; each key's first question is of its extremes.
+
+    runs        as of `load(…).runs`; those that have not ended don't count
+    swept       the swept keys
+    conditions  those across which nothing is compared: they are the conditions of each question
+    common      what all runs have in common and may decide, as `clip norm 1`
+
+    The runs of the two values are pairs where they have equal seeds and all else that was swept is equal. Of a key with
+    up to four values each is compared with each; of more each with the next, and the first with the last. Nothing is
+    asked about keys with more than twelve values, nor beyond 24 questions.
+    """
+    ended = _select_ended(runs)
+    if ended.empty:
+        return []
+    measure = choose_measure(ended)
+    found = find_factors(ended, swept)
+    harder = [factor for factor in found if factor.key in conditions]
+    every: list[Question] = []
+    for factor in found:
+        if factor.key in conditions or not 2 <= len(factor.levels) <= _MOST_LEVELS:
+            continue
+        others = [other for other in found if other is not factor and other.key not in conditions]
+        added = [
+            Question(
+                a=_write_level(factor, first),
+                b=_write_level(factor, second),
+                measure=measure,
+                conditions=_gather(ended, factor, (first, second), others, harder, measure),
+                horizon=find_horizon(ended) if measure == "updates" else None,
+                common=tuple(common),
+            )
+            for first, second in _choose_pairs(len(factor.levels))
+        ]
+        if len(every) + len(added) <= _MOST:
+            every += added
+    return every
+
+
+def ask_between(
+    a: "Sweep", b: "Sweep", names: tuple[str, str], measure: Measure, metric: str | None = None
+) -> Question:
+    """Whether the runs of one sweep, or of a part of it, do better than those of another.
+
+    measure, metric  what is compared; metric: another one than that which `measure` takes, of losses or accuracies
+
+    The runs are pairs where they have equal seeds and equal values of what was swept on both sides, in each condition
+    that both have.
+    """
+    both = [key for key in drop_seed(a.swept) if key in b.swept]
+    harder = [key for key in both if key in a.conditions or key in b.conditions]
+    sides = [_take_runs(side, both, harder, measure, metric) for side in (a, b)]
+    conditions = [name for name in sides[0] if name in sides[1]]
+    return Question(
+        a=names[0],
+        b=names[1],
+        measure=measure,
+        conditions=[ConditionRuns(name, sides[0][name], sides[1][name]) for name in conditions],
+        horizon=min(find_horizon(_select_ended(side.runs)) for side in (a, b)) if measure == "updates" else None,
+    )
+
+
+def choose_leading(found: Sequence[Comparison], most: int = 2) -> list[Comparison]:
+    """The answers that come first: of each key one, a difference that is sure before one that is not."""
+    by_key: dict[str, list[Comparison]] = {}
+    for one in found:
+        by_key.setdefault(one.question.a.partition("=")[0], []).append(one)
+    return [min(answers, key=_rank) for answers in by_key.values()][:most]
+
+
+def conclude_about(
+    runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str], common: Sequence[str] = ()
+) -> list[Comparison]:
+    """The answers to all that `ask_about` asks."""
+    return conclude(ask_about(runs, swept, conditions, common))
+
+
+def describe_common(common: Mapping[str, Any]) -> tuple[str, ...]:
+    """What all runs have in common and may decide: clipping, learning rate, updates; common as `Findings.common`."""
+    told = []
+    if (kind := _name_class(common.get("optimizer._target_"))) is not None:
+        alpha = common.get("optimizer.alpha")
+        told.append(kind if alpha is None else f"{kind} with the learning rate {alpha:g}")
+    if (kind := _name_class(common.get("clip._target_"))) is not None:
+        threshold = common.get("clip.threshold")
+        told.append("no clipping" if kind == "none" else f"clipping by {kind} at {threshold:g}")
+    if (updates := common.get("train.updates")) is not None:
+        told.append(f"{updates:,} updates")
+    return tuple(told)
+
+
+def _name_class(target: object) -> str | None:
+    return target.split(".")[-2] if isinstance(target, str) and "." in target else None
+
+
+def _select_ended(runs: "pd.DataFrame") -> "pd.DataFrame":
+    return runs[runs["outcome"].notna()].reset_index(drop=True)
+
+
+def _take_runs(
+    sweep: "Sweep", keys: Sequence[str], harder: Sequence[str], measure: Measure, metric: str | None
+) -> dict[str, dict[Any, float]]:
+    """A sweep's runs that ended by their condition, each by its seed and the values of keys."""
+    ended = _select_ended(sweep.runs)
+    values = take_measure(ended, measure) if metric is None else take_final(ended, metric).to_numpy(float)
+    seeds = ended[SEED] if SEED in ended else [sweep.configs[int(run)].get(SEED) for run in ended["run"]]
+    beside = write_settings(ended, [key for key in keys if key not in harder])
+    names = write_settings(ended, harder) if harder else [""] * len(ended)
+    found: dict[str, dict[Any, float]] = {}
+    for run, (name, seed, same, value) in enumerate(zip(names, seeds, beside, values, strict=True)):
+        side = found.setdefault(name, {})
+        # Runs that nothing tells apart have no partner of their own.
+        side[(seed, same) if (seed, same) not in side else (seed, same, run)] = float(value)
+    return found
+
+
+def _rank(found: Comparison) -> tuple[int, float]:
+    order = {"more": 0, "less": 0, "same": 1, "unsettled": 2, "silent": 3, "missing": 4}
+    return order[found.outcome], found.corrected
+
+
+def _choose_pairs(levels: int) -> Iterator[tuple[int, int]]:
+    if levels <= _ALL_PAIRS:
+        yield from combinations(reversed(range(levels)), 2)
+        return
+    yield levels - 1, 0
+    yield from ((later, earlier) for earlier, later in pairwise(range(levels)))
+
+
+def _write_level(factor: Factor, level: int) -> str:
+    return f"{factor.label}={factor.texts[level]}"
+
+
+def _gather(
+    ended: "pd.DataFrame",
+    factor: Factor,
+    levels: tuple[int, int],
+    others: Sequence[Factor],
+    harder: Sequence[Factor],
+    measure: Measure,
+) -> list[ConditionRuns]:
+    """The two levels' runs by condition, each by its seed and all else that was swept."""
+    size = len(ended)
+    condition, beside = combine_factors(harder, size), combine_factors(others, size)
+    seeds = ended[SEED].tolist() if SEED in ended else [0] * size
+    values = take_measure(ended, measure)
+    found = []
+    for place, name in enumerate(_name_levels(condition) if harder else [""]):
+        sides: list[dict[Any, float]] = []
+        for level in levels:
+            side: dict[Any, float] = {}
+            for run in np.flatnonzero((condition.codes == place) & (factor.codes == level)):
+                same = (seeds[run], int(beside.codes[run]))
+                # Runs that nothing tells apart have no partner of their own.
+                side[same if same not in side else (*same, int(run))] = float(values[run])
+            sides.append(side)
+        found.append(ConditionRuns(name, *sides))
+    return found
+
+
+def _name_levels(factor: Factor) -> list[str]:
+    return [f"{factor.label}={text}" if factor.label else text for text in factor.texts]
