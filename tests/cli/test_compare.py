@@ -14,6 +14,7 @@ from bptt.analysis.statistics.intervals import (
     share_difference,
     wilson,
 )
+from bptt.analysis.statistics.pairs import PairCounts, count_pairs, paired_difference, probability_on_pairs
 from bptt.cli.main import main
 from bptt.core.run import Record
 from bptt.tracking.folder.block import RunResult
@@ -117,13 +118,17 @@ def test_two_sweeps(said: SAID) -> None:
     a, b = [*GOOD, *FAIR], [*FAIR, *BAD[:-1], np.inf, *BAD]
     solved = columns(lines, "solved: accuracy/eval>=1")
     assert solved[:2] == [percent(wilson(13, 16)), percent(wilson(5, 24))]
-    assert solved[2:] == ["A − B", percent(share_difference((13, 5), (16, 24)), "{:+.0f}")]
+    # 16 pairs have the learning rates 0.1 and 0.2; the interval is that of three questions asked together.
+    pairs = count_pairs([True] * 13 + [False] * 3, [True] * 5 + [False] * 11)
+    assert solved[2:] == ["A − B on pairs", percent(paired_difference(pairs, 1 - 0.05 / 4), "{:+.0f}")]
+    better = probability_on_pairs(PairCounts(16, 0, 0), 1 - 0.05 / 4)
     assert columns(lines, "loss/eval, median") == [
-        shown(median_interval(a)), shown(median_interval(b)), "P(A better)", shown(probability_of_improvement(a, b))
+        shown(median_interval(a)), shown(median_interval(b)), "P(A better) on pairs", shown(better)
     ]  # fmt: skip
     assert [line for line in lines if shown(iqm_interval(a)) in line]
-    assert "A solves the task more often" in lines
-    assert "loss/eval: A is better" in lines
+    (sentence,) = [line for line in lines if line.startswith("A solves the task more often than B: 81 % against 31 %")]
+    assert "16 pairs of equal seeds, 8 runs without a partner left out, exact McNemar p = 0.0" in sentence
+    assert [line for line in lines if line.startswith("loss/eval: A does better than B: on 100 % of the pairs")]
     assert "the loss differs: losses may not compare" in lines
 
 
@@ -157,13 +162,16 @@ def test_a_sweep_and_itself(said: SAID) -> None:
     assert code == 0
     assert "nothing differs in the configurations" in lines
     assert "16 runs stand on both sides, which intervals know nothing of" in lines
-    assert "loss/eval: which is better is not sure" in lines
+    (sentence,) = [line for line in lines if line.startswith("loss/eval: ")]
+    assert "Whether A or B does better is not settled by these runs: on 50 % of the pairs" in sentence
 
 
 def test_one_run_against_many_has_no_probability_that_is_sure(said: SAID) -> None:
     _, lines, _ = said("gated:0", "plain:alpha=0.3")
-    assert columns(lines, "loss/eval, median") == ["0.1", shown(median_interval(BAD)), "P(A better)", "1"]
-    assert "loss/eval: which is better is not sure" in lines
+    cells = columns(lines, "loss/eval, median")
+    assert cells[:3] == ["0.1", shown(median_interval(BAD)), "P(A better) on pairs"]
+    assert cells[3].startswith("1 [0.00")
+    assert [line for line in lines if line.startswith("loss/eval: Whether A or B does better is not settled")]
 
 
 def test_the_metrics_and_the_criterion_that_are_asked_for(said: SAID) -> None:

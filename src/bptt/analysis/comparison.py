@@ -107,10 +107,15 @@ def compare_metric(a: "pd.DataFrame", b: "pd.DataFrame", metric: str) -> MetricC
 
     A run that diverged has an infinite loss and an accuracy of 0; of other metrics, what it recorded last.
     """
-    smaller = True if metric.startswith(_SMALLER_IS_BETTER) else False if metric.startswith(_LARGER_IS_BETTER) else None
+    smaller = is_smaller_better(metric)
     first, second = _take_values(a, metric), _take_values(b, metric)
     left, right = location_intervals([first, second])
     return MetricComparison(metric, smaller, left, right, probability_of_improvement(first, second, bool(smaller)))
+
+
+def is_smaller_better(metric: str) -> bool | None:
+    """True of losses, False of accuracies; None: neither less nor more is better."""
+    return True if metric.startswith(_SMALLER_IS_BETTER) else False if metric.startswith(_LARGER_IS_BETTER) else None
 
 
 def compare_settings(

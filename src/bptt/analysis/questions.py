@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _ALL_PAIRS: Final = 4  # levels of a key, of which each is compared with each
 _MOST_LEVELS: Final = 12  # of a key about which something is asked
 _MOST: Final = 24  # questions of a sweep
+_OUTCOMES: Final[Mapping[Measure, tuple[str, str, str]]] = {
+    "solved": ("more often", "less often", "about as often"),
+    "updates": ("sooner", "later", "about as soon"),
+    "accuracy": ("better", "worse", "about as well"),
+    "loss": ("better", "worse", "about as well"),
+}
 
 
 def choose_measure(runs: "pd.DataFrame") -> Measure:
@@ -28,7 +34,7 @@ def choose_measure(runs: "pd.DataFrame") -> Measure:
     solved = runs["solved"].astype(bool) if "solved" in runs else np.zeros(len(runs), bool)
     if np.any(solved):
         return "updates" if np.all(solved) else "solved"
-    return "accuracy" if take_final(runs, ACCURACY).dropna().nunique() > 1 else "loss"
+    return "accuracy" if len(take_final(runs, ACCURACY).dropna().unique()) > 1 else "loss"
 
 
 def take_measure(runs: "pd.DataFrame", measure: Measure) -> "NDArray[np.float64]":
@@ -118,6 +124,14 @@ def choose_leading(found: Sequence[Comparison], most: int = 2) -> list[Compariso
     for one in found:
         by_key.setdefault(one.question.a.partition("=")[0], []).append(one)
     return [min(answers, key=_rank) for answers in by_key.values()][:most]
+
+
+def name_outcome(found: Comparison) -> str:
+    """What the first of a question's two does, in a few words: `more often`, `about as often`, `not settled`."""
+    more, less, same = _OUTCOMES[found.question.measure]
+    return {"more": more, "less": less, "same": same, "unsettled": "not settled", "silent": "can't tell"}.get(
+        found.outcome, "no runs"
+    )
 
 
 def conclude_about(

@@ -3,7 +3,8 @@
 import difflib
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.comparison import (
@@ -15,12 +16,14 @@ from bptt.analysis.comparison import (
     compare_speed,
     compare_success,
     find_differences,
+    is_smaller_better,
     name_better,
 )
 from bptt.analysis.tables import LOSS, drop_seed
 from bptt.cli.common import Parser
 
 if TYPE_CHECKING:
+    from bptt.analysis.statistics.conclusions import Comparison
     from bptt.analysis.statistics.intervals import Interval
     from bptt.analysis.sweep import Sweep
 
@@ -110,6 +113,9 @@ def _rank(text: str) -> tuple[bool, float, str]:
 _MOST_SETTINGS: Final = 40
 
 
+_ON_PAIRS: Final = " on pairs"
+
+
 _OWN: Final = ("task", "loss")  # groups whose change makes losses incomparable
 
 
@@ -156,18 +162,24 @@ def _tell_solved(run: dict[str, Any]) -> str:
 def _compare_many(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
     compared = [compare_metric(a.runs, b.runs, metric) for metric in metrics]
     success = compare_success(a.runs, b.runs) if by_criterion else None
+    answers = _conclude(a, b, metrics, by_criterion)
+    if success is not None:
+        success = replace(success, difference=answers["solved"].difference)
+    compared = [
+        replace(one, improvement=answers[one.metric].difference) if one.metric in answers else one for one in compared
+    ]
     return [
         *align_rows(
             [
                 *_write_counts(a, b),
-                *([] if success is None else _write_solved(a, b, success)),
-                *_write_measured(compared),
+                *([] if success is None else _write_solved(a, b, success, answers["solved"].paired)),
+                *_write_measured(compared, answers),
             ]
         ),
         "",
-        *_write_verdicts(compared, success),
+        *_write_answers(answers),
         *_write_settings(a, b, metrics, by_criterion),
-        "[95 % intervals]; P(A better) of one run of each, those that are alike counting half",
+        "[95 % intervals]; P(A better) of one run of each, those that are alike counting half; pairs have equal seeds",
     ]
 
 
@@ -189,23 +201,24 @@ def _write_counts(a: "Sweep", b: "Sweep") -> list[list[str]]:
     return rows
 
 
-def _write_solved(a: "Sweep", b: "Sweep", success: SuccessComparison) -> list[list[str]]:
+def _write_solved(a: "Sweep", b: "Sweep", success: SuccessComparison, paired: bool) -> list[list[str]]:
     speed = compare_speed(a.runs, b.runs)
     sooner = f"P(A sooner)  {write_interval(speed.sooner)}"
     return [
         [
             f"solved: {a.solved}",
             *map(write_share_interval, (success.a, success.b)),
-            f"A − B  {write_share_interval(success.difference, True)}",
+            f"A − B{_ON_PAIRS if paired else ''}  {write_share_interval(success.difference, True)}",
         ],
         ["updates until then, median", *(write_interval(side, "{:,.0f}") for side in (speed.a, speed.b)), sooner],
     ]
 
 
-def _write_measured(compared: Sequence[MetricComparison]) -> list[list[str]]:
+def _write_measured(compared: Sequence[MetricComparison], answers: "Mapping[str, Comparison]") -> list[list[str]]:
     rows = []
     for one in compared:
-        sure = f"P(A {_write_word(one)})  {write_interval(one.improvement)}"
+        pairs = _ON_PAIRS if one.metric in answers and answers[one.metric].paired else ""
+        sure = f"P(A {_write_word(one)}){pairs}  {write_interval(one.improvement)}"
         rows.append([f"{one.metric}, median", write_interval(one.a.median), write_interval(one.b.median), sure])
         rows.append(["  interquartile mean", write_interval(one.a.iqm), write_interval(one.b.iqm), ""])
     return rows
@@ -215,18 +228,26 @@ def _write_word(compared: MetricComparison) -> str:
     return "larger" if compared.smaller_is_better is None else "better"
 
 
-def _write_verdicts(compared: Sequence[MetricComparison], success: SuccessComparison | None) -> list[str]:
-    """What is sure, by intervals that leave out no difference."""
-    lines = []
-    if success is not None:
-        low, high = success.difference.low, success.difference.high
-        sure = "A" if low > 0 else "B" if high < 0 else None
-        lines.append(f"{sure} solves the task more often" if sure else "which solves the task more often is not sure")
-    for one in compared:
-        if one.smaller_is_better is not None:
-            sure = name_better(one.improvement)
-            lines.append(f"{one.metric}: {sure} is better" if sure else f"{one.metric}: which is better is not sure")
-    return lines
+def _conclude(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> "dict[str, Comparison]":
+    """What was compared → the answer: `solved`, and each metric of which less, or more, is better."""
+    from bptt.analysis.questions import ask_between
+    from bptt.analysis.statistics.conclusions import conclude
+
+    questions = {"solved": ask_between(a, b, ("A", "B"), "solved")} if by_criterion else {}
+    for metric in metrics:
+        if (smaller := is_smaller_better(metric)) is not None:
+            questions[metric] = ask_between(a, b, ("A", "B"), "loss" if smaller else "accuracy", metric)
+    return dict(zip(questions, conclude(list(questions.values())), strict=True))
+
+
+def _write_answers(answers: "Mapping[str, Comparison]") -> list[str]:
+    """A sentence for each; what it is about stands before it, where that is a metric."""
+    from bptt.analysis.statistics.words import write_conclusion
+
+    return [
+        write_conclusion(one) if what == "solved" else f"{what}: {write_conclusion(one)}"
+        for what, one in answers.items()
+    ]
 
 
 def _write_notes(a: "Sweep", b: "Sweep", found: Sequence[KeyDifference], by_criterion: bool) -> list[str]:

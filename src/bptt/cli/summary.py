@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -94,6 +95,9 @@ def _show_outputs(run: Run, record: Record) -> list[str]:
 _MOST_ROWS: Final = 20
 
 
+_WIDTH: Final = 100  # characters of a line of a sentence
+
+
 _MOST_FAILURES: Final = 10
 
 
@@ -101,6 +105,7 @@ def summary_lines(session: Session, summary: Summary) -> list[str]:
     """The end of a sweep, in lines."""
     return [
         _headline(session, summary),
+        *(f"  {line}" for sentence in summary.answers for line in textwrap.wrap(sentence, _WIDTH)),
         *(f"  {line}" for line in write_lines(summary.settings, _MOST_ROWS)),
         *_failures(session),
         *_retries(session),

@@ -223,6 +223,7 @@ class Summary:
     """What a sweep came to.
 
     runs, settings  tables, see `bptt.analysis.sweep` and `bptt.analysis.tables`
+    answers   what follows from the runs, in a sentence or two; none of a sweep that was interrupted
     report    the path of its page; None: it has none
     unstored  why the store doesn't have all of it; None: it does, or the sweep is not tracked
     interrupted  whether it was left before its end; status is KILLED then, even where all runs have ended
@@ -232,6 +233,7 @@ class Summary:
 
     runs: "pd.DataFrame"
     settings: "pd.DataFrame"
+    answers: Sequence[str]
     status: Status
     report: Path | None
     unstored: str | None
@@ -296,6 +298,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     return Summary(
         runs=runs,
         settings=settings,
+        answers=[] if interrupted else _answer(session, sweep),
         status=status,
         report=report,
         unstored=unstored,
@@ -304,6 +307,17 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         compare=compare,
         seconds=seconds,
     )
+
+
+def _answer(session: Session, sweep: "Sweep") -> list[str]:
+    try:
+        from bptt.analysis.report.findings import Findings
+
+        return Findings(sweep).leading
+    except Exception as error:
+        # What was trained is worth more than what is told of it.
+        session.reporter.say(f"the runs can't be compared: {error!r}")
+    return []
 
 
 def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pandas as pd
-
 from bptt.analysis.report.document import Paragraph
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.setup import write_in_short
@@ -13,21 +11,13 @@ from tests.analysis.report.planted import planted
 
 def two_lengths() -> Sweep:
     """Lengths 5 and 20, each with two kinds: over 5 runs of the second kind solve the task, over 20 of the first."""
-    sweep = planted(kinds=("a", "b"), seeds=4)
-    runs = pd.concat([sweep.runs, sweep.runs], ignore_index=True)
-    runs = runs.assign(
-        run=range(16),
-        seed=[*range(4)] * 4,
-        **{"task.length": [5] * 8 + [20] * 8, "solved": [False] * 4 + [True] * 8 + [False] * 4, "loss/eval": 0.5},
+    sweep = planted(kinds=("a", "b", "c", "d"), seeds=4)
+    kinds = ["a"] * 4 + ["b"] * 4
+    runs = sweep.runs.assign(
+        **{"task.length": [5] * 8 + [20] * 8, "model.kind": kinds * 2, "loss/eval": 0.5},
+        solved=[False] * 4 + [True] * 8 + [False] * 4,
     )
-    history = pd.concat([sweep.history, sweep.history.assign(run=sweep.history["run"] + 8)])
-    return replace(
-        sweep,
-        runs=runs,
-        history=history,
-        swept=["task.length", "model.kind", "seed"],
-        conditions=["task.length"],
-    )
+    return replace(sweep, runs=runs, swept=["task.length", "model.kind", "seed"], conditions=["task.length"])
 
 
 def test_settings_are_ranked_within_a_condition() -> None:
@@ -42,10 +32,21 @@ def test_a_sweep_without_conditions_is_ranked_as_a_whole() -> None:
     assert part["setting"].tolist()[:2] == ["length=5 kind=b", "length=20 kind=a"]
 
 
-def test_the_answer_names_the_best_of_each_condition() -> None:
-    (paragraph,) = write_in_short(Findings(two_lengths())).elements
+def test_the_answer_compares_within_conditions() -> None:
+    findings = Findings(two_lengths())
+    paragraph = write_in_short(findings).elements[0]
     assert isinstance(paragraph, Paragraph)
     text = "".join(str(getattr(span, "text", span)) for span in paragraph.spans)
     assert text.startswith("16 runs of 2 settings in 2 conditions. 8 of them solved the task, ")
-    assert "With length=5: best kind=b, 4 of 4 runs solved" in text
-    assert "; worst kind=b, 0 of 4 runs solved" in text.partition("With length=20: ")[2]
+    (found,) = findings.conclusions
+    assert (found.question.a, found.question.b, found.conditions) == ("kind=b", "kind=a", ("length=5", "length=20"))
+    # Of eight pairs of equal seeds each kind wins four.
+    assert (found.runs, found.difference.value, found.p, found.outcome) == ((8, 8), 0.0, 1.0, "unsettled")
+    assert "Whether kind=b or kind=a solves the task more often is not settled by these runs: 50 % against 50 %" in text
+
+
+def test_settings_that_differ_in_more_than_the_key_are_no_pairs() -> None:
+    sweep = two_lengths()
+    (found,) = Findings(replace(sweep, conditions=[])).conclusions[:1]
+    assert found.question.a.startswith(("length=", "kind="))
+    assert found.runs == (8, 8)

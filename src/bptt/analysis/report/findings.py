@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from bptt.analysis.questions import choose_leading, conclude_about, describe_common
 from bptt.analysis.statistics.settings import setting_statistics, wilson
+from bptt.analysis.statistics.words import write_conclusion
 from bptt.analysis.tables import LOSS, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bptt.analysis.statistics.conclusions import Comparison
     from bptt.analysis.sweep import Sweep
 
 _PARTS: Final = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip", "train")
@@ -106,6 +109,18 @@ class Findings:
     def flat(self) -> list[dict[str, Any]]:
         """Each run's whole configuration, full key → value."""
         return [dict(list_leaves(config)) for config in self.sweep.configs.values()]
+
+    @cached_property
+    def conclusions(self) -> "list[Comparison]":
+        """What the runs say of all questions that may be asked of them together."""
+        return conclude_about(self.sweep.runs, self.sweep.swept, self.conditions, describe_common(self.common))
+
+    @property
+    def leading(self) -> list[str]:
+        """A sentence or two that answer the sweep's question; what all runs have in common stands in the last."""
+        found = choose_leading(self.conclusions)
+        bare = [replace(one, question=replace(one.question, common=())) for one in found[:-1]]
+        return [write_conclusion(one) for one in (*bare, *found[-1:])]
 
     @property
     def ended(self) -> int:

@@ -1,13 +1,20 @@
 """The report of one sweep."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bptt.analysis.report.document import Report, Section
+from bptt.analysis.report.document import Element, Figures, Report, Section
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.provenance import write_origin
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
-from bptt.analysis.report.sections.results import write_best, write_figures, write_results, write_troubles
+from bptt.analysis.report.sections.results import (
+    write_best,
+    write_figures,
+    write_results,
+    write_settings_table,
+    write_troubles,
+)
 from bptt.analysis.report.sections.setup import name_choice, write_in_short, write_setup, write_swept
 from bptt.analysis.tables import shorten_keys, write_duration, write_moment
 
@@ -23,24 +30,37 @@ def report_single(sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Seque
     options  of `bptt report`, as they were given
     """
     findings = Findings(sweep)
+    answer = write_in_short(findings)
+    proof: list[Element] = [Figures(drawn[:1])] if drawn else []
+    if not findings.statistics.empty:
+        proof.append(write_settings_table(findings))
     end = [write_origin(findings), write_repeating([sweep], [find_inputs(sweep)], options)]
     return Report(
-        write_title(findings),
-        list(_list_facts(sweep)),
-        [write_in_short(findings), *write_sections(findings, drawn), *end],
+        ask_shortly(sweep.question) or write_title(findings),
+        [*([write_title(findings)] if sweep.question else []), *_list_facts(sweep)],
+        [replace(answer, elements=[*answer.elements, *proof]), *write_sections(findings, drawn[1:], True), *end],
     )
 
 
-def write_sections(findings: Findings, drawn: "Sequence[SweepFigure]") -> list[Section]:
-    """What is told of a sweep between the answer in short and where it comes from."""
+def write_sections(findings: Findings, drawn: "Sequence[SweepFigure]", shown: bool = False) -> list[Section]:
+    """What is told of a sweep between the answer in short and where it comes from.
+
+    shown  whether the table of settings stands with the answer
+    """
     return [
-        write_setup(findings),
-        write_swept(findings),
-        write_results(findings),
-        write_figures(drawn),
+        write_results(findings, shown),
+        *([write_figures(drawn)] if drawn or not shown else []),
         write_troubles(findings),
         write_best(findings),
+        write_swept(findings),
+        write_setup(findings),
     ]
+
+
+def ask_shortly(question: str | None) -> str:
+    """A question's first sentence; empty where nothing was asked."""
+    first, mark, _ = (question or "").strip().partition("?")
+    return " ".join((first + mark).split())
 
 
 def write_title(findings: Findings) -> str:

@@ -1,9 +1,10 @@
 """The sections with results: settings with their intervals, figures, what went wrong, and the best configurations."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from bptt.analysis.questions import name_outcome
 from bptt.analysis.report.document import (
     Column,
     Element,
@@ -18,7 +19,9 @@ from bptt.analysis.report.document import (
 )
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.repeating import find_run_command
-from bptt.analysis.statistics.settings import probability_of_improvement, variance_shares
+from bptt.analysis.statistics.conclusions import MARGIN
+from bptt.analysis.statistics.settings import variance_shares
+from bptt.analysis.statistics.words import write_conclusion
 from bptt.analysis.tables import ACCURACY, LOSS, shorten_keys
 
 if TYPE_CHECKING:
@@ -29,13 +32,10 @@ if TYPE_CHECKING:
 _MOST_SETTINGS: Final = 40
 
 
-_MOST_COMPARED: Final = 12
-
-
-def write_results(findings: Findings) -> Section:
-    """Settings with their intervals, the best one against the others, and what explains the variance."""
-    elements: list[Element] = [_write_how(findings), write_settings_table(findings)]
-    elements += _write_improvement(findings)
+def write_results(findings: Findings, shown: bool) -> Section:
+    """Settings with their intervals, unless they were shown before; which does better; what explains the variance."""
+    elements: list[Element] = [] if shown else [write_settings_table(findings)]
+    elements += [_write_how(findings), *_write_conclusions(findings)]
     elements += _write_variance(findings)
     return Section("results", "Results", elements)
 
@@ -71,12 +71,16 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     columns = [Column(key, short[key], _choose_form(frame[key])) for key in keys] or [Column("setting", "setting")]
     if "success" not in frame or (frame["ended"] < frame["runs"]).any():
         columns.append(Column("runs", "runs", "count"))
-    if "success" in frame:
+    if "success" in frame and frame["solved"].any():
         columns += [
             Column("solved", "solved", "count", of="ended"),
             Column("success", "share solved", "share", "success_low", "success_high"),
-            Column("held_share", "solved at the end", "share", "held_share_low", "held_share_high"),
         ]
+        if (frame["held"] != frame["solved"]).any():
+            columns.append(Column("held_share", "solved at the end", "share", "held_share_low", "held_share_high"))
+    elif "accuracy_median" in frame:
+        ends = ("accuracy_median_low", "accuracy_median_high")
+        columns.append(Column("accuracy_median", "last accuracy, median", "share", *ends))
     columns += [
         Column(name, heading, form, f"{name}_low", f"{name}_high", after)  # type: ignore[arg-type]
         for name, heading, form, after in (
@@ -109,53 +113,54 @@ def _write_how(findings: Findings) -> Paragraph:
     return Paragraph(tuple(spans))
 
 
-def _write_improvement(findings: Findings) -> list[Element]:
-    """The best setting against those that come next."""
+def _write_conclusions(findings: Findings) -> list[Element]:
+    """Every comparison, with what follows from it."""
     import pandas as pd
 
-    rows = [
-        row for condition, settings in findings.split_ranked() for row in _compare_best(findings, condition, settings)
-    ]
-    if not rows:
+    if not findings.conclusions:
         return []
-    caption: tuple[Span, ...] = (
-        "How likely a run of the best setting",
-        " of a condition" if findings.conditions else "",
-        " ends with a smaller ",
-        Mono(LOSS),
-        " than a run of another one: the probability of improvement, ties counted half, with its bootstrap interval."
-        " Half is no difference. The best was chosen on the same runs.",
+    rows = [
+        {
+            "first": one.question.a,
+            "second": one.question.b,
+            "measure": one.question.measure,
+            "conditions": ", ".join(one.conditions),
+            "paired": one.paired,
+            "runs": one.runs[0],
+            "difference": one.difference.value,
+            "low": one.difference.low,
+            "high": one.difference.high,
+            "p": one.p,
+            "corrected": one.corrected,
+            "outcome": name_outcome(one),
+            "sentence": write_conclusion(one),
+        }
+        for one in findings.conclusions
+    ]
+    (measure,) = {one.question.measure for one in findings.conclusions}
+    solved = measure == "solved"
+    what = "share of solved runs, first less second" if solved else "probability that the first is better"
+    several = (
+        f"The p-values are corrected for {len(rows)} comparisons by Holm's method, the intervals by Bonferroni's: all"
+        " of them together have 95 %."
     )
-    frame = pd.DataFrame(rows)
+    caption: tuple[Span, ...] = (
+        "Two values of one key at a time, on runs that have all else in common: pairs of equal seeds, where there are"
+        f" any. {several if len(rows) > 1 else 'The interval has 95 %.'}",
+        f" About as often means that the whole interval lies within ±{100 * MARGIN:.0f} points of no difference.",
+    )
     columns = [
-        *([Column("condition", "condition")] if findings.conditions else []),
-        Column("best", "best"),
-        Column("setting", "against"),
-        Column("probability", "probability that the best is better", "share", "low", "high"),
+        Column("first", "first", mono=True),
+        Column("second", "second", mono=True),
+        Column("outcome", "the first"),
+        Column("difference", what, "share", "low", "high"),
+        Column("runs", "pairs" if all(one.paired for one in findings.conclusions) else "runs", "count"),
+        Column("corrected", "corrected p", "number"),
     ]
     return [
-        Heading("How sure the best setting is the best"),
-        Table("improvement", "The best setting against others", caption, frame, columns),
+        Heading("Which does better"),
+        Table("comparisons", "Which does better", caption, pd.DataFrame(rows), columns),
     ]
-
-
-def _compare_best(findings: Findings, condition: str, settings: "pd.DataFrame") -> "Iterator[dict[str, Any]]":
-    settings = settings[settings["ended"] > 0]
-    runs = findings.runs[findings.runs["outcome"].notna()]
-    if findings.conditions:
-        runs = runs[runs["condition"] == condition]
-    losses = {setting: group[LOSS].to_numpy() for setting, group in runs.groupby("setting", sort=False)}
-    best, *others = settings["setting"].head(_MOST_COMPARED + 1) if len(settings) else [""]
-    for other in others:
-        found = probability_of_improvement(losses[best], losses[other])
-        yield {
-            "condition": condition,
-            "best": best,
-            "setting": other,
-            "probability": found.value,
-            "low": found.low,
-            "high": found.high,
-        }
 
 
 def _write_variance(findings: Findings) -> list[Element]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.names import explain_key
-from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Strong, Table
+from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.rendering import write_number, write_share
+from bptt.analysis.report.rendering import write_share
 from bptt.analysis.statistics.settings import wilson
 from bptt.analysis.tables import SEED, show_value
 
@@ -24,9 +24,8 @@ _BESIDE: Final = ("tracking", "allow", SEED)
 
 def write_in_short(findings: Findings) -> Section:
     """What was asked, and what came out."""
-    sweep = findings.sweep
-    asked = [Paragraph((sweep.question,), lead=True)] if sweep.question else []
-    return Section("question", "Question" if asked else "In short", [*asked, Paragraph(tuple(_write_answer(findings)))])
+    asked = [Paragraph((findings.sweep.question,))] if findings.sweep.question else []
+    return Section("question", "Answer", [Paragraph(tuple(_write_answer(findings)), lead=True), *asked])
 
 
 def write_setup(findings: Findings) -> Section:
@@ -37,6 +36,7 @@ def write_setup(findings: Findings) -> Section:
         title="What all runs have in common",
         caption=("A value that is not named here was swept.",),
         frame=frame,
+        folded=True,
         columns=[Column("part", "Part"), Column("choice", "Choice", mono=True), Column("values", "Values", mono=True)],
     )
     return Section("setup", "Setup", [table, *_list_common(findings)])
@@ -91,27 +91,8 @@ def _write_answer(findings: Findings) -> Iterator[Span]:
     yield Mono(str(findings.sweep.solved))
     low, high = write_share(overall.low), write_share(overall.high)
     yield f" at some recorded update: {write_share(overall.value)}, 95 % interval {low} to {high}. "
-    if len(settings) > 1:
-        yield from _write_extremes(findings)
-
-
-def _write_extremes(findings: Findings) -> Iterator[Span]:
-    for condition, settings in findings.split_ranked():
-        ended = settings[settings["ended"] > 0]
-        if len(ended) < 2:
-            continue
-        yield f"With {condition}: best " if condition else "Best: "
-        yield from _write_extreme(ended.iloc[0])
-        yield "; worst " if condition else ". Worst: "
-        yield from _write_extreme(ended.iloc[-1])
-        yield ". "
-
-
-def _write_extreme(row: "pd.Series") -> Iterator[Span]:
-    yield Strong(row["setting"])
-    yield f", {row['solved']:,} of {row['ended']:,} runs solved"
-    if "loss_median" in row:
-        yield f", median of the last loss {write_number(row['loss_median'])}"
+    for sentence in findings.leading:
+        yield f"{sentence} "
 
 
 def _count_settings(findings: Findings) -> int:
