@@ -19,7 +19,7 @@ def assert_same_bits(found: NDArray[Any], expected: NDArray[Any], what: str) -> 
 
 
 def assert_same_record(found: Record, expected: Record) -> None:
-    """Everything that a record holds: outcome, history, flow, parameters and state."""
+    """Everything that a record holds: outcome, history, flow, parameters, state, and what there is one number of."""
     assert found.outcome == expected.outcome
     assert found.updates == expected.updates
     assert list(found.history) == list(expected.history)
@@ -28,6 +28,7 @@ def assert_same_record(found: Record, expected: Record) -> None:
     assert_same_bits(found.flow, expected.flow, "flow")
     assert_same_parameters(found, expected)
     assert_same_bits(found.state, expected.state, "state")
+    assert found.once == expected.once
 
 
 def assert_same_parameters(found: Record, expected: Record) -> None:

@@ -56,6 +56,16 @@ class Noise:
         right = output.argmax(-1) == sequences.y.argmax(-1)
         return right.mean(axis=-1 if sequences.last_only else (-2, -1))
 
+    def all_right(self, output: Floats, sequences: Sequences) -> Any:
+        right = output.argmax(-1) == sequences.y.argmax(-1)
+        return (right if sequences.last_only else right.all(axis=-1)).mean(axis=-1)
+
+    def test(self, rng: np.random.Generator) -> Sequences:
+        return self.make(rng, 7)
+
+    def baseline(self, loss: Any) -> float:
+        return 2.5 * loss.weight
+
 
 def make_model(name: str, **changes: Any) -> Any:
     fields = {"hidden_size": 4, "layers": 1, "bias": "single", "readout": "sigmoid"}

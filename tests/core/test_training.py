@@ -28,7 +28,7 @@ from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, to_flat, to_named
-from bptt.core.run import EarlyStop, Record, Run
+from bptt.core.run import EarlyStop, Record, Run, seed_of
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
 from bptt.core.training import METRICS, Training, needs_compiling, train
 from tests.core.comparing import finished
@@ -202,6 +202,7 @@ def assert_metrics_right(
     evaluation = evaluation_of(run)
     np.testing.assert_allclose(found["loss/eval"], plain_loss(run, now, now, evaluation, np), rtol=1e-12)
     assert found["accuracy/eval"] == run.task.accuracy(predict(run, now, evaluation), evaluation)
+    assert found["accuracy/all_right"] == run.task.all_right(predict(run, now, evaluation), evaluation)  # type: ignore[attr-defined]
     np.testing.assert_allclose(found["weights/spectral_radius"], radius_of(run, now), rtol=1e-10)
     assert found["activations/saturation"] == pytest.approx(share_saturated(run, batch, before), rel=1e-12)
     assert found["grad/clipped"] == 0.0
@@ -435,7 +436,58 @@ def test_an_accuracy_that_is_not_one_number_for_each_network_is_refused() -> Non
 def test_accuracy_is_left_out_where_the_task_has_no_notion_of_it() -> None:
     noise = Noise().make(np.random.default_rng(1), 4)
     record = finished([make_run(task=Given(noise), updates=3)])[0]
-    assert set(record.history) == {"update", *METRICS, *MEASURED} - {"accuracy/eval"}
+    assert set(record.history) == {"update", *METRICS, *MEASURED} - {"accuracy/eval", "accuracy/all_right"}
+    assert record.once == {}
+
+
+@pytest.mark.parametrize("last_only", [False, True])
+def test_the_test_set_is_looked_at_when_a_run_has_ended_and_not_before(last_only: bool) -> None:
+    runs = [
+        make_run(task=Noise(last_only=last_only), loss=SquaredError(weight=weight), seed=seed, updates=6, log_points=3)
+        for seed, weight in enumerate((0.5, 2.0, 1.0))
+    ]
+    training = Training(runs)
+    assert training.advance() is not None
+    assert [record.once for record in training.records()] == [{"baseline": 1.25}, {"baseline": 5.0}, {"baseline": 2.5}]
+    while training.advance() is not None:
+        pass
+    for run, record in zip(runs, training.records(), strict=True):
+        test = run.task.test(np.random.Generator(np.random.PCG64(seed_of(run, 3))))  # type: ignore[attr-defined]
+        assert list(record.once) == ["loss/test", "accuracy/test", "baseline"]
+        expected = plain_loss(run, dict(record.parameters), dict(record.parameters), test, np)
+        np.testing.assert_allclose(record.once["loss/test"], expected, rtol=1e-12)
+        assert record.once["accuracy/test"] == run.task.accuracy(predict(run, record.parameters, test), test)
+        assert record.once["loss/test"] != record.history["loss/eval"][-1]
+
+
+def test_the_test_of_a_carried_state_starts_from_the_state_that_training_ended_with() -> None:
+    run = make_run(updates=6, log_points=2, carry_state=True, batch_size=2)
+    (record,) = finished([run])
+    test = run.task.test(np.random.Generator(np.random.PCG64(seed_of(run, 3))))  # type: ignore[attr-defined]
+    shares = [run.task.accuracy(predict(run, record.parameters, test, state), test) for state in (record.state, None)]
+    assert record.once["accuracy/test"] == shares[0]
+
+
+def test_a_run_that_diverged_is_not_tested() -> None:
+    model = make_model("elman", readout="identity")
+    runs = [make_run(model=model, optimizer=Sgd(alpha=alpha), updates=8, log_points=4) for alpha in (1e200, 0.01)]
+    diverged, completed = finished(runs)
+    assert (diverged.outcome, list(diverged.once)) == ("diverged", ["baseline"])
+    assert (completed.outcome, len(completed.once)) == ("completed", 3)
+
+
+class Untested(Noise):
+    """A task whose test set was switched off."""
+
+    def test(self, rng: np.random.Generator) -> None:  # type: ignore[override]
+        return None
+
+
+def test_a_test_set_changes_no_bit_of_training() -> None:
+    tested, untested = (finished([make_run(task=task(), updates=9, log_points=3)])[0] for task in (Noise, Untested))
+    assert list(untested.once) == ["baseline"]
+    for name, values in tested.history.items():
+        assert np.array_equal(values, untested.history[name])
 
 
 @pytest.mark.parametrize("metric", ["loss/train", "loss/eval"])

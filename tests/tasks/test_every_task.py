@@ -94,6 +94,52 @@ def test_right_outputs_are_right_and_those_of_a_diverged_network_are_not(
     assert (right, wrong) == ((None, None) if name in ("sine", "arrays") else (1.0, 0.0))
 
 
+#: Of the evaluation as it is by default: the targets that count towards the accuracy, or of sine towards the loss.
+SCORED = dict.fromkeys(("adder", "adding", "sine", "temporal_order", "xor"), 1000) | {"copying": 2560, "leftbit": 1008}
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_an_evaluation_has_so_many_targets_that_chance_does_not_pass_it(name: str, build: Callable[..., Any]) -> None:
+    task = build(name)
+    sequences = task.evaluation(np.random.default_rng(0))
+    of_each = {"adder": 1, "copying": 10}.get(name, int(sequences.full_scored[0].sum()))
+    assert sequences.count * of_each == SCORED[name] >= 1000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_that_makes_sequences_has_a_test_set(name: str, build: Callable[..., Any], tmp_path: Path) -> None:
+    task = make(name, build, tmp_path)
+    assert hasattr(task, "test") == (name in {*SCORED, "counting"})
+    if not hasattr(task, "test"):
+        return
+    test, evaluation = task.test(np.random.default_rng(3)), task.evaluation(np.random.default_rng(2))
+    assert test.count == 1000
+    assert test.x.shape[1:] == evaluation.x.shape[1:]
+    assert test.y.shape[1:] == evaluation.y.shape[1:]
+    assert not np.array_equal(test.x[: evaluation.count], evaluation.x[: test.count])
+    assert same(test, task.test(np.random.default_rng(3)))
+    assert build(name, test_size=5).test(np.random.default_rng(3)).count == 5
+    assert build(name, test_size=0).test(np.random.default_rng(3)) is None
+
+
+@pytest.mark.parametrize("name", ["arrays", "copying", "leftbit", "xor"])
+def test_sequences_with_all_targets_right_are_counted(name: str, build: Callable[..., Any], tmp_path: Path) -> None:
+    task = make(name, build, tmp_path)
+    sequences = task.evaluation(np.random.default_rng(0))
+    if name == "arrays":
+        assert task.all_right(sequences.y, sequences) is None  # its targets are neither bits nor classes
+        return
+    assert task.all_right(sequences.y, sequences) == 1.0
+    wrong = sequences.y.copy()
+    last = sequences.timesteps - 1 if name != "xor" else 28
+    wrong[0, last] = 1 - wrong[0, last]
+    assert task.all_right(wrong, sequences) == 1 - 1 / sequences.count
+    assert task.accuracy(wrong, sequences) > task.all_right(wrong, sequences)
+    both = np.stack([sequences.y, wrong])
+    assert task.all_right(both, sequences).tolist() == [1.0, 1 - 1 / sequences.count]
+    assert task.all_right(np.full_like(wrong, np.nan), sequences) == 0.0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_shown_is_lines_even_of_a_diverged_network(
     name: str, build: Callable[..., Any], tmp_path: Path

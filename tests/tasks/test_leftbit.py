@@ -30,8 +30,24 @@ def test_starts_are_drawn_uniformly(build: Callable[..., Any]) -> None:
     assert (np.abs(counts - rows.size / 12) < 5 * np.sqrt(rows.size / 12)).all()
 
 
-def test_the_evaluation_is_the_article_s(build: Callable[..., Any]) -> None:
-    sequences = build("leftbit").evaluation(np.random.default_rng(0))
+def test_the_evaluation_is_fresh_bits_as_long_as_the_stream(build: Callable[..., Any]) -> None:
+    task = build("leftbit")
+    sequences = task.evaluation(np.random.default_rng(0))
+    assert sequences.x.shape == (84, 13, 1)
+    assert int(sequences.full_scored.sum()) == 84 * 12 >= 1000
+    assert np.array_equal(sequences.y[:, 1:], sequences.x[:, :-1])
+    assert abs(sequences.x.mean() - 0.5) < 5 * 0.5 / np.sqrt(sequences.x.size)
+    assert np.array_equal(sequences.x, task.make(np.random.default_rng(0), 84).x)
+    assert not np.array_equal(sequences.x, task.evaluation(np.random.default_rng(1)).x)
+    assert [build("leftbit", eval_size=size).evaluation(np.random.default_rng(0)).count for size in (1, 12, 13)] == [
+        1,
+        1,
+        2,
+    ]
+
+
+def test_without_a_size_the_evaluation_is_the_article_s(build: Callable[..., Any]) -> None:
+    sequences = build("leftbit", eval_size=None).evaluation(np.random.default_rng(0))
     assert sequences.x[0, :, 0].tolist() == [1, 0, 0, 1, 1, 0, 1]
     assert sequences.y[0, 1:, 0].tolist() == [1, 0, 0, 1, 1, 0]
     assert sequences.full_scored.tolist() == [[False, *[True] * 6]]

@@ -26,7 +26,11 @@ def test_nothing_of_the_evaluation_was_trained_on(build: Callable[..., Any]) -> 
     fresh = np.unique(np.concatenate([evaluation.x.ravel(), evaluation.y.ravel()]))
     assert not np.isin(fresh, seen).any()
     assert len(seen) == 1600 + 20
-    assert len(fresh) == 400 + 20
+    assert len(fresh) == 1000 + 20
+    test = task.test(np.random.default_rng(0))
+    unseen = np.unique(np.concatenate([test.x.ravel(), test.y.ravel()]))
+    assert len(unseen) == 1000 + 20
+    assert not np.isin(unseen, np.concatenate([seen, fresh])).any()
 
 
 def test_every_window_trains_once_per_epoch(build: Callable[..., Any]) -> None:

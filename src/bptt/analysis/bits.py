@@ -92,6 +92,12 @@ def compare_runs(then: Record, now: Record, tolerance: float | None = None, ende
         _compare_records(name, rows, then.history[name][:points], now.history[name][:points], tolerance)
         for name in names
     ]
+    if ended:
+        last, common = np.array([then.updates]), [name for name in then.once if name in now.once]
+        parts += [
+            _compare_records(name, last, np.array([then.once[name]]), np.array([now.once[name]]), tolerance)
+            for name in common
+        ]
     if then.flow.shape[1] == now.flow.shape[1]:
         parts.append(_compare_records(FLOW, rows, then.flow[:points], now.flow[:points], tolerance))
     else:

@@ -26,6 +26,7 @@ VERMILION: Final = "#d55e00"
 PURPLE: Final = "#cc78bc"
 BROWN: Final = "#ca9161"
 GREY: Final = "#949494"
+BASELINE: Final = "baseline"  # the label of its line
 PALETTE: Final = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, BROWN, "#56b4e9", "#000000")
 
 STYLE: Final[Any] = {

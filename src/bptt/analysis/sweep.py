@@ -100,6 +100,8 @@ class Sweep:
     conditions  the swept keys across whose values nothing is ranked or compared, see `choose_conditions`
     runs        a row per run:
                 run, name, status, outcome, updates (trained), what was swept, the metrics as recorded last;
+                loss/test, accuracy/test, baseline  where some run has them: what its test set gave when it ended, and
+                what the best answer costs that does not depend on the sequence;
                 best/loss/eval, best/accuracy/eval  the smallest loss, the largest accuracy, that were recorded;
                 solved         whether the criterion was ever met;
                 solved_update  the first recorded update that meets it; nan: none does;

@@ -4,7 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from typing import TYPE_CHECKING, Final, Protocol
+
+from bptt.tracking.folder.files import ONCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +89,7 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
 
     What a run that FAILED had recorded until then is there, but it has no outcome.
     A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
+    `loss/test`, `accuracy/test` and `baseline` are there where some run has them.
     """
     import pandas as pd
 
@@ -95,7 +99,11 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
     last = history.drop(columns="update").groupby("run").nth(-1)
     ended = names.merge(runs[["run", "status", "outcome", "updates"]], on="run", how="left")
     ended["outcome"] = ended["outcome"].where(ended["status"] != "FAILED")
-    return pd.concat([ended, swept], axis=1).merge(last, on="run", how="left")
+    once = [name for name in ONCE if name in runs and runs[name].notna().any()]
+    tables = last, runs[["run", *once]].astype(dict.fromkeys(once, "float64"))
+    return reduce(
+        lambda left, right: left.merge(right, on="run", how="left"), tables, pd.concat([ended, swept], axis=1)
+    )
 
 
 def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFrame":

@@ -52,14 +52,14 @@ def progress(name: str, updates: int, done: int = 0, stream: TextIO | None = Non
 
 
 def write_metrics(metrics: Mapping[str, float]) -> str:
-    """A point's losses and accuracy in words; what a diverged run could not measure is left out."""
-    parts = [
-        f"{label} {metrics[name]:.4g}"
-        for label, name in (("loss", "loss/train"), ("evaluation", "loss/eval"))
-        if name == "loss/train" or not math.isnan(metrics.get(name, math.nan))
-    ]
-    if not math.isnan(metrics.get("accuracy/eval", math.nan)):
-        parts.append(f"accuracy {percent(metrics['accuracy/eval'])}")
+    """A point's losses and accuracies in words, and a run's test; what a diverged run could not measure is left out."""
+    parts = [f"loss {metrics['loss/train']:.4g}"]
+    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    for label, kind in (("evaluation", "eval"), ("test", "test")):
+        if (loss := known.get(f"loss/{kind}")) is not None:
+            parts.append(f"{label} {loss:.4g}")
+        if (share := known.get(f"accuracy/{kind}")) is not None:
+            parts.append(f"{'test ' if kind == 'test' else ''}accuracy {percent(share)}")
     return ", ".join(parts)
 
 

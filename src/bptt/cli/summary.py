@@ -40,7 +40,7 @@ def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     record = ended.record
     if record is None:
         return [f"{journal.name}: interrupted before the first recorded update"]
-    last = {name: float(values[-1]) for name, values in record.history.items()}
+    last = {name: float(values[-1]) for name, values in record.history.items()} | dict(record.once)
     how = "interrupted" if ended.status == "KILLED" else record.outcome.replace("_", " ")
     after = int(last["update"]) if ended.status == "KILLED" else record.updates
     lines = [f"{journal.name}: {how} after {after:,} updates ({ended.seconds:.1f} s)", f"  {write_metrics(last)}"]

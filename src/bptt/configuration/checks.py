@@ -21,11 +21,13 @@ from bptt.core.sequences import Sequences, measure_memory
 
 
 def find_data_problems(run: Run) -> Iterator[str]:
-    """What is wrong with the task's evaluation data and with its first training data, in words."""
+    """What is wrong with the task's evaluation data, its first training data and its test data, in words."""
     seed = np.random.SeedSequence(0)
     evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(seed)))
     training = run.task.training().page(seed, 0, run.train.batch_size).sequences
-    for name, sequences in (("evaluation", evaluation), ("training", training)):
+    test = _make_test(run)
+    sets = {"evaluation": evaluation, "training": training, **({} if test is None else {"test": test})}
+    for name, sequences in sets.items():
         yield from (f"{name} data: {says}" for says in _find_wrong(sequences, run.task.inputs, run.task.outputs))
 
 
@@ -45,6 +47,12 @@ def _find_wrong(sequences: Any, inputs: int, outputs: int) -> Iterator[str]:
         yield f"lengths must be (N,), of 1 to {x.shape[1]} timesteps"
     elif scored is not None and (scored.dtype != np.bool_ or scored.shape not in {x.shape[1:2], x.shape[:2]}):
         yield "scored must be bool, (T,) or (N, T)"
+
+
+def _make_test(run: Run) -> Any:
+    """The test data of a task that has any, else None."""
+    make = getattr(run.task, "test", None)
+    return None if make is None else make(np.random.Generator(np.random.PCG64(0)))
 
 
 _PROBABILITY_TOLERANCE = 1e-9
@@ -69,6 +77,7 @@ def check_combinations(run: Run) -> list[str]:
         run.task.training()
         # What kind of data the task has does not depend on the seed.
         evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+        _make_test(run)
     except (MemoryError, OverflowError, ValueError) as error:  # as NumPy says that an array is too large
         return [write_problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")]
     return [*_check_targets(run, evaluation), *_check_early_stop(run, evaluation), *_check_init_files(run)]

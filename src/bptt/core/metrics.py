@@ -3,6 +3,7 @@
 loss/train               the loss of the update's batch, at the weights before the update
 loss/eval                the loss of the evaluation set, at the weights after the update
 accuracy/eval            the share of the evaluation set that the task calls right
+accuracy/all_right       the share of its sequences with every scored target right
 grad/norm                ‖∂loss/∂θ‖₂ over all parameters, with what the regularizer adds, before clipping
 grad/clipped             share of the updates since the last recorded one whose gradient was clipped
 grad/decay               see `decay_rate`

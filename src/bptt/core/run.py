@@ -1,7 +1,7 @@
 """What one run is made of, and what it leaves: the arguments and the results of training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -20,7 +20,14 @@ from bptt.core.sequences import Floats, Sequences, Stream
 
 
 class Task(Protocol):
-    """Where sequences come from."""
+    """Where sequences come from.
+
+    A task may have three methods more:
+    test(rng)                      a set that is looked at once, when a run ends: `loss/test`, `accuracy/test`; or None
+    all_right(output, sequences)   as `accuracy`: the share of the sequences with every scored target right
+    baseline(loss)                 what `loss/eval` is, on average, of the best answer that does not depend on the
+                                   sequence; None where that is not known
+    """
 
     @property
     def inputs(self) -> int: ...
@@ -184,7 +191,7 @@ class Run:
 
 
 def seed_of(run: Run, stream: int) -> np.random.SeedSequence:
-    """A run's independent streams: 0 initialisation, 1 training data, 2 evaluation data."""
+    """A run's independent streams: 0 initialisation, 1 training data, 2 evaluation data, 3 test data."""
     return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
 
 
@@ -194,11 +201,14 @@ class Record:
 
     outcome     completed, early_stopped, or diverged (the loss was no longer finite)
     updates     the number of the last update: where the run ended
-    history     (points,) per name: `update` and every metric; accuracy/eval is absent where the task has none
+    history     (points,) per name: `update` and every metric; accuracy/eval is absent where the task has none, and so
+                is accuracy/all_right
     flow        (points, timesteps): ‖∂loss/∂h‖ by lag, lag 0 first; the loss is the last scored timestep's
     parameters  name → array, as documented in `bptt.core.layout`
     state       (batch, …) the state with which training ended, from which evaluation starts when it is carried; NaN
                 where the run diverged
+    once        what there is one number of: `baseline` where the task knows it; `loss/test` and `accuracy/test` where
+                it has a test set, and the run came to its end
     """
 
     outcome: Literal["completed", "early_stopped", "diverged"]
@@ -207,3 +217,4 @@ class Record:
     flow: Floats
     parameters: Mapping[str, Floats]
     state: Floats
+    once: Mapping[str, float] = field(default_factory=dict)

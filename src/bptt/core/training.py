@@ -4,7 +4,7 @@
 can go on alone (`select_lanes`), or those of several trainings together (`join_checkpoints`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,8 +19,8 @@ from bptt.core.measurements.measurement import Measurement, Snapshot, measure_al
 from bptt.core.metrics import count_saturated, decay_rate
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
-from bptt.core.run import Record, Run, seed_of
-from bptt.core.sequences import Floats
+from bptt.core.run import Record, Run, Task, seed_of
+from bptt.core.sequences import Floats, Sequences
 from bptt.core.updates import train_updates
 
 Checkpoint = Mapping[str, NDArray[Any]]
@@ -58,12 +58,16 @@ _EARLY_STOPPED, _DIVERGED = 1, 2
 _LANE = "lane."  # in a checkpoint: what the lane's block keeps of it
 
 
+_TEST = "test."  # in a checkpoint: what the test set gave, where a lane has ended
+
+
 #: What is recorded beside `bptt.core.measurements`, as `bptt.core.metrics` defines it; accuracy/eval only where the
-#: task has a notion of right.
+#: task has a notion of right, accuracy/all_right only where it tells sequences with every target right.
 METRICS = (
     "loss/train",
     "loss/eval",
     "accuracy/eval",
+    "accuracy/all_right",
     "grad/norm",
     "grad/clipped",
     "grad/decay",
@@ -128,12 +132,12 @@ class Training:
         self.points = recorded_updates(first.train.updates, first.train.log_points, first.train.log_spacing)
         self.blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
         self._lanes = FusedRuns(self.runs, self.blocks)
-        sets = [first.task.evaluation(np.random.Generator(np.random.PCG64(seed_of(run, 2)))) for run in self.runs]
+        sets = [first.task.evaluation(self._generator(lane, 2)) for lane in range(len(self.runs))]
         self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)
-        without = first.task.accuracy(np.zeros(sets[0].y.shape), sets[0]) is None
+        self._scores = _list_scores(first.task, sets[0])
         self._measurements = shipped_measurements() if measurements is None else measurements
         measured = [name for measurement in self._measurements for name in measurement.names]
-        names = [name for name in METRICS if not (without and name == "accuracy/eval")]
+        names = [name for name in METRICS if name in self._scores or not name.startswith("accuracy/")]
         self._names = [*names[:-1], *measured, names[-1]]  # a history's columns keep their order
         if len(set(self._names)) < len(self._names):
             raise ValueError(f"two metrics have the same name: {', '.join(sorted(self._names))}")
@@ -141,6 +145,9 @@ class Training:
         self._history: list[Points] = []
         self._outcome = np.zeros(len(self.runs), np.int64)
         self._ended = np.zeros(len(self.runs), np.int64)  # the update at which a lane ended; 0: it is trained
+        self._baselines = _find_baselines(self.runs)
+        tests = ("loss/test", *(["accuracy/test"] if "accuracy/eval" in self._scores else []))
+        self._tests = {name: np.full(len(self.runs), np.nan) for name in tests}  # nan of a lane that was not tested
         # Kept here because a block goes on computing the states of lanes that have ended.
         self._states = self._lanes.states
         if checkpoint is not None:
@@ -155,14 +162,69 @@ class Training:
         """Train all lanes to the next recorded update and say what was recorded; None when nothing is left to do."""
         if self._next == len(self.points) or self._ended.all():
             return None
-        since, update = self.update, int(self.points[self._next])
+        since, update, going_on = self.update, int(self.points[self._next]), self._ended == 0
         points = self._recorded(self._lanes.train(since, update), since, update)
         self._history.append(points)
         self._next += 1
         self._stop_early(points)
         if self._next == len(self.points):
             self._ended[self._ended == 0] = update
+        self._test(going_on & self._over)
         return points
+
+    @property
+    def _over(self) -> NDArray[np.bool_]:
+        """(lanes,): which came to their end, and have not diverged."""
+        return (self._ended > 0) & (self._outcome != _DIVERGED)
+
+    def _test(self, wanted: NDArray[np.bool_]) -> None:
+        """Look at the test sets of these lanes, some at a time: sets of all at once would fill the memory."""
+        first, states = self.first, self._states if self.first.train.carry_state else None
+        make = getattr(first.task, "test", None)
+        if make is None or not wanted.any():
+            return
+        thetas, batch = self._lanes.parameters, first.train.batch_size
+        # Blocks as those of the training, for which there are kernels.
+        for _, block in blocks_of_lanes(first.model, batch, len(self.runs)):
+            lanes = np.array(block)
+            if not wanted[lanes].any():
+                continue
+            drawn = {lane: make(self._generator(lane, 3)) for lane in lanes[wanted[lanes]]}
+            some = next(iter(drawn.values()))
+            if some is None:
+                return
+            evaluation = Evaluation(first.model, first.loss, [drawn.get(lane, some) for lane in lanes], batch)
+            seen = self._evaluate(evaluation, block, thetas, states, wanted, {"accuracy/eval"} & {*self._scores})
+            for name, values in seen.items():
+                kept = self._tests[name.replace("/eval", "/test")]
+                kept[lanes] = np.where(wanted[lanes], values, kept[lanes])
+
+    def _generator(self, lane: int, stream: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64(seed_of(self.runs[lane], stream)))
+
+    def _evaluate(
+        self,
+        evaluation: Evaluation,
+        lanes: range,
+        thetas: Floats,
+        states: Floats | None,
+        wanted: NDArray[np.bool_],
+        scores: Iterable[str],
+    ) -> dict[str, Floats]:
+        """loss/eval and scores, (lanes,) each, of lanes that have sets in `evaluation`; of those not wanted, any."""
+        place = slice(lanes.start, lanes.stop)
+        found = {name: np.full(len(lanes), np.nan) for name in ("loss/eval", *scores)}
+        given = None if states is None else states[place]
+        weights = np.array([run.loss.weight for run in self.runs[place]])
+        for some, sequences, loss, output in evaluation.by_block(thetas[place], given, wanted[place]):
+            found["loss/eval"][some] = weights[some] * loss
+            for name in scores:
+                shares = np.asarray(self._scores[name](output, sequences))
+                if shares.shape != loss.shape:
+                    said = f"task.{self._scores[name].__name__} gave shape {shares.shape}"
+                    raise ValueError(f"{said} for outputs of shape {output.shape}")
+                found[name][some] = shares
+        return found
 
     def _recorded(self, report: BlockReport, since: int, update: int) -> Points:
         running = self._ended == 0
@@ -191,18 +253,9 @@ class Training:
     def _seen(self, report: BlockReport, thetas: Floats, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
         """Metrics (lanes,) of the sound lanes; of the others something."""
         states = self._states if self.first.train.carry_state else None
-        losses, accuracies = (np.full(len(self.runs), np.nan) for _ in range(2))
-        for lanes, sequences, loss, output in self._evaluation.by_block(thetas, states, sound):
-            losses[lanes] = [run.loss.weight for run in self.runs[lanes]] * loss
-            if "accuracy/eval" in self._names:
-                shares = np.asarray(self.first.task.accuracy(output, sequences))
-                if shares.shape != loss.shape:
-                    raise ValueError(f"task.accuracy gave shape {shares.shape} for outputs of shape {output.shape}")
-                accuracies[lanes] = shares
         return {
             "loss/train": report.loss,
-            "loss/eval": losses,
-            **({"accuracy/eval": accuracies} if "accuracy/eval" in self._names else {}),
+            **self._evaluate(self._evaluation, range(len(self.runs)), thetas, states, sound, self._scores),
             "grad/norm": report.gradient_norm,
             "grad/clipped": report.clipped / updates,
             "update/ratio": report.update_ratio,
@@ -236,6 +289,8 @@ class Training:
             flow=np.array([points.flow[lane] for points in seen]).reshape(len(seen), self._lanes.timesteps),
             parameters=to_named(self.blocks, flat),
             state=self._states[lane].copy(),
+            once={name: float(tests[lane]) for name, tests in self._tests.items() if not np.isnan(tests[lane])}
+            | self._baselines[lane],
         )
 
     def checkpoint(self) -> dict[str, NDArray[Any]]:
@@ -253,6 +308,7 @@ class Training:
         }
         for name in self._names:
             saved[f"metric.{name}"] = self._lanes_first([points.metrics[name] for points in history])
+        saved |= {_TEST + name: values.copy() for name, values in self._tests.items()}
         return saved | {_LANE + name: arrays for name, arrays in self._lanes.saved().items()}
 
     def _lanes_first(self, points: Sequence[NDArray[Any]], *shape: int) -> NDArray[Any]:
@@ -273,8 +329,23 @@ class Training:
             )
             for point, update in enumerate(saved["history.update"])
         ]
+        self._tests |= {name: saved[_TEST + name].copy() for name in self._tests}
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
         self._lanes.restore(own)
+
+
+def _list_scores(task: Task, sequences: Sequences) -> dict[str, Callable[[Floats, Sequences], Any]]:
+    """Metric → what computes it, of those that the task has."""
+    every = {"accuracy/eval": task.accuracy, "accuracy/all_right": getattr(task, "all_right", None)}
+    known = {name: score for name, score in every.items() if score is not None}
+    return {name: score for name, score in known.items() if score(np.zeros(sequences.y.shape), sequences) is not None}
+
+
+def _find_baselines(runs: Sequence[Run]) -> list[dict[str, float]]:
+    """`baseline` of each run, where its task knows it; runs that fuse have the same task."""
+    find = getattr(runs[0].task, "baseline", None)
+    known = {} if find is None else {run.loss: find(run.loss) for run in runs}
+    return [{"baseline": float(cost)} if (cost := known.get(run.loss)) is not None else {} for run in runs]
 
 
 def rescue_record(training: Training | None) -> Record | None:

@@ -352,7 +352,8 @@ class Session:
         self.results |= {result.job: replace(result, record=None) for result in results}
         for result in results:
             if result.record is not None:
-                self.last[result.job] = {name: float(values[-1]) for name, values in result.record.history.items()}
+                last = {name: float(values[-1]) for name, values in result.record.history.items()}
+                self.last[result.job] = last | dict(result.record.once)
 
     def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> LaneTask:
         return LaneTask(

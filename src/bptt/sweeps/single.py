@@ -199,6 +199,9 @@ def _advance(training: "Training", job: SingleRun, tracker: RunLog | None, inter
         while not interrupts.requested:
             points = training.advance()
             if points is None:
+                if tracker is not None:
+                    record = training.records()[0]
+                    tracker.log(int(record.history["update"][-1]), record.once)
                 return True
             if not points.recorded[0]:
                 continue
@@ -258,7 +261,9 @@ def _figures(job: SingleRun, record: Record) -> list[Path]:
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
         folder.mkdir(exist_ok=True)
-        save_figure(draw_loss_curve(tabulate_history(record), job.journal.name), paths[0], "png")
+        save_figure(
+            draw_loss_curve(tabulate_history(record), job.journal.name, record.once.get("baseline")), paths[0], "png"
+        )
         save_figure(draw_gradient_flow(tabulate_flow(record), job.journal.name), paths[1], "png")
     except Exception as error:
         # A trained run is worth more than its picture.

@@ -20,10 +20,7 @@ def score_bits(output: Floats, sequences: Sequences) -> Any:
 
 def score_sequences(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which every scored output number rounds to its target."""
-    right = _round_right(output, sequences).all(axis=-1)
-    if not sequences.last_only:
-        right = (right | ~sequences.full_scored).all(axis=-1)
-    return right.mean(axis=-1)
+    return _share_whole(_round_right(output, sequences), sequences)
 
 
 def score_classes(output: Floats, sequences: Sequences) -> Any:
@@ -31,8 +28,12 @@ def score_classes(output: Floats, sequences: Sequences) -> Any:
 
     Of equal outputs, the first is the largest.
     """
-    right = (output.argmax(axis=-1) == sequences.y.argmax(axis=-1)) & ~np.isnan(output).any(axis=-1)
-    return _share_right(right[..., None], sequences)
+    return _share_right(_class_right(output, sequences)[..., None], sequences)
+
+
+def score_class_sequences(output: Floats, sequences: Sequences) -> Any:
+    """The share of the sequences in which at every scored timestep the largest output is the target's, as above."""
+    return _share_whole(_class_right(output, sequences)[..., None], sequences)
 
 
 def score_close(output: Floats, sequences: Sequences, error: float) -> Any:
@@ -42,6 +43,18 @@ def score_close(output: Floats, sequences: Sequences, error: float) -> Any:
 
 def _round_right(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
     return np.rint(output) == sequences.y
+
+
+def _class_right(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
+    return (output.argmax(axis=-1) == sequences.y.argmax(axis=-1)) & ~np.isnan(output).any(axis=-1)
+
+
+def _share_whole(right: Any, sequences: Sequences) -> Any:
+    """Of right (…, N, T, outputs), or (…, N, outputs), the share of the sequences in which all that is scored is."""
+    if sequences.last_only:
+        return right.all(axis=-1).mean(axis=-1)
+    wrong = ~right & sequences.full_scored[..., None]
+    return (~wrong.any(axis=(-2, -1))).mean(axis=-1)
 
 
 def _share_right(right: NDArray[np.bool_], sequences: Sequences) -> Any:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
+from bptt.tasks.baseline import FAIR_BIT, find_baseline
 from bptt.tasks.encoding import Integers, encode_digits
 
 _MOST_BITS_FOR_ALL = 10
@@ -25,6 +26,7 @@ class Adder:
 
     bits       digits of each number
     eval_size  additions of the evaluation, drawn once; None: all 4^bits of them, in order of a, then b (bits ≤ 10)
+    test_size  additions of the test, drawn once; 0: there is none
 
     x (N, bits + 1, 2), y (N, bits + 1, 1).
     """
@@ -34,6 +36,7 @@ class Adder:
 
     bits: Annotated[int, Range(at_least=1, at_most=50)]
     eval_size: Annotated[int, Range(at_least=1)] | None
+    test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
     def __post_init__(self) -> None:
@@ -57,8 +60,17 @@ class Adder:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return _list_additions(self.bits) if self.eval_size is None else self.make(rng, self.eval_size)
 
+    def test(self, rng: np.random.Generator) -> Sequences | None:
+        return self.make(rng, self.test_size) if self.test_size else None
+
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_sequences(output, sequences)
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of 1/2 for each digit, which is fair, but for the last carry, which is 1 in (2^bits − 1) / 2^(bits + 1)."""
+        carry = (1 - 0.5**self.bits) / 2
+        digits, last = find_baseline(loss, *FAIR_BIT, self.bits), find_baseline(loss, carry, carry * (1 - carry))
+        return None if digits is None or last is None else digits + last
 
     def show(self, predict: Predict) -> list[str]:
         """A few additions as the network makes them, '11 + 3 = 14'."""

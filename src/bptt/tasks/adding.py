@@ -1,13 +1,14 @@
 """The adding problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Readout, Shares, score_close
+from bptt.tasks.baseline import find_baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Adding:
 
     length     T
     eval_size  sequences of the evaluation, drawn once
+    test_size  those of the test, likewise; 0: there is none
 
     x (N, ⌊11T/10⌋, 2): the number, the mark; y (N, 1).
     """
@@ -35,6 +37,7 @@ class Adding:
 
     length: Annotated[int, Range(at_least=10)]
     eval_size: Annotated[int, Range(at_least=1)]
+    test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
     @property
@@ -58,5 +61,12 @@ class Adding:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
+    def test(self, rng: np.random.Generator) -> Sequences | None:
+        return self.make(rng, self.test_size) if self.test_size else None
+
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_close(output, sequences, 0.04)
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of 1/2: half the sum of two numbers uniform on [0, 1) has the variance 1/24."""
+        return find_baseline(loss, 1 / 2, 1 / 24)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Readout, Shares, score_bits, score_classes
+from bptt.tasks.accuracy import Readout, Shares, score_bits, score_class_sequences, score_classes, score_sequences
+from bptt.tasks.baseline import find_baseline_of
 from bptt.tasks.data_files import load_sequences
 
 
@@ -77,6 +78,20 @@ class Arrays:
         if self.readout == "sigmoid" and self._targets_are_bits:
             return score_bits(output, sequences)
         return None
+
+    def all_right(self, output: Floats, sequences: Sequences) -> Shares | None:
+        """The share of the sequences with every scored target right; none where each has but one."""
+        if sequences.last_only:
+            return None
+        if self.readout == "softmax" and self._targets_are_classes:
+            return score_class_sequences(output, sequences)
+        if self.readout == "sigmoid" and self._targets_are_bits:
+            return score_sequences(output, sequences)
+        return None
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of the mean of the evaluation's targets."""
+        return find_baseline_of(loss, self._sequences[1])
 
 
 def _select_scored(sequences: Sequences) -> Floats:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
+from bptt.tasks.baseline import find_baseline_of
 from bptt.tasks.data_files import read_text
 from bptt.tasks.encoding import Integers, one_hot
 
@@ -103,6 +104,10 @@ class Charlm:
         return Generated(self.make, 2 * self.window * self.inputs)
 
     def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+        return self._evaluation
+
+    @cached_property
+    def _evaluation(self) -> Sequences:
         codes = self._held_out_codes
         whole = (len(codes) - 1) // self.window
         kept = min(whole, self.eval_size)
@@ -110,6 +115,10 @@ class Charlm:
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_classes(output, sequences)
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of the characters' shares of the evaluation."""
+        return find_baseline_of(loss, self._evaluation)
 
     def show(self, predict: Predict) -> list[str]:
         """The start of the held-out text and how the network goes on, each time with its most likely character."""

@@ -1,13 +1,14 @@
 """The copying-memory task (Arjovsky, Shah & Bengio 2016, "Unitary Evolution Recurrent Neural Networks")."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, score_classes
+from bptt.tasks.accuracy import Readout, Shares, score_class_sequences, score_classes
+from bptt.tasks.baseline import find_baseline
 from bptt.tasks.encoding import one_hot
 
 _SYMBOLS = 8
@@ -26,6 +27,7 @@ class Copying:
 
     length     T
     eval_size  sequences of the evaluation, drawn once
+    test_size  those of the test, likewise; 0: there is none
 
     x (N, T + 20, 10): the 8 symbols, blank, delimiter; y (N, T + 20, 9): the 8 symbols, blank.
     """
@@ -35,6 +37,7 @@ class Copying:
 
     length: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
+    test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
     @property
@@ -57,6 +60,21 @@ class Copying:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
+    def test(self, rng: np.random.Generator) -> Sequences | None:
+        return self.make(rng, self.test_size) if self.test_size else None
+
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
-        recalled = Sequences(sequences.x[..., -_COPIED:, :], sequences.y[..., -_COPIED:, :])
-        return score_classes(output[..., -_COPIED:, :], recalled)
+        return score_classes(output[..., -_COPIED:, :], _select_recalled(sequences))
+
+    def all_right(self, output: Floats, sequences: Sequences) -> Shares:
+        """The share of the sequences of which all ten symbols are recalled."""
+        return score_class_sequences(output[..., -_COPIED:, :], _select_recalled(sequences))
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of blank for T + 10 timesteps, and then 1/8 for each symbol: a cross-entropy of 10 ln 8."""
+        share = np.append(np.full(_SYMBOLS, 1 / _SYMBOLS), 0)
+        return find_baseline(loss, share, share * (1 - share), _COPIED)
+
+
+def _select_recalled(sequences: Sequences) -> Sequences:
+    return Sequences(sequences.x[..., -_COPIED:, :], sequences.y[..., -_COPIED:, :])

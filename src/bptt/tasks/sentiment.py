@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
+from bptt.tasks.baseline import find_baseline_of
 from bptt.tasks.data_files import read_text
 from bptt.tasks.encoding import one_hot
 
@@ -74,6 +75,10 @@ class Sentiment:
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_classes(output, sequences)
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of the labels' shares of the test sentences."""
+        return find_baseline_of(loss, self._sequences["test"])
 
     def show(self, predict: Predict) -> list[str]:
         """The accuracy on both parts, and test sentences: all that are wrong, or else the first four."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Predict, Readout
+from bptt.tasks.baseline import find_baseline_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +19,16 @@ class Sine:
 
     v_k = amplitude · sin(step · k). A window is v_i … v_{i+window−1}, its target v_{i+window}. The curve's first
     `windows` windows train, each once per epoch in an order drawn anew; the `eval_size` windows that come after the
-    last of them, and share no value with them, evaluate. With a step that is no fraction of π, as any decimal number,
-    the curve never repeats a value, so these are new to the network. There is no accuracy, as no output is exactly
-    right; `show` gives the mean absolute error.
+    last of them, and share no value with them, evaluate; the `test_size` windows after those, likewise, test. With a
+    step that is no fraction of π, as any decimal number, the curve never repeats a value, so these are new to the
+    network. There is no accuracy, as no output is exactly right; `show` gives the mean absolute error.
 
     amplitude  the curve's largest value
     step       radians from one value to the next
     window     timesteps of a sequence
     windows    training windows: an epoch is windows / train.batch_size updates
     eval_size  windows of the evaluation
+    test_size  windows of the test; 0: there is none
 
     x (N, window, 1), y (N, 1).
     """
@@ -39,6 +41,7 @@ class Sine:
     window: Annotated[int, Range(at_least=1)]
     windows: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
+    test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
     @property
@@ -64,6 +67,14 @@ class Sine:
 
     def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._evaluation
+
+    def test(self, rng: np.random.Generator) -> Sequences | None:  # noqa: ARG002 (always the same set)
+        first = self.windows + self.window + self.eval_size + self.window
+        return self._windows_from(first, self.test_size) if self.test_size else None
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of the mean target of the evaluation: a squared error of amplitude² / 2, but for where the windows end."""
+        return find_baseline_of(loss, self._evaluation)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> None:  # noqa: ARG002 (no notion of right)
         return None

@@ -1,13 +1,14 @@
 """The temporal-order problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Readout, Shares, score_classes
+from bptt.tasks.baseline import find_baseline
 from bptt.tasks.encoding import one_hot
 
 
@@ -25,6 +26,7 @@ class TemporalOrder:
 
     length     T
     eval_size  sequences of the evaluation, drawn once
+    test_size  those of the test, likewise; 0: there is none
 
     x (N, T, 6), y (N, 4).
     """
@@ -34,6 +36,7 @@ class TemporalOrder:
 
     length: Annotated[int, Range(at_least=10)]
     eval_size: Annotated[int, Range(at_least=1)]
+    test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
     @property
@@ -55,5 +58,12 @@ class TemporalOrder:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
+    def test(self, rng: np.random.Generator) -> Sequences | None:
+        return self.make(rng, self.test_size) if self.test_size else None
+
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_classes(output, sequences)
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of 1/4 for each of the four equally frequent classes: a cross-entropy of ln 4."""
+        return find_baseline(loss, np.full(4, 1 / 4), np.full(4, 1 / 4 * 3 / 4))

@@ -1,13 +1,14 @@
 """Temporal XOR (Elman 1990, "Finding Structure in Time")."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits
+from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits, score_sequences
+from bptt.tasks.baseline import FAIR_BIT, find_baseline
 from bptt.tasks.encoding import Integers, format_bits
 
 
@@ -22,6 +23,7 @@ class Xor:
 
     length     timesteps of a sequence
     eval_size  sequences of the evaluation, drawn once
+    test_size  those of the test, likewise; 0: there is none
 
     x (N, length, 1), y (N, length, 1).
     """
@@ -31,6 +33,7 @@ class Xor:
 
     length: Annotated[int, Range(at_least=2)]
     eval_size: Annotated[int, Range(at_least=1)]
+    test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
     @property
@@ -48,8 +51,19 @@ class Xor:
     def evaluation(self, rng: np.random.Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
+    def test(self, rng: np.random.Generator) -> Sequences | None:
+        return self.make(rng, self.test_size) if self.test_size else None
+
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_bits(output, sequences)
+
+    def all_right(self, output: Floats, sequences: Sequences) -> Shares:
+        """The share of the sequences of which every scored bit rounds right."""
+        return score_sequences(output, sequences)
+
+    def baseline(self, loss: Any) -> float | None:
+        """Of 1/2: the exclusive or of two fair bits is fair, at each scored timestep."""
+        return find_baseline(loss, *FAIR_BIT, len(range(1, self.length, 3)))
 
     def show(self, predict: Predict) -> list[str]:
         """The four pairs with the bits that are predicted to follow them."""

@@ -135,6 +135,12 @@ def find_usual_start(table: MetricTable) -> float:
     return float(np.quantile(first, 0.9, method="inverted_cdf"))
 
 
+def find_common_baseline(runs: "pd.DataFrame") -> float | None:
+    """What the best answer costs that does not depend on the sequence, where that is the same for all of these runs."""
+    costs = runs["baseline"].unique() if "baseline" in runs else []
+    return float(costs[0]) if len(costs) == 1 and costs[0] > 0 else None
+
+
 def tell_apart(runs: "pd.DataFrame", swept: Sequence[str]) -> "tuple[pd.DataFrame, Split]":
     """The runs that have ended, and how figures tell them apart."""
     ended = runs[runs["outcome"].notna()].reset_index(drop=True)

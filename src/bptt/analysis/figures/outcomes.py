@@ -17,11 +17,13 @@ from bptt.analysis.figures.material import (
     name_pooled,
     write_digits,
 )
-from bptt.analysis.figures.metrics import SOLVED, label_axis, pool_runs
+from bptt.analysis.figures.metrics import SOLVED, find_common_baseline, label_axis, pool_runs
 from bptt.analysis.figures.panels import (
     Look,
     Window,
     choose_looks,
+    describe_baseline,
+    draw_baseline,
     draw_legend,
     make_panels,
     set_level_axis,
@@ -100,13 +102,16 @@ def draw_final_loss(
     runs     as of `bptt.load(…).runs`; those that have not ended don't count
     hue      another swept key, each of whose levels has dots and a line
     ceiling  what is above it, or infinite since the run diverged, stands as a cross at the upper edge
+
+    Where all runs have the same `baseline`, a dashed line shows it.
     """
     import matplotlib as mpl
 
     ended = runs[runs["outcome"].notna()].reset_index(drop=True)
     loss = take_final(ended, metric).to_numpy()
     factor, other = build_factor(ended, key), None if hue is None else build_factor(ended, hue)
-    window = Window.around(loss, ceiling)
+    cost = find_common_baseline(ended) if metric == LOSS else None
+    window = Window.around(loss, ceiling) and Window.around(loss if cost is None else np.append(loss, cost), ceiling)
     with mpl.rc_context(STYLE):
         figure, (axes,) = make_panels([""], factor.name, f"final {label_axis(metric)}")
         if window is None:
@@ -116,6 +121,7 @@ def draw_final_loss(
         set_level_axis(axes, factor, _BESIDE * _find_gap(factor))
         for look, chosen, shift in _style_groups(factor, other):
             _draw_points(axes, window, loss, factor, look, chosen, shift)
+        draw_baseline(axes, cost, window)
         if other:
             draw_legend(figure, other, markers=True)
     return figure
@@ -330,14 +336,15 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
         crosses = f" A cross at the upper edge is a run that {_BEYOND} ({above:,})."
         medians = _reduce_levels(factor, loss, np.median)
         marked = len(factor.levels) <= MOST_MEDIANS
+        figure = draw_final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling)
         yield SweepFigure(
             name=_write_file_name("final_loss", factor),
-            figure=draw_final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling),
+            figure=figure,
             title=f"Final loss against {factor.name}",
             caption=(
                 f"The last evaluation loss of each run (dots){' and their medians (marks)' if marked else ''} against "
                 f"{factor.name}{f', for each value of {hue.name}' if hue else ''}.{crosses if above else ''} "
-                f"{name_pooled(material.factors, factor, hue)}{material.note}"
+                f"{describe_baseline(figure)}{name_pooled(material.factors, factor, hue)}{material.note}"
             ),
             alt=(
                 f"Dots for runs{' and marks for medians' if marked else ''}: final evaluation loss, logarithmic, "

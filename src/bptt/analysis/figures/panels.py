@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from bptt.analysis.factors import Factor
-from bptt.analysis.style import COLUMN, PALETTE, set_logarithmic_ticks, write_message, write_power
+from bptt.analysis.style import BASELINE, COLUMN, GREY, PALETTE, set_logarithmic_ticks, write_message, write_power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -204,6 +204,22 @@ def set_level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
 
 
 CROSS: Final = "x"
+
+
+def draw_baseline(axes: "Axes", cost: float | None, scale: "Scale | None") -> None:
+    """A thin dashed line at what a constant answer costs; nothing where that is not known, or not on the axis."""
+    if cost is None or scale is None or not scale.low <= cost <= scale.high:
+        return
+    axes.axhline(cost, color=GREY, linestyle="--", linewidth=0.7, zorder=0.5, gid=BASELINE)
+    at_its_end = axes.get_yaxis_transform()
+    axes.text(0.99, cost, BASELINE, transform=at_its_end, ha="right", va="bottom", fontsize=6, color=GREY)
+
+
+def describe_baseline(figure: "Figure") -> str:
+    """A sentence on the dashed line of a figure; empty where there is none."""
+    if not any(line.get_gid() == BASELINE for axes in figure.axes for line in axes.lines):
+        return ""
+    return "The dashed line is the best that an answer does which does not depend on the sequence. "
 
 
 Scale = Window | LinearWindow

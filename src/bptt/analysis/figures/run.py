@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bptt.analysis.style import (
+    BASELINE,
     BLUE,
     COLUMN,
     GREEN,
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def draw_loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
+def draw_loss_curve(history: "pd.DataFrame", title: str = "", baseline: float | None = None) -> "Figure":
     """Loss against updates, training and evaluation, on a logarithmic axis; accuracy below, where the task has one.
 
     history: columns `update`, `loss/train`, and, where measured, `loss/eval`, `accuracy/eval`. Where a loss stops being
-    finite the curve ends with a cross at the last finite value.
+    finite the curve ends with a cross at the last finite value. baseline: what a constant answer costs, a dashed line.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -52,7 +53,11 @@ def draw_loss_curve(history: "pd.DataFrame", title: str = "") -> "Figure":
             if column in history
         }
         losses = np.concatenate([values for values, _, _ in curves.values()])
-        set_logarithmic(top, losses)
+        if baseline is None or baseline <= 0 or not np.isfinite(losses).any():
+            set_logarithmic(top, losses)
+        else:
+            set_logarithmic(top, np.append(losses, baseline))
+            top.axhline(baseline, color=GREY, linestyle="--", linewidth=0.7, label=BASELINE, gid=BASELINE, zorder=0.5)
         for name, (values, colour, style) in curves.items():
             _draw_curve(top, updates, values, name, colour, style)
         top.set_ylabel("loss")

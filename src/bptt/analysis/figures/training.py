@@ -19,6 +19,7 @@ from bptt.analysis.figures.metrics import (
     RATIO,
     Display,
     MetricTable,
+    find_common_baseline,
     find_display,
     find_usual_start,
     group_runs,
@@ -37,7 +38,9 @@ from bptt.analysis.figures.panels import (
     collect_values,
     compute_quartiles,
     count_crosses,
+    describe_baseline,
     draw_bands,
+    draw_baseline,
     draw_legend,
     make_panels,
 )
@@ -65,6 +68,7 @@ def draw_convergence(
     A loss has a logarithmic axis, which ends at ten times the loss that runs begin with; a share is in percent. A run
     that diverged counts as infinitely bad from there on; where more than half of a setting's have, its line ends with a
     cross. Where settings are too many to be told apart each run is a line, the one with the least final loss in blue.
+    Where all runs of a panel have the same `baseline`, a dashed line in that of the evaluation loss shows it.
     """
     import matplotlib as mpl
 
@@ -77,9 +81,15 @@ def draw_convergence(
         figure, every = make_panels(told.titles, "update", label_axis(metric))
         drawn = choose_looks(told.hue)
         bands: list[list[Band]] = [[] for _ in every]
+        members: list[list[int]] = [[] for _ in every]
         for (panel, line), chosen in group_runs(told, len(ended)).items():
             bands[panel].append(_make_band(drawn[line], table.of(chosen)))
-        draw_bands(every, bands, _choose_scale(how, collect_values(bands), table))
+            members[panel] += chosen.tolist()
+        costs = [find_common_baseline(ended.iloc[chosen]) if metric == LOSS else None for chosen in members]
+        scale = _choose_scale(how, collect_values(bands), table, *costs)
+        draw_bands(every, bands, scale)
+        for axes, cost in zip(every, costs, strict=True):
+            draw_baseline(axes, cost, scale)
         if len(table.updates):
             set_update_axis(every[0], table.updates, ticks=5 if len(every) == 1 else 4)
         draw_legend(figure, told.hue, markers=False)
@@ -101,14 +111,15 @@ def draw_update_ratio(history: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequ
     return draw_convergence(history, runs, swept, RATIO)
 
 
-def _choose_scale(how: Display, drawn: "NDArray[np.float64]", table: MetricTable) -> Scale | None:
-    """What is shown of these values; None where there are none."""
+def _choose_scale(how: Display, drawn: "NDArray[np.float64]", table: MetricTable, *costs: float | None) -> Scale | None:
+    """What is shown of these values, and of baselines beside them; None where there are no values."""
     if how.scale == "percent":
         return PERCENT if np.isfinite(drawn).any() else None
     if how.scale == "linear":
         return LinearWindow.around(drawn)
-    usual = find_usual_start(table)
-    return Window.around(drawn, np.inf if how.start is None else how.start * usual, how.span)
+    ceiling = np.inf if how.start is None else how.start * find_usual_start(table)
+    beside = [cost for cost in costs if cost is not None]
+    return Window.around(drawn, ceiling, how.span) and Window.around(np.append(drawn, beside), ceiling, how.span)
 
 
 def _make_band(look: Look, table: MetricTable) -> Band:
@@ -119,7 +130,8 @@ def _make_band(look: Look, table: MetricTable) -> Band:
 def _draw_one_by_one(table: MetricTable, runs: "pd.DataFrame", metric: str) -> "Figure":
     figure, (axes,) = make_panels([""], "update", label_axis(metric))
     chosen, best = choose_runs(runs)
-    scale = _choose_scale(find_display(metric), table.values[:, chosen], table)
+    cost = find_common_baseline(runs) if metric == LOSS else None
+    scale = _choose_scale(find_display(metric), table.values[:, chosen], table, cost)
     if scale is None:
         write_message(axes, "nothing finite was recorded")
         return figure
@@ -133,6 +145,7 @@ def _draw_one_by_one(table: MetricTable, runs: "pd.DataFrame", metric: str) -> "
             alpha=1.0 if run == best else 0.5,
         )
     scale.apply(axes)
+    draw_baseline(axes, cost, scale)
     set_update_axis(axes, table.updates)
     return figure
 
@@ -194,11 +207,13 @@ def _draw_one_run(material: Material) -> SweepFigure:
         if len(values)
     ]
     accuracy = "; below, the accuracy" if ACCURACY in known else ""
+    figure = draw_loss_curve(history, baseline=find_common_baseline(material.ended))
     return SweepFigure(
         name="convergence",
-        figure=draw_loss_curve(history),
+        figure=figure,
         title="Convergence",
-        caption=f"The loss of training batches and of the evaluation set through training{accuracy}. {material.note}",
+        caption=f"The loss of training batches and of the evaluation set through training{accuracy}. "
+        f"{describe_baseline(figure)}{material.note}",
         alt=f"Line chart, loss, logarithmic, against update{accuracy}. At the end: {join_texts(ends_with)}.",
     )
 
@@ -211,7 +226,8 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
         count, total = len(choose_runs(material.ended)[0]), len(material.ended)
         some = f"{count:,} of the {total:,} runs" if count < total else f"each of the {total:,} runs"
         caption = (
-            f"{what} through training, a line for {some}; the one with the least final loss is blue. {material.note}"
+            f"{what} through training, a line for {some}; the one with the least final loss is blue. "
+            f"{describe_baseline(figure)}{material.note}"
         )
         return SweepFigure(
             name, figure, title, caption, f"{chart}, a thin line for {some} and a thick one for the best."
@@ -229,6 +245,6 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
         figure,
         title,
         f"{what} through training. {lines}{ended} "
-        f"{name_pooled(material.factors, *material.list_keys())}{material.note}",
+        f"{describe_baseline(figure)}{name_pooled(material.factors, *material.list_keys())}{material.note}",
         f"{chart}, {describe_lines(material.split)}. {what_ends} {describe_extremes(material.hue, last, metric)}.",
     )

@@ -1,11 +1,13 @@
 """Cross-entropy of independent binary outputs."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
+from bptt.core.losses.cross_entropy import entropy
+from bptt.core.sequences import Floats
 from bptt.core.simd import absolute, exp, fma, load, log1p, select, splat, store
 
 
@@ -38,3 +40,10 @@ class BinaryCrossEntropy:
 
     kernel: ClassVar[Kernel] = binary_cross_entropy
     fused: ClassVar[bool] = True
+
+    def constant_cost(self, mean: Floats, variance: Floats) -> Any:
+        """(…): the least mean loss of one answer for all targets, of which (…, outputs) are mean and variance.
+
+        The answer is the mean m, which costs its entropy, weight · Σ_o −m_o ln m_o − (1 − m_o) ln (1 − m_o).
+        """
+        return self.weight * (entropy(mean) + entropy(1 - mean)).sum(axis=-1)

@@ -1,11 +1,14 @@
 """Cross-entropy of one class among several."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
+from bptt.core.sequences import Floats
 from bptt.core.simd import exp, fma, load, log, select, splat, store
 
 
@@ -35,6 +38,11 @@ def cross_entropy(sizes, memory, begin):
             store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
 
 
+def entropy(share: Floats) -> Floats:
+    """−p ln p of each share p, 0 where p is 0."""
+    return -share * np.log(np.where(share > 0, share, 1.0))
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
     """L = −weight · mean over the batch of Σ_t Σ_o target_o · ln y_o, with y = softmax(z).
@@ -47,3 +55,10 @@ class CrossEntropy:
 
     kernel: ClassVar[Kernel] = cross_entropy
     fused: ClassVar[bool] = True
+
+    def constant_cost(self, mean: Floats, variance: Floats) -> Any:
+        """(…): the least mean loss of one answer for all targets, of which (…, outputs) are mean and variance.
+
+        The answer is the mean m, where targets sum to 1, and costs its entropy, −weight · Σ_o m_o ln m_o.
+        """
+        return self.weight * entropy(mean).sum(axis=-1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.files import FLOW, HISTORY, RUNS, WEIGHTS, Status, read_arrays, sync_folder
+from bptt.tracking.folder.files import FLOW, HISTORY, ONCE, RUNS, WEIGHTS, Status, read_arrays, sync_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class RunResult:
 class Tables:
     """The results of a sweep, one table each; `run` is a job's number.
 
-    runs     run, status, outcome, updates, error, began, ended, reused
+    runs     run, status, outcome, updates, error, began, ended, reused, and of each of ONCE what there is
     history  run, update, metrics
     """
 
@@ -94,9 +94,10 @@ def read_block(folder: Path) -> list[RunResult]:
         results = []
         for row in read_table(folder / RUNS).to_pylist():
             run, outcome, updates = row.pop("run"), row.pop("outcome"), row.pop("updates")
+            once = {name: value for name in ONCE if (value := row.pop(name, None)) is not None}
             record = None
             if outcome is not None:
-                record = _make_record(outcome, updates, history[run], flow[run], arrays, places[run])
+                record = _make_record(outcome, updates, once, history[run], flow[run], arrays, places[run])
             results.append(RunResult(job=run, record=record, **row))
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(f"{folder}: damaged ({error}); delete it, and it is trained again") from error
@@ -104,7 +105,13 @@ def read_block(folder: Path) -> list[RunResult]:
 
 
 def _make_record(
-    outcome: Any, updates: int, history: Any, flow: Any, arrays: dict[str, NDArray[Any]], place: int
+    outcome: Any,
+    updates: int,
+    once: dict[str, float],
+    history: Any,
+    flow: Any,
+    arrays: dict[str, NDArray[Any]],
+    place: int,
 ) -> Any:
     from bptt.core.run import Record
 
@@ -118,12 +125,14 @@ def _make_record(
             name.removeprefix(prefix): array[place] for name, array in arrays.items() if name.startswith(prefix)
         },
         state=arrays["state"][place],
+        once=once,
     )
 
 
 def read_ended(folder: Path) -> list[RunResult]:
     """How the runs of a block ended, without what they recorded. Raises ArchiveError where it can't be read."""
-    rows = read_table(folder / RUNS).drop(["outcome", "updates"]).to_pylist()
+    table = read_table(folder / RUNS)
+    rows = table.drop([name for name in table.column_names if name in ("outcome", "updates", *ONCE)]).to_pylist()
     return [RunResult(job=row.pop("run"), record=None, **row) for row in rows]
 
 
@@ -202,6 +211,8 @@ def _tabulate_runs(results: Sequence[RunResult]) -> Any:
             "began": pa.array([result.began for result in results], pa.float64()),
             "ended": pa.array([result.ended for result in results], pa.float64()),
             "reused": pa.array([result.reused for result in results], pa.string()),
+            # Null where there is none: a number may be NaN, or infinite.
+            **{name: pa.array([record and record.once.get(name) for record in records], pa.float64()) for name in ONCE},
         }
     )
 

@@ -4,6 +4,7 @@ Nothing here knows MLflow.
 """
 
 import io
+import json
 import os
 import zipfile
 import zlib
@@ -42,6 +43,11 @@ LOCK: Final = ".lock"
 FLOW_ENDS: Final = "flow_ends.parquet"
 REUSED: Final = "reused.json"
 
+#: What a run has one number of, `Record.once`: columns of runs.parquet, and beside those of a run's history.parquet.
+ONCE: Final = ("loss/test", "accuracy/test", "baseline")
+
+_ONCE_KEY: Final = b"bptt.once"
+
 #: Where sweeps are, each in a folder of its own, and within it single runs.
 MULTIRUN: Final = "multirun"
 SINGLE_RUNS: Final = "runs"
@@ -66,7 +72,7 @@ def pack_record(record: "Record") -> dict[str, bytes]:
     weights = io.BytesIO()
     np.savez(weights, allow_pickle=False, **record.parameters)
     return {
-        HISTORY: _write_parquet(_list_history_columns(record)),
+        HISTORY: _write_parquet(_list_history_columns(record), record.once),
         FLOW: _write_parquet(_list_flow_columns(record)),
         WEIGHTS: weights.getvalue(),
     }
@@ -142,13 +148,23 @@ def _list_flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
     }
 
 
-def _write_parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
+def _write_parquet(columns: Mapping[str, NDArray[Any]], once: Mapping[str, float] | None = None) -> bytes:
+    """once: kept beside the columns, in the file's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
-    pq.write_table(pa.table(dict(columns)), buffer)
+    table = pa.table(dict(columns))
+    if once:
+        table = table.replace_schema_metadata({_ONCE_KEY: json.dumps(dict(once))})
+    pq.write_table(table, buffer)
     return buffer.getvalue()
+
+
+def read_once(table: Any) -> dict[str, float]:
+    """`Record.once` of the run whose history this Arrow table is, as it was read from its file."""
+    found = json.loads((table.schema.metadata or {}).get(_ONCE_KEY, b"{}"))
+    return {name: float(found[name]) for name in ONCE if name in found}
 
 
 @contextmanager
@@ -182,9 +198,12 @@ def load_record(outcome: Any, folder: Path) -> "Record | None":
 
     Raises what a damaged file, or one that is missing, leads to.
     """
+    import pyarrow.parquet as pq
+
     from bptt.core.run import Record
 
-    history, flow = _read_columns(folder / HISTORY), _read_columns(folder / FLOW)
+    recorded = pq.ParquetFile(folder / HISTORY).read()
+    history, flow = _list_columns(recorded), _list_columns(pq.ParquetFile(folder / FLOW).read())
     parameters = read_arrays(folder / WEIGHTS)
     updates = history["update"]
     timesteps = len(flow["update"]) // len(updates)
@@ -202,13 +221,11 @@ def load_record(outcome: Any, folder: Path) -> "Record | None":
         flow=flow["norm"].reshape(len(updates), timesteps),
         parameters=parameters,
         state=np.empty((0, 0)),
+        once=read_once(recorded),
     )
 
 
-def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
-    import pyarrow.parquet as pq
-
-    table = pq.ParquetFile(path).read()
+def _list_columns(table: Any) -> dict[str, NDArray[Any]]:
     return {name: table[name].to_numpy() for name in table.column_names}
 
 

@@ -105,7 +105,7 @@ class History(ABC):
 
     @abstractmethod
     def tables(self, numbers: Sequence[int]) -> Tables:
-        """What these runs came to: `runs` (run, status, outcome, updates, error, run_id, seconds) and `history`.
+        """What these runs came to: `runs` (run, status, outcome, updates, error, run_id, seconds, ONCE), `history`.
 
         A run that has not ended may be missing from `runs`.
         """

@@ -13,7 +13,7 @@ from bptt.tracking.folder.block import (
     read_table,
     select_ends,
 )
-from bptt.tracking.folder.files import FLOW, HISTORY, JOURNAL, TRACEBACK, WEIGHTS, load_record
+from bptt.tracking.folder.files import FLOW, HISTORY, JOURNAL, ONCE, TRACEBACK, WEIGHTS, load_record, read_once
 from bptt.tracking.folder.run import ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.base import Head, History, Member
@@ -161,6 +161,8 @@ class RunFolderHistory(History):
         """See `History.tables`."""
         import pandas as pd
 
+        path = self._folder / HISTORY
+        once = read_once(read_table(path)) if path.is_file() else {}
         history = self._table(HISTORY, make_empty_history())
         error = self._folder / TRACEBACK
         row = {
@@ -171,6 +173,7 @@ class RunFolderHistory(History):
             "error": error.read_text(encoding="utf-8") if error.is_file() else None,
             "run_id": self._journal.run_id,
             "seconds": float("nan"),
+            **{name: once.get(name) for name in ONCE},
         }
         return Tables(pd.DataFrame([row] * len(numbers), columns=list(row)), history)
 

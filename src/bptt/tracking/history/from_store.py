@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bptt.tracking.folder.block import Tables, make_empty_flow, make_empty_history, read_table, select_ends
-from bptt.tracking.folder.files import CONFIG, FLOW, HISTORY, PROVENANCE, TRACEBACK, WEIGHTS, load_record
+from bptt.tracking.folder.files import (
+    CONFIG,
+    FLOW,
+    HISTORY,
+    ONCE,
+    PROVENANCE,
+    TRACEBACK,
+    WEIGHTS,
+    load_record,
+    read_once,
+)
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
@@ -97,14 +107,27 @@ class StoreHistory(History):
             with fetch(address, row.artifact_uri, wanted) as folder:
                 return how(folder)
 
-    def joined(self, name: str, numbers: Sequence[int], empty: "pd.DataFrame") -> "pd.DataFrame":
-        """One parquet file of each run, as far as runs have it, below each other; a column `run` comes first."""
+    def joined(
+        self,
+        name: str,
+        numbers: Sequence[int],
+        empty: "pd.DataFrame",
+        once: "dict[int, dict[str, float]] | None" = None,
+    ) -> "pd.DataFrame":
+        """One parquet file of each run, as far as runs have it, below each other; a column `run` comes first.
+
+        once: takes what a run's history has beside its columns.
+        """
         import pyarrow as pa
 
         def table(number: int) -> Any:
             row = self.row(number)
             found = None if row is None else self.read(row, [name], lambda folder: read_table(folder / name))
-            return None if found is None else found.add_column(0, "run", [pa.array([number] * len(found), pa.int64())])
+            if found is None:
+                return None
+            if once is not None:
+                once[number] = read_once(found)
+            return found.add_column(0, "run", [pa.array([number] * len(found), pa.int64())])
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             tables = list(pool.map(table, numbers))
@@ -272,7 +295,7 @@ class RunsStoreHistory(StoreHistory):
         import pandas as pd
 
         rows = {number: self._rows[number] for number in numbers if number in self._rows}
-        history = self._history(rows)
+        history, once = self._history(rows)
         last = history.groupby("run")["update"].last()
         runs = pd.DataFrame(
             {
@@ -284,6 +307,7 @@ class RunsStoreHistory(StoreHistory):
                 "began": pd.Series([row.began for row in rows.values()], dtype="float64"),
                 "ended": pd.Series([row.ended for row in rows.values()], dtype="float64"),
                 "run_id": pd.Series([row.run_id for row in rows.values()], dtype="str"),
+                **{name: [once.get(number, {}).get(name) for number in rows] for name in ONCE},
             }
         )
         return Tables(runs.assign(seconds=self._seconds(runs)), history)
@@ -303,16 +327,22 @@ class RunsStoreHistory(StoreHistory):
         """See `StoreHistory.row`."""
         return self._rows.get(number)
 
-    def _history(self, rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
-        """From the files where they are at hand, which is faster than from the metrics."""
+    def _history(self, rows: Mapping[int, StoredRow]) -> "tuple[pd.DataFrame, dict[int, dict[str, float]]]":
+        """From the files where they are at hand, faster than from the metrics; and each run's `Record.once`."""
         import pandas as pd
 
         at_hand = [number for number, row in rows.items() if OUTCOME_TAG in row.tags and self._store.has_at_hand(row)]
         others = {number: row for number, row in rows.items() if number not in at_hand}
-        tables = [self.joined(HISTORY, at_hand, make_empty_history())]
+        once: dict[int, dict[str, float]] = {}
+        tables = [self.joined(HISTORY, at_hand, make_empty_history(), once)]
         if others:
             tables.append(self._store.read_histories(others))
-        return pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
+        history = pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
+        for name in ONCE:
+            if name in history:
+                for number, value in history.groupby("run")[name].last().dropna().items():
+                    once.setdefault(int(number), {})[name] = float(value)
+        return history.drop(columns=[name for name in ONCE if name in history]), once
 
     def _seconds(self, runs: "pd.DataFrame") -> "pd.Series":
         """Runs of one block have its times; of some runs of a sweep alone it isn't known how many were in a block."""

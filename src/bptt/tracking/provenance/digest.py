@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -22,11 +23,12 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
     1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
     user's by the sources of its package. A part that a run can do without counts as little where it says what its
-    absence means: runs that were recorded before there was the part are still the same ones.
+    absence means, and so does a task's value that its class has a default for: runs that were recorded before there was
+    the part, or the key, are still the same ones.
     """
     absent = _absent()
     told = {key: value for key, value in config.items() if key not in _NOT_NUMERICAL and value != absent.get(key)}
-    kept = {key: _canonicalize(value, key) for key, value in told.items()}
+    kept = {key: _canonicalize(_drop_defaults(value) if key == "task" else value, key) for key, value in told.items()}
     text = json.dumps([kept, numerical_version], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
 
@@ -37,6 +39,27 @@ def _absent() -> dict[str, dict[str, str]]:
 
     defaults = {field.name: type(field.default) for field in fields(Run) if field.default is not MISSING}
     return {name: {"_target_": f"{kind.__module__}.{kind.__qualname__}"} for name, kind in defaults.items()}
+
+
+def _drop_defaults(node: Any) -> Any:
+    """A task's node without what its class does not ask for, where it says that."""
+    if not isinstance(node, Mapping):
+        return node
+    defaults = _find_defaults(str(node.get("_target_")))
+    return {key: value for key, value in node.items() if key not in defaults or value != defaults[key]}
+
+
+@cache
+def _find_defaults(target: str) -> dict[str, Any]:
+    """Field → default, of one of bptt's classes; of others, which may change, nothing."""
+    module, _, name = target.rpartition(".")
+    if not module.startswith("bptt.tasks."):
+        return {}
+    try:
+        kind = getattr(import_module(module), name)
+        return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    except (ImportError, AttributeError, TypeError):  # as a record that was changed may name anything
+        return {}
 
 
 def find_package(target: str) -> str | None:

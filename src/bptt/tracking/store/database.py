@@ -360,7 +360,7 @@ def _check(run: RunToWrite) -> RunToWrite:
     from mlflow.utils import validation
 
     check: Any = validation
-    for name in run.history:
+    for name in (*run.history, *run.once):
         check._validate_metric_name(name)
     tags = [check._validate_tag(name, value) for name, value in {**run.tags, NAME_TAG: run.name}.items()]
     params = [check._validate_param(name, value) for name, value in run.params.items()]

@@ -1,7 +1,7 @@
 """A run of a sweep as the store gets it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ class RunToWrite:
     key      32 hexadecimal digits, of this run of this sweep alone: a run that is sent again is the same run
     began, ended  seconds since 1970
     history  `update` and the metrics, (points,) each; empty where nothing was recorded
+    once     what there is one number of, a metric with one point, at the last update
     files    path among the artifacts → content
     """
 
@@ -32,6 +33,7 @@ class RunToWrite:
     ended: float
     history: Mapping[str, NDArray[np.generic]]
     files: Mapping[str, bytes]
+    once: Mapping[str, float] = field(default_factory=dict)
 
 
 def make_run_key(sweep: SweepJournal, job: SweepJob) -> str:
@@ -74,6 +76,7 @@ def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mappin
         ended=result.ended,
         history={} if record is None else record.history,
         files=files,
+        once={} if record is None else record.once,
     )
 
 
@@ -95,6 +98,8 @@ def list_points(run: RunToWrite) -> Iterator[tuple[str, list[float], list[int], 
     for name, values in run.history.items():
         if name != "update":
             yield name, np.asarray(values, np.float64).tolist(), times.tolist(), updates.tolist()
+    for name, value in run.once.items():
+        yield name, [value], times[-1:].tolist(), updates[-1:].tolist()
 
 
 def to_milliseconds(seconds: float) -> int:
