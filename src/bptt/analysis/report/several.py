@@ -69,7 +69,7 @@ def label_sweeps(every: Sequence[Findings]) -> list[str]:
 def _write_in_short(every: Sequence[Findings], labels: Sequence[str]) -> Section:
     elements: list[Element] = []
     for label, findings in zip(labels, every, strict=True):
-        elements += [Heading(label), *write_in_short(findings).elements]
+        elements += [Heading(label), *write_in_short(findings, findings.sweep.question).elements]
     return Section("question", "In short", elements)
 
 

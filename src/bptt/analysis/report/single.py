@@ -30,14 +30,15 @@ def report_single(sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Seque
     options  of `bptt report`, as they were given
     """
     findings = Findings(sweep)
-    answer = write_in_short(findings)
+    asked, rest = split_question(sweep.question)
+    answer = write_in_short(findings, rest)
     proof: list[Element] = [Figures(drawn[:1])] if drawn else []
     if not findings.statistics.empty:
         proof.append(write_settings_table(findings))
     end = [write_origin(findings), write_repeating([sweep], [find_inputs(sweep)], options)]
     return Report(
-        ask_shortly(sweep.question) or write_title(findings),
-        [*([write_title(findings)] if sweep.question else []), *_list_facts(sweep)],
+        asked or write_title(findings),
+        [*([write_title(findings)] if asked else []), *_list_facts(sweep)],
         [replace(answer, elements=[*answer.elements, *proof]), *write_sections(findings, drawn[1:], True), *end],
     )
 
@@ -57,10 +58,10 @@ def write_sections(findings: Findings, drawn: "Sequence[SweepFigure]", shown: bo
     ]
 
 
-def ask_shortly(question: str | None) -> str:
-    """A question's first sentence; empty where nothing was asked."""
-    first, mark, _ = (question or "").strip().partition("?")
-    return " ".join((first + mark).split())
+def split_question(question: str | None) -> tuple[str, str]:
+    """The sentence that asks, and what is said beside it; both empty where nothing was asked."""
+    first, mark, rest = (question or "").strip().partition("?")
+    return " ".join((first + mark).split()), rest.strip()
 
 
 def write_title(findings: Findings) -> str:

@@ -22,10 +22,12 @@ _TARGET: Final = "._target_"
 _BESIDE: Final = ("tracking", "allow", SEED)
 
 
-def write_in_short(findings: Findings) -> Section:
-    """What was asked, and what came out."""
-    asked = [Paragraph((findings.sweep.question,))] if findings.sweep.question else []
-    return Section("question", "Answer", [Paragraph(tuple(_write_answer(findings)), lead=True), *asked])
+def write_in_short(findings: Findings, question: str | None) -> Section:
+    """What came out, and the question, as far as it does not stand elsewhere."""
+    asked = [Paragraph((question,))] if question else []
+    answer = [Paragraph((" ".join(findings.leading),), lead=True)] if findings.leading else []
+    counts = Paragraph(tuple(_count_results(findings)), lead=not answer)
+    return Section("question", "Answer", [*answer, counts, *asked])
 
 
 def write_setup(findings: Findings) -> Section:
@@ -70,7 +72,7 @@ def write_swept(findings: Findings) -> Section:
     return Section("swept", "What was swept", [table, *(told if left_out else [])])
 
 
-def _write_answer(findings: Findings) -> Iterator[Span]:
+def _count_results(findings: Findings) -> Iterator[Span]:
     runs, settings, solved = findings.sweep.runs, findings.ranked, findings.solved
     yield f"{_write_count(len(runs), 'run')} of {_write_count(_count_settings(findings), 'setting')}"
     if findings.conditions:
@@ -85,14 +87,16 @@ def _write_answer(findings: Findings) -> Iterator[Span]:
         yield Mono(str(findings.sweep.solved))
         yield " at some recorded update." if solved else " at no recorded update."
         return
-    overall = wilson(solved, findings.ended)
     of = "those that ended" if findings.ended < len(runs) else "them"
     yield f". {solved:,} of {of} solved the task, "
     yield Mono(str(findings.sweep.solved))
+    yield " at some recorded update"
+    if len(settings) > 1:  # an interval would take settings for chance
+        yield "."
+        return
+    overall = wilson(solved, findings.ended)
     low, high = write_share(overall.low), write_share(overall.high)
-    yield f" at some recorded update: {write_share(overall.value)}, 95 % interval {low} to {high}. "
-    for sentence in findings.leading:
-        yield f"{sentence} "
+    yield f": {write_share(overall.value)}, 95 % interval {low} to {high}."
 
 
 def _count_settings(findings: Findings) -> int:
