@@ -25,7 +25,7 @@ class Chrono:
 
     t_max: Annotated[float, Range(at_least=3)]
 
-    def values(self, gate: Gate, shares: Floats) -> Floats:
+    def draw(self, gate: Gate, shares: Floats) -> Floats:
         """The biases of a gate (H,) from shares (H,) uniform on [0, 1), one of each unit.
 
         Raises ValueError where the gate neither keeps nor writes.
@@ -55,5 +55,5 @@ def fill_gates(values: Floats, block: Parameter, biases: Mapping[str, GateBias],
     for row, gate in zip(filled, block.named_gates, strict=True):
         if gate.name in biases:
             bias = biases[gate.name]
-            row[:] = bias.values(gate, shares) if isinstance(bias, Chrono) else bias
+            row[:] = bias.draw(gate, shares) if isinstance(bias, Chrono) else bias
     return filled.ravel()
