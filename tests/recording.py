@@ -59,6 +59,7 @@ def record(losses: list[float], accuracies: list[float], outcome: str) -> Record
         flow=np.arange(points * 4.0).reshape(points, 4) / losses[0],
         parameters={"readout.weight": np.full((2, 1), losses[0]), "readout.bias": np.array([1 / 3])},
         state=np.full((1, 2), losses[0]),
+        once={"baseline": 2.0} | ({} if outcome == "diverged" else {"loss/test": losses[-1] + 0.01}),
     )
 
 

@@ -153,11 +153,18 @@ def test_the_recurrent_matrix_starts_orthogonal() -> None:
 
 
 @pytest.mark.slow
-def test_two_hidden_units_learn_leftbit_but_not_as_often() -> None:
-    shares = [right("leftbit_hidden_size", 32, f"model.hidden_size={size}") for size in (1, 2, 4, 8)]
-    assert shares[0] == 0
-    assert 0.2 < shares[1] < 0.6 < shares[2]
-    assert shares[3] > 0.9
+def test_more_hidden_units_get_more_of_leftbit_right_but_seldom_all() -> None:
+    """Of fresh bits; the article's six are right in most runs of 4 and more units."""
+    accuracies = {
+        size: np.array([record.history["accuracy/eval"][-1] for record in train(found)])
+        for size in (1, 2, 4, 8)
+        for found in [runs("leftbit_hidden_size", 32, f"model.hidden_size={size}")]
+    }
+    medians = [float(np.median(accuracy)) for accuracy in accuracies.values()]
+    assert 0.5 < medians[0] < medians[1] < medians[2] < medians[3] < 1
+    whole = {size: float((accuracy == 1).mean()) for size, accuracy in accuracies.items()}
+    assert whole[1] == 0
+    assert all(0 < whole[size] < 0.5 for size in (2, 4, 8))
 
 
 @pytest.mark.slow

@@ -77,9 +77,12 @@ def test_a_run_has_all_that_it_came_to(from_folder: Sweep) -> None:
         # One that was pruned is censored where it was stopped, one that diverged at the end of its training.
         "observed": [40, 100, 100, 40, nan, nan, 40, 100, nan],
         "seconds": [1.0] * 6 + [2.0, nan, nan],
+        "loss/test": [0.11, 1.01, nan, 0.01, 5.01, nan, 5.01, 0.135, nan],
+        "baseline": [2.0, 2.0, 2.0, 2.0, 2.0, nan, 2.0, 2.0, nan],
     }
     for name, values in columns.items():
         np.testing.assert_array_equal(runs[name], values, name)
+    assert "loss/test" not in from_folder.history
     assert runs["solved"].tolist() == [True, False, False, True, False, False, False, True, False]
     assert [error and error.splitlines()[-1] for error in runs["error"]] == [
         *[None] * 4, *["RuntimeError: the planted error"] * 2, *[None] * 3

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import bptt
 from bptt.tracking.provenance.digest import compute_digest
 from bptt.tracking.store.params import flatten_config
 
@@ -61,9 +62,19 @@ def test_metrics_are_the_history(undisturbed: Any) -> None:
     expected = {name: list(zip(history["update"], history[name], strict=True)) for name in history if name != "update"}
     assert {"loss/train", "loss/eval", "accuracy/eval", "grad/norm", "grad/clipped", "grad/decay"} <= set(expected)
     stored = run.metrics
-    assert set(stored) == set(expected)
+    assert set(stored) == {*expected, "loss/test", "accuracy/test", "baseline"}
     for name, points in expected.items():
         assert np.array_equal(stored[name], points, equal_nan=True), name
+
+
+def test_what_there_is_one_number_of_stands_at_the_last_update(undisturbed: Any) -> None:
+    _, run = undisturbed
+    assert [run.metrics[name][0][0] for name in ("loss/test", "accuracy/test", "baseline")] == [60, 60, 60]
+    (found,) = bptt.load(run.folder).runs[["loss/test", "accuracy/test", "baseline"]].to_dict("records")
+    assert found == {name: run.metrics[name][0][1] for name in found}
+    # The variance of the article's 20 counts.
+    counts = np.around(np.random.RandomState(1).rand(20, 10)).sum(axis=1)
+    assert found["baseline"] == pytest.approx(counts.var(), rel=1e-15)
 
 
 def test_gradient_flow_has_a_row_per_update_and_lag(undisturbed: Any) -> None:
@@ -97,7 +108,7 @@ def test_output_is_quiet_without_a_terminal(undisturbed: Any) -> None:
     assert "\x1b" not in done.stdout + done.stderr
     out = done.stdout.splitlines()
     assert re.fullmatch(r"counting linear seed=0: completed after 60 updates \(\d+\.\d s\)", out[0])
-    assert re.fullmatch(r"  loss \S+, evaluation \S+, accuracy \S+ %", out[1])
+    assert re.fullmatch(r"  loss \S+, evaluation \S+, accuracy \S+ %, test \S+, test accuracy \S+ %", out[1])
     assert out[2].startswith("  0 1 1 0 0 0 0 1 0 0 1 1")
     assert out[3] == f"run     {run.journal['run_id']} in experiment bptt"
     assert Path(out[4].removeprefix("files   ")).is_dir()

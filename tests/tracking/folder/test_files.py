@@ -1,4 +1,5 @@
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,8 @@ import pandas as pd
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.folder.block import write_block
-from bptt.tracking.folder.files import read_arrays, write_arrays, write_record, write_text
+from bptt.tracking.folder.block import read_table, write_block
+from bptt.tracking.folder.files import load_record, read_arrays, read_once, write_arrays, write_record, write_text
 
 
 def record() -> Record:
@@ -40,6 +41,19 @@ def test_the_files_hold_the_record(tmp_path: Path) -> None:
     weights = read_arrays(tmp_path / "weights.npz")
     assert sorted(weights) == ["cell.0.input", "readout.bias"]
     assert np.array_equal(weights["cell.0.input"], [[0.1, 1 / 3]])
+
+
+@pytest.mark.parametrize(
+    "once", [{}, {"baseline": 0.1}, {"loss/test": np.inf, "accuracy/test": 1 / 3, "baseline": 2.5}]
+)
+def test_what_there_is_one_number_of_is_beside_the_history(tmp_path: Path, once: dict[str, float]) -> None:
+    written = replace(record(), once=once)
+    write_record(tmp_path, written)
+    assert list(pd.read_parquet(tmp_path / "history.parquet")) == ["update", "loss/train", "loss/eval"]
+    read = load_record("diverged", tmp_path)
+    assert read is not None
+    assert read.once == once
+    assert read_once(read_table(tmp_path / "history.parquet")) == once
 
 
 def test_an_older_file_stays_when_writing_fails(tmp_path: Path) -> None:

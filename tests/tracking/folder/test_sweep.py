@@ -18,6 +18,7 @@ def record(seed: int, outcome: str = "completed", points: int = 3) -> Record:
         flow=rng.random((points, 4)),
         parameters={"cell.0.input": rng.random((2, 3)), "readout.weight": rng.random((3, 1))},
         state=rng.random((1, 4)),
+        once={"loss/test": float(rng.random()), "baseline": 0.25} if seed % 2 else {},
     )
 
 
@@ -65,6 +66,7 @@ def assert_equal(first: RunResult, second: RunResult) -> None:
         assert all(np.array_equal(mine[key], theirs[key], equal_nan=True) for key in mine)
     assert np.array_equal(one.flow, other.flow, equal_nan=True)
     assert np.array_equal(one.state, other.state)
+    assert one.once == other.once
 
 
 def test_what_was_asked_for_is_read_back(archive: SweepFolder) -> None:

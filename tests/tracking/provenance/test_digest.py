@@ -60,6 +60,20 @@ def test_a_gate_counts_where_it_starts_with_a_bias_of_its_own() -> None:
     assert digest("init.gate_bias.forget=1.0") == digest("init.gate_bias={forget: 1}")
 
 
+def test_a_key_of_a_task_that_says_what_its_absence_means_does_not_count() -> None:
+    """Runs that were recorded before there were test sets, or LEFTBIT's fresh bits, are still the same ones."""
+    for name, added in (("adding", {"test_size": 0}), ("leftbit", {"test_size": 0, "eval_size": None})):
+        resolved = check_configuration(compose([f"task={name}"])).resolved
+        now = {**resolved, "task": resolved["task"] | added}
+        older = {**resolved, "task": {key: value for key, value in resolved["task"].items() if key not in added}}
+        assert compute_digest(now, "v1") == compute_digest(older, "v1") != compute_digest(resolved, "v1")
+        assert check_configuration(older).resolved == now
+    # Where null was all additions from the beginning, it counts as before.
+    adder = check_configuration(compose(["task=adder", "task.eval_size=null"])).resolved
+    less = {**adder, "task": {key: value for key, value in adder["task"].items() if key != "eval_size"}}
+    assert compute_digest(adder, "v1") != compute_digest(less, "v1")
+
+
 def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
     here, there = tmp_path / "here.npz", tmp_path / "there.npz"
     here.write_bytes(b"1")
