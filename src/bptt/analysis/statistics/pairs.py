@@ -1,0 +1,213 @@
+"""What runs with equal seeds say of two settings: a run of each is a pair, and pairs are what is counted.
+
+Pairs of several conditions are put together, one after the other. For shares this is Mantel and Haenszel's estimate:
+where each pair is a stratum of its own, which also keeps conditions apart, all weights n₁n₂/(n₁ + n₂) are ½, and
+
+    Σ w (y₁ − y₂) / Σ w = (b − c)/n,
+
+with n pairs, of which b have a success in the first setting alone and c in the second alone: N. Mantel, W. Haenszel,
+"Statistical Aspects of the Analysis of Data From Retrospective Studies of Disease", Journal of the National Cancer
+Institute 22 (1959). Sato's variance of it, see `benchmarks.candidates`, is then McNemar's, (b + c − (b − c)²/n)/n².
+That conditions differ makes b − c vary less than if all pairs were alike, so intervals for alike pairs stay valid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from bptt.analysis.statistics.intervals import ENTROPY, LEAST, LEVEL, RESAMPLES, Interval, bootstrap_ends
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_NODES: Final = 128  # of the quadrature
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How many pairs the first setting wins, the second wins, and neither does."""
+
+    wins: int
+    losses: int
+    ties: int
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        return self.wins + self.losses + self.ties
+
+    def __add__(self, other: "PairCounts") -> "PairCounts":
+        return PairCounts(self.wins + other.wins, self.losses + other.losses, self.ties + other.ties)
+
+
+def count_pairs(a: "ArrayLike", b: "ArrayLike", smaller_is_better: bool = False) -> PairCounts:
+    """Which of each pair is better; pairs of which a value is nan don't count."""
+    first, second = _drop_unknown(a, b)
+    more, less = int(np.sum(first > second)), int(np.sum(first < second))
+    wins, losses = (less, more) if smaller_is_better else (more, less)
+    return PairCounts(wins, losses, len(first) - more - less)
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """The exact two-sided p-value of discordant pairs, given that either setting is as likely to win one.
+
+    p = min(1, 2 P(X ≥ max(b, c))), X ~ Binomial(b + c, ½): Q. McNemar, "Note on the sampling error of the difference
+    between correlated proportions or percentages", Psychometrika 12 (1947), in its exact form, which is the sign test.
+    1 without discordant pairs.
+    """
+    from scipy.stats import binom
+
+    return float(min(1.0, 2 * binom.sf(max(wins, losses) - 1, wins + losses, 0.5)))
+
+
+def paired_difference(counts: PairCounts, level: float = LEVEL) -> Interval:
+    """The share of pairs that the first setting wins less the share that the second wins; all nan without pairs.
+
+    Of successes it is the difference of the two shares. The interval excludes 0 where, and only where, `mcnemar` is
+    less than 1 − level. With b wins among m = b + c of n pairs, the lower end is the quantile at (1 − level)/2 of
+
+        T (2B − 1),  B ~ Beta(b, m − b + 1),  T ~ Beta(m, n − m + 1) if B's own quantile is above ½,
+                                              T ~ Beta(m + 1, n − m) if not,
+
+    independent; the upper end is that of the other setting with its sign changed: M. P. Fay, K. Lumbard, "Confidence
+    intervals for difference in proportions for matched pairs compatible with exact McNemar's or sign tests", Statistics
+    in Medicine 40 (2021), as in their program exact2x2, `mcnemarExactDP`. Its authors conjecture that it covers at
+    least as often as it says; docs/trust/coverage.md has how often it does, and how often Newcombe's and Tango's do.
+    """
+    if not counts.pairs:
+        return Interval(np.nan, np.nan, np.nan)
+    n, alpha = counts.pairs, (1 - level) / 2
+    low = _find_lower_end(counts.wins, counts.wins + counts.losses, n, alpha)
+    high = -_find_lower_end(counts.losses, counts.wins + counts.losses, n, alpha)
+    return Interval((counts.wins - counts.losses) / n, low, high)
+
+
+def probability_on_pairs(counts: PairCounts, level: float = LEVEL) -> Interval:
+    """P(the first is better on a pair) + ½ P(both are alike); ½ is no difference.
+
+    Ties count half: the value is (wins + ½ ties)/pairs = ½ + ½ (wins − losses)/pairs, and the ends are those of
+    `paired_difference` in the same way. So it excludes ½ where, and only where, the sign test does.
+    """
+    found = paired_difference(counts, level)
+    return Interval(*(0.5 + 0.5 * end for end in (found.value, found.low, found.high)))
+
+
+def lower_tail(difference: "ArrayLike", wins: "ArrayLike", discordant: int, pairs: int, more: bool) -> "NDArray[Any]":
+    """P(T (2B − 1) ≤ difference) of `paired_difference`, elementwise; more: T ~ Beta(m + 1, n − m)."""
+    from scipy.special import betainc
+
+    d, b = np.broadcast_arrays(np.asarray(difference, float)[..., None], np.asarray(wins, float)[..., None])
+    left, right = discordant + more, pairs - discordant + 1 - more
+    t, weights = _spread(left, right)
+    at = np.clip((1 + d / t) / 2, 0.0, 1.0)
+    inside = betainc(np.maximum(b, 1.0), discordant - b + 1, at) @ weights
+    # Without wins B is 0, and the tail T's own.
+    alone = 1 - betainc(left, right, np.clip(-d[..., 0], 0.0, 1.0)) if right else np.where(d[..., 0] < -1, 0.0, 1.0)
+    return np.where(b[..., 0] == 0, alone, inside)
+
+
+@lru_cache(maxsize=256)
+def _spread(left: int, right: int) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """Values of Beta(left, right) and their weights, over which a mean is taken: quantiles at Gauss and Legendre's."""
+    from scipy.special import betaincinv
+
+    nodes, weights = _find_nodes()
+    return betaincinv(left, right, nodes) if right else np.ones(_NODES), weights
+
+
+@cache
+def _find_nodes() -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return (nodes + 1) / 2, weights / 2
+
+
+def _find_lower_end(wins: int, discordant: int, pairs: int, alpha: float) -> float:
+    from scipy.optimize import brentq
+    from scipy.special import betainc
+
+    if wins == 0 and discordant == pairs:
+        return -1.0
+    more = wins == 0 or bool(betainc(wins, discordant - wins + 1, 0.5) >= alpha)
+
+    def beyond(difference: float) -> float:
+        return float(lower_tail(difference, wins, discordant, pairs, more)) - alpha
+
+    low, high = (-1.0, 0.0) if more else (0.0, 1.0)
+    return float(brentq(beyond, low, high, xtol=1e-10))
+
+
+def median_difference(a: "ArrayLike", b: "ArrayLike", level: float = LEVEL) -> Interval:
+    """The median of a less b over pairs, with a bootstrap interval over pairs, see `bootstrap_ends`.
+
+    A pair of which both are infinite, as the losses of diverged runs, differs by 0; a pair with nan doesn't count. With
+    fewer than three pairs the ends are nan.
+    """
+    first, second = _drop_unknown(a, b)
+    with np.errstate(invalid="ignore"):
+        differences = np.sort(np.where(first == second, 0.0, first - second))
+    size = len(differences)
+    if not size:
+        return Interval(np.nan, np.nan, np.nan)
+
+    def statistic(ranks: "NDArray[np.int64]", axis: int = -1) -> "NDArray[np.float64]":
+        drawn = np.sort(ranks, axis=axis)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((differences[drawn[..., (size - 1) // 2]] + differences[drawn[..., size // 2]]) / 2)
+
+    value = float(statistic(np.arange(size)))
+    if size < LEAST:
+        return Interval(value, np.nan, np.nan)
+    low, high = bootstrap_ends([size], statistic, level)
+    return Interval(value, float(low), float(high))
+
+
+def restricted_mean_difference(a: "ArrayLike", b: "ArrayLike", horizon: float, level: float = LEVEL) -> Interval:
+    """The mean over pairs of min(aᵢ, τ) − min(bᵢ, τ): how many updates of the first τ the first setting needs more.
+
+    a, b     updates until each run of a pair solved its task; infinite where it never did
+    horizon  τ, the updates that every run was trained for unless it solved its task before
+
+    With no run given up before τ, E min(T, τ) is the restricted mean of `survival`, the area below 1 − solved_share:
+    P. Royston, M. K. B. Parmar, "Restricted mean survival time", BMC Medical Research Methodology 13:152 (2013).
+
+    The ends are quantiles over 9,999 draws of weights for the pairs, Dirichlet(1, …, 1), with one more pair that
+    differs by −τ, for the lower end, or by τ, for the upper: E. Learned-Miller, P. S. Thomas, "A New Confidence
+    Interval for the Mean of a Bounded Random Variable", arXiv:1905.06208 (2019). It is a bootstrap over pairs that
+    knows that what no pair showed may exist: where few runs solve their task, Student's interval covers in a fraction
+    of the samples, and so would a usual bootstrap, see docs/trust/coverage.md.
+    """
+    first, second = (np.minimum(values, horizon) for values in _drop_unknown(a, b))
+    differences = np.sort(first - second)
+    if not len(differences):
+        return Interval(np.nan, np.nan, np.nan)
+    low, high = mean_ends(differences[None], -horizon, horizon, level)
+    return Interval(float(differences.mean()), float(low[0]), float(high[0]))
+
+
+def mean_ends(
+    samples: "NDArray[np.float64]", least: float, most: float, level: float = LEVEL
+) -> "tuple[NDArray[Any], NDArray[Any]]":
+    """The ends of the means' intervals of samples (…, n) of numbers that lie between least and most."""
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(ENTROPY)))
+    weights = generator.standard_exponential((RESAMPLES, samples.shape[-1] + 1))
+    weights /= weights.sum(axis=1, keepdims=True)
+    # In order: weights are drawn for ranks, so that it does not matter how pairs come.
+    inside, rest = np.sort(samples, axis=-1) @ weights[:, :-1].T, weights[:, -1]
+    alpha = (1 - level) / 2
+    low = np.quantile(inside + least * rest, alpha, axis=-1, method="inverted_cdf")
+    high = np.quantile(inside + most * rest, 1 - alpha, axis=-1, method="inverted_cdf")
+    return np.asarray(low), np.asarray(high)
+
+
+def add_counts(counts: Sequence[PairCounts]) -> PairCounts:
+    """Those of all conditions together."""
+    return sum(counts, start=PairCounts(0, 0, 0))
+
+
+def _drop_unknown(a: "ArrayLike", b: "ArrayLike") -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    first, second = (np.asarray(values, float).reshape(-1) for values in (a, b))
+    known = ~(np.isnan(first) | np.isnan(second))
+    return first[known], second[known]
