@@ -5,6 +5,8 @@ from scipy.stats import binomtest, bootstrap, lognorm, trim_mean
 
 from bptt.analysis.statistics.intervals import (
     Interval,
+    clopper_pearson,
+    exact_ends,
     iqm_interval,
     location_intervals,
     median_interval,
@@ -43,6 +45,7 @@ def test_an_end_of_wilsons_interval_is_exact_at_none_and_at_all() -> None:
 
 def test_without_trials_nothing_is_known() -> None:
     assert np.isnan([*vars(wilson(0, 0)).values()]).all()
+    assert np.isnan([*vars(clopper_pearson(0, 0)).values()]).all()
     assert np.isnan([*vars(share_difference((0, 1), (0, 2))).values()]).all()
 
 
@@ -52,22 +55,37 @@ def test_score_ends_solve_wilsons_equation_for_sizes_that_are_not_whole() -> Non
         assert np.abs(share - end) == pytest.approx(z * np.sqrt(end * (1 - end) / size))
 
 
+@pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 10), (41, 50), (3, 1000)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_clopper_pearson_is_scipys(successes: int, trials: int, level: float) -> None:
+    expected = binomtest(successes, trials).proportion_ci(level, method="exact")
+    found = clopper_pearson(successes, trials, level)
+    assert found.value == successes / trials
+    assert ends(found) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert found.low == 0 or successes
+    assert found.high == 1 or successes < trials
+
+
+def test_exact_ends_for_sizes_that_are_not_whole_lie_between_those_for_whole_ones() -> None:
+    low, high = exact_ends(0.3, np.array([10.0, 14.0, 20.0]))
+    assert low[0] < low[1] < low[2] < 0.3 < high[2] < high[1] < high[0]
+    assert (low[0], high[2]) == pytest.approx((clopper_pearson(3, 10).low, clopper_pearson(6, 20).high), abs=1e-12)
+
+
 @pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        ((56, 48), (70, 80), 0.0524, 0.3339),
-        ((9, 3), (10, 10), 0.1705, 0.8090),
-        ((5, 0), (56, 29), -0.0381, 0.1926),
-        ((0, 0), (10, 20), -0.1611, 0.2775),
-        ((10, 0), (10, 10), 0.6075, 1.0),
-    ],
+    ("successes", "trials"), [((56, 48), (70, 80)), ((9, 3), (10, 10)), ((5, 0), (56, 29)), ((10, 0), (10, 10))]
 )
-def test_difference_of_shares_as_newcombe_published_it(
-    successes: tuple[int, int], trials: tuple[int, int], low: float, high: float
+def test_difference_of_shares_adds_the_squares_of_the_exact_ends_distances(
+    successes: tuple[int, int], trials: tuple[int, int]
 ) -> None:
+    (p, l1, u1), (q, l2, u2) = (
+        (hits / count, *binomtest(hits, count).proportion_ci(method="exact"))
+        for hits, count in zip(successes, trials, strict=True)
+    )
     found = share_difference(successes, trials)
-    assert found.value == successes[0] / trials[0] - successes[1] / trials[1]
-    assert ends(found) == pytest.approx((low, high), abs=5e-5)
+    assert found.value == p - q
+    expected = p - q - np.sqrt((p - l1) ** 2 + (u2 - q) ** 2), p - q + np.sqrt((u1 - p) ** 2 + (q - l2) ** 2)
+    assert ends(found) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [3, 10, 21, 50])

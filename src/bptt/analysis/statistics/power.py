@@ -5,6 +5,7 @@ exactly how many runs it will take. None: more than 2,000, or no number of them.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ _NEGLIGIBLE: Final = 1e-9  # probability of what is left out
 _COARSE: Final = 1e-3  # the same, where each case costs an integral
 
 
+@cache
 def count_pairs_for_difference(counts: PairCounts, level: float = LEVEL) -> int | None:
     """Pairs with which `mcnemar` finds a difference like the observed one.
 
@@ -42,6 +44,7 @@ def count_pairs_for_difference(counts: PairCounts, level: float = LEVEL) -> int 
     return _find_least(power)
 
 
+@cache
 def count_pairs_for_equivalence(counts: PairCounts, margin: float, level: float = LEVEL) -> int | None:
     """Pairs with which the whole interval of `paired_difference` lies within ±margin, if neither setting is better.
 
@@ -61,6 +64,7 @@ def count_pairs_for_equivalence(counts: PairCounts, margin: float, level: float 
     return _find_least(power)
 
 
+@cache
 def count_runs_for_difference(shares: tuple[float, float], level: float = LEVEL) -> int | None:
     """Runs of either setting with which `share_difference` and Fisher's test find a difference of these shares."""
     from scipy.stats import binom, hypergeom
@@ -82,6 +86,7 @@ def count_runs_for_difference(shares: tuple[float, float], level: float = LEVEL)
     return _find_least(power)
 
 
+@cache
 def count_runs_for_equivalence(shares: tuple[float, float], margin: float, level: float = LEVEL) -> int | None:
     """Runs of either setting with which `share_difference` lies within ±margin, if both have these shares' mean."""
     from scipy.stats import binom

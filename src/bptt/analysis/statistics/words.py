@@ -63,7 +63,7 @@ def _write_numbers(found: Comparison) -> str:
     borders = (found.centre, found.centre - question.margin, found.centre + question.margin)
     value, low, high = (_round(end, borders) for end in (difference.value, difference.low, difference.high))
     if found.shares is not None:
-        a, b = (_round(share, ()) for share in found.shares)
+        a, b, value = _round_shares(*found.shares, difference.value)
         points = "percentage point" if value in ("1", "−1") else "percentage points"
         told = f"{a} % against {b} %, a difference of {value} {points}"
     elif found.paired:
@@ -173,6 +173,15 @@ def _capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _round_shares(a: float, b: float, difference: float) -> tuple[str, ...]:
+    """All in percent, with as many digits as it takes for the rounded difference to be that of the rounded shares."""
+    for digits in range(_MOST_DIGITS):
+        first, second, apart = (round(100 * one, digits) for one in (a, b, difference))
+        if abs(first - second - apart) < 10.0**-_MOST_DIGITS and (apart != 0 or difference == 0):
+            break
+    return tuple(_write(one, digits) for one in (first, second, apart))
+
+
 def _round(share: float, borders: Sequence[float]) -> str:
     """In percent, with as many digits as it takes to stand on the same side of each border."""
     for digits in range(_MOST_DIGITS):
@@ -181,4 +190,8 @@ def _round(share: float, borders: Sequence[float]) -> str:
             (shown < 100 * border) == (share < border) for border in borders if share != border
         ):
             break
-    return f"{shown + 0.0:.{digits}f}".replace("-", "−")
+    return _write(shown, digits)
+
+
+def _write(number: float, digits: int) -> str:
+    return f"{number + 0.0:.{digits}f}".replace("-", "−")  # no −0

@@ -1,0 +1,68 @@
+"""Intervals that were tried and are not what bptt uses, for arrays of outcomes at once; see coverage."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from bptt.analysis.statistics.intervals import score_ends
+
+Ends = tuple[NDArray[Any], NDArray[Any]]
+
+
+def newcombe(x: NDArray[Any], y: NDArray[Any], m: int, n: int) -> Ends:
+    """Of x/m − y/n: Newcombe 1998, Statistics in Medicine 17, 873–890, method 10."""
+    p, q = x / m, y / n
+    (l1, u1), (l2, u2) = score_ends(p, m), score_ends(q, n)
+    return p - q - np.hypot(p - l1, u2 - q), p - q + np.hypot(u1 - p, q - l2)
+
+
+def newcombe_paired(table: NDArray[Any]) -> Ends:
+    """Of rows (both, first alone, second alone, neither): Newcombe 1998, Stat. in Med. 17, 2635–2650, method 10."""
+    a, b, c, d = table.T.astype(float)
+    n = a + b + c + d
+    p, q = (a + b) / n, (a + c) / n
+    (l1, u1), (l2, u2) = score_ends(p, n), score_ends(q, n)
+    product, cross = (a + b) * (c + d) * (a + c) * (b + d), a * d - b * c
+    corrected = np.where(cross > n / 2, cross - n / 2, np.minimum(cross, 0.0))
+    phi = np.divide(corrected, np.sqrt(product), out=np.zeros_like(n), where=product > 0)
+    below = (p - l1) ** 2 - 2 * phi * (p - l1) * (u2 - q) + (u2 - q) ** 2
+    above = (u1 - p) ** 2 - 2 * phi * (u1 - p) * (q - l2) + (q - l2) ** 2
+    return p - q - np.sqrt(np.maximum(below, 0)), p - q + np.sqrt(np.maximum(above, 0))
+
+
+def tango(b: NDArray[Any], c: NDArray[Any], n: int) -> Ends:
+    """Of (b − c)/n: Tango 1998, Statistics in Medicine 17, 891–908, by bisection of its score."""
+    b, c, z = np.atleast_1d(b).astype(float), np.atleast_1d(c).astype(float), float(ndtri(0.975))
+
+    def score(difference: NDArray[Any]) -> NDArray[Any]:
+        linear = (2 * n - b + c) * difference - b - c
+        constant = -c * difference * (1 - difference)
+        q = (np.sqrt(np.maximum(linear**2 - 8 * n * constant, 0)) - linear) / (4 * n)
+        variance = np.maximum(n * (2 * q + difference * (1 - difference)), 0)
+        apart = b - c - n * difference
+        return np.divide(apart, np.sqrt(variance), out=np.sign(apart) * 1e9, where=variance > 0)
+
+    def solve(target: float) -> NDArray[Any]:
+        low, high = np.full(b.shape, -1.0), np.full(b.shape, 1.0)
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = score(middle) > target
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return (low + high) / 2
+
+    return np.where(b - c == -n, -1.0, solve(z)), np.where(b - c == n, 1.0, solve(-z))
+
+
+def sato(x: NDArray[Any], y: NDArray[Any], m: NDArray[Any], n: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mantel and Haenszel's risk difference over the last axis, and its variance: Sato 1989, Biometrics 45, 1323–1324.
+
+    (d Σ P + Σ Q)/(Σ w)², w = mn/N, P = (m² y − n² x + mn(n − m)/2)/N², Q = (x(n − y) + y(m − x))/(2N), N = m + n.
+    """
+    total = m + n
+    weight = (m * n / total).sum(axis=-1)
+    difference = ((x * n - y * m) / total).sum(axis=-1) / weight
+    p = ((m**2 * y - n**2 * x + m * n * (n - m) / 2) / total**2).sum(axis=-1)
+    q = ((x * (n - y) + y * (m - x)) / (2 * total)).sum(axis=-1)
+    return difference, (difference * p + q) / weight**2
