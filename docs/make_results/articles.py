@@ -34,7 +34,7 @@ def _hidden_units(every: Mapping[str, Tables]) -> str:
         -1,
         "The claim holds: 2 hidden units learn it too, and not as often.",
         "The claim does not hold: 2 hidden units learn it more often than 3.",
-        "A difference does not show.",
+        "A difference is not settled by these runs.",
     )
     return f"""### 2 hidden units against 3
 
@@ -73,7 +73,7 @@ def _rprop(every: Mapping[str, Tables]) -> str:
         1,
         "Steps have to shrink more than they grow.",
         "Steps may grow more than they shrink.",
-        "Whether steps shrink more than they grow makes no difference.",
+        "Whether steps that shrink more than they grow help is not settled by these runs.",
     )
     return f"""### Rprop's η⁺ and η⁻
 

@@ -33,7 +33,7 @@ def write_clipping(every: Mapping[str, Tables]) -> str:
 clips every element of the gradient to [−1, 1], with α = 0.02.
 
 **Found, sentiment.** {finding} With clipping {clipped} networks label all test sentences right, without it {none}:
-{compare(clipped, none)} with it.
+with it {compare(clipped, none)}.
 
 {write_table(["sentiment", *(_threshold(threshold) for threshold in thresholds)], rows)}
 

@@ -31,7 +31,7 @@ def write_momentum(every: Mapping[str, Tables]) -> str:
     elif any(find_direction(with_it, plain) for _, with_it, _ in pairs):
         finding = "What momentum does for LEFTBIT, a larger learning rate does as well."
     else:
-        finding = "Momentum makes no difference that shows to how often LEFTBIT is learned."
+        finding = "Whether momentum changes how often LEFTBIT is learned is not settled by these runs."
     return f"""### Momentum against none
 
 **Claim.** The articles name momentum among the remedies; outlace.com trains LEFTBIT with α = 0.1, ε = 0.3.

@@ -7,7 +7,7 @@ from typing import Final
 
 from docs.make_results.tables import Tables, UnsupportedError
 from docs.make_results.variants import LENGTH, VARIANTS, Variant, find_reach, pool
-from docs.make_results.wording import choose_verdict, compare, find_direction, join, write_plain_table
+from docs.make_results.wording import FORGET, choose_verdict, compare, find_direction, join, write_plain_table
 
 _PASCANU: Final = 'Pascanu, Mikolov & Bengio (2013), "On the difficulty of training recurrent neural networks"'
 _LE: Final = 'Le, Jaitly & Hinton (2015), "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units"'
@@ -72,7 +72,11 @@ def _pascanu_findings(tables: Tables, sigmoid: Variant, basic: Variant, smart: V
     longest = basic.solved(tables, lengths[-1], "norm")
     others = pool(tables, [basic, smart], "norm")
     adverse = choose_verdict(
-        find_direction(pool(tables, [sigmoid], "norm"), others), -1, "So it is.", "Not here.", "It makes no difference."
+        find_direction(pool(tables, [sigmoid], "norm"), others),
+        -1,
+        "So it is.",
+        "Not here.",
+        "Not settled by these runs.",
     )
     first, last = (
         find_direction(pool(tables, [basic, smart], "norm", length), pool(tables, [basic, smart], "none", length))
@@ -132,7 +136,7 @@ def write_le(tables: Tables) -> str:
     found = [
         [
             "IRNNs are comparable to a standard implementation of LSTMs (abstract)",
-            f"IRNNs solve it {compare(*both)}. Clipped, by length, IRNN {by_length[identity.name]}; LSTM"
+            f"IRNNs solve it {compare(*both)}. {FORGET} Clipped, by length, IRNN {by_length[identity.name]}; LSTM"
             f" {by_length[lstm.name]}",
         ],
         [

@@ -3,6 +3,7 @@
 The whole report, with its page, every figure and the tables as LaTeX, is in the sweep's own folder.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -60,10 +61,12 @@ def shipped_files(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _page(text: str, figures: tuple[str, ...]) -> str:
     """A report's Markdown with these figures alone, numbered anew."""
-    before, title, rest = text.partition(_TITLE)
-    shown, end, after = rest.removeprefix(_NOTE).partition("## ")
-    kept = [found for found in _FIGURE.finditer(shown) if found["name"] in figures]
-    numbered = [
-        found[0].replace(f"**Figure {found['number']}.", f"**Figure {place}.") for place, found in enumerate(kept, 1)
-    ]
-    return _LATEX.sub(r"\1", "".join((before, title, _NOTE, *numbered, end, after)))
+    numbers = itertools.count(1)
+
+    def keep(found: re.Match[str]) -> str:
+        if found["name"] not in figures:
+            return ""
+        return found[0].replace(f"**Figure {found['number']}.", f"**Figure {next(numbers)}.")
+
+    kept = _FIGURE.sub(keep, text.replace(_NOTE, ""))
+    return _LATEX.sub(r"\1", kept.replace(_TITLE, _TITLE + _NOTE))

@@ -1,15 +1,17 @@
 """What the reports' tables say: the only source of the numbers in the index."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.statistics.settings import Interval, median_updates, share_difference, wilson
+from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Question, conclude
+from bptt.analysis.statistics.settings import Interval, median_updates, wilson
 
 
 class UnsupportedError(Exception):
@@ -18,10 +20,14 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True)
 class Share:
-    """How many runs of how many did something."""
+    """How many runs of how many did something.
+
+    runs  where it is known which: a row for each run that ended, with what was swept and `did`
+    """
 
     count: int
     of: int
+    runs: "pd.DataFrame | None" = field(default=None, repr=False, compare=False)
 
     @property
     def interval(self) -> Interval:
@@ -37,11 +43,39 @@ class Share:
         """For the cell of a table."""
         return f"{self.count}/{self.of}"
 
-    def __sub__(self, other: "Share") -> Interval:
-        return share_difference((self.count, other.count), (self.of, other.of))
+    def __sub__(self, other: "Share") -> Comparison:
+        """One share less another. Where it is known which runs they are, those are pairs that have equal seeds, and all
+        else equal that has the same values in both shares.
+        """
+        keys = self._list_shared(other)
+        sides = [share._by_condition(keys, side) for share, side in ((self, "a"), (other, "b"))]
+        conditions = [ConditionRuns(name, sides[0][name], sides[1][name]) for name in sides[0] if name in sides[1]]
+        (found,) = conclude([Question("the first", "the second", "solved", conditions)])
+        return found
 
     def __add__(self, other: "Share") -> "Share":
-        return Share(self.count + other.count, self.of + other.of)
+        known = self.runs is not None and other.runs is not None
+        runs = pd.concat([self.runs, other.runs], ignore_index=True) if known else None
+        return Share(self.count + other.count, self.of + other.of, runs)
+
+    def _list_shared(self, other: "Share") -> list[str]:
+        """The keys by whose values runs of both are matched."""
+        if self.runs is None or other.runs is None:
+            return []
+        one, two = self.runs.astype(str), other.runs.astype(str)
+        return [key for key in one if key != "did" and key in two and {*one[key]} == {*two[key]}]
+
+    def _by_condition(self, keys: Sequence[str], side: str) -> dict[str, dict[Any, float]]:
+        """Each condition's runs by what they are matched by, and whether they did it."""
+        if self.runs is None or not keys:
+            return {"": {(side, place): float(place < self.count) for place in range(self.of)}}
+        found: dict[str, dict[Any, float]] = {}
+        for place, row in enumerate(self.runs.astype(object).to_dict("records")):
+            name = " ".join(f"{key.rpartition('.')[2]}={row[key]}" for key in keys if key.startswith("task"))
+            same = tuple(str(row[key]) for key in keys)
+            mine = found.setdefault(name, {})
+            mine[same if same not in mine else (*same, place, side)] = float(row["did"])
+        return found
 
 
 @dataclass(frozen=True)
@@ -131,7 +165,24 @@ class Tables:
 
     def _share(self, column: str, where: Mapping[str, object]) -> Share:
         rows = self.rows(self.settings, where)
-        return Share(int(rows[column].sum()), int(rows["ended"].sum()))
+        count, of = int(rows[column].sum()), int(rows["ended"].sum())
+        runs = self.rows(self.runs, where)
+        runs = runs[runs["outcome"].notna()]
+        did = {"solved": runs["solved_update"].notna(), "held": self._holds(runs)}.get(column)
+        if did is None or (int(did.sum()), len(runs)) != (count, of):
+            return Share(count, of)
+        first, last = (list(self.runs).index(name) for name in ("name", "status"))
+        swept = list(self.runs)[first + 1 : last]
+        return Share(count, of, runs[swept].assign(did=did).reset_index(drop=True))
+
+    def _holds(self, runs: pd.DataFrame) -> "pd.Series":
+        """Whether what a run recorded last meets the criterion that the report names."""
+        text = (self.folder / "report.md").read_text(encoding="utf-8")
+        found = re.search(r"first recorded update with `(\S+?)(>=|<=)(\S+?)`", text)
+        if found is None or found[1] not in runs:
+            return pd.Series(np.nan, index=runs.index)
+        last = runs[found[1]]
+        return last.ge(float(found[3])) if found[2] == ">=" else last.le(float(found[3]))
 
     def _read(self, table: str) -> pd.DataFrame:
         path = self.folder / "tables" / f"{table}.csv"

@@ -2,26 +2,44 @@
 
 from collections.abc import Iterable, Sequence
 from textwrap import fill
+from typing import Final
 
 from docs.make_results.tables import Share, Tables
 
 
 def compare(one: Share, other: Share) -> str:
-    """How the first share compares with the second: `less often, by 28 percentage points (14 to 41)`."""
-    difference = one - other
-    value, low, high = (100 * part for part in (difference.value, difference.low, difference.high))
-    if low > 0:
-        return f"more often, by {value:.0f} percentage points ({low:.0f} to {high:.0f})"
-    if high < 0:
-        return f"less often, by {-value:.0f} percentage points ({-high:.0f} to {-low:.0f})"
+    """How the first share compares with the second: `less often, by 28 percentage points (14 to 41)`.
+
+    About as often: the whole interval lies within ten points. Where neither is sure, that is said, with the number of
+    seeds that would settle it.
+    """
+    found = one - other
+    value, low, high = (100 * part for part in (found.difference.value, found.difference.low, found.difference.high))
+    left = ", ".join(name for name, _ in found.silent)
+    beside = f"; left out, as either all or none of them do: {left}" if left else ""
+    if found.outcome == "silent":
+        return "just as often, where nothing could have told them apart"
+    if found.outcome == "more":
+        return f"more often, by {value:.0f} percentage points ({low:.0f} to {high:.0f}{beside})"
+    if found.outcome == "less":
+        return f"less often, by {-value:.0f} percentage points ({-high:.0f} to {-low:.0f}{beside})"
     signed = f"{value:+.0f} percentage points, {low:+.0f} to {high:+.0f}".replace("-", "−")
-    return f"about as often (a difference of {signed})"
+    if found.outcome == "same":
+        return f"about as often (a difference of {signed}{beside})"
+    needed = "" if found.to_differ is None else f"; about {found.to_differ:,} seeds would settle one like this"
+    return f"as often as these runs can tell, which does not settle it (a difference of {signed}{needed}{beside})"
+
+
+#: What decides between LSTMs and others, where nobody gave their gates a bias.
+FORGET: Final = (
+    "The LSTMs' forget gates start with a bias of 0, which decides: see [gates that start"
+    " open](../experiments/others.md#gates-that-start-open)."
+)
 
 
 def find_direction(one: Share, other: Share) -> int:
     """1 where the first share is larger, beyond doubt at 95 %, −1 where it is smaller, else 0."""
-    difference = one - other
-    return int(difference.low > 0) - int(difference.high < 0)
+    return {"more": 1, "less": -1}.get((one - other).outcome, 0)
 
 
 def choose_verdict(way: int, expected: int, holds: str, opposite: str, open_: str) -> str:

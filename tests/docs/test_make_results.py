@@ -1,9 +1,10 @@
 """The index of the results says what the tables say, and refuses to say what they don't; no sweep is trained here."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,9 @@ def report(folder: Path, name: str, solves: Solves) -> None:
     place = runs.groupby(keys, dropna=False, sort=False).cumcount()
     solved = place < runs.merge(settings, on=keys, how="left")["solved"]
     runs["solved_update"] = np.where(solved, 500.0, np.nan)
+    runs = runs.assign(seed=place, status="FINISHED", outcome="completed", name="").loc[
+        :, ["name", *keys, "seed", "status", "outcome", "updates", "solved_update"]
+    ]
     (folder / name / "tables").mkdir(parents=True)
     settings.to_csv(folder / name / "tables" / "results.csv", index=False)
     runs.to_csv(folder / name / "tables" / "runs.csv", index=False)
@@ -102,7 +106,7 @@ def test_every_shipped_sweep_has_a_place_in_the_index(text: str) -> None:
 def test_numbers_are_those_of_the_tables(every: dict[str, Tables], text: str) -> None:
     assert "25 of 100 (18 to 34 %) networks with 2 units" in " ".join(text.split())  # Wilson's interval
     assert "of those with 3 units 100 of 100 (96 to 100 %)" in " ".join(text.split())
-    assert "less often, by 75 percentage points (65 to 82)" in " ".join(text.split())  # Newcombe's
+    assert compare(Share(25, 100), Share(100, 100)) in " ".join(text.split())
     runs = sum(int(tables.settings["runs"].sum()) for tables in every.values())
     listed = [int(row.split("|")[3].replace(",", "")) for row in text[text.index("## All reports") :].splitlines()[4:]]
     assert sum(listed) == runs
@@ -149,10 +153,36 @@ def test_what_the_tables_lack_is_refused(every: dict[str, Tables], tmp_path: Pat
         Tables(tmp_path / "eta").held()
 
 
+def share_of(did: Sequence[bool], **swept: Any) -> Share:
+    runs = pd.DataFrame({"seed": range(len(did)), **swept, "did": did})
+    return Share(sum(did), len(did), runs)
+
+
 def test_shares_are_compared_as_sure_as_they_are() -> None:
-    assert compare(Share(50, 100), Share(20, 100)) == "more often, by 30 percentage points (17 to 42)"
-    assert compare(Share(20, 100), Share(50, 100)) == "less often, by 30 percentage points (17 to 42)"
-    assert compare(Share(5, 10), Share(4, 10)).startswith("about as often (a difference of +10 percentage points")
+    assert compare(Share(50, 100), Share(20, 100)).startswith("more often, by 30 percentage points (1")
+    assert compare(Share(20, 100), Share(50, 100)).startswith("less often, by 30 percentage points (1")
+    text = compare(Share(5, 10), Share(4, 10))
+    assert text.startswith("as often as these runs can tell, which does not settle it (a difference of +10 percentage")
+    assert compare(Share(10, 10), Share(10, 10)) == "just as often, where nothing could have told them apart"
+    assert compare(share_of([True] * 4), share_of([True] * 3 + [False])).startswith("as often as these runs can tell")
+
+
+def test_runs_with_equal_seeds_are_pairs_where_it_is_known_which_they_are() -> None:
+    clipped = share_of([True] * 10 + [False] * 40, clip="norm", **{"task.length": [5] * 25 + [20] * 25})
+    none = share_of([True] * 2 + [False] * 48, clip="none", **{"task.length": [5] * 25 + [20] * 25})
+    found = clipped - none
+    # Over 20 no run does it, which says nothing; over 5 eight pairs differ, all of them in favour of clipping.
+    assert (found.paired, found.runs, found.silent) == (True, (25, 25), (("length=20", "none"),))
+    assert found.p == pytest.approx(2 * 0.5**8)
+    assert compare(clipped, none).startswith("more often, by 32 percentage points (")
+    assert compare(clipped, none).endswith("; left out, as either all or none of them do: length=20)")
+
+
+def test_settings_of_one_key_alone_are_what_a_share_is_compared_in() -> None:
+    one = share_of([True, True, False], model="gru", **{"init.scale": 0.5})
+    other = share_of([False, True, False], model="lstm", **{"init.scale": 0.1})
+    assert (one - other).runs == (3, 3)
+    assert (one + other).of == 6
 
 
 @pytest.mark.slow

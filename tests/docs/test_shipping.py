@@ -32,7 +32,7 @@ def named(files: dict[str, bytes]) -> set[str]:
 
 def outside_figures(text: str) -> str:
     before, _, rest = text.partition("## Figures")
-    return before + rest.partition("\n## ")[2]
+    return re.sub(r"!\[[^\n]+\n\n\*\*Figure [^\n]+\n\n", "", before) + rest.partition("\n## ")[2]
 
 
 def test_the_results_are_small_and_of_three_kinds() -> None:
