@@ -146,7 +146,8 @@ def _build_configured(task: str, cell: str) -> Run:
     from bptt.configuration.build import check_configuration
     from bptt.configuration.compose import compose
 
-    sets = [] if task in ("counting", "sentiment", "leftbit", "charlm") else [f"task.eval_size={_EVALUATED}"]
+    sets = [] if task in ("counting", "sentiment", "charlm") else [f"task.eval_size={_EVALUATED}"]
+    sets += [] if task in ("sentiment", "charlm") else ["task.test_size=0"]  # what is compared has none
     return check_configuration(compose([f"task={task}", f"model={cell}", *sets])).run
 
 

@@ -49,6 +49,7 @@ def list_adder_overrides(runs: int, updates: int) -> list[str]:
     return [
         "experiment=zhu_adder",
         "task.eval_size=256",
+        "task.test_size=0",  # the usual way has none
         f"train.updates={updates}",
         "reuse=false",
         f"optimizer.alpha={','.join(alphas)}",
@@ -58,7 +59,14 @@ def list_adder_overrides(runs: int, updates: int) -> list[str]:
 
 def list_trivial_overrides(runs: int) -> list[str]:
     """The overrides of so many runs in which next to nothing is trained."""
-    return ["task=adder", "train.updates=20", "train.log_points=2", "task.eval_size=16", f"seed=range({runs})"]
+    return [
+        "task=adder",
+        "train.updates=20",
+        "train.log_points=2",
+        "task.eval_size=16",
+        "task.test_size=0",
+        f"seed=range({runs})",
+    ]
 
 
 def run_sweep(overrides: Sequence[str], runs: int) -> OurSweep:
