@@ -48,22 +48,31 @@ class Findings:
 
     @cached_property
     def statistics(self) -> "pd.DataFrame":
-        """A row per setting, see `setting_statistics`, in the order of the sweep; and how many of its runs had the task
-        solved at their end: held, held_share with its interval.
+        """A row per setting, see `setting_statistics`, in the order of the sweep; how many of its runs had the task
+        solved at their end: held, held_share with its interval; and how many on the test set too, where all runs looked
+        at one: confirmed, confirmed_share.
         """
         found = setting_statistics(self.sweep.runs, self.sweep.swept, self.conditions)
         if "solved" not in found:
             return found
         runs = self.runs[self.runs["outcome"].notna()]
-        held = Counter(_zip_columns(runs[self._at_the_end(runs)], self.labels))
-        counts = [held[texts] for texts in _zip_columns(found, self.labels)]
-        shares = [wilson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
-        return found.assign(
-            held=counts,
-            held_share=[interval.value for interval in shares],
-            held_share_low=[interval.low for interval in shares],
-            held_share_high=[interval.high for interval in shares],
-        )
+        metric = self.sweep.solved.metric
+        tested = metric.replace("/eval", "/test")
+        held = {"held": self._meets(runs, metric)}
+        if tested != metric and tested in runs and runs.loc[runs["outcome"].ne("diverged"), tested].notna().all():
+            held["confirmed"] = held["held"] & self._meets(runs, tested)
+        for name, did in held.items():
+            counted = Counter(_zip_columns(runs[did], self.labels))
+            counts = [counted[texts] for texts in _zip_columns(found, self.labels)]
+            shares = [wilson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
+            columns: dict[str, Any] = {
+                name: counts,
+                f"{name}_share": [interval.value for interval in shares],
+                f"{name}_share_low": [interval.low for interval in shares],
+                f"{name}_share_high": [interval.high for interval in shares],
+            }
+            found = found.assign(**columns)
+        return found
 
     @cached_property
     def ranked(self) -> "pd.DataFrame":
@@ -132,10 +141,10 @@ class Findings:
         """How many runs solved the task."""
         return int(self.statistics["solved"].sum()) if "solved" in self.statistics else 0
 
-    def _at_the_end(self, runs: "pd.DataFrame") -> "pd.Series":
-        """Whether what a run recorded last meets the criterion."""
+    def _meets(self, runs: "pd.DataFrame", metric: str) -> "pd.Series":
+        """Whether what a run recorded last of a metric meets the criterion's threshold."""
         solved = self.sweep.solved
-        last = take_final(runs, solved.metric)
+        last = take_final(runs, metric)
         return last.ge(solved.threshold) if solved.op == ">=" else last.le(solved.threshold)
 
 

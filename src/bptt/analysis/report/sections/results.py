@@ -77,7 +77,9 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
             Column("success", "share solved", "share", "success_low", "success_high"),
         ]
         if (frame["held"] != frame["solved"]).any():
-            columns.append(Column("held_share", "solved at the end", "share", "held_share_low", "held_share_high"))
+            columns.append(_show_share("held", "solved at the end"))
+        if "confirmed" in frame:
+            columns.append(_show_share("confirmed", "solved on the test set too"))
     elif "accuracy_median" in frame:
         ends = ("accuracy_median_low", "accuracy_median_high")
         columns.append(Column("accuracy_median", "last accuracy, median", "share", *ends))
@@ -92,6 +94,10 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     ]
     columns += [Column(name, name, "count") for name in ("diverged", "failed", "unfinished") if frame[name].any()]
     return columns
+
+
+def _show_share(name: str, heading: str) -> Column:
+    return Column(f"{name}_share", heading, "share", f"{name}_share_low", f"{name}_share_high")
 
 
 def _choose_form(values: "pd.Series") -> Literal["text", "exact"]:
