@@ -4,8 +4,17 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Final
 
+from bptt.analysis.statistics.conclusions import conclude
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import choose_figure, compare, find_direction, join, write_link, write_table
+from docs.make_results.wording import (
+    choose_figure,
+    describe,
+    find_direction,
+    join,
+    read_direction,
+    write_link,
+    write_table,
+)
 
 #: Of α/(1 − ε), by which the runs of binary addition are told apart.
 _BINS: Final = ((0, 0.05), (0.05, 0.2), (0.2, 2), (2, 20), (20, 200))
@@ -24,12 +33,19 @@ def write_momentum(every: Mapping[str, Tables]) -> str:
         for epsilon in left.levels("optimizer.epsilon")
         if epsilon
     ]
-    against_none = join([f"with ε = {epsilon:g} {compare(with_it, plain)}" for epsilon, with_it, _ in pairs])
-    against_larger = join([f"with ε = {epsilon:g} {compare(with_it, larger)}" for epsilon, with_it, larger in pairs])
-    if any(find_direction(with_it, larger) for _, with_it, larger in pairs):
+    # All of these are asked together.
+    found = conclude([with_it.ask(other) for _, with_it, larger in pairs for other in (plain, larger)])
+    none, amounting = found[::2], found[1::2]
+    against_none, against_larger = (
+        join([f"with ε = {epsilon:g} {describe(one)}" for (epsilon, _, _), one in zip(pairs, answers, strict=True)])
+        for answers in (none, amounting)
+    )
+    if any(map(read_direction, amounting)):
         finding = "Momentum is not the same as a larger learning rate."
-    elif any(find_direction(with_it, plain) for _, with_it, _ in pairs):
+    elif any(map(read_direction, none)) and all(one.outcome == "same" for one in amounting):
         finding = "What momentum does for LEFTBIT, a larger learning rate does as well."
+    elif any(map(read_direction, none)):
+        finding = "Momentum changes how often LEFTBIT is learned; whether a larger learning rate does as well is open."
     else:
         finding = "Whether momentum changes how often LEFTBIT is learned is not settled by these runs."
     return f"""### Momentum against none
@@ -38,6 +54,7 @@ def write_momentum(every: Mapping[str, Tables]) -> str:
 
 **Found, LEFTBIT.** {finding} All bits are right at the end, compared with no momentum at the same α = 0.1,
 {against_none}; compared with no momentum and the learning rate α/(1 − ε) that it amounts to, {against_larger}.
+The intervals allow for all {len(found)} comparisons.
 
 {write_table(["LEFTBIT", "all bits right at the end", "half have once had them right by"], rows)}
 

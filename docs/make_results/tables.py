@@ -44,14 +44,18 @@ class Share:
         return f"{self.count}/{self.of}"
 
     def __sub__(self, other: "Share") -> Comparison:
-        """One share less another. Where it is known which runs they are, those are pairs that have equal seeds, and all
-        else equal that has the same values in both shares.
+        """One share less another, see `ask`."""
+        (found,) = conclude([self.ask(other)])
+        return found
+
+    def ask(self, other: "Share") -> Question:
+        """Which of the two is larger. Where it is known which runs they are, those are pairs that have equal seeds, and
+        all else equal that has the same values in both shares.
         """
         keys = self._list_shared(other)
         sides = [share._by_condition(keys, side) for share, side in ((self, "a"), (other, "b"))]
         conditions = [ConditionRuns(name, sides[0][name], sides[1][name]) for name in sides[0] if name in sides[1]]
-        (found,) = conclude([Question("the first", "the second", "solved", conditions)])
-        return found
+        return Question("the first", "the second", "solved", conditions)
 
     def __add__(self, other: "Share") -> "Share":
         known = self.runs is not None and other.runs is not None

@@ -4,16 +4,21 @@ from collections.abc import Iterable, Sequence
 from textwrap import fill
 from typing import Final
 
+from bptt.analysis.statistics.conclusions import Comparison
 from docs.make_results.tables import Share, Tables
 
 
 def compare(one: Share, other: Share) -> str:
+    """How the first share compares with the second, see `describe`."""
+    return describe(one - other)
+
+
+def describe(found: Comparison) -> str:
     """How the first share compares with the second: `less often, by 28 percentage points (14 to 41)`.
 
     About as often: the whole interval lies within ten points. Where neither is sure, that is said, with the number of
     seeds that would settle it.
     """
-    found = one - other
     value, low, high = (100 * part for part in (found.difference.value, found.difference.low, found.difference.high))
     left = ", ".join(name for name, _ in found.silent)
     beside = f"; left out, as either all or none of them do: {left}" if left else ""
@@ -39,7 +44,12 @@ FORGET: Final = (
 
 def find_direction(one: Share, other: Share) -> int:
     """1 where the first share is larger, beyond doubt at 95 %, −1 where it is smaller, else 0."""
-    return {"more": 1, "less": -1}.get((one - other).outcome, 0)
+    return read_direction(one - other)
+
+
+def read_direction(found: Comparison) -> int:
+    """1 where the first share is larger, beyond doubt at 95 %, −1 where it is smaller, else 0."""
+    return {"more": 1, "less": -1}.get(found.outcome, 0)
 
 
 def choose_verdict(way: int, expected: int, holds: str, opposite: str, open_: str) -> str:
