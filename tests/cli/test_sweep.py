@@ -68,8 +68,10 @@ def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     out = done.stdout.splitlines()
     name = found.folder.name
     assert re.fullmatch(rf"sweep {name}: 4 runs in \d+\.\d s: 4 completed; 2 repeated jobs left out", out[0])
-    assert out[1].split() == ["setting", "runs", "diverged", "loss/eval", "from", "to", "100", "%", "right"]
-    assert [line.split()[:2] for line in out[2:4]] == [["eta_plus=1.2", "2"], ["eta_plus=1.3", "2"]]
+    assert out[1].startswith("  Whether eta_plus=1.3 or eta_plus=1.2 ")
+    headings = ["setting", "runs", "diverged", "loss/eval", "from", "to", "100", "%", "right"]
+    (row,) = [place for place, line in enumerate(out) if line.split() == headings]
+    assert [line.split()[:2] for line in out[row + 1 : row + 3]] == [["eta_plus=1.2", "2"], ["eta_plus=1.3", "2"]]
     assert f"files   multirun/{name}" in out
     assert f"report  multirun/{name}/report/report.html" in out
     assert any(re.fullmatch(r"sweep   http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?.*", line) for line in out)
@@ -96,7 +98,8 @@ def test_a_sweep_ends_with_its_report(work: Any, sweep: Any) -> None:
     assert held(found.artifact(found.parent, "report")) == report
     runs = pd.read_csv(found.folder / "report" / "tables" / "runs.csv")
     assert runs["optimizer.eta_plus"].tolist() == [1.2, 1.2, 1.3, 1.3]
-    assert b'<p class="lead">Which eta_plus?</p>' in report["report.html"]
+    assert b"<h1>Which eta_plus?</h1>" in report["report.html"]
+    assert b'<p class="lead">Whether eta_plus=1.3 or eta_plus=1.2 ' in report["report.html"]
     assert any(name.endswith(".svg") for name in report)
     # Once more, from the folder by its name, it is the same; so are the numbers that the store holds.
     again = work.bptt("report", found.folder.name, "-o", "again")

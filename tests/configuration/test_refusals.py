@@ -11,7 +11,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError, quote
 
-ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, report)"
+ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
