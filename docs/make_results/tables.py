@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.statistics.settings import Interval, median_updates, share_difference, wilson
+from bptt.analysis.statistics.settings import Interval, clopper_pearson, median_updates, share_difference
 
 
 class UnsupportedError(Exception):
@@ -25,8 +25,8 @@ class Share:
 
     @property
     def interval(self) -> Interval:
-        """The share, with Wilson's 95 % interval."""
-        return wilson(self.count, self.of)
+        """The share, with its exact 95 % interval."""
+        return clopper_pearson(self.count, self.of)
 
     def __str__(self) -> str:
         interval = self.interval

@@ -13,11 +13,11 @@ from bptt.analysis.comparison import (
 )
 from bptt.analysis.statistics.intervals import (
     Interval,
+    clopper_pearson,
     iqm_interval,
     median_interval,
     probability_of_improvement,
     share_difference,
-    wilson,
 )
 
 
@@ -47,7 +47,7 @@ def test_the_keys_that_differ_and_those_that_vary_alike() -> None:
 
 def test_success() -> None:
     found = compare_success(A, B)
-    assert (found.a, found.b) == (wilson(4, 5), wilson(1, 6))
+    assert (found.a, found.b) == (clopper_pearson(4, 5), clopper_pearson(1, 6))
     assert found.difference == share_difference((4, 1), (5, 6))
 
 

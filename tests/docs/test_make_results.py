@@ -100,9 +100,9 @@ def test_every_shipped_sweep_has_a_place_in_the_index(text: str) -> None:
 
 
 def test_numbers_are_those_of_the_tables(every: dict[str, Tables], text: str) -> None:
-    assert "25 of 100 (18 to 34 %) networks with 2 units" in " ".join(text.split())  # Wilson's interval
+    assert "25 of 100 (17 to 35 %) networks with 2 units" in " ".join(text.split())  # Clopper and Pearson's
     assert "of those with 3 units 100 of 100 (96 to 100 %)" in " ".join(text.split())
-    assert "less often, by 75 percentage points (65 to 82)" in " ".join(text.split())  # Newcombe's
+    assert "less often, by 75 percentage points (65 to 83)" in " ".join(text.split())
     runs = sum(int(tables.settings["runs"].sum()) for tables in every.values())
     listed = [int(row.split("|")[3].replace(",", "")) for row in text[text.index("## All reports") :].splitlines()[4:]]
     assert sum(listed) == runs
@@ -150,8 +150,8 @@ def test_what_the_tables_lack_is_refused(every: dict[str, Tables], tmp_path: Pat
 
 
 def test_shares_are_compared_as_sure_as_they_are() -> None:
-    assert compare(Share(50, 100), Share(20, 100)) == "more often, by 30 percentage points (17 to 42)"
-    assert compare(Share(20, 100), Share(50, 100)) == "less often, by 30 percentage points (17 to 42)"
+    assert compare(Share(50, 100), Share(20, 100)) == "more often, by 30 percentage points (16 to 43)"
+    assert compare(Share(20, 100), Share(50, 100)) == "less often, by 30 percentage points (16 to 43)"
     assert compare(Share(5, 10), Share(4, 10)).startswith("about as often (a difference of +10 percentage points")
 
 

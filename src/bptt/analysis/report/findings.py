@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.statistics.settings import setting_statistics, wilson
+from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.tables import LOSS, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Findings:
         runs = self.runs[self.runs["outcome"].notna()]
         held = runs.loc[self._at_the_end(runs), "setting"].value_counts()
         counts = found["setting"].map(held).fillna(0).astype(int)
-        shares = [wilson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
+        shares = [clopper_pearson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
         return found.assign(
             held=counts,
             held_share=[interval.value for interval in shares],

@@ -162,7 +162,7 @@ def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[El
         "How likely a run of the first sweep ends with a smaller ",
         Mono(LOSS),
         " than one of the second, ties counted half, with its bootstrap interval; and the difference of the shares that"
-        " solved the task, first less second, with Newcombe's interval. Where the sweeps have settings in common each"
+        " solved the task, first less second, with a 95 % interval. Where the sweeps have settings in common each"
         " is compared with itself.",
     )
     columns = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Strong, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_number, write_share
-from bptt.analysis.statistics.settings import wilson
+from bptt.analysis.statistics.settings import clopper_pearson
 from bptt.analysis.tables import SEED, show_value
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _write_answer(findings: Findings) -> Iterator[Span]:
         yield Mono(str(findings.sweep.solved))
         yield " at some recorded update." if solved else " at no recorded update."
         return
-    overall = wilson(solved, findings.ended)
+    overall = clopper_pearson(solved, findings.ended)
     of = "those that ended" if findings.ended < len(runs) else "them"
     yield f". {solved:,} of {of} solved the task, "
     yield Mono(str(findings.sweep.solved))
