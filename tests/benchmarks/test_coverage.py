@@ -9,9 +9,16 @@ from benchmarks.coverage import (
     find_paired_ends,
     hybrid,
     list_tables,
+    simulate_improvement,
     write_page,
 )
-from bptt.analysis.statistics.intervals import clopper_pearson, exact_ends, score_ends, share_difference
+from bptt.analysis.statistics.intervals import (
+    clopper_pearson,
+    exact_ends,
+    probability_of_improvement,
+    score_ends,
+    share_difference,
+)
 from bptt.analysis.statistics.pairs import PairCounts, paired_difference
 
 
@@ -41,6 +48,15 @@ def test_arrays_have_the_ends_of_the_functions() -> None:
         paired_difference(PairCounts(3, 1, 6)).low,
         paired_difference(PairCounts(3, 1, 6)).high,
     )
+
+
+def test_values_of_improvement_are_counted_in_halves() -> None:
+    ours, bootstrap = simulate_improvement(4, 20, np.random.default_rng(0))
+    assert (ours.used, ours.trials, bootstrap.used, bootstrap.trials) == (True, 20, False, 1)
+    low, high = exact_ends(0.5, 4)
+    found = probability_of_improvement([1, 2, 3, 4], [1, 2, 3, 4])
+    assert (found.low, found.high) == (float(low), float(high))
+    assert 0.9 < ours.least <= ours.mean <= 1
 
 
 def test_all_outcomes_of_pairs_are_enumerated() -> None:

@@ -126,7 +126,7 @@ def _write_improvement(findings: Findings) -> list[Element]:
         Mono(best),
         ", the best setting, ends with a smaller ",
         Mono(LOSS),
-        " than a run of another one: the probability of improvement, ties counted half, with its bootstrap interval."
+        " than a run of another one: the probability of improvement, ties counted half, with a 95 % interval."
         " Half is no difference.",
     )
     frame = pd.DataFrame(rows)
