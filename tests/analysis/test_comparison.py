@@ -66,9 +66,9 @@ def test_a_loss_is_better_where_it_is_smaller() -> None:
     assert found.b.iqm == iqm_interval(B["loss/eval"])
     assert found.improvement == probability_of_improvement(A["loss/eval"], B["loss/eval"])
     assert name_better(found.improvement) is None  # five against six
-    twice = pd.concat([A, A]), pd.concat([B, B])
-    assert name_better(compare_metric(*twice, "loss/eval").improvement) == "A"
-    assert name_better(compare_metric(*reversed(twice), "loss/eval").improvement) == "B"
+    a, b = pd.concat([A, A]), pd.concat([B, B])
+    assert name_better(compare_metric(a, b, "loss/eval").improvement) == "A"
+    assert name_better(compare_metric(b, a, "loss/eval").improvement) == "B"
 
 
 def test_an_accuracy_is_better_where_it_is_larger_and_other_metrics_are_neither() -> None:
