@@ -3,12 +3,26 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from bptt.analysis.statistics.intervals import score_ends
+from bptt.analysis.statistics.intervals import LEVEL, bootstrap_ends
 
 Ends = tuple[NDArray[Any], NDArray[Any]]
+
+
+def score_ends(share: ArrayLike, trials: ArrayLike, level: float = LEVEL) -> Ends:
+    """Wilson's interval, elementwise, the p at which |p̂ − p| = z·√(p(1 − p)/n); trials need not be whole.
+
+    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
+    Statistical Association 22 (1927).
+    """
+    p, n = np.asarray(share, float), np.asarray(trials, float)
+    z = ndtri(0.5 + level / 2)
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    # At these two shares an end is exact, which rounding would miss.
+    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
 
 
 def newcombe(x: NDArray[Any], y: NDArray[Any], m: int, n: int) -> Ends:
@@ -66,3 +80,20 @@ def sato(x: NDArray[Any], y: NDArray[Any], m: NDArray[Any], n: NDArray[Any]) -> 
     p = ((m**2 * y - n**2 * x + m * n * (n - m) / 2) / total**2).sum(axis=-1)
     q = ((x * (n - y) + y * (m - x)) / (2 * total)).sum(axis=-1)
     return difference, (difference * p + q) / weight**2
+
+
+def bootstrap_improvement(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:
+    """Of P(a larger than b) + ½ P(alike): runs of both are drawn anew, BCa."""
+    wins = np.greater.outer(a, b) + 0.5 * np.equal.outer(a, b)
+
+    def count(numbers: NDArray[Any], size: int) -> NDArray[Any]:
+        rows = numbers.reshape(-1, numbers.shape[-1])
+        counts = np.bincount((rows + size * np.arange(len(rows))[:, None]).reshape(-1), minlength=size * len(rows))
+        return counts.reshape(*numbers.shape[:-1], size).astype(float)
+
+    def statistic(i: NDArray[Any], j: NDArray[Any], axis: int = -1) -> NDArray[Any]:
+        won = np.sum((count(i, len(a)) @ wins) * count(j, len(b)), axis=axis)
+        return np.asarray(won / (i.shape[-1] * j.shape[-1]))
+
+    low, high = bootstrap_ends(wins.shape, statistic, 0.95)
+    return float(low), float(high)

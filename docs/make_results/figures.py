@@ -17,7 +17,7 @@ _LINES: Final = (("none", "no clipping", ORANGE, "s", "--"), ("norm", "clipped",
 
 
 def draw_success_by_length(tables: "Tables") -> Figure:
-    """The share of solved runs against the length, with Wilson's 95 % intervals."""
+    """The share of solved runs against the length, with exact 95 % intervals."""
     variants = VARIANTS[tables.name]
     with rc_context(STYLE):
         figure = Figure(figsize=(2.1 * COLUMN, 1.75), layout="constrained")

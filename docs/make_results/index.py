@@ -20,10 +20,10 @@ What `bptt`'s shipped sweeps found: of the claims of the five tutorials it stand
 learn. `make results` trains the sweeps, writes the report of each, and this page from their tables: all numbers below
 come from there, and each report says how to repeat them.
 
-A share of runs is followed by its 95 % interval (Wilson). Runs of a setting differ in their seed, and so in their first
-weights, training data and evaluation data; runs with one seed have the same in every setting, so shares are compared on
-pairs. More or less often is said where the interval of the difference excludes none, about as often where it lies
-within ten percentage points, and otherwise that it is not settled. A run that diverged has not
+A share of runs is followed by its 95 % interval (Clopper and Pearson's). Runs of a setting differ in their seed, and so
+in their first weights, training data and evaluation data; runs with one seed have the same in every setting, so shares
+are compared on pairs. More or less often is said where the interval of the difference excludes none, about as often
+where it lies within ten percentage points, and otherwise that it is not settled. A run that diverged has not
 solved its task. What is said of the articles is of the end of training; figures, and the study of lengths, count a run
 as solved that met its criterion at some recorded update.
 """

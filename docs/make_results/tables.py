@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Question, conclude
-from bptt.analysis.statistics.settings import Interval, median_updates, wilson
+from bptt.analysis.statistics.settings import Interval, clopper_pearson, median_updates
 
 
 class UnsupportedError(Exception):
@@ -31,8 +31,8 @@ class Share:
 
     @property
     def interval(self) -> Interval:
-        """The share, with Wilson's 95 % interval."""
-        return wilson(self.count, self.of)
+        """The share, with its exact 95 % interval."""
+        return clopper_pearson(self.count, self.of)
 
     def __str__(self) -> str:
         interval = self.interval

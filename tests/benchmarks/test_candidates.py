@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from benchmarks.candidates import newcombe, newcombe_paired, sato, tango
+from benchmarks.candidates import newcombe, newcombe_paired, sato, score_ends, tango
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 7), (7, 7), (7, 10), (41, 50), (3, 1000)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_wilsons_ends_are_scipys(successes: int, trials: int, level: float) -> None:
+    expected = binomtest(successes, trials).proportion_ci(level, method="wilson")
+    assert score_ends(successes / trials, trials, level) == pytest.approx((expected.low, expected.high), abs=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bptt.analysis.statistics.intervals import (
+    clopper_pearson,
     iqm_interval,
     median_interval,
     probability_of_improvement,
     share_difference,
-    wilson,
 )
 from bptt.analysis.statistics.pairs import PairCounts, count_pairs, paired_difference, probability_on_pairs
 from bptt.cli.main import main
@@ -117,7 +117,7 @@ def test_two_sweeps(said: SAID) -> None:
     assert columns(lines, "diverged") == ["0", "1"]
     a, b = [*GOOD, *FAIR], [*FAIR, *BAD[:-1], np.inf, *BAD]
     solved = columns(lines, "solved: accuracy/eval>=1")
-    assert solved[:2] == [percent(wilson(13, 16)), percent(wilson(5, 24))]
+    assert solved[:2] == [percent(clopper_pearson(13, 16)), percent(clopper_pearson(5, 24))]
     # 16 pairs have the learning rates 0.1 and 0.2; the interval is that of three questions asked together.
     pairs = count_pairs([True] * 13 + [False] * 3, [True] * 5 + [False] * 11)
     assert solved[2:] == ["A − B on pairs", percent(paired_difference(pairs, 1 - 0.05 / 4), "{:+.0f}")]
@@ -136,14 +136,14 @@ def test_setting_by_setting(said: SAID) -> None:
     _, lines, _ = said("gated:alpha=0.1,0.2", "plain:alpha=0.1,0.2")
     cells = columns(lines, "alpha=0.1 ")
     assert cells[:3] == [
-        percent(wilson(8, 8)),
-        percent(wilson(5, 8)),
+        percent(clopper_pearson(8, 8)),
+        percent(clopper_pearson(5, 8)),
         percent(share_difference((8, 5), (8, 8)), "{:+.0f}"),
     ]
     assert cells[3:] == [
         shown(median_interval(GOOD)), shown(median_interval(FAIR)), shown(probability_of_improvement(GOOD, FAIR))
     ]  # fmt: skip
-    assert cells[-1].startswith("1 [0.75")  # all of A are better than all of B, and there are eight of each
+    assert cells[-1].startswith("1 [0.63")  # all of A are better than all of B, and there are eight of each
     assert [line for line in lines if line.startswith("of 2 settings A is better in 2, B in 0;")]
 
 
@@ -176,7 +176,7 @@ def test_one_run_against_many_has_no_probability_that_is_sure(said: SAID) -> Non
 
 def test_the_metrics_and_the_criterion_that_are_asked_for(said: SAID) -> None:
     _, lines, _ = said("gated", "plain", "--metric", "grad/decay", "--solved", "loss/eval<=0.16")
-    assert columns(lines, "solved: loss/eval<=0.16")[0] == percent(wilson(7, 16))
+    assert columns(lines, "solved: loss/eval<=0.16")[0] == percent(clopper_pearson(7, 16))
     assert columns(lines, "grad/decay, median")[2] == "P(A larger)"
     assert not [line for line in lines if line.startswith(("loss/eval,", "grad/decay:"))]
 

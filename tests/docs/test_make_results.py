@@ -104,7 +104,7 @@ def test_every_shipped_sweep_has_a_place_in_the_index(text: str) -> None:
 
 
 def test_numbers_are_those_of_the_tables(every: dict[str, Tables], text: str) -> None:
-    assert "25 of 100 (18 to 34 %) networks with 2 units" in " ".join(text.split())  # Wilson's interval
+    assert "25 of 100 (17 to 35 %) networks with 2 units" in " ".join(text.split())  # Clopper and Pearson's
     assert "of those with 3 units 100 of 100 (96 to 100 %)" in " ".join(text.split())
     assert compare(Share(25, 100), Share(100, 100)) in " ".join(text.split())
     runs = sum(int(tables.settings["runs"].sum()) for tables in every.values())

@@ -9,10 +9,10 @@ import numpy as np
 from bptt.analysis.statistics.intervals import (
     Interval,
     Location,
+    clopper_pearson,
     location_intervals,
     probability_of_improvement,
     share_difference,
-    wilson,
 )
 from bptt.analysis.statistics.survival import median_updates
 from bptt.analysis.tables import ACCURACY, LOSS, take_final, write_settings
@@ -89,7 +89,8 @@ def compare_success(a: "pd.DataFrame", b: "pd.DataFrame") -> SuccessComparison:
     first, second = _select_ended(a), _select_ended(b)
     solved = int(first["solved"].sum()), int(second["solved"].sum())
     ended = len(first), len(second)
-    return SuccessComparison(wilson(solved[0], ended[0]), wilson(solved[1], ended[1]), share_difference(solved, ended))
+    a, b = (clopper_pearson(count, of) for count, of in zip(solved, ended, strict=True))
+    return SuccessComparison(a, b, share_difference(solved, ended))
 
 
 def compare_speed(a: "pd.DataFrame", b: "pd.DataFrame") -> SpeedComparison:

@@ -75,8 +75,8 @@ def test_two_swept_keys_have_maps() -> None:
 def test_captions_say_what_is_shown_and_of_how_many_runs(sizes: dict[str, SweepFigure]) -> None:
     assert all(one.caption.endswith(COUNTS) for one in sizes.values())
     assert sizes["success_hidden_size"].caption == (
-        "The share of runs that solved their task against hidden units; bars are 95 % intervals (Wilson). A run has "
-        f"solved its task when it first recorded accuracy/eval>=1. {COUNTS}"
+        "The share of runs that solved their task against hidden units; bars are 95 % intervals (Clopper–Pearson). A "
+        f"run has solved its task when it first recorded accuracy/eval>=1. {COUNTS}"
     )
     assert sizes["convergence"].caption == (
         "The evaluation loss through training. Lines are medians over runs, bands reach from quartile to quartile. "

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from bptt.analysis.figures import draw_final_loss, draw_success_rate
-from bptt.analysis.statistics.intervals import wilson
+from bptt.analysis.statistics.intervals import clopper_pearson
 from tests.analysis.figures.swept import diverge, drawable, fail, legend, lines, sweep_of
 
 
@@ -32,14 +32,14 @@ def test_text_has_points_and_medians_but_no_line_between() -> None:
     assert shares[0].get_linestyle() == "None"
 
 
-def test_success_is_the_share_of_runs_that_solved_with_wilsons_interval() -> None:
+def test_success_is_the_share_of_runs_that_solved_with_an_exact_interval() -> None:
     sweep = sweep_of(model__hidden_size=np.repeat([2, 4, 8], 4))
     sweep.runs.loc[0:3, "solved"] = True
     (axes,) = drawable(draw_success_rate(sweep.runs, "model.hidden_size")).axes
     shares, *bars = lines(axes)
     assert shares == [100, 50, 50]
     assert [np.asarray(line.get_xdata()).tolist() for line in axes.lines[1:]] == [[2, 2], [4, 4], [8, 8]]
-    for bar, interval in zip(bars, (wilson(4, 4), wilson(2, 4), wilson(2, 4)), strict=True):
+    for bar, interval in zip(bars, (clopper_pearson(4, 4), clopper_pearson(2, 4), clopper_pearson(2, 4)), strict=True):
         assert bar == pytest.approx([100 * interval.low, 100 * interval.high])
     assert axes.get_ylabel() == "solved runs (%)"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.results import choose_columns
-from bptt.analysis.statistics.settings import wilson
+from bptt.analysis.statistics.settings import clopper_pearson
 from tests.analysis.report.planted import planted
 
 
@@ -15,7 +15,7 @@ def test_runs_that_fail_the_test_set_are_not_confirmed() -> None:
     runs = sweep.runs.assign(**{"accuracy/eval": last, "accuracy/test": test})
     found = Findings(replace(sweep, runs=runs)).statistics
     assert found[["held", "confirmed"]].to_numpy().tolist() == [[3, 2], [1, 1]]
-    assert found["confirmed_share_low"].tolist() == [wilson(2, 4).low, wilson(1, 4).low]
+    assert found["confirmed_share_low"].tolist() == [clopper_pearson(2, 4).low, clopper_pearson(1, 4).low]
     assert "solved on the test set too" in [column.heading for column in choose_columns(found, [])]
 
 

@@ -138,9 +138,9 @@ def test_numbers_are_written_as_they_are(page: Page) -> None:
     (plain, *_), *_ = [page.tables["results"].cells[:1]]
     assert plain[0] == "plain"
     assert plain[1:3] == ["4", "3 of 4"]
-    # 3 of 4 with Wilson's interval: (0.75 + z²/8 ± …)/(1 + z²/4) with z = 1.96.
+    # 3 of 4 with Clopper and Pearson's interval: quantiles of Beta(3, 2) and Beta(4, 1), the latter 0.975^(1/4).
     assert plain[3].startswith("75 %")
-    assert plain[3].endswith("30 % to 95 %")
+    assert plain[3].endswith("19 % to 99.4 %")
 
 
 def test_hostile_text_is_shown_as_it_is(page: Page) -> None:

@@ -10,9 +10,7 @@ from bptt.analysis.statistics.intervals import (
     iqm_interval,
     location_intervals,
     median_interval,
-    score_ends,
     share_difference,
-    wilson,
 )
 
 
@@ -29,30 +27,9 @@ def interquartile_mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[n
     return np.asarray(np.sort(values, axis=axis)[..., cut : values.shape[axis] - cut].mean(axis))
 
 
-@pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 10), (41, 50), (3, 1000)])
-@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
-def test_wilson_is_scipys(successes: int, trials: int, level: float) -> None:
-    expected = binomtest(successes, trials).proportion_ci(level, method="wilson")
-    found = wilson(successes, trials, level)
-    assert found.value == successes / trials
-    assert ends(found) == pytest.approx((expected.low, expected.high), abs=1e-14)
-
-
-def test_an_end_of_wilsons_interval_is_exact_at_none_and_at_all() -> None:
-    assert wilson(0, 7).low == 0.0
-    assert wilson(7, 7).high == 1.0
-
-
 def test_without_trials_nothing_is_known() -> None:
-    assert np.isnan([*vars(wilson(0, 0)).values()]).all()
     assert np.isnan([*vars(clopper_pearson(0, 0)).values()]).all()
     assert np.isnan([*vars(share_difference((0, 1), (0, 2))).values()]).all()
-
-
-def test_score_ends_solve_wilsons_equation_for_sizes_that_are_not_whole() -> None:
-    share, size, z = np.array([0.2, 0.9]), np.array([7.3, 31.4]), 1.959963984540054
-    for end in score_ends(share, size):
-        assert np.abs(share - end) == pytest.approx(z * np.sqrt(end * (1 - end) / size))
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 10), (41, 50), (3, 1000)])

@@ -2,7 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.statistics.settings import Interval, iqm_interval, median_interval, setting_statistics, wilson
+from bptt.analysis.statistics.settings import (
+    Interval,
+    clopper_pearson,
+    iqm_interval,
+    median_interval,
+    setting_statistics,
+)
 
 KEYS = ["model", "optimizer.alpha", "seed"]
 
@@ -48,19 +54,19 @@ def test_settings_are_counted(runs: pd.DataFrame) -> None:
 def test_estimates_are_those_of_the_runs_that_ended(runs: pd.DataFrame) -> None:
     gru, elman = (row for _, row in setting_statistics(runs, KEYS).iterrows())
     losses = [0.1, 0.2, 0.3, 0.4, np.inf, 0.6]
-    assert of(gru, "success") == wilson(4, 6)
+    assert of(gru, "success") == clopper_pearson(4, 6)
     assert of(gru, "loss_median") == median_interval(losses)
     assert of(gru, "loss_iqm") == iqm_interval(losses)
     assert gru["loss_median"] == pytest.approx(0.35)
     assert gru["loss_iqm"] == pytest.approx((0.2 + 0.3 + 0.4 + 0.6) / 4)
     assert of(gru, "best_loss_median") == median_interval([0.05, 0.1, 0.2, 0.3, 0.9, 0.5])
     # 1, 2, 3 of 6 at 10, 20, 30, then 4 at 60: the interval of 1/6 holds one half, that of 4/6 still does.
-    assert wilson(1, 6).high > 0.5 > wilson(4, 6).low
+    assert clopper_pearson(1, 6).high > 0.5 > clopper_pearson(4, 6).low
     updates = of(gru, "updates_to_solve_median")
     assert (updates.value, updates.low) == (30, 1)
     assert gru["updates_to_solve_median_after"] == 21
     assert np.isnan(updates.high)
-    assert of(elman, "success") == wilson(0, 5)
+    assert of(elman, "success") == clopper_pearson(0, 5)
     assert of(elman, "loss_median") == median_interval([1, 2, 3, 4, 5])
     assert np.isnan(elman["updates_to_solve_median"])
 

@@ -68,10 +68,9 @@ def test_improvement_over_conditions_is_their_weighted_mean() -> None:
     assert stratified_improvement(strata[:1]) == parts[0]
 
 
-def test_two_runs_leave_everything_open() -> None:
-    found = stratified_improvement([([1.0, 2], [3.0, 4])])
-    assert (found.value, found.low, found.high) == (1.0, 0.0, 1.0)
+def test_without_runs_of_both_nothing_is_known() -> None:
     assert np.isnan(stratified_improvement([([], [1.0])]).value)
+    assert stratified_improvement([([], [1.0]), ([1.0], [2.0])]) == probability_of_improvement([1.0], [2.0])
 
 
 def test_ranks_with_one_condition_are_mann_and_whitneys() -> None:

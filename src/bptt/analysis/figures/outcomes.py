@@ -30,7 +30,7 @@ from bptt.analysis.figures.panels import (
     set_percent_axis,
 )
 from bptt.analysis.figures.survivals import MOST_BANDS, draw_survival_curves
-from bptt.analysis.statistics.intervals import wilson
+from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.statistics.variance import INTERACTIONS, REST, SEED, variance_shares
 from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
 from bptt.analysis.tables import LOSS, take_final
@@ -56,7 +56,7 @@ _BESIDE: Final = 0.2  # of the least distance between levels: where the outermos
 
 
 def draw_success_rate(runs: "pd.DataFrame", key: str, hue: str | None = None) -> "Figure":
-    """The share of runs that solved their task, with Wilson's 95 % interval, against a swept key.
+    """The share of runs that solved their task, with its exact 95 % interval, against a swept key.
 
     runs  as of `bptt.load(…).runs`; those that have not ended don't count
     hue   another swept key, each of whose levels has a line; with more than four levels they have no intervals
@@ -74,7 +74,7 @@ def draw_success_rate(runs: "pd.DataFrame", key: str, hue: str | None = None) ->
             y=100 * ended[SOLVED].to_numpy(dtype=float),
             hue=np.zeros(len(ended), int) if other is None else other.codes,
             estimator="mean",
-            errorbar=_find_wilson_ends if len(every) <= MOST_BARS else None,
+            errorbar=_find_share_ends if len(every) <= MOST_BARS else None,
             native_scale=True,
             dodge=2 * _BESIDE if other else False,
             palette=[look.colour for look in every],
@@ -127,9 +127,9 @@ def draw_final_loss(
     return figure
 
 
-def _find_wilson_ends(shares: "pd.Series") -> tuple[float, float]:
+def _find_share_ends(shares: "pd.Series") -> tuple[float, float]:
     """Of values that are 0 or 100."""
-    interval = wilson(int((shares > 0).sum()), len(shares))
+    interval = clopper_pearson(int((shares > 0).sum()), len(shares))
     return 100 * interval.low, 100 * interval.high
 
 
@@ -273,7 +273,7 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
             caption=(
                 f"The share of runs that solved their task against {factor.name}"
                 f"{f', for each value of {hue.name}' if hue else ''}"
-                f"{'; bars are 95 % intervals (Wilson)' if few else ''}. {meaning} "
+                f"{'; bars are 95 % intervals (Clopper–Pearson)' if few else ''}. {meaning} "
                 f"{name_pooled(material.factors, factor, hue)}{material.note}"
             ),
             alt=(

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.questions import choose_leading, conclude_about, describe_common
-from bptt.analysis.statistics.settings import setting_statistics, wilson
+from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.statistics.words import write_conclusion
 from bptt.analysis.tables import LOSS, drop_seed, take_final, write_settings
 
@@ -64,7 +64,7 @@ class Findings:
         for name, did in held.items():
             counted = Counter(_zip_columns(runs[did], self.labels))
             counts = [counted[texts] for texts in _zip_columns(found, self.labels)]
-            shares = [wilson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
+            shares = [clopper_pearson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
             columns: dict[str, Any] = {
                 name: counts,
                 f"{name}_share": [interval.value for interval in shares],

@@ -162,8 +162,8 @@ def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[El
     caption: tuple[Span, ...] = (
         "How likely a run of the first sweep ends with a smaller ",
         Mono(LOSS),
-        " than one of the second, ties counted half, with its bootstrap interval; and the difference of the shares that"
-        " solved the task, first less second, with Newcombe's interval. Where the sweeps have settings in common each"
+        " than one of the second, ties counted half, with a 95 % interval; and the difference of the shares that"
+        " solved the task, first less second, with one too. Where the sweeps have settings in common each"
         " is compared with itself.",
     )
     columns = [

@@ -83,7 +83,7 @@ class Comparison:
     """The answer to a question.
 
     paired       whether runs with equal seeds are compared; else all runs of the one with all of the other
-    runs         how many of each setting: of pairs, twice their number of pairs
+    runs         how many of each setting; of pairs both are the number of pairs
     unmatched    runs that were left out because the other setting has none with their seed
     conditions   those that the numbers are of
     silent       those that can't tell: their name, and whether "all" runs of both solve it, "none" does, or all have

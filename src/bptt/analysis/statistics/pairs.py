@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.statistics.intervals import ENTROPY, LEAST, LEVEL, RESAMPLES, Interval, bootstrap_ends
+from bptt.analysis.statistics.intervals import ENTROPY, LEVEL, RESAMPLES, Interval, median_interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -75,7 +75,9 @@ def paired_difference(counts: PairCounts, level: float = LEVEL) -> Interval:
     independent; the upper end is that of the other setting with its sign changed: M. P. Fay, K. Lumbard, "Confidence
     intervals for difference in proportions for matched pairs compatible with exact McNemar's or sign tests", Statistics
     in Medicine 40 (2021), as in their program exact2x2, `mcnemarExactDP`. Its authors conjecture that it covers at
-    least as often as it says; docs/trust/coverage.md has how often it does, and how often Newcombe's and Tango's do.
+    least as often as it says. With 10, 20 and 50 pairs it does in 97.6, 97.5 and 97.0 % of samples at worst, Tango's
+    score interval in 93.0, 94.4 and 93.5 %, Newcombe's for pairs in 91.9, 88.3 and 92.0 %; it is a fifth wider than
+    Tango's.
     """
     if not counts.pairs:
         return Interval(np.nan, np.nan, np.nan)
@@ -140,28 +142,14 @@ def _find_lower_end(wins: int, discordant: int, pairs: int, alpha: float) -> flo
 
 
 def median_difference(a: "ArrayLike", b: "ArrayLike", level: float = LEVEL) -> Interval:
-    """The median of a less b over pairs, with a bootstrap interval over pairs, see `bootstrap_ends`.
+    """The median of a less b over pairs, with a bootstrap interval over pairs, that of `median_interval`.
 
     A pair of which both are infinite, as the losses of diverged runs, differs by 0; a pair with nan doesn't count. With
     fewer than three pairs the ends are nan.
     """
     first, second = _drop_unknown(a, b)
     with np.errstate(invalid="ignore"):
-        differences = np.sort(np.where(first == second, 0.0, first - second))
-    size = len(differences)
-    if not size:
-        return Interval(np.nan, np.nan, np.nan)
-
-    def statistic(ranks: "NDArray[np.int64]", axis: int = -1) -> "NDArray[np.float64]":
-        drawn = np.sort(ranks, axis=axis)
-        with np.errstate(invalid="ignore"):
-            return np.asarray((differences[drawn[..., (size - 1) // 2]] + differences[drawn[..., size // 2]]) / 2)
-
-    value = float(statistic(np.arange(size)))
-    if size < LEAST:
-        return Interval(value, np.nan, np.nan)
-    low, high = bootstrap_ends([size], statistic, level)
-    return Interval(value, float(low), float(high))
+        return median_interval(np.where(first == second, 0.0, first - second), level)
 
 
 def restricted_mean_difference(a: "ArrayLike", b: "ArrayLike", horizon: float, level: float = LEVEL) -> Interval:

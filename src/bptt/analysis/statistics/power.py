@@ -103,18 +103,24 @@ def count_runs_for_equivalence(shares: tuple[float, float], margin: float, level
     return _find_least(power)
 
 
+@cache
 def count_runs_for_improvement(probability: float, level: float = LEVEL) -> int | None:
-    """Runs of either setting with which Mann and Whitney's test finds that one is better with this probability.
+    """Runs of either setting with which `probability_of_improvement` excludes ½, if this is the probability.
 
-    n = (z₁₋α⸝₂ + z₀.₈)²/(6 (θ − ½)²): G. E. Noether, "Sample Size Determination for Some Common Nonparametric Tests",
-    Journal of the American Statistical Association 82 (1987), for two samples of n.
+    The estimate is taken as normal, with the variance (2n + 1)/(12n²) that Mann and Whitney's statistic has where both
+    are spread alike and neither is better.
     """
     from scipy.special import ndtri
 
-    if probability == 0.5:
+    theta = max(probability, 1 - probability)
+    if theta == 0.5:
         return None
-    n = (ndtri(0.5 + level / 2) + ndtri(POWER)) ** 2 / (6 * (probability - 0.5) ** 2)
-    return int(np.ceil(n)) if n <= MOST else None
+
+    def power(n: int) -> float:
+        reached = theta - ndtri(POWER) * np.sqrt((2 * n + 1) / 12) / n
+        return POWER if reached > 0 and exact_ends(reached, n, level)[0] > 0.5 else 0.0
+
+    return _find_least(power)
 
 
 def _find_least(power: Callable[[int], float]) -> int | None:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.statistics.intervals import (
     Interval,
+    clopper_pearson,
     iqm_interval,
     location_intervals,
     median_interval,
     probability_of_improvement,
     share_difference,
-    wilson,
 )
 from bptt.analysis.statistics.survival import median_updates, survival
 from bptt.analysis.statistics.variance import variance_shares
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Interval",
+    "clopper_pearson",
     "iqm_interval",
     "median_interval",
     "median_updates",
@@ -31,7 +32,6 @@ __all__ = [
     "share_difference",
     "survival",
     "variance_shares",
-    "wilson",
 ]
 
 
@@ -50,7 +50,7 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: S
     ended       how many of them ended, among them those that diverged, stopped early or were pruned by a search: the
                 statistics are of these
     diverged, failed, unfinished  how many of all runs did, FAILED, or were broken off or never begun
-    solved      how many solved their task; success their share of those that ended (Wilson's interval)
+    solved      how many solved their task; success their share of those that ended (Clopper and Pearson's interval)
     loss_median, loss_iqm            of the last evaluations' loss; a diverged run's is infinite (bootstrap intervals)
     best_loss_median, best_loss_iqm  of the least loss that each run had
     accuracy_median, accuracy_iqm    of the last accuracy; a diverged run's is 0
@@ -94,7 +94,7 @@ def _estimate(runs: "pd.DataFrame", setting: "NDArray[np.int64]", settings: int)
     if "solved" in runs:
         solved = grouped(runs["solved"].astype(bool))
         columns["solved"] = [int(values.sum()) for values in solved]
-        columns |= _make_columns("success", [wilson(int(values.sum()), len(values)) for values in solved])
+        columns |= _make_columns("success", [clopper_pearson(int(values.sum()), len(values)) for values in solved])
     for name, metric in _LOCATED.items():
         if metric == LOSS or (metric in runs and runs[metric].notna().any()):
             found = location_intervals(grouped(take_final(runs, metric)))

@@ -72,7 +72,7 @@ def stratified_improvement(
     """P(a run of the first is better than one of the second in its condition) + ½ P(alike), the conditions' mean.
 
     With Σ w = 1, θ = Σ w θᵢ of `probability_of_improvement`, from θ − √Σ w²(θᵢ − lᵢ)² to θ + √Σ w²(uᵢ − θᵢ)², as in
-    `stratified_difference`. Where a condition has too few runs for an interval, it reaches from 0 to 1.
+    `stratified_difference`.
     """
     found, sizes = [], []
     for a, b in strata:
@@ -83,11 +83,10 @@ def stratified_improvement(
     if not found:
         return Interval(np.nan, np.nan, np.nan)
     weights, values = _weigh(sizes), np.array([one.value for one in found])
-    low = np.nan_to_num([one.low for one in found], nan=0.0)
-    high = np.nan_to_num([one.high for one in found], nan=1.0)
-    value = float(weights @ values)
     if len(found) == 1:
-        return Interval(value, float(low[0]), float(high[0]))
+        return found[0]
+    low, high = np.array([(one.low, one.high) for one in found]).T
+    value = float(weights @ values)
     below, above = (float(np.sqrt(np.sum((weights * reach) ** 2))) for reach in (values - low, high - values))
     return Interval(value, max(0.0, value - below), min(1.0, value + above))
 

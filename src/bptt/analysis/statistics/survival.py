@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bptt.analysis.statistics.intervals import LEVEL, Interval, score_ends
+from bptt.analysis.statistics.intervals import LEVEL, Interval, exact_ends
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +22,10 @@ def survival(observed: "ArrayLike", solved: "ArrayLike", level: float = LEVEL) -
     watched solving the task at tᵢ, solved_share = 1 − S, S(t) = Π (1 − dᵢ/nᵢ) over tᵢ ≤ t: E. L. Kaplan, P. Meier,
     "Nonparametric Estimation from Incomplete Observations", Journal of the American Statistical Association 53 (1958).
 
-    low and high bound it at each update: Wilson's interval for as many runs as Greenwood's variance is that of,
+    low and high bound it at each update: Clopper and Pearson's interval for as many runs as Greenwood's variance is of,
     S(1 − S)/Var, after K. J. Rothman, "Estimation of confidence limits for the cumulative probability of survival in
-    life table analysis", Journal of Chronic Diseases 31 (1978). While all runs are watched that is `wilson`, and where
-    none or all have solved it, where Greenwood's variance is zero, it still is an interval.
+    life table analysis", Journal of Chronic Diseases 31 (1978). While all runs are watched that is
+    `clopper_pearson`; where none or all have solved it, where Greenwood's variance is zero, it still is an interval.
     """
     import pandas as pd
     from scipy.stats import CensoredData, ecdf
@@ -37,7 +37,7 @@ def survival(observed: "ArrayLike", solved: "ArrayLike", level: float = LEVEL) -
     curve = ecdf(CensoredData.right_censored(times, ~event)).sf
     at = np.concatenate([[0.0], curve.quantiles[curve.quantiles > 0]])
     share = 1 - curve.evaluate(at)
-    low, high = score_ends(share, _effective_size(times, event, at), level)
+    low, high = exact_ends(share, _effective_size(times, event, at), level)
     return pd.DataFrame({"update": at, "solved_share": share, "low": low, "high": high})
 
 

@@ -109,7 +109,8 @@ def _write_how(findings: Findings) -> Paragraph:
         "A run has solved its task at the first recorded update with ",
         Mono(str(findings.sweep.solved)),
         "; at the end it may have lost that again. ",
-        "Shares have Wilson's score interval. Medians and interquartile means (IQM, the mean of the middle half) are of"
+        "Shares have Clopper and Pearson's exact interval. Medians and interquartile means (IQM, the mean of the middle"
+        " half) are of"
         " the last evaluation's loss, ",
         Mono(LOSS),
         ", with BCa bootstrap intervals over the runs; a run that diverged counts as infinitely bad. Updates to solve"

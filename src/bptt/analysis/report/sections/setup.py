@@ -7,7 +7,7 @@ from bptt.analysis.names import explain_key
 from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
-from bptt.analysis.statistics.settings import wilson
+from bptt.analysis.statistics.settings import clopper_pearson
 from bptt.analysis.tables import SEED, show_value
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _count_results(findings: Findings) -> Iterator[Span]:
     if len(settings) > 1:  # an interval would take settings for chance
         yield "."
         return
-    overall = wilson(solved, findings.ended)
+    overall = clopper_pearson(solved, findings.ended)
     low, high = write_share(overall.low), write_share(overall.high)
     yield f": {write_share(overall.value)}, 95 % interval {low} to {high}."
 
