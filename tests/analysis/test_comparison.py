@@ -1,36 +1,61 @@
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bptt.analysis.comparison import (
     KeyDifference,
-    compare_metric,
-    compare_settings,
-    compare_speed,
-    compare_success,
+    MetricComparison,
+    SideComparison,
+    compare_sides,
     find_differences,
     name_better,
+    split_settings,
 )
 from bptt.analysis.statistics.intervals import (
-    Interval,
     clopper_pearson,
     iqm_interval,
     median_interval,
     probability_of_improvement,
     share_difference,
 )
+from bptt.analysis.statistics.pairs import PairCounts, paired_difference, probability_on_pairs
 
 
-def runs(loss: list[float], **columns: list[object]) -> pd.DataFrame:
-    """Runs that ended with these losses, and of which those below 1 had solved their task after 100 times it."""
-    table = pd.DataFrame({"loss/eval": loss, "outcome": "completed"})
+@dataclass
+class Side:
+    """What a comparison takes of a sweep."""
+
+    runs: pd.DataFrame
+    swept: list[str] = field(default_factory=lambda: ["seed"])
+    conditions: list[str] = field(default_factory=list)
+
+
+def side(loss: list[float], first: int = 0, swept: tuple[str, ...] = ("seed",), **columns: Any) -> Side:
+    """Runs that ended with these losses, and of which those below 1 had solved their task after 100 times it; their
+    seeds count from the first.
+    """
+    table = pd.DataFrame({"loss/eval": loss, "outcome": "completed", "seed": first + np.arange(len(loss))})
     solved = table["loss/eval"] < 1
     updates = (100 * table["loss/eval"]).where(solved)
-    return table.assign(solved=solved, solved_update=updates, observed=updates.fillna(1000.0), **columns)
+    table = table.assign(solved=solved, solved_update=updates, observed=updates.fillna(1000.0), **columns)
+    return Side(table, [*swept])
 
 
-A = runs([0.1, 0.2, 0.3, 0.4, 1.2])
-B = runs([0.45, 1.5, 2.5, 3.5, 4.5, 5.5])
+def compare(a: Side, b: Side, metric: str = "loss/eval") -> SideComparison:
+    (found,) = compare_sides([(a, b)], [metric])  # type: ignore[list-item]
+    return found
+
+
+def metric_of(a: Side, b: Side, metric: str) -> MetricComparison:
+    return compare(a, b, metric).metrics[0]
+
+
+LOSSES = [0.1, 0.2, 0.3, 0.4, 1.2], [0.45, 1.5, 2.5, 3.5, 4.5, 5.5]
+A, B, OTHER_SEEDS = side(LOSSES[0]), side(LOSSES[1]), side(LOSSES[1], first=100)
+LEVEL = 1 - 0.05 / 3  # of three questions: solved, updates, the loss
 
 
 def test_the_keys_that_differ_and_those_that_vary_alike() -> None:
@@ -45,62 +70,96 @@ def test_the_keys_that_differ_and_those_that_vary_alike() -> None:
     assert alike == [KeyDifference("alpha", frozenset({"0.1", "0.2"}), frozenset({"0.1", "0.2"}))]
 
 
-def test_success() -> None:
-    found = compare_success(A, B)
+def test_shares_are_of_all_runs_and_their_difference_of_pairs() -> None:
+    found = compare(A, B).success
+    assert found is not None
     assert (found.a, found.b) == (clopper_pearson(4, 5), clopper_pearson(1, 6))
-    assert found.difference == share_difference((4, 1), (5, 6))
+    # Seeds 0 to 4 have a partner; 0 solves it on both sides, 1 to 3 on A's alone, 4 on none.
+    assert found.answer.difference == paired_difference(PairCounts(3, 0, 2), LEVEL)
+    assert (found.answer.paired, found.answer.runs, found.answer.unmatched) == (True, (5, 5), 1)
+
+
+def test_where_seeds_differ_runs_are_independent() -> None:
+    found = compare(A, OTHER_SEEDS)
+    assert found.success is not None
+    assert found.success.answer.paired is False
+    expected = share_difference((4, 1), (5, 6), LEVEL)
+    assert astuple(found.success.answer.difference) == pytest.approx(astuple(expected))
+    expected = probability_of_improvement(*LOSSES, True, LEVEL)
+    assert astuple(found.metrics[0].answer.difference) == pytest.approx(astuple(expected))
 
 
 def test_speed() -> None:
-    found = compare_speed(A, B)
+    found = compare(A, B).speed
+    assert found is not None
     assert found.a.value == 30
     assert np.isnan(found.b.value)
-    # Of 5·6 pairs: A's four that solve it do so before all of B, and its fifth does not, like five of B.
-    assert found.sooner.value == pytest.approx((4 * 6 + 5 / 2) / 30)
+    assert found.answer is not None
+    # Of five pairs A is sooner on four, and neither solves it on one.
+    assert found.answer.difference == probability_on_pairs(PairCounts(4, 0, 1), LEVEL)
+    never = side([2.0] * 5)
+    without = compare(A, never).speed
+    assert without is not None
+    assert without.answer is None
+
+
+def test_without_a_criterion_for_both_nothing_is_said_of_solving() -> None:
+    (found,) = compare_sides([(A, B)], ["loss/eval"], by_criterion=False)  # type: ignore[list-item]
+    assert (found.success, found.speed) == (None, None)
+    assert [metric for metric, _ in found.answers] == ["loss/eval"]
 
 
 def test_a_loss_is_better_where_it_is_smaller() -> None:
-    found = compare_metric(A, B, "loss/eval")
+    found = metric_of(A, B, "loss/eval")
     assert found.smaller_is_better is True
-    assert found.a.median == median_interval(A["loss/eval"])
-    assert found.b.iqm == iqm_interval(B["loss/eval"])
-    assert found.improvement == probability_of_improvement(A["loss/eval"], B["loss/eval"])
-    assert name_better(found.improvement) is None  # five against six
-    a, b = pd.concat([A, A]), pd.concat([B, B])
-    assert name_better(compare_metric(a, b, "loss/eval").improvement) == "A"
-    assert name_better(compare_metric(b, a, "loss/eval").improvement) == "B"
+    assert found.a.median == median_interval(LOSSES[0])
+    assert found.b.iqm == iqm_interval(LOSSES[1])
+    assert found.answer.difference == probability_on_pairs(PairCounts(5, 0, 0), LEVEL)
+    assert name_better(found.answer) is None  # five pairs
+    many, worse = side(LOSSES[0] * 2), side([loss + 5 for loss in LOSSES[0] * 2])
+    assert name_better(metric_of(many, worse, "loss/eval").answer) == "A"
+    assert name_better(metric_of(worse, many, "loss/eval").answer) == "B"
 
 
 def test_an_accuracy_is_better_where_it_is_larger_and_other_metrics_are_neither() -> None:
     one, other = (
-        table.assign(**{"accuracy/eval": table["loss/eval"], "grad/decay": table["loss/eval"]}) for table in (A, B)
+        Side(each.runs.assign(**{"accuracy/eval": each.runs["loss/eval"], "grad/decay": each.runs["loss/eval"]}))
+        for each in (A, B)
     )
-    accuracy, decay = (compare_metric(one, other, metric) for metric in ("accuracy/eval", "grad/decay"))
+    accuracy, decay = (metric_of(one, other, metric) for metric in ("accuracy/eval", "grad/decay"))
     assert (accuracy.smaller_is_better, decay.smaller_is_better) == (False, None)
-    expected = probability_of_improvement(A["loss/eval"], B["loss/eval"], smaller_is_better=False)
-    assert accuracy.improvement == decay.improvement == expected
+    assert accuracy.answer.difference == decay.answer.difference == probability_on_pairs(PairCounts(0, 5, 0), LEVEL)
+    assert "grad/decay" not in dict(compare(one, other, "grad/decay").answers)
 
 
 def test_a_run_that_diverged_is_the_worst_and_one_that_did_not_end_does_not_count() -> None:
-    table = pd.DataFrame({"loss/eval": [0.1, np.nan, 9.0], "grad/decay": [0.1, np.nan, 9.0]})
-    table["outcome"] = ["completed", "diverged", None]
-    # Of 0.1 and infinity, and of 0.1 alone.
-    assert compare_metric(table, B, "loss/eval").a.median.value == np.inf
-    assert compare_metric(table, table, "grad/decay").a.median.value == 0.1
+    names = ["loss/eval", "accuracy/eval", "accuracy/test", "grad/decay"]
+    table = pd.DataFrame({name: [0.1, np.nan, 9.0] for name in names}).assign(
+        outcome=["completed", "diverged", None], seed=[0, 1, 2], solved=False, solved_update=np.nan, observed=100.0
+    )
+    found = {name: metric_of(Side(table), Side(table), name).a.median.value for name in names}
+    # Of 0.1 and infinity, of 0.1 and 0, and of 0.1 alone.
+    assert found == {"loss/eval": np.inf, "accuracy/eval": 0.05, "accuracy/test": 0.05, "grad/decay": 0.1}
 
 
 def test_setting_by_setting() -> None:
-    a, b = pd.concat([A, A]), pd.concat([B, B])
-    every = pd.concat([a.assign(alpha=0.1), b.assign(alpha=0.2), a.assign(alpha=0.3)])
-    other = pd.concat([a.assign(alpha=0.2), b.assign(alpha=0.1)])
-    found = compare_settings(every, other, ["alpha"])
-    assert [setting for setting, _, _ in found] == ["alpha=0.1", "alpha=0.2"]
-    assert [name_better(metric.improvement) for _, _, metric in found] == ["A", "B"]
-    assert found[1][1].difference == share_difference((2, 8), (12, 10))
+    low, high = [0.1 + seed / 100 for seed in range(12)], [2.0 + seed / 100 for seed in range(12)]
+    every = side([*low, *high, *low], swept=("alpha", "seed"), alpha=np.repeat([0.1, 0.2, 0.3], 12))
+    other = side([*low, *high], swept=("alpha", "seed"), alpha=np.repeat([0.2, 0.1], 12))
+    for each in (every, other):
+        each.runs["seed"] %= 12
+    parts = split_settings(every, other)  # type: ignore[arg-type]
+    assert [setting for setting, _, _ in parts] == ["alpha=0.1", "alpha=0.2"]
+    found = compare_sides([(a, b) for _, a, b in parts], ["loss/eval"], by_speed=False)
+    assert [name_better(one.metrics[0].answer) for one in found] == ["A", "B"]
+    assert {one.metrics[0].answer.comparisons for one in found} == {4}  # solved and the loss, of both
+    assert split_settings(every, side(low)) == []  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"), [(0.51, 0.9, "A"), (0.1, 0.49, "B"), (0.4, 0.6, None), (np.nan, np.nan, None)]
-)
-def test_better_is_what_the_interval_leaves_no_doubt_of(low: float, high: float, expected: str | None) -> None:
-    assert name_better(Interval(0.5, low, high)) == expected
+def test_better_is_what_the_runs_leave_no_doubt_of() -> None:
+    sure = metric_of(side([0.1] * 20), side([2.0] * 20), "loss/eval").answer
+    assert (sure.outcome, name_better(sure)) == ("more", "A")
+    assert sure.difference.low > 0.5
+    doubtful = metric_of(side([0.1] * 3), side([2.0] * 3), "loss/eval").answer
+    assert (doubtful.outcome, name_better(doubtful)) == ("unsettled", None)
+    assert doubtful.difference.low < 0.5

@@ -11,8 +11,6 @@ from bptt.analysis.statistics.intervals import (
     clopper_pearson,
     iqm_interval,
     median_interval,
-    probability_of_improvement,
-    share_difference,
 )
 from bptt.analysis.statistics.pairs import PairCounts, count_pairs, paired_difference, probability_on_pairs
 from bptt.cli.main import main
@@ -118,10 +116,10 @@ def test_two_sweeps(said: SAID) -> None:
     a, b = [*GOOD, *FAIR], [*FAIR, *BAD[:-1], np.inf, *BAD]
     solved = columns(lines, "solved: accuracy/eval>=1")
     assert solved[:2] == [percent(clopper_pearson(13, 16)), percent(clopper_pearson(5, 24))]
-    # 16 pairs have the learning rates 0.1 and 0.2; the interval is that of three questions asked together.
+    # 16 pairs have the learning rates 0.1 and 0.2; the interval is that of five questions asked together.
     pairs = count_pairs([True] * 13 + [False] * 3, [True] * 5 + [False] * 11)
-    assert solved[2:] == ["A − B on pairs", percent(paired_difference(pairs, 1 - 0.05 / 4), "{:+.0f}")]
-    better = probability_on_pairs(PairCounts(16, 0, 0), 1 - 0.05 / 4)
+    assert solved[2:] == ["A − B on pairs", percent(paired_difference(pairs, 1 - 0.05 / 5), "{:+.0f}")]
+    better = probability_on_pairs(PairCounts(16, 0, 0), 1 - 0.05 / 5)
     assert columns(lines, "loss/eval, median") == [
         shown(median_interval(a)), shown(median_interval(b)), "P(A better) on pairs", shown(better)
     ]  # fmt: skip
@@ -138,13 +136,13 @@ def test_setting_by_setting(said: SAID) -> None:
     assert cells[:3] == [
         percent(clopper_pearson(8, 8)),
         percent(clopper_pearson(5, 8)),
-        percent(share_difference((8, 5), (8, 8)), "{:+.0f}"),
+        percent(paired_difference(PairCounts(3, 0, 5), 1 - 0.05 / 4), "{:+.0f}"),
     ]
-    assert cells[3:] == [
-        shown(median_interval(GOOD)), shown(median_interval(FAIR)), shown(probability_of_improvement(GOOD, FAIR))
-    ]  # fmt: skip
-    assert cells[-1].startswith("1 [0.63")  # all of A are better than all of B, and there are eight of each
-    assert [line for line in lines if line.startswith("of 2 settings A is better in 2, B in 0;")]
+    # A is better on all eight pairs; two questions are asked of each of two settings.
+    better = probability_on_pairs(PairCounts(8, 0, 0), 1 - 0.05 / 4)
+    assert cells[3:] == [shown(median_interval(GOOD)), shown(median_interval(FAIR)), shown(better)]
+    told = "of 2 settings A is better in 2, B in 0, not settled in 0; intervals allow for all of them"
+    assert told in lines
 
 
 def test_two_single_runs_have_values_alone(said: SAID) -> None:
@@ -177,7 +175,7 @@ def test_one_run_against_many_has_no_probability_that_is_sure(said: SAID) -> Non
 def test_the_metrics_and_the_criterion_that_are_asked_for(said: SAID) -> None:
     _, lines, _ = said("gated", "plain", "--metric", "grad/decay", "--solved", "loss/eval<=0.16")
     assert columns(lines, "solved: loss/eval<=0.16")[0] == percent(clopper_pearson(7, 16))
-    assert columns(lines, "grad/decay, median")[2] == "P(A larger)"
+    assert columns(lines, "grad/decay, median")[2] == "P(A larger) on pairs"
     assert not [line for line in lines if line.startswith(("loss/eval,", "grad/decay:"))]
 
 

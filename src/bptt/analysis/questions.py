@@ -8,7 +8,7 @@ import numpy as np
 
 from bptt.analysis.factors import Factor, combine_factors, find_factors
 from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, drop_seed, take_final, write_settings
+from bptt.analysis.tables import ACCURACY, LOSS, SEED, drop_seed, is_smaller_better, take_final, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +48,17 @@ def take_measure(runs: "pd.DataFrame", measure: Measure) -> "NDArray[np.float64]
     return take_final(runs, ACCURACY if measure == "accuracy" else LOSS).to_numpy(float)
 
 
+def take_metric(runs: "pd.DataFrame", metric: str) -> "NDArray[np.float64]":
+    """What each run that ended recorded last; of one that diverged the worst there is, of losses and accuracies."""
+    ended = select_ended(runs)
+    return (ended[metric] if is_smaller_better(metric) is None else take_final(ended, metric)).to_numpy(float)
+
+
+def select_ended(runs: "pd.DataFrame") -> "pd.DataFrame":
+    """The runs that count."""
+    return runs[runs["outcome"].notna()].reset_index(drop=True)
+
+
 def find_horizon(runs: "pd.DataFrame") -> float:
     """The updates that every run was watched for unless it solved its task before."""
     unsolved = runs.loc[~runs["solved"].astype(bool), "observed"]
@@ -68,7 +79,7 @@ def ask_about(
     up to four values each is compared with each; of more each with the next, and the first with the last. Nothing is
     asked about keys with more than twelve values, nor beyond 24 questions.
     """
-    ended = _select_ended(runs)
+    ended = select_ended(runs)
     if ended.empty:
         return []
     measure = choose_measure(ended)
@@ -114,7 +125,7 @@ def ask_between(
         b=names[1],
         measure=measure,
         conditions=[ConditionRuns(name, sides[0][name], sides[1][name]) for name in conditions],
-        horizon=min(find_horizon(_select_ended(side.runs)) for side in (a, b)) if measure == "updates" else None,
+        horizon=min(find_horizon(select_ended(side.runs)) for side in (a, b)) if measure == "updates" else None,
     )
 
 
@@ -159,16 +170,12 @@ def _name_class(target: object) -> str | None:
     return target.split(".")[-2] if isinstance(target, str) and "." in target else None
 
 
-def _select_ended(runs: "pd.DataFrame") -> "pd.DataFrame":
-    return runs[runs["outcome"].notna()].reset_index(drop=True)
-
-
 def _take_runs(
     sweep: "Sweep", keys: Sequence[str], harder: Sequence[str], measure: Measure, metric: str | None
 ) -> dict[str, dict[Any, float]]:
     """A sweep's runs that ended by their condition, each by its seed and the values of keys."""
-    ended = _select_ended(sweep.runs)
-    values = take_measure(ended, measure) if metric is None else take_final(ended, metric).to_numpy(float)
+    ended = select_ended(sweep.runs)
+    values = take_measure(ended, measure) if metric is None else take_metric(ended, metric)
     seeds = ended[SEED] if SEED in ended else [sweep.configs[int(run)].get(SEED) for run in ended["run"]]
     beside = write_settings(ended, [key for key in keys if key not in harder])
     names = write_settings(ended, harder) if harder else [""] * len(ended)

@@ -173,6 +173,12 @@ def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     return printed + ([f"and {left} more settings, none with a smaller loss"] if left else [])
 
 
+def is_smaller_better(metric: str) -> bool | None:
+    """True of losses, False of accuracies; None: neither less nor more is better."""
+    kind = metric.removeprefix("best/").partition("/")[0]
+    return {"loss": True, "accuracy": False}.get(kind)
+
+
 def take_final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
     """What each run recorded last of a metric; nan where it did not end or the metric wasn't recorded.
 
@@ -182,7 +188,7 @@ def take_final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
     import pandas as pd
 
     values = runs[metric].astype(float) if metric in runs else pd.Series(np.nan, index=runs.index)
-    if metric == ACCURACY:
+    if is_smaller_better(metric) is False:
         return values.where(values.notna() | runs["outcome"].ne("diverged"), 0.0) if values.notna().any() else values
     return values.where(values.notna() | runs["outcome"].isna(), np.inf)
 

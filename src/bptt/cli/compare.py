@@ -3,22 +3,19 @@
 import difflib
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.comparison import (
     KeyDifference,
     MetricComparison,
-    SuccessComparison,
-    compare_metric,
-    compare_settings,
-    compare_speed,
-    compare_success,
+    SideComparison,
+    compare_sides,
     find_differences,
-    is_smaller_better,
     name_better,
+    split_settings,
 )
+from bptt.analysis.questions import take_metric
 from bptt.analysis.tables import LOSS, drop_seed
 from bptt.cli.common import Parser
 
@@ -113,9 +110,6 @@ def _rank(text: str) -> tuple[bool, float, str]:
 _MOST_SETTINGS: Final = 40
 
 
-_ON_PAIRS: Final = " on pairs"
-
-
 _OWN: Final = ("task", "loss")  # groups whose change makes losses incomparable
 
 
@@ -142,8 +136,8 @@ def _compare_single_runs(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_crit
     if by_criterion:
         rows.append([f"solved: {a.solved}", *map(_tell_solved, both)])
     for metric in metrics:
-        one = compare_metric(a.runs, b.runs, metric)
-        rows.append([metric, *(write_interval(side.median, "{:.6g}") for side in (one.a, one.b))])
+        values = (take_metric(side.runs, metric) for side in (a, b))
+        rows.append([metric, *(_write(value[0], "{:.6g}") if len(value) else NOTHING for value in values)])
     return [*align_rows(rows), "", "one run each gives no interval: what other seeds would say is not known"]
 
 
@@ -160,24 +154,11 @@ def _tell_solved(run: dict[str, Any]) -> str:
 
 
 def _compare_many(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
-    compared = [compare_metric(a.runs, b.runs, metric) for metric in metrics]
-    success = compare_success(a.runs, b.runs) if by_criterion else None
-    answers = _conclude(a, b, metrics, by_criterion)
-    if success is not None:
-        success = replace(success, difference=answers["solved"].difference)
-    compared = [
-        replace(one, improvement=answers[one.metric].difference) if one.metric in answers else one for one in compared
-    ]
+    (found,) = compare_sides([(a, b)], metrics, by_criterion=by_criterion)
     return [
-        *align_rows(
-            [
-                *_write_counts(a, b),
-                *([] if success is None else _write_solved(a, b, success, answers["solved"].paired)),
-                *_write_measured(compared, answers),
-            ]
-        ),
+        *align_rows([*_write_counts(a, b), *_write_solved(a, found), *_write_measured(found.metrics)]),
         "",
-        *_write_answers(answers),
+        *_write_answers(found),
         *_write_settings(a, b, metrics, by_criterion),
         "[95 % intervals]; P(A better) of one run of each, those that are alike counting half; pairs have equal seeds",
     ]
@@ -201,53 +182,51 @@ def _write_counts(a: "Sweep", b: "Sweep") -> list[list[str]]:
     return rows
 
 
-def _write_solved(a: "Sweep", b: "Sweep", success: SuccessComparison, paired: bool) -> list[list[str]]:
-    speed = compare_speed(a.runs, b.runs)
-    sooner = f"P(A sooner)  {write_interval(speed.sooner)}"
+def _write_solved(a: "Sweep", found: SideComparison) -> list[list[str]]:
+    if found.success is None or found.speed is None:
+        return []
+    success, speed = found.success, found.speed
+    apart = write_share_interval(success.answer.difference, True)
     return [
         [
             f"solved: {a.solved}",
             *map(write_share_interval, (success.a, success.b)),
-            f"A − B{_ON_PAIRS if paired else ''}  {write_share_interval(success.difference, True)}",
+            f"A − B{_name_pairs(success.answer)}  {apart}",
         ],
-        ["updates until then, median", *(write_interval(side, "{:,.0f}") for side in (speed.a, speed.b)), sooner],
+        [
+            "updates until then, median",
+            *(write_interval(side, "{:,.0f}") for side in (speed.a, speed.b)),
+            "" if speed.answer is None else f"P(A sooner){_write_probability(speed.answer)}",
+        ],
     ]
 
 
-def _write_measured(compared: Sequence[MetricComparison], answers: "Mapping[str, Comparison]") -> list[list[str]]:
+def _write_measured(compared: Sequence[MetricComparison]) -> list[list[str]]:
     rows = []
     for one in compared:
-        pairs = _ON_PAIRS if one.metric in answers and answers[one.metric].paired else ""
-        sure = f"P(A {_write_word(one)}){pairs}  {write_interval(one.improvement)}"
+        sure = f"P(A {_write_word(one)}){_write_probability(one.answer)}"
         rows.append([f"{one.metric}, median", write_interval(one.a.median), write_interval(one.b.median), sure])
         rows.append(["  interquartile mean", write_interval(one.a.iqm), write_interval(one.b.iqm), ""])
     return rows
+
+
+def _write_probability(answer: "Comparison") -> str:
+    return f"{_name_pairs(answer)}  {write_interval(answer.difference)}"
+
+
+def _name_pairs(answer: "Comparison") -> str:
+    return " on pairs" if answer.paired else ""
 
 
 def _write_word(compared: MetricComparison) -> str:
     return "larger" if compared.smaller_is_better is None else "better"
 
 
-def _conclude(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> "dict[str, Comparison]":
-    """What was compared → the answer: `solved`, and each metric of which less, or more, is better."""
-    from bptt.analysis.questions import ask_between
-    from bptt.analysis.statistics.conclusions import conclude
-
-    questions = {"solved": ask_between(a, b, ("A", "B"), "solved")} if by_criterion else {}
-    for metric in metrics:
-        if (smaller := is_smaller_better(metric)) is not None:
-            questions[metric] = ask_between(a, b, ("A", "B"), "loss" if smaller else "accuracy", metric)
-    return dict(zip(questions, conclude(list(questions.values())), strict=True))
-
-
-def _write_answers(answers: "Mapping[str, Comparison]") -> list[str]:
+def _write_answers(found: SideComparison) -> list[str]:
     """A sentence for each; what it is about stands before it, where that is a metric."""
     from bptt.analysis.statistics.words import write_conclusion
 
-    return [
-        write_conclusion(one) if what == "solved" else f"{what}: {write_conclusion(one)}"
-        for what, one in answers.items()
-    ]
+    return [f"{metric}: {write_conclusion(one)}" if metric else write_conclusion(one) for metric, one in found.answers]
 
 
 def _write_notes(a: "Sweep", b: "Sweep", found: Sequence[KeyDifference], by_criterion: bool) -> list[str]:
@@ -262,40 +241,32 @@ def _write_notes(a: "Sweep", b: "Sweep", found: Sequence[KeyDifference], by_crit
 
 
 def _write_settings(a: "Sweep", b: "Sweep", metrics: Sequence[str], by_criterion: bool) -> list[str]:
-    """Setting by setting, where both vary the same and more than the seed."""
-    keys = drop_seed(a.swept)
-    if not keys or set(keys) != set(drop_seed(b.swept)):
+    """Setting by setting, where both vary the same and more than the seed; all of them are asked about together."""
+    parts = split_settings(a, b)
+    if not parts:
         return []
     metric = metrics[0] if metrics else LOSS
-    found = compare_settings(a.runs, b.runs, keys, metric)
-    if not found:
-        return []
-    rows = [["setting", "solved A", "B", "A − B", f"{metric} A", "B", f"P(A {_write_word(found[0][2])})"]]
-    for setting, success, one in found:
-        shares = (
-            write_share_interval(success.a),
-            write_share_interval(success.b),
-            write_share_interval(success.difference, True),
-        )
-        rows.append(
-            [
-                setting,
-                *shares,
-                write_interval(one.a.median),
-                write_interval(one.b.median),
-                write_interval(one.improvement),
-            ]
-        )
-    if not by_criterion:
-        rows = [[row[0], *row[4:]] for row in rows]
+    found = compare_sides(
+        [(one, other) for _, one, other in parts], [metric], by_criterion=by_criterion, by_speed=False
+    )
+    measured = [one.metrics[0] for one in found]
+    solved = ["solved A", "B", "A − B"] if by_criterion else []
+    rows = [["setting", *solved, f"{metric} A", "B", f"P(A {_write_word(measured[0])})"]]
+    for (setting, _, _), compared, one in zip(parts, found, measured, strict=True):
+        success = compared.success
+        shares = [] if success is None else [*map(write_share_interval, (success.a, success.b))]
+        if success is not None:
+            shares.append(write_share_interval(success.answer.difference, True))
+        values = map(write_interval, (one.a.median, one.b.median, one.answer.difference))
+        rows.append([setting, *shares, *values])
     lines = ["", *align_rows(rows[: _MOST_SETTINGS + 1])]
     if len(found) > _MOST_SETTINGS:
         lines.append(f"and {len(found) - _MOST_SETTINGS:,} more settings")
-    counts = Counter(name_better(one.improvement) for _, _, one in found)
-    if found[0][2].smaller_is_better is not None:
+    if measured[0].smaller_is_better is not None:
+        counts = Counter(name_better(one.answer) for one in measured)
         lines.append(
-            f"of {len(found):,} settings A is better in {counts['A']:,}, B in {counts['B']:,};"
-            " where there is no difference one in twenty looks like one"
+            f"of {len(found):,} settings A is better in {counts['A']:,}, B in {counts['B']:,}, not settled in"
+            f" {counts[None]:,}; intervals allow for all of them"
         )
     return [*lines, ""]
 

@@ -303,10 +303,13 @@ def test_several_sweeps_side_by_side() -> None:
     assert [row[0] for row in page.tables["differing"].cells] == ["model.kind"]
     (compared,) = page.tables["compared"].cells
     assert one_line(compared[2]) == one_line(f"kind={HOSTILE}")
-    probability, *_ = page.tables["compared"].values[0]
-    of = [sweep.runs.loc[sweep.runs["model.kind"] == HOSTILE, "loss/eval"].to_numpy() for sweep in (first, second)]
-    one, other = of
-    assert float(probability) == pytest.approx((one[:, None] < other).mean() + (one[:, None] == other).mean() / 2)
+    difference, _, _, probability, *_ = map(float, page.tables["compared"].values[0])
+    # Four pairs of equal seeds.
+    one, other = (sweep.runs[sweep.runs["model.kind"] == HOSTILE] for sweep in (first, second))
+    assert difference == one["solved"].mean() - other["solved"].mean()
+    losses = [each["loss/eval"].to_numpy() for each in (one, other)]
+    assert probability == (losses[0] < losses[1]).mean() + (losses[0] == losses[1]).mean() / 2
+    assert "not settled" in compared
     assert {"1_results", "2_results", "side_by_side"} <= set(page.tables)
     assert {f"figures/{n}_convergence.svg" for n in (1, 2)} <= set(files)
     assert "First?" in page.text

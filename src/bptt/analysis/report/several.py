@@ -1,11 +1,12 @@
 """The report of several sweeps: what differs between them, their results side by side, and then each one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from bptt.analysis.comparison import compare_metric, compare_settings, compare_success
+from bptt.analysis.comparison import SideComparison, compare_sides, split_settings
+from bptt.analysis.questions import name_outcome
 from bptt.analysis.report.document import (
     Column,
     Element,
@@ -154,46 +155,48 @@ def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[El
     """Each two sweeps: settings that both have, else all runs of the one against all of the other."""
     import pandas as pd
 
-    rows = [
-        row
+    asked = [
+        ((first, second), *part)
         for (first, one), (second, other) in combinations(zip(labels, every, strict=True), 2)
-        for row in _compare_pair((first, one), (second, other))
+        for part in split_settings(one.sweep, other.sweep) or [("all runs", one.sweep, other.sweep)]
+    ]
+    found = compare_sides([(a, b) for _, _, a, b in asked], [LOSS], [names for names, _, _, _ in asked], by_speed=False)
+    rows = [
+        {"first": names[0], "second": names[1], "setting": setting} | _tabulate(one)
+        for (names, setting, _, _), one in zip(asked, found, strict=True)
     ]
     caption: tuple[Span, ...] = (
-        "How likely a run of the first sweep ends with a smaller ",
+        "How likely the first sweep ends with a smaller ",
         Mono(LOSS),
-        " than one of the second, ties counted half, with a 95 % interval; and the difference of the shares that"
-        " solved the task, first less second, with one too. Where the sweeps have settings in common each"
-        " is compared with itself.",
+        " than the second, ties counted half; and the difference of the shares that solved the task, first less second:"
+        " on pairs of equal seeds, where there are any. Where the sweeps have settings in common each is compared with"
+        " itself. Intervals allow for all comparisons.",
     )
     columns = [
         Column("first", "first"),
         Column("second", "second"),
         Column("setting", "setting"),
-        Column("probability", "probability that the first is better", "share", "low", "high"),
         Column("difference", "difference of the shares solved", "share", "difference_low", "difference_high"),
+        Column("solves", "the first solves it"),
+        Column("probability", "probability that the first is better", "share", "low", "high"),
+        Column("does", "the first does"),
     ]
     return [Heading("Which is better"), Table("compared", "The sweeps compared", caption, pd.DataFrame(rows), columns)]
 
 
-def _compare_pair(first: tuple[str, Findings], second: tuple[str, Findings]) -> Iterator[dict[str, Any]]:
-    one, other = (findings.sweep.runs for _, findings in (first, second))
-    keys = first[1].keys
-    found = compare_settings(one, other, keys) if set(keys) == set(second[1].keys) else []
-    for setting, success, loss in found or [
-        ("all runs", compare_success(one, other), compare_metric(one, other, LOSS))
-    ]:
-        yield {
-            "first": first[0],
-            "second": second[0],
-            "setting": setting,
-            "probability": loss.improvement.value,
-            "low": loss.improvement.low,
-            "high": loss.improvement.high,
-            "difference": success.difference.value,
-            "difference_low": success.difference.low,
-            "difference_high": success.difference.high,
-        }
+def _tabulate(found: SideComparison) -> dict[str, Any]:
+    assert found.success is not None
+    solved, (loss,) = found.success.answer, found.metrics
+    return {
+        "difference": solved.difference.value,
+        "difference_low": solved.difference.low,
+        "difference_high": solved.difference.high,
+        "solves": name_outcome(solved),
+        "probability": loss.answer.difference.value,
+        "low": loss.answer.difference.low,
+        "high": loss.answer.difference.high,
+        "does": name_outcome(loss.answer),
+    }
 
 
 def _write_one(number: int, label: str, sections: Sequence[Section]) -> Section:
