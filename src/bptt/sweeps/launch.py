@@ -148,8 +148,8 @@ class Launch:
         """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run."""
         configurations = self._composition.all(jobs)
         _check_alike(configurations)
-        if self.session is None:
-            check_conditions(configurations[0].sweep.conditions, find_differing(jobs, self._keys))
+        if self.session is None and (conditions := configurations[0].sweep.conditions):
+            check_conditions(conditions, find_differing(jobs, self._keys))
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]

@@ -126,8 +126,6 @@ class Ended:
 def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
     """Train the run, write its files into its folder, and record it in the store where there is a tracker."""
     began = time.monotonic()
-    from bptt.core.training import rescue_record
-
     training: Training | None = None
     error: str | None = None
     status: Status = "KILLED"
@@ -147,6 +145,8 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> E
         status, error = "FAILED", traceback.format_exc()
     interrupts.settle()
     seconds = time.monotonic() - began
+    from bptt.core.training import rescue_record  # here, where Ctrl-C can't come before it is waited for
+
     record = rescue_record(training)
     artifacts, unstored = _kept_files(job, record, error)
     tags = {OUTCOME_TAG: record.outcome} if status == "FINISHED" and record is not None else {}

@@ -57,7 +57,7 @@ def count_pairs_for_equivalence(counts: PairCounts, margin: float, level: float 
 
     def power(n: int) -> float:
         m = _list_likely(n, rate, _COARSE)
-        least = np.array([_find_least_losses(int(one), n, margin, alpha) for one in m])
+        least = _find_least_losses(m, n, margin, alpha)
         within = binom.cdf(m - least, m, 0.5) - binom.cdf(least - 1, m, 0.5)
         return float(binom.pmf(m, n, rate) @ np.maximum(within, 0.0))
 
@@ -142,14 +142,26 @@ def _list_likely(n: int, rate: float, negligible: float) -> "NDArray[np.int64]":
     return np.arange(int(binom.ppf(negligible, n, rate)), int(binom.isf(negligible, n, rate)) + 1)
 
 
-def _find_least_losses(discordant: int, pairs: int, margin: float, alpha: float) -> int:
-    """How many of the discordant pairs the second setting must win for the upper end to be below the margin."""
-    low, high = -1, discordant + 1
+def _find_least_losses(discordant: "NDArray[np.int64]", pairs: int, margin: float, alpha: float) -> "NDArray[np.int64]":
+    """How many of the discordant pairs the second setting must win for the upper end to be below the margin.
+
+    Of more discordant pairs it must win as many or more, so each number is looked for from the one before: a case costs
+    an integral.
+    """
+
+    def is_within(losses: int, of: int) -> bool:
+        return losses > of or float(lower_tail(-margin, losses, of, pairs, True)) < alpha
+
+    low, high = -1, int(discordant[0]) + 1
     while high - low > 1:
         middle = (low + high) // 2
-        within = float(lower_tail(-margin, middle, discordant, pairs, True)) < alpha
-        low, high = (low, middle) if within else (middle, high)
-    return high
+        low, high = (low, middle) if is_within(middle, int(discordant[0])) else (middle, high)
+    least = []
+    for of in discordant:
+        while not is_within(high, int(of)):
+            high += 1
+        least.append(high)
+    return np.array(least)
 
 
 def _find_most(holds: "Callable[[NDArray[Any]], NDArray[np.bool_]]", size: int, n: int) -> "NDArray[np.int64]":

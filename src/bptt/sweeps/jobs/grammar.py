@@ -334,13 +334,13 @@ def find_differing(jobs: Sequence[Sequence[str]], keys: Sequence[str] | None = N
     return [{key: job[key] for key in keys if key in job} for job in values]
 
 
-def check_conditions(conditions: Sequence[str] | None, swept: Sequence[Mapping[str, str]]) -> None:
+def check_conditions(conditions: Sequence[str], swept: Sequence[Mapping[str, str]]) -> None:
     """Raise ConfigurationError, with a line for each, where conditions are no swept keys; swept as `find_differing`."""
     keys = [key for key in dict.fromkeys(key for job in swept for key in job) if key != "seed"]
     known = f" (swept: {', '.join(keys) or 'nothing but seeds'})"
     lines = [
         write_problem("conditions", [key], f"must be a swept key{suggest(key, keys) or known}")
-        for key in conditions or ()
+        for key in conditions
         if key not in keys
     ]
     if lines:
