@@ -11,7 +11,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError, quote
 
-ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, report)"
+ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
@@ -230,7 +230,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
         (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
         (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
-        (["trian"], ["trian: no such command; did you mean train? (commands: train, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
+        (["trian"], ["trian: no such command; did you mean train? (commands: train, tune, confirm, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """What was recorded of a sweep, of a run or of several, as tidy tables, and which runs solved their task."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 import pandas as pd
 
-from bptt.analysis.tables import ACCURACY, LOSS, choose_conditions, drop_seed, tabulate_runs
-from bptt.tracking.history.base import History
+from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, drop_seed, tabulate_runs
+from bptt.tracking.folder.block import Tables
+from bptt.tracking.folder.sweep import Stage
+from bptt.tracking.history.base import History, Member
 from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
@@ -98,6 +100,9 @@ class Sweep:
     question    what it asks; None: nothing was said
     solved      the criterion by which a run has solved its task
     conditions  the swept keys across whose values nothing is ranked or compared, see `choose_conditions`
+    tuned       the keys of which each setting chose values, on seeds of their own; they are not among the swept ones
+    stages      what else was trained, each as a sweep of its own: `tuning`, by which those values were chosen;
+                `confirming`, the best setting of each condition on fresh seeds
     runs        a row per run:
                 run, name, status, outcome, updates (trained), what was swept, the metrics as recorded last;
                 loss/test, accuracy/test, baseline  where some run has them: what its test set gave when it ended, and
@@ -131,6 +136,8 @@ class Sweep:
     history: pd.DataFrame
     provenance: dict[str, Any]
     duplicates: int
+    tuned: list[str] = field(default_factory=list)
+    stages: Mapping[str, "Sweep"] = field(default_factory=dict)
     recording: History | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -198,39 +205,55 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
     every = recording.tables([member.number for member in recording.members])
     # Of the whole, so that parts of one sweep are measured alike.
     criterion = _read_criterion(solved or head.solved, every.history)
-    members = [member for member in recording.members if member.number in source.numbers]
-    numbers = [member.number for member in members]
-    history = every.history[every.history["run"].isin(numbers)].reset_index(drop=True)
-    runs = tabulate_runs(members, every.runs, history)
-    runs = _add_results(runs, history, criterion, [member.updates for member in members])
-    runs["digest"] = [member.digest for member in members]
-    came_to = every.runs.set_index("run")
-    for name in ("error", "run_id"):
-        found = runs["run"].map(came_to[name]).astype(object)
-        runs[name] = found.where(found.notna(), None)
-    runs["seconds"] = runs["run"].map(came_to["seconds"])
-    swept = [key for key in head.swept if len({member.swept.get(key) for member in members}) > 1]
-    named = head.conditions if conditions is None else conditions
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
-    return Sweep(
-        name=source.name,
-        folder=head.folder,
-        run_id=head.run_id,
-        swept=swept,
-        command=head.command,
-        began=head.began,
-        ended=head.ended,
-        status=head.status,
-        question=head.question,
-        solved=criterion,
-        conditions=choose_conditions(swept, named),
-        runs=runs,
-        history=history,
-        provenance=recording.provenance(),
-        duplicates=head.duplicates,
-        recording=recording,
-    )
+    asked = [member for member in recording.members if member.number in source.numbers]
+    stages = {stage: [member for member in asked if member.stage == stage] for stage in get_args(Stage)}
+    # As long as only values were tuned, or where some of these runs were asked for, they are the sweep.
+    own = next((stages[stage] for stage in ("result", "tuning", "confirming") if stages[stage]), asked)
+
+    def make(members: Sequence[Member], others: Mapping[str, Sweep]) -> Sweep:
+        tuned = head.tuned if members and members[0].stage != "tuning" else []
+        keys = [key for key in dict.fromkeys([*head.swept, SEED]) if key not in tuned]
+        swept = [key for key in keys if len({member.swept.get(key) for member in members}) > 1]
+        return Sweep(
+            name=source.name,
+            folder=head.folder,
+            run_id=head.run_id,
+            swept=swept,
+            command=head.command,
+            began=head.began,
+            ended=head.ended,
+            status=head.status,
+            question=head.question,
+            solved=criterion,
+            conditions=choose_conditions(swept, head.conditions if conditions is None else conditions),
+            tuned=tuned,
+            stages=others,
+            duplicates=head.duplicates,
+            provenance=recording.provenance(),
+            recording=recording,
+            **_tabulate(members, every, criterion),
+        )
+
+    others = {stage: make(members, {}) for stage, members in stages.items() if members and members is not own}
+    return make(own, {stage: sweep for stage, sweep in others.items() if stage != "result"})
+
+
+def _tabulate(members: Sequence[Member], every: Tables, criterion: Solved) -> dict[str, "pd.DataFrame"]:
+    """`Sweep.runs` and `Sweep.history` of some of the runs."""
+    numbers = [member.number for member in members]
+    history = every.history[every.history["run"].isin(numbers)].reset_index(drop=True)
+    found = every.runs[every.runs["run"].isin(numbers)]
+    runs = tabulate_runs(members, found, history)
+    runs = _add_results(runs, history, criterion, [member.updates for member in members])
+    runs["digest"] = [member.digest for member in members]
+    came_to = found.set_index("run")
+    for name in ("error", "run_id"):
+        told = runs["run"].map(came_to[name]).astype(object)
+        runs[name] = told.where(told.notna(), None)
+    runs["seconds"] = runs["run"].map(came_to["seconds"])
+    return {"runs": runs, "history": history}
 
 
 def _refuse_condition(key: str, swept: Sequence[str]) -> str:

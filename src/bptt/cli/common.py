@@ -55,6 +55,27 @@ def add_allow(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_workers(parser: "argparse._ArgumentGroup") -> None:
+    """Add the options that say which workers go on with a sweep; `read_workers` reads them."""
+    parser.add_argument("--backend", type=_name_backend, help="loky, dask, ray, or a function of your own")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--address")
+
+
+def read_workers(args: argparse.Namespace) -> dict[str, object]:
+    """The settings of the launcher that were given."""
+    settings = {name: getattr(args, name) for name in ("backend", "workers", "address")}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _name_backend(text: str) -> str:
+    from bptt.sweeps.workers.backends import BACKENDS, refuse_name
+
+    if refuse_name(text) is not None:
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(BACKENDS)})")
+    return text
+
+
 def write_allow_options(packages: Iterable[str]) -> str:
     """The options, as they follow a command in a shell; empty without packages."""
     return "".join(f" --allow {shlex.quote(package)}" for package in dict.fromkeys(packages))

@@ -14,6 +14,8 @@ from bptt.sweeps.workers.interrupts import stop_signals
 
 COMMANDS = {
     "train": "train one run, or with -m a sweep of runs, and record them",
+    "tune": "train a sweep in which each setting first chooses values of its own",
+    "confirm": "train a sweep's best setting again, on fresh seeds",
     "plan": "say what a sweep would do: how many runs, what fuses, how long it takes",
     "resume": "go on with a run or a sweep that was interrupted",
     "sync": "send to the store what it did not get of a sweep",

@@ -28,14 +28,28 @@ class _Plan(hydra_app.WholeTask):
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import drop_repeated
+        from bptt.sweeps.jobs.stages import compose_first
         from bptt.tracking.provenance.digest import compute_version
 
-        configurations = Composition(Composer(loader, config.hydra.job.config_name), config).all(jobs)
-        runs, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
+        composition = Composition(Composer(loader, config.hydra.job.config_name), config)
+        every, configurations, plan = compose_first(jobs, config, composition, loader)
+        if plan is not None:
+            every = [*plan.jobs, *plan.list_stand_ins()]
+            configurations = composition.all(every)
+        runs, repeated = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
         held = _find_held(runs)
         print(f"runs    {len(runs):,}")
+        if plan is not None:
+            tuned = configurations[0].sweep.tune
+            assert tuned is not None
+            print(
+                f"        {len(plan.jobs):,} tune {', '.join(tuned.keys)} for {_count(len(plan.settings), 'setting')}"
+            )
+            print(f"        {len(every) - len(plan.jobs):,} train the settings with what they choose")
+        if (confirm := configurations[0].sweep.confirm) is not None:
+            print(f"        and {_count(confirm, 'run')} more for the best setting of each condition")
         if repeated:
-            print(f"        {len(repeated):,} of {len(jobs):,} jobs repeat another one and are left out")
+            print(f"        {len(repeated):,} of {len(every):,} jobs repeat another one and are left out")
         if held:
             print(f"        {len(held):,} are in the store already (reuse=false trains them again)")
         if left := [planned for planned in runs if planned.digest not in held]:
@@ -50,6 +64,10 @@ class _Plan(hydra_app.WholeTask):
         if settings.halving is not None:
             print(f"        of which one in {settings.halving.eta:g} goes on at each rung")
         print("        what they train, and for how long, is decided while it goes on")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:

@@ -1,11 +1,10 @@
 """`bptt resume FOLDER`: goes on with what was broken off, to the same bits and in the same MLflow runs."""
 
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from bptt.cli.common import Parser, add_allow
+from bptt.cli.common import Parser, add_allow, add_workers, read_workers
 
 
 def resume_run(folder: Path, allow: Collection[str] = ()) -> int:
@@ -30,23 +29,12 @@ def main(argv: Sequence[str]) -> int:
         " with.",
     )
     parser.add_argument("folder", metavar="FOLDER", help="the run's or the sweep's folder, as `bptt train` named it")
-    sweep = parser.add_argument_group("for a sweep, where it is to go on with other workers than it was begun with")
-    sweep.add_argument("--backend", type=_name_backend, help="loky, dask, ray, or a function of your own")
-    sweep.add_argument("--workers", type=int)
-    sweep.add_argument("--address")
+    add_workers(
+        parser.add_argument_group("for a sweep, where it is to go on with other workers than it was begun with")
+    )
     add_allow(parser)
     args = parser.parse_args(argv)
-    settings = {name: getattr(args, name) for name in ("backend", "workers", "address")}
-    given = {name: value for name, value in settings.items() if value is not None}
-    return _resume(Path(args.folder).resolve(), given, args.allow)
-
-
-def _name_backend(text: str) -> str:
-    from bptt.sweeps.workers.backends import BACKENDS, refuse_name
-
-    if refuse_name(text) is not None:
-        raise ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(BACKENDS)})")
-    return text
+    return _resume(Path(args.folder).resolve(), read_workers(args), args.allow)
 
 
 def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str]) -> int:

@@ -115,11 +115,14 @@ def summary_lines(session: Session, summary: Summary) -> list[str]:
 
 def _headline(session: Session, summary: Summary) -> str:
     jobs, results = len(session.jobs), session.results.values()
+    stages = Counter(job.stage for job in session.jobs)
     counts = Counter(summary.runs["outcome"].where(summary.runs["status"] != "FAILED", "failed").dropna())
     parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()]
     notes = [
         f"{count:,} {what}"
         for count, what in (
+            (stages["tuning"] if stages["result"] else 0, "tuned the others"),
+            (stages["confirming"], "confirm the best"),
             (jobs - len(results), "not trained"),
             (sum(result.reused is not None for result in results), "in the store already"),
             (session.journal.duplicates, "repeated jobs left out"),

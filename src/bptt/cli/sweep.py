@@ -10,6 +10,7 @@ from typing import Any
 from bptt.cli.common import say, write_allow_options
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
+from bptt.sweeps.choosing import train_following
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.search.search import going_on
@@ -30,6 +31,7 @@ def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[st
             note_resumption(session.archive.folder)
         session.note(status="RUNNING")
         session.train(runs, blocks)
+        train_following(session, allow)
     except Stopped as trouble:
         say(str(trouble))
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ configuration.resolved                       # the whole configuration as plain 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -25,6 +25,7 @@ from bptt.configuration.gates import find_unknown_gates
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
 from bptt.configuration.trust import find_unasked
+from bptt.configuration.tuning import Tuning, read_tuning
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Clip, Loss, Model, Optimizer, Regularizer, Run, Schedule, Settings, Task
 
@@ -69,6 +70,8 @@ class SweepSettings:
     question    what the sweep asks, for its report
     solved      when a run has solved its task: `accuracy/eval>=1`; None: see `bptt.analysis.sweep`
     conditions  swept keys that make the question harder or easier, and no answer better; None: those of the task
+    tune        keys whose values each setting chooses on seeds of their own; None: none
+    confirm     on how many fresh seeds the best setting of each condition is trained again; None: it is not
     report      whether it ends by writing its report
     """
 
@@ -77,6 +80,8 @@ class SweepSettings:
     question: str | None = None
     solved: str | None = None
     conditions: tuple[str, ...] | None = None
+    tune: Tuning | None = None
+    confirm: Annotated[int, Range(at_least=1)] | None = None
     report: bool = True
 
 
@@ -152,7 +157,8 @@ class Checker:
         ]
         found: list[str] = []
         rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
-        sweep = construct("", {name: values[name] for name in _SWEEP if name in values}, SweepSettings, found)
+        sweep = construct("", {n: values[n] for n in _SWEEP if n in values and n != "tune"}, SweepSettings, found)
+        tuning = read_tuning(values.get("tune"), found)
         allow = rest.allow if rest else ()
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
@@ -173,7 +179,7 @@ class Checker:
         if lines := check_sizes(run) or check_schedule(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, sweep, resolved | make_plain(rest))
+        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest))
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)

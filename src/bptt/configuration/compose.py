@@ -91,7 +91,7 @@ class Composer:
     """Composes configurations from the folders that a loader knows; ConfigurationError says why one can't be had."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
-        self._loader, self._config_name = loader, config_name
+        self.loader, self._config_name = loader, config_name
         self._known_options: dict[str, list[str]] = {}
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -126,11 +126,11 @@ class Composer:
 
     def parse(self, overrides: Iterable[str]) -> tuple[list[Override], list[str]]:
         """The overrides that can be read, and a line for each of the others."""
-        return parse_overrides(overrides, self._loader)
+        return parse_overrides(overrides, self.loader)
 
     def files(self, overrides: Sequence[str]) -> list[str]:
         """The files that a run with these overrides is composed of, by their names in a folder: `model/lstm`."""
-        found = self._loader.compute_defaults_list(self._config_name, [*overrides], RunMode.RUN)
+        found = self.loader.compute_defaults_list(self._config_name, [*overrides], RunMode.RUN)
         return [default.config_path for default in found.defaults if default.config_path is not None]
 
     def is_group(self, key: str) -> bool:
@@ -142,9 +142,9 @@ class Composer:
         for override in parsed:
             if override.get_key_element().lstrip("+") == _SEARCHPATH:
                 return override.value()
-        assert isinstance(self._loader, ConfigLoaderImpl)
+        assert isinstance(self.loader, ConfigLoaderImpl)
         try:
-            primary = self._loader.repository.load_config(self._config_name)
+            primary = self.loader.repository.load_config(self._config_name)
             return (primary and OmegaConf.select(primary.config, _SEARCHPATH)) or []
         except Exception:  # which is told of when it is composed
             return []
@@ -152,11 +152,11 @@ class Composer:
     def _load(self, overrides: list[str], mode: RunMode) -> DictConfig:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="provider=hydra.searchpath")
-            return self._loader.load_configuration(config_name=self._config_name, overrides=overrides, run_mode=mode)
+            return self.loader.load_configuration(config_name=self._config_name, overrides=overrides, run_mode=mode)
 
     def _options(self, group: str) -> list[str]:
         if group not in self._known_options:
-            self._known_options[group] = sorted(self._loader.get_group_options(group))
+            self._known_options[group] = sorted(self.loader.get_group_options(group))
         return self._known_options[group]
 
     def _diagnosis(self, parsed: Sequence[Override]) -> list[str]:
@@ -189,9 +189,9 @@ class Composer:
         for override in parsed:
             if self.is_group(override.key_or_group) and isinstance(choice := override.value(), str):
                 name = f"{override.key_or_group}/{choice}"
-                assert isinstance(self._loader, ConfigLoaderImpl)
+                assert isinstance(self.loader, ConfigLoaderImpl)
                 try:
-                    found = self._loader.repository.load_config(name)
+                    found = self.loader.repository.load_config(name)
                     OmegaConf.to_container(found.config if found else OmegaConf.create())
                 except Exception as error:
                     says = _put_in_one_line(error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
+from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
@@ -260,7 +261,8 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     missing = [job for job in session.jobs if job.number not in session.results]
     unstored = _all_sent(session, missing)
     interrupted |= unstored == _GIVEN_UP
-    status: Status = "KILLED" if interrupted or missing else "FAILED" if session.failed else "FINISHED"
+    more = find_next(session.journal, session.jobs, session.results) is not None
+    status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
     try:
         session.note(status=status)
     except OSError as error:
@@ -313,7 +315,8 @@ def _answer(session: Session, sweep: "Sweep") -> list[str]:
     try:
         from bptt.analysis.report.findings import Findings
 
-        return Findings(sweep).leading
+        findings = Findings(sweep)
+        return [*findings.leading, *findings.notes]
     except Exception as error:
         # What was trained is worth more than what is told of it.
         session.reporter.say(f"the runs can't be compared: {error!r}")

@@ -14,16 +14,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.sweep import Solved
-from bptt.analysis.tables import shorten_keys
 from bptt.configuration.build import Configuration, SweepSettings, Tracking
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
+from bptt.sweeps.jobs.arrangement import arrange
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.grammar import check_conditions, find_differing
-from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, cut_blocks, drop_repeated, find_groups
+from bptt.sweeps.jobs.plan import MOST_LANES, drop_repeated
+from bptt.sweeps.jobs.stages import TuningPlan, compose_first
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
@@ -36,7 +36,6 @@ from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, hide_passwords, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.params import hide_secrets, name_run, name_swept
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -127,6 +126,7 @@ class Launch:
         self._opening: Future[Store] | None = None
         self._workers: Workers | None = None
         self._number_of: dict[str, int] = {}  # digest → run
+        self._plan: TuningPlan | None = None
         self.next_block = itertools.count()
         self._held = ExitStack()
 
@@ -140,16 +140,36 @@ class Launch:
             # They need as long to start as the jobs to be composed.
             self._open_workers().warm()
         added = self.add(jobs)
-        assert self.session is not None
-        self.session.train(added.runs, added.blocks)
-        return [self.session.results[number] for number in added.numbers]
+        session = self.session
+        assert session is not None
+        session.train(added.runs, added.blocks)
+        if session.journal.tuning or session.journal.confirm is not None:
+            from bptt.sweeps.choosing import train_following
+
+            train_following(session, self._allowed)
+        if session.journal.tuning:
+            return [session.results[job.number] for job in session.jobs if job.stage == "result"]
+        return [session.results[number] for number in added.numbers]
+
+    def confirm(self) -> None:
+        """Train what follows a search. Raises what `Session.train` does."""
+        if self.session is not None and self.session.journal.confirm is not None:
+            from bptt.sweeps.choosing import train_following
+
+            train_following(self.session, self._allowed)
 
     def add(self, jobs: Sequence[Sequence[str]]) -> Added:
-        """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run."""
-        configurations = self._composition.all(jobs)
+        """Add jobs to the sweep, which is begun with the first; those that repeat others have the same run.
+
+        Where the sweep tunes, the runs that its values are chosen by stand for its jobs.
+        """
+        if self.session is None:
+            jobs, configurations, self._plan = compose_first(
+                jobs, self._config, self._composition, self._composer.loader, self._keys
+            )
+        else:
+            configurations = self._composition.all(jobs)
         _check_alike(configurations)
-        if self.session is None and (conditions := configurations[0].sweep.conditions):
-            check_conditions(conditions, find_differing(jobs, self._keys))
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
@@ -158,24 +178,32 @@ class Launch:
         if self.session is None and first.tracking.enabled:
             self._open_store(first.tracking)
         before = 0 if self.session is None else len(self.session.jobs)
-        numbers = range(before, before + len(new))
-        planned_as = dict(zip(numbers, new, strict=True))
-        held = self._held_already(planned_as) if first.sweep.reuse else {}
-        trained = self._cut({n: planned.run for n, planned in planned_as.items() if n not in held})
-        reused = self._cut({n: planned.run for n, planned in planned_as.items() if n in held})
-        block_of = {number: block for block, members in (*trained, *reused) for number in members}
-        session = self._extended(_jobs(planned_as, block_of, self._keys), first, len(repeated))
-        self._number_of |= {planned.digest: number for number, planned in planned_as.items()}
-        for block, members in reused:
-            session.keep(block, [_reuse_result(number, *held[number]) for number in members])
+        arranged = arrange(
+            new,
+            first=before,
+            next_block=self.next_block,
+            workers=self.settings.wanted,
+            store=self._store if first.sweep.reuse else None,
+            keys=self._keys if self._plan is None else self._plan.keys,
+            stage="result" if self._plan is None else "tuning",
+        )
+        self._number_of |= {planned.digest: number for number, planned in enumerate(new, before)}
         same = {tuple(overrides): planned.digest for overrides, planned in repeated}
         same |= {planned.overrides: planned.digest for planned in found}
+        numbers = [self._number_of[same[tuple(overrides)]] for overrides in jobs]
+        session = self._extended(arranged.jobs, first, len(repeated), numbers)
+        for block, results in arranged.list_reused():
+            session.keep(block, results)
         return Added(
-            numbers=[self._number_of[same[tuple(overrides)]] for overrides in jobs],
-            runs={number: planned.run for number, planned in planned_as.items()},
-            records={number: record for number, (_, record) in held.items()},
-            blocks=trained,
+            numbers=numbers,
+            runs=arranged.runs,
+            records={number: record for number, (_, record) in arranged.held.items()},
+            blocks=arranged.blocks,
         )
+
+    @property
+    def _allowed(self) -> tuple[str, ...]:
+        return tuple(self._config.get("allow") or ())
 
     def close(self) -> None:
         """Let go of the sweep's folder, and of its workers."""
@@ -196,40 +224,20 @@ class Launch:
             self._workers = self._held.enter_context(Workers(self.settings))
         return self._workers
 
-    def _held_already(self, runs: Mapping[int, PlannedRun]) -> dict[int, tuple[str, Record]]:
-        """What the store holds of these runs, finished: the run's id there, and what it recorded."""
-        if self._store is None:
-            return {}
-        found = self._store.find_finished([planned.digest for planned in runs.values()])
-        held = {}
-        for number, planned in runs.items():
-            if planned.digest in found:
-                run_id = found[planned.digest]
-                record = self._store.read_finished(run_id)
-                if record is not None:
-                    held[number] = (run_id, record)
-        return held
-
-    def _cut(self, runs: Mapping[int, Run]) -> list[tuple[int, list[int]]]:
-        """Blocks of runs that fuse, each with a number of its own."""
-        numbers = list(runs)
-        parts = cut_blocks(find_groups(list(runs.values())), self.settings.wanted)
-        return [(next(self.next_block), [numbers[place] for place in part]) for part in parts]
-
-    def _extended(self, added: list[SweepJob], first: Configuration, duplicates: int) -> Session:
+    def _extended(
+        self, added: list[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]
+    ) -> Session:
         if self.session is None:
             with Interrupts() as interrupts:  # a sweep that has a folder is ended, and told of
-                self.session = self._begun(added, first, duplicates)
+                self.session = self._begun(added, first, duplicates, numbers)
             if interrupts.requested:
                 raise KeyboardInterrupt
         elif added or duplicates:
-            self.session.jobs += added
-            self.session.archive.write_jobs(self.session.jobs)
-            self.session.note(duplicates=self.session.journal.duplicates + duplicates)
+            self.session.extend(added, duplicates)
         return self.session
 
-    def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int) -> Session:
-        tracking = first.tracking
+    def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]) -> Session:
+        tracking, plan = first.tracking, self._plan
         folder = Path(str(self._config.hydra.sweep.dir))
         journal = SweepJournal(
             name=folder.name,
@@ -240,7 +248,7 @@ class Launch:
             parent=None,
             numerical_version=compute_version(),
             current_folder=str(Path.cwd()),
-            swept=list(dict.fromkeys(key for job in jobs for key in job.swept)),
+            swept=list(dict.fromkeys(key for job in jobs for key in job.swept)) if plan is None else plan.keys,
             duplicates=duplicates,
             settings=self._launcher,
             on_error=first.sweep.on_error,
@@ -249,6 +257,10 @@ class Launch:
             solved=first.sweep.solved,
             conditions=None if first.sweep.conditions is None else [*first.sweep.conditions],
             report=first.sweep.report,
+            reuse=first.sweep.reuse,
+            tuned=[] if first.sweep.tune is None else [*first.sweep.tune.keys],
+            tuning=[] if plan is None else plan.number_settings(numbers),
+            confirm=first.sweep.confirm,
             files=hash_files(job.config for job in jobs),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )
@@ -296,28 +308,3 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
             Solved.parse(text)
         except ValueError as error:
             raise ConfigurationError([str(error)]) from None
-
-
-def _jobs(runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None) -> list[SweepJob]:
-    swept = find_differing([planned.overrides for planned in runs.values()], keys)
-    short = shorten_keys(list(dict.fromkeys(key for values in swept for key in values)))
-
-    def made() -> Iterator[SweepJob]:
-        for (number, planned), values in zip(runs.items(), swept, strict=True):
-            resolved = planned.configuration.resolved
-            yield SweepJob(
-                number=number,
-                name=name_swept(values, short) if values else name_run(resolved),
-                digest=planned.digest,
-                block=block_of[number],
-                swept=values,
-                overrides=[hide_passwords(text) for text in planned.overrides],
-                config=hide_secrets(resolved),
-            )
-
-    return list(made())
-
-
-def _reuse_result(job: int, run_id: str, record: Record) -> RunResult:
-    now = time.time()
-    return RunResult(job=job, status="FINISHED", record=record, error=None, began=now, ended=now, reused=run_id)

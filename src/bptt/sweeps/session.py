@@ -216,6 +216,18 @@ class Session:
         """Whether a run FAILED."""
         return any(result.status == "FAILED" for result in self.results.values())
 
+    @property
+    def wanted(self) -> int:
+        """How many workers the sweep's blocks are to keep busy."""
+        return self._how.workers.wanted
+
+    def extend(self, jobs: Sequence[SweepJob], duplicates: int = 0) -> None:
+        """Take on runs beside those that the sweep has; duplicates: how many repeated another one."""
+        self.jobs += jobs
+        self.archive.write_jobs(self.jobs)
+        if duplicates:
+            self.note(duplicates=self.journal.duplicates + duplicates)
+
     def train(self, runs: Mapping[int, Run], blocks: Sequence[tuple[int, Sequence[int]]]) -> None:
         """Train blocks, each given by its number and its jobs; the run of each job stands in `runs`.
 

@@ -74,8 +74,10 @@ class TrainTask(SweepTask):
         """Train what a search asks for; its outcome. Raises what `Launch.launch` does."""
         from bptt.sweeps.search.search import list_searched_keys, run_search
 
-        outcome = run_search(self._begin(config, loader, list_searched_keys(config, loader)), search)
+        launch = self._begin(config, loader, list_searched_keys(config, loader))
+        outcome = run_search(launch, search)
         self._reporter.say(str(outcome))
+        launch.confirm()
         return outcome
 
     def finish(self, interrupted: bool) -> "Summary | None":

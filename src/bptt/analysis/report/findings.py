@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from bptt.analysis.choosing import rank_groups
+from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_tuning
 from bptt.analysis.questions import choose_leading, conclude_about, describe_common
 from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.statistics.words import write_conclusion
@@ -76,17 +78,15 @@ class Findings:
 
     @cached_property
     def ranked(self) -> "pd.DataFrame":
-        """`statistics`, in each condition best first: by the share of runs that solved the task, then by the median of
-        the last loss. Conditions stay in the order of the sweep.
-        """
-        by = [name for name in ("success", "loss_median") if name in self.statistics]
-        if not by:
+        """`statistics`, in each condition best first, see `rank_groups`. Conditions stay in the order of the sweep."""
+        runs, labels = self.runs, self.labels
+        if self.statistics.empty or "solved" not in runs:
             return self.statistics
-        best = self.statistics.sort_values(by, ascending=[name == "loss_median" for name in by], kind="stable")
-        if not self.conditions:
-            return best.reset_index(drop=True)
-        place = {text: number for number, text in enumerate(dict.fromkeys(self.statistics["condition"]))}
-        return best.sort_values("condition", key=lambda column: column.map(place), kind="stable", ignore_index=True)
+        rank = {texts: number for number, texts in enumerate(rank_groups(runs, list(_zip_columns(runs, labels))).index)}
+        first = dict.fromkeys(self.statistics["condition"]) if self.conditions else {}
+        place = {condition: number for number, condition in enumerate(first)}
+        order = [(place.get(texts[0], 0), rank[texts]) for texts in _zip_columns(self.statistics, labels)]
+        return self.statistics.iloc[sorted(range(len(order)), key=order.__getitem__)].reset_index(drop=True)
 
     def split_ranked(self) -> "list[tuple[str, pd.DataFrame]]":
         """Each condition's text and its part of `ranked`; one without a text where there are no conditions."""
@@ -122,7 +122,8 @@ class Findings:
     @cached_property
     def conclusions(self) -> "list[Comparison]":
         """What the runs say of all questions that may be asked of them together."""
-        return conclude_about(self.sweep.runs, self.sweep.swept, self.conditions, describe_common(self.common))
+        common = (*describe_common(self.common), *write_tuning(self.sweep))
+        return conclude_about(self.sweep.runs, self.sweep.swept, self.conditions, common)
 
     @property
     def leading(self) -> list[str]:
@@ -130,6 +131,13 @@ class Findings:
         found = choose_leading(self.conclusions)
         bare = [replace(one, question=replace(one.question, common=())) for one in found[:-1]]
         return [write_conclusion(one) for one in (*bare, *found[-1:])]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What was chosen, as far as it is to be known beside an answer: how the best did on fresh seeds, and tuned
+        values beyond which better ones may lie.
+        """
+        return [text for text in (write_confirmation(self.sweep), warn_of_edges(self.sweep)) if text]
 
     @property
     def ended(self) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bptt.analysis.report.document import Element, Figures, Report, Section
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.choices import write_choices
 from bptt.analysis.report.sections.provenance import write_origin
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
@@ -50,6 +51,7 @@ def write_sections(findings: Findings, drawn: "Sequence[SweepFigure]", shown: bo
     """
     return [
         write_results(findings, shown),
+        *write_choices(findings),
         *([write_figures(drawn)] if drawn or not shown else []),
         write_troubles(findings),
         write_best(findings),

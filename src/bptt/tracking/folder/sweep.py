@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _JSON_COLUMNS: Final = ("swept", "overrides", "config")
 
+Stage = Literal["tuning", "result", "confirming"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepJob:
@@ -44,6 +46,7 @@ class SweepJob:
     swept      what tells it from the other runs: key → value, as text
     overrides  as for `bptt train`
     config     its whole resolved configuration
+    stage      what it is trained for: to choose a value, for the sweep's result, or to confirm the best setting
     """
 
     number: int
@@ -53,6 +56,19 @@ class SweepJob:
     swept: dict[str, str]
     overrides: list[str]
     config: dict[str, Any]
+    stage: Stage = "result"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedSetting:
+    """A setting that chooses values of its own.
+
+    seeds   with which it is trained for the sweep's result
+    trials  for each combination of tuned values, in their order: the numbers of the runs that tried it
+    """
+
+    seeds: list[int]
+    trials: list[list[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +89,10 @@ class SweepJournal:
     solved         when a run has solved its task, as text; None: the default
     conditions     the swept keys that make the question harder; None: the default
     report         whether the sweep ends by writing its report
+    reuse          whether runs are taken from the store that has them
+    tuned          the keys of which each setting chooses values
+    tuning         the settings that choose, and what they choose from
+    confirm        on how many fresh seeds the best setting of each condition is trained again; None: it is not
     files          that configurations name: path → SHA-256 of their content when the sweep began
     choices        files of choices that don't come with bptt: path → text
     retried        how often a block was trained again since a worker died; sweep.log has when and why
@@ -95,6 +115,10 @@ class SweepJournal:
     solved: str | None = None
     conditions: list[str] | None = None
     report: bool = True
+    reuse: bool = True
+    tuned: list[str] = field(default_factory=list)
+    tuning: list[TunedSetting] = field(default_factory=list)
+    confirm: int | None = None
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     retried: int = 0
@@ -137,7 +161,8 @@ class SweepFolder:
     def journal(self) -> SweepJournal:
         """Raises ArchiveError where it can't be read."""
         try:
-            return SweepJournal(**json.loads((self.folder / SWEEP).read_text(encoding="utf-8")))
+            noted = json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))
+            return SweepJournal(**noted | {"tuning": [TunedSetting(**one) for one in noted.get("tuning", [])]})
         except (OSError, ValueError, TypeError) as error:
             raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
-    from bptt.tracking.folder.sweep import SweepJournal
+    from bptt.tracking.folder.sweep import Stage, SweepJournal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Head:
     question        what the sweep asks; None: nothing was said
     solved          the criterion by which its runs count as solved, as text; None: none was given
     conditions      the swept keys that make the question harder; None: none were named
+    tuned           the keys of which each setting chose values
     current_folder  from which the configurations' relative paths are meant; None unknown
     files           that configurations name: path → SHA-256 of their content when the sweep began
     choices         files of choices that don't come with bptt: path → text
@@ -43,6 +44,7 @@ class Head:
     question: str | None = None
     solved: str | None = None
     conditions: list[str] | None = None
+    tuned: list[str] = field(default_factory=list)
     duplicates: int = 0
     numerical_version: str | None = None
     current_folder: Path | None = None
@@ -66,6 +68,7 @@ class Head:
             question=journal.question,
             solved=journal.solved,
             conditions=journal.conditions,
+            tuned=journal.tuned,
             files=journal.files,
             choices=journal.choices,
             duplicates=journal.duplicates,
@@ -81,6 +84,7 @@ class Member:
     number   its place, from 0
     swept    what tells it from the other runs: key → value, as text
     updates  how many it was to be trained for; None unknown
+    stage    what it was trained for
     """
 
     number: int
@@ -88,6 +92,7 @@ class Member:
     digest: str
     swept: dict[str, str]
     updates: int | None
+    stage: "Stage" = "result"
 
 
 class History(ABC):

@@ -112,7 +112,9 @@ class SweepFolderHistory(History):
 def make_member(job: SweepJob) -> Member:
     """A job as a member of a recording."""
     updates = job.config.get("train", {}).get("updates")
-    return Member(number=job.number, name=job.name, digest=job.digest, swept=job.swept, updates=updates)
+    return Member(
+        number=job.number, name=job.name, digest=job.digest, swept=job.swept, updates=updates, stage=job.stage
+    )
 
 
 def share_seconds(runs: "pd.DataFrame", blocks: Sequence[object]) -> "pd.Series":

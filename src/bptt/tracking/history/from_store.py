@@ -25,7 +25,7 @@ from bptt.tracking.folder.files import (
     load_record,
     read_once,
 )
-from bptt.tracking.folder.sweep import SweepJob
+from bptt.tracking.folder.sweep import Stage, SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
 from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
@@ -35,7 +35,7 @@ from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.params import list_swept
 from bptt.tracking.store.sweep_log import SweepCopy, read_flow_ends
-from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, STAGE_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -287,6 +287,7 @@ class RunsStoreHistory(StoreHistory):
                     digest=row.tags.get(DIGEST_TAG, ""),
                     swept=swept,
                     updates=int(updates) if updates.isdigit() else None,
+                    stage=_read_stage(row),
                 )
         return [found[number] for number in sorted(found)]
 
@@ -357,6 +358,11 @@ class RunsStoreHistory(StoreHistory):
         if row.status != "FAILED":
             return None
         return self.read(row, [TRACEBACK], lambda folder: (folder / TRACEBACK).read_text(encoding="utf-8"))
+
+
+def _read_stage(row: StoredRow) -> Stage:
+    stage = row.tags.get(STAGE_TAG)
+    return "tuning" if stage == "tuning" else "confirming" if stage == "confirming" else "result"
 
 
 def _read_command(row: StoredRow) -> list[str]:

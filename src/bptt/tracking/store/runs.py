@@ -10,7 +10,7 @@ from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
 from bptt.tracking.store.params import flatten_config
-from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, PRUNED_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, PRUNED_TAG, STAGE_TAG, SWEEP_TAG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,8 @@ def _identify(sweep: SweepJournal) -> tuple[str, str, str]:
 def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str]) -> RunToWrite:
     """A run as it ended; `tags` are those that all runs of its sweep have."""
     own = {DIGEST_TAG: job.digest, SWEEP_TAG: sweep.name}
+    if job.stage != "result":
+        own[STAGE_TAG] = job.stage
     files = {CONFIG: dump_config(job.config).encode()}
     record = result.record
     if record is not None:

@@ -16,6 +16,9 @@ DIGEST_TAG: Final = "bptt.digest"
 
 OUTCOME_TAG: Final = "bptt.outcome"
 
+#: Of a run that was trained to choose a tuned value, or to confirm the best setting: which.
+STAGE_TAG: Final = "bptt.stage"
+
 #: Of a run that a search stopped.
 PRUNED_TAG: Final = "bptt.pruned"
 

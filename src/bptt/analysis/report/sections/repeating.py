@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 #: What a sweep is told about itself, and no run is made of.
-_OF_SWEEPS: Final = ("reuse", "on_error", "question", "solved", "report")
+_OF_SWEEPS: Final = ("reuse", "on_error", "question", "solved", "conditions", "tune", "confirm", "report")
 
 
 _WHEREABOUTS: Final = ("hydra.sweep.dir=", "hydra.sweep.subdir=", "hydra.run.dir=")

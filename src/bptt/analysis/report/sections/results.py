@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from bptt.analysis.choosing import RULE
 from bptt.analysis.questions import name_outcome
 from bptt.analysis.report.document import (
     Column,
@@ -52,7 +53,7 @@ def write_settings_table(findings: Findings) -> Table:
     caption: tuple[Span, ...] = ("With each estimate its 95 % interval.",)
     if many:
         within = " in each condition" if findings.conditions else ""
-        caption += (f" Best first{within}: by the share that solved the task, then by the median of the last loss.",)
+        caption += (f" Best first{within}: {RULE}.",)
     return Table(
         name="results",
         title="Results by setting",

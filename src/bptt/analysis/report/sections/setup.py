@@ -27,7 +27,8 @@ def write_in_short(findings: Findings, question: str | None) -> Section:
     asked = [Paragraph((question,))] if question else []
     answer = [Paragraph((" ".join(findings.leading),), lead=True)] if findings.leading else []
     counts = Paragraph(tuple(_count_results(findings)), lead=not answer)
-    return Section("question", "Answer", [*answer, counts, *asked])
+    notes = [Paragraph((note,)) for note in findings.notes]
+    return Section("question", "Answer", [*answer, *notes, counts, *asked])
 
 
 def write_setup(findings: Findings) -> Section:
