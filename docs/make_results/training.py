@@ -63,7 +63,8 @@ def compute_fingerprint(name: str) -> str:
         # A search asks for its runs while it goes on.
         jobs = [tuple(own)] if search else expand(settings, own)
         told = [compute_digest(run.resolved, compute_version()) for run in Composition(composer, config).all(jobs)]
-    told += [str(config.question), str(config.solved), json.dumps(settings) if search else ""]
+    told += [str(config.question), str(config.solved), str(config.conditions), str(config.tune), str(config.confirm)]
+    told += [json.dumps(settings) if search else ""]
     return sha256("\n".join(told).encode()).hexdigest()[:8]
 
 
