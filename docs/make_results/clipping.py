@@ -2,8 +2,18 @@
 
 from collections.abc import Mapping
 
+from bptt.analysis.statistics.conclusions import conclude
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import choose_figure, choose_verdict, compare, find_direction, write_link, write_table
+from docs.make_results.wording import (
+    choose_figure,
+    choose_verdict,
+    compare,
+    describe,
+    find_direction,
+    join,
+    write_link,
+    write_table,
+)
 
 
 def write_clipping(every: Mapping[str, Tables]) -> str:
@@ -50,16 +60,18 @@ def _clipping_of_order(tables: Tables) -> str:
         kept = {"clip": "none"} if threshold is None else {"clip__threshold": threshold}
         return tables.held(optimizer__alpha=alpha, **kept)
 
-    thresholds = tables.levels("clip.threshold")
-    rows, parts = [], []
-    for alpha in tables.levels("optimizer.alpha"):
-        none = share(alpha, None)
-        best = max(thresholds, key=lambda threshold: share(alpha, threshold).count)
-        rows.append([f"α = {alpha:g}", *(str(share(alpha, threshold)) for threshold in [None, *thresholds])])
-        parts.append(f"at α = {alpha:g}, to {best:g}, {compare(share(alpha, best), none)}")
+    thresholds, rates = tables.levels("clip.threshold"), tables.levels("optimizer.alpha")
+    pairs = [(alpha, threshold) for alpha in rates for threshold in thresholds]
+    found = conclude([share(alpha, threshold).ask(share(alpha, None)) for alpha, threshold in pairs])
+    told = dict(zip(pairs, found, strict=True))
+    parts = [
+        f"at α = {alpha:g}, clipped " + join([f"to {one:g} {describe(told[alpha, one])}" for one in thresholds])
+        for alpha in rates
+    ]
+    rows = [[f"α = {alpha:g}", *(str(share(alpha, threshold)) for threshold in [None, *thresholds])] for alpha in rates]
     headings = ["temporal order", *(_threshold(threshold) for threshold in [None, *thresholds])]
-    return f"""All sequences are right at the end, with the best threshold compared with no
-clipping: {"; ".join(parts)}.
+    return f"""All sequences are right at the end, compared with no clipping: {"; ".join(parts)}. The intervals
+allow for all {len(pairs)} comparisons.
 
 {write_table(headings, rows)}"""
 

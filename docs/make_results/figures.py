@@ -34,6 +34,8 @@ def _draw_panel(panel: "Axes", tables: "Tables", variant: Variant) -> None:
     lengths = variant.lengths(tables)
     step = 0.012 * (tables.levels(LENGTH)[-1] - tables.levels(LENGTH)[0])
     for place, (clip, label, colour, marker, line) in enumerate(_LINES):
+        if not variant.has(tables, clip):
+            continue
         intervals = [variant.solved(tables, length, clip).interval for length in lengths]
         low = [100 * (interval.value - interval.low) for interval in intervals]
         high = [100 * (interval.high - interval.value) for interval in intervals]

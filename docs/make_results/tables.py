@@ -167,6 +167,27 @@ class Tables:
         report = (self.folder / "report.md").read_text(encoding="utf-8")
         return {name: alt for alt, name in re.findall(r"!\[((?:[^\]\\]|\\.)*)\]\(figures/(\w+)\.png\)", report)}
 
+    @cached_property
+    def tuned(self) -> dict[str, list[float]]:
+        """Key → the values that were tried, of the keys that each setting tuned; empty: none was."""
+        if not (self.folder / "tables" / "tuning.csv").is_file():
+            return {}
+        keys = list(self._tuning)[: list(self._tuning).index("runs")]
+        return {
+            key: sorted(float(value) for value in self._tuning[key].unique())
+            for key in keys
+            if key not in {"condition", "setting"}
+        }
+
+    def count_edges(self) -> tuple[int, int]:
+        """How many settings took a value at the edge of what was tried, and how many tuned one."""
+        chosen = self._tuning[self._tuning["chosen"]]
+        return int(chosen["edge"].notna().sum()), len(chosen)
+
+    @cached_property
+    def _tuning(self) -> pd.DataFrame:
+        return self._read("tuning")
+
     def _share(self, column: str, where: Mapping[str, object]) -> Share:
         rows = self.rows(self.settings, where)
         count, of = int(rows[column].sum()), int(rows["ended"].sum())
@@ -176,7 +197,7 @@ class Tables:
         if did is None or (int(did.sum()), len(runs)) != (count, of):
             return Share(count, of)
         first, last = (list(self.runs).index(name) for name in ("name", "status"))
-        swept = list(self.runs)[first + 1 : last]
+        swept = [key for key in list(self.runs)[first + 1 : last] if key not in self.tuned]
         return Share(count, of, runs[swept].assign(did=did).reset_index(drop=True))
 
     def _holds(self, runs: pd.DataFrame) -> "pd.Series":

@@ -23,6 +23,10 @@ class Variant:
         """How many of its runs solved the task."""
         return tables.solved(task__length=length, clip=clip, **self.where)
 
+    def has(self, tables: Tables, clip: str) -> bool:
+        """Whether it was trained with this choice of clipping."""
+        return bool(tables.rows(tables.settings, self.where)["clip"].eq(clip).any())
+
     def lengths(self, tables: Tables) -> list[float]:
         """Those over which it was trained."""
         return sorted(float(length) for length in tables.rows(tables.settings, self.where)[LENGTH].unique())
@@ -34,14 +38,16 @@ VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
         Variant("tanh, N(0, 0.1²)", {"model__activation": "tanh", "init__recurrent": None}),
         Variant("tanh, orthogonal · 0.95", {"init__recurrent": "{name:orthogonal,scale:0.95}"}),
         Variant("GRU, Glorot", {"model": "gru"}),
-        Variant("LSTM, Glorot", {"model": "lstm"}),
+        Variant("LSTM, Glorot", {"model": "lstm", "init__gate_bias__forget": None}),
+        Variant("LSTM, forget bias 4", {"init__gate_bias__forget": 4}),
     ),
     "length_adding": (
         Variant("tanh, Glorot", {"init": "glorot", "model": None}),
         Variant("tanh, orthogonal", {"init": "orthogonal"}),
         Variant("ReLU, identity (IRNN)", {"init": "identity"}),
         Variant("GRU, Glorot", {"model": "gru"}),
-        Variant("LSTM, Glorot", {"model": "lstm"}),
+        Variant("LSTM, Glorot", {"model": "lstm", "init__gate_bias__forget": None}),
+        Variant("LSTM, forget bias 4", {"init__gate_bias__forget": 4}),
     ),
     "length_copying": (
         Variant("linear, orthogonal", {"init": "orthogonal", "model": None}),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from textwrap import fill
-from typing import Final
 
 from bptt.analysis.statistics.conclusions import Comparison
 from docs.make_results.tables import Share, Tables
@@ -33,13 +32,6 @@ def describe(found: Comparison) -> str:
         return f"about as often (a difference of {signed}{beside})"
     needed = "" if found.to_differ is None else f"; about {found.to_differ:,} seeds would settle one like this"
     return f"as often as these runs can tell, which does not settle it (a difference of {signed}{needed}{beside})"
-
-
-#: What decides between LSTMs and others, where nobody gave their gates a bias.
-FORGET: Final = (
-    "The LSTMs' forget gates start with a bias of 0, which decides: see [gates that start"
-    " open](../experiments/others.md#gates-that-start-open)."
-)
 
 
 def find_direction(one: Share, other: Share) -> int:

@@ -94,12 +94,22 @@ def test_a_row_for_each_setting_over_its_seeds() -> None:
     table = tabulate_settings(runs, ["model.hidden_size", "seed"])
     assert list(table) == [
         *("setting", "model.hidden_size", "runs", "diverged", "failed", "unfinished"),
-        *("loss/eval", "from", "to", "right"),
+        *("loss/eval", "from", "to", "right", "right_low", "right_high"),
     ]
+    third = [pytest.approx(number, abs=1e-4) for number in (1 / 3, 0.0084, 0.9057)]  # Clopper and Pearson's, of 1 of 3
     assert table.to_numpy().tolist() == [
-        ["hidden_size=2", 2, 3, 1, 0, 0, 0.5, 0.1, 0.5, pytest.approx(1 / 3)],
-        ["hidden_size=3", 3, 3, 0, 1, 1, 0.25, 0.25, 0.25, 1.0],
+        ["hidden_size=2", 2, 3, 1, 0, 0, 0.5, 0.1, 0.5, *third],
+        ["hidden_size=3", 3, 3, 0, 1, 1, 0.25, 0.25, 0.25, 1.0, pytest.approx(0.025), 1.0],
     ]
+
+
+def test_where_no_run_is_all_right_the_accuracy_stands_for_it() -> None:
+    runs = results((*OK, 0.5, 0.75), (*OK, 0.4, 0.25), ("FINISHED", "diverged", np.nan, np.nan))
+    table = tabulate_settings(runs, [])
+    assert "right" not in table
+    assert table["accuracy"].tolist() == [0.25]
+    assert write_lines(table)[0].split() == ["setting", "runs", "diverged", "loss/eval", "from", "to", "accuracy"]
+    assert write_lines(table)[1].endswith("25.0%")
 
 
 def test_where_most_runs_diverge_the_median_is_infinite() -> None:
@@ -134,9 +144,9 @@ def test_the_printed_table() -> None:
         model__hidden_size=[16, 16, 16, 3],
     )
     assert write_lines(tabulate_settings(runs, ["model.hidden_size", "seed"])) == [
-        "setting         runs  diverged loss/eval from   to 100 % right",
-        "hidden_size=16     3         1       0.5  0.1  0.5         33%",
-        "hidden_size=3      1         0      0.25 0.25 0.25        100%",
+        "setting         runs  diverged loss/eval from   to    100 % right",
+        "hidden_size=16     3         1       0.5  0.1  0.5   33 % [1, 91]",
+        "hidden_size=3      1         0      0.25 0.25 0.25 100 % [3, 100]",
     ]
 
 

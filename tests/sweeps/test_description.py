@@ -79,8 +79,8 @@ def test_settings_are_ranked_by_their_median_and_runs_by_their_loss() -> None:
     ]
     assert cells(text["Best settings"]) == [
         ["model.hidden\\_size", "init", "runs", "diverged", "loss/eval", "from", "to", "100 % right"],
-        ["8", "normal", "3", "1", "0.16", "0.15", "0.16", "0%"],
-        ["2", "torch", "3", "0", "0.2", "0.1", "0.3", "33%"],
+        ["8", "normal", "3", "1", "0.16", "0.15", "0.16", "0 % [0, 71]"],
+        ["2", "torch", "3", "0", "0.2", "0.1", "0.3", "33 % [1, 91]"],
     ]
     best = cells(text["Best runs"])
     assert best[0] == ["run", "loss/eval", "accuracy/eval", "updates"]

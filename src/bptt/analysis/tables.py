@@ -114,7 +114,9 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
     diverged, failed, unfinished  how many of them did, FAILED, or were broken off before their end
     loss/eval  the median of the last evaluations' loss, in which a diverged run counts as infinitely bad
     from, to   the least and the largest of them that are finite
-    right      the share of the ended runs whose accuracy is 100 %; only where some run has an accuracy
+    right      the share of the ended runs whose last accuracy is 100 %, with its exact 95 % interval, right_low and
+               right_high; only where some run has that
+    accuracy   the median of the last accuracy, where no run has 100 %
     """
     import numpy as np
     import pandas as pd
@@ -131,6 +133,7 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
             LOSS: loss,
             "finite": loss.where(np.isfinite(loss)),
             "right": accuracy.eq(1.0).astype(float).where(accuracy.notna()),
+            "accuracy": accuracy,
         }
     )
     grouped = columns.groupby(["setting", *keys], sort=False, dropna=False)
@@ -143,9 +146,22 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
             "to": grouped["finite"].max(),
         }
     )
-    if accuracy.notna().any():
-        table["right"] = grouped["right"].mean()
+    if accuracy.eq(1.0).any():
+        from bptt.analysis.statistics.intervals import clopper_pearson
+
+        counts = zip(grouped["right"].sum(), grouped["right"].count(), strict=True)
+        shares = [clopper_pearson(int(right), int(ended)) for right, ended in counts]
+        ends = {"right": "value", "right_low": "low", "right_high": "high"}
+        table = table.assign(**{name: [getattr(share, end) for share in shares] for name, end in ends.items()})
+    elif accuracy.notna().any():
+        table["accuracy"] = grouped["accuracy"].median()
     return table.reset_index()
+
+
+def write_right(row: Mapping[str, float]) -> str:
+    """A row's `right` of `tabulate_settings`, with its interval: `95 % [75, 100]`; empty where nothing ended."""
+    value, low, high = (100 * row[name] for name in ("right", "right_low", "right_high"))
+    return "" if math.isnan(value) else f"{value:.0f} % [{low:.0f}, {high:.0f}]"
 
 
 def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
@@ -166,7 +182,9 @@ def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     for name in (LOSS, "from", "to"):
         text[name] = shown[name].map("{:.3g}".format)
     if "right" in settings:
-        text["100 % right"] = shown["right"].map("{:.0%}".format)
+        text["100 % right"] = [write_right(row) for row in shown.to_dict("records")]
+    if "accuracy" in settings:
+        text["accuracy"] = shown["accuracy"].map("{:.1%}".format)
     text = text.rename(columns={"setting": "setting".ljust(width)})
     printed = str(text.to_string(index=False)).splitlines()
     left = len(settings) - len(shown)

@@ -226,6 +226,10 @@ class _Application:
         if several:
             composer.compose(overrides)  # says that this needs -m
         self._calls.configuration = configuration = check_configuration(config)
+        if configuration.sweep.tune is not None:
+            raise ConfigurationError(["tune: chooses values for the runs of a sweep, which takes -m"])
+        if configuration.sweep.confirm is not None:
+            raise ConfigurationError(["confirm: picks the best setting of a sweep, which takes -m"])
         if configuration.tracking.uri is not None:
             refuse_password(configuration.tracking.uri, "tracking.uri=")
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more

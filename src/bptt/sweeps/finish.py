@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import load_sweep
-from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, show_value, tabulate_settings, take_final, write_duration
+from bptt.analysis.tables import (
+    ACCURACY,
+    LOSS,
+    drop_seed,
+    show_value,
+    tabulate_settings,
+    take_final,
+    write_duration,
+    write_right,
+)
 from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
@@ -140,7 +149,7 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Seque
             *(_plain(show_value(row[key])) for key in keys),
             *(f"{row[count]:,}" for count in ("runs", "diverged")),
             *(f"{row[loss]:.4g}" for loss in (LOSS, "from", "to")),
-            *([f"{row['right']:.0%}"] if "right" in best else []),
+            *([write_right(row)] if "right" in best else []),
         ]
         for row in best.to_dict("records")
     ]

@@ -162,7 +162,7 @@ class SweepFolder:
         """Raises ArchiveError where it can't be read."""
         try:
             noted = json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))
-            return SweepJournal(**noted | {"tuning": [TunedSetting(**one) for one in noted.get("tuning", [])]})
+            return SweepJournal(**{**noted, "tuning": [TunedSetting(**one) for one in dict(noted).get("tuning", [])]})
         except (OSError, ValueError, TypeError) as error:
             raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
 
