@@ -6,14 +6,18 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.comparison import (
+    SOLVED,
+    UPDATES,
     KeyDifference,
-    MetricComparison,
-    SideComparison,
+    SideEstimate,
+    choose_asked,
     compare_sides,
+    estimate_sides,
     find_differences,
     name_better,
     split_settings,
 )
+from bptt.analysis.statistics.conclusions import Comparison
 from bptt.analysis.statistics.intervals import (
     clopper_pearson,
     iqm_interval,
@@ -44,13 +48,14 @@ def side(loss: list[float], first: int = 0, swept: tuple[str, ...] = ("seed",), 
     return Side(table, [*swept])
 
 
-def compare(a: Side, b: Side, metric: str = "loss/eval") -> SideComparison:
-    (found,) = compare_sides([(a, b)], [metric])  # type: ignore[list-item]
+def compare(a: Side, b: Side, metric: str = "loss/eval") -> dict[str, Comparison]:
+    (found,) = compare_sides([(a, b)], [SOLVED, UPDATES, metric])  # type: ignore[list-item]
     return found
 
 
-def metric_of(a: Side, b: Side, metric: str) -> MetricComparison:
-    return compare(a, b, metric).metrics[0]
+def estimate(one: Side, metric: str = "loss/eval") -> SideEstimate:
+    (found,) = estimate_sides([one], [metric])  # type: ignore[list-item]
+    return found
 
 
 LOSSES = [0.1, 0.2, 0.3, 0.4, 1.2], [0.45, 1.5, 2.5, 3.5, 4.5, 5.5]
@@ -61,64 +66,78 @@ LEVEL = 1 - 0.05 / 3  # of three questions: solved, updates, the loss
 def test_the_keys_that_differ_and_those_that_vary_alike() -> None:
     every = [{"model": "elman", "alpha": alpha, "seed": "0", "batch": "1"} for alpha in ("0.1", "0.2")]
     other = [{"model": "gru", "alpha": alpha, "seed": "0", "gates": "3"} for alpha in ("0.2", "0.1")]
-    found, alike = find_differences(every, other)
+    found, alike = find_differences([every, other])
     assert found == [
-        KeyDifference("model", frozenset({"elman"}), frozenset({"gru"})),
-        KeyDifference("batch", frozenset({"1"}), frozenset({None})),
-        KeyDifference("gates", frozenset({None}), frozenset({"3"})),
+        KeyDifference("model", (frozenset({"elman"}), frozenset({"gru"}))),
+        KeyDifference("batch", (frozenset({"1"}), frozenset({None}))),
+        KeyDifference("gates", (frozenset({None}), frozenset({"3"}))),
     ]
-    assert alike == [KeyDifference("alpha", frozenset({"0.1", "0.2"}), frozenset({"0.1", "0.2"}))]
+    assert alike == [KeyDifference("alpha", (frozenset({"0.1", "0.2"}),) * 2)]
+    # A key that differs on one of three sides differs, also where the two others are alike.
+    found, _ = find_differences([every, every, other])
+    assert found[0] == KeyDifference("model", (frozenset({"elman"}), frozenset({"elman"}), frozenset({"gru"})))
 
 
 def test_shares_are_of_all_runs_and_their_difference_of_pairs() -> None:
-    found = compare(A, B).success
-    assert found is not None
-    assert (found.a, found.b) == (clopper_pearson(4, 5), clopper_pearson(1, 6))
+    assert (estimate(A).share, estimate(B).share) == (clopper_pearson(4, 5), clopper_pearson(1, 6))
+    found = compare(A, B)[SOLVED]
     # Seeds 0 to 4 have a partner; 0 solves it on both sides, 1 to 3 on A's alone, 4 on none.
-    assert found.answer.difference == paired_difference(PairCounts(3, 0, 2), LEVEL)
-    assert (found.answer.paired, found.answer.runs, found.answer.unmatched) == (True, (5, 5), 1)
+    assert found.difference == paired_difference(PairCounts(3, 0, 2), LEVEL)
+    assert (found.paired, found.runs, found.unmatched) == (True, (5, 5), 1)
 
 
 def test_where_seeds_differ_runs_are_independent() -> None:
     found = compare(A, OTHER_SEEDS)
-    assert found.success is not None
-    assert found.success.answer.paired is False
+    assert found[SOLVED].paired is False
     expected = share_difference((4, 1), (5, 6), LEVEL)
-    assert astuple(found.success.answer.difference) == pytest.approx(astuple(expected))
+    assert astuple(found[SOLVED].difference) == pytest.approx(astuple(expected))
     expected = probability_of_improvement(*LOSSES, True, LEVEL)
-    assert astuple(found.metrics[0].answer.difference) == pytest.approx(astuple(expected))
+    assert astuple(found["loss/eval"].difference) == pytest.approx(astuple(expected))
 
 
 def test_speed() -> None:
-    found = compare(A, B).speed
-    assert found is not None
-    assert found.a.value == 30
-    assert np.isnan(found.b.value)
-    assert found.answer is not None
+    assert estimate(A).updates.value == 30
+    assert np.isnan(estimate(B).updates.value)
     # Of five pairs A is sooner on four, and neither solves it on one.
-    assert found.answer.difference == probability_on_pairs(PairCounts(4, 0, 1), LEVEL)
-    never = side([2.0] * 5)
-    without = compare(A, never).speed
-    assert without is not None
-    assert without.answer is None
+    assert compare(A, B)[UPDATES].difference == probability_on_pairs(PairCounts(4, 0, 1), LEVEL)
+    assert [*compare(A, side([2.0] * 5))] == [SOLVED, "loss/eval"]
 
 
-def test_without_a_criterion_for_both_nothing_is_said_of_solving() -> None:
-    (found,) = compare_sides([(A, B)], ["loss/eval"], by_criterion=False)  # type: ignore[list-item]
-    assert (found.success, found.speed) == (None, None)
-    assert [metric for metric, _ in found.answers] == ["loss/eval"]
+def test_of_many_the_one_question_is_what_tells_them_apart() -> None:
+    def chosen(*sides: Side, metrics: tuple[str, ...] = ("loss/eval",), by_criterion: bool = True) -> str:
+        return choose_asked(sides, metrics, by_criterion)  # type: ignore[arg-type]
+
+    quick, never = side([0.1, 0.2]), side([2.0, 3.0])
+    assert chosen(A, B, never) == chosen(quick, never, never) == SOLVED
+    assert chosen(quick, quick, quick) == UPDATES
+    assert chosen(never, never, never) == chosen(A, B, never, by_criterion=False) == "loss/eval"
+    right = [Side(one.runs.assign(**{"accuracy/eval": [0.2, 0.4]})) for one in (never, never)]
+    assert chosen(*right, metrics=("loss/eval", "accuracy/eval")) == "accuracy/eval"
+    # One of them has none.
+    assert chosen(*right, never) == "loss/eval"
+
+
+def test_all_pairs_are_asked_about_together() -> None:
+    sides = [A, B, side([0.1, 0.2, 5.0, 5.0, 5.0])]
+    pairs = [(sides[0], sides[1]), (sides[0], sides[2]), (sides[1], sides[2])]
+    found = compare_sides(pairs, [SOLVED], [("A", "B"), ("A", "C"), ("B", "C")])  # type: ignore[arg-type]
+    assert [(one[SOLVED].question.a, one[SOLVED].question.b) for one in found] == [("A", "B"), ("A", "C"), ("B", "C")]
+    # A solves seeds 0 to 3, B seed 0 and C seeds 0 and 1.
+    counts = [PairCounts(3, 0, 2), PairCounts(2, 0, 3), PairCounts(0, 1, 4)]
+    assert [one[SOLVED].difference for one in found] == [paired_difference(one, 1 - 0.05 / 3) for one in counts]
+    # Exact tests of 3, 2 and 1 discordant pairs: 0.25, 0.5 and 1, of which the least is three times as large.
+    assert [one[SOLVED].corrected for one in found] == pytest.approx([0.75, 1, 1])
 
 
 def test_a_loss_is_better_where_it_is_smaller() -> None:
-    found = metric_of(A, B, "loss/eval")
-    assert found.smaller_is_better is True
-    assert found.a.median == median_interval(LOSSES[0])
-    assert found.b.iqm == iqm_interval(LOSSES[1])
-    assert found.answer.difference == probability_on_pairs(PairCounts(5, 0, 0), LEVEL)
-    assert name_better(found.answer) is None  # five pairs
+    assert estimate(A).metrics["loss/eval"].median == median_interval(LOSSES[0])
+    assert estimate(B).metrics["loss/eval"].iqm == iqm_interval(LOSSES[1])
+    found = compare(A, B)["loss/eval"]
+    assert found.difference == probability_on_pairs(PairCounts(5, 0, 0), LEVEL)
+    assert name_better(found) is None  # five pairs
     many, worse = side(LOSSES[0] * 2), side([loss + 5 for loss in LOSSES[0] * 2])
-    assert name_better(metric_of(many, worse, "loss/eval").answer) == "A"
-    assert name_better(metric_of(worse, many, "loss/eval").answer) == "B"
+    assert name_better(compare(many, worse)["loss/eval"]) == "A"
+    assert name_better(compare(worse, many)["loss/eval"]) == "B"
 
 
 def test_an_accuracy_is_better_where_it_is_larger_and_other_metrics_are_neither() -> None:
@@ -126,10 +145,8 @@ def test_an_accuracy_is_better_where_it_is_larger_and_other_metrics_are_neither(
         Side(each.runs.assign(**{"accuracy/eval": each.runs["loss/eval"], "grad/decay": each.runs["loss/eval"]}))
         for each in (A, B)
     )
-    accuracy, decay = (metric_of(one, other, metric) for metric in ("accuracy/eval", "grad/decay"))
-    assert (accuracy.smaller_is_better, decay.smaller_is_better) == (False, None)
-    assert accuracy.answer.difference == decay.answer.difference == probability_on_pairs(PairCounts(0, 5, 0), LEVEL)
-    assert "grad/decay" not in dict(compare(one, other, "grad/decay").answers)
+    accuracy, decay = (compare(one, other, metric)[metric] for metric in ("accuracy/eval", "grad/decay"))
+    assert accuracy.difference == decay.difference == probability_on_pairs(PairCounts(0, 5, 0), LEVEL)
 
 
 def test_a_run_that_diverged_is_the_worst_and_one_that_did_not_end_does_not_count() -> None:
@@ -137,7 +154,7 @@ def test_a_run_that_diverged_is_the_worst_and_one_that_did_not_end_does_not_coun
     table = pd.DataFrame({name: [0.1, np.nan, 9.0] for name in names}).assign(
         outcome=["completed", "diverged", None], seed=[0, 1, 2], solved=False, solved_update=np.nan, observed=100.0
     )
-    found = {name: metric_of(Side(table), Side(table), name).a.median.value for name in names}
+    found = {name: estimate(Side(table), name).metrics[name].median.value for name in names}
     # Of 0.1 and infinity, of 0.1 and 0, and of 0.1 alone.
     assert found == {"loss/eval": np.inf, "accuracy/eval": 0.05, "accuracy/test": 0.05, "grad/decay": 0.1}
 
@@ -150,16 +167,16 @@ def test_setting_by_setting() -> None:
         each.runs["seed"] %= 12
     parts = split_settings(every, other)  # type: ignore[arg-type]
     assert [setting for setting, _, _ in parts] == ["alpha=0.1", "alpha=0.2"]
-    found = compare_sides([(a, b) for _, a, b in parts], ["loss/eval"], by_speed=False)
-    assert [name_better(one.metrics[0].answer) for one in found] == ["A", "B"]
-    assert {one.metrics[0].answer.comparisons for one in found} == {4}  # solved and the loss, of both
+    found = compare_sides([(a, b) for _, a, b in parts], [SOLVED, "loss/eval"])
+    assert [name_better(one["loss/eval"]) for one in found] == ["A", "B"]
+    assert {one["loss/eval"].comparisons for one in found} == {4}  # solved and the loss, of both
     assert split_settings(every, side(low)) == []  # type: ignore[arg-type]
 
 
 def test_better_is_what_the_runs_leave_no_doubt_of() -> None:
-    sure = metric_of(side([0.1] * 20), side([2.0] * 20), "loss/eval").answer
+    sure = compare(side([0.1] * 20), side([2.0] * 20))["loss/eval"]
     assert (sure.outcome, name_better(sure)) == ("more", "A")
     assert sure.difference.low > 0.5
-    doubtful = metric_of(side([0.1] * 3), side([2.0] * 3), "loss/eval").answer
+    doubtful = compare(side([0.1] * 3), side([2.0] * 3))["loss/eval"]
     assert (doubtful.outcome, name_better(doubtful)) == ("unsettled", None)
     assert doubtful.difference.low < 0.5

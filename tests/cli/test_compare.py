@@ -155,13 +155,71 @@ def test_two_single_runs_have_values_alone(said: SAID) -> None:
     assert not [line for line in lines if "[" in line or "better" in line]
 
 
-def test_a_sweep_and_itself(said: SAID) -> None:
-    code, lines, _ = said("gated", "gated")
+def test_a_sweep_and_a_part_of_it_have_runs_in_common(said: SAID) -> None:
+    code, lines, _ = said("gated", "gated:alpha=0.1")
     assert code == 0
-    assert "nothing differs in the configurations" in lines
-    assert "16 runs stand on both sides, which intervals know nothing of" in lines
+    assert columns(lines, "  optimizer.alpha ") == ["0.1, 0.2", "0.1"]
+    assert "8 runs stand on both sides, which intervals know nothing of" in lines
     (sentence,) = [line for line in lines if line.startswith("loss/eval: ")]
     assert "Whether A or B does better is not settled by these runs: on 50 % of the pairs" in sentence
+    _, lines, _ = said("gated", "gated:alpha=0.1", "gated:alpha=0.2")
+    assert "16 runs stand on several sides, which intervals know nothing of" in lines
+
+
+def test_three_are_compared_each_with_each(said: SAID) -> None:
+    code, lines, err = said("plain:alpha=0.1", "plain:alpha=0.2", "gated:alpha=0.1")
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["runs", "diverged", "solved:", "accuracy/eval>=1"]
+    shares = [percent(clopper_pearson(solved, 8)) for solved in (5, 0, 8)]
+    sides = ["plain:alpha=0.1", "plain:alpha=0.2", "gated:alpha=0.1"]
+    assert [columns(lines, f"{letter}  {name}") for letter, name in zip("ABC", sides, strict=True)] == [
+        ["8 runs", diverged, share] for diverged, share in zip("010", shares, strict=True)
+    ]
+    assert columns(lines, "  model ") == ["Elman", "Elman", "GRU"]
+    assert columns(lines, "  optimizer.alpha ") == ["0.1", "0.2", "0.1"]
+    assert columns(lines, "  loss.weight ") == ["–", "–", "0.5"]
+    assert "all vary  seed 0 … 7 (8 values)" in lines
+    # Eight, five and three discordant pairs of eight: McNemar's p of 2/256, 2/32 and 2/8, and Holm's of three of them.
+    apart = paired_difference(PairCounts(0, 8, 0), 1 - 0.05 / 3)
+    sentences = [line for line in lines if "of equal seeds," in line]
+    assert sentences[0] == (
+        "B solves the task less often than C: 0 % against 100 %, a difference of −100 percentage points (95 % interval "
+        f"{100 * apart.low:.0f} to {100 * apart.high:.0f}, 8 pairs of equal seeds, exact McNemar p = 0.023, corrected "
+        "for 3 comparisons)."
+    ).replace("-", "−")
+    assert [line.partition(" solves")[0] for line in sentences[1:]] == ["Whether A or B", "Whether A or C"]
+    assert "exact McNemar p = 0.12, corrected for 3 comparisons" in sentences[1]
+    assert "exact McNemar p = 0.25, corrected for 3 comparisons" in sentences[2]
+    assert "the loss differs: losses may not compare" in lines
+
+
+def test_the_metrics_that_are_asked_for_of_three(said: SAID) -> None:
+    sides = ("plain:alpha=0.1", "plain:alpha=0.3", "gated:alpha=0.1")
+    _, lines, _ = said(sides[0], "--metric", "loss/eval", *sides[1:], "--metric", "grad/decay")
+    assert columns(lines[:1], "") == ["runs", "loss/eval, median", "grad/decay, median"]
+    assert columns(lines, "B  plain:alpha=0.3")[1:] == [
+        shown(median_interval(BAD)),
+        shown(median_interval([-loss for loss in BAD])).replace("-", "−"),
+    ]
+    # Six questions, each of eight pairs of which one side wins all.
+    better = probability_on_pairs(PairCounts(8, 0, 0), 1 - 0.05 / 6)
+    assert f"grad/decay: P(A larger than B) on pairs  {shown(better)}" in lines
+    sentences = [line for line in lines if line.startswith("loss/eval: ")]
+    assert len(sentences) == 3
+    assert all("exact sign test p = 0.047, corrected for 6 comparisons" in line for line in sentences)
+
+
+def test_many_comparisons_are_cut_off(said: SAID) -> None:
+    _, lines, _ = said(*(f"gated:{number}" for number in range(4)), "plain:alpha=0.3", "plain:alpha=0.1")
+    # 15 pairs; those of seed 0 to 3 alone share no seed.
+    assert "and 5 more comparisons, none of them sure of a difference" in lines
+    assert len([line for line in lines if line.startswith(tuple("ABCDEFW")) and "the task" in line]) == 10
+
+
+def test_three_single_runs_have_values_alone(said: SAID) -> None:
+    _, lines, _ = said("gated:0", "gated:1", "plain:15")
+    assert columns(lines, "outcome") == ["completed", "completed", "diverged"]
+    assert columns(lines, "loss/eval") == ["0.1", "0.11", "inf"]
 
 
 def test_one_run_against_many_has_no_probability_that_is_sure(said: SAID) -> None:
@@ -189,6 +247,11 @@ def test_the_metrics_and_the_criterion_that_are_asked_for(said: SAID) -> None:
         ),
         (["gated", "plain", "--solved", "los/eval<=1"], "did you mean loss/eval?"),
         (["gated", "plain:alpha=7"], "no run has this value"),
+        (["gated", "plain", "gated:alpha=0.1", "--metric", "x/y"], "x/y: not recorded on all sides; there are "),
+        (["gated", "gated"], "gated: the same runs as gated, of which there is nothing to compare"),
+        (["gated", "plain", "gated:alpha=0.1,0.2"], "gated:alpha=0.1,0.2: the same runs as gated"),
+        (["gated"], "bptt compare: the following arguments are required: B; "),
+        (["gated"] * 27, "bptt compare: 27 sources, and at most 26 can be compared"),
     ],
 )
 def test_wrong_requests(said: SAID, arguments: list[str], message: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES: Final = 8  # settings in one panel
 _MOST_LEVELS: Final = 12  # of a key that has a line, or a panel, for each
+_MOST_LETTERS: Final = 22  # of a panel's title
 _CROWDED: Final = 0.06  # of an axis, between two numbers
 
 
@@ -63,8 +64,12 @@ class Split:
 
     @property
     def titles(self) -> list[str]:
-        """Of the panels."""
-        return [""] if self.facet is None else [f"{self.facet.name} {text}" for text in self.facet.texts]
+        """Of the panels: by the key's name, or its label where two names would not fit side by side."""
+        if self.facet is None:
+            return [""]
+        found = [f"{self.facet.name} {text}".strip() for text in self.facet.texts]
+        fits = max(map(len, found)) <= _MOST_LETTERS
+        return found if fits else [f"{self.facet.label} {text}".strip() for text in self.facet.texts]
 
     def of(self, run: int) -> tuple[int, int]:
         """The numbers of a run's panel and line."""

@@ -134,7 +134,13 @@ def choose_leading(found: Sequence[Comparison], most: int = 2) -> list[Compariso
     by_key: dict[str, list[Comparison]] = {}
     for one in found:
         by_key.setdefault(one.question.a.partition("=")[0], []).append(one)
-    return [min(answers, key=_rank) for answers in by_key.values()][:most]
+    return [min(answers, key=rank_answer) for answers in by_key.values()][:most]
+
+
+def rank_answer(found: Comparison) -> tuple[int, float]:
+    """How important an answer is, the least first: by what is sure, then by the corrected p-value."""
+    order = {"more": 0, "less": 0, "same": 1, "unsettled": 2, "silent": 3, "missing": 4}
+    return order[found.outcome], found.corrected
 
 
 def name_outcome(found: Comparison) -> str:
@@ -185,11 +191,6 @@ def _take_runs(
         # Runs that nothing tells apart have no partner of their own.
         side[(seed, same) if (seed, same) not in side else (seed, same, run)] = float(value)
     return found
-
-
-def _rank(found: Comparison) -> tuple[int, float]:
-    order = {"more": 0, "less": 0, "same": 1, "unsettled": 2, "silent": 3, "missing": 4}
-    return order[found.outcome], found.corrected
 
 
 def _choose_pairs(levels: int) -> Iterator[tuple[int, int]]:

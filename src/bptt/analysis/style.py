@@ -91,12 +91,13 @@ def set_logarithmic(axes: "Axes", values: "NDArray[Any]") -> None:
     set_logarithmic_ticks(axes.yaxis, low, high)
 
 
-def set_logarithmic_ticks(axis: "Axis", low: float, high: float) -> None:
-    """Ticks of a logarithmic axis from low to high, each with its number."""
+def set_logarithmic_ticks(axis: "Axis", low: float, high: float, close: bool = False) -> None:
+    """Ticks of a logarithmic axis from low to high, each with its number; close: more of them than 1, 2 and 5."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if axis.get_scale() != "symlog":
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,), numticks=8))
+        narrow = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0) if close else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=narrow if high < 30 * low else (1.0,), numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write_power(value)))
     axis.set_minor_formatter(NullFormatter())
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "resume": "go on with a run or a sweep that was interrupted",
     "sync": "send to the store what it did not get of a sweep",
     "rm": "delete a sweep: its runs in the store, and its files",
-    "compare": "say what tells two sweeps or runs apart, which does better, and how sure that is",
+    "compare": "say what tells sweeps or runs apart, which does better, and how sure that is",
     "report": "write what a sweep found, or several side by side: HTML, Markdown, tables",
     "reproduce": "train a run or a sweep again from its record, and compare every number",
     "check-gradients": "compare a configuration's gradients with finite differences",

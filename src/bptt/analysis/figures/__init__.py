@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.figures import gradients, outcomes, training
+from bptt.analysis.figures import gradients, outcomes, performance, training
 from bptt.analysis.figures.flow import draw_flow_map, draw_profiles
 from bptt.analysis.figures.gradients import draw_radius_against_decay
 from bptt.analysis.figures.maps import draw_heat_map
 from bptt.analysis.figures.material import Material, SweepFigure
 from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, draw_variance_bars
+from bptt.analysis.figures.performance import draw_performance_profiles
 from bptt.analysis.figures.run import draw_gradient_flow, draw_loss_curve
 from bptt.analysis.figures.survivals import draw_survival_curves
 from bptt.analysis.figures.training import draw_clipped_share, draw_convergence, draw_gradient_norm, draw_update_ratio
@@ -28,6 +29,7 @@ __all__ = [
     "draw_gradient_norm",
     "draw_heat_map",
     "draw_loss_curve",
+    "draw_performance_profiles",
     "draw_profiles",
     "draw_radius_against_decay",
     "draw_success_rate",
@@ -46,6 +48,7 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
     outcomes.draw_survivals,
     training.draw_loss,
     outcomes.draw_losses,
+    performance.draw_performance,
     outcomes.draw_variance,
     gradients.draw_flow,
     gradients.draw_radius,

@@ -76,7 +76,10 @@ def describe_levels(factor: Factor, values: "NDArray[np.float64]", unit: str = "
     known = [(text, value) for text, value in zip(factor.texts, values, strict=True) if not np.isnan(value)]
     if not known:
         return "nowhere a value"
-    told = [f"{write_digits(value)}{unit} at {_write_level(factor, text)}" for text, value in known]
+    told = [
+        f"{write_digits(value)}{unit}{f' at {level}' if (level := _write_level(factor, text)) else ''}"
+        for text, value in known
+    ]
     if len(known) <= _MOST_VALUES:
         return join_texts(told)
     order = np.argsort([value for _, value in known])

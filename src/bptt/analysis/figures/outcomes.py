@@ -237,7 +237,7 @@ def draw_variance_bars(shares: "pd.DataFrame") -> "Figure":
 _MOST_LEVELS: Final = 10  # of a key that has colours of its own
 
 
-_BEYOND: Final = "diverged, or ended above ten times the loss that runs begin with"
+BEYOND: Final = "diverged, or ended above ten times the loss that runs begin with"
 
 
 _MOST_KEYS: Final = 3  # that have figures of their own
@@ -316,7 +316,7 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
         return
     for across, up in _find_grid(material):
         medians = fill_cells(material.ended, across, up, LOSS)
-        beyond = f" Where a cross stands most runs {_BEYOND}."
+        beyond = f" Where a cross stands most runs {BEYOND}."
         yield SweepFigure(
             name="loss_map",
             figure=draw_heat_map(material.runs, across.key, up.key, LOSS, material.ceiling),
@@ -333,7 +333,7 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
         )
     for factor, hue in _choose_keys(material):
         above = int(np.sum(loss > material.ceiling))
-        crosses = f" A cross at the upper edge is a run that {_BEYOND} ({above:,})."
+        crosses = f" A cross at the upper edge is a run that {BEYOND} ({above:,})."
         medians = _reduce_levels(factor, loss, np.median)
         marked = len(factor.levels) <= MOST_MEDIANS
         figure = draw_final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling)

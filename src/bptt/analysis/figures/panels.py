@@ -127,12 +127,12 @@ class Window:
         """The values as they are drawn; nan: not."""
         return np.where(values <= self.high, np.maximum(values, self.low), np.nan)
 
-    def apply(self, axes: "Axes") -> None:
-        """Make this the y axis."""
-        axes.set_yscale("log")
+    def apply(self, axes: "Axes", across: bool = False) -> None:
+        """Make this the y axis, or the x axis."""
         room = max((self.high / self.low) ** 0.04, 1.1)
-        axes.set_ylim(self.low / room, self.high * room)
-        set_logarithmic_ticks(axes.yaxis, self.low / room, self.high * room)
+        low, high = self.low / room, self.high * room
+        axes.set(**{"xscale": "log", "xlim": (low, high)} if across else {"yscale": "log", "ylim": (low, high)})
+        set_logarithmic_ticks(axes.xaxis if across else axes.yaxis, low, high, close=high < 4 * low)
 
 
 @dataclass(frozen=True)
@@ -153,12 +153,14 @@ class LinearWindow:
         """The values as they are drawn; nan: not."""
         return np.where(np.isfinite(values), values, np.nan)
 
-    def apply(self, axes: "Axes") -> None:
-        """Make this the y axis."""
-        if self.percent:
+    def apply(self, axes: "Axes", across: bool = False) -> None:
+        """Make this the y axis, or the x axis."""
+        room = 0.04 * (self.high - self.low) or 0.04 * abs(self.high) or 1.0
+        if across:
+            axes.set_xlim(self.low - room, self.high + room)
+        elif self.percent:
             set_percent_axis(axes)
         else:
-            room = 0.04 * (self.high - self.low) or 0.04 * abs(self.high) or 1.0
             axes.set_ylim(self.low - room, self.high + room)
 
 
@@ -206,13 +208,22 @@ def set_level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
 CROSS: Final = "x"
 
 
-def draw_baseline(axes: "Axes", cost: float | None, scale: "Scale | None") -> None:
-    """A thin dashed line at what a constant answer costs; nothing where that is not known, or not on the axis."""
+def draw_baseline(axes: "Axes", cost: float | None, scale: "Scale | None", across: bool = False) -> None:
+    """A thin dashed line at what a constant answer costs; nothing where that is not known, or not on the axis.
+
+    across  whether costs are on the x axis
+    """
     if cost is None or scale is None or not scale.low <= cost <= scale.high:
         return
-    axes.axhline(cost, color=GREY, linestyle="--", linewidth=0.7, zorder=0.5, gid=BASELINE)
-    at_its_end = axes.get_yaxis_transform()
-    axes.text(0.99, cost, BASELINE, transform=at_its_end, ha="right", va="bottom", fontsize=6, color=GREY)
+    (axes.axvline if across else axes.axhline)(
+        cost, color=GREY, linestyle="--", linewidth=0.7, zorder=0.5, gid=BASELINE
+    )
+    look: Any = {"va": "bottom", "fontsize": 6, "color": GREY}
+    if across:
+        # Runs that learned nothing end just below it, so that there is room beyond.
+        axes.text(cost, 0.05, BASELINE, transform=axes.get_xaxis_transform(), ha="left", rotation=90, **look)
+    else:
+        axes.text(0.99, cost, BASELINE, transform=axes.get_yaxis_transform(), ha="right", **look)
 
 
 def describe_baseline(figure: "Figure") -> str:

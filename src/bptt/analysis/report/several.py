@@ -1,11 +1,11 @@
 """The report of several sweeps: what differs between them, their results side by side, and then each one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from bptt.analysis.comparison import SideComparison, compare_sides, split_settings
+from bptt.analysis.comparison import SOLVED, compare_sides, split_settings
 from bptt.analysis.questions import name_outcome
 from bptt.analysis.report.document import (
     Column,
@@ -29,6 +29,7 @@ from bptt.analysis.tables import LOSS, write_duration, write_moment
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
+    from bptt.analysis.statistics.conclusions import Comparison
     from bptt.analysis.sweep import Sweep
 
 
@@ -160,7 +161,7 @@ def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[El
         for (first, one), (second, other) in combinations(zip(labels, every, strict=True), 2)
         for part in split_settings(one.sweep, other.sweep) or [("all runs", one.sweep, other.sweep)]
     ]
-    found = compare_sides([(a, b) for _, _, a, b in asked], [LOSS], [names for names, _, _, _ in asked], by_speed=False)
+    found = compare_sides([(a, b) for _, _, a, b in asked], [SOLVED, LOSS], [names for names, _, _, _ in asked])
     rows = [
         {"first": names[0], "second": names[1], "setting": setting} | _tabulate(one)
         for (names, setting, _, _), one in zip(asked, found, strict=True)
@@ -184,18 +185,17 @@ def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[El
     return [Heading("Which is better"), Table("compared", "The sweeps compared", caption, pd.DataFrame(rows), columns)]
 
 
-def _tabulate(found: SideComparison) -> dict[str, Any]:
-    assert found.success is not None
-    solved, (loss,) = found.success.answer, found.metrics
+def _tabulate(found: "Mapping[str, Comparison]") -> dict[str, Any]:
+    solved, loss = found[SOLVED], found[LOSS]
     return {
         "difference": solved.difference.value,
         "difference_low": solved.difference.low,
         "difference_high": solved.difference.high,
         "solves": name_outcome(solved),
-        "probability": loss.answer.difference.value,
-        "low": loss.answer.difference.low,
-        "high": loss.answer.difference.high,
-        "does": name_outcome(loss.answer),
+        "probability": loss.difference.value,
+        "low": loss.difference.low,
+        "high": loss.difference.high,
+        "does": name_outcome(loss),
     }
 
 
