@@ -210,3 +210,24 @@ def call(arguments: list[str]) -> object:
 def test_commands_that_are_refused(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(arguments) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_shipped_search_is_one_and_is_confirmed(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("optuna")
+    small = [
+        "train.updates=30",
+        "hydra.sweeper.trials=4",
+        "hydra.sweeper.halving=null",
+        "hydra.sweep.dir=multirun/found",
+    ]
+    assert main(["train", "sweep=optuna_adder", *small, *BARE, "confirm=2"]) == 0
+    journal = SweepFolder.open(Path("multirun/found")).journal
+    assert journal.search
+    assert journal.swept == ["optimizer.alpha", "init.scale", "model.hidden_size"]
+    found = bptt.load("found")
+    assert len(found.runs) == 4
+    (best,) = found.runs.nsmallest(1, "loss/eval")["optimizer.alpha"]
+    fresh = found.stages["confirming"].runs
+    assert fresh["seed"].tolist() == [CONFIRMING_SEED, CONFIRMING_SEED + 1]
+    assert set(fresh["optimizer.alpha"]) == {best}
+    assert "Picked as the best of 4 settings, " in capsys.readouterr().out

@@ -456,7 +456,6 @@ def test_a_diverged_run_is_worth_as_little_as_can_be(made: Made) -> None:
 def test_what_is_searched_is_known_from_the_configuration(made: Made) -> None:
     config = made.config(*SMALL, *SEARCHED, "+hydra.sweeper.params.seed='range(3)'")
     assert list_searched_keys(config, made.loader) == ["seed", "optimizer.alpha", "init.scale"]
-    assert list_searched_keys(made.composer.compose(["seed=1,2"], RunMode.MULTIRUN), made.loader) is None
 
 
 def test_the_shipped_search_asks_for_what_it_says(made: Made) -> None:

@@ -209,12 +209,9 @@ def has_accuracy(run: Run) -> bool:
     return run.task.accuracy(np.zeros(sequences.y.shape), sequences) is not None
 
 
-def list_searched_keys(config: DictConfig, loader: ConfigLoader) -> list[str] | None:
-    """The keys that the sweep of this configuration searches; None: it is no search."""
-    node = _node(config)
-    if "study_name" not in node:
-        return None
-    space = search_space(config, node["params"], list(config.hydra.overrides.task), loader)
+def list_searched_keys(config: DictConfig, loader: ConfigLoader) -> list[str]:
+    """The keys that the search of this configuration varies."""
+    space = search_space(config, _node(config)["params"], list(config.hydra.overrides.task), loader)
     return [strip_key(key) for key in space.varied]
 
 
