@@ -132,7 +132,12 @@ def test_a_setting_names_only_the_keys_that_it_has() -> None:
 
 def test_values_that_look_alike_are_settings_of_their_own() -> None:
     runs = results(*[(*OK, 0.5, 1.0)] * 2, optimizer__alpha=[0.10000001, 0.10000002])
-    assert tabulate_settings(runs, ["optimizer.alpha"])["setting"].tolist() == ["alpha=0.1", "alpha=0.1"]
+    assert tabulate_settings(runs, ["optimizer.alpha"])["setting"].tolist() == [
+        "alpha=0.10000001",
+        "alpha=0.10000002",
+    ]
+    thirds = results(*[(*OK, 0.5, 1.0)] * 2, optimizer__alpha=[1 / 3, 0.5])
+    assert tabulate_settings(thirds, ["optimizer.alpha"])["setting"].tolist() == ["alpha=0.333333", "alpha=0.5"]
 
 
 def test_the_printed_table() -> None:

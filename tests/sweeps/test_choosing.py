@@ -10,6 +10,7 @@ import pytest
 import bptt
 from bptt.analysis.chosen import tabulate_confirmation, tabulate_tuning, warn_of_edges, write_confirmation, write_tuning
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.repeating import find_run_command
 from bptt.cli.main import main
 from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.jobs.stages import CONFIRMING_SEED, TUNING_SEED
@@ -116,6 +117,26 @@ def test_a_tuned_sweep_is_told_of_in_the_store_and_the_report() -> None:
     assert stored.stages.keys() == {"tuning", "confirming"}
     assert equal(stored.runs, swept.runs, ["run", "seed", "loss/eval"])
     assert stored.tuned == ["optimizer.delta_zero"]
+    # A run's own command is that of a single run, which tunes nothing.
+    command = find_run_command(swept, int(swept.runs["run"].iloc[0]))
+    assert command is not None
+    assert main([*command[1:], "tracking.enabled=false", "hydra.run.dir=multirun/runs/alone"]) == 0
+    alone = bptt.load("multirun/runs/alone").history
+    assert equal(alone, swept.history[swept.history["run"] == swept.runs["run"].iloc[0]], ["update", "loss/eval"])
+    assert main(["reproduce", str(swept.folder), "--runs", "3"]) == 0
+
+
+def test_a_file_that_tunes_is_no_hindrance_to_its_runs() -> None:
+    Path("mine/sweep").mkdir(parents=True)
+    tuned = "tune: {optimizer.delta_zero: [0.0001, 0.001], seeds: 1}\nconfirm: 1\n"
+    swept = "hydra: {mode: MULTIRUN, sweeper: {params: {optimizer.eta_plus: [1.1, 1.3]}, seeds: 1}}\n"
+    head = "# @package _global_\ndefaults:\n  - override /experiment: roelants_counting\ntrain: {updates: 5}\n"
+    Path("mine/sweep/tuned.yaml").write_text(head + tuned + swept, encoding="utf-8")
+    found = bptt.sweep(["sweep=tuned", *BARE, "hydra.launcher.workers=1"], config_dir=Path("mine"))
+    command = find_run_command(found, int(found.runs["run"].iloc[0]))
+    assert command is not None
+    assert command[-3:] == ["hydra.mode=RUN", "tune=null", "confirm=null"]
+    assert main(command[1:]) == 0
 
 
 def test_what_is_said_of_what_was_chosen() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from bptt.analysis.names import name_key
-from bptt.analysis.tables import drop_seed, shorten_keys, show_value
+from bptt.analysis.tables import drop_seed, shorten_keys, show_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Factor:
     @property
     def texts(self) -> list[str]:
         """The levels as they are shown."""
-        return [show_value(level) for level in self.levels]
+        return show_values(self.levels)
 
     @property
     def places(self) -> "NDArray[np.float64]":

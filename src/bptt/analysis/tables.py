@@ -214,11 +214,21 @@ def take_final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
 def write_settings(runs: "pd.DataFrame", keys: Sequence[str]) -> list[str]:
     """Each run's setting in short: `alpha=0.1 epsilon=0.3`; `all` where nothing but the seed was swept."""
     short = shorten_keys(keys)
-    texts = [
-        " ".join(f"{short[key]}={show_value(row[key])}" for key in keys if show_value(row[key]))
-        for row in runs[[*keys]].to_dict("records")
-    ]
-    return [text or "all" for text in texts]
+    columns = [[f"{short[key]}={text}" if text else "" for text in show_values(runs[key])] for key in keys]
+    if not columns:
+        return ["all"] * len(runs)
+    return [" ".join(filter(None, row)) or "all" for row in zip(*columns, strict=True)]
+
+
+def show_values(values: Iterable[object]) -> list[str]:
+    """Each value as `show_value` has it; those that would look alike though they differ, with all their digits."""
+    every = list(values)
+    texts = [show_value(value) for value in every]
+    meant: dict[str, set[object]] = {}
+    for text, value in zip(texts, every, strict=True):
+        if text:
+            meant.setdefault(text, set()).add(value)
+    return [str(value) if len(meant.get(text, ())) > 1 else text for text, value in zip(texts, every, strict=True)]
 
 
 def show_value(value: object) -> str:

@@ -28,9 +28,6 @@ def train_following(session: Session, allow: Collection[str] = ()) -> None:
     while (stage := find_next(session.journal, session.jobs, session.results)) is not None:
         session.wait_for_store()
         planned = _plan(session, stage, load_sweep(session.archive.folder), allow)
-        if not planned:
-            session.reporter.say("no run ended, so none can be confirmed")
-            return
         journal = session.journal
         arranged = arrange(
             planned,

@@ -16,6 +16,7 @@ from bptt.analysis.tables import (
     LOSS,
     drop_seed,
     show_value,
+    show_values,
     tabulate_settings,
     take_final,
     write_duration,
@@ -120,7 +121,7 @@ def _links(paths: Mapping[str, str | None]) -> str:
 
 
 def _values(column: "pd.Series") -> str:
-    values = [_plain(show_value(value)) for value in column.dropna().drop_duplicates()]
+    values = [_plain(text) for text in show_values(column.dropna().drop_duplicates())]
     if len(values) <= _VALUES:
         return ", ".join(values)
     return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"

@@ -21,6 +21,7 @@ from bptt.configuration.tuning import Tuning, read_tuning
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
 from bptt.sweeps.jobs.plan import PlannedRun, drop_repeated
+from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import Stage, SweepJob, SweepJournal, TunedSetting
 from bptt.tracking.provenance.digest import compute_version
 
@@ -145,14 +146,18 @@ def _check_confirmation(jobs: Sequence[Sequence[str]], confirm: int, conditions:
         )
 
 
-def find_next(journal: SweepJournal, jobs: Sequence[SweepJob], ended: Collection[int]) -> Stage | None:
-    """The stage that is to begin, once all runs that were taken on have ended; None: there is none."""
+def find_next(journal: SweepJournal, jobs: Sequence[SweepJob], ended: Mapping[int, RunResult]) -> Stage | None:
+    """The stage that is to begin, once all runs that were taken on have ended; None: there is none.
+
+    Where no run was trained to its end, none can be confirmed.
+    """
     begun = {job.stage for job in jobs}
     if any(job.number not in ended for job in jobs):
         return None
     if journal.tuning and "result" not in begun:
         return "result"
-    if journal.confirm is not None and _count_confirming(jobs) < journal.confirm:
+    wanting = journal.confirm is not None and _count_confirming(jobs) < journal.confirm
+    if wanting and any(ended[job.number].status == "FINISHED" for job in jobs if job.stage == "result"):
         return "confirming"
     return None
 

@@ -54,8 +54,11 @@ def find_run_command(sweep: "Sweep", run: int) -> list[str] | None:
     overrides = [text for text in sweep.overrides.get(run, []) if text.partition("=")[0] not in _OF_SWEEPS]
     if not overrides:
         return None
-    # What a file of conf/sweep varies is left out, and its values are given here.
-    single = ["hydra.mode=RUN"] if any(text.startswith("sweep=") for text in overrides) else []
+    single = []
+    if any(text.startswith("sweep=") for text in overrides):
+        # What a file of conf/sweep varies is left out, and its values are given here.
+        single = ["hydra.mode=RUN", *(["tune=null"] if sweep.tuned else [])]
+        single += ["confirm=null"] if "confirming" in sweep.stages else []
     return ["bptt", "train", *_find_options(sweep.command), *overrides, *single]
 
 

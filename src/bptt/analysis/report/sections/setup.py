@@ -8,7 +8,7 @@ from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Sect
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
 from bptt.analysis.statistics.settings import clopper_pearson
-from bptt.analysis.tables import SEED, show_value
+from bptt.analysis.tables import SEED, show_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,9 +89,10 @@ def _count_results(findings: Findings) -> Iterator[Span]:
         yield " at some recorded update." if solved else " at no recorded update."
         return
     of = "those that ended" if findings.ended < len(runs) else "them"
-    yield f". {solved:,} of {of} solved the task, "
+    count = "None" if not solved else "All" if solved == findings.ended else f"{solved:,}"
+    yield f". {count} of {of} solved the task, "
     yield Mono(str(findings.sweep.solved))
-    yield " at some recorded update"
+    yield " at some recorded update" if solved else " at any recorded update"
     if len(settings) > 1:  # an interval would take settings for chance
         yield "."
         return
@@ -177,7 +178,7 @@ def _tabulate_swept(runs: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
 
     rows = []
     for key in keys:
-        values = [show_value(value) for value in runs[key].dropna().drop_duplicates()]
+        values = show_values(runs[key].dropna().drop_duplicates())
         rows.append({"key": key, "meaning": explain_key(key), "values": list_values(values), "number": len(values)})
     return pd.DataFrame(rows)
 
