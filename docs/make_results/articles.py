@@ -1,7 +1,6 @@
 """What the five articles say, and what many seeds say of it: a section each."""
 
 from collections.abc import Iterator, Mapping
-from math import isnan
 
 from docs.make_results.clipping import write_clipping
 from docs.make_results.initialisation import write_initialisation
@@ -53,8 +52,8 @@ update, though, {once} have had all bits right.
 
 def _once(tables: Tables, size: int) -> str:
     share = tables.solved(model__hidden_size=size)
-    half = tables.median_updates(model__hidden_size=size)
-    return f"{share.short} with {size}" + ("" if isnan(half) else f" (half of all by update {half:,.0f})")
+    half = tables.write_median_updates(model__hidden_size=size)
+    return f"{share.short} with {size}" + (f" (half of all within {half} updates)" if half else "")
 
 
 def _rprop(every: Mapping[str, Tables]) -> str:
@@ -71,8 +70,8 @@ def _rprop(every: Mapping[str, Tables]) -> str:
     finding = choose_verdict(
         find_direction(below, above),
         1,
-        "Steps have to shrink more than they grow.",
-        "Steps may grow more than they shrink.",
+        "It is learned more often where steps shrink more than they grow.",
+        "It is learned more often where steps grow at least as much as they shrink.",
         "Whether steps that shrink more than they grow help is not settled by these runs.",
     )
     return f"""### Rprop's η⁺ and η⁻
@@ -84,7 +83,8 @@ learns counting, from wx = −1.5, wrec = 2.
 counts right. Where η⁺·η⁻ < 1, {below} do, where it is 1 or more {above}; {tables.diverged().count} runs diverge,
 {growing} of them
 with a product of 1 or more. The most are right with η⁺ = {best["optimizer.eta_plus"]:g},
-η⁻ = {best["optimizer.eta_minus"]:g}: {Share(int(best["held"]), int(best["ended"]))}.
+η⁻ = {best["optimizer.eta_minus"]:g}: {Share(int(best["held"]), int(best["ended"]))}, the best of
+{len(settings)} settings on the same runs.
 
 {choose_figure(tables, "success_map")}
 

@@ -28,9 +28,11 @@ def write_clipping(every: Mapping[str, Tables]) -> str:
     finding = choose_verdict(
         find_direction(clipped, none),
         1,
-        "The article's network needs it.",
+        "The article's network does better with it.",
         "The article's network does better without it.",
-        "At its learning rate the article's network does not need it.",
+        "At its learning rate the article's network does not need it."
+        if none.count == none.of
+        else "Whether the article's network does better with it is not settled by these runs.",
     )
     thresholds = [None, *words.levels("clip.threshold")]
     rows = [

@@ -144,8 +144,8 @@ def _copying(tables: Tables) -> str:
     finding = choose_verdict(
         find_direction(one, other),
         1,
-        "An orthogonal start is what a linear network needs.",
-        "A linear network does better from Glorot's weights.",
+        "A linear network does better from an orthogonal matrix than from Glorot's weights.",
+        "A linear network does better from Glorot's weights than from an orthogonal matrix.",
         "Whether a linear network does better from Glorot's weights or from an orthogonal matrix is not settled.",
     )
     return f"""{finding} With clipping and over all lengths {one} solve it from an orthogonal matrix, {other} from

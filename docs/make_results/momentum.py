@@ -1,7 +1,7 @@
 """Momentum against none: LEFTBIT and binary addition."""
 
+from collections import Counter
 from collections.abc import Mapping
-from math import isnan
 from typing import Final
 
 from bptt.analysis.statistics.conclusions import conclude
@@ -9,7 +9,6 @@ from docs.make_results.tables import Share, Tables
 from docs.make_results.wording import (
     choose_figure,
     describe,
-    find_direction,
     join,
     read_direction,
     write_link,
@@ -56,7 +55,7 @@ def write_momentum(every: Mapping[str, Tables]) -> str:
 {against_none}; compared with no momentum and the learning rate α/(1 − ε) that it amounts to, {against_larger}.
 The intervals allow for all {len(found)} comparisons.
 
-{write_table(["LEFTBIT", "all bits right at the end", "half have once had them right by"], rows)}
+{write_table(["LEFTBIT", "all bits right at the end", "updates until half have once had them right"], rows)}
 
 **Found, binary addition.** {_adder_finding(adder)}
 
@@ -82,8 +81,7 @@ def _rate(alpha: float, epsilon: float) -> str:
 
 
 def _half(tables: Tables, alpha: float, epsilon: float) -> str:
-    update = tables.median_updates(optimizer__alpha=alpha, optimizer__epsilon=epsilon)
-    return "–" if isnan(update) else f"update {update:,.0f}"
+    return tables.write_median_updates(optimizer__alpha=alpha, optimizer__epsilon=epsilon) or "–"
 
 
 def _effective(tables: Tables) -> list[tuple[Share | None, Share | None]]:
@@ -101,17 +99,22 @@ def _of_bin(tables: Tables, low: float, high: float, momentum: bool) -> Share | 
 
 
 def _adder_finding(tables: Tables) -> str:
-    both = [(plain, moved) for plain, moved in _effective(tables) if plain and moved]
-    better = sum(find_direction(moved, plain) > 0 for plain, moved in both)
-    worse = sum(find_direction(moved, plain) < 0 for plain, moved in both)
-    if not better and not worse:
-        return (
-            "What counts is how far a constant gradient moves the weights, α/(1 − ε): where that is alike, so are the"
-            " results."
+    found = conclude([moved.ask(plain) for plain, moved in _effective(tables) if plain and moved])
+    counts = Counter(str(one.outcome) for one in found)
+    told = [
+        f"{words} in {counts[outcome]}"
+        for outcome, words in (
+            ("more", "more often"),
+            ("less", "less often"),
+            ("same", "about as often"),
+            ("unsettled", "as often as these runs can tell, which does not settle it,"),
+            ("silent", "never, as without it,"),
         )
+        if counts[outcome]
+    ]
     return (
-        f"Where a constant gradient moves the weights alike far, α/(1 − ε), momentum does better in {better} of"
-        f" {len(both)} ranges, and worse in {worse}."
+        "Of networks whose weights a constant gradient moves alike far, α/(1 − ε), those with momentum get all sums"
+        f" right, compared with those without, {join(told)} of {len(found)} ranges that both have."
     )
 
 

@@ -122,11 +122,14 @@ class Tables:
         """The runs that diverged."""
         return self._share("diverged", where)
 
-    def median_updates(self, **where: object) -> float:
-        """The first recorded update at which half of these runs had solved their task; nan: not reached."""
+    def write_median_updates(self, **where: object) -> str:
+        """The updates between which half of these runs had solved their task, `300–320`; empty: not reached."""
         runs = self.rows(self.runs, where)
         solved = runs["solved_update"].notna()
-        return median_updates(runs["solved_update"].fillna(runs["updates"]), solved).value
+        after, until = (
+            median_updates(runs[end].fillna(runs["updates"]), solved).value for end in ("solved_after", "solved_update")
+        )
+        return "" if np.isnan(until) else f"{after:,.0f}–{until:,.0f}"
 
     def value(self, key: str) -> str:
         """What a key has in all runs, as the setup's table says."""

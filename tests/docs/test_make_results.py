@@ -57,6 +57,7 @@ def report(folder: Path, name: str, solves: Solves) -> None:
     runs = runs.assign(seed=place, status="FINISHED", outcome="completed", name="").loc[
         :, ["name", *keys, "seed", "status", "outcome", "updates", "solved_update"]
     ]
+    runs["solved_after"] = runs["solved_update"] - 10
     (folder / name / "tables").mkdir(parents=True)
     settings.to_csv(folder / name / "tables" / "results.csv", index=False)
     runs.to_csv(folder / name / "tables" / "runs.csv", index=False)
