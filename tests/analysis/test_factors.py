@@ -110,3 +110,18 @@ def test_one_key_by_itself() -> None:
 def test_one_key_that_only_some_runs_have() -> None:
     runs = pd.DataFrame({"clip": ["none", "norm", "norm"], "clip.threshold": [np.nan, 0.1, 1.0]})
     assert build_factor(runs, "clip.threshold").levels == ("none", 0.1, 1.0)
+
+
+def test_what_goes_with_one_level_alone_stands_beside_it() -> None:
+    runs = pd.DataFrame(
+        {
+            "init": ["glorot", "identity", "glorot", "identity"],
+            "model.activation": [None, "relu", None, "relu"],
+            "model": ["elman", "elman", "lstm", "elman"],
+        }
+    )
+    start, cell = find_factors(runs, ["init", "model.activation", "model"])
+    assert (start.key, start.levels) == ("init", ("glorot", "identity"))
+    assert start.beside == {"identity": "activation=relu"}
+    assert (cell.key, cell.levels) == ("model", ("elman", "lstm"))
+    assert cell.beside == {}

@@ -1,13 +1,13 @@
 """What a sweep varied, as the axes of figures: levels in order, and where each stands on an axis."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from bptt.analysis.names import name_key
-from bptt.analysis.tables import drop_seed, shorten_keys, show_values
+from bptt.analysis.tables import drop_seed, shorten_keys, show_value, show_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ class Factor:
     levels  its values, each once: numbers in ascending order, text as the sweep has it
     codes   of each run the place of its value among the levels
     scale   linear or log for numbers, as they are spaced; ordinal for text, and for numbers that would crowd
+    beside  what else the runs of some levels were given, by level: `activation=relu`, where that goes with one start
     """
 
     key: str
@@ -35,6 +36,7 @@ class Factor:
     levels: tuple[float | str, ...]
     codes: "NDArray[np.int64]"
     scale: Literal["linear", "log", "ordinal"]
+    beside: Mapping[float | str, str] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -82,29 +84,53 @@ def find_factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
 
     Where only some runs have a key, as `clip.threshold` where clip is norm and not where it is none, the others' level
     is the choice that they have instead, and the choice itself is no factor of its own. A key that only some runs have
-    and that another key decides, such as a bias that one cell alone was given, is none either.
+    and that another key decides, such as a bias that one cell alone was given, is none either: it stands beside that
+    one's levels.
     """
     keys = [key for key in drop_seed(swept) if key in runs and len(runs[key].unique()) > 1]
     columns: dict[str, list[Any]] = {
         key: runs[key].astype(object).where(runs[key].notna(), None).tolist() for key in keys
     }
     partial = {key for key in keys if None in columns[key]}
-    dropped = set()
+    dropped, decided = set[str](), dict[str, str]()
     for key in keys:
         group = key.rpartition(".")[0]
-        if key in partial and group in columns and group not in partial:
+        others = [other for other in keys if other not in (key, group)] if key in partial else []
+        if decider := next((other for other in others if _decides(columns[other], columns[key])), None):
+            dropped.add(key)
+            decided[key] = decider
+        elif key in partial and group in columns and group not in partial:
             columns[key] = [
                 choice if value is None else value for value, choice in zip(columns[key], columns[group], strict=True)
             ]
             if _decides(columns[key], columns[group]):
                 dropped.add(group)
-        elif key in partial and any(_decides(columns[other], columns[key]) for other in keys if other != key):
+        elif key in partial and group in columns and _decides(columns[group], columns[key]):
             dropped.add(key)
     kept = [key for key in keys if key not in dropped]
     short = shorten_keys(kept)
-    return [
+    found = [
         _make_factor(key, short[key], ["default" if value is None else value for value in columns[key]]) for key in kept
     ]
+    last = shorten_keys(keys)
+    return [
+        replace(
+            factor,
+            beside=_write_beside(factor, {last[key]: columns[key] for key in decided if decided[key] == factor.key}),
+        )
+        for factor in found
+    ]
+
+
+def _write_beside(factor: Factor, decided: Mapping[str, Sequence[Any]]) -> dict[float | str, str]:
+    """What the runs of each level were given too; decided: short key → each run's value, None where it has none."""
+    found: dict[float | str, str] = {}
+    for place, level in enumerate(factor.levels):
+        run = int(np.flatnonzero(factor.codes == place)[0])
+        told = [f"{key}={show_value(values[run])}" for key, values in decided.items() if values[run] is not None]
+        if told:
+            found[level] = " ".join(told)
+    return found
 
 
 def build_factor(runs: "pd.DataFrame", key: str) -> Factor:

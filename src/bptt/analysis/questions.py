@@ -202,7 +202,8 @@ def _choose_pairs(levels: int) -> Iterator[tuple[int, int]]:
 
 
 def _write_level(factor: Factor, level: int) -> str:
-    return f"{factor.label}={factor.texts[level]}"
+    beside = factor.beside.get(factor.levels[level])
+    return f"{factor.label}={factor.texts[level]}" + (f" with {beside}" if beside else "")
 
 
 def _gather(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -207,7 +207,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
     criterion = _read_criterion(solved or head.solved, every.history)
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
-    asked = [member for member in recording.members if member.number in source.numbers]
+    asked = _name_choices([member for member in recording.members if member.number in source.numbers], recording)
     stages = {stage: [member for member in asked if member.stage == stage] for stage in get_args(Stage)}
     # As long as only values were tuned, or where some of these runs were asked for, they are the sweep.
     own = next((stages[stage] for stage in ("result", "tuning", "confirming") if stages[stage]), asked)
@@ -238,6 +238,23 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
 
     others = {stage: make(members, {}) for stage, members in stages.items() if members and members is not own}
     return make(own, {stage: sweep for stage, sweep in others.items() if stage != "result"})
+
+
+def _name_choices(members: Sequence[Member], recording: History) -> list[Member]:
+    """The members, where some swept a choice, as `model`, and others left it to the sweep: those with its name."""
+    given: list[set[str]] = [{key for key in member.swept if "." not in key and key != SEED} for member in members]
+    partial = {key for own in given for key in own if any(key not in other for other in given)}
+
+    def fill(member: Member) -> Member:
+        missing = sorted(partial - member.swept.keys())
+        if not missing:
+            return member
+        config = recording.config(member.number)
+        targets = {key: str((config.get(key) or {}).get("_target_", "")) for key in missing}
+        named = {key: target.split(".")[-2] for key, target in targets.items() if "." in target}
+        return replace(member, swept=member.swept | named)
+
+    return [fill(member) for member in members] if partial else list(members)
 
 
 def _tabulate(members: Sequence[Member], every: Tables, criterion: Solved) -> dict[str, "pd.DataFrame"]:

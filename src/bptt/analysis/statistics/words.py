@@ -174,10 +174,13 @@ def _capitalise(text: str) -> str:
 
 
 def _round_shares(a: float, b: float, difference: float) -> tuple[str, ...]:
-    """All in percent, with as many digits as it takes for the rounded difference to be that of the rounded shares."""
+    """All in percent: in whole numbers where the rounded difference is that of the rounded shares, else with a digit
+    behind the point; with more where the difference would be rounded away.
+    """
     for digits in range(_MOST_DIGITS):
         first, second, apart = (round(100 * one, digits) for one in (a, b, difference))
-        if abs(first - second - apart) < 10.0**-_MOST_DIGITS and (apart != 0 or difference == 0):
+        fits = digits > 0 or abs(first - second - apart) < 10.0**-_MOST_DIGITS
+        if fits and (apart != 0 or difference == 0):
             break
     return tuple(_write(one, digits) for one in (first, second, apart))
 
