@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MOST_LINES: Final = 8  # settings in one panel
 _MOST_LEVELS: Final = 12  # of a key that has a line, or a panel, for each
 _MOST_LETTERS: Final = 22  # of a panel's title
+_UNSET: Final = "default"  # of a key that some runs don't have
 _CROWDED: Final = 0.06  # of an axis, between two numbers
 
 
@@ -110,7 +111,7 @@ def find_factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
     kept = [key for key in keys if key not in dropped]
     short = shorten_keys(kept)
     found = [
-        _make_factor(key, short[key], ["default" if value is None else value for value in columns[key]]) for key in kept
+        _make_factor(key, short[key], [_UNSET if value is None else value for value in columns[key]]) for key in kept
     ]
     last = shorten_keys(keys)
     return [
@@ -149,9 +150,16 @@ def combine_factors(found: Sequence[Factor], runs: int) -> Factor:
     if len(found) == 1:
         return found[0]
     rows = zip(*(factor.codes for factor in found), strict=True) if found else [()] * runs
-    shown = [(factor.label, factor.texts) for factor in found]
-    values = [" ".join(f"{key}={texts[code]}" for (key, texts), code in zip(shown, row, strict=True)) for row in rows]
+    shown = [[_name_level(factor, place) for place in range(len(factor.levels))] for factor in found]
+    values = [" ".join(filter(None, (names[code] for names, code in zip(shown, row, strict=True)))) for row in rows]
     return _make_factor("", "", values)
+
+
+def _name_level(factor: Factor, place: int) -> str:
+    """`init=identity activation=relu`; empty where a key has no value."""
+    level = factor.levels[place]
+    own = "" if level == _UNSET else f"{factor.label}={factor.texts[place]}"
+    return " ".join(filter(None, [own, factor.beside.get(level, "")]))
 
 
 def split_runs(found: Sequence[Factor], runs: int) -> Split:

@@ -196,3 +196,25 @@ def test_everything_diverged() -> None:
 def test_a_drawn_figure_does_not_change(sizes: dict[str, SweepFigure]) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         sizes["convergence"].title = ""  # type: ignore[misc]
+
+
+def test_settings_of_several_keys_have_rows_and_conditions_columns() -> None:
+    # Every second run solves it: at length 5 all of elman's, at 20 all of gru's; identity stands for ReLU too.
+    start = np.tile(np.repeat(["glorot", "identity"], 2), 4)
+    cells = np.concatenate([np.tile(["gru", "elman"], 4), np.tile(["elman", "gru"], 4)])
+    activation = ["relu" if one == "identity" else None for one in start]
+    sweep = sweep_of(16, task__length=np.repeat([5, 20], 8), init=start, model=cells, model__activation=activation)
+    sweep.conditions = ["task.length"]
+    drawn = rendered(figures(sweep, outcomes.draw_success))["success_map"]
+    axes = drawn.figure.axes[0]
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows == [
+        "init=glorot model=gru",
+        "init=glorot model=elman",
+        "init=identity activation=relu model=gru",
+        "init=identity activation=relu model=elman",
+    ]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "20"]
+    shares = np.asarray(axes.collections[0].get_array()).reshape(4, 2)
+    assert shares.tolist() == [[0, 100], [100, 0], [0, 100], [100, 0]]
+    assert drawn.title == "Solved runs by setting and timesteps of a sequence"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS: Final = 12  # beside each other
 _EMPTY: Final = "#d9d9d9"
+_ROOM: Final = 12  # characters of a level's name that a column has room for
+_INCHES: Final = 0.06  # of a character
 
 
 def draw_heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceiling: float = np.inf) -> "Figure":
@@ -30,15 +32,22 @@ def draw_heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceili
 
     A cell is grey where nothing was run, and grey with a cross where most runs diverged or are above the ceiling.
     """
+    ended = runs[runs["outcome"].notna()].reset_index(drop=True)
+    return draw_factor_map(ended, build_factor(ended, x), build_factor(ended, y), value, ceiling)
+
+
+def draw_factor_map(
+    ended: "pd.DataFrame", across: Factor, up: Factor, value: str = LOSS, ceiling: float = np.inf
+) -> "Figure":
+    """As `draw_heat_map`, over two factors of runs that have ended; long names of levels get the room they need."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    ended = runs[runs["outcome"].notna()].reset_index(drop=True)
-    across, up = build_factor(ended, x), build_factor(ended, y)
     table = fill_cells(ended, across, up, value)
     label = label_axis(value) if value == SOLVED else f"median final {label_axis(value)}"
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, min(max(0.9 + 0.28 * len(up.levels), 2.2), 4.5)), layout="constrained")
+        width = COLUMN + _INCHES * max(0, max(map(len, up.texts)) - _ROOM)
+        figure = Figure(figsize=(width, min(max(0.9 + 0.28 * len(up.levels), 2.2), 4.5)), layout="constrained")
         axes = figure.subplots()
         if find_display(value).scale == "log":
             _draw_logarithmic(axes, table, label, ceiling)

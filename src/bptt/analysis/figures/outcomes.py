@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, build_factor
-from bptt.analysis.figures.maps import draw_heat_map, fill_cells, is_grid
+from bptt.analysis.factors import Factor, build_factor, combine_factors
+from bptt.analysis.figures.maps import draw_factor_map, draw_heat_map, fill_cells, is_grid
 from bptt.analysis.figures.material import (
     Material,
     SweepFigure,
@@ -240,6 +240,7 @@ _MOST_LEVELS: Final = 10  # of a key that has colours of its own
 BEYOND: Final = "diverged, or ended above ten times the loss that runs begin with"
 
 
+_MOST_SETTINGS: Final = 16  # in the rows of a map
 _MOST_KEYS: Final = 3  # that have figures of their own
 
 
@@ -248,7 +249,9 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
     if not material.ended[SOLVED].any():
         return
     meaning = f"A run has solved its task when it first recorded {material.sweep.solved}."
-    for across, up in _find_grid(material):
+    if (grid := _combine_settings(material)) is not None:
+        yield _draw_settings(material, *grid, meaning)
+    for across, up in _find_grid(material) if grid is None else []:
         shares = fill_cells(material.ended, across, up, SOLVED)
         yield SweepFigure(
             name="success_map",
@@ -281,6 +284,35 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
                 f"against {factor.name}. {'Over all runs: ' if hue else ''}{describe_levels(factor, shares, ' %')}."
             ),
         )
+
+
+def _combine_settings(material: Material) -> tuple[Factor, Factor] | None:
+    """The conditions and the settings, each as one factor, where several keys make a setting and they are not many."""
+    harder = [factor for factor in material.factors if factor.key in material.sweep.conditions]
+    others = [factor for factor in material.factors if factor not in harder]
+    if not harder or len(others) < 2:
+        return None
+    runs = len(material.ended)
+    across, up = combine_factors(harder, runs), combine_factors(others, runs)
+    return (across, up) if len(up.levels) <= _MOST_SETTINGS and len(across.levels) <= _MOST_LEVELS else None
+
+
+def _draw_settings(material: Material, across: Factor, up: Factor, meaning: str) -> SweepFigure:
+    shares = fill_cells(material.ended, across, up, SOLVED)
+    where = across.name or "condition"
+    return SweepFigure(
+        name="success_map",
+        figure=draw_factor_map(material.ended, across, up, SOLVED),
+        title=f"Solved runs by setting and {where}",
+        caption=(
+            f"The share of runs that solved their task, for each setting (rows) and {where} (columns); grey where"
+            f" nothing was run. {meaning} {material.note}"
+        ),
+        alt=(
+            f"Heat map of solved runs in percent, {where} across and settings up: "
+            f"{_describe_cells(shares, across, up, ' %')}."
+        ),
+    )
 
 
 def draw_survivals(material: Material) -> Iterator[SweepFigure]:
@@ -407,7 +439,9 @@ def _describe_cells(table: "NDArray[np.float64]", across: Factor, up: Factor, un
 
     def told(place: int) -> str:
         row, column = np.unravel_index(place, table.shape)
-        where = f"{across.name} {across.texts[column]}, {up.name} {up.texts[row]}"
+        where = ", ".join(
+            f"{factor.name} {text}".strip() for factor, text in ((across, across.texts[column]), (up, up.texts[row]))
+        )
         return f"{write_digits(table[row, column])}{unit} ({where})"
 
     return f"from {told(int(np.nanargmin(table)))} to {told(int(np.nanargmax(table)))}"
