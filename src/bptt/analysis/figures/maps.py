@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_NUMBERS: Final = 12  # beside each other
 _EMPTY: Final = "#d9d9d9"
 _ROOM: Final = 12  # characters of a level's name that a column has room for
-_INCHES: Final = 0.06  # of a character
+_INCHES: Final = 0.066  # of a character
 
 
 def draw_heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceiling: float = np.inf) -> "Figure":

@@ -1,7 +1,6 @@
 """The report of one sweep."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bptt.analysis.report.document import Element, Figures, Report, Section
@@ -32,7 +31,6 @@ def report_single(sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Seque
     """
     findings = Findings(sweep)
     asked, rest = split_question(sweep.question)
-    answer = write_in_short(findings, rest)
     proof: list[Element] = [Figures(drawn[:1])] if drawn else []
     if not findings.statistics.empty:
         proof.append(write_settings_table(findings))
@@ -40,7 +38,7 @@ def report_single(sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Seque
     return Report(
         asked or write_title(findings),
         [*([write_title(findings)] if asked else []), *_list_facts(sweep)],
-        [replace(answer, elements=[*answer.elements, *proof]), *write_sections(findings, drawn[1:], True), *end],
+        [write_in_short(findings, rest, proof), *write_sections(findings, drawn[1:], True), *end],
     )
 
 

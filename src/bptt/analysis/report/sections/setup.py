@@ -1,10 +1,10 @@
 """The sections that come first: what was asked, what all runs have in common, what was swept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.names import explain_key
-from bptt.analysis.report.document import Column, Listing, Mono, Paragraph, Section, Span, Table
+from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
 from bptt.analysis.statistics.settings import clopper_pearson
@@ -22,13 +22,15 @@ _TARGET: Final = "._target_"
 _BESIDE: Final = ("tracking", "allow", SEED)
 
 
-def write_in_short(findings: Findings, question: str | None) -> Section:
-    """What came out, and the question, as far as it does not stand elsewhere."""
+def write_in_short(findings: Findings, question: str | None, proof: Sequence[Element] = ()) -> Section:
+    """What came out, with what proves it; below that what is to be known beside it, and the question, as far as it does
+    not stand elsewhere.
+    """
     asked = [Paragraph((question,))] if question else []
     answer = [Paragraph((" ".join(findings.leading),), lead=True)] if findings.leading else []
     counts = Paragraph(tuple(_count_results(findings)), lead=not answer)
     notes = [Paragraph((note,)) for note in findings.notes]
-    return Section("question", "Answer", [*answer, *notes, counts, *asked])
+    return Section("question", "Answer", [*answer, counts, *proof, *notes, *asked])
 
 
 def write_setup(findings: Findings) -> Section:
