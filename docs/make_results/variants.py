@@ -42,7 +42,7 @@ VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
         Variant("LSTM, forget bias 4", {"init__gate_bias__forget": 4}),
     ),
     "length_adding": (
-        Variant("tanh, Glorot", {"init": "glorot", "model": None}),
+        Variant("tanh, Glorot", {"init": "glorot", "model": "elman"}),
         Variant("tanh, orthogonal", {"init": "orthogonal"}),
         Variant("ReLU, identity (IRNN)", {"init": "identity"}),
         Variant("GRU, Glorot", {"model": "gru"}),
@@ -50,8 +50,8 @@ VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
         Variant("LSTM, forget bias 4", {"init__gate_bias__forget": 4}),
     ),
     "length_copying": (
-        Variant("linear, orthogonal", {"init": "orthogonal", "model": None}),
-        Variant("linear, Glorot", {"init": "glorot", "model": None}),
+        Variant("linear, orthogonal", {"init": "orthogonal", "model": "linear"}),
+        Variant("linear, Glorot", {"init": "glorot", "model": "linear"}),
         Variant("tanh, orthogonal", {"model": "elman"}),
         Variant("GRU, Glorot", {"model": "gru"}),
         Variant("LSTM, Glorot", {"model": "lstm"}),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from bptt.analysis.names import name_key
-from bptt.analysis.tables import drop_seed, shorten_keys, show_value, show_values
+from bptt.analysis.tables import drop_seed, shorten_keys, show_value, show_values, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,10 +156,13 @@ def combine_factors(found: Sequence[Factor], runs: int) -> Factor:
 
 
 def _name_level(factor: Factor, place: int) -> str:
-    """`init=identity activation=relu`; empty where a key has no value."""
-    level = factor.levels[place]
-    own = "" if level == _UNSET else f"{factor.label}={factor.texts[place]}"
-    return " ".join(filter(None, [own, factor.beside.get(level, "")]))
+    """`init=identity`; empty where a key has no value."""
+    return "" if factor.levels[place] == _UNSET else f"{factor.label}={factor.texts[place]}"
+
+
+def combine_keys(runs: "pd.DataFrame", keys: Sequence[str]) -> Factor:
+    """All combinations of keys as one factor, whose levels are called as in tables of settings."""
+    return _make_factor("", "", write_settings(runs, keys))
 
 
 def split_runs(found: Sequence[Factor], runs: int) -> Split:

@@ -211,8 +211,8 @@ def test_settings_of_several_keys_have_rows_and_conditions_columns() -> None:
     assert rows == [
         "init=glorot model=gru",
         "init=glorot model=elman",
-        "init=identity activation=relu model=gru",
-        "init=identity activation=relu model=elman",
+        "init=identity model=gru activation=relu",
+        "init=identity model=elman activation=relu",
     ]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "20"]
     shares = np.asarray(axes.collections[0].get_array()).reshape(4, 2)

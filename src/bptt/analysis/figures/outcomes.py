@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, build_factor, combine_factors
+from bptt.analysis.factors import Factor, build_factor, combine_factors, combine_keys
 from bptt.analysis.figures.maps import draw_factor_map, draw_heat_map, fill_cells, is_grid
 from bptt.analysis.figures.material import (
     Material,
@@ -33,7 +33,7 @@ from bptt.analysis.figures.survivals import MOST_BANDS, draw_survival_curves
 from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.statistics.variance import INTERACTIONS, REST, SEED, variance_shares
 from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
-from bptt.analysis.tables import LOSS, take_final
+from bptt.analysis.tables import LOSS, drop_seed, take_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,8 +292,8 @@ def _combine_settings(material: Material) -> tuple[Factor, Factor] | None:
     others = [factor for factor in material.factors if factor not in harder]
     if not harder or len(others) < 2:
         return None
-    runs = len(material.ended)
-    across, up = combine_factors(harder, runs), combine_factors(others, runs)
+    keys = [key for key in drop_seed(material.sweep.swept) if key not in material.sweep.conditions]
+    across, up = combine_factors(harder, len(material.ended)), combine_keys(material.ended, keys)
     return (across, up) if len(up.levels) <= _MOST_SETTINGS and len(across.levels) <= _MOST_LEVELS else None
 
 
