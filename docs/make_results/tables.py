@@ -50,10 +50,13 @@ class Share:
 
     def ask(self, other: "Share") -> Question:
         """Which of the two is larger. Where it is known which runs they are, those are pairs that have equal seeds, and
-        all else equal that has the same values in both shares.
+        all else equal that has the same values in both shares; they are none where that does not tell a share's runs
+        apart.
         """
         keys = self._list_shared(other)
         sides = [share._by_condition(keys, side) for share, side in ((self, "a"), (other, "b"))]
+        if "" in {*sides[0]} ^ {*sides[1]}:
+            sides = [share._by_condition([], side) for share, side in ((self, "a"), (other, "b"))]
         conditions = [ConditionRuns(name, sides[0][name], sides[1][name]) for name in sides[0] if name in sides[1]]
         return Question("the first", "the second", "solved", conditions)
 
@@ -71,14 +74,17 @@ class Share:
 
     def _by_condition(self, keys: Sequence[str], side: str) -> dict[str, dict[Any, float]]:
         """Each condition's runs by what they are matched by, and whether they did it."""
-        if self.runs is None or not keys:
+        if not keys:
             return {"": {(side, place): float(place < self.count) for place in range(self.of)}}
         found: dict[str, dict[Any, float]] = {}
-        for place, row in enumerate(self.runs.astype(object).to_dict("records")):
+        assert self.runs is not None
+        for row in self.runs.astype(object).to_dict("records"):
             name = " ".join(f"{key.rpartition('.')[2]}={row[key]}" for key in keys if key.startswith("task"))
             same = tuple(str(row[key]) for key in keys)
             mine = found.setdefault(name, {})
-            mine[same if same not in mine else (*same, place, side)] = float(row["did"])
+            if same in mine:  # no run is more of a partner than the other
+                return self._by_condition([], side)
+            mine[same] = float(row["did"])
         return found
 
 

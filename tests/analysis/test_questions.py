@@ -120,3 +120,27 @@ def test_what_runs_have_in_common_is_named() -> None:
     assert describe_common(common) == ("adam with the learning rate 0.01", "clipping by norm at 1", "8,000 updates")
     assert describe_common({"clip._target_": "bptt.core.clips.none.NoClip"}) == ("no clipping",)
     assert describe_common({}) == ()
+
+
+def test_what_else_differs_makes_no_comparison() -> None:
+    # LSTMs are all clipped, of the others half: what is not clipped says nothing of cells.
+    table = runs(
+        [True] * 4 + [False, True, False, False] + [False] * 4,
+        model=["lstm"] * 4 + ["elman"] * 8,
+        clip=["norm"] * 8 + ["none"] * 4,
+        seed=[0, 1, 2, 3] * 3,
+    )
+    cells, clipping = ask_about(table, ["model", "clip", "seed"], [])
+    ((lstm, elman),) = [(dict(one.b), dict(one.a)) for one in cells.conditions]
+    assert (cells.a, cells.b) == ("model=elman", "model=lstm")
+    assert sorted(lstm.values()) == [1, 1, 1, 1]
+    assert sorted(elman.values()) == [0, 0, 0, 1]
+    ((norm, none),) = [(dict(one.a), dict(one.b)) for one in clipping.conditions]
+    if clipping.a == "clip=none":
+        norm, none = none, norm
+    assert (sorted(norm.values()), sorted(none.values())) == ([0, 0, 0, 1], [0, 0, 0, 0])
+
+
+def test_values_that_were_never_trained_with_all_else_equal_are_not_asked_about() -> None:
+    table = runs([True, False] * 2, model=["lstm"] * 2 + ["elman"] * 2, optimizer__alpha=[1, 1, 2, 2], seed=[0, 1] * 2)
+    assert ask_about(table, ["model", "optimizer.alpha", "seed"], []) == []

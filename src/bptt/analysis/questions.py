@@ -75,9 +75,11 @@ def ask_about(
     conditions  those across which nothing is compared: they are the conditions of each question
     common      what all runs have in common and may decide, as `clip norm 1`
 
-    The runs of the two values are pairs where they have equal seeds and all else that was swept is equal. Of a key with
-    up to four values each is compared with each; of more each with the next, and the first with the last. Nothing is
-    asked about keys with more than twelve values, nor beyond 24 questions.
+    The runs of the two values are pairs where they have equal seeds and all else that was swept is equal. Runs with no
+    such combination on the other side count for neither, since what else they have may decide; two values that have
+    none in common are not asked about. Of a key with up to four values each is compared with each; of more each with
+    the next, and the first with the last. Nothing is asked about keys with more than twelve values, nor beyond 24
+    questions.
     """
     ended = select_ended(runs)
     if ended.empty:
@@ -101,6 +103,7 @@ def ask_about(
             )
             for first, second in _choose_pairs(len(factor.levels))
         ]
+        added = [question for question in added if any(runs.a and runs.b for runs in question.conditions)]
         if len(every) + len(added) <= _MOST:
             every += added
     return every
@@ -130,11 +133,14 @@ def ask_between(
 
 
 def choose_leading(found: Sequence[Comparison], most: int = 2) -> list[Comparison]:
-    """The answers that come first: of each key one, a difference that is sure before one that is not."""
+    """The answers that come first: of each key one, a difference that is sure before one that is not; keys likewise, in
+    their order.
+    """
     by_key: dict[str, list[Comparison]] = {}
     for one in found:
         by_key.setdefault(one.question.a.partition("=")[0], []).append(one)
-    return [min(answers, key=rank_answer) for answers in by_key.values()][:most]
+    leading = [min(answers, key=rank_answer) for answers in by_key.values()]
+    return sorted(leading, key=lambda one: rank_answer(one)[0])[:most]
 
 
 def rank_answer(found: Comparison) -> tuple[int, float]:
@@ -222,9 +228,11 @@ def _gather(
     found = []
     for place, name in enumerate(_name_levels(condition) if harder else [""]):
         sides: list[dict[Any, float]] = []
-        for level in levels:
+        here = [np.flatnonzero((condition.codes == place) & (factor.codes == level)) for level in levels]
+        alike = np.intersect1d(beside.codes[here[0]], beside.codes[here[1]])
+        for runs in here:
             side: dict[Any, float] = {}
-            for run in np.flatnonzero((condition.codes == place) & (factor.codes == level)):
+            for run in runs[np.isin(beside.codes[runs], alike)]:
                 same = (seeds[run], int(beside.codes[run]))
                 # Runs that nothing tells apart have no partner of their own.
                 side[same if same not in side else (*same, int(run))] = float(values[run])

@@ -114,7 +114,7 @@ def test_without_a_seed_in_common_runs_are_no_pairs() -> None:
     assert (found.outcome, found.paired, found.runs) == ("less", False, (20, 20))
     assert write_conclusion(found) == (
         "A solves the task less often than B: 35 % against 80 %, a difference of −45 percentage points "
-        "(95 % interval −69 to −11, 20 and 20 runs with different seeds, Fisher's exact test p = 0.0095)."
+        "(95 % interval −69 to −11, 20 and 20 runs that are no pairs, Fisher's exact test p = 0.0095)."
     )
     several = ask(apart([1] * 7 + [0] * 13, [1] * 16 + [0] * 4, "T=1"), apart([1, 0], [1, 0], "T=2"))
     assert "exact stratified test" in write_conclusion(several)

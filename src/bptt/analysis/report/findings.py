@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bptt.analysis.statistics.conclusions import Comparison
     from bptt.analysis.sweep import Sweep
 
+_NOTHING_ALIKE: Final = "No two values of one key were trained with all else equal, so none is said to do better."
 _PARTS: Final = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip", "train")
 
 
@@ -128,6 +129,8 @@ class Findings:
     @property
     def leading(self) -> list[str]:
         """A sentence or two that answer the sweep's question; what all runs have in common stands in the last."""
+        if not self.conclusions and len(self.statistics.drop_duplicates("setting")) > 1 and self.ended:
+            return [_NOTHING_ALIKE]
         found = choose_leading(self.conclusions)
         bare = [replace(one, question=replace(one.question, common=())) for one in found[:-1]]
         return [write_conclusion(one) for one in (*bare, *found[-1:])]

@@ -83,7 +83,7 @@ def _write_numbers(found: Comparison) -> str:
 
 def _count_runs(found: Comparison) -> str:
     if not found.paired:
-        return f"{found.runs[0]:,} and {found.runs[1]:,} runs with different seeds"
+        return f"{found.runs[0]:,} and {found.runs[1]:,} runs that are no pairs"
     pairs = f"{found.runs[0]:,} pair{'' if found.runs[0] == 1 else 's'} of equal seeds"
     if found.unmatched:
         pairs += f", {found.unmatched:,} run{'' if found.unmatched == 1 else 's'} without a partner left out"
