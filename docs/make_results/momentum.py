@@ -15,6 +15,7 @@ from docs.make_results.wording import (
     write_table,
 )
 
+_NEVER: Final = "–"
 #: Of α/(1 − ε), by which the runs of binary addition are told apart.
 _BINS: Final = ((0, 0.05), (0.05, 0.2), (0.2, 2), (2, 20), (20, 200))
 
@@ -27,6 +28,9 @@ def write_momentum(every: Mapping[str, Tables]) -> str:
         [_rate(alpha, epsilon), str(_rates(left, alpha, epsilon)), _half(left, alpha, epsilon)]
         for alpha, epsilon in _pairs(left)
     ]
+    headings = ["LEFTBIT", "all bits right at the end", "updates until half have once had them right"]
+    if all(row[-1] == _NEVER for row in rows):
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
     pairs = [
         (epsilon, _rates(left, 0.1, epsilon), _rates(left, 0.1 / (1 - epsilon), 0))
         for epsilon in left.levels("optimizer.epsilon")
@@ -55,7 +59,7 @@ def write_momentum(every: Mapping[str, Tables]) -> str:
 {against_none}; compared with no momentum and the learning rate α/(1 − ε) that it amounts to, {against_larger}.
 The intervals allow for all {len(found)} comparisons.
 
-{write_table(["LEFTBIT", "all bits right at the end", "updates until half have once had them right"], rows)}
+{write_table(headings, rows)}
 
 **Found, binary addition.** {_adder_finding(adder)}
 
@@ -81,7 +85,7 @@ def _rate(alpha: float, epsilon: float) -> str:
 
 
 def _half(tables: Tables, alpha: float, epsilon: float) -> str:
-    return tables.write_median_updates(optimizer__alpha=alpha, optimizer__epsilon=epsilon) or "–"
+    return tables.write_median_updates(optimizer__alpha=alpha, optimizer__epsilon=epsilon) or _NEVER
 
 
 def _effective(tables: Tables) -> list[tuple[Share | None, Share | None]]:
