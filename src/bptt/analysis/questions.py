@@ -133,14 +133,19 @@ def ask_between(
 
 
 def choose_leading(found: Sequence[Comparison], most: int = 2) -> list[Comparison]:
-    """The answers that come first: of each key one, a difference that is sure before one that is not; keys likewise, in
-    their order.
+    """The answers that come first: of each key one, a difference that is sure before one that is not; keys likewise, of
+    those with sure differences the largest first.
     """
     by_key: dict[str, list[Comparison]] = {}
     for one in found:
         by_key.setdefault(one.question.a.partition("=")[0], []).append(one)
     leading = [min(answers, key=rank_answer) for answers in by_key.values()]
-    return sorted(leading, key=lambda one: rank_answer(one)[0])[:most]
+
+    def rank(one: Comparison) -> tuple[int, float]:
+        sure = one.outcome in ("more", "less")
+        return rank_answer(one)[0], -abs(one.difference.value - one.centre) if sure else 0.0
+
+    return sorted(leading, key=rank)[:most]
 
 
 def rank_answer(found: Comparison) -> tuple[int, float]:
