@@ -66,7 +66,9 @@ def _rprop(every: Mapping[str, Tables]) -> str:
         for chosen in (product < 1 - 1e-9, product >= 1 - 1e-9)
     )
     growing = settings.loc[product >= 1 - 1e-9, "diverged"].sum()
-    best = settings.sort_values(["held", "loss_median"], ascending=[False, True]).iloc[0]
+    best = settings[settings["held"] == settings["held"].max()]
+    rates = best[["optimizer.eta_plus", "optimizer.eta_minus"]].to_numpy()
+    named = join([f"η⁺ = {plus:g}, η⁻ = {minus:g}" for plus, minus in rates])
     finding = choose_verdict(
         find_direction(below, above),
         1,
@@ -82,9 +84,8 @@ learns counting, from wx = −1.5, wrec = 2.
 **Found**, from starts with both weights in U(−2, 2). {finding} With the article's values {article} starts end with all
 counts right. Where η⁺·η⁻ < 1, {below} do, where it is 1 or more {above}; {tables.diverged().count} runs diverge,
 {growing} of them
-with a product of 1 or more. The most are right with η⁺ = {best["optimizer.eta_plus"]:g},
-η⁻ = {best["optimizer.eta_minus"]:g}: {Share(int(best["held"]), int(best["ended"]))}, the best of
-{len(settings)} settings on the same runs.
+with a product of 1 or more. The most are right with {named}:
+{Share(int(best.iloc[0]["held"]), int(best.iloc[0]["ended"]))}, the best of {len(settings)} settings on the same runs.
 
 {choose_figure(tables, "success_map")}
 
@@ -97,9 +98,9 @@ def _adder_units(every: Mapping[str, Tables]) -> str:
     sizes = tables.levels("model.hidden_size")
     shares = [tables.held(model__hidden_size=size) for size in sizes]
     fewest = next((size for size, share in zip(sizes, shares, strict=True) if share.count), None)
-    begins = (
-        "No network gets all sums right." if fewest is None else f"The fewest units with which one does: {fewest:g}."
-    )
+    begins = "No network gets all sums right."
+    if fewest is not None:
+        begins = f"Of the sizes that were tried, the fewest units with which one does: {fewest:g}."
     rows = [[f"{size:g}", str(share)] for size, share in zip(sizes, shares, strict=True)]
     return f"""### Hidden units of the adder
 

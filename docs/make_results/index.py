@@ -24,8 +24,10 @@ A share of runs is followed by its 95 % interval (Clopper and Pearson's). Runs o
 in their first weights, training data and evaluation data; runs with one seed have the same in every setting, so shares
 are compared on pairs. More or less often is said where the interval of the difference excludes none, about as often
 where it lies within ten percentage points, and otherwise that it is not settled. A run that diverged has not
-solved its task. What is said of the articles is of the end of training; figures, and the study of lengths, count a run
-as solved that met its criterion at some recorded update.
+solved its task. What is said of the articles is of the end of training; the reports' figures count a run as solved that
+met its criterion at some recorded update, and the study of lengths one that did so at its end, on its test set too.
+Where runs of several settings or lengths are taken together, an interval takes them for independent, although they
+share their seeds.
 """
 
 _CORRECTIONS: Final = """## What earlier versions of this page had wrong
@@ -39,8 +41,9 @@ That IRNNs solve adding more often than LSTMs was told without what decides it, 
 LSTMs with open forget gates are among the runs now.
 
 The sweeps over lengths had one learning rate for all runs of a cell, from a small trial; each setting tunes its own
-now, on other seeds. Their evaluation sets, and those of the studies of clipping and of first weights, were smaller than
-those that tasks have now. Of several thresholds of clipping the best was compared with none, on the runs that it was
+now, on other seeds. What stopped their runs also counted as proof; the test set is asked now. Their evaluation sets,
+and those of the studies of clipping and of first weights, had fewer than 1,000 scored targets. Clipping was judged by
+the starts that it helped most. Of several thresholds of clipping the best was compared with none, on the runs that it was
 picked by; all are compared now, and the intervals allow for that. The study of first weights did not say that all of
 its runs clip.
 """

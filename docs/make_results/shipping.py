@@ -21,7 +21,7 @@ FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "leftbit_momentum": ("success_alpha", "success_epsilon", "survival", "convergence"),
     "length_adding": ("success_map", "success_length", "success_init", "gradient_profiles_last"),
     "length_copying": ("success_clip", "success_init", "success_length", "gradient_profiles_last"),
-    "length_temporal_order": ("success_map", "success_length", "success_activation", "gradient_profiles_last"),
+    "length_temporal_order": ("success_map", "success_length", "success_clip", "gradient_profiles_last"),
     "optuna_adder": ("success_alpha", "success_scale", "success_hidden_size", "variance"),
     "sentiment_clip": ("success_map", "success_alpha", "gradient_norm", "clipped_share"),
     "sentiment_init": ("success_init", "success_scale", "survival", "gradient_profiles"),

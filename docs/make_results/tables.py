@@ -124,6 +124,10 @@ class Tables:
         """The runs whose task was solved at the end of their training."""
         return self._share("held", where)
 
+    def confirmed(self, **where: object) -> Share:
+        """The runs whose task was solved at the end of their training, on the test set too."""
+        return self._share("confirmed", where)
+
     def diverged(self, **where: object) -> Share:
         """The runs that diverged."""
         return self._share("diverged", where)
@@ -202,20 +206,26 @@ class Tables:
         count, of = int(rows[column].sum()), int(rows["ended"].sum())
         runs = self.rows(self.runs, where)
         runs = runs[runs["outcome"].notna()]
-        did = {"solved": runs["solved_update"].notna(), "held": self._holds(runs)}.get(column)
+        held = self._holds(runs)
+        did = {
+            "solved": runs["solved_update"].notna(),
+            "held": held,
+            "confirmed": held.eq(True) & self._holds(runs, "/test").eq(True),
+        }.get(column)
         if did is None or (int(did.sum()), len(runs)) != (count, of):
             return Share(count, of)
         first, last = (list(self.runs).index(name) for name in ("name", "status"))
         swept = [key for key in list(self.runs)[first + 1 : last] if key not in self.tuned]
         return Share(count, of, runs[swept].assign(did=did).reset_index(drop=True))
 
-    def _holds(self, runs: pd.DataFrame) -> "pd.Series":
-        """Whether what a run recorded last meets the criterion that the report names."""
+    def _holds(self, runs: pd.DataFrame, of: str = "/eval") -> "pd.Series":
+        """Whether what a run recorded last, of its evaluation or its test set, meets the report's criterion."""
         text = (self.folder / "report.md").read_text(encoding="utf-8")
         found = re.search(r"first recorded update with `(\S+?)(>=|<=)(\S+?)`", text)
-        if found is None or found[1] not in runs:
+        metric = "" if found is None else found[1].replace("/eval", of)
+        if found is None or metric not in runs:
             return pd.Series(np.nan, index=runs.index)
-        last = runs[found[1]]
+        last = runs[metric]
         return last.ge(float(found[3])) if found[2] == ">=" else last.le(float(found[3]))
 
     def _read(self, table: str) -> pd.DataFrame:

@@ -20,8 +20,8 @@ class Variant:
     where: Mapping[str, object]
 
     def solved(self, tables: Tables, length: float, clip: str) -> Share:
-        """How many of its runs solved the task."""
-        return tables.solved(task__length=length, clip=clip, **self.where)
+        """How many of its runs solved the task, on the test set too."""
+        return tables.confirmed(task__length=length, clip=clip, **self.where)
 
     def has(self, tables: Tables, clip: str) -> bool:
         """Whether it was trained with this choice of clipping."""

@@ -22,7 +22,7 @@ def describe(found: Comparison) -> str:
     left = ", ".join(name for name, _ in found.silent)
     beside = f"; left out, as either all or none of them do: {left}" if left else ""
     if found.outcome == "silent":
-        return "just as often, where nothing could have told them apart"
+        return "as often as these runs can tell, of which either all or none do"
     if found.outcome == "more":
         return f"more often, by {value:.0f} percentage points ({low:.0f} to {high:.0f}{beside})"
     if found.outcome == "less":

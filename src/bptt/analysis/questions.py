@@ -174,7 +174,7 @@ def describe_common(common: Mapping[str, Any]) -> tuple[str, ...]:
     told = []
     if (kind := _name_class(common.get("optimizer._target_"))) is not None:
         alpha = common.get("optimizer.alpha")
-        told.append(kind if alpha is None else f"{kind} with the learning rate {alpha:g}")
+        told.append(f"the optimizer {kind}" + ("" if alpha is None else f" with the learning rate {alpha:g}"))
     if (kind := _name_class(common.get("clip._target_"))) is not None:
         threshold = common.get("clip.threshold")
         told.append("no clipping" if kind == "none" else f"clipping by {kind} at {threshold:g}")

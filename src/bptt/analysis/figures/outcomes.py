@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -266,18 +267,18 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
                 f"{_describe_cells(shares, across, up, ' %')}."
             ),
         )
-    for factor, hue in _choose_keys(material):
+    for factor, hue, chosen in _choose_keys(material):
         few = hue is None or len(hue.levels) <= MOST_BARS
-        shares = _reduce_levels(factor, 100 * material.ended[SOLVED].to_numpy(dtype=float), np.mean)
+        shares = _reduce_levels(factor, 100 * material.ended[SOLVED].to_numpy(dtype=float), np.mean, chosen)
         yield SweepFigure(
             name=_write_file_name("success", factor),
-            figure=draw_success_rate(material.runs, factor.key, hue.key if hue else None),
+            figure=draw_success_rate(_select(material, chosen), factor.key, hue.key if hue else None),
             title=f"Solved runs against {factor.name}",
             caption=(
                 f"The share of runs that solved their task against {factor.name}"
                 f"{f', for each value of {hue.name}' if hue else ''}"
                 f"{'; bars are 95 % intervals (Clopper–Pearson)' if few else ''}. {meaning} "
-                f"{name_pooled(material.factors, factor, hue)}{material.note}"
+                f"{name_pooled(material.factors, factor, hue)}{_note_left_out(chosen)}{material.note}"
             ),
             alt=(
                 f"Points{' joined by a line for each value of ' + hue.name if hue else ''}: solved runs in percent "
@@ -363,12 +364,14 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
                 f"{_describe_cells(medians, across, up)}."
             ),
         )
-    for factor, hue in _choose_keys(material):
-        above = int(np.sum(loss > material.ceiling))
+    for factor, hue, chosen in _choose_keys(material):
+        above = int(np.sum(loss[chosen] > material.ceiling))
         crosses = f" A cross at the upper edge is a run that {BEYOND} ({above:,})."
-        medians = _reduce_levels(factor, loss, np.median)
+        medians = _reduce_levels(factor, loss, np.median, chosen)
         marked = len(factor.levels) <= MOST_MEDIANS
-        figure = draw_final_loss(material.runs, factor.key, hue.key if hue else None, LOSS, material.ceiling)
+        figure = draw_final_loss(
+            _select(material, chosen), factor.key, hue.key if hue else None, LOSS, material.ceiling
+        )
         yield SweepFigure(
             name=_write_file_name("final_loss", factor),
             figure=figure,
@@ -376,7 +379,8 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
             caption=(
                 f"The last evaluation loss of each run (dots){' and their medians (marks)' if marked else ''} against "
                 f"{factor.name}{f', for each value of {hue.name}' if hue else ''}.{crosses if above else ''} "
-                f"{describe_baseline(figure)}{name_pooled(material.factors, factor, hue)}{material.note}"
+                f"{describe_baseline(figure)}{name_pooled(material.factors, factor, hue)}{_note_left_out(chosen)}"
+                f"{material.note}"
             ),
             alt=(
                 f"Dots for runs{' and marks for medians' if marked else ''}: final evaluation loss, logarithmic, "
@@ -414,12 +418,28 @@ def _find_grid(material: Material) -> list[tuple[Factor, Factor]]:
     return [(first[0], first[1])] if len(first) == 2 and is_grid(first[0], first[1]) else []
 
 
-def _choose_keys(material: Material) -> Iterator[tuple[Factor, Factor | None]]:
-    """The keys that have a figure of their own, each with the one that has a line for each level."""
+def _choose_keys(material: Material) -> Iterator[tuple[Factor, Factor | None, "NDArray[np.bool_]"]]:
+    """The keys that have a figure of their own, each with the one that has a line for each level, and its runs.
+
+    What all levels of the key were trained with is pooled, and nothing else: or a level would stand for what only some
+    levels have. A key of which no two levels have anything in common has no figure.
+    """
     found = material.factors
     for factor in found[: 1 if _find_grid(material) and len(found) == 2 else _MOST_KEYS]:
         others = [other for other in found if other is not factor and len(other.levels) <= _MOST_LEVELS]
-        yield factor, others[0] if len(found) == 2 and others else None
+        beside = combine_factors([other for other in found if other is not factor], len(material.ended)).codes
+        everywhere = reduce(
+            np.intersect1d, [beside[factor.codes == level] for level in range(len(factor.levels))], beside
+        )
+        if len(found) == 2 and others:
+            yield factor, others[0], np.full(len(beside), True)
+        elif len(everywhere):
+            yield factor, None, np.isin(beside, everywhere)
+
+
+def _note_left_out(chosen: "NDArray[np.bool_]") -> str:
+    left = int(np.sum(~chosen))
+    return f"{left:,} runs are left out, whose other values do not occur at all of these. " if left else ""
 
 
 def _write_file_name(what: str, factor: Factor) -> str:
@@ -428,10 +448,15 @@ def _write_file_name(what: str, factor: Factor) -> str:
 
 
 def _reduce_levels(
-    factor: Factor, values: "NDArray[np.float64]", reduce: "Callable[..., Any]"
+    factor: Factor, values: "NDArray[np.float64]", statistic: "Callable[..., Any]", chosen: "NDArray[np.bool_]"
 ) -> "NDArray[np.float64]":
-    """A statistic of the values at each level."""
-    return np.array([reduce(values[factor.codes == level]) for level in range(len(factor.levels))])
+    """A statistic of the chosen values at each level."""
+    return np.array([statistic(values[chosen & (factor.codes == level)]) for level in range(len(factor.levels))])
+
+
+def _select(material: Material, chosen: "NDArray[np.bool_]") -> "pd.DataFrame":
+    """These of the runs that have ended; all runs where they are all."""
+    return material.runs if chosen.all() else material.ended[chosen].reset_index(drop=True)
 
 
 def _describe_cells(table: "NDArray[np.float64]", across: Factor, up: Factor, unit: str = "") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.tables import ACCURACY, LOSS, write_duration, write_moment
+from bptt.tracking.folder.files import ONCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,9 +106,22 @@ def _tabulate_runs(findings: Findings) -> Table:
     """Every run, so that one can be compared with a repetition of it."""
     runs = findings.runs
     metrics = [name for name in (LOSS, ACCURACY) if name in runs]
-    keys = [key for key in findings.sweep.swept if key in runs]
+    tests = [name for name in ONCE if name in runs and name != "baseline"]
+    keys = [key for key in (*findings.sweep.swept, *findings.sweep.tuned) if key in runs]
     frame = runs[
-        ["run", "name", *keys, "status", "outcome", "updates", *metrics, "solved_after", "solved_update", "digest"]
+        [
+            "run",
+            "name",
+            *keys,
+            "status",
+            "outcome",
+            "updates",
+            *metrics,
+            *tests,
+            "solved_after",
+            "solved_update",
+            "digest",
+        ]
     ]
     columns = [
         Column("run", "run", "exact"),
