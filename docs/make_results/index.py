@@ -43,9 +43,9 @@ LSTMs with open forget gates are among the runs now.
 The sweeps over lengths had one learning rate for all runs of a cell, from a small trial; each setting tunes its own
 now, on other seeds. What stopped their runs also counted as proof; the test set is asked now. Their evaluation sets,
 and those of the studies of clipping and of first weights, had fewer than 1,000 scored targets. Clipping was judged by
-the starts that it helped most. Of several thresholds of clipping the best was compared with none, on the runs that it was
-picked by; all are compared now, and the intervals allow for that. The study of first weights did not say that all of
-its runs clip.
+the starts that it helped most. Of several thresholds of clipping the best was compared with none, on the runs that it
+was picked by; all are compared now, and the intervals allow for that. The study of first weights did not say that all
+of its runs clip.
 """
 
 
