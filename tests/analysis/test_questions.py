@@ -117,7 +117,11 @@ def test_what_runs_have_in_common_is_named() -> None:
         "clip.threshold": 1.0,
         "train.updates": 8000,
     }
-    assert describe_common(common) == ("the optimizer adam with the learning rate 0.01", "clipping by norm at 1", "8,000 updates")
+    assert describe_common(common) == (
+        "the optimizer adam with the learning rate 0.01",
+        "clipping by norm at 1",
+        "8,000 updates",
+    )
     assert describe_common({"clip._target_": "bptt.core.clips.none.NoClip"}) == ("no clipping",)
     assert describe_common({}) == ()
 

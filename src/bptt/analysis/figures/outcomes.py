@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, build_factor, combine_factors, combine_keys
-from bptt.analysis.figures.maps import draw_factor_map, draw_heat_map, fill_cells, is_grid
+from bptt.analysis.factors import Factor, build_factor, combine_factors
+from bptt.analysis.figures.maps import draw_heat_map, fill_cells, is_grid
 from bptt.analysis.figures.material import (
     Material,
     SweepFigure,
@@ -16,7 +16,6 @@ from bptt.analysis.figures.material import (
     describe_lines,
     join_texts,
     name_pooled,
-    write_digits,
 )
 from bptt.analysis.figures.metrics import SOLVED, find_common_baseline, label_axis, pool_runs
 from bptt.analysis.figures.panels import (
@@ -30,11 +29,12 @@ from bptt.analysis.figures.panels import (
     set_level_axis,
     set_percent_axis,
 )
+from bptt.analysis.figures.settings import combine_settings, describe_cells, draw_settings
 from bptt.analysis.figures.survivals import MOST_BANDS, draw_survival_curves
 from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.statistics.variance import INTERACTIONS, REST, SEED, variance_shares
 from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
-from bptt.analysis.tables import LOSS, drop_seed, take_final
+from bptt.analysis.tables import LOSS, take_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,7 +241,6 @@ _MOST_LEVELS: Final = 10  # of a key that has colours of its own
 BEYOND: Final = "diverged, or ended above ten times the loss that runs begin with"
 
 
-_MOST_SETTINGS: Final = 16  # in the rows of a map
 _MOST_KEYS: Final = 3  # that have figures of their own
 
 
@@ -250,8 +249,8 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
     if not material.ended[SOLVED].any():
         return
     meaning = f"A run has solved its task when it first recorded {material.sweep.solved}."
-    if (grid := _combine_settings(material)) is not None:
-        yield _draw_settings(material, *grid, meaning)
+    if (grid := combine_settings(material)) is not None:
+        yield draw_settings(material, *grid, meaning)
     for across, up in _find_grid(material) if grid is None else []:
         shares = fill_cells(material.ended, across, up, SOLVED)
         yield SweepFigure(
@@ -264,7 +263,7 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
             ),
             alt=(
                 f"Heat map of solved runs in percent, {across.name} across and {up.name} up: "
-                f"{_describe_cells(shares, across, up, ' %')}."
+                f"{describe_cells(shares, across, up, ' %')}."
             ),
         )
     for factor, hue, chosen in _choose_keys(material):
@@ -285,35 +284,6 @@ def draw_success(material: Material) -> Iterator[SweepFigure]:
                 f"against {factor.name}. {'Over all runs: ' if hue else ''}{describe_levels(factor, shares, ' %')}."
             ),
         )
-
-
-def _combine_settings(material: Material) -> tuple[Factor, Factor] | None:
-    """The conditions and the settings, each as one factor, where several keys make a setting and they are not many."""
-    harder = [factor for factor in material.factors if factor.key in material.sweep.conditions]
-    others = [factor for factor in material.factors if factor not in harder]
-    if not harder or len(others) < 2:
-        return None
-    keys = [key for key in drop_seed(material.sweep.swept) if key not in material.sweep.conditions]
-    across, up = combine_factors(harder, len(material.ended)), combine_keys(material.ended, keys)
-    return (across, up) if len(up.levels) <= _MOST_SETTINGS and len(across.levels) <= _MOST_LEVELS else None
-
-
-def _draw_settings(material: Material, across: Factor, up: Factor, meaning: str) -> SweepFigure:
-    shares = fill_cells(material.ended, across, up, SOLVED)
-    where = across.name or "condition"
-    return SweepFigure(
-        name="success_map",
-        figure=draw_factor_map(material.ended, across, up, SOLVED),
-        title=f"Solved runs by setting and {where}",
-        caption=(
-            f"The share of runs that solved their task, for each setting (rows) and {where} (columns); grey where"
-            f" nothing was run. {meaning} {material.note}"
-        ),
-        alt=(
-            f"Heat map of solved runs in percent, {where} across and settings up: "
-            f"{_describe_cells(shares, across, up, ' %')}."
-        ),
-    )
 
 
 def draw_survivals(material: Material) -> Iterator[SweepFigure]:
@@ -361,7 +331,7 @@ def draw_losses(material: Material) -> Iterator[SweepFigure]:
             ),
             alt=(
                 f"Heat map of the median final loss, {across.name} across and {up.name} up: "
-                f"{_describe_cells(medians, across, up)}."
+                f"{describe_cells(medians, across, up)}."
             ),
         )
     for factor, hue, chosen in _choose_keys(material):
@@ -433,6 +403,8 @@ def _choose_keys(material: Material) -> Iterator[tuple[Factor, Factor | None, "N
         )
         if len(found) == 2 and others:
             yield factor, others[0], np.full(len(beside), True)
+        elif len(factor.levels) > _MOST_LEVELS and not len(everywhere):  # a search draws all its values at random
+            yield factor, None, np.full(len(beside), True)
         elif len(everywhere):
             yield factor, None, np.isin(beside, everywhere)
 
@@ -457,16 +429,3 @@ def _reduce_levels(
 def _select(material: Material, chosen: "NDArray[np.bool_]") -> "pd.DataFrame":
     """These of the runs that have ended; all runs where they are all."""
     return material.runs if chosen.all() else material.ended[chosen].reset_index(drop=True)
-
-
-def _describe_cells(table: "NDArray[np.float64]", across: Factor, up: Factor, unit: str = "") -> str:
-    """The least and the largest of a map."""
-
-    def told(place: int) -> str:
-        row, column = np.unravel_index(place, table.shape)
-        where = ", ".join(
-            f"{factor.name} {text}".strip() for factor, text in ((across, across.texts[column]), (up, up.texts[row]))
-        )
-        return f"{write_digits(table[row, column])}{unit} ({where})"
-
-    return f"from {told(int(np.nanargmin(table)))} to {told(int(np.nanargmax(table)))}"
