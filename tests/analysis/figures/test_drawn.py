@@ -218,3 +218,18 @@ def test_settings_of_several_keys_have_rows_and_conditions_columns() -> None:
     shares = np.asarray(axes.collections[0].get_array()).reshape(4, 2)
     assert shares.tolist() == [[0, 100], [100, 0], [0, 100], [100, 0]]
     assert drawn.title == "Solved runs by setting and timesteps of a sequence"
+
+
+def test_a_key_is_drawn_over_what_all_of_its_values_were_trained_with() -> None:
+    # LSTMs are clipped alone: of clipping they say nothing.
+    sweep = sweep_of(
+        12,
+        model=np.repeat(["lstm", "elman", "elman"], 4),
+        clip=np.repeat(["norm", "norm", "none"], 4),
+        init__scale=np.tile([1, 1, 2, 2], 3),
+    )
+    sweep.runs.loc[sweep.runs["model"] == "lstm", "solved"] = True
+    found = figures(sweep, outcomes.draw_success)
+    assert "4 runs are left out, whose other values do not occur at all of these." in found["success_clip"].caption
+    assert "50 % at clipping norm and 50 % at clipping none" in found["success_clip"].alt
+    assert "left out" not in found["success_scale"].caption
