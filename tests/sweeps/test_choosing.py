@@ -1,5 +1,6 @@
 """A sweep that tunes values, trains with them on other seeds, and confirms the best setting on fresh ones."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_a_tuned_sweep_that_was_broken_off_goes_on_to_the_same_bits(monkeypatch:
     assert [job.overrides for job in jobs[0]] == [job.overrides for job in jobs[1]]
 
 
-def interrupt(*_arguments: Any) -> Any:
+def interrupt(*_arguments: Any, **_named: Any) -> Any:
     raise KeyboardInterrupt
 
 
@@ -101,6 +102,22 @@ def test_the_best_setting_is_confirmed_on_fresh_seeds(capsys: pytest.CaptureFixt
     assert equal(more.head(3), fresh, ["seed", "loss/eval"])
     assert main(["confirm", "mine", "--seeds", "2"]) == 0
     assert len(bptt.load("mine").stages["confirming"].runs) == 5
+
+
+def test_a_confirmation_that_was_broken_off_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bptt.sweeps.session import Session
+
+    bptt.sweep([*SMALL, *SWEPT, *BARE, "hydra.sweep.dir=multirun/mine"])
+    folder = SweepFolder(Path("multirun/mine"))
+    folder.write_journal(replace(folder.journal, search=True))  # whose other runs no archive can ask for
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "advance", interrupt)
+        assert main(["confirm", "mine", "--seeds", "2"]) == 130
+    assert bptt.load("mine").status == "KILLED"
+    assert main(["resume", "multirun/mine"]) == 0
+    assert len(bptt.load("mine").stages["confirming"].runs) == 2
+    assert main(["confirm", "mine", "--seeds", "3"]) == 0
+    assert len(bptt.load("mine").stages["confirming"].runs) == 3
 
 
 def test_a_tuned_sweep_is_told_of_in_the_store_and_the_report() -> None:

@@ -1,5 +1,6 @@
 """What a sweep chose: the values that were tuned for each setting, and the best setting on fresh seeds."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,11 +94,11 @@ def tabulate_confirmation(sweep: "Sweep") -> "pd.DataFrame":
     if confirming is None:
         return pd.DataFrame()
     keys = [key for key in drop_seed(sweep.swept) if key in sweep.runs]
+    best, labels = set(_label(sweep, confirming.runs)), _label(sweep, sweep.runs)
+    own = sweep.runs[[label in best for label in labels]].reset_index(drop=True)
     fresh = _index(setting_statistics(confirming.runs, keys, sweep.conditions))
-    picked = _index(setting_statistics(sweep.runs, keys, sweep.conditions))
-    counts: dict[str, int] = {}
-    for condition, _ in picked:
-        counts[condition] = counts.get(condition, 0) + 1
+    picked = _index(setting_statistics(own, keys, sweep.conditions))
+    counts = Counter(label[0] if sweep.conditions else "" for label in set(labels))
     rows = []
     for (condition, setting), after in fresh.items():
         before = picked[condition, setting]

@@ -7,7 +7,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn, TextIO
 
 
@@ -42,6 +42,29 @@ def forget(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def call_on_folder(name: str, act: Callable[[], int]) -> int:
+    """What a command does with a sweep's or a run's folder; returns the exit code, 2 where it is refused in a line.
+
+    name  what the folder is called, should another process hold it
+    """
+    from bptt.configuration.errors import ConfigurationError
+    from bptt.tracking.folder.block import ArchiveError
+    from bptt.tracking.folder.lock import LockedError
+    from bptt.tracking.folder.run import ResumeError
+    from bptt.tracking.store.address import StoreError
+    from bptt.tracking.store.errors import SourceError
+
+    try:
+        return act()
+    except LockedError:
+        print(f"{name}: is still being trained, by another process", file=sys.stderr)
+    except (ArchiveError, ResumeError, SourceError, StoreError, ConfigurationError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 2
 
 
 def add_allow(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,10 @@
 """`bptt resume FOLDER`: goes on with what was broken off, to the same bits and in the same MLflow runs."""
 
-import sys
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
-from bptt.cli.common import Parser, add_allow, add_workers, read_workers
+from bptt.cli.common import Parser, add_allow, add_workers, call_on_folder, read_workers
 
 
 def resume_run(folder: Path, allow: Collection[str] = ()) -> int:
@@ -34,31 +34,20 @@ def main(argv: Sequence[str]) -> int:
     )
     add_allow(parser)
     args = parser.parse_args(argv)
-    return _resume(Path(args.folder).resolve(), read_workers(args), args.allow)
+    folder = Path(args.folder).resolve()
+    return call_on_folder(str(folder), partial(_resume, folder, read_workers(args), args.allow))
 
 
 def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str]) -> int:
-    from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.workers.kernels import check_kernel_folder
-    from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.folder.files import LOCK
-    from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.run import ResumeError
+    from bptt.tracking.folder.lock import file_lock
     from bptt.tracking.folder.sweep import is_sweep
-    from bptt.tracking.store.address import StoreError
 
-    try:
-        check_kernel_folder()
-        if not is_sweep(folder):
-            return resume_run(folder, allow)
-        with file_lock(folder / LOCK, wait=False):
-            from bptt.cli.sweep import resume_sweep
+    check_kernel_folder()
+    if not is_sweep(folder):
+        return resume_run(folder, allow)
+    with file_lock(folder / LOCK, wait=False):
+        from bptt.cli.sweep import resume_sweep
 
-            return resume_sweep(folder, settings, allow)
-    except LockedError:
-        print(f"{folder}: is still being trained, by another process", file=sys.stderr)
-    except (ArchiveError, ResumeError, StoreError, ConfigurationError) as error:
-        print(error, file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return 2
+        return resume_sweep(folder, settings, allow)

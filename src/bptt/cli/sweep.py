@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bptt.analysis.chosen import count_settings
+from bptt.analysis.sweep import load_sweep
 from bptt.cli.common import say, write_allow_options
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
@@ -16,20 +18,42 @@ from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.search.search import going_on
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.environment import note_resumption
 
 
 def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
     """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopen_sweep` does."""
     session = reopen_sweep(folder, SweepProgress(), settings, allow)
-    if session.journal.search:  # which asks for other runs when it goes on
-        return _tell(session, finish(session, interrupted=True))
+    if session.journal.search and not any(job.stage == "confirming" for job in session.jobs):
+        return _tell(session, finish(session, interrupted=True))  # it asks for other runs when it goes on
+    return _go_on(session, allow)
+
+
+def confirm_sweep(folder: Path, seeds: int, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
+    """Train the best setting of each condition on so many fresh seeds; returns the exit code.
+
+    Raises ArchiveError where the sweep has not ended or nothing was picked, and what `reopen_sweep` does.
+    """
+    archive = SweepFolder.open(folder)
+    ended = {result.job for result in archive.ended()}
+    if any(job.number not in ended for job in archive.jobs() if job.stage != "confirming"):
+        raise ArchiveError(f"{folder}: has not ended; go on with it first: bptt resume {shlex.quote(str(folder))}")
+    if count_settings(load_sweep(folder)) < 2:
+        raise ArchiveError(f"{folder}: there are no two settings of which one is picked as the best")
+    session = reopen_sweep(folder, SweepProgress(), settings, allow)
+    return _go_on(session, allow, confirm=max(seeds, session.journal.confirm or 0))
+
+
+def _go_on(session: Session, allow: Collection[str], **noted: Any) -> int:
+    """Train what is missing and what follows, and end the sweep; noted: changes of its journal."""
     ending = partial(finish, session)
     try:
         runs, blocks = missing(session, allow)
-        if runs:
+        if runs or noted:
             note_resumption(session.archive.folder)
-        session.note(status="RUNNING")
+        session.note(status="RUNNING", **noted)
         session.train(runs, blocks)
         train_following(session, allow)
     except Stopped as trouble:

@@ -1,10 +1,10 @@
 """`bptt sync FOLDER`: sends to the store what it did not get of a sweep, without sending anything twice."""
 
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from bptt.cli.common import Parser, add_allow
+from bptt.cli.common import Parser, add_allow, call_on_folder
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,23 +18,15 @@ def main(argv: Sequence[str]) -> int:
     add_allow(parser)
     args = parser.parse_args(argv)
     folder = Path(args.folder).resolve()
+    return call_on_folder(str(folder), partial(_sync, folder, args.allow))
 
+
+def _sync(folder: Path, allow: Sequence[str]) -> int:
     from bptt.cli.sweep import sync_sweep
-    from bptt.configuration.errors import ConfigurationError
-    from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.folder.files import LOCK
-    from bptt.tracking.folder.lock import LockedError, file_lock
+    from bptt.tracking.folder.lock import file_lock
     from bptt.tracking.folder.sweep import SweepFolder
-    from bptt.tracking.store.address import StoreError
 
-    try:
-        SweepFolder.open(folder)
-        with file_lock(folder / LOCK, wait=False):
-            return sync_sweep(folder, args.allow)
-    except LockedError:
-        print(f"{folder}: is still being trained, by another process", file=sys.stderr)
-    except (ArchiveError, StoreError, ConfigurationError) as error:
-        print(error, file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return 2
+    SweepFolder.open(folder)
+    with file_lock(folder / LOCK, wait=False):
+        return sync_sweep(folder, allow)
