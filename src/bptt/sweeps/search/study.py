@@ -74,9 +74,10 @@ class Study:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait until everything is kept. Raises StoreError where it can't be."""
+        self._writer.shutdown()
+        # Not before: two threads that import it at once may each find half of it.
         from sqlalchemy.exc import SQLAlchemyError
 
-        self._writer.shutdown()
         try:
             for written in self._written:
                 written.result()
