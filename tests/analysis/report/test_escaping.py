@@ -40,7 +40,9 @@ def test_a_fence_is_longer_than_what_it_holds() -> None:
         (r"\section", r"\textbackslash{}section"),
         ("3.50·10⁻⁴", r"3.50$\cdot10^{-4}$"),
         ("--", "-{}-"),
-        ("η² ∞", r"$\eta$\textsuperscript{2} $\infty$"),
+        ("η² ∞", r"\ensuremath{\eta}\textsuperscript{2} \ensuremath{\infty}"),
+        ("log₁₀ η⁺ ½ µ", r"log\textsubscript{10} \ensuremath{\eta}\textsuperscript{+} \textonehalf{} \textmu{}"),
+        ("[a] *", r"{[}a{]} {*}"),
         ("a\nb", "a b"),
     ],
 )

@@ -1,6 +1,7 @@
-"""A report in its formats: HTML in one file, Markdown, and the tables as CSV and LaTeX.
+"""A report's pages: HTML in one file, and Markdown.
 
-A table's values as they are written: numbers to three or four digits, shares in percent, intervals behind them.
+A table's values as they are written, in LaTeX too: numbers to three or four digits, shares in percent, intervals behind
+them.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
 from bptt.analysis.report import escaping
-from bptt.analysis.report.document import Column, Figures, Mono, Report, Span, Table
+from bptt.analysis.report.document import Column, Figures, Report, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,18 +156,8 @@ def render_pages(report: Report, images: Mapping[str, bytes], linked: str) -> di
     whole = {"title": report.title, "facts": report.facts, "sections": sections}
     values = {"report": whole, "version": __version__, "linked": linked}
     return {
-        f"report.{ending}": _load_template(f"report.{ending}.j2").render(values).encode() for ending in ("html", "md")
+        f"report.{ending}": load_template(f"report.{ending}.j2").render(values).encode() for ending in ("html", "md")
     }
-
-
-def render_tables(report: Report) -> dict[str, bytes]:
-    """tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
-    files = {}
-    for table in report.tables:
-        files[f"tables/{table.name}.csv"] = table.frame.to_csv(index=False, lineterminator="\n").encode()
-        if table.latex:
-            files[f"tables/{table.name}.tex"] = _render_latex(table).encode()
-    return files
 
 
 def _view(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes]) -> Any:
@@ -219,41 +210,8 @@ def _view_figure(drawn: "SweepFigure", number: int, image: bytes) -> dict[str, A
     }
 
 
-def _render_latex(table: Table) -> str:
-    caption = [escaping.escape_latex(f"{table.title}."), "".join(map(_render_span, table.caption))]
-    return _load_template("table.tex.j2").render(
-        caption=" ".join(filter(None, caption)),
-        name=table.name,
-        layout="".join("r" if column.numeric else "l" for column in table.columns),
-        headings=[escaping.escape_latex(column.heading) for column in table.columns],
-        rows=[[_render_cell(cell) for cell in row] for row in write_rows(table)],
-    )
-
-
-def _render_span(span: Span) -> str:
-    if isinstance(span, str):
-        return escaping.escape_latex(span)
-    command = "texttt" if isinstance(span, Mono) else "textbf"
-    return rf"\{command}{{{escaping.escape_latex(span.text)}}}"
-
-
-def _render_cell(cell: TableCell) -> str:
-    shown = escaping.escape_latex(_strip_markup(cell.shown))
-    text = rf"\texttt{{{shown}}}" if cell.mono else shown
-    if cell.of is not None:
-        text += f" of {escaping.escape_latex(cell.of.text)}"
-    if cell.low is not None and cell.high is not None:
-        text += (
-            f" ({escaping.escape_latex(_strip_markup(cell.low))} to {escaping.escape_latex(_strip_markup(cell.high))})"
-        )
-    return text
-
-
-def _strip_markup(shown: str | Number) -> str:
-    return shown if isinstance(shown, str) else shown.text
-
-
-def _load_template(name: str) -> "Template":
+def load_template(name: str) -> "Template":
+    """A template of this package."""
     return _make_environment().get_template(name)
 
 

@@ -5,7 +5,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from bptt.analysis.report.rendering import render_pages, render_tables
+from bptt.analysis.report.document import Report
+from bptt.analysis.report.latex import render_latex
+from bptt.analysis.report.rendering import render_pages
 from bptt.analysis.report.sections.repeating import find_inputs
 from bptt.analysis.report.several import report_several
 from bptt.analysis.report.single import report_single
@@ -47,6 +49,16 @@ def make_report_files(
     files |= {f"figures/{name}.{kind}": image[kind] for name, image in images.items() for kind in formats}
     patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
+
+
+def render_tables(report: Report) -> dict[str, bytes]:
+    """tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
+    files = {}
+    for table in report.tables:
+        files[f"tables/{table.name}.csv"] = table.frame.to_csv(index=False, lineterminator="\n").encode()
+        if table.latex:
+            files[f"tables/{table.name}.tex"] = render_latex(table).encode()
+    return files
 
 
 def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
