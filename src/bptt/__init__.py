@@ -20,10 +20,11 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
-def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Sweep":
-    """Train a sweep and return its results as tidy tables: `bptt.sweep(["model=elman,lstm", "seed=range(5)"])`.
+def sweep(overrides: "str | Sequence[str]", config_dir: "Path | None" = None) -> "Sweep":
+    """Train a sweep and return its results as tidy tables: `bptt.sweep("model=elman,lstm seed=range(5)")`.
 
-    overrides   as for `bptt train -m`: choices, values, and `hydra.launcher.workers=1`
+    overrides   as for `bptt train -m`: choices, values, and `hydra.launcher.workers=1`; a list of them, or a text that
+                is parted at its blanks as a shell does, so that a value with a blank stands in quotes
     config_dir  a folder with choices of your own, as `--config-dir`
 
     Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception.
@@ -47,8 +48,9 @@ def load(
 
     source  a sweep's folder, a single run's folder, a sweep's name, the id of a run in the MLflow store (a sweep's own
             run: the sweep), a query in MLflow's words (`params.model = 'gru' AND metrics."loss/eval" < 0.1`), or
-            `latest`, the newest sweep in ./multirun. `SOURCE:12` is its run number 12, and
-            `SOURCE:model=lstm,alpha=0.1` those of its runs with these values
+            `latest`, the newest sweep or run in ./multirun. `SOURCE:12` is its run number 12,
+            `SOURCE:model=lstm,alpha=0.1` those of its runs with these values, and `SOURCE:best` the one that did best:
+            of the best setting (of each condition) the run with the smallest last loss
     uri     of the store; None: the one that `bptt train` would use in this folder
     solved  when a run has solved its task, as `loss/eval<=0.01`; None: as the sweep says, else `accuracy/eval>=1` where
             there is an accuracy, and a hundredth of the first loss where there is none

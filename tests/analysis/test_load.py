@@ -8,11 +8,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import bptt
-from bptt.analysis.sweep import Sweep, load_sweep
+from bptt.analysis.sweep import Sweep, load_sweep, pick_best
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.find import SourceError, find_past_runs
 from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.sweep_log import SweepLog
+from tests.analysis.report.planted import planted
 from tests.recording import REUSED, archived, config, jobs, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -193,6 +194,24 @@ def test_a_part_of_a_sweep(place: Place, from_folder: Sweep) -> None:
     flow = from_folder.gradient_flow
     assert_frame_equal(part.gradient_flow, flow[flow["run"] == 3].reset_index(drop=True))
     assert set(part.configs) == {3, 5}
+
+
+def test_the_best_run(place: Place) -> None:
+    # 0, 3 and 7 solved their task, 0 and 3 before the other, and 3 with the smaller loss.
+    assert load_sweep(f"{place.archive.folder}:best").runs["run"].tolist() == [3]
+    assert load_sweep(f"{place.archive.folder}:model=elman:best").runs["run"].tolist() == [0]
+    assert [run.number for run in find_past_runs(f"{place.archive.folder}:best", choose=pick_best)] == [3]
+    with pytest.raises(SourceError, match="the sweep:best: no run ended with a finite loss"):
+        load_sweep(f"{place.archive.folder}:alpha=0.4:best")
+
+
+def test_of_the_best_setting_the_run_with_the_smallest_last_loss() -> None:
+    sweep = planted(kinds=("a", "b"), seeds=4, outcomes={3: "diverged"})
+    assert sweep.recording is not None
+    # All of a but the diverged run solved it, of b one: the losses of b are smaller.
+    assert pick_best(sweep.recording, range(8)) == [2]
+    assert pick_best(sweep.recording, range(4, 8)) == [7]
+    assert pick_best(sweep.recording, range(8), conditions=["model.kind"]) == [2, 7]
 
 
 def test_a_sweep_in_which_nothing_has_ended_yet(tmp_path: Path) -> None:

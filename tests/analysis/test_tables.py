@@ -163,6 +163,18 @@ def test_the_printed_table_tells_of_failures_where_there_are_any() -> None:
     ]
 
 
+def test_a_setting_of_which_nothing_is_known_has_no_line() -> None:
+    known = ("FINISHED", "diverged", np.nan, np.nan)
+    runs = results((*OK, 0.5, 0.75), known, (*FAILED, np.nan, np.nan), (None, None, np.nan, np.nan), a__x=[1, 2, 3, 4])  # type: ignore[arg-type]
+    assert write_lines(tabulate_settings(runs, ["a.x"])) == [
+        "setting  runs  diverged  failed  unfinished loss/eval from  to accuracy",
+        "x=1         1         0       0           0       0.5  0.5 0.5    75.0%",
+        "x=2         1         1       0           0       inf    –   –     0.0%",
+        "and 2 settings of which no run has ended",
+    ]
+    assert write_lines(tabulate_settings(runs[2:], ["a.x"])) == []
+
+
 def test_of_many_settings_the_best_are_printed() -> None:
     losses = [0.4, np.nan, 0.1, 0.3]
     outcomes = ["diverged" if np.isnan(loss) else "completed" for loss in losses]

@@ -142,6 +142,24 @@ _CHOICES = {
     "init.gate_bias.forget={name: [1]}": "init.gate_bias.forget={name: [1]}: must be null, a number",
     "model.hidden_size.x=1": "model.hidden_size={x: 1}: must be a whole number at least 1",
 }  # fmt: skip
+_WORDS = {
+    "lr=0.1": "lr=0.1: unknown key; did you mean optimizer.alpha=0.1?",
+    "learning_rate=x": "learning_rate=x: unknown key; did you mean optimizer.alpha=x?",
+    "epochs=5": "epochs=5: unknown key; did you mean train.updates=5?",
+    "rnn": "rnn: not of the form key=value; did you mean model=elman?",
+    "model=rnn": "model=rnn: no such choice; did you mean elman?",
+    "momentum=0.9": "momentum=0.9: unknown key; did you mean optimizer.epsilon=0.9, of optimizer=momentum or nesterov?",
+    "optimizer.epsilon=0.9": "optimizer.epsilon=0.9: unknown key; optimizer=momentum or nesterov has it",
+    "hidden=5": "hidden=5: unknown key; did you mean model.hidden_size=5?",
+    "dropout=0.5": "dropout=0.5: unknown key; there is no dropout",
+    "seed = 0": "seed = 0: can't be read; did you mean seed=0?",
+    "+experiment=xor": "+experiment=xor: chosen already; leave out the +",
+    "sweeps=hidden_size": "sweeps=hidden_size: unknown key; did you mean sweep=hidden_size?",
+    "seeds=5": "seeds=5: unknown key; did you mean -m hydra.sweeper.seeds=5?",
+    "seed=0..5": "must be a whole number at least 0; several values are a sweep: -m seed=range(0,6)",
+    "seed=range 5": "must be a whole number at least 0; several values are a sweep: -m seed=range(5)",
+    "optimizer.alpha=[0.1,0.2]": "several values are a sweep: -m optimizer.alpha=0.1,0.2",
+}
 _LONG = {
     f"seed={'9' * 5000}": "…: a number of too many digits",
     f"seed='{'9' * 5000}'": "…: must be a whole number at least 0",
@@ -158,13 +176,18 @@ GRAMMAR: list[Case] = [
     *(train(override, READ) for override in _UNREADABLE),
     *(
         train(override, says)
-        for cases in (_UNKNOWN, _INTERPOLATIONS, _CLASSES, _HYDRA, _PACKAGES, _CHOICES, _LONG)
+        for cases in (_UNKNOWN, _INTERPOLATIONS, _CLASSES, _HYDRA, _PACKAGES, _CHOICES, _WORDS, _LONG)
         for override, says in cases.items()
     ),
 ]
 
 OPTIONS: list[Case] = [
     case("train --zzz", "bptt train: unrecognized arguments: --zzz"),
+    case("train --lr 0.1", "bptt train: unrecognized arguments: --lr; did you mean optimizer.alpha=0.1?"),
+    case("train lr 0.1", "lr 0.1: a shell parts it at its blanks; did you mean optimizer.alpha=0.1?"),
+    case("train seed = 0", "seed = 0: a shell parts it at its blanks; did you mean seed=0?"),
+    case("train -m seed=range 5", "seed=range 5: a shell parts it at its blanks; did you mean seed=range(5)?"),
+    case("train -m seed=0, 1", "seed=0, 1: a shell parts it at its blanks; did you mean seed=0,1?"),
     case("train -x seed=0", "bptt train: unrecognized arguments: -x"),
     case("train --cfg", "bptt train: argument --cfg/-c: expected one argument"),
     case("train --cfg=zzz", "bptt train: argument --cfg/-c: invalid choice: 'zzz'"),

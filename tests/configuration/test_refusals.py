@@ -38,7 +38,7 @@ def refusal(overrides: list[str]) -> list[str]:
         ("modle=lstm", f"unknown key; did you mean model? {ROOT_KEYS}"),
         ("sseed=1", f"unknown key; did you mean seed? {ROOT_KEYS}"),
         ("zzz=1", f"unknown key {ROOT_KEYS}"),
-        ("clip.threshold=1", "unknown key (allowed: nothing)"),
+        ("clip.threshold=1", "unknown key; clip=norm or value has it (allowed: nothing)"),
         ("tracking.url=x", "unknown key; did you mean tracking.uri? (allowed: tracking.uri, tracking.experiment, tracking.enabled, tracking.checkpoint_seconds)"),
         ("train.early_stop.metrics=x", "unknown key; did you mean train.early_stop.metric? (allowed: train.early_stop.metric, train.early_stop.threshold)"),
         # types and ranges
@@ -73,7 +73,7 @@ def refusal(overrides: list[str]) -> list[str]:
         ("model=elmann", f"no such choice; did you mean elman? {MODELS}"),
         ("model=transformer", f"no such choice {MODELS}"),
         ("model=null", f"no such choice {MODELS}"),
-        ("clip=[none,value]", "no such choice (choices: none, norm, value)"),
+        ("clip=[none,value]", "no such choice; several values are a sweep: -m clip=none,value (choices: none, norm, value)"),
         # blocks
         ("init.recurrent=orthogonl", f"{BLOCK}; did you mean orthogonal? {INITS}"),
         ("init.recurrent=true", f"{BLOCK} {INITS}"),
@@ -110,7 +110,7 @@ def test_one_override(override: str, line: str) -> None:
     ("overrides", "lines"),
     [
         # grammar
-        (["model.hidden_size"], ["model.hidden_size: not of the form key=value"]),
+        (["model.hidden_size"], ["model.hidden_size: not of the form key=value; did you mean model.hidden_size=…?"]),
         (["=3"], ["=3: not of the form key=value"]),
         ([""], [": not of the form key=value"]),
         (["~"], ["~: not of the form key=value"]),

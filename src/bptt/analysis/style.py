@@ -5,6 +5,7 @@ colour vision: line styles or markers differ beside the colours, and colour maps
 """
 
 import re
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
@@ -142,7 +143,9 @@ def save_figure(
     import matplotlib as mpl
 
     # Ticks are made when they are first drawn, with the settings of that moment.
-    with mpl.rc_context({**STYLE, **_SAVED}):
+    with mpl.rc_context({**STYLE, **_SAVED}), warnings.catch_warnings():
+        # A name may have any letter; an SVG keeps it as text, which a browser has a font for.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from font")
         layout = figure.get_layout_engine()
         if layout is not None:
             # Once for all formats: they look the same, and it takes as long as drawing.

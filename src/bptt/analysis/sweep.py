@@ -4,13 +4,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 import pandas as pd
 
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, drop_seed, tabulate_runs
+from bptt.analysis.choosing import choose_best
+from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, drop_seed, tabulate_runs, take_final
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.sweep import Stage
 from bptt.tracking.history.base import History, Member
@@ -196,7 +197,28 @@ def load_sweep(
     The sweep's folder is read where it is there, and the MLflow store otherwise. Raises SourceError, ArchiveError and
     StoreError, each with one line for the user.
     """
-    return load_found(find(source, uri), solved, conditions)
+    return load_found(find(source, uri, partial(pick_best, solved=solved, conditions=conditions)), solved, conditions)
+
+
+def pick_best(
+    recording: History, numbers: Sequence[int], solved: str | None = None, conditions: Sequence[str] | None = None
+) -> list[int]:
+    """Which of these runs did best, in each condition: of the best setting, by `rank_groups`, the run with the smallest
+    last loss, of equals the first.
+
+    Raises SourceError where none of them ended with a finite loss.
+    """
+    sweep = load_found(Source(recording, None, frozenset(numbers)), solved, conditions)
+    loss = take_final(sweep.runs, LOSS).where(sweep.runs["outcome"].notna())
+    ended = sweep.runs.assign(loss=loss)[loss.notna() & ~loss.isin([float("inf")])]
+    found = [
+        ended[ended["run"].isin(group)].sort_values("loss", kind="stable")["run"]
+        for group in choose_best(sweep.runs, drop_seed(sweep.swept), sweep.conditions)
+    ]
+    best = [int(runs.iloc[0]) for runs in found if len(runs)]
+    if not best:
+        raise SourceError(f"{recording.head.name}:best: no run ended with a finite loss")
+    return best
 
 
 def load_found(source: Source, solved: str | None = None, conditions: Sequence[str] | None = None) -> Sweep:

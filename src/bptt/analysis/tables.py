@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bptt.tracking.folder.files import ONCE
@@ -69,6 +69,10 @@ ACCURACY: Final = "accuracy/eval"
 
 
 GRADIENT: Final = "grad/norm"
+
+
+#: What stands in a terminal's table where nothing is known.
+NOTHING: Final = "–"
 
 
 class TableJob(Protocol):
@@ -159,36 +163,44 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
 
 
 def write_right(row: Mapping[str, float]) -> str:
-    """A row's `right` of `tabulate_settings`, with its interval: `95 % [75, 100]`; empty where nothing ended."""
+    """A row's `right` of `tabulate_settings`, with its interval: `95 % [75, 100]`; – where nothing ended."""
     value, low, high = (100 * row[name] for name in ("right", "right_low", "right_high"))
-    return "" if math.isnan(value) else f"{value:.0f} % [{low:.0f}, {high:.0f}]"
+    return NOTHING if math.isnan(value) else f"{value:.0f} % [{low:.0f}, {high:.0f}]"
 
 
 def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     """`tabulate_settings` as text: a line of headings and one per setting; the best where there are more than most.
 
-    Nothing where there are fewer than two runs.
+    Nothing where there are fewer than two runs. A setting of which no run has ended is counted, and has no line.
     """
-    if settings["runs"].sum() < 2:
+    shown = settings[settings[LOSS].notna()]
+    if settings["runs"].sum() < 2 or shown.empty:
         return []
-    shown = settings
-    if len(settings) > most:
-        shown = settings.sort_values(LOSS, kind="stable").head(most)
+    unknown = len(settings) - len(shown)
+    ended = len(shown)
+    if ended > most:
+        shown = shown.sort_values(LOSS, kind="stable").head(most)
     width = max(map(len, ["setting", *shown["setting"]]))
     text = shown[["setting", "runs"]].assign(setting=shown["setting"].str.ljust(width))
     for name in ("diverged", "failed", "unfinished"):
         if name == "diverged" or settings[name].any():
             text[name] = shown[name]
     for name in (LOSS, "from", "to"):
-        text[name] = shown[name].map("{:.3g}".format)
+        text[name] = shown[name].map(partial(_write_known, form="{:.3g}"))
     if "right" in settings:
         text["100 % right"] = [write_right(row) for row in shown.to_dict("records")]
     if "accuracy" in settings:
-        text["accuracy"] = shown["accuracy"].map("{:.1%}".format)
+        text["accuracy"] = shown["accuracy"].map(partial(_write_known, form="{:.1%}"))
     text = text.rename(columns={"setting": "setting".ljust(width)})
     printed = str(text.to_string(index=False)).splitlines()
-    left = len(settings) - len(shown)
-    return printed + ([f"and {left} more settings, none with a smaller loss"] if left else [])
+    left = ended - len(shown)
+    printed += [f"and {left} more settings, none with a smaller loss"] if left else []
+    several = "1 setting" if unknown == 1 else f"{unknown} settings"
+    return printed + ([f"and {several} of which no run has ended"] if unknown else [])
+
+
+def _write_known(value: float, form: str) -> str:
+    return NOTHING if math.isnan(value) else form.format(value)
 
 
 def is_smaller_better(metric: str) -> bool | None:

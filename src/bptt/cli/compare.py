@@ -21,15 +21,13 @@ from bptt.analysis.comparison import (
     split_settings,
 )
 from bptt.analysis.questions import rank_answer, take_metric
-from bptt.analysis.tables import LOSS, drop_seed, is_smaller_better
+from bptt.analysis.tables import LOSS, NOTHING, drop_seed, is_smaller_better
 from bptt.cli.common import Parser, refuse
 
 if TYPE_CHECKING:
     from bptt.analysis.statistics.conclusions import Comparison
     from bptt.analysis.statistics.intervals import Interval
     from bptt.analysis.sweep import Sweep
-
-NOTHING: Final = "–"
 
 
 def write_interval(interval: "Interval", form: str = "{:.3g}") -> str:

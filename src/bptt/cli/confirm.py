@@ -41,9 +41,9 @@ def _confirm(source: str, seeds: int, settings: Mapping[str, object], allow: Seq
 
 def _find_folder(source: str) -> Path:
     from bptt.tracking.folder.sweep import is_sweep
-    from bptt.tracking.history.find import SourceError, find
+    from bptt.tracking.history.find import LATEST, SourceError, find, find_newest_folder
 
-    found = find(source)
+    found = find(find_newest_folder(runs=False) if source == LATEST else source)
     folder = found.recording.head.folder
     if folder is None:
         raise SourceError(f"{source}: its folder is not here; a sweep is confirmed where it was trained")

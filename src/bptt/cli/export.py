@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         description="Makes an MLflow model of a run's trained network, for `mlflow models predict` and `mlflow models"
         " serve`, where numpy and mlflow are installed without bptt. Its outputs are compared with bptt's own.",
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, SWEEP:NUMBER, latest:NUMBER, or the id of a run")
+    parser.add_argument("run", metavar="RUN", help="a run's folder or id, SWEEP:best, SWEEP:NUMBER, or latest")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="a new folder; otherwise model-NAME")
     parser.add_argument("--onnx", action="store_true", help=f"write {_ONNX} beside it (float64)")
     parser.add_argument("--log", action="store_true", help="log it to its run; without -o no folder is written")
@@ -65,12 +65,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _find_run(source: str, uri: str | None) -> "PastRun":
+    from bptt.analysis.sweep import pick_best
     from bptt.export.network import ExportError
     from bptt.tracking.history.find import find_past_runs
 
-    runs = find_past_runs(source, uri)
+    runs = find_past_runs(source, uri, pick_best)
     if len(runs) != 1:
-        example = f", as in {source}:{runs[0].number}" if runs else ""
+        whole = source.removesuffix(":best")
+        best = "" if whole != source else f" or {source}:best"
+        example = f", as in {whole}:{runs[0].number}{best}" if runs else ""
         raise ExportError(f"{source}: {len(runs):,} runs; name one of them{example}")
     return runs[0]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from omegaconf import DictConfig
 
@@ -94,7 +94,7 @@ def run(
     choose_defaults()
     parser = arguments_parser()
     parser.prog = command
-    parser.error = partial(refuse, command)  # type: ignore[method-assign]
+    parser.error = partial(_refuse_arguments, command, argv)  # type: ignore[method-assign]
     args = parser.parse_args([*argv])
     try:
         for override in args.overrides:
@@ -118,6 +118,19 @@ def run(
         else:
             print(hide_passwords(traceback.format_exc()), end="", file=sys.stderr)
         return 1
+
+
+def _refuse_arguments(command: str, argv: Sequence[str], message: str) -> NoReturn:
+    """Say what is wrong; of an option that stands for a key, how that is set."""
+    from bptt.configuration.vocabulary import explain_words
+
+    said, _, unknown = message.partition("unrecognized arguments: ")
+    option = unknown.partition(" ")[0]
+    if said or not option.startswith("-"):
+        refuse(command, message)
+    after = [text for text in argv[argv.index(option) + 1 :][:1] if not text.startswith("-")]
+    meant = explain_words(" ".join([option.lstrip("-"), *after]))
+    refuse(command, f"unrecognized arguments: {option}{meant}" if meant else message)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`bptt COMMAND …`: finds the command's module and hands it the rest. Nothing heavy is imported before that."""
 
 import difflib
+import logging
 import os
 import signal
 import sys
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         meant = f"; did you mean {near[0]}?" if near else ""
         print(f"{command}: no such command{meant} (commands: {', '.join(COMMANDS)})", file=sys.stderr)
         return 2
+    for name in ("matplotlib", "hydra"):  # of caches and fonts; without a handler of their own Python prints them
+        logging.getLogger(name).addHandler(logging.NullHandler())
     before = {number: signal.signal(number, _interrupt) for number in stop_signals() if number != signal.SIGINT}
     try:
         code = int(import_module(f"bptt.cli.{command.replace('-', '_')}").main(rest))

@@ -45,7 +45,10 @@ def _make_parser() -> Parser:
         " and its tables as CSV and LaTeX; several sweeps are compared in one report.",
     )
     parser.add_argument(
-        "sweep", metavar="SWEEP", nargs="+", help="a sweep's folder, its name, or the id of its own run; latest"
+        "sweep",
+        metavar="SWEEP",
+        nargs="+",
+        help="a folder, a sweep's name, or a run's id; latest; SWEEP:best",
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="otherwise report/ in the sweep's folder")
     parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")

@@ -215,7 +215,7 @@ def main(argv: Sequence[str]) -> int:
         "source",
         metavar="RUN|SWEEP",
         help="a folder, a sweep's name, a run's id in the store, `latest`; SWEEP:12 is one run of a sweep,"
-        " SWEEP:model=lstm those with this value",
+        " SWEEP:best the one that did best, SWEEP:model=lstm those with this value",
     )
     parser.add_argument("--uri", help="the store in which a name or an id is looked up")
     parser.add_argument(
@@ -248,6 +248,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int | None, allow: Sequence[str]) -> int:
 
+    from bptt.analysis.sweep import pick_best
     from bptt.cli.progress import SweepProgress
     from bptt.sweeps.reproduce import reproduce
     from bptt.sweeps.workers.kernels import check_kernel_folder
@@ -255,7 +256,7 @@ def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int 
     from bptt.tracking.provenance.environment import describe_environment
 
     check_kernel_folder()
-    recorded = find_past_runs(source, uri)
+    recorded = find_past_runs(source, uri, pick_best)
     runs = _choose_runs(recorded, most)
     print("\n".join(write_beginning(runs, len(recorded), describe_environment())), flush=True)
     verdicts = reproduce(runs, tolerance, SweepProgress(), allow)

@@ -1,5 +1,6 @@
 """`bptt resume FOLDER`: goes on with what was broken off, to the same bits and in the same MLflow runs."""
 
+import sys
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,14 @@ from bptt.cli.common import Parser, add_allow, add_workers, call_on_folder, read
 def resume_run(folder: Path, allow: Collection[str] = ()) -> int:
     """Go on with the single run in this folder; returns the exit code. Raises what `resume_single` does."""
     from bptt.cli.progress import RunProgress
-    from bptt.cli.summary import tell
+    from bptt.cli.summary import tell, tell_interruption
     from bptt.sweeps.single import resume_single
 
-    trained = resume_single(folder, allow, RunProgress())
+    try:
+        trained = resume_single(folder, allow, RunProgress())
+    except KeyboardInterrupt:  # a second one
+        tell_interruption(folder)
+        raise
     tell(trained)
     if trained.interrupted:
         return 130
@@ -28,13 +33,22 @@ def main(argv: Sequence[str]) -> int:
         " goes on from its last checkpoint; a sweep trains what is missing. The configuration is the one it was begun"
         " with.",
     )
-    parser.add_argument("folder", metavar="FOLDER", help="the run's or the sweep's folder, as `bptt train` named it")
+    parser.add_argument("folder", metavar="FOLDER", help="the folder of the run or the sweep, or latest")
     add_workers(
         parser.add_argument_group("for a sweep, where it is to go on with other workers than it was begun with")
     )
     add_allow(parser)
     args = parser.parse_args(argv)
-    folder = Path(args.folder).resolve()
+    from bptt.tracking.history.find import LATEST, SourceError, find_newest_folder
+
+    folder = Path(args.folder)
+    if args.folder == LATEST:
+        try:
+            folder = find_newest_folder()
+        except SourceError as error:
+            print(error, file=sys.stderr)
+            return 2
+    folder = folder.resolve()
     return call_on_folder(str(folder), partial(_resume, folder, read_workers(args), args.allow))
 
 

@@ -34,13 +34,14 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock
     from bptt.tracking.store.address import StoreError
+    from bptt.tracking.store.errors import SourceError
 
     parser = Parser(
         prog="bptt rm",
         description="Deletes a sweep for good, after asking: its own run in the MLflow store and the runs below that,"
         " their artifacts, and its folder under multirun.",
     )
-    parser.add_argument("sweep", metavar="SWEEP", help="the sweep's folder, its name, or the id of its own run")
+    parser.add_argument("sweep", metavar="SWEEP", help="the sweep's folder, its name, or the id of its own run; latest")
     parser.add_argument("--uri", help="of the store; otherwise the one that the folder names, or that of `bptt train`")
     parser.add_argument("--yes", action="store_true", help="don't ask")
     args = parser.parse_args(argv)
@@ -55,17 +56,18 @@ def main(argv: Sequence[str]) -> int:
             return _remove(found)
     except LockedError:
         print(f"{folder}: this sweep is still going on, in another process", file=sys.stderr)
-    except (_Refused, ArchiveError, StoreError) as error:
+    except (_Refused, ArchiveError, SourceError, StoreError) as error:
         print(error, file=sys.stderr)
     return 2
 
 
 def _choose_folder(text: str) -> Path | None:
-    """The folder of the sweep that is meant; None: it has none here. Raises _Refused and ArchiveError."""
+    """The folder of the sweep that is meant; None: it has none here. Raises _Refused, SourceError and ArchiveError."""
     from bptt.tracking.folder.files import MULTIRUN
     from bptt.tracking.folder.sweep import SweepFolder, is_sweep
+    from bptt.tracking.history.find import LATEST, find_newest_folder
 
-    folder = Path(text)
+    folder = find_newest_folder(runs=False) if text == LATEST else Path(text)
     named = folder.name == text
     if named and not folder.is_dir() and is_sweep(Path(MULTIRUN, text)):
         folder = Path(MULTIRUN, text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from bptt.analysis.tables import write_lines
+from bptt.analysis.tables import write_duration, write_lines
 from bptt.cli.common import say, write_allow_options
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
@@ -17,6 +17,7 @@ from bptt.sweeps.finish import Summary
 from bptt.sweeps.log import SWEEP_LOG
 from bptt.sweeps.session import Session
 from bptt.sweeps.single import Ended, Trained
+from bptt.tracking.folder.files import JOURNAL
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.run_log import RunLog
@@ -33,6 +34,12 @@ def tell(trained: Trained) -> None:
         say(line)
 
 
+def tell_interruption(folder: Path) -> None:
+    """Say in one line how a run goes on that was left at once; nothing where it had not begun."""
+    if (folder / JOURNAL).exists():
+        say(f"interrupted; {_write_going_on(folder)}")
+
+
 def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     """How the run ended and what it learned."""
     if ended.error is not None:
@@ -43,7 +50,10 @@ def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     last = {name: float(values[-1]) for name, values in record.history.items()} | dict(record.once)
     how = "interrupted" if ended.status == "KILLED" else record.outcome.replace("_", " ")
     after = int(last["update"]) if ended.status == "KILLED" else record.updates
-    lines = [f"{journal.name}: {how} after {after:,} updates ({ended.seconds:.1f} s)", f"  {write_metrics(last)}"]
+    lines = [
+        f"{journal.name}: {how} after {after:,} updates ({write_duration(ended.seconds)})",
+        f"  {write_metrics(last)}",
+    ]
     if ended.status == "FINISHED" and record.outcome != "diverged":
         lines += [f"  {line}" for line in _show_outputs(run, record)]
     return lines
@@ -72,9 +82,13 @@ def suggest_remedies(ended: Ended, folder: Path) -> list[str]:
     """What the user may want to do about a run that did not end as it should."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
     if ended.status == "KILLED" or ended.unstored is not None:
-        allow = write_allow_options(read_config(folder).get("allow") or ())
-        lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}{allow}")
+        lines.append(_write_going_on(folder))
     return lines
+
+
+def _write_going_on(folder: Path) -> str:
+    allow = write_allow_options(read_config(folder).get("allow") or ())
+    return f"go on with: bptt resume {shlex.quote(str(folder))}{allow}"
 
 
 def _show_outputs(run: Run, record: Record) -> list[str]:
@@ -130,7 +144,7 @@ def _headline(session: Session, summary: Summary) -> str:
         if count
     ]
     told = "; ".join(filter(None, [", ".join(parts), ", ".join(notes)]))
-    return f"sweep {session.journal.name}: {jobs:,} run{'s'[: jobs != 1]} in {summary.seconds:.1f} s: {told}"
+    return f"sweep {session.journal.name}: {jobs:,} run{'s'[: jobs != 1]} in {write_duration(summary.seconds)}: {told}"
 
 
 def _failures(session: Session) -> list[str]:

@@ -75,7 +75,7 @@ def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interr
         summary = ending(interrupted)
     except KeyboardInterrupt:
         if interrupted:
-            say(f"go on with: bptt resume {_quote_folder(session)}")
+            say(f"interrupted; go on with: bptt resume {_quote_folder(session)}")
             raise
         return end_sweep(session, ending, interrupted=True)
     assert summary is not None

@@ -1,6 +1,7 @@
 """`bptt train`: a run, or with -m a sweep of runs, trained and recorded."""
 
 import gc
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ def train_one(configuration: "Configuration") -> int:
     from hydra.core.hydra_config import HydraConfig
 
     from bptt.cli.progress import RunProgress
-    from bptt.cli.summary import tell
+    from bptt.cli.summary import tell, tell_interruption
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.single import train_single
     from bptt.tracking.store.address import StoreError
@@ -30,6 +31,9 @@ def train_one(configuration: "Configuration") -> int:
     except (ConfigurationError, StoreError) as error:
         say(str(error))
         return 2
+    except KeyboardInterrupt:  # a second one
+        tell_interruption(folder)
+        raise
     tell(trained)
     if trained.interrupted:
         raise KeyboardInterrupt
@@ -63,8 +67,11 @@ class _Training(HydraTask, TrainTask):
         if self.session is None:
             self.finish(interrupted)
             return 0
-        from bptt.cli.sweep import end_sweep
-
+        try:
+            from bptt.cli.sweep import end_sweep
+        except KeyboardInterrupt:  # a second one comes easily while that is imported
+            say(f"interrupted; go on with: bptt resume {shlex.quote(str(self.session.archive.folder))}")
+            return 130
         return end_sweep(self.session, self.finish, interrupted)
 
 

@@ -19,13 +19,14 @@ from bptt.configuration.components import (
     describe,
     describe_initialisation,
 )
-from bptt.configuration.errors import ConfigurationError, write_unknown_key
+from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct, make_plain
 from bptt.configuration.gates import find_unknown_gates
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
 from bptt.configuration.trust import find_unasked
 from bptt.configuration.tuning import Tuning, read_tuning
+from bptt.configuration.vocabulary import write_unknown_key
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Clip, Loss, Model, Optimizer, Regularizer, Run, Schedule, Settings, Task
 
@@ -153,7 +154,9 @@ class Checker:
         """
         lines = [*problems]
         lines += [
-            write_unknown_key(name, values[name], _KNOWN, list_keys(values)) for name in values if name not in _KNOWN
+            write_unknown_key(name, values[name], _KNOWN, list_keys(values), self._folders)
+            for name in values
+            if name not in _KNOWN
         ]
         found: list[str] = []
         rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
@@ -191,11 +194,11 @@ class Checker:
 
     def _build(self, name: str, node: Any, allow: tuple[str, ...], problems: list[str]) -> Any:
         if name in _COMPONENTS:
-            return build_component(name, node, *_COMPONENTS[name], allow, problems)
+            return build_component(name, node, *_COMPONENTS[name], allow, problems, folders=self._folders)
         if name == "init":
             return build_initialisation(node, self._folders, allow, problems)
         if isinstance(node, dict):
-            return construct(name, node, _PLAIN_GROUPS[name], problems)
+            return construct(name, node, _PLAIN_GROUPS[name], problems, folders=self._folders)
         problems.append(f"{name}: missing; choose one: {name}=default")
         return None
 

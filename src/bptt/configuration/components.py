@@ -1,7 +1,7 @@
 """Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +28,7 @@ def build_component(
     allow: Iterable[str],
     problems: list[str],
     hidden: Iterable[str] = (),
+    folders: Sequence[Path] = (),
 ) -> Any:
     """The object that a node describes, or None and what is wrong in `problems`.
 
@@ -35,6 +36,7 @@ def build_component(
     protocol  what it must have, of `bptt.core.run`
     allow     packages of the user's whose classes can stand here too
     hidden    names that stand in the node too, and are read elsewhere
+    folders   where choices lie, for the line about a key that another choice has
     """
     if isinstance(node, Mapping) and "_target_" not in node and node.keys() - {*hidden}:
         problems.append(f"{key}._target_: missing; the file of a choice names its class")
@@ -49,7 +51,7 @@ def build_component(
     if kind is File and (trouble := _find_unreadable(values.get("path"))):
         problems.append(write_problem(f"{key}.path", values["path"], trouble))
         return None
-    return construct(key, values, kind, problems, hidden)
+    return construct(key, values, kind, problems, hidden, folders)
 
 
 def _find_unreadable(path: Any) -> str:
@@ -69,7 +71,7 @@ def describe(component: Any) -> dict[str, Any]:
 
 
 def build_initialisation(
-    node: Any, folders: Iterable[Path], allow: Iterable[str], problems: list[str]
+    node: Any, folders: Sequence[Path], allow: Iterable[str], problems: list[str]
 ) -> Initialisation | None:
     """The scheme of the run, those of the blocks that have one of their own, and the gates with biases of their own.
 
@@ -81,10 +83,10 @@ def build_initialisation(
         problems.append("init: missing; choose one: init=…")
         return None
     before = len(problems)
-    schemes = list_choices("init", list(folders))
+    schemes = list_choices("init", folders)
     beside = (*BLOCKS, GATE_BIAS)
     rest = {name: value for name, value in node.items() if name not in beside}
-    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, beside)
+    default = build_component("init", rest, "bptt.core.inits", Init, allow, problems, beside, folders)
     blocks = {}
     for name in BLOCKS:
         if node.get(name) is not None and (scheme := _read_block_node(f"init.{name}", node[name], schemes, problems)):

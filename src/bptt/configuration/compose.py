@@ -23,10 +23,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.build import check_configuration
-from bptt.configuration.errors import ConfigurationError, cut, suggest, write_problem
+from bptt.configuration.errors import ConfigurationError, cut, write_problem
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
+from bptt.configuration.vocabulary import explain_words, join_torn, suggest_choice
 
 _SEARCHPATH: Final = "hydra.searchpath"
 
@@ -35,6 +36,9 @@ _SWEEPER: Final = "hydra.sweeper"
 
 
 _DEEPEST: Final = 50  # brackets within brackets
+
+
+_QUOTED: Final = "; a value with blanks, brackets or any of =,:'\" is written key='…'"
 
 
 _MERGING: Final = {
@@ -71,7 +75,11 @@ def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) ->
     parser = OverridesParser.create(config_loader=loader)
     parsed: list[Override] = []
     lines: list[str] = []
-    for text in texts:
+    given = [*texts]
+    for text in join_torn(given):
+        if text not in given:
+            lines.append(f"{cut(text)}: a shell parts it at its blanks{explain_words(text)}")
+            continue
         if _count_depth(text) > _DEEPEST:
             lines.append(f"{cut(text)}: brackets stand in brackets more than {_DEEPEST} deep")
             continue
@@ -204,7 +212,7 @@ class Composer:
         options = self._options(group) if not override.is_delete() else []
         if not options or choice in options:
             return ""
-        meant = suggest(choice, options) if isinstance(choice, str) else ""
+        meant = suggest_choice(group, choice, options)
         return write_problem(group, choice, f"no such choice{meant} (choices: {', '.join(options)})")
 
     def _lenient(self, override: Override) -> str:
@@ -238,12 +246,13 @@ def _refuse_unasked_sweep(override: Override) -> str:
 def _explain_grammar(text: str, error: Exception) -> str:
     shown = cut(text)
     if text.partition("=")[0].strip("+~@ ") == "" or ("=" not in text and not text.startswith("~")):
-        return f"{shown}: not of the form key=value"
+        return f"{shown}: not of the form key=value{explain_words(text)}"
     if isinstance(error, ValueError) and "integer string conversion" in str(error):
         return f"{shown}: a number of too many digits"
     if found := re.search(r"while evaluating .*?: (.+)", str(error)):
         return f"{shown}: {found[1]}"
-    return f"{shown}: can't be read; a value with blanks, brackets or any of =,:'\" is written key='…'"
+    meant = explain_words(text) if " " in text else ""
+    return f"{shown}: can't be read{meant or _QUOTED}"
 
 
 def _count_depth(text: str) -> int:
@@ -267,6 +276,8 @@ def _put_in_one_line(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         options = f" (choices: {', '.join(error.options)})" if error.options else ""
         return f"{error.missing_cfg_file}: no such choice{options}"
+    if found := re.match(r"Multiple values for (.+)\. To override a value use 'override (.+): (.+)'", text):
+        return f"+{found[2]}={found[3]}: chosen already; leave out the + (in a file: override /{found[2]}: {found[3]})"
     if found := re.match(r"Could not append to config. An item is already at '(.+)'", text):
         return f"+{found[1]}: the key is there already; leave out the +"
     if found := re.match(r"Could not override '(.+)'", text):

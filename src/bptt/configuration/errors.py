@@ -62,21 +62,3 @@ def suggest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
     lower = {name.lower(): name for name in reversed(names)}
     near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     return f"; did you mean {prefix}{lower[near[0]]}?" if near else ""
-
-
-def write_unknown_key(key: str, value: Any, siblings: Iterable[str], everywhere: Iterable[str] = ()) -> str:
-    """The line for a key that means nothing where it stands.
-
-    `siblings` are the names that do mean something there; `everywhere` all keys of a configuration, in full: one
-    of another name's end may be meant (`hidden_size` for `model.hidden_size`).
-    """
-    parent, _, name = key.rpartition(".")
-    prefix = f"{parent}." if parent else ""
-    names = list(siblings)
-    meant = suggest(name, names, prefix)
-    if not meant:
-        elsewhere = {other.rpartition(".")[2]: other for other in reversed(list(everywhere)) if other != key}
-        near = difflib.get_close_matches(name.lower(), elsewhere, n=1, cutoff=0.75)
-        meant = f"; did you mean {elsewhere[near[0]]}?" if near else ""
-    allowed = ", ".join(prefix + sibling for sibling in names) or "nothing"
-    return write_problem(key, value, f"unknown key{meant} (allowed: {allowed})")

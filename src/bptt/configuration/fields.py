@@ -9,11 +9,12 @@ import dataclasses
 import functools
 import math
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from bptt.configuration.errors import suggest, write_problem, write_unknown_key
+from bptt.configuration.errors import suggest, write_problem
+from bptt.configuration.vocabulary import suggest_values, write_unknown_key
 from bptt.core.annotations import InvalidValue, Range
 
 _UNFIT: Final = object()
@@ -25,18 +26,20 @@ def construct(
     kind: type,
     problems: list[str],
     hidden: Iterable[str] = (),
+    folders: Sequence[Path] = (),
 ) -> Any:
     """An object of the dataclass `kind`, or None and what is wrong in `problems`.
 
     key     where the values stand in the configuration, "" for its top: the problems name it
     hidden  names that are allowed beside the fields, and were read by the caller
+    folders  where choices lie, for the line about a key that another choice has
     """
     hints = _read_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     before = len(problems)
     for name, value in values.items():
         if name not in fields:
-            problems.append(write_unknown_key(_join_key(key, name), value, [*fields, *hidden]))
+            problems.append(write_unknown_key(_join_key(key, name), value, [*fields, *hidden], folders=folders))
     arguments = {}
     for name, field in fields.items():
         if name in values:
@@ -95,6 +98,9 @@ def _read(key: str, value: Any, hint: Any, problems: list[str]) -> Any:
         says = f"must be {describe_type(hint)}"
         if isinstance(value, str):
             says += suggest(value, _list_literals(hint))
+        if says == f"must be {describe_type(hint)}":
+            fits = isinstance(value, list) and all(_fit(item, hint) is not _UNFIT for item in value)
+            says += suggest_values(key, value, fits)
         problems.append(write_problem(key, value, says))
     return fitted
 

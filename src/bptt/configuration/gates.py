@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from omegaconf import OmegaConf
 
-from bptt.configuration.errors import suggest, write_problem, write_unknown_key
+from bptt.configuration.errors import suggest, write_problem
 from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import write_unknown_key
 from bptt.core.inits.gate_biases import Chrono, GateBias
 from bptt.core.run import Model
 

@@ -3,6 +3,7 @@
 Hydra's plugins import this whatever the command, so what trains is imported when there is something to train.
 """
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,8 +102,10 @@ class TrainTask(SweepTask):
         return self._launch
 
 
-def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
+def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sweep":
     """Train a sweep as `bptt train -m` does, quietly; see `bptt.sweep`."""
+    if isinstance(overrides, str):
+        overrides = _split_overrides(overrides)
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
@@ -134,6 +137,16 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
     assert task.session is not None
     task.finish(interrupted=False)
     return load_sweep(task.session.archive.folder)
+
+
+def _split_overrides(text: str) -> list[str]:
+    """A text's overrides, as a shell parts them. Raises ConfigurationError."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        from bptt.configuration.errors import ConfigurationError, cut
+
+        raise ConfigurationError([f"{cut(text)}: can't be parted into overrides ({str(error).lower()})"]) from None
 
 
 class _Quiet:

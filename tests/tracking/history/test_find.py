@@ -1,6 +1,9 @@
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import write_record
 from bptt.tracking.folder.run import Journal, write_journal
+from bptt.tracking.history.base import History
 from bptt.tracking.history.find import SourceError, find, find_newest_folder
 from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
 from bptt.tracking.history.from_store import RunsStoreHistory, SweepStoreHistory
@@ -52,7 +56,7 @@ def recording(source: str | Path, uri: str | None = None) -> tuple[type, Path | 
 
 
 def test_folders_names_and_ids_of_what_is_here() -> None:
-    folder, run = sweep("a sweep", parent=ID[::-1]), single()
+    folder, run = sweep("a sweep", began=9e9, parent=ID[::-1]), single()
     everything = list(range(9))
     for source in (folder, str(folder.absolute()), "a sweep", ID[::-1], "latest"):
         assert recording(source)[0] is SweepFolderHistory
@@ -100,14 +104,55 @@ def test_the_newest_sweep_is_that_which_was_begun_last() -> None:
     (sweep("d", 4.0) / "sweep.json").write_text("{")
     assert find_newest_folder() == newest
     assert find_newest_folder(Path("multirun").absolute()) == newest.absolute()
-    with pytest.raises(SourceError, match="latest: there is no sweep in elsewhere"):
+    with pytest.raises(SourceError, match="latest: there is no run and no sweep in elsewhere"):
         find_newest_folder(Path("elsewhere"))
+
+
+def test_the_newest_of_sweeps_and_runs() -> None:
+    newest = datetime(2026, 5, 1, 12).timestamp()
+    swept = sweep("a sweep", newest)
+    run = single("2026-05-01_11-59-59-000000")
+    assert find_newest_folder() == swept
+    later = single("2026-05-01_12-00-01-000000")
+    assert find_newest_folder() == later
+    assert find_newest_folder(runs=False) == swept
+    assert recording("latest") == (RunFolderHistory, later, [0])
+    # One that is named otherwise was begun when its first file was written.
+    named = single("mine")
+    for path in named.iterdir():
+        os.utime(path, (newest + 9, newest + 9))
+    os.utime(named / "config.yaml", (newest + 2, newest + 2))
+    assert find_newest_folder() == named
+    os.utime(named / "config.yaml", (newest, newest))
+    assert find_newest_folder() == later
+    shutil.rmtree(swept)
+    assert find_newest_folder(Path("multirun")) == later
+    assert run.exists()
+    with pytest.raises(SourceError, match="latest: there is no sweep in multirun"):
+        find_newest_folder(runs=False)
+
+
+def test_the_best_is_asked_of_whoever_knows() -> None:
+    sweep("a sweep")
+    asked: list[list[int]] = []
+
+    def choose(_recording: History, numbers: Sequence[int]) -> list[int]:
+        asked.append(sorted(numbers))
+        return [max(numbers)]
+
+    assert find("a sweep:best", choose=choose).numbers == {8}
+    part = find("latest:model=lstm:best", choose=choose)
+    assert part.numbers == {7}
+    assert asked == [list(range(9)), [1, 3, 5, 7]]
+    assert part.name == "a sweep:model=lstm:best"
+    with pytest.raises(SourceError, match="a sweep:best: a run can't be meant here; name the whole sweep: a sweep"):
+        find("a sweep:best")
 
 
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("latest", "latest: there is no sweep in multirun"),
+        ("latest", "latest: there is no run and no sweep in multirun"),
         ("no/such", "no/such: there is no such folder"),
         ("no/such:model=lstm", "no/such: there is no such folder"),
         ("an empty/folder", "an empty/folder: neither the folder of a sweep nor that of a run"),

@@ -35,7 +35,8 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from bptt.configuration.compose import parse_overrides
-from bptt.configuration.errors import ConfigurationError, suggest, write_problem, write_unknown_key
+from bptt.configuration.errors import ConfigurationError, suggest, write_problem
+from bptt.configuration.vocabulary import write_unknown_key
 
 MOST: Final = 1_000_000  # values of a key, and runs of a sweep
 

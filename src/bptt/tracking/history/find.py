@@ -1,13 +1,15 @@
 """What a user means by a source: a sweep, a run or several, whole or narrowed, in a folder or in a store.
 
-`SOURCE:12` is a sweep's run number 12, `SOURCE:model=lstm,alpha=0.1` those of its runs with these values.
+`SOURCE:12` is a sweep's run number 12, `SOURCE:model=lstm,alpha=0.1` those of its runs with these values, and
+`SOURCE:best` the run that did best; `SOURCE:model=lstm:best` the best of those.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +29,8 @@ from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 if TYPE_CHECKING:
     from bptt.core.run import Record
 
-_NARROWING: Final = re.compile(r"\d+|[\w.@/+~-]+=.+", re.DOTALL)
+_BEST: Final = "best"
+_NARROWING: Final = re.compile(rf"\d+|{_BEST}|[\w.@/+~-]+=.+", re.DOTALL)
 
 
 # Commas that stand within brackets or quotes belong to a value.
@@ -39,10 +42,11 @@ _MOST_SHOWN: Final = 12
 
 @dataclass(frozen=True)
 class Narrowing:
-    """The number of a run, or key → the values that are meant, as text."""
+    """The number of a run, or key → the values that are meant, as text; best: of those the run that did best."""
 
     number: int | None
     values: dict[str, list[str]]
+    best: bool = False
 
     def of(self, members: Sequence[Member]) -> list[int]:
         """The numbers of the runs that are meant. Raises SourceError where there is none, or no such key."""
@@ -67,7 +71,8 @@ class Narrowing:
     def __str__(self) -> str:
         if self.number is not None:
             return str(self.number)
-        return ",".join(f"{key}={','.join(values)}" for key, values in self.values.items())
+        values = ",".join(f"{key}={','.join(values)}" for key, values in self.values.items())
+        return ":".join(filter(None, [values, _BEST if self.best else ""]))
 
 
 def split_source(text: str) -> tuple[str, Narrowing | None]:
@@ -83,6 +88,7 @@ def split_source(text: str) -> tuple[str, Narrowing | None]:
 def _read_narrowing(text: str) -> Narrowing:
     if text.isdigit():
         return Narrowing(int(text), {})
+    text, best = (text, False) if text != _BEST and not text.endswith(f":{_BEST}") else (text[: -len(_BEST) - 1], True)
     values: dict[str, list[str]] = {}
     for part in _PARTS.findall(text):
         key, equals, value = part.partition("=")
@@ -90,7 +96,7 @@ def _read_narrowing(text: str) -> Narrowing:
             values.setdefault(key.strip(), []).append(value.strip())
         else:
             next(reversed(values.values())).append(part.strip())
-    return Narrowing(None, values)
+    return Narrowing(None, values, best)
 
 
 def is_same(asked: str, value: str | None) -> bool:
@@ -162,15 +168,20 @@ class Source:
         return name if self.narrowing is None else f"{name}:{self.narrowing}"
 
 
-def find(source: str | Path, uri: str | None = None) -> Source:
+#: Says of a recording and some of its runs which did best; raises SourceError where none ended.
+Choose = Callable[[History, Sequence[int]], Sequence[int]]
+
+
+def find(source: str | Path, uri: str | None = None, choose: Choose | None = None) -> Source:
     """What a source is. Raises SourceError, ArchiveError and StoreError, each with one line for the user.
 
     source  a sweep's folder; a single run's folder; the name of a sweep; the id of a run in the store (a sweep's own
             run: the sweep); a query in MLflow's words, over all experiments of the store; `latest`, the newest sweep
-            in ./multirun. `SOURCE:12` is its run number 12, `SOURCE:model=lstm,alpha=0.1,0.2` its runs with these
-            values of what was swept
+            or run in ./multirun. `SOURCE:12` is its run number 12, `SOURCE:model=lstm,alpha=0.1,0.2` its runs with
+            these values of what was swept, `SOURCE:best` or `SOURCE:model=lstm:best` the best of them
     uri     of the store in which names and ids are looked up; None: folders in ./multirun come first, then the store
             that `bptt train` would use here
+    choose  picks the best; None: none can be asked for
 
     Whatever the store has of a sweep whose folder is in ./multirun is read there.
     """
@@ -182,17 +193,38 @@ def find(source: str | Path, uri: str | None = None) -> Source:
     recording, own = found
     narrowing = own if narrowing is None else narrowing
     members = recording.members
-    numbers = [member.number for member in members] if narrowing is None else narrowing.of(members)
+    numbers: Sequence[int] = [m.number for m in members] if narrowing is None else narrowing.of(members)
+    if narrowing is not None and narrowing.best:
+        if choose is None:
+            raise SourceError(f"{source}: a run can't be meant here; name the whole sweep: {text}")
+        numbers = choose(recording, numbers)
     return Source(recording, narrowing, frozenset(numbers))
 
 
-def find_newest_folder(root: Path = _ROOT) -> Path:
-    """The folder, within this one, of the sweep that was begun last. Raises SourceError where there is none."""
-    began = {path.parent: _read_noted(path, "began") for path in root.glob(f"*/{SWEEP}")}
-    times = {folder: time for folder, time in began.items() if isinstance(time, int | float)}
-    if not times:
-        raise SourceError(f"{LATEST}: there is no sweep in {root}")
-    return max(times, key=lambda folder: times[folder])
+def find_newest_folder(root: Path = _ROOT, runs: bool = True) -> Path:
+    """The folder, within this one, of the sweep or the single run that was begun last. Raises SourceError without any.
+
+    runs  whether single runs count
+    """
+    times = {path.parent: _read_noted(path, "began") for path in root.glob(f"*/{SWEEP}")}
+    if runs:
+        times |= {path.parent: _read_begin(path.parent) for path in (root / SINGLE_RUNS).glob(f"*/{JOURNAL}")}
+    known = {folder: time for folder, time in times.items() if isinstance(time, int | float)}
+    if not known:
+        raise SourceError(f"{LATEST}: there is no {'run and no ' if runs else ''}sweep in {root}")
+    return max(known, key=lambda folder: known[folder])
+
+
+def _read_begin(run: Path) -> float | None:
+    """When a single run was begun: as its folder's name says, which stays when it is copied, or its first file."""
+    try:
+        return datetime.strptime(run.name, "%Y-%m-%d_%H-%M-%S-%f").timestamp()
+    except ValueError:
+        pass
+    try:
+        return min(path.stat().st_mtime for path in run.iterdir())
+    except (OSError, ValueError):
+        return None
 
 
 _Found = tuple[History, Narrowing | None]
@@ -330,14 +362,14 @@ class PastRun:
         return self.recording.record(self.place)
 
 
-def find_past_runs(source: str | Path, uri: str | None = None) -> list[PastRun]:
+def find_past_runs(source: str | Path, uri: str | None = None, choose: Choose | None = None) -> list[PastRun]:
     """The runs of a source, see `bptt.tracking.history.find.find`, by number; what they recorded is read later.
 
     Raises SourceError, ArchiveError and StoreError, each with one line for the user.
     """
     import pandas as pd
 
-    found = find(source, uri)
+    found = find(source, uri, choose)
     recording, head, provenance = found.recording, found.recording.head, found.recording.provenance()
     members = [member for member in recording.members if member.number in found.numbers]
     ended = recording.tables([member.number for member in members]).runs.set_index("run")[
