@@ -24,6 +24,7 @@ _PIP: Final = (sys.executable, "-m", "pip")
 _QUIET: Final = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-deps")
 _UNITS: Final = {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _FETCHED: Final = re.compile(r"^\s*(?:Downloading|Using cached) (?P<file>\S+) \((?P<size>[\d.]+) (?P<unit>\w+)\)")
+_ABOUT: Final = 0.2  # by which share a size may differ from what was said of it
 _SECONDS: Final = 5  # between two lines, where none can be written over
 
 
@@ -63,10 +64,11 @@ def main(arguments: Sequence[str]) -> int:
     lock, size = Path(arguments[0]), "".join(f": {size}" for size in arguments[1:])
     began = time.monotonic()
     pins = missing(lock)
+    whole = len(pins) == len([*read_lock(lock.read_text(encoding="utf-8"))])
     if not pins:
         return 0
     packages = f"{len(pins)} package{'s' * (len(pins) != 1)} of {lock.name}"
-    print(f"{sys.prefix}: {packages}, each checked against its hash{size}", flush=True)
+    print(f"{sys.prefix}: downloads {packages}, each checked against its hash{size}", flush=True)
     try:
         with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
             # A new pip first: it chooses in half the time.
@@ -79,6 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     used = sum(path.lstat().st_size for path in Path(sys.prefix).rglob("*") if not path.is_dir())
     told = f"{progress.size / 1e6:.0f} MB fetched, {used / 1e6:.0f} MB on the disk, {time.monotonic() - began:.0f} s"
     print(f"{_over()}  {told}", flush=True)
+    said = re.match(r": (\d+) MB", size)
+    if whole and said and abs(progress.size / 1e6 - int(said[1])) > max(_ABOUT * int(said[1]), 20):
+        print(f"  which is not about {said[1]} MB, as the Makefile and README.md have it", flush=True)
     return 0
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -84,10 +85,10 @@ def test_what_is_missing_is_installed_and_counted_once_and_only_with_its_hash(tm
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = next(path for path in environment.glob("*/python*") if path.is_file())
 
-    def set_up() -> subprocess.CompletedProcess[str]:
+    def set_up(size: str = "2 kB") -> subprocess.CompletedProcess[str]:
         lock.write_text("# locked\n" + "".join(texts), encoding="utf-8")
         return subprocess.run(
-            [python, ROOT / ".ci" / "set_up.py", lock, "2 kB"],
+            [python, ROOT / ".ci" / "set_up.py", lock, size],
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
                 "PYTHONPATH": str(Path(pip.__file__).parents[1]),
@@ -110,10 +111,24 @@ def test_what_is_missing_is_installed_and_counted_once_and_only_with_its_hash(tm
     made = set_up()
     assert (made.returncode, made.stderr) == (0, "")
     first, *_, last = made.stdout.splitlines()
-    assert first == f"{environment}: 2 packages of some.lock, each checked against its hash: 2 kB"
+    assert first == f"{environment}: downloads 2 packages of some.lock, each checked against its hash: 2 kB"
     assert re.fullmatch(r"  0 MB fetched, \d+ MB on the disk, \d+ s", last)
     (site,) = {path.parent for path in environment.rglob("one.py")}
     assert {path.name for path in site.glob("*.dist-info")} == {"one-1.0.dist-info", "two-1.0.dist-info"}
 
     again = set_up()
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+    for installed in site.glob("*.dist-info"):
+        shutil.rmtree(installed)
+    told = set_up("50 MB to fetch").stdout.splitlines()
+    assert told[0].endswith("each checked against its hash: 50 MB to fetch")
+    assert told[-1] == "  which is not about 50 MB, as the Makefile and README.md have it"
+
+
+def test_the_sizes_that_are_told_are_those_of_the_page() -> None:
+    make, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md"))
+    told = re.findall(r'"(\d+ MB) (?:more )?to fetch, (\d+) MB', make)
+    assert len(told) == 2
+    assert f"{told[0][0]} that are {told[0][1]} on the disk" in " ".join(page.split())
+    assert f"adds {told[1][0]} " in " ".join(page.split())
