@@ -127,3 +127,16 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(tmp_path: Path
     done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_what_matplotlib_logs_is_not_shown(tmp_path: Path) -> None:
+    """As that it builds its font cache, which it says after five seconds, or that its folder can't be written."""
+    code = (
+        "from bptt.cli.main import main; main(['report', './nowhere']);"
+        "import matplotlib.font_manager, logging; logging.getLogger('matplotlib.font_manager').warning('building')"
+    )
+    environment = {**os.environ, "MPLCONFIGDIR": os.devnull}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stderr == "./nowhere: there is no such folder\n"

@@ -307,6 +307,23 @@ def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept
     assert_same_results(found.archive, whole.archive)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [0.01, 0.5])
+def test_a_second_ctrl_c_ends_in_one_line(work: Any, wait: float) -> None:
+    before = folders(work)
+    process = begun(work, "train", "-m", *LONG)
+    found = wait_for_blocks(work, before, 1)
+    for _ in range(2):
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    *said, last = errors.splitlines()
+    assert last.removeprefix("interrupted; ") == f"go on with: bptt resume multirun/{found.folder.name}"
+    assert all(line.startswith(("training ", "  ")) for line in said), errors
+    assert work.bptt("resume", str(found.folder)).returncode == 0
+
+
 # The sweep's own run is in the store, and nobody has noted which one it is.
 UNNOTED = """
 import os, signal

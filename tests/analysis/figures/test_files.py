@@ -59,3 +59,10 @@ def test_a_png_has_the_dots_per_inch_that_were_asked_for(tmp_path: Path) -> None
     save_figure(figure(), tmp_path / "a.png", "png", dpi=100)
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (340, 260)
+
+
+def test_a_name_in_letters_that_the_font_lacks_is_no_warning() -> None:
+    made = Figure()
+    made.subplots().set_title("日本")
+    assert "日本" in saved(made, "svg").decode()
+    assert saved(made, "png")
