@@ -94,7 +94,7 @@ def test_it_is_logged_to_its_run(export: Exporting) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("latest", "latest: 2 runs; name one of them, as in latest:0"),
+        ("latest", "latest: 2 runs; name one of them, as in latest:0 or latest:best"),
         ("latest:7", ":7: there is no such run"),
         ("latest:1 -o multirun", "multirun: is there already; name a new folder: -o DIR"),
         ("nothing", "nothing: "),
