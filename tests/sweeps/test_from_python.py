@@ -15,7 +15,8 @@ def test_a_text_is_parted_as_by_a_shell(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     swept = bptt.sweep(f"{SMALL} seed=0,1 model=lstm,gru 'question=\"Why, and why so?\"'")
     assert sorted(swept.swept) == ["model", "seed"]
-    assert swept.runs[["model", "seed"]].to_numpy().tolist() == [["lstm", 0], ["lstm", 1], ["gru", 0], ["gru", 1]]
+    rows = swept.runs[["model", "seed"]].to_numpy().tolist()
+    assert sorted(rows) == [["gru", 0], ["gru", 1], ["lstm", 0], ["lstm", 1]]
     assert swept.question == "Why, and why so?"
     assert (swept.runs["status"] == "FINISHED").all()
 
