@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from bptt.analysis.tables import write_lines
-from bptt.cli.common import say, write_allow_options
+from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
@@ -29,7 +29,7 @@ def tell(trained: Trained) -> None:
         *describe_whereabouts(trained.tracker, trained.folder),
     ]
     say("\n".join(lines), sys.stdout)
-    for line in suggest_remedies(trained.ended, trained.folder):
+    for line in suggest_remedies(trained.ended, trained.folder, trained.journal.uri):
         say(line)
 
 
@@ -68,12 +68,14 @@ def describe_whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     ]
 
 
-def suggest_remedies(ended: Ended, folder: Path) -> list[str]:
-    """What the user may want to do about a run that did not end as it should."""
+def suggest_remedies(ended: Ended, folder: Path, uri: str | None = None) -> list[str]:
+    """What the user may want to do about a run that did not end as it should; uri: of its store, as it is noted."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
-    if ended.status == "KILLED" or ended.unstored is not None:
+    if ended.status == "KILLED" or ended.unwritten is not None:
         allow = write_allow_options(read_config(folder).get("allow") or ())
-        lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}{allow}")
+        lines.append(f"go on with: bptt resume {shlex.quote(str(folder))}{allow}{write_store_option(uri)}")
+    elif ended.unstored is not None:
+        lines.append(f"later: bptt sync {shlex.quote(str(folder))}{write_store_option(uri)}")
     return lines
 
 

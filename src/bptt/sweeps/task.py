@@ -3,6 +3,7 @@
 Hydra's plugins import this whatever the command, so what trains is imported when there is something to train.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,8 +133,10 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
         GlobalHydra.instance().clear()
         GlobalHydra.instance().hydra = before
     assert task.session is not None
-    task.finish(interrupted=False)
-    return load_sweep(task.session.archive.folder)
+    summary, folder = task.finish(interrupted=False), task.session.archive.folder
+    if summary is not None and summary.unstored is not None:
+        warnings.warn(f"the store doesn't have all of it: {summary.unstored}; later: bptt sync {folder}", stacklevel=3)
+    return load_sweep(folder)
 
 
 class _Quiet:
