@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from bptt.cli.common import Parser, add_allow, add_store, call_on_folder, say, w
 
 if TYPE_CHECKING:
     from bptt.sweeps.restoring import Difference, Patience
+    from bptt.tracking.folder.sweep import SweepFolder
 
 _MOST_SHOWN: Final = 10
 
@@ -84,7 +85,7 @@ def _sync(name: str, request: _Request) -> int:
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock, is_locked
     from bptt.tracking.folder.run import read_journal
-    from bptt.tracking.folder.sweep import SweepFolder, is_sweep
+    from bptt.tracking.history.from_folder import is_run
     from bptt.tracking.store.address import resolve_address
 
     shown = _find_folder(name)
@@ -92,9 +93,7 @@ def _sync(name: str, request: _Request) -> int:
     # As seen from here: going on with a sweep may lead to another folder.
     uri = None if request.uri is None else resolve_address(request.uri).uri
     request = _Request(check=request.check, uri=uri, allow=request.allow, patience=request.patience)
-    noted = (SweepFolder.open(folder).journal if is_sweep(folder) or not (folder / "run.json").exists() else None) or (
-        read_journal(folder)
-    )
+    noted = read_journal(folder) if is_run(folder) else _open_sweep(folder, request.allow).journal
     if noted.uri is None and uri is None:
         print(f"{shown}: was not to be recorded in a store, and is not (tracking.enabled=false)")
         return 0
@@ -104,6 +103,17 @@ def _sync(name: str, request: _Request) -> int:
         return _sync_held(shown, folder, request)
     with file_lock(folder / LOCK, wait=False):
         return _sync_held(shown, folder, request)
+
+
+def _open_sweep(folder: Path, allow: Sequence[str]) -> "SweepFolder":
+    """The folder of a sweep, whose end can be written: its configurations name no package that was not allowed."""
+    from bptt.configuration.build import check_configuration
+    from bptt.tracking.folder.sweep import SweepFolder
+
+    archive = SweepFolder.open(folder)
+    for job in archive.jobs()[:1]:
+        check_configuration(job.config, allow)
+    return archive
 
 
 def _sync_held(shown: Path, folder: Path, request: _Request) -> int:
@@ -146,7 +156,7 @@ def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) 
     runs = f"{found.count:,} run{'s'[: found.count != 1]}"
     left = found.lacked if request.check else found.left
     if found.lacked:
-        print(f"{shown}: the store {'lacks' if request.check else 'lacked'} {_count(found)}")
+        print(f"{shown}: the store {'lacks' if request.check else 'lacked'} something of {_count(found.lacked, runs)}")
         lines = [f"  {name}: {what}" for name, what in found.lacked.items()]
         print(
             "\n".join(lines[:_MOST_SHOWN] + [f"  and {len(lines) - _MOST_SHOWN:,} more"] * (len(lines) > _MOST_SHOWN))
@@ -160,10 +170,13 @@ def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) 
         print(f"  this writes it: {again}")
     else:
         trouble = f"{found.trouble}; " if found.trouble else ""
-        missing = f"{len(left):,} of {runs} are not there" if left else "what is there is not known"
+        missing = f"{_count(left, runs)} may not be there" if left else "what is there is not known"
         print(f"{shown}: {trouble}{missing}; later: {again}", file=sys.stderr)
     return 1
 
 
-def _count(found: "Difference") -> str:
-    return f"something of {len(found.lacked):,} of {found.count:,} runs"
+def _count(named: Mapping[str, str], of: str) -> str:
+    from bptt.sweeps.restoring import OWN
+
+    number = sum(name != OWN for name in named)
+    return " and ".join([*([f"{number:,} of {of}"] if number else []), *([OWN] if OWN in named else [])])

@@ -47,7 +47,8 @@ _WAITS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 _SECONDS_WITHOUT_AN_ANSWER: Final = 60.0
 
-_OWN: Final = "the sweep's own run"
+#: What the sweep's own run is called among the runs.
+OWN: Final = "the sweep's own run"
 
 _GONE: Final = "is not there"
 
@@ -139,7 +140,7 @@ class _Sweep:
 
     def name_all(self, what: str) -> dict[str, str]:
         """All that a store may lack."""
-        return {_OWN: what} | self.name_runs(self.archive.blocks(), what)
+        return {OWN: what} | self.name_runs(self.archive.blocks(), what)
 
     def name_runs(self, blocks: Iterable[int], what: str) -> dict[str, str]:
         """The runs of blocks."""
@@ -213,7 +214,7 @@ def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
     try:
         store = patience.persist(lambda: open_address(address))
         if (own := patience.persist(lambda: sweep.describe_own_lack(store))) is not None:
-            found.lacked[_OWN] = own
+            found.lacked[OWN] = own
         for number in sorted(archive.blocks()):
             found.lacked |= patience.persist(partial(_compare_block, sweep, number, store))
     except StoreError as trouble:
@@ -254,7 +255,7 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
         found.trouble, found.left = str(trouble), sweep.name_all("is not known to be there")
         return found
     if lost or own is not None:
-        found.lacked[_OWN] = own or _GONE
+        found.lacked[OWN] = own or _GONE
     waiting = deque(sorted(archive.blocks()))
     while waiting:
         number = waiting.popleft()
