@@ -206,7 +206,7 @@ def test_a_single_run_goes_on_whatever_the_store_says(here: Path, capsys: pytest
     assert main(["resume", "multirun/runs/r"]) == 1
     out, err = capsys.readouterr()
     assert "completed after 20 updates" in out
-    assert "the run is trained without it, and `bptt sync` sends it" in err
+    assert f"mlflow runs restore --run-id {journal.run_id}; the run is trained without it, and `bptt sync` sends" in err
     assert main(["sync", "r"]) == 0
     assert client.get_run(journal.run_id).info.lifecycle_stage == "active"
     assert main(["sync", "--check"]) == 0

@@ -144,7 +144,8 @@ class _Sweep:
 
     def name_runs(self, blocks: Iterable[int], what: str) -> dict[str, str]:
         """The runs of blocks."""
-        return {job.name: what for number, job in self._jobs.items() if self._blocks.get(number) in {*blocks}}
+        wanted = set(blocks)
+        return {job.name: what for number, job in self._jobs.items() if self._blocks.get(number) in wanted}
 
     @cached_property
     def _blocks(self) -> dict[int, int]:
@@ -260,7 +261,7 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
     while waiting:
         number = waiting.popleft()
         try:
-            found.lacked |= _restore_block(sweep, number, record)
+            _restore_block(sweep, number, record, found.lacked)
         except StoreError as trouble:
             found.trouble = str(trouble)
             found.left |= sweep.name_runs([number], _UNWRITTEN)
@@ -271,18 +272,20 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
                     break
         else:
             patience.renew()
-            found.left = {name: what for name, what in found.left.items() if name not in sweep.name_runs([number], "")}
+            for name in sweep.name_runs([number], _UNWRITTEN) if found.left else ():
+                found.left.pop(name, None)
     if not found.left:
         found.trouble = None
     return found
 
 
-def _restore_block(sweep: _Sweep, number: int, record: SweepLog) -> dict[str, str]:
-    """Write what the store lacks of the runs of a block; run → what it lacked."""
+def _restore_block(sweep: _Sweep, number: int, record: SweepLog, told: dict[str, str]) -> None:
+    """Write what the store lacks of the runs of a block; told gets what that is, when it is first found out."""
     runs = sweep.read_block(number, record.store)
     placed = sweep.place(runs, record.parent)
     held = sweep.read_held(placed, record.store)
     lacked = _describe_lacks(placed, held)
+    told |= lacked | told
     ids = {run.key: held[run.key].run_id for run in runs if run.key in held}
     absent = [run for run in runs if run.key not in held]
     if absent:
@@ -293,7 +296,6 @@ def _restore_block(sweep: _Sweep, number: int, record: SweepLog) -> dict[str, st
     if absent or number not in sweep.archive.stored():
         with suppress(OSError):  # of a full disk: it is looked up again
             sweep.archive.mark_stored(number, ids)
-    return lacked
 
 
 def _tell_of_experiment(store: Store, noted: str | None) -> Iterator[str]:

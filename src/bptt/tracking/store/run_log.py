@@ -79,9 +79,14 @@ class RunLog:
         from mlflow.exceptions import MlflowException
 
         try:
+            run = store.client.get_run(run_id)
+            if run.info.lifecycle_stage == "deleted":
+                raise StoreError(
+                    f"{store.address.shown}: the run was deleted in MLflow; this brings it back: mlflow runs restore"
+                    f" --run-id {run_id}"
+                )
             if params:
                 store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
-            run = store.client.get_run(run_id)
             stored = {
                 name: frozenset(point.step for point in store.client.get_metric_history(run_id, name))
                 for name in run.data.metrics
