@@ -175,6 +175,7 @@ def test_a_sweep_goes_on_whatever_the_store_says(here: Path, capsys: pytest.Capt
     assert main(SWEEP) == 0
     archive = SweepFolder.open(here / "multirun" / "s")
     client = connect(resolve_address(None))
+    assert archive.journal.parent is not None
     client.delete_run(archive.journal.parent)
     block = next((here / "multirun" / "s" / "blocks").iterdir())
     for path in [*block.iterdir()]:
@@ -198,6 +199,7 @@ def test_a_single_run_goes_on_whatever_the_store_says(here: Path, capsys: pytest
     folder = here / "multirun" / "runs" / "r"
     journal = read_journal(folder)
     client = connect(resolve_address(None))
+    assert journal.run_id is not None
     client.delete_run(journal.run_id)
     from bptt.tracking.folder.run import write_journal
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bptt.sweeps.finish import REPORT
+from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.reopen import find_recorded_experiment
 from bptt.tracking.folder.block import ArchiveError, read_table
 from bptt.tracking.folder.files import (
@@ -173,9 +174,18 @@ class _Sweep:
             files=dict.fromkeys(files, b"something"),
         )
         lack = find_lack(own, held)
-        if journal.status == "RUNNING" or not held.tags.get(NOTE_TAG):
+        if journal.status == "RUNNING" or self._was_left_before_its_end or not held.tags.get(NOTE_TAG):
             lack = replace(lack, ended=True)
         return str(lack) if lack else None
+
+    @property
+    def _was_left_before_its_end(self) -> bool:
+        """Whether all has been trained, and the end was interrupted; of a search that can't be known."""
+        if self.journal.status != "KILLED" or self.journal.search:
+            return False
+        results = {result.job: result for result in self.archive.ended()}
+        jobs = [self._jobs[number] for number in sorted(self._jobs)]
+        return len(results) == len(jobs) and find_next(self.journal, jobs, results) is None
 
     def find_own(self, store: Store) -> SweepLog:
         """The sweep's own run: as it is, out of MLflow's bin, or begun anew; noted in the sweep's folder."""
