@@ -29,9 +29,9 @@ def sweep(overrides: "str | Sequence[str]", config_dir: "Path | None" = None) ->
 
     Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception.
     Raises bptt.configuration.errors.ConfigurationError with a line for everything that is wrong, before anything is
-    trained, and bptt.tracking.store.address.StoreError where the store can't be used. Worker processes import the
-    caller's
-    main module, so a script calls this below `if __name__ == "__main__":`.
+    trained, and bptt.tracking.store.address.StoreError where the store can't be used; one that is away, or does not
+    take all, is warned of. Worker processes import the caller's main module, so a script calls this below
+    `if __name__ == "__main__":`.
     """
     # Not a plain import: what trains a sweep imports this package in its turn.
     return import_module("bptt.sweeps.task").sweep(overrides, config_dir)

@@ -49,8 +49,15 @@ STORES: Final = [
     _train("sqlite://", "tracking.uri=sqlite://"),
     _train("'sqlite:///:memory:'", "a store in memory is gone when the program ends"),
     _train("nope://x/y", "nope://x/y: "),
-    _train("http://127.0.0.1:9", "http://127.0.0.1:9: the store can't be reached: [Errno 111] Connection refused"),
-    _train("'postgresql+psycopg://127.0.0.1:9/x'", "the database can't be reached: "),
+    *(
+        Case(
+            (*command.split(" "), "--config-dir", "theirs", "experiment=e", "train.updates=2"),
+            (f"tracking.uri={uri}: a file of choices names this host, and you have not: nothing is sent there unless",),
+            text("theirs/experiment/e.yaml", f"# @package _global_\ntracking:\n  uri: {uri}\n"),
+        )
+        for command in ("train", "train -m", "plan")
+        for uri in ("http://lab.example.org:5000", "postgresql+psycopg://me@127.0.0.1:9/x")
+    ),
     _train("'mysql://127.0.0.1:9/x'", "the database's driver is missing"),
     _train("sqlite:////proc/nowhere/mlflow.db", "/proc/nowhere"),
     _train("sqlite:////dev/null/mlflow.db", "/dev/null"),

@@ -157,7 +157,7 @@ def test_a_server_that_crashed_gets_the_rest_when_it_is_back(
 
     lab.start()
     capsys.readouterr()
-    assert main(["sync", str(folder)]) == 0
+    assert main(["sync", str(folder), "--store", lab.uri]) == 0
     assert "training" not in capsys.readouterr().err
     new = [run for run in lab.runs() if run.info.run_id not in before]
     assert {run.info.run_id for run in lab.runs()} > before

@@ -3,7 +3,9 @@
 import json
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,16 @@ def test_what_a_sweep_lacks_is_trained_and_sent(tmp_path: Path, monkeypatch: pyt
     assert unsent.command == "bptt sync multirun/s"
 
     carried_out(missing.command, tmp_path)  # which sends too what the store has not got
+    assert left(tmp_path) == []
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60)) as connection:
+        connection.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name LIKE '%size=2'")
+        connection.commit()
+    (lost,) = wrong(found(tmp_path))
+    assert (lost.says, lost.command) == ("the store lacks 1 of its 3 runs", "bptt sync multirun/s")
+    (tmp_path / "mlflow.db").rename(tmp_path / "elsewhere.db")
+    assert [one.says for one in wrong(found(tmp_path))] == ["the store lacks 3 of its 3 runs"]
+    (tmp_path / "elsewhere.db").rename(tmp_path / "mlflow.db")
+    assert sync.main(lost.command.split()[2:]) == 0
     assert left(tmp_path) == []
     (archive.folder / "stored" / f"{last:06d}").unlink()
     (unsent,) = wrong(found(tmp_path))

@@ -78,6 +78,24 @@ def add_allow(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_store(parser: argparse.ArgumentParser, meant: str) -> None:
+    """Add the option that names a store, by whichever of its names; `args.uri` holds it. meant: without the option."""
+    parser.add_argument(
+        "--store",
+        "--uri",
+        dest="uri",
+        metavar="URI",
+        help=f"the store; passwords may go to its host; otherwise {meant}",
+    )
+
+
+def write_store_option(uri: str | None) -> str:
+    """The option, as it follows a command in a shell; empty where the command goes to this store without."""
+    from bptt.tracking.store.address import is_named
+
+    return "" if uri is None or is_named(uri) else f" --store {shlex.quote(uri)}"
+
+
 def add_workers(parser: "argparse._ArgumentGroup") -> None:
     """Add the options that say which workers go on with a sweep; `read_workers` reads them."""
     parser.add_argument("--backend", type=_name_backend, help="loky, dask, ray, or a function of your own")

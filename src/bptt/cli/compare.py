@@ -22,7 +22,7 @@ from bptt.analysis.comparison import (
 )
 from bptt.analysis.questions import rank_answer, take_metric
 from bptt.analysis.tables import LOSS, NOTHING, drop_seed, is_smaller_better
-from bptt.cli.common import Parser, refuse
+from bptt.cli.common import Parser, add_store, refuse
 
 if TYPE_CHECKING:
     from bptt.analysis.statistics.conclusions import Comparison
@@ -358,7 +358,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "more", metavar="C", nargs="*", default=[], help=f"more of them, up to {len(ascii_uppercase)} in all"
     )
-    parser.add_argument("--uri", help="the store in which a name or an id is looked up")
+    add_store(parser, "that of `bptt train`")
     parser.add_argument("--solved", metavar="CRITERION", help="when a run has solved its task, as 'loss/eval<=0.01'")
     parser.add_argument(
         "--metric", action="append", help="compare this one, not the losses and the accuracy; repeatable"

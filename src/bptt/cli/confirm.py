@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bptt.cli.common import Parser, add_allow, add_workers, call_on_folder, read_workers
+from bptt.cli.common import Parser, add_allow, add_store, add_workers, call_on_folder, read_workers
 
 SEEDS = 20
 
@@ -19,24 +19,28 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("sweep", metavar="SWEEP", help="a sweep's name or folder, or latest")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="on how many seeds (default: %(default)s)")
     add_workers(parser.add_argument_group("where other workers are to train than the sweep was begun with"))
+    add_store(parser, "the one that it was begun in")
     add_allow(parser)
     args = parser.parse_args(argv)
     if args.seeds < 1:
         parser.error(f"argument --seeds: must be at least 1, not {args.seeds}")
-    return call_on_folder(args.sweep, partial(_confirm, args.sweep, args.seeds, read_workers(args), args.allow))
+    confirm = partial(_confirm, args.sweep, args.seeds, read_workers(args), args.allow, args.uri)
+    return call_on_folder(args.sweep, confirm)
 
 
-def _confirm(source: str, seeds: int, settings: Mapping[str, object], allow: Sequence[str]) -> int:
+def _confirm(source: str, seeds: int, settings: Mapping[str, object], allow: Sequence[str], uri: str | None) -> int:
     from bptt.sweeps.workers.kernels import check_kernel_folder
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import file_lock
+    from bptt.tracking.store.address import resolve_address
 
     check_kernel_folder()
+    uri = None if uri is None else resolve_address(uri).uri  # as seen from here
     folder = _find_folder(source)
     with file_lock(folder / LOCK, wait=False):
         from bptt.cli.sweep import confirm_sweep
 
-        return confirm_sweep(folder, seeds, settings, allow)
+        return confirm_sweep(folder, seeds, settings, allow, uri)
 
 
 def _find_folder(source: str) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
-from bptt.cli.common import Parser
+from bptt.cli.common import Parser, add_store
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
         " broken off, folders, variables of the environment. Each line is ok, a note, or wrong; at the end stands what"
         " that means and the command that mends it. Nothing is made or changed.",
     )
-    parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")
+    add_store(parser, "that of `bptt train`")
     parser.add_argument("--json", action="store_true", help="the same as JSON, for a report of a bug")
     args = parser.parse_args(argv)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser, add_allow
+from bptt.cli.common import Parser, add_allow, add_store
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="a new folder; otherwise model-NAME")
     parser.add_argument("--onnx", action="store_true", help=f"write {_ONNX} beside it (float64)")
     parser.add_argument("--log", action="store_true", help="log it to its run; without -o no folder is written")
-    parser.add_argument("--uri", help="of the store that has the run; otherwise that of `bptt train`")
+    add_store(parser, "that of `bptt train`")
     add_allow(parser)
     args = parser.parse_args(argv)
 
@@ -134,7 +134,7 @@ def _find_store(recorded: "PastRun", uri: str | None) -> str | None:
     configured = recorded.config["tracking"]["uri"]
     if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
         return uri
-    known = recall_uri(configured)
+    known = recall_uri(configured, whose=f"the configuration of {recorded.name}")
     return None if known != configured else resolve_address(configured, recorded.current_folder).uri
 
 

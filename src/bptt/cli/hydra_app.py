@@ -23,7 +23,7 @@ from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
 from bptt.sweeps.task import SweepTask
 from bptt.sweeps.workers.calls import Stopped
-from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password
+from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password, refuse_unnamed
 
 if TYPE_CHECKING:
     from bptt.configuration.build import Configuration
@@ -245,6 +245,7 @@ class _Application:
             raise ConfigurationError(["confirm: picks the best setting of a sweep, which takes -m"])
         if configuration.tracking.uri is not None:
             refuse_password(configuration.tracking.uri, "tracking.uri=")
+            refuse_unnamed(configuration.tracking.uri, overrides)
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
             with _shown_log(config.hydra.verbose, config.hydra.job_logging):

@@ -37,7 +37,7 @@ class _Plan(hydra_app.WholeTask):
             every = [*plan.jobs, *plan.list_stand_ins()]
             configurations = composition.all(every)
         runs, repeated = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
-        held = _find_held(runs)
+        held = _find_held(runs, [*config.hydra.overrides.task])
         print(f"runs    {len(runs):,}")
         if plan is not None:
             tuned = configurations[0].sweep.tune
@@ -70,9 +70,9 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
-    """The digests of the runs that the sweep would take from the store, if there is one."""
-    from bptt.tracking.store.address import resolve_address
+def _find_held(runs: "Sequence[PlannedRun]", arguments: Sequence[str]) -> set[str]:
+    """The digests of the runs that the sweep would take from the store, if there is one that answers."""
+    from bptt.tracking.store.address import StoreError, refuse_unnamed, resolve_address
 
     first = runs[0].configuration
     if not (first.tracking.enabled and first.sweep.reuse):
@@ -80,10 +80,17 @@ def _find_held(runs: "Sequence[PlannedRun]") -> set[str]:
     address = resolve_address(first.tracking.uri)
     if address.is_missing:
         return set()
-    from bptt.tracking.store.opening import open_store
+    refuse_unnamed(first.tracking.uri, arguments)
+    from bptt.tracking.store.opening import choose_experiment, open_store
 
-    store = open_store(first.tracking.uri, first.tracking.experiment)
-    return set(store.find_finished([planned.digest for planned in runs]))
+    try:
+        store = open_store(first.tracking.uri, choose_experiment(first.tracking.experiment))
+        return set(store.find_finished([planned.digest for planned in runs]))
+    except StoreError as error:
+        if not error.passing:
+            raise
+        print(f"{error}; what it has already is not known", file=sys.stderr)
+        return set()
 
 
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:

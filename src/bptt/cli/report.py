@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.analysis.report.writing import FORMATS
-from bptt.cli.common import Parser
+from bptt.cli.common import Parser, add_store
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -51,7 +51,7 @@ def _make_parser() -> Parser:
         help="a folder, a sweep's name, or a run's id; latest; SWEEP:best",
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="otherwise report/ in the sweep's folder")
-    parser.add_argument("--uri", help="of the store; otherwise that of `bptt train`")
+    add_store(parser, "that of `bptt train`")
     parser.add_argument(
         "--solved", metavar="CRITERION", help="when a run has solved its task: 'loss/eval<=0.01'; otherwise the sweep's"
     )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.bits import ComparedPart, Deviation, RunComparison
-from bptt.cli.common import Parser, add_allow
+from bptt.cli.common import Parser, add_allow, add_store
 from bptt.sweeps.reproduce import NotCompared, Verdict
 from bptt.tracking.history.find import PastRun
 from bptt.tracking.provenance.environment import MACHINE, list_changes
@@ -217,7 +217,7 @@ def main(argv: Sequence[str]) -> int:
         help="a folder, a sweep's name, a run's id in the store, `latest`; SWEEP:12 is one run of a sweep,"
         " SWEEP:best the one that did best, SWEEP:model=lstm those with this value",
     )
-    parser.add_argument("--uri", help="the store in which a name or an id is looked up")
+    add_store(parser, "that of `bptt train`")
     parser.add_argument(
         "--tolerance",
         metavar="REL",

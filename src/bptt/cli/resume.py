@@ -5,17 +5,17 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
-from bptt.cli.common import Parser, add_allow, add_workers, call_on_folder, read_workers
+from bptt.cli.common import Parser, add_allow, add_store, add_workers, call_on_folder, read_workers
 
 
-def resume_run(folder: Path, allow: Collection[str] = ()) -> int:
+def resume_run(folder: Path, allow: Collection[str] = (), uri: str | None = None) -> int:
     """Go on with the single run in this folder; returns the exit code. Raises what `resume_single` does."""
     from bptt.cli.progress import RunProgress
     from bptt.cli.summary import tell, tell_interruption
     from bptt.sweeps.single import resume_single
 
     try:
-        trained = resume_single(folder, allow, RunProgress())
+        trained = resume_single(folder, allow, RunProgress(), uri)
     except KeyboardInterrupt:  # a second one
         tell_interruption(folder)
         raise
@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     add_workers(
         parser.add_argument_group("for a sweep, where it is to go on with other workers than it was begun with")
     )
+    add_store(parser, "the one that it was begun in")
     add_allow(parser)
     args = parser.parse_args(argv)
     from bptt.tracking.history.find import LATEST, SourceError, find_newest_folder
@@ -49,19 +50,21 @@ def main(argv: Sequence[str]) -> int:
             print(error, file=sys.stderr)
             return 2
     folder = folder.resolve()
-    return call_on_folder(str(folder), partial(_resume, folder, read_workers(args), args.allow))
+    return call_on_folder(str(folder), partial(_resume, folder, read_workers(args), args.allow, args.uri))
 
 
-def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str]) -> int:
+def _resume(folder: Path, settings: dict[str, object], allow: Sequence[str], uri: str | None) -> int:
     from bptt.sweeps.workers.kernels import check_kernel_folder
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import file_lock
     from bptt.tracking.folder.sweep import is_sweep
+    from bptt.tracking.store.address import resolve_address
 
     check_kernel_folder()
+    uri = None if uri is None else resolve_address(uri).uri  # as seen from here
     if not is_sweep(folder):
-        return resume_run(folder, allow)
+        return resume_run(folder, allow, uri)
     with file_lock(folder / LOCK, wait=False):
         from bptt.cli.sweep import resume_sweep
 
-        return resume_sweep(folder, settings, allow)
+        return resume_sweep(folder, settings, allow, uri)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser
+from bptt.cli.common import Parser, add_store
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepJournal
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         " their artifacts, and its folder under multirun.",
     )
     parser.add_argument("sweep", metavar="SWEEP", help="the sweep's folder, its name, or the id of its own run; latest")
-    parser.add_argument("--uri", help="of the store; otherwise the one that the folder names, or that of `bptt train`")
+    add_store(parser, "the one that the folder names, or that of `bptt train`")
     parser.add_argument("--yes", action="store_true", help="don't ask")
     args = parser.parse_args(argv)
     try:
@@ -102,7 +102,7 @@ def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Store, Swee
 
     if journal.parent is None:
         return None
-    store = open_to_delete(uri or recall_uri(journal.uri))
+    store = open_to_delete(recall_uri(journal.uri, uri, journal.name))
     sweep = store.find_sweep(journal.parent)
     if sweep is not None and sweep.name != journal.name:
         raise _Refused(f"{journal.name}: its folder names a run of the store that is of another sweep, {sweep.name}")

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from bptt.analysis.tables import write_duration, write_lines
-from bptt.cli.common import say, write_allow_options
+from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
@@ -30,7 +30,7 @@ def tell(trained: Trained) -> None:
         *describe_whereabouts(trained.tracker, trained.folder),
     ]
     say("\n".join(lines), sys.stdout)
-    for line in suggest_remedies(trained.ended, trained.folder):
+    for line in suggest_remedies(trained.ended, trained.folder, trained.journal.uri):
         say(line)
 
 
@@ -78,17 +78,19 @@ def describe_whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     ]
 
 
-def suggest_remedies(ended: Ended, folder: Path) -> list[str]:
-    """What the user may want to do about a run that did not end as it should."""
+def suggest_remedies(ended: Ended, folder: Path, uri: str | None = None) -> list[str]:
+    """What the user may want to do about a run that did not end as it should; uri: of its store, as it is noted."""
     lines = [] if ended.unstored is None else [f"the store doesn't have all of it: {ended.unstored}"]
-    if ended.status == "KILLED" or ended.unstored is not None:
-        lines.append(_write_going_on(folder))
+    if ended.status == "KILLED" or ended.unwritten is not None:
+        lines.append(_write_going_on(folder, uri))
+    elif ended.unstored is not None:
+        lines.append(f"later: bptt sync {shlex.quote(str(folder))}{write_store_option(uri)}")
     return lines
 
 
-def _write_going_on(folder: Path) -> str:
+def _write_going_on(folder: Path, uri: str | None = None) -> str:
     allow = write_allow_options(read_config(folder).get("allow") or ())
-    return f"go on with: bptt resume {shlex.quote(str(folder))}{allow}"
+    return f"go on with: bptt resume {shlex.quote(str(folder))}{allow}{write_store_option(uri)}"
 
 
 def _show_outputs(run: Run, record: Record) -> list[str]:

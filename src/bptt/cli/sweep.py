@@ -9,29 +9,33 @@ from typing import Any
 
 from bptt.analysis.chosen import count_settings
 from bptt.analysis.sweep import load_sweep
-from bptt.cli.common import say, write_allow_options
+from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
 from bptt.sweeps.choosing import train_following
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopen_sweep
+from bptt.sweeps.restoring import Patience
 from bptt.sweeps.search.search import going_on
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.environment import note_resumption
+from bptt.tracking.store.address import StoreError
 
 
-def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
+def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = (), uri: str | None = None) -> int:
     """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopen_sweep` does."""
-    session = reopen_sweep(folder, SweepProgress(), settings, allow)
+    session = reopen_sweep(folder, SweepProgress(), settings, allow, uri)
     if session.journal.search and not any(job.stage == "confirming" for job in session.jobs):
         return _tell(session, finish(session, interrupted=True))  # it asks for other runs when it goes on
     return _go_on(session, allow)
 
 
-def confirm_sweep(folder: Path, seeds: int, settings: Mapping[str, Any], allow: Collection[str] = ()) -> int:
+def confirm_sweep(
+    folder: Path, seeds: int, settings: Mapping[str, Any], allow: Collection[str] = (), uri: str | None = None
+) -> int:
     """Train the best setting of each condition on so many fresh seeds; returns the exit code.
 
     Raises ArchiveError where the sweep has not ended or nothing was picked, and what `reopen_sweep` does.
@@ -42,7 +46,7 @@ def confirm_sweep(folder: Path, seeds: int, settings: Mapping[str, Any], allow: 
         raise ArchiveError(f"{folder}: has not ended; go on with it first: bptt resume {shlex.quote(str(folder))}")
     if count_settings(load_sweep(folder)) < 2:
         raise ArchiveError(f"{folder}: there are no two settings of which one is picked as the best")
-    session = reopen_sweep(folder, SweepProgress(), settings, allow)
+    session = reopen_sweep(folder, SweepProgress(), settings, allow, uri)
     return _go_on(session, allow, confirm=max(seeds, session.journal.confirm or 0))
 
 
@@ -63,10 +67,23 @@ def _go_on(session: Session, allow: Collection[str], **noted: Any) -> int:
     return end_sweep(session, ending, interrupted=False)
 
 
-def sync_sweep(folder: Path, allow: Collection[str] = ()) -> int:
-    """Send to the store what it lacks; returns the exit code. Raises what `reopen_sweep` does."""
-    session = reopen_sweep(folder, SweepProgress(), allow=allow)
-    return end_sweep(session, partial(finish, session), interrupted=False)
+def end_synced(folder: Path, allow: Collection[str], uri: str | None, patience: Patience) -> int:
+    """End a sweep whose runs the store has by now, and tell of it; 1 where the store does not take its end.
+
+    Raises what `reopen_sweep` does.
+    """
+    session, unstored = reopen_sweep(folder, SweepProgress(), allow=allow, uri=uri), list[str | None]()
+
+    def end(interrupted: bool) -> Summary:
+        while True:
+            summary = finish(session, interrupted)
+            unstored.append(summary.unstored)
+            trouble = None if interrupted or session.record is None else summary.unstored
+            if trouble is None or summary.interrupted or not patience.wait(StoreError(trouble, passing=True)):
+                return summary
+
+    code = end_sweep(session, end, interrupted=False)
+    return code if code > 1 else int(unstored[-1] is not None)
 
 
 def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interrupted: bool) -> int:
@@ -98,4 +115,5 @@ def _tell(session: Session, summary: Summary) -> int:
 def _quote_folder(session: Session) -> str:
     """The sweep's folder, as an argument of the commands that go on with it."""
     packages = (package for job in session.jobs for package in job.config.get("allow") or ())
-    return shlex.quote(str(session.archive.folder)) + write_allow_options(packages)
+    options = write_allow_options(packages) + write_store_option(session.journal.uri)
+    return shlex.quote(str(session.archive.folder)) + options

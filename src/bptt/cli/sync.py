@@ -1,32 +1,182 @@
-"""`bptt sync FOLDER`: sends to the store what it did not get of a sweep, without sending anything twice."""
+"""`bptt sync [FOLDER …]`: writes to the store what it lacks of sweeps and single runs, and nothing twice."""
 
-from collections.abc import Sequence
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from bptt.cli.common import Parser, add_allow, call_on_folder
+from bptt.cli.common import Parser, add_allow, add_store, call_on_folder, say, write_store_option
+
+if TYPE_CHECKING:
+    from bptt.sweeps.restoring import Difference, Patience
+    from bptt.tracking.folder.sweep import SweepFolder
+
+_MOST_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    check: bool
+    uri: str | None
+    allow: Sequence[str]
+    patience: "Patience"
 
 
 def main(argv: Sequence[str]) -> int:
-    """0: the store has the whole sweep, 1: it has not, or a run failed or is missing, 2: no sweep, or no store."""
+    """0: the store has all that the folders have, 1: it has not, 2: no sweep and no run, or not to be sent there."""
     parser = Parser(
         prog="bptt sync",
-        description="Sends to the store what it did not get of a sweep, as when the server was away. Nothing is"
-        " trained, and nothing is sent twice.",
+        description="Writes to the store what it lacks of sweeps and single runs, from their folders: what it did not"
+        " get, as when the server was away, and what was lost there or deleted since. Nothing is trained, and nothing"
+        " is written that is there.",
     )
-    parser.add_argument("folder", metavar="SWEEP", help="the sweep's folder, as `bptt train` named it")
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="*",
+        help="of a sweep or a run, or its name; latest; otherwise all in ./multirun",
+    )
+    parser.add_argument("--check", action="store_true", help="only say what is missing, and end with 1 if anything is")
+    add_store(parser, "the one that each folder names")
     add_allow(parser)
     args = parser.parse_args(argv)
-    folder = Path(args.folder).resolve()
-    return call_on_folder(str(folder), partial(_sync, folder, args.allow))
+    from bptt.sweeps.restoring import Patience
+
+    code, here, names = 0, Path.cwd(), args.folder or _list_all()
+    if not names:
+        print("multirun: there is no sweep and no run", file=sys.stderr)
+        return 2
+    for name in names:
+        os.chdir(here)
+        request = _Request(check=args.check, uri=args.uri, allow=args.allow, patience=Patience(say))
+        code = max(code, call_on_folder(name, partial(_sync, name, request)))
+        if code > 2:
+            break
+    return code
 
 
-def _sync(folder: Path, allow: Sequence[str]) -> int:
-    from bptt.cli.sweep import sync_sweep
+def _list_all() -> list[str]:
+    """All sweeps and single runs here, the oldest first."""
+    from bptt.tracking.folder.files import JOURNAL, MULTIRUN, SINGLE_RUNS, SWEEP
+
+    root = Path(MULTIRUN)
+    journals = [*root.glob(f"*/{SWEEP}"), *(root / SINGLE_RUNS).glob(f"*/{JOURNAL}")]
+    return [str(path.parent) for path in sorted(journals, key=lambda path: path.parent.name)]
+
+
+def _find_folder(name: str) -> Path:
+    """The folder that is meant."""
+    from bptt.tracking.folder.files import MULTIRUN, SINGLE_RUNS
+    from bptt.tracking.folder.sweep import is_sweep
+    from bptt.tracking.history.find import LATEST, find_newest_folder
+    from bptt.tracking.history.from_folder import is_run
+
+    if name == LATEST:
+        return find_newest_folder()
+    named = [Path(MULTIRUN, name), Path(MULTIRUN, SINGLE_RUNS, name)] if Path(name).name == name else []
+    return next((folder for folder in (Path(name), *named) if is_sweep(folder) or is_run(folder)), Path(name))
+
+
+def _sync(name: str, request: _Request) -> int:
     from bptt.tracking.folder.files import LOCK
-    from bptt.tracking.folder.lock import file_lock
+    from bptt.tracking.folder.lock import LockedError, file_lock, is_locked
+    from bptt.tracking.folder.run import read_journal
+    from bptt.tracking.history.from_folder import is_run
+    from bptt.tracking.store.address import resolve_address
+
+    shown = _find_folder(name)
+    folder = shown.resolve()
+    # As seen from here: going on with a sweep may lead to another folder.
+    uri = None if request.uri is None else resolve_address(request.uri).uri
+    request = _Request(check=request.check, uri=uri, allow=request.allow, patience=request.patience)
+    noted = read_journal(folder) if is_run(folder) else _open_sweep(folder, request.allow).journal
+    if noted.uri is None and uri is None:
+        print(f"{shown}: was not to be recorded in a store, and is not (tracking.enabled=false)")
+        return 0
+    if request.check:
+        if is_locked(folder / LOCK):
+            raise LockedError
+        return _sync_held(shown, folder, request)
+    with file_lock(folder / LOCK, wait=False):
+        return _sync_held(shown, folder, request)
+
+
+def _open_sweep(folder: Path, allow: Sequence[str]) -> "SweepFolder":
+    """The folder of a sweep, whose end can be written: its configurations name no package that was not allowed."""
+    from bptt.configuration.build import check_configuration
     from bptt.tracking.folder.sweep import SweepFolder
 
-    SweepFolder.open(folder)
-    with file_lock(folder / LOCK, wait=False):
-        return sync_sweep(folder, allow)
+    archive = SweepFolder.open(folder)
+    for job in archive.jobs()[:1]:
+        check_configuration(job.config, allow)
+    return archive
+
+
+def _sync_held(shown: Path, folder: Path, request: _Request) -> int:
+    from bptt.tracking.folder.sweep import is_sweep
+
+    return (_sync_sweep if is_sweep(folder) else _sync_run)(shown, folder, request)
+
+
+def _sync_sweep(shown: Path, folder: Path, request: _Request) -> int:
+    from bptt.sweeps.restoring import compare_sweep, restore_sweep
+    from bptt.tracking.folder.sweep import SweepFolder
+
+    archive = SweepFolder.open(folder)
+    find = compare_sweep if request.check else restore_sweep
+    found = find(archive, request.uri, request.patience)
+    code = _tell(shown, found, request, archive.journal.uri)
+    if request.check or code or not found.lacked:
+        return code
+    from bptt.cli.sweep import end_synced
+
+    return end_synced(folder, request.allow, request.uri, request.patience)
+
+
+def _sync_run(shown: Path, folder: Path, request: _Request) -> int:
+    from bptt.sweeps.restoring import compare_run, restore_run
+    from bptt.tracking.folder.run import read_journal
+
+    journal = read_journal(folder)
+    if journal.status == "RUNNING":
+        print(f"{shown}: the run is not at its end; go on with: bptt resume {shlex.quote(str(shown))}")
+        return 0
+    find = compare_run if request.check else restore_run
+    return _tell(shown, find(folder, journal, request.uri, request.patience), request, journal.uri)
+
+
+def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) -> int:
+    """Say what a store lacked, and lacks; 1 where it does."""
+    for note in found.notes:
+        print(f"{shown}: {note}")
+    runs = f"{found.count:,} run{'s'[: found.count != 1]}"
+    left = found.lacked if request.check else found.left
+    if found.lacked:
+        print(f"{shown}: the store {'lacks' if request.check else 'lacked'} something of {_count(found.lacked, runs)}")
+        lines = [f"  {name}: {what}" for name, what in found.lacked.items()]
+        print(
+            "\n".join(lines[:_MOST_SHOWN] + [f"  and {len(lines) - _MOST_SHOWN:,} more"] * (len(lines) > _MOST_SHOWN))
+        )
+    elif not left and found.trouble is None:
+        print(f"{shown}: the store has all of it, {runs}")
+    if not left and found.trouble is None:
+        return 0
+    again = f"bptt sync {shlex.quote(str(shown))}{write_store_option(request.uri or uri)}"
+    if request.check and found.trouble is None:
+        print(f"  this writes it: {again}")
+    else:
+        trouble = f"{found.trouble}; " if found.trouble else ""
+        missing = f"{_count(left, runs)} may not be there" if left else "what is there is not known"
+        print(f"{shown}: {trouble}{missing}; later: {again}", file=sys.stderr)
+    return 1
+
+
+def _count(named: Mapping[str, str], of: str) -> str:
+    from bptt.sweeps.restoring import OWN
+
+    number = sum(name != OWN for name in named)
+    return " and ".join([*([f"{number:,} of {of}"] if number else []), *([OWN] if OWN in named else [])])

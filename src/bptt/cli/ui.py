@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser
+from bptt.cli.common import Parser, add_store
 
 if TYPE_CHECKING:
     from bptt.tracking.store.sweep_page import NewestSweep
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.store.sweep_page import find_newest_sweep
 
     parser = Parser("bptt ui", description=__doc__)
-    parser.add_argument("--uri", help="of the store; otherwise MLFLOW_TRACKING_URI, or mlflow.db in this folder")
+    add_store(parser, "MLFLOW_TRACKING_URI, or mlflow.db in this folder")
     parser.add_argument("--port", type=int, default=5000, help="the first one that is tried (5000)")
     args = parser.parse_args(argv)
     try:

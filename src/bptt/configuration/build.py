@@ -47,18 +47,18 @@ class Tracking:
     """Where a run is recorded.
 
     uri         of the MLflow store; None: what MLFLOW_TRACKING_URI says, else MLflow's own default
-    experiment  the name of the MLflow experiment
+    experiment  the name of the MLflow experiment; None: what MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID say
     enabled     False: nothing is recorded in MLflow
     checkpoint_seconds  how often a run that trains for long writes a checkpoint; None: never
     """
 
     uri: str | None
-    experiment: str
+    experiment: str | None
     enabled: bool
     checkpoint_seconds: Annotated[float, Range(above=0)] | None = 60.0
 
     def __post_init__(self) -> None:
-        if not self.experiment.strip():
+        if self.experiment is not None and not self.experiment.strip():
             raise InvalidValue("experiment", self.experiment, "must be a name")
 
 

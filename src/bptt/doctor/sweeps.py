@@ -1,6 +1,6 @@
 """Sweeps and runs in ./multirun that were broken off, or that the store does not have."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,7 +58,7 @@ def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
     from bptt.tracking.provenance.digest import compute_version
 
     journal = archive.journal
-    unsent = len(archive.blocks() - archive.stored()) if journal.experiment is not None else 0
+    unsent = len(archive.blocks() - archive.stored()) if journal.uri is not None else 0
     missing = 0 if journal.status == "FINISHED" else archive.count() - len(archive.ended())
     if missing and not journal.search:
         says = f"{missing:,} of {archive.count():,} runs are missing"
@@ -78,8 +78,37 @@ def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
             subject=str(shown),
             says=f"the store has not got {unsent} of its {len(archive.blocks())} blocks",
             means="what was trained is here, but not in MLflow",
-            command=write_command("bptt", "sync", shown) + _write_allow(archive.jobs()[0].config),
+            command=_write_sync(shown, journal.uri) + _write_allow(archive.jobs()[0].config),
         )
+    elif journal.uri is not None:
+        own = [] if journal.parent is None else [journal.parent]
+        yield from _examine_stored(journal.uri, [*own, *archive.run_ids().values()], shown)
+
+
+def _examine_stored(uri: str, run_ids: Sequence[str], shown: Path) -> Iterator[Finding]:
+    """Whether a store that is a file still has what it had; a server, which takes longer, `bptt sync --check` asks."""
+    from bptt.tracking.store.address import StoreError, resolve_address
+    from bptt.tracking.store.state import count_lost
+
+    try:
+        database = resolve_address(uri).database
+        lost = 0 if database is None else count_lost(database, run_ids)
+    except StoreError:  # what is wrong with it is told of the store, or by `bptt sync`
+        return
+    if lost:
+        yield Finding(
+            mark="wrong",
+            subject=str(shown),
+            says=f"the store lacks {lost:,} of its {len(run_ids):,} run{'s'[: len(run_ids) != 1]}",
+            means="they were deleted or lost there; the folder has them",
+            command=_write_sync(shown, uri),
+        )
+
+
+def _write_sync(shown: Path, uri: str | None) -> str:
+    from bptt.tracking.store.address import is_named
+
+    return write_command("bptt", "sync", shown, *([] if uri is None or is_named(uri) else ["--store", uri]))
 
 
 def _write_allow(config: Mapping[str, Any]) -> str:
@@ -97,7 +126,19 @@ def _examine_run(folder: Path, shown: Path) -> Iterator[Finding]:
     except (ResumeError, OSError) as error:
         yield Finding(mark="note", subject=str(shown), says=str(error), means="nothing can be done with it")
         return
-    if journal.status not in ("RUNNING", "KILLED") or is_locked(folder / LOCK):
+    if is_locked(folder / LOCK):
+        return
+    if journal.status != "RUNNING" and not journal.recorded:
+        yield Finding(
+            mark="wrong",
+            subject=str(shown),
+            says="the store has not got it",
+            means="what was trained is here, but not in MLflow",
+            command=_write_sync(shown, journal.uri),
+        )
+    elif journal.uri is not None and journal.run_id is not None and journal.status != "RUNNING":
+        yield from _examine_stored(journal.uri, [journal.run_id], shown)
+    if journal.status not in ("RUNNING", "KILLED"):
         return
     same = journal.numerical_version == compute_version()
     yield Finding(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.tracking.store.address import Address
+from bptt.tracking.store.artifacts import refuse_elsewhere
 from bptt.tracking.store.connecting import connect, set_environment
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.opening import find_store
@@ -65,7 +67,7 @@ def log_model(uri: str | None, run_id: str, content: ModelContent, more: Mapping
     address = find_store(uri)
     set_environment()
     with explain_refusal(address):
-        return _log(connect(address), run_id, content, more or {})
+        return _log(address, connect(address), run_id, content, more or {})
 
 
 def load_model(folder: Path) -> Any:
@@ -76,13 +78,16 @@ def load_model(folder: Path) -> Any:
     return load(str(folder))
 
 
-def _log(client: "MlflowClient", run_id: str, content: ModelContent, more: Mapping[str, bytes]) -> str:
+def _log(
+    address: Address, client: "MlflowClient", run_id: str, content: ModelContent, more: Mapping[str, bytes]
+) -> str:
     from mlflow.entities import LoggedModelOutput
 
     run = client.get_run(run_id)
     model = client.create_logged_model(run.info.experiment_id, name=NAME, source_run_id=run_id, params=run.data.params)
     status: Literal["READY", "FAILED"] = "FAILED"
     try:
+        refuse_elsewhere(address, str(model.artifact_location))
         with TemporaryDirectory() as temporary:
             folder = Path(temporary) / NAME
             _save(folder, content, more, {"model_uuid": model.model_id, "model_id": model.model_id, "run_id": run_id})

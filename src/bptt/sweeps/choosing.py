@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bptt.analysis.choosing import rank_groups
@@ -13,6 +14,7 @@ from bptt.sweeps.jobs.plan import PlannedRun
 from bptt.sweeps.jobs.stages import find_next, plan_confirmation, plan_results
 from bptt.sweeps.session import Session
 from bptt.tracking.folder.sweep import Stage
+from bptt.tracking.store.address import StoreError
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -29,15 +31,20 @@ def train_following(session: Session, allow: Collection[str] = ()) -> None:
         session.wait_for_store()
         planned = _plan(session, stage, load_sweep(session.archive.folder), allow)
         journal = session.journal
-        arranged = arrange(
+        arranging = partial(
+            arrange,
             planned,
             first=len(session.jobs),
             next_block=itertools.count(1 + max([*session.archive.blocks(), *(job.block for job in session.jobs)])),
             workers=session.wanted,
-            store=session.store if journal.reuse else None,
             keys=list(dict.fromkeys([*journal.swept, SEED])),
             stage=stage,
         )
+        try:
+            arranged = arranging(store=session.store if journal.reuse else None)
+        except StoreError as error:
+            session.reporter.say(f"{error}; what the store has already is not known, and all of these are trained")
+            arranged = arranging(store=None)
         session.extend(arranged.jobs)
         for block, results in arranged.list_reused():
             session.keep(block, results)

@@ -31,6 +31,7 @@ from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.runs import make_run, make_run_key
+from bptt.tracking.store.state import count_lost
 from bptt.tracking.store.sweep_log import SweepLog
 from bptt.tracking.store.sweep_page import make_compare_path, publish_view
 from bptt.tracking.store.tags import VIEW_TAG
@@ -307,6 +308,8 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         )
         kept = {f"{REPORT}/{name}": content for name, content in files.items()}
         unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view)
+        if unstored is None:
+            unstored = _find_loss(session.record, runs["run_id"].dropna().tolist())
     return Summary(
         runs=runs,
         settings=settings,
@@ -337,8 +340,8 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
     """Wait until the store has every block, and mark what is missing as KILLED there; why it has not, else None."""
     try:
         session.wait_for_store()
-        if missing and session.store is not None:
-            session.begin_recording(session.store)
+        if missing:
+            session.begin_recording()
         if session.writer is None or session.record is None:
             return session.no_store
         session.writer.finish(session.reporter.say)
@@ -358,6 +361,21 @@ def _killed(job: SweepJob, now: float) -> RunResult:
     return RunResult(job=job.number, status="KILLED", record=None, error=None, began=now, ended=now)
 
 
+def _find_loss(record: SweepLog, run_ids: Sequence[str]) -> str | None:
+    """What the store lacks of what it took; None: nothing. It may have been replaced, or runs deleted, meanwhile."""
+    store, wanted = record.store, [record.parent, *run_ids]
+    try:
+        if store.address.database is not None:
+            store.close()  # a connection may lead to a file that has gone
+            lost = count_lost(store.address.database, wanted)
+        else:
+            lost = len(wanted) - store.count_active(record.parent, wanted)
+    except StoreError as error:
+        return str(error)
+    says = f"{store.address.shown}: lacks {lost:,} of the {len(wanted):,} runs that it got; they were lost, or deleted"
+    return says if lost else None
+
+
 def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str | None]:
     """The ids in the store; None where a run is not there, or the store does not answer."""
     reused = {number: result.reused for number, result in session.results.items()}
@@ -366,7 +384,7 @@ def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str |
     if session.record is not None and stored:
         with suppress(StoreError):
             known = session.record.find_ids(list(keys.values()))
-    return [reused.get(number) or known.get(keys[number]) for number in numbers]
+    return [known.get(keys[number]) or reused.get(number) for number in numbers]
 
 
 def _best_of_each(runs: "pd.DataFrame", sweep: "Sweep") -> list[str]:

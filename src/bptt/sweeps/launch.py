@@ -20,9 +20,9 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders
 from bptt.core.run import Record, Run
-from bptt.sweeps.jobs.arrangement import arrange
+from bptt.sweeps.jobs.arrangement import Arrangement, arrange
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.plan import MOST_LANES, drop_repeated
+from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, drop_repeated
 from bptt.sweeps.jobs.stages import TuningPlan, compose_first
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
@@ -33,9 +33,9 @@ from bptt.tracking.folder.lock import LockedError, file_lock
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
-from bptt.tracking.store.address import Address, hide_passwords, resolve_address
+from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -124,6 +124,7 @@ class Launch:
         self.session: Session | None = None
         self._store: Store | None = None
         self._opening: Future[Store] | None = None
+        self._away: str | None = None  # why the store could not be opened
         self._workers: Workers | None = None
         self._number_of: dict[str, int] = {}  # digest → run
         self._plan: TuningPlan | None = None
@@ -178,15 +179,7 @@ class Launch:
         if self.session is None and first.tracking.enabled:
             self._open_store(first.tracking)
         before = 0 if self.session is None else len(self.session.jobs)
-        arranged = arrange(
-            new,
-            first=before,
-            next_block=self.next_block,
-            workers=self.settings.wanted,
-            store=self._store if first.sweep.reuse else None,
-            keys=self._keys if self._plan is None else self._plan.keys,
-            stage="result" if self._plan is None else "tuning",
-        )
+        arranged = self._arrange(new, before, self._store if first.sweep.reuse else None)
         self._number_of |= {planned.digest: number for number, planned in enumerate(new, before)}
         same = {tuple(overrides): planned.digest for overrides, planned in repeated}
         same |= {planned.overrides: planned.digest for planned in found}
@@ -201,6 +194,21 @@ class Launch:
             blocks=arranged.blocks,
         )
 
+    def _arrange(self, new: Sequence[PlannedRun], before: int, store: Store | None) -> Arrangement:
+        try:
+            return arrange(
+                new,
+                first=before,
+                next_block=self.next_block,
+                workers=self.settings.wanted,
+                store=store,
+                keys=self._keys if self._plan is None else self._plan.keys,
+                stage="result" if self._plan is None else "tuning",
+            )
+        except StoreError as error:
+            self._do_without_store(error)
+        return self._arrange(new, before, None)
+
     @property
     def _allowed(self) -> tuple[str, ...]:
         return tuple(self._config.get("allow") or ())
@@ -211,13 +219,25 @@ class Launch:
 
     def _open_store(self, tracking: Tracking) -> None:
         """Open the store before anything is begun. A database that is not there yet holds no runs and is made for
-        seconds: the first ones are trained meanwhile.
+        seconds: the first ones are trained meanwhile. One that is away stops nothing: the archive has all runs.
         """
         address = resolve_address(tracking.uri)
-        if _can_be_made(address):
-            self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, tracking.experiment)
-        else:
-            self._store = open_store(tracking.uri, tracking.experiment)
+        refuse_unnamed(tracking.uri, self._command)
+        wanted = choose_experiment(tracking.experiment)
+        if _can_be_made(address) and wanted.experiment_id is None:
+            self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, wanted)
+            return
+        try:
+            self._store = open_store(tracking.uri, wanted)
+        except StoreError as error:
+            self._do_without_store(error)
+
+    def _do_without_store(self, error: StoreError) -> None:
+        """Go on without a store that is away. Raises what can't come right by itself."""
+        if not error.passing:
+            raise error
+        self._store, self._away = None, str(error)
+        self.reporter.say(f"{error}; training goes on without it, all runs are trained, and `bptt sync` sends them")
 
     def _open_workers(self) -> Workers:
         if self._workers is None:
@@ -238,13 +258,15 @@ class Launch:
 
     def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]) -> Session:
         tracking, plan = first.tracking, self._plan
+        wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
         folder = Path(str(self._config.hydra.sweep.dir))
         journal = SweepJournal(
             name=folder.name,
             command=[hide_passwords(word) for word in self._command],
             began=time.time(),
             uri=resolve_address(tracking.uri).shown if tracking.enabled else None,
-            experiment=tracking.experiment if tracking.enabled else None,
+            experiment=wanted.name if self._store is None else self._store.experiment,
+            experiment_id=wanted.experiment_id if self._store is None else None,
             parent=None,
             numerical_version=compute_version(),
             current_folder=str(Path.cwd()),
@@ -280,7 +302,8 @@ class Launch:
             on_error=first.sweep.on_error,
             checkpoint_seconds=first.tracking.checkpoint_seconds,
         )
-        return Session(archive, jobs, self._opening or self._store, how, self.reporter, self._workers)
+        store = self._opening or self._store
+        return Session(archive, jobs, store, how, self.reporter, self._workers, self._away)
 
 
 def _can_be_made(address: Address) -> bool:

@@ -12,20 +12,25 @@ from bptt.sweeps.workers.pool import Conduct, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.provenance.digest import compute_digest, compute_version
-from bptt.tracking.store.address import recall_uri
-from bptt.tracking.store.base import Store
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.address import StoreError, recall_uri
+from bptt.tracking.store.opening import WantedExperiment, open_store
 
 
 def reopen_sweep(
-    folder: Path, reporter: SweepReporter, settings: Mapping[str, Any] | None = None, allow: Collection[str] = ()
+    folder: Path,
+    reporter: SweepReporter,
+    settings: Mapping[str, Any] | None = None,
+    allow: Collection[str] = (),
+    uri: str | None = None,
 ) -> Session:
     """The session of the sweep in this folder, with what has ended; the process goes to the folder it was begun in.
 
     settings  of the launcher, where they are to be others than the sweep was begun with
     allow     packages whose classes its configurations may name
+    uri       of the store; None: the one that it was begun in
 
-    Raises ArchiveError, StoreError, ConfigurationError.
+    A store that can't be opened is told of, and done without. Raises ArchiveError, ConfigurationError, and StoreError
+    where nothing may be sent there, see `recall_uri`.
     """
     archive = SweepFolder.open(folder.absolute())
     journal, jobs = archive.journal, archive.jobs()
@@ -42,7 +47,15 @@ def reopen_sweep(
         on_error=journal.on_error,
         checkpoint_seconds=first.tracking.checkpoint_seconds,
     )
-    session = Session(archive, jobs, _store(archive), how, reporter)
+    store, away = None, None
+    if journal.uri is not None:
+        to_open = recall_uri(journal.uri, uri, folder)
+        try:
+            store = open_store(to_open, find_recorded_experiment(archive))
+        except StoreError as error:
+            away = str(error)
+            reporter.say(f"{away}; it goes on without the store, and `bptt sync` sends what it lacks")
+    session = Session(archive, jobs, store, how, reporter, no_store=away)
     session.recall()
     return session
 
@@ -76,8 +89,8 @@ def _run(session: Session, job: SweepJob, allow: Collection[str]) -> Run:
     return configuration.run
 
 
-def _store(archive: SweepFolder) -> Store | None:
+def find_recorded_experiment(archive: SweepFolder) -> WantedExperiment:
+    """The experiment that has a sweep: by the runs that it had there, should it be called something else by now."""
     journal = archive.journal
-    if journal.experiment is None:
-        return None
-    return open_store(recall_uri(journal.uri), journal.experiment)
+    own = [] if journal.parent is None else [journal.parent]
+    return WantedExperiment(journal.experiment, journal.experiment_id, [*own, *list(archive.run_ids().values())[:3]])

@@ -179,7 +179,7 @@ class Session:
 
     results  of the runs that have ended, by job number, without what they recorded
     last     of each run that has ended: `update` and metrics as they were recorded last
-    no_store why the store that was being made could not be; None: it could, or is there
+    no_store why there is none, though there should be; None: there is, or should not be
     """
 
     def __init__(
@@ -190,14 +190,16 @@ class Session:
         how: Conduct,
         reporter: SweepReporter,
         workers: Workers | None = None,
+        no_store: str | None = None,
     ) -> None:
         """Store    one that is still being made is waited for when the first block has ended
         workers  that were entered already, and are left by who did; None: they are entered when they are needed
+        no_store why the store is away
         """
         self.archive, self.jobs, self.reporter = archive, jobs, reporter
         self._opening = store if isinstance(store, Future) else None
         self.store = None if isinstance(store, Future) else store
-        self.no_store: str | None = None
+        self.no_store = no_store
         self.journal: SweepJournal = archive.journal
         self.record: SweepLog | None = None
         self.began = time.time()
@@ -247,8 +249,7 @@ class Session:
 
     def begin(self, runs: int) -> None:
         """So many runs are trained now."""
-        if self.store is not None:
-            self.begin_recording(self.store)
+        self.begin_recording()
         self.reporter.begin(runs)
 
     def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Iterator[LaneResult]:
@@ -298,27 +299,36 @@ class Session:
         self.wait_for_store()
         if all(result.reused for result in results):
             self.archive.mark_stored(number)
-        elif self.store is not None:
-            self.begin_recording(self.store).put(number, results)
+        elif (writer := self.begin_recording()) is not None:
+            writer.put(number, results)
 
     def wait_for_store(self) -> None:
-        """Have the store, where there is one. Raises Stopped where it could not be made."""
+        """Have the store, where there is one. One that could not be made is told of, and done without."""
         if self._opening is not None:
             opening, self._opening = self._opening, None
             try:
                 self.store = opening.result()
             except StoreError as error:
-                self.no_store = str(error)
-                _log.warning("the store can't be made: %s", error)
-                raise Stopped(self.no_store) from error
+                self._do_without_store(error)
 
-    def begin_recording(self, store: Store) -> Writer:
-        """The writer to the store, in which the sweep's own run is begun, or opened again."""
-        if self.writer is None:
+    def begin_recording(self) -> Writer | None:
+        """The writer to the store, in which the sweep's own run is begun, or opened again; None: there is no store,
+        or it does not take that run, which is told, and the sweep goes on without it.
+        """
+        if self.writer is None and self.store is not None:
             tags = make_provenance_tags()
-            self.record = self._own_run(store, tags)
-            self.writer = Writer(self.archive, self.journal, self.jobs, self.record, tags)
+            try:
+                self.record = self._own_run(self.store, tags)
+            except StoreError as error:
+                self._do_without_store(error)
+            else:
+                self.writer = Writer(self.archive, self.journal, self.jobs, self.record, tags)
         return self.writer
+
+    def _do_without_store(self, error: StoreError) -> None:
+        self.store, self.no_store = None, str(error)
+        _log.warning("without a store: %s", error)
+        self.reporter.say(f"{error}; it goes on without the store, and `bptt sync` sends what it lacks")
 
     def _own_run(self, store: Store, tags: Mapping[str, str]) -> SweepLog:
         """The sweep's own run: begun, or opened again."""
@@ -330,8 +340,8 @@ class Session:
             record = SweepLog.begin(store, self.journal.name, {**tags, KEY_TAG: key}, "")
         else:
             record = SweepLog.reopen(store, parent, self.journal.name)
-        if record.parent != self.journal.parent:
-            self.note(parent=record.parent)
+        if (record.parent, store.experiment) != (self.journal.parent, self.journal.experiment):
+            self.note(parent=record.parent, experiment=store.experiment)
         return record
 
     def recall(self) -> None:
@@ -340,8 +350,8 @@ class Session:
         self.results |= {result.job: result for result in self.archive.ended()}
         _log.info("%s: %d of %d runs have ended", self.archive.folder, len(self.results), len(self.jobs))
         unsent = sorted(self.archive.blocks() - self.archive.stored())
-        if self.store is not None and (unsent or self.journal.parent is not None):
-            writer = self.begin_recording(self.store)  # even if only the end of the sweep's own run is missing
+        wanted = unsent or self.journal.parent is not None  # even if only the end of the sweep's own run is missing
+        if wanted and (writer := self.begin_recording()) is not None:
             for number in unsent:
                 writer.put(number, self.archive.results(number))
 

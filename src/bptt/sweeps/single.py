@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -44,7 +44,6 @@ from bptt.tracking.folder.run import (
     ResumeError,
     check_program,
     forget_checkpoint,
-    make_single_key,
     read_checkpoint,
     read_config,
     read_journal,
@@ -53,17 +52,15 @@ from bptt.tracking.folder.run import (
 )
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.provenance.environment import (
-    make_provenance_tags,
     note_resumption,
     pack_provenance,
     write_provenance,
 )
-from bptt.tracking.store.address import StoreError, recall_uri
-from bptt.tracking.store.base import Store
-from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.params import flatten_config, hide_secrets, name_run
-from bptt.tracking.store.run_log import RunLog
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
+from bptt.tracking.store.address import StoreError, recall_uri, resolve_address
+from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
+from bptt.tracking.store.params import hide_secrets, name_run
+from bptt.tracking.store.run_log import RunLog, begin_recorded, reopen_recorded
+from bptt.tracking.store.tags import OUTCOME_TAG
 
 if TYPE_CHECKING:
     from bptt.core.training import Training
@@ -112,19 +109,24 @@ class Ended:
 
     record    what was recorded so far, where it did not finish; None: nothing
     error     the traceback of a run that FAILED
-    unstored  why the store did not take it; None: it did, or there is none
+    unwritten why its files could not be written; None: they were
+    unstored  why the store did not take it; None: it did, or there is to be none
     seconds   of training, in this process
     """
 
     status: Status
     record: Record | None
     error: str | None
+    unwritten: str | None
     unstored: str | None
     seconds: float
 
 
-def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> Ended:
-    """Train the run, write its files into its folder, and record it in the store where there is a tracker."""
+def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, away: str | None = None) -> Ended:
+    """Train the run, write its files into its folder, and record it in the store where there is a tracker.
+
+    away: why there is none, though there should be
+    """
     began = time.monotonic()
     training: Training | None = None
     error: str | None = None
@@ -148,9 +150,10 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> E
     from bptt.core.training import rescue_record  # here, where Ctrl-C can't come before it is waited for
 
     record = rescue_record(training)
-    artifacts, unstored = _kept_files(job, record, error)
+    artifacts, unwritten = _kept_files(job, record, error)
+    unstored = unwritten or away
     tags = {OUTCOME_TAG: record.outcome} if status == "FINISHED" and record is not None else {}
-    if tracker is not None and unstored is None:
+    if tracker is not None and unwritten is None:
         if tracker.trouble is not None:
             job.reporter.say("waiting for the store to answer; Ctrl-C gives it up")
             _log.warning("waiting for the store: %s", tracker.trouble)
@@ -158,14 +161,15 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> E
             tracker.close(status, tags, artifacts)
         except (StoreError, KeyboardInterrupt) as trouble:
             unstored = str(trouble) or "interrupted while it was being recorded"
-    if unstored is not None and status == "FINISHED" and training is not None:
+    if unwritten is not None and status == "FINISHED" and training is not None:
         _save(training, job)
-    if status == "FINISHED" and unstored is None:
+    if status == "FINISHED" and unwritten is None:
         forget_checkpoint(job.folder)
     outcome = record.outcome if status == "FINISHED" and record is not None else None
+    noted: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING" if unwritten else status
     with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
-        write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status, outcome=outcome))
-    return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
+        write_journal(job.folder, replace(job.journal, status=noted, outcome=outcome, recorded=unstored is None))
+    return Ended(status=status, record=record, error=error, unwritten=unwritten, unstored=unstored, seconds=seconds)
 
 
 def _prepare(job: SingleRun) -> "Training":
@@ -303,12 +307,22 @@ def train_single(configuration: Configuration, folder: Path, reporter: RunReport
 def _train(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
-    store = open_store(tracking.uri, tracking.experiment) if tracking.enabled else None
+    wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
+    store, away = None, None
+    if tracking.enabled:
+        try:
+            store = open_store(tracking.uri, wanted)
+        except StoreError as error:
+            if not error.passing:
+                raise
+            away = _do_without_store(error, reporter)
     with Interrupts() as interrupts, file_lock(folder / LOCK):
         journal = Journal(
             run_id=None,
-            uri=None if store is None else store.address.shown,
-            experiment=None if store is None else store.experiment,
+            uri=resolve_address(tracking.uri).shown if tracking.enabled else None,
+            experiment=wanted.name if store is None else store.experiment,
+            experiment_id=wanted.experiment_id if store is None else None,
+            recorded=not tracking.enabled,
             name=name_run(configuration.resolved),
             digest=compute_digest(configuration.resolved, version),
             numerical_version=version,
@@ -323,28 +337,41 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
             raise ConfigurationError([says]) from error
         tracker = None
         if store is not None:
-            tracker = _begin(store, folder, journal, recorded)
-            journal = replace(journal, run_id=tracker.run_id)
-            with suppress(OSError):  # of a disk that is full by now: the run is found again by its key
-                write_journal(folder, journal)
-        return _execute(configuration, journal, folder, tracker, interrupts, reporter)
+            try:
+                tracker = begin_recorded(store, folder, journal, recorded)
+            except StoreError as error:
+                away = _do_without_store(error, reporter)
+            else:
+                journal = replace(journal, run_id=tracker.run_id)
+                with suppress(OSError):  # of a disk that is full by now: the run is found again by its key
+                    write_journal(folder, journal)
+        return _execute(configuration, journal, folder, tracker, interrupts, reporter, away=away)
 
 
-def resume_single(folder: Path, allow: Collection[str], reporter: RunReporter) -> Trained:
-    """Go on with the run in this folder, from its last checkpoint or its first update.
+def _do_without_store(error: StoreError, reporter: RunReporter) -> str:
+    """Tell that a run is trained without a store; why."""
+    _log.warning("without a store: %s", error)
+    reporter.say(f"{error}; the run is trained without it, and `bptt sync` sends it")
+    return str(error)
+
+
+def resume_single(folder: Path, allow: Collection[str], reporter: RunReporter, uri: str | None = None) -> Trained:
+    """Go on with the run in this folder, from its last checkpoint or its first update, whatever the store says.
 
     allow  see `check_configuration`
+    uri    of the store; None: the one that it was begun in
 
-    Raises ResumeError, LockedError, StoreError, ConfigurationError.
+    Raises ResumeError, LockedError, ConfigurationError, and StoreError where it may not be sent there.
     """
     journal = read_journal(folder)
     with file_lock(folder / LOCK, wait=False):
-        return _resume(folder, journal, allow, reporter)
+        return _resume(folder, journal, allow, reporter, uri)
 
 
-def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter) -> Trained:
+def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter, uri: str | None) -> Trained:
     if journal.status == "FINISHED":
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
+    to_open = recall_uri(journal.uri, uri, folder)
     check_program(journal, compute_version())
     start = read_checkpoint(folder, journal)
     if not Path(journal.current_folder).is_dir():
@@ -357,11 +384,19 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
     with Interrupts() as interrupts:
-        tracker = _reopen(folder, journal)
-        journal = journal if tracker is None else replace(journal, run_id=tracker.run_id)
+        tracker, away = None, None
+        try:
+            tracker = reopen_recorded(folder, journal, to_open)
+        except StoreError as error:
+            away = _do_without_store(error, reporter)
+        if tracker is not None:
+            there = tracker.store
+            journal = replace(
+                journal, run_id=tracker.run_id, uri=there.address.shown, experiment=there.experiment, experiment_id=None
+            )
         write_journal(folder, journal)
         note_resumption(folder)
-        return _execute(configuration, journal, folder, tracker, interrupts, reporter, start)
+        return _execute(configuration, journal, folder, tracker, interrupts, reporter, start, away)
 
 
 def _execute(
@@ -372,6 +407,7 @@ def _execute(
     interrupts: Interrupts,
     reporter: RunReporter,
     start: tuple[int, Mapping[str, NDArray[Any]]] | None = None,
+    away: str | None = None,
 ) -> Trained:
     seconds = configuration.tracking.checkpoint_seconds
     job = SingleRun(
@@ -383,7 +419,7 @@ def _execute(
         start=start,
     )
     _log.info("%s is trained in %s, from update %d on", journal.name, folder, start[0] if start else 0)
-    ended = execute(job, tracker, interrupts)
+    ended = execute(job, tracker, interrupts, away)
     _log.info("%s: %s after %.1f s", journal.name, ended.status, ended.seconds)
     return Trained(
         run=configuration.run,
@@ -393,25 +429,6 @@ def _execute(
         ended=ended,
         interrupted=bool(interrupts.requested),
     )
-
-
-def _begin(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
-    """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
-    tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
-    return RunLog.begin(store, journal.name, flatten_config(recorded), tags)
-
-
-def _reopen(folder: Path, journal: Journal) -> RunLog | None:
-    """The run in the store that it was begun in; None where it is not tracked."""
-    if journal.experiment is None:
-        return None
-    store = open_store(recall_uri(journal.uri), journal.experiment)
-    # Who began it may have been stopped before it noted which run it is, or before there was one.
-    run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
-    if run_id is None:
-        return _begin(store, folder, journal, read_config(folder))
-    params = {} if journal.run_id is not None else flatten_config(read_config(folder))  # which it may not have got yet
-    return RunLog.reopen(store, run_id, params)
 
 
 def _remove_unused(folder: Path) -> None:

@@ -4,6 +4,7 @@ Hydra's plugins import this whatever the command, so what trains is imported whe
 """
 
 import shlex
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,8 +136,10 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
         GlobalHydra.instance().clear()
         GlobalHydra.instance().hydra = before
     assert task.session is not None
-    task.finish(interrupted=False)
-    return load_sweep(task.session.archive.folder)
+    summary, folder = task.finish(interrupted=False), task.session.archive.folder
+    if summary is not None and summary.unstored is not None:
+        warnings.warn(f"the store doesn't have all of it: {summary.unstored}; later: bptt sync {folder}", stacklevel=3)
+    return load_sweep(folder)
 
 
 def _split_overrides(text: str) -> list[str]:

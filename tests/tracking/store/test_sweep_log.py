@@ -78,7 +78,9 @@ def test_a_sweep_that_is_gone_is_told(open_experiment: Callable[[], Store], capf
         SweepLog.reopen(store, "0123", "sweep")
     record = SweepLog.begin(store, "sweep", {}, "")
     store.client.delete_run(record.parent)
-    with pytest.raises(StoreError, match=f"the sweep's run {record.parent} was deleted"):
+    with pytest.raises(
+        StoreError, match=f"own run was deleted in MLflow; this .*: mlflow runs restore --run-id {record.parent}"
+    ):
         SweepLog.reopen(store, record.parent, "sweep")
     with pytest.raises(StoreError, match="must be in the 'active' state"):
         record.close("FINISHED", "", {}, {})

@@ -39,6 +39,9 @@ STUDY: Final = "study.db"
 PAGE: Final = "report.html"
 LOCK: Final = ".lock"
 
+#: Folders among the artifacts of a run on its own, and of a sweep's own run: those of its files that are in none.
+OWN_FOLDERS: Final = ("figures", "archive", "report")
+
 # Among the artifacts of a sweep's own run alone.
 FLOW_ENDS: Final = "flow_ends.parquet"
 REUSED: Final = "reused.json"

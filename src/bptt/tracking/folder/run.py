@@ -20,13 +20,15 @@ class Journal:
 
     run_id             in the MLflow store; None: it is not tracked, or was not begun there yet
     uri                of the store, a password blotted out; None: it is not tracked
-    experiment         of the store; None as above
+    experiment         of the store; None as above, or it goes by its id
     name               of the run
     digest             of its configuration and its numerical version
     numerical_version  of the program that trains it
     current_folder     from which the configuration's relative paths are meant
     status             FINISHED once everything is recorded
     outcome            of a run that FINISHED: completed, early_stopped, diverged
+    experiment_id      of its experiment, where nothing else says which it is; None: its name does
+    recorded           whether the store has all of it, as far as one knows; always where it is not tracked
     """
 
     run_id: str | None
@@ -38,6 +40,8 @@ class Journal:
     current_folder: str
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
     outcome: str | None = None
+    experiment_id: str | None = None
+    recorded: bool = True
 
 
 class ResumeError(Exception):

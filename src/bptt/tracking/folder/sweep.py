@@ -77,8 +77,9 @@ class SweepJournal:
 
     command        that repeats it, as words
     began          seconds since 1970
-    uri            of the store, a password blotted out; None, like experiment and parent: it is not tracked
+    uri            of the store, a password blotted out; None, like what follows: it is not tracked
     parent         the id of the sweep's own run in the store; None as long as it was not begun
+    experiment_id  of its experiment, where nothing else says which it is; None: its name does
     current_folder from which the configurations' relative paths are meant
     swept          the keys whose values differ between runs
     duplicates     how many jobs were left out since another one is the same run
@@ -122,6 +123,7 @@ class SweepJournal:
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     retried: int = 0
+    experiment_id: str | None = None
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -98,6 +98,22 @@ def make_provenance_tags() -> dict[str, str]:
         **{f"{VERSION_TAG}{name}": found for name in _PACKAGES if (found := find_version(name))},
         **read_own_tags(),
     }
+
+
+def recall_provenance_tags(folder: Path, command: Sequence[str]) -> dict[str, str]:
+    """The same tags for what was trained earlier, as far as its folder says; command: that began it, as words."""
+    now, noted = make_provenance_tags(), read_provenance(folder)
+    if not isinstance(noted.get("packages"), dict):
+        return now
+    then = {
+        f"{VERSION_TAG}python": noted.get("python"),
+        **{f"{VERSION_TAG}{name}": noted["packages"].get(name) for name in _PACKAGES},
+        COMMIT_TAG: noted.get("git_commit"),
+        DIRTY_TAG: None if noted.get("git_dirty") is None else str(noted["git_dirty"]).lower(),
+        COMMAND_TAG: shlex.join(command)[:5000] or None,
+    }
+    kept = {name: now[name] for name in (USER_TAG, SOURCE_TYPE_TAG)}
+    return kept | {name: str(value) for name, value in then.items() if value is not None}
 
 
 def find_version(package: str) -> str | None:

@@ -3,9 +3,11 @@
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote as quote_word
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -37,11 +39,21 @@ ARTIFACTS: Final = "mlruns"
 _DEFAULT: Final = "sqlite:///mlflow.db"
 
 
+_KEY: Final = "tracking.uri"
+
+
 _NAMES = {"databricks", "databricks-uc", "uc"}
 
 
 class StoreError(Exception):
-    """The store can't be used as asked; the message is one line for the user."""
+    """The store can't be used as asked; the message is one line for the user.
+
+    passing  whether that may come right by itself, as with a server that is away
+    """
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +142,64 @@ def hide_passwords(text: str) -> str:
     return text
 
 
-def recall_uri(noted: str | None) -> str | None:
-    """An address that was noted with its password blotted out, to be opened again; None: the environment has it."""
-    return None if noted is not None and _BLOTTED in noted else noted
+def recall_uri(noted: str | None, asked: str | None = None, whose: object = "its folder") -> str | None:
+    """The address to open for a run or a sweep that notes where it is recorded; None: what the environment names.
+
+    noted  by the run or the sweep, with a password blotted out
+    asked  on the command line, where it counts instead
+    whose  what notes it
+
+    Raises StoreError where it is a server, or a database on one, that neither the command line nor
+    MLFLOW_TRACKING_URI names: whoever wrote what notes it would be sent the user's runs, and passwords.
+    """
+    if asked is not None:
+        return asked
+    if noted is None or is_named(noted):
+        return None if noted is not None and _BLOTTED in noted else noted
+    raise StoreError(
+        f"{noted}: {whose} names this {'server' if _PAGES.match(noted) else 'database'}, and you have not: nothing is"
+        f" sent there unless MLFLOW_TRACKING_URI or --store names it: --store {quote_word(noted)}"
+    )
+
+
+def refuse_unnamed(uri: str | None, arguments: Sequence[str]) -> None:
+    """Raise StoreError where a file of choices, and none of a command's arguments, names a server: see `recall_uri`."""
+    if uri is None or is_named(uri) or any(word.lstrip("+").startswith(f"{_KEY}=") for word in arguments):
+        return
+    shown = hide_passwords(uri)
+    raise StoreError(
+        f"{_KEY}={shown}: a file of choices names this host, and you have not: nothing is sent there unless"
+        f" MLFLOW_TRACKING_URI or the command line names it: {quote_word(f'{_KEY}={shown}')}"
+    )
+
+
+def is_named(uri: str) -> bool:
+    """Whether MLFLOW_TRACKING_URI names the server of this address, or what it names is on no server."""
+    return _SQLITE.fullmatch(uri) is not None or _find_origin(uri) in (
+        None,
+        _find_origin(os.environ.get("MLFLOW_TRACKING_URI") or ""),
+    )
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Whether two addresses are of one server: scheme, host and port."""
+    return _find_origin(one) == _find_origin(other)
+
+
+def _find_origin(uri: str) -> str | None:
+    """Scheme, host and port of a server; of a database the whole address; None: it is a folder, which is refused."""
+    if not _PAGES.match(uri):
+        match = _SCHEME.fullmatch(uri)
+        elsewhere = uri in _NAMES or (match and len(match["scheme"]) > 1 and match["scheme"].lower() != "file")
+        return hide_passwords(uri) if elsewhere else None
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url  # it reads an address as what sends requests does
+
+    try:
+        parts = parse_url(uri)
+    except LocationParseError:
+        return uri
+    return f"{parts.scheme}://{parts.host}:{parts.port or {'http': 80, 'https': 443}[str(parts.scheme)]}"
 
 
 def refuse_password(text: str, origin: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from bptt.tracking.store.address import Address
+from bptt.tracking.store.address import Address, StoreError, hide_passwords, is_named, is_same_server
 
 
 def find_local_folder(artifact_uri: str) -> Path | None:
@@ -57,8 +57,22 @@ def list_names(address: Address, artifact_uri: str, folder: str = "") -> set[str
     within = find_local_folder(artifact_uri)
     if within is not None:
         return {path.relative_to(within).as_posix() for path in (within / folder).glob("*") if path.is_file()}
+    return {file.path for file in _list_files(address, artifact_uri, folder)}
+
+
+def _list_files(address: Address, artifact_uri: str, folder: str) -> list[Any]:
     listed = _open_repository(address, artifact_uri).list_artifacts(folder or None)
-    return {file.path for file in listed if not file.is_dir}
+    return [file for file in listed if not file.is_dir]
+
+
+def list_all_names(address: Address, artifact_uri: str, folders: Sequence[str]) -> frozenset[str]:
+    """The files that hold something, among the artifacts and in these folders of them: their paths."""
+    within = find_local_folder(artifact_uri)
+    if within is None:
+        listed = [file for folder in ("", *folders) for file in _list_files(address, artifact_uri, folder)]
+        return frozenset(file.path for file in listed if file.file_size != 0)
+    paths = [path for folder in ("", *folders) for path in (within / folder).glob("*") if path.is_file()]
+    return frozenset(path.relative_to(within).as_posix() for path in paths if path.stat().st_size)
 
 
 def remove_artifacts(address: Address, artifact_uri: str, run_id: str, location: str) -> bool:
@@ -77,10 +91,26 @@ def remove_artifacts(address: Address, artifact_uri: str, run_id: str, location:
 
 
 def _open_repository(address: Address, artifact_uri: str) -> Any:
-    """MLflow's own access to artifacts that are elsewhere."""
+    """MLflow's own access to artifacts that are elsewhere. Raises what `refuse_elsewhere` does."""
+    refuse_elsewhere(address, artifact_uri)
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(artifact_uri, tracking_uri=address.uri)
+
+
+def refuse_elsewhere(address: Address, artifact_uri: str) -> None:
+    """Raise StoreError where the store says that artifacts are on another server: MLflow would send the store's
+    password there.
+    """
+    parts = urlsplit(artifact_uri)
+    if parts.scheme in ("http", "https", "mlflow-artifacts") and parts.netloc:
+        where = urlsplit(address.uri)
+        origin = parts._replace(scheme=where.scheme if parts.scheme == "mlflow-artifacts" else parts.scheme).geturl()
+        if not (is_named(origin) or is_same_server(origin, address.uri)):
+            shown = hide_passwords(artifact_uri)
+            raise StoreError(
+                f"{address.shown}: says that files are on another server, {shown}, which bptt does not ask"
+            )
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

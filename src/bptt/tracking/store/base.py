@@ -13,7 +13,7 @@ from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import fetch
 from bptt.tracking.store.connecting import connect, limit_patience, set_environment
 from bptt.tracking.store.errors import explain_refusal
-from bptt.tracking.store.runs import RunToWrite
+from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
@@ -80,11 +80,16 @@ class SweepToRemove:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The experiment that new runs go to; `asked` is the tracking.uri that its store was opened with."""
+    """The experiment that new runs go to.
+
+    asked     the tracking.uri that its store was opened with
+    restored  whether it was in MLflow's bin
+    """
 
     name: str
     experiment_id: str
     asked: str | None
+    restored: bool = False
 
 
 class RunWriter(ABC):
@@ -97,6 +102,10 @@ class RunWriter(ABC):
     @abstractmethod
     def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """Key → id of those runs that the store has."""
+
+    @abstractmethod
+    def complete(self, run: RunToWrite, held: Holding) -> None:
+        """Write what the store lacks of a run that it has; one in MLflow's bin is taken out of it."""
 
 
 class Store(ABC):
@@ -143,6 +152,11 @@ class Store(ABC):
         """The id of that experiment."""
         return self._opened_for.experiment_id
 
+    @property
+    def restored(self) -> bool:
+        """Whether that experiment was in MLflow's bin, and was taken out of it with all of its runs."""
+        return self._opened_for.restored
+
     # --- Finding runs
 
     @abstractmethod
@@ -179,6 +193,10 @@ class Store(ABC):
             found = self.client.search_runs([self.experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
         return found[0].info.run_id if found else None
 
+    @abstractmethod
+    def count_active(self, parent: str, run_ids: Collection[str]) -> int:
+        """How many of these runs there are, most of which are a sweep's own or below it."""
+
     # --- Reading what runs recorded
 
     @abstractmethod
@@ -205,11 +223,19 @@ class Store(ABC):
         except Exception:  # whatever a damaged file, or one that is gone, leads to
             return None
 
+    @abstractmethod
+    def read_holdings(self, wanted: Mapping[str, str | None], sweep: str | None) -> dict[str, Holding]:
+        """Key → what the store has of a run, of those that it has, in MLflow's bin or not.
+
+        wanted  the runs' keys → their ids as they were noted; None: they were not
+        sweep   the name of the sweep that has them; None: they are on their own
+        """
+
     # --- Writing
 
     @abstractmethod
-    def open_writer(self, parent: str, fresh: bool) -> RunWriter:
-        """What writes runs of the experiment below a run; fresh: it has none yet."""
+    def open_writer(self, parent: str | None, fresh: bool) -> RunWriter:
+        """What writes runs of the experiment below a run, None: below none; fresh: it has none yet."""
 
     # --- Deleting
 

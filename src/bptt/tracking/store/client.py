@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bptt.tracking.folder.block import make_empty_history
-from bptt.tracking.store.artifacts import put_files
+from bptt.tracking.folder.files import OWN_FOLDERS
+from bptt.tracking.store.artifacts import list_all_names, put_files
 from bptt.tracking.store.base import (
     RunWriter,
     Store,
@@ -18,8 +19,9 @@ from bptt.tracking.store.base import (
     restore_infinities,
     sort_rows,
 )
+from bptt.tracking.store.connecting import UNKNOWN_RUN, limit_patience
 from bptt.tracking.store.errors import explain_query, explain_refusal, search_runs
-from bptt.tracking.store.runs import RunToWrite, list_points, supersedes, to_milliseconds
+from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, list_points, supersedes, to_milliseconds
 from bptt.tracking.store.tags import (
     DIGEST_TAG,
     KEY_TAG,
@@ -51,16 +53,9 @@ class ClientStore(Store):
 
     def find_run(self, run_id: str) -> StoredRow | None:
         """See `Store.find_run`."""
-        from mlflow.exceptions import MlflowException
-
         with explain_refusal(self.address):
-            try:
-                run = self.client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    return None
-                raise
-        return None if run.info.lifecycle_stage == "deleted" else _make_row(run)
+            run = self._get_run(run_id)
+        return None if run is None or run.info.lifecycle_stage == "deleted" else _make_row(run)
 
     def find_runs(self, run_ids: Sequence[str]) -> list[StoredRow]:
         """See `Store.find_runs`; a request for each, several at once."""
@@ -137,7 +132,60 @@ class ClientStore(Store):
                         break
         return found
 
-    def open_writer(self, parent: str, fresh: bool) -> RunWriter:
+    def read_holdings(self, wanted: Mapping[str, str | None], sweep: str | None) -> dict[str, Holding]:
+        """See `Store.read_holdings`; some ten requests for each run, several at once."""
+        with explain_refusal(self.address), ThreadPoolExecutor(_AT_ONCE) as pool:
+            noted = {key: run_id for key, run_id in wanted.items() if run_id is not None}
+            found = dict(zip(noted, pool.map(self._get_run, noted.values()), strict=True))
+            runs = {key: run for key, run in found.items() if run is not None}
+            if unknown := [key for key in wanted if key not in runs]:
+                by_key = {run.data.tags.get(KEY_TAG): run for run in self._search_keyed(unknown, sweep)}
+                runs |= {key: by_key[key] for key in unknown if key in by_key}
+            return dict(zip(runs, pool.map(self._read_holding, runs.values()), strict=True))
+
+    def _get_run(self, run_id: str) -> "Run | None":
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in UNKNOWN_RUN:
+                return None
+            raise
+
+    def _search_keyed(self, keys: Sequence[str], sweep: str | None) -> "Iterator[Run]":
+        """The runs that may have these keys, the preferred ones last."""
+        experiments = self._list_experiments(deleted=True)
+        own = [f"tags.`{KEY_TAG}` = '{key}'" for key in keys]
+        for query in own if sweep is None else [f"tags.`{SWEEP_TAG}` = {_quote(sweep)}"]:
+            found = list(search_runs(self.client, experiments, query, deleted=True))
+            yield from sorted(found, key=lambda run: _Held.of(run).preference, reverse=True)
+
+    def _read_holding(self, run: "Run") -> Holding:
+        info, data = run.info, run.data
+        with limit_patience():
+            return Holding(
+                run_id=info.run_id,
+                status=info.status,
+                deleted=info.lifecycle_stage == "deleted",
+                artifact_uri=info.artifact_uri,
+                points={
+                    name: len({point.step for point in self.client.get_metric_history(info.run_id, name)})
+                    for name in data.metrics
+                },
+                params=frozenset(data.params),
+                tags=data.tags,
+                files=list_all_names(self.address, info.artifact_uri, () if PARENT_TAG in data.tags else OWN_FOLDERS),
+            )
+
+    def count_active(self, parent: str, run_ids: Collection[str]) -> int:
+        """See `Store.count_active`."""
+        with explain_refusal(self.address):
+            below = search_runs(self.client, [self.experiment_id], f"tags.`{PARENT_TAG}` = '{parent}'")
+            there = {run.info.run_id for run in below} & {*run_ids}
+        return len(there) + len(self.find_runs([run_id for run_id in run_ids if run_id not in there]))
+
+    def open_writer(self, parent: str | None, fresh: bool) -> RunWriter:
         """See `Store.open_writer`."""
         return ClientWriter(self, parent, fresh)
 
@@ -234,7 +282,7 @@ class ClientWriter(RunWriter):
     fresh  the parent has no runs yet
     """
 
-    def __init__(self, store: Store, parent: str, fresh: bool) -> None:
+    def __init__(self, store: Store, parent: str | None, fresh: bool) -> None:
         self._store, self._parent = store, parent
         self._held: dict[str, _Held] = {}
         self._known = fresh
@@ -259,11 +307,37 @@ class ClientWriter(RunWriter):
             self._known = True
         return {key: self._held[key].run_id for key in keys if key in self._held and not self._held[key].deleted}
 
+    def complete(self, run: RunToWrite, held: Holding) -> None:
+        """See `RunWriter.complete`."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        client, run_id, lack = self._store.client, held.run_id, find_lack(run, held)
+        if held.deleted:
+            client.restore_run(run_id)
+        there = {name: {point.step for point in client.get_metric_history(run_id, name)} for name in lack.metrics}
+        client.log_batch(
+            run_id,
+            metrics=[
+                Metric(name, value, time, step)
+                for name, values, times, steps in list_points(run)
+                for value, time, step in zip(values, times, steps, strict=True)
+                if name in there and step not in there[name]
+            ],
+            params=[Param(name, run.params[name]) for name in lack.params],
+            tags=[RunTag(name, run.tags[name]) for name in lack.tags],
+        )
+        put_files(self._store.address, held.artifact_uri, {name: run.files[name] for name in lack.files})
+        if lack.ended:
+            client.set_terminated(run_id, run.status, to_milliseconds(run.ended))
+        self._known = False
+
     def _status(self, key: str) -> str | None:
         return self._held[key].status if key in self._held else None
 
     def _look_up(self) -> None:
         self._held = {}
+        if self._parent is None:
+            return
         below = f"tags.`{PARENT_TAG}` = '{self._parent}'"
         found = search_runs(self._store.client, [self._store.experiment_id], below, deleted=True)
         keyed = [(run.data.tags[KEY_TAG], _Held.of(run)) for run in found if KEY_TAG in run.data.tags]

@@ -5,14 +5,14 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords
 
@@ -77,8 +77,30 @@ REFUSALS = {
 }
 
 
-# A server that doesn't answer is found out in seconds rather than in MLflow's minutes.
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+#: What a store answers that has no run, or no experiment, with an id; by MLflow's names.
+UNKNOWN_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+# What says that a store may come right by itself: nobody answered, or the server is not itself for now.
+_PASSING = re.compile(
+    r"connection (to .* )?(was )?(refused|reset|aborted|timed out)|connection (is|was) (bad|closed)|remote end closed|"
+    r"timed?[ -]?out|timeout expired|max retries exceeded|server closed the connection|can't connect|lost connection|"
+    r"gone away|is (starting|shutting) (up|down)|too many (clients|connections)|unreachable|no route to host|"
+    r"name or service not known|(failure in|failed) .*name resolution|getaddrinfo|database is locked|"
+    r"error code (429|5\d\d)|\b(429|5\d\d) (client|server) error",
+    re.IGNORECASE,
+)
+
+
+# What never does, though it may stand among those words.
+_LASTING = re.compile(r"certificate|ssl|no connection adapters|failed to parse|invalid url", re.IGNORECASE)
+
+
+_ANSWERED = frozenset(("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"))
+
+
+#: Seconds in which a server that doesn't answer at the start is given up; MLflow's import is to fit in before ten.
+SECONDS_AT_THE_START = 6
 
 
 def set_environment() -> None:
@@ -91,9 +113,10 @@ def set_environment() -> None:
 
 
 @contextmanager
-def limit_patience() -> Iterator[None]:
-    """Within it MLflow gives up on a silent server after seconds, where the user set no patience of their own."""
-    unset = {name: value for name, value in _IMPATIENT.items() if name not in os.environ}
+def limit_patience(seconds: int = 10, retries: int = 1) -> Iterator[None]:
+    """Within it MLflow gives up on a silent server after seconds, not minutes, where the user set no patience."""
+    limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": seconds, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": retries}
+    unset = {name: str(value) for name, value in limits.items() if name not in os.environ}
     os.environ.update(unset)
     try:
         yield
@@ -108,8 +131,21 @@ def shorten(error: BaseException) -> str:
         return refusal
     if cause := re.search(r"\[Errno -?\d+\] [^'\")]*|[Tt]imed out", str(error)):
         return cause[0]
+    if answer := re.search(r"too many (\d+) error responses", str(error)):
+        return f"it answers with error {answer[1]}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return hide_passwords(lines[0] if lines else type(error).__name__)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether what a store refused with may come right by itself: it is away, or busy, or has an error of its own."""
+    code = getattr(error, "error_code", "")
+    if code in REFUSALS or _LASTING.search(str(error)):
+        return False
+    answer = getattr(error, "json", None)
+    if isinstance(answer, Mapping):  # MLflow takes a code that it does not know for one of these
+        return answer.get("error_code") in _ANSWERED
+    return _PASSING.search(str(error)) is not None
 
 
 def connect(address: Address) -> "MlflowClient":
@@ -117,8 +153,12 @@ def connect(address: Address) -> "MlflowClient":
     if address.database is not None:
         if not address.database.exists():
             _make(address, address.database)
+            _forget_earlier_stores()
         # Before anything is written to it: what is refused stays as it is.
-        _check_schema(address, _read_schema(address.database))
+        found = _read_schema(address.database)
+        _check_schema(address, found)
+        if found is None:
+            _forget_earlier_stores()
         _prepare(address.database)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -126,9 +166,13 @@ def connect(address: Address) -> "MlflowClient":
     if address.database is None and not address.is_server:
         _check_connection(address)
     try:
-        return MlflowClient(address.uri)
+        client = MlflowClient(address.uri)
+        if address.database is not None:
+            # MLflow keeps connections from earlier; they would lead to a file that was replaced since.
+            client._tracking_client.store.engine.dispose()
+        return client
     except (MlflowException, ImportError) as error:
-        raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}") from error
+        raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}", is_passing(error)) from error
 
 
 def _make(address: Address, database: Path) -> None:
@@ -142,6 +186,7 @@ def _make(address: Address, database: Path) -> None:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
+        _forget_earlier_stores()
         try:
             made = MlflowClient(address.uri.replace(str(database), str(part), 1))
             made._tracking_client.store.engine.dispose()
@@ -150,6 +195,18 @@ def _make(address: Address, database: Path) -> None:
         part.rename(database)
     finally:
         _remove(part)
+
+
+def _forget_earlier_stores() -> None:
+    """Have MLflow look at a database anew: once it has made tables in a file, it makes none in another by that name."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
+
+    for engine in getattr(SqlAlchemyStore, "_engine_map", {}).values():
+        engine.dispose()
+    kept: Any = getattr(TrackingStoreRegistry, "_get_store_with_resolved_uri", None)
+    if hasattr(kept, "cache_clear"):
+        kept.cache_clear()
 
 
 def _remove(database: Path) -> None:
@@ -198,8 +255,9 @@ def _check_connection(address: Address) -> None:
     # MLflow would try for minutes, with a warning each time.
     import sqlalchemy
 
+    patient = {"connect_timeout": SECONDS_AT_THE_START} if has_timeout(address) else {}
     try:
-        engine = sqlalchemy.create_engine(address.uri)
+        engine = sqlalchemy.create_engine(address.uri, connect_args=patient)
         try:
             engine.connect().close()
         finally:
@@ -208,4 +266,10 @@ def _check_connection(address: Address) -> None:
         brought = "bptt[server] brings psycopg, for postgresql+psycopg://"
         raise StoreError(f"{address.shown}: the database's driver is missing: {error} ({brought})") from error
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise StoreError(f"{address.shown}: the database can't be reached: {shorten(error)}") from error
+        says = f"{address.shown}: the database can't be reached: {shorten(error)}"
+        raise StoreError(says, is_passing(error)) from error
+
+
+def has_timeout(address: Address) -> bool:
+    """Whether a database can be told how long to wait for a connection."""
+    return address.uri.startswith(("postgresql", "mysql", "mariadb"))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bptt.tracking.folder.files import OWN_FOLDERS
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.artifacts import find_local_folder, put_files, remove_artifacts
+from bptt.tracking.store.artifacts import find_local_folder, list_all_names, put_files, remove_artifacts
 from bptt.tracking.store.base import (
     Experiment,
     RunWriter,
@@ -25,7 +26,7 @@ from bptt.tracking.store.base import (
 from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.connecting import set_environment
 from bptt.tracking.store.errors import explain_query, explain_refusal
-from bptt.tracking.store.runs import RunToWrite, list_points, supersedes, to_milliseconds
+from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, list_points, supersedes, to_milliseconds
 from bptt.tracking.store.tables import Database, delete_models, find_models, insert, split_values
 from bptt.tracking.store.tags import DIGEST_TAG, NAME_TAG, OUTCOME_TAG, PARENT_TAG, SWEEP_TAG, USER_TAG, VIEW_TAG
 
@@ -187,7 +188,53 @@ class DatabaseStore(Store):
             ]
         return {str(digest): str(run_id) for digest, run_id, _ in sorted(rows, key=lambda row: row.start_time)}
 
-    def open_writer(self, parent: str, fresh: bool) -> RunWriter:  # noqa: ARG002 (each run has its parent in a tag)
+    def read_holdings(self, wanted: Mapping[str, str | None], sweep: str | None) -> dict[str, Holding]:  # noqa: ARG002
+        """See `Store.read_holdings`; a run that was written here has its key for its id."""
+        from sqlalchemy import func, select
+
+        database, runs, points = self._database, self._database.runs.c, self._database.metrics.c
+        ids = list(dict.fromkeys([*wanted, *(run_id for run_id in wanted.values() if run_id is not None)]))
+        with self._connection() as connection:
+            of_runs = select(runs.run_uuid, runs.status, runs.lifecycle_stage, runs.artifact_uri)
+            rows = {str(row[0]): row[1:] for row in self._of_runs(connection, of_runs, database.runs, ids)}
+            counted = select(points.run_uuid, points.key, func.count()).group_by(points.run_uuid, points.key)
+            counts = _group_by_run(self._of_runs(connection, counted, database.metrics, ids))
+            latest, params, tags = (
+                _group_by_run(
+                    self._of_runs(connection, select(table.c.run_uuid, table.c.key, table.c.value), table, ids)
+                )
+                for table in (database.latest_metrics, database.params, database.tags)
+            )
+        found = {}
+        for key, noted in wanted.items():
+            run_id = noted if noted in rows else key
+            if run_id in rows:
+                status, stage, artifact_uri = rows[run_id]
+                found[key] = Holding(
+                    run_id=run_id,
+                    status=status,
+                    deleted=stage != "active",
+                    artifact_uri=artifact_uri,
+                    points={name: int(count) for name, count in counts[run_id].items() if name in latest[run_id]},
+                    params=frozenset(params[run_id]),
+                    tags=tags[run_id],
+                    files=list_all_names(self.address, artifact_uri, OWN_FOLDERS),
+                )
+        return found
+
+    def count_active(self, parent: str, run_ids: Collection[str]) -> int:  # noqa: ARG002 (all are found alike)
+        """See `Store.count_active`."""
+        from sqlalchemy import func, select
+
+        runs = self._database.runs
+        active = select(func.count()).select_from(runs).where(runs.c.lifecycle_stage == "active")
+        with self._connection() as connection:
+            return sum(
+                int(connection.execute(active.where(runs.c.run_uuid.in_(part))).scalar_one())
+                for part in split_values([*run_ids])
+            )
+
+    def open_writer(self, parent: str | None, fresh: bool) -> RunWriter:  # noqa: ARG002 (a tag names each run's parent)
         """See `Store.open_writer`."""
         location = self.client.get_experiment(self.experiment_id).artifact_location
         return DatabaseWriter(self, self._database, location)
@@ -316,7 +363,32 @@ class DatabaseWriter(RunWriter):
 
     def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """See `RunWriter.find_ids`."""
-        return {key: key for key in self._database.read_statuses(keys)}
+        return {key: key for key in self._database.read_statuses(keys)}  # one in MLflow's bin, too: it may come back
+
+    def complete(self, run: RunToWrite, held: Holding) -> None:
+        """See `RunWriter.complete`."""
+        from sqlalchemy import delete, update
+
+        run = _check(run)
+        lack, database, run_id = find_lack(run, held), self._database, held.run_id
+        put_files(self._store.address, held.artifact_uri, {name: run.files[name] for name in lack.files})
+        if held.deleted:
+            self._store.client.restore_run(run_id)
+        series = [_make_rows(run_id, *metric) for metric in list_points(run) if metric[0] in lack.metrics]
+        with database.transaction() as connection:
+            for table, names in (
+                (database.metrics, lack.metrics),
+                (database.latest_metrics, lack.metrics),
+                (database.tags, lack.tags),
+            ):
+                connection.execute(delete(table).where(table.c.run_uuid == run_id, table.c.key.in_(names)))
+            insert(connection, database.metrics, [row for rows in series for row in rows])
+            insert(connection, database.latest_metrics, [rows[-1] for rows in series])
+            insert(connection, database.params, [(name, run.params[name], run_id) for name in lack.params])
+            insert(connection, database.tags, [(name, run.tags[name], run_id) for name in lack.tags])
+            if lack.ended:
+                ended = update(database.runs).where(database.runs.c.run_uuid == run_id)
+                connection.execute(ended.values(status=run.status, end_time=to_milliseconds(run.ended)))
 
     def _wanted(self, runs: Sequence[RunToWrite], connection: "Connection | None" = None) -> list[RunToWrite]:
         held = self._database.read_statuses([run.key for run in runs], connection)

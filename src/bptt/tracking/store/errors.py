@@ -10,7 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords
-from bptt.tracking.store.connecting import limit_patience, shorten
+from bptt.tracking.store.connecting import is_passing, limit_patience, shorten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +42,7 @@ def explain_refusal(address: Address) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, _list_refusals()):
             raise
-        raise StoreError(f"{address.shown}: {summarize(error)}") from error
+        raise StoreError(f"{address.shown}: {summarize(error)}", is_passing(error)) from error
 
 
 def wait_while_locked(ask: Callable[P, T]) -> Callable[P, T]:

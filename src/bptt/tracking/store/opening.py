@@ -1,15 +1,26 @@
 """Opening a store: created once, under a lock, before anything is trained; or found, to read from or delete in it."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.store.address import Address, StoreError, locate_artifacts, resolve_address
 from bptt.tracking.store.base import Experiment, Store
 from bptt.tracking.store.client import ClientStore
-from bptt.tracking.store.connecting import REFUSALS, connect, limit_patience, set_environment, shorten
+from bptt.tracking.store.connecting import (
+    REFUSALS,
+    SECONDS_AT_THE_START,
+    UNKNOWN_RUN,
+    connect,
+    is_passing,
+    limit_patience,
+    set_environment,
+    shorten,
+)
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.tables import Database
@@ -18,19 +29,60 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def open_store(uri: str | None, experiment: str) -> Store:
-    """The store at `uri` (see `resolve_address`) with this experiment, both made where missing.
+_NAME: Final = "MLFLOW_EXPERIMENT_NAME"
+
+
+_ID: Final = "MLFLOW_EXPERIMENT_ID"
+
+
+_NAME_BY_DEFAULT: Final = "bptt"
+
+
+@dataclass(frozen=True)
+class WantedExperiment:
+    """The experiment that runs are to go to.
+
+    name           None: it goes by its id; without one either, it is `bptt`
+    experiment_id  None: it goes by its name, and is made where missing
+    runs           that may be in it: the first of them that there is says which it is, should it have another name
+    """
+
+    name: str | None
+    experiment_id: str | None = None
+    runs: Sequence[str] = ()
+
+
+def choose_experiment(configured: str | None) -> WantedExperiment:
+    """The experiment of new runs: tracking.experiment, otherwise as MLflow has it: MLFLOW_EXPERIMENT_NAME, which is
+    made where missing, then MLFLOW_EXPERIMENT_ID, then `bptt`.
+    """
+    if configured is not None:
+        return WantedExperiment(configured)
+    name, number = (os.environ.get(variable) or None for variable in (_NAME, _ID))
+    return WantedExperiment(name or (_NAME_BY_DEFAULT if number is None else None), number)
+
+
+def open_store(uri: str | None, wanted: WantedExperiment | str, restore: bool = False) -> Store:
+    """The store at `uri` (see `resolve_address`) with an experiment, both made where missing.
+
+    wanted   the experiment, or its name
+    restore  whether one that was deleted is taken out of MLflow's bin, with its runs; otherwise it is refused
 
     Several processes opening a fresh database at the same moment break it, so the whole happens under a lock between
-    the processes of this machine. Raises StoreError, with one line for the user, for whatever stands in the way.
+    the processes of this machine. Raises StoreError, with one line for the user, for whatever stands in the way; a
+    server that doesn't answer is given up within seconds.
     """
     address = resolve_address(uri)
     set_environment()
     try:
-        with _clean_up(address.lock), file_lock(address.lock), limit_patience():
+        with (
+            _clean_up(address.lock),
+            file_lock(address.lock),
+            limit_patience(seconds=SECONDS_AT_THE_START, retries=0),
+        ):
             client = connect(address)
-            experiment_id = _find_experiment(client, address, experiment)
-            return _choose(address, client, Experiment(name=experiment, experiment_id=experiment_id, asked=uri))
+            wanted = WantedExperiment(wanted) if isinstance(wanted, str) else wanted
+            return _choose(address, client, _find_experiment(client, address, wanted, uri, restore))
     except OSError as error:
         raise StoreError(f"{address.shown}: can't be opened: {error}") from error
 
@@ -88,23 +140,22 @@ def _choose(address: Address, client: "MlflowClient", into: Experiment | None = 
     return ClientStore(address, client, into) if database is None else DatabaseStore(address, database, client, into)
 
 
-def _find_experiment(client: "MlflowClient", address: Address, name: str) -> str:
+def _find_experiment(
+    client: "MlflowClient", address: Address, wanted: WantedExperiment, asked: str | None, restore: bool
+) -> Experiment:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                return str(client.create_experiment(name, locate_artifacts(address, name)))
-            except MlflowException:
-                # Another machine's process may have been quicker.
-                found = client.get_experiment_by_name(name)
-                if found is None:
-                    raise
+        found = _find_by_runs(client, wanted.runs) or _find_by_name(client, address, wanted)
+        name, deleted = str(found.name), found.lifecycle_stage != "active"
+        if deleted and restore:
+            client.restore_experiment(found.experiment_id)
+            found = client.get_experiment(found.experiment_id)
     except MlflowException as error:
         silent = address.is_server and error.error_code not in REFUSALS
         trouble = "can't be reached" if silent else "can't be used"
-        raise StoreError(f"{address.shown}: the store {trouble}: {shorten(error)}") from error
+        says = f"{address.shown}: the store {trouble}: {shorten(error)}"
+        raise StoreError(says, is_passing(error)) from error
     if found.lifecycle_stage != "active":
         raise StoreError(
             f"tracking.experiment={name}: this experiment was deleted; choose another name, or restore it with:"
@@ -115,4 +166,43 @@ def _find_experiment(client: "MlflowClient", address: Address, name: str) -> str
             f"{address.shown}: the files of experiment {name} are behind a tracking server: record there, with its"
             " address in tracking.uri, or in another tracking.experiment"
         )
-    return str(found.experiment_id)
+    return Experiment(name=name, experiment_id=str(found.experiment_id), asked=asked, restored=deleted)
+
+
+def _find_by_runs(client: "MlflowClient", runs: Sequence[str]) -> Any:
+    """The experiment that has the first of these runs that there is, whatever the experiment is called by now."""
+    from mlflow.exceptions import MlflowException
+
+    for run_id in runs:
+        try:
+            return client.get_experiment(client.get_run(run_id).info.experiment_id)
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN_RUN:
+                raise
+    return None
+
+
+def _find_by_name(client: "MlflowClient", address: Address, wanted: WantedExperiment) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    name, number = wanted.name, wanted.experiment_id
+    if name is None and number is not None:
+        try:
+            return client.get_experiment(number)
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN_RUN:
+                raise
+            raise StoreError(f"{_ID}={number}: there is no such experiment in {address.shown}") from error
+    name = name or _NAME_BY_DEFAULT
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            found = client.get_experiment(client.create_experiment(name, locate_artifacts(address, name)))
+        except MlflowException:
+            # Another machine's process may have been quicker.
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if number not in (None, found.experiment_id):
+        raise StoreError(f"{_ID}={number}: is not the experiment {name}, which {_NAME} names; set one of them")
+    return found

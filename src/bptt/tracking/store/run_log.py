@@ -4,14 +4,19 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bptt.tracking.folder.files import Status
+from bptt.tracking.folder.run import Journal, make_single_key, read_config
+from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.artifacts import put_files
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import limit_patience, shorten
 from bptt.tracking.store.errors import wait_while_locked
-from bptt.tracking.store.tags import PARENT_TAG
+from bptt.tracking.store.opening import WantedExperiment, open_store
+from bptt.tracking.store.params import flatten_config
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -74,9 +79,14 @@ class RunLog:
         from mlflow.exceptions import MlflowException
 
         try:
+            run = store.client.get_run(run_id)
+            if run.info.lifecycle_stage == "deleted":
+                raise StoreError(
+                    f"{store.address.shown}: the run was deleted in MLflow; this brings it back: mlflow runs restore"
+                    f" --run-id {run_id}"
+                )
             if params:
                 store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
-            run = store.client.get_run(run_id)
             stored = {
                 name: frozenset(point.step for point in store.client.get_metric_history(run_id, name))
                 for name in run.data.metrics
@@ -114,8 +124,8 @@ class RunLog:
             raise StoreError(f"{self.store.address.shown}: {self.trouble}")
         client = self.store.client
         try:
-            for path, folder in artifacts.items():
-                client.log_artifact(self.run_id, str(path), folder)
+            files = {f"{folder}/{path.name}" if folder else path.name: path for path, folder in artifacts.items()}
+            put_files(self.store.address, self.artifact_uri, {name: path.read_bytes() for name, path in files.items()})
             client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
             client.set_terminated(self.run_id, status)
         except (MlflowException, OSError) as error:
@@ -134,3 +144,23 @@ class RunLog:
             self.trouble = None
             self._waiting = []
             self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
+
+
+def begin_recorded(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
+    """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
+    tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
+    return RunLog.begin(store, journal.name, flatten_config(recorded), tags)
+
+
+def reopen_recorded(folder: Path, journal: Journal, uri: str | None) -> RunLog | None:
+    """The run in the store that it was begun in; None where it is not tracked. Raises StoreError."""
+    if journal.uri is None:
+        return None
+    known = () if journal.run_id is None else (journal.run_id,)
+    store = open_store(uri, WantedExperiment(journal.experiment, journal.experiment_id, known))
+    # Who began it may have been stopped before it noted which run it is, or before there was one.
+    run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
+    if run_id is None:
+        return begin_recorded(store, folder, journal, read_config(folder))
+    params = {} if journal.run_id is not None else flatten_config(read_config(folder))  # which it may not have got yet
+    return RunLog.reopen(store, run_id, params)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,15 @@ from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
 from bptt.tracking.store.params import flatten_config
-from bptt.tracking.store.tags import DIGEST_TAG, OUTCOME_TAG, PRUNED_TAG, STAGE_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import (
+    DIGEST_TAG,
+    KEY_TAG,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    PRUNED_TAG,
+    STAGE_TAG,
+    SWEEP_TAG,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,65 @@ class RunToWrite:
     history: Mapping[str, NDArray[np.generic]]
     files: Mapping[str, bytes]
     once: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """What a store has of a run.
+
+    deleted  whether it is in MLflow's bin
+    points   metric → how many there are
+    files    paths among the artifacts, of files that hold something
+    """
+
+    run_id: str
+    status: str
+    deleted: bool
+    artifact_uri: str
+    points: Mapping[str, int]
+    params: frozenset[str]
+    tags: Mapping[str, str]
+    files: frozenset[str]
+
+
+# Tags that say whose a run is, and how it ended; of the others, what is there is as good as what would be written.
+_TELLING: Final = (DIGEST_TAG, KEY_TAG, OUTCOME_TAG, PARENT_TAG, PRUNED_TAG, STAGE_TAG, SWEEP_TAG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """What a store lacks of a run that it has: the names of metrics, params, tags and files; whether its end."""
+
+    deleted: bool
+    ended: bool
+    metrics: list[str]
+    params: list[str]
+    tags: list[str]
+    files: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.deleted or self.ended or self.metrics or self.params or self.tags or self.files)
+
+    def __str__(self) -> str:
+        if self.deleted:
+            return "was deleted in MLflow"
+        kinds = ("metrics", "params", "tags", "files")
+        named = {kind: names for kind in kinds if (names := getattr(self, kind))}
+        words = [f"{kind} {', '.join(names[:3])}{', …' * (len(names) > 3)}" for kind, names in named.items()]
+        return "lacks " + "; ".join([*words, *(["its end"] if self.ended else [])])
+
+
+def find_lack(run: RunToWrite, held: Holding) -> Lack:
+    """What a store lacks of a run that it has."""
+    points = {name: len(values) for name, values, _, _ in list_points(run)}
+    return Lack(
+        deleted=held.deleted,
+        ended=supersedes(run, held.status),
+        metrics=[name for name, count in points.items() if held.points.get(name, 0) < count],
+        params=[name for name in run.params if name not in held.params],
+        tags=[name for name in _TELLING if name in run.tags and held.tags.get(name) != run.tags[name]],
+        files=[name for name, content in run.files.items() if content and name not in held.files],
+    )
 
 
 def make_run_key(sweep: SweepJournal, job: SweepJob) -> str:

@@ -2,15 +2,16 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bptt.tracking.store.address import Address
-from bptt.tracking.store.connecting import UNKNOWN, set_environment, shorten
+from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.connecting import UNKNOWN, has_timeout, set_environment, shorten
 from bptt.tracking.store.errors import summarize
+from bptt.tracking.store.tables import split_values
 
 _SECONDS: Final = 2
 
@@ -52,6 +53,21 @@ def examine_store(address: Address) -> StoreState:
     return _examine_server(address) if address.is_server else _examine_database(address)
 
 
+def count_lost(database: Path, run_ids: Sequence[str]) -> int:
+    """How many of these runs a database in a file lacks, or has in MLflow's bin. Raises StoreError."""
+    if not database.is_file() or database.stat().st_size == 0:
+        return len(run_ids)
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=1)) as connection:
+            there = 0
+            for part in split_values(run_ids):
+                active = f"lifecycle_stage = 'active' AND run_uuid IN ({', '.join('?' * len(part))})"
+                there += connection.execute(f"SELECT count(*) FROM runs WHERE {active}", [*part]).fetchone()[0]
+            return len(run_ids) - there
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{database}: can't be read: {error}") from error
+
+
 def _examine_file(database: Path) -> StoreState:
     try:
         # Opened for writing and closed again, it leaves no files of its own; opened for reading alone it would.
@@ -80,10 +96,9 @@ def _name_trouble(error: Exception) -> Trouble:
 def _examine_database(address: Address) -> StoreState:
     import sqlalchemy
 
-    url = sqlalchemy.make_url(address.uri)
-    patient = {"connect_timeout": _SECONDS} if url.get_backend_name() in ("postgresql", "mysql", "mariadb") else {}
+    patient = {"connect_timeout": _SECONDS} if has_timeout(address) else {}
     try:
-        engine = sqlalchemy.create_engine(url, connect_args=patient)
+        engine = sqlalchemy.create_engine(address.uri, connect_args=patient)
         try:
             with engine.connect() as connection:
                 names = sqlalchemy.inspect(engine).get_table_names()

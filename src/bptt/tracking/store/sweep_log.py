@@ -22,7 +22,7 @@ from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names, put_files
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.errors import explain_refusal, wait_while_locked
-from bptt.tracking.store.runs import RunToWrite
+from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, PARENT_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
@@ -64,14 +64,22 @@ class SweepLog:
         with explain_refusal(store.address):
             run = store.client.get_run(parent)
             if run.info.lifecycle_stage == "deleted":
-                raise StoreError(f"{store.address.shown}: the sweep's run {parent} was deleted")
+                raise StoreError(
+                    f"{store.address.shown}: the sweep's own run was deleted in MLflow; this brings it back:"
+                    f" mlflow runs restore --run-id {parent}"
+                )
             store.client.update_run(parent, status="RUNNING")
             return cls(store, name, run, fresh=False)
 
     def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         """Write ended runs below the sweep's own; key → run id. Runs that the store has already stay as they are."""
         with explain_refusal(self.store.address):
-            return self._writer.write([self._below(run) for run in runs])
+            return self._writer.write([place_below(run, self.name, self.parent) for run in runs])
+
+    def complete(self, run: RunToWrite, held: Holding) -> None:
+        """Write what the store lacks of a run that it has; see `RunWriter.complete`."""
+        with explain_refusal(self.store.address):
+            self._writer.complete(place_below(run, self.name, self.parent), held)
 
     def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """Key → id of those runs that the store has."""
@@ -97,9 +105,11 @@ class SweepLog:
             self.store.client.log_batch(self.parent, tags=set_tags)
             self.store.client.set_terminated(self.parent, status)
 
-    def _below(self, run: RunToWrite) -> RunToWrite:
-        tags = {**run.tags, KEY_TAG: run.key, SWEEP_TAG: self.name, PARENT_TAG: self.parent}
-        return replace(run, name=run.name[:_LONGEST_NAME], tags=tags)
+
+def place_below(run: RunToWrite, name: str, parent: str) -> RunToWrite:
+    """A run as it is recorded below the own run of the sweep with this name."""
+    tags = {**run.tags, KEY_TAG: run.key, SWEEP_TAG: name, PARENT_TAG: parent}
+    return replace(run, name=run.name[:_LONGEST_NAME], tags=tags)
 
 
 def _cut(description: str) -> str:
@@ -143,9 +153,14 @@ def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, byte
     """What is kept from its end on; run_ids: number → id in the store, of the runs that are there."""
     tables = archive.tables()
     ids = tables.runs["run"].map(run_ids)
-    runs = tables.runs.assign(run_id=tables.runs["reused"].where(tables.runs["reused"].notna(), ids))
+    runs = tables.runs.assign(run_id=ids.where(ids.notna(), tables.runs["reused"]))
     flow = archive.gradient_flow(ends_only=True)
     return _place(_ENDED, *map(_write_parquet, (runs, tables.history, flow)))
+
+
+def list_copy(ended: bool) -> list[str]:
+    """The paths of what is kept, of a sweep that has ended or has not."""
+    return [f"{FOLDER}/{name}" for name in (*_BEGUN, *(_ENDED if ended else ()))]
 
 
 def read_copy(address: Address, artifact_uri: str, ended: bool) -> SweepCopy | None:

@@ -1,0 +1,399 @@
+"""What a store lacks of what a folder has, found and written there: a sweep's runs, block by block, or a single run.
+
+The archive has everything, whatever became of the store: its file is gone, or is another one; runs, artifacts or the
+experiment were deleted; the server was away.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from bptt.sweeps.finish import REPORT
+from bptt.sweeps.jobs.stages import find_next
+from bptt.sweeps.reopen import find_recorded_experiment
+from bptt.tracking.folder.block import ArchiveError, read_table
+from bptt.tracking.folder.files import (
+    CONFIG,
+    FLOW,
+    HISTORY,
+    OWN_FOLDERS,
+    PAGE,
+    PATCH,
+    PROVENANCE,
+    TRACEBACK,
+    WEIGHTS,
+    read_once,
+)
+from bptt.tracking.folder.run import Journal, make_single_key, read_config, write_journal
+from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.history.from_folder import RunFolderHistory
+from bptt.tracking.provenance.environment import pack_provenance, recall_provenance_tags
+from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
+from bptt.tracking.store.params import flatten_config
+from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key
+from bptt.tracking.store.sweep_log import SweepLog, list_copy, place_below
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SWEEP_TAG
+
+T = TypeVar("T")
+
+_WAITS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+_SECONDS_WITHOUT_AN_ANSWER: Final = 60.0
+
+#: What the sweep's own run is called among the runs.
+OWN: Final = "the sweep's own run"
+
+_GONE: Final = "is not there"
+
+_UNWRITTEN: Final = "could not be written"
+
+
+class Patience:
+    """Waits for a store that does not answer: each time for longer, and no longer than a minute in all.
+
+    Whenever the store has answered, it begins anew.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.renew()
+
+    def renew(self) -> None:
+        """The store has answered."""
+        self._waits, self._until = deque(_WAITS), time.monotonic() + _SECONDS_WITHOUT_AN_ANSWER
+
+    def wait(self, trouble: StoreError) -> bool:
+        """Wait for a while; False, at once: there is no more patience, or the trouble won't pass."""
+        if not trouble.passing or not self._waits or time.monotonic() > self._until:
+            return False
+        seconds = self._waits.popleft()
+        self._say(f"{trouble}; asked again in {seconds:g} s")
+        time.sleep(seconds)
+        return True
+
+    def persist(self, ask: Callable[[], T]) -> T:
+        """What the store answers in the end. Raises StoreError where it does not."""
+        while True:
+            try:
+                answer = ask()
+            except StoreError as trouble:
+                if not self.wait(trouble):
+                    raise
+            else:
+                self.renew()
+                return answer
+
+
+@dataclass(kw_only=True)
+class Difference:
+    """What a store lacked of what a folder has, and lacks still.
+
+    count     how many runs the folder has
+    lacked    run, or what else → what it lacked, in words
+    left      the same, of what could not be written; only where it was to be
+    notes     what else there is to be told
+    trouble   why something is left, or nothing is known; None: nothing is, and all is
+    """
+
+    count: int
+    lacked: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    trouble: str | None = None
+
+
+class _Sweep:
+    """A sweep as a store is to have it.
+
+    tags  that all of its runs have
+    """
+
+    def __init__(self, archive: SweepFolder, tags: Mapping[str, str]) -> None:
+        self.archive, self.tags, self.journal = archive, tags, archive.journal
+        self._jobs = {job.number: job for job in archive.jobs()}
+        try:
+            self._ids = archive.run_ids()
+        except ArchiveError:  # a damaged note of what the store has: it is looked up
+            self._ids = {}
+
+    def read_block(self, number: int, store: Store) -> list[RunToWrite]:
+        """The runs of a block, but for those that the store has as an earlier sweep's. Raises ArchiveError."""
+        results = self.archive.results(number)
+        elsewhere = [result.reused for result in results if result.reused is not None]
+        there = {row.run_id for row in store.find_runs(elsewhere)} if elsewhere else set()
+        own = [replace(result, reused=None) for result in results if result.reused not in there]
+        return [make_run(self.journal, self._jobs[result.job], result, self.tags) for result in own]
+
+    def place(self, runs: Sequence[RunToWrite], parent: str) -> list[RunToWrite]:
+        return [place_below(run, self.journal.name, parent) for run in runs]
+
+    def read_held(self, runs: Sequence[RunToWrite], store: Store) -> dict[str, Holding]:
+        """Key → what the store has of a run."""
+        return store.read_holdings({run.key: self._ids.get(run.key) for run in runs}, self.journal.name)
+
+    def name_all(self, what: str) -> dict[str, str]:
+        """All that a store may lack."""
+        return {OWN: what} | self.name_runs(self.archive.blocks(), what)
+
+    def name_runs(self, blocks: Iterable[int], what: str) -> dict[str, str]:
+        """The runs of blocks."""
+        wanted = set(blocks)
+        return {job.name: what for number, job in self._jobs.items() if self._blocks.get(number) in wanted}
+
+    @cached_property
+    def _blocks(self) -> dict[int, int]:
+        return self.archive.block_of()
+
+    def describe_own_lack(self, store: Store) -> str | None:
+        """What the store lacks of the sweep's own run, in words; None: nothing."""
+        journal, folder = self.journal, self.archive.folder
+        key = make_sweep_key(journal)
+        held = store.read_holdings({key: journal.parent}, journal.name).get(key)
+        if held is None:
+            return _GONE
+        files = [*list_copy(ended=True), *pack_provenance(folder)]
+        if (folder / REPORT / PAGE).is_file() and journal.report:
+            files.append(f"{REPORT}/{PAGE}")
+        own = RunToWrite(
+            key=key,
+            name=journal.name,
+            status="KILLED" if journal.status == "RUNNING" else journal.status,
+            params={},
+            tags={SWEEP_TAG: journal.name},
+            began=journal.began,
+            ended=journal.began,
+            history={},
+            files=dict.fromkeys(files, b"something"),
+        )
+        lack = find_lack(own, held)
+        if journal.status == "RUNNING" or self._was_left_before_its_end or not held.tags.get(NOTE_TAG):
+            lack = replace(lack, ended=True)
+        return str(lack) if lack else None
+
+    @property
+    def _was_left_before_its_end(self) -> bool:
+        """Whether all has been trained, and the end was interrupted; of a search that can't be known."""
+        if self.journal.status != "KILLED" or self.journal.search:
+            return False
+        results = {result.job: result for result in self.archive.ended()}
+        jobs = [self._jobs[number] for number in sorted(self._jobs)]
+        return len(results) == len(jobs) and find_next(self.journal, jobs, results) is None
+
+    def find_own(self, store: Store) -> SweepLog:
+        """The sweep's own run: as it is, out of MLflow's bin, or begun anew; noted in the sweep's folder."""
+        journal = self.journal
+        key = make_sweep_key(journal)
+        held = store.read_holdings({key: journal.parent}, journal.name).get(key)
+        with explain_refusal(store.address):
+            if held is not None and held.deleted:
+                store.client.restore_run(held.run_id)
+            run_id = store.find_by_key(key) if held is None else held.run_id
+            if run_id is None:
+                record = SweepLog.begin(store, journal.name, {**self.tags, KEY_TAG: key}, "")
+            else:
+                record = SweepLog(store, journal.name, store.client.get_run(run_id), fresh=False)
+        self.journal = replace(
+            journal,
+            parent=record.parent,
+            uri=journal.uri if store.asked is None else store.address.shown,
+            experiment=store.experiment,
+            experiment_id=None,
+        )
+        if self.journal != journal:
+            self.archive.write_journal(self.journal)
+        return record
+
+
+def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> Difference:
+    """What the store lacks of a sweep; nothing is written. uri: of another store than the sweep notes.
+
+    Raises ArchiveError, and StoreError where the store may not be asked, see `recall_uri`, or refuses.
+    """
+    address = resolve_address(recall_uri(archive.journal.uri, uri, archive.folder))
+    sweep, found = _Sweep(archive, {}), Difference(count=len(archive.ended()))
+    if is_lost(address):
+        found.lacked |= sweep.name_all(f"{_GONE}, as the store itself is not")
+        return found
+    try:
+        store = patience.persist(lambda: open_address(address))
+        if (own := patience.persist(lambda: sweep.describe_own_lack(store))) is not None:
+            found.lacked[OWN] = own
+        for number in sorted(archive.blocks()):
+            found.lacked |= patience.persist(partial(_compare_block, sweep, number, store))
+    except StoreError as trouble:
+        if not trouble.passing:
+            raise
+        found.trouble = str(trouble)
+    return found
+
+
+def _compare_block(sweep: _Sweep, number: int, store: Store) -> dict[str, str]:
+    """Run → what the store lacks of it."""
+    runs = sweep.place(sweep.read_block(number, store), sweep.journal.parent or "")
+    return _describe_lacks(runs, sweep.read_held(runs, store))
+
+
+def _describe_lacks(runs: Sequence[RunToWrite], held: Mapping[str, Holding]) -> dict[str, str]:
+    lacks = {run.name: find_lack(run, held[run.key]) if run.key in held else _GONE for run in runs}
+    return {name: str(lack) for name, lack in lacks.items() if lack}
+
+
+def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> Difference:
+    """Write what the store lacks of a sweep's runs; what its own run lacks is found, for the end of the sweep to write.
+
+    Raises what `compare_sweep` does.
+    """
+    to_open = recall_uri(archive.journal.uri, uri, archive.folder)
+    lost = is_lost(resolve_address(to_open))
+    sweep = _Sweep(archive, recall_provenance_tags(archive.folder, archive.journal.command))
+    found = Difference(count=len(archive.ended()))
+    try:
+        store = patience.persist(lambda: open_store(to_open, find_recorded_experiment(archive), restore=True))
+        found.notes += _tell_of_experiment(store, archive.journal.experiment)
+        own = patience.persist(lambda: sweep.describe_own_lack(store))
+        record = patience.persist(lambda: sweep.find_own(store))
+    except StoreError as trouble:
+        if not trouble.passing:
+            raise
+        found.trouble, found.left = str(trouble), sweep.name_all("is not known to be there")
+        return found
+    if lost or own is not None:
+        found.lacked[OWN] = own or _GONE
+    waiting = deque(sorted(archive.blocks()))
+    while waiting:
+        number = waiting.popleft()
+        try:
+            _restore_block(sweep, number, record, found.lacked)
+        except StoreError as trouble:
+            found.trouble = str(trouble)
+            found.left |= sweep.name_runs([number], _UNWRITTEN)
+            if trouble.passing:
+                waiting.append(number)  # after the others
+                if not patience.wait(trouble):
+                    found.left |= sweep.name_runs(waiting, _UNWRITTEN)
+                    break
+        else:
+            patience.renew()
+            for name in sweep.name_runs([number], _UNWRITTEN) if found.left else ():
+                found.left.pop(name, None)
+    if not found.left:
+        found.trouble = None
+    return found
+
+
+def _restore_block(sweep: _Sweep, number: int, record: SweepLog, told: dict[str, str]) -> None:
+    """Write what the store lacks of the runs of a block; told gets what that is, when it is first found out."""
+    runs = sweep.read_block(number, record.store)
+    placed = sweep.place(runs, record.parent)
+    held = sweep.read_held(placed, record.store)
+    lacked = _describe_lacks(placed, held)
+    told |= lacked | told
+    ids = {run.key: held[run.key].run_id for run in runs if run.key in held}
+    absent = [run for run in runs if run.key not in held]
+    if absent:
+        ids |= record.write(absent)
+    for run in runs:
+        if run.key in held and run.name in lacked:
+            record.complete(run, held[run.key])
+    if absent or number not in sweep.archive.stored():
+        with suppress(OSError):  # of a full disk: it is looked up again
+            sweep.archive.mark_stored(number, ids)
+
+
+def _tell_of_experiment(store: Store, noted: str | None) -> Iterator[str]:
+    if store.restored:
+        yield f"experiment {store.experiment} was deleted in MLflow; it is back, with the runs deleted with it"
+    if noted not in (None, store.experiment):
+        yield f"experiment {noted} is called {store.experiment} now"
+
+
+def is_lost(address: Address) -> bool:
+    """Whether the store is a file that is gone, or has nothing in it."""
+    return address.is_missing or (address.database is not None and address.database.stat().st_size == 0)
+
+
+def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
+    """What the store lacks of a single run that has ended; nothing is written. Otherwise as `compare_sweep`."""
+    address = resolve_address(recall_uri(journal.uri, uri, folder))
+    found, run = Difference(count=1), _pack_run(folder, journal)
+    if is_lost(address):
+        found.lacked[run.name] = f"{_GONE}, as the store itself is not"
+        return found
+    try:
+        store = patience.persist(lambda: open_address(address))
+        held = patience.persist(lambda: store.read_holdings({run.key: journal.run_id}, None))
+        found.lacked |= _describe_lacks([run], held)
+    except StoreError as trouble:
+        if not trouble.passing:
+            raise
+        found.trouble = str(trouble)
+    return found
+
+
+def restore_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
+    """Write what the store lacks of a single run that has ended, whose lock is held. Raises what `compare_run` does."""
+    to_open = recall_uri(journal.uri, uri, folder)
+    found, run = Difference(count=1), _pack_run(folder, journal)
+    known = () if journal.run_id is None else (journal.run_id,)
+    wanted = WantedExperiment(journal.experiment, journal.experiment_id, known)
+    try:
+        store = patience.persist(lambda: open_store(to_open, wanted, restore=True))
+        found.notes += _tell_of_experiment(store, journal.experiment)
+        lacked, run_id = patience.persist(lambda: _restore_single(run, journal, store))
+        found.lacked |= lacked
+    except StoreError as trouble:
+        if not trouble.passing:
+            raise
+        found.trouble, found.left = str(trouble), {run.name: _UNWRITTEN}
+        return found
+    now = replace(journal, run_id=run_id, experiment=store.experiment, experiment_id=None, recorded=True)
+    now = now if store.asked is None else replace(now, uri=store.address.shown)
+    if now != journal:
+        write_journal(folder, now)
+    return found
+
+
+def _restore_single(run: RunToWrite, journal: Journal, store: Store) -> tuple[dict[str, str], str]:
+    """What the store lacked, and the run's id there."""
+    with explain_refusal(store.address):
+        held = store.read_holdings({run.key: journal.run_id}, None)
+        lacked = _describe_lacks([run], held)
+        writer = store.open_writer(None, fresh=True)
+        if run.key not in held:
+            return lacked, writer.write([run])[run.key]
+        if lacked:
+            writer.complete(run, held[run.key])
+        return lacked, held[run.key].run_id
+
+
+def _pack_run(folder: Path, journal: Journal) -> RunToWrite:
+    """A single run as the store is to have it. Raises ResumeError and ArchiveError where its files can't be read."""
+    config = read_config(folder)
+    names = (CONFIG, PROVENANCE, PATCH, HISTORY, FLOW, WEIGHTS, TRACEBACK)
+    paths = [folder / name for name in names] + sorted((folder / OWN_FOLDERS[0]).glob("*.png"))
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+    table = read_table(folder / HISTORY) if HISTORY in files else None
+    command = RunFolderHistory(folder).head.command
+    outcome = {} if journal.outcome is None else {OUTCOME_TAG: journal.outcome}
+    key = make_single_key(folder, journal)
+    ended = max((folder / name).stat().st_mtime for name in files)
+    return RunToWrite(
+        key=key,
+        name=journal.name,
+        status="KILLED" if journal.status == "RUNNING" else journal.status,
+        params=flatten_config(config),
+        tags={**recall_provenance_tags(folder, command), DIGEST_TAG: journal.digest, KEY_TAG: key, **outcome},
+        began=min((folder / CONFIG).stat().st_mtime, ended),
+        ended=ended,
+        history={} if table is None else {name: table[name].to_numpy() for name in table.column_names},
+        files=files,
+        once={} if table is None else read_once(table),
+    )
