@@ -26,7 +26,8 @@ def sweep(overrides: "Sequence[str]", config_dir: "Path | None" = None) -> "Swee
     overrides   as for `bptt train -m`: choices, values, and `hydra.launcher.workers=1`
     config_dir  a folder with choices of your own, as `--config-dir`
 
-    Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception.
+    Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception. What
+    an experiment sets for a choice that is replaced falls away, with a warning.
     Raises bptt.configuration.errors.ConfigurationError with a line for everything that is wrong, before anything is
     trained, and bptt.tracking.store.address.StoreError where the store can't be used. Worker processes import the
     caller's

@@ -3,6 +3,7 @@
 Hydra's plugins import this whatever the command, so what trains is imported when there is something to train.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,6 +112,7 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
     from bptt.analysis.sweep import load_sweep
     from bptt.configuration.compose import Composer, add_folder
     from bptt.configuration.hydra_release import choose_defaults
+    from bptt.configuration.modes import asks_for_sweep, refuse_unused
     from bptt.configuration.paths import find_conf_folder
 
     choose_defaults()
@@ -123,7 +125,14 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
     GlobalHydra.instance().clear()
     try:
         hydra = Hydra.create_main_hydra2(task_name="bptt", config_search_path=path)
-        Composer(hydra.config_loader, "config").compose(overrides, RunMode.MULTIRUN)
+        composer = Composer(hydra.config_loader, "config")
+        hydra.config_loader = composer.loader
+        config = composer.compose(overrides, RunMode.MULTIRUN)
+        parsed, _ = composer.parse(overrides)
+        asks_for_sweep(config, parsed, multirun=True)
+        refuse_unused(config, parsed, sweep=True)
+        for line in composer.take_told():
+            warnings.warn(line, stacklevel=3)
         hydra.multirun(config_name="config", task_function=task, overrides=[*overrides])
     except BaseException as error:
         task.finish(interrupted=isinstance(error, KeyboardInterrupt))
