@@ -15,6 +15,7 @@ from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.hydra_release import version_base
+from bptt.configuration.modes import asks_for_sweep
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
@@ -89,7 +90,8 @@ def right(name: str, seeds: int, *overrides: str) -> float:
 @pytest.mark.parametrize("name", SWEEPS)
 def test_it_is_a_sweep_of_as_many_runs_as_its_file_says(name: str) -> None:
     config, jobs, configurations = sweep(name)
-    assert config.hydra.mode is RunMode.MULTIRUN
+    assert config.hydra.mode is None
+    assert asks_for_sweep(config, [])
     (said,) = re.findall(r"([\d,]+) runs, some \d+ s on two cores\.", comment(name))
     assert len(jobs) == len(configurations)
     assert int(said.replace(",", "")) == len(jobs) + count_tuning(name)

@@ -27,7 +27,8 @@ def sweep(overrides: "str | Sequence[str]", config_dir: "Path | None" = None) ->
                 is parted at its blanks as a shell does, so that a value with a blank stands in quotes
     config_dir  a folder with choices of your own, as `--config-dir`
 
-    Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception.
+    Everything is recorded as on the command line. A run that fails is a row with status FAILED, and no exception. What
+    an experiment sets for a choice that is replaced falls away, with a warning.
     Raises bptt.configuration.errors.ConfigurationError with a line for everything that is wrong, before anything is
     trained, and bptt.tracking.store.address.StoreError where the store can't be used; one that is away, or does not
     take all, is warned of. Worker processes import the caller's main module, so a script calls this below

@@ -7,7 +7,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from bptt.sweeps.task import SweepTask
 
@@ -46,15 +46,12 @@ class GridSweeper(Sweeper):
 
         The exception of a job that failed is raised, unless the task takes all jobs at once: it tells of them itself.
         """
-        from bptt.sweeps.jobs.grammar import expand
+        from bptt.sweeps.jobs.composition import expand_sweep
 
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
-        # Interpolations stay: each job follows them in its own configuration.
-        node = OmegaConf.to_container(self.config.hydra.sweeper)
-        assert isinstance(node, dict)
-        jobs = expand({str(key): value for key, value in node.items()}, arguments, self.hydra_context.config_loader)
+        jobs = expand_sweep(self.config, arguments, self.hydra_context.config_loader)
         returns = self.launcher.launch([list(job) for job in jobs], initial_job_idx=0)
         if not self.together:
             for job in returns:

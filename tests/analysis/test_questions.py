@@ -123,6 +123,7 @@ def test_what_runs_have_in_common_is_named() -> None:
         "8,000 updates",
     )
     assert describe_common({"clip._target_": "bptt.core.clips.none.NoClip"}) == ("no clipping",)
+    assert describe_common({"clip._target_": "bptt.core.clips.norm.Norm"}) == ("clipping by norm",)
     assert describe_common({}) == ()
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tests.bad_input.case import Case
-from tests.bad_input.making import all_of, folder, text
+from tests.bad_input.making import Given, all_of, folder, text
 
 _GRU = "bptt.core.models.gru.Gru"
 _MARKER = "!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [marker]]"
@@ -83,11 +83,70 @@ _SEARCHES: Final = {
     "hydra.sweeper.halving.min_updates=0": "hydra.sweeper.halving.min_updates=0: ",
     "+hydra.sweeper.storage=f": "hydra.sweeper.storage=f: can't be read",
 }
+#: What is of a single run in a sweep, or of a sweep in a single run.
+_MODES: Final = {
+    "train -m hydra.run.dir=x seed=0,1": "hydra.run.dir=x: is the folder of a single run; a sweep's is hydra.sweep.d",
+    "train sweep=eta hydra.run.dir=x": "hydra.run.dir=x: is the folder of a single run; a sweep's is hydra.sweep.dir",
+    "train hydra.sweep.dir=x": "hydra.sweep.dir=x: is the folder of a sweep, which takes -m; a single run's is hydra",
+    "train hydra.sweep.subdir=x": "hydra.sweep.subdir=x: the runs of a sweep have no folders of their own;",
+    "train -m hydra.sweep.subdir=x": "hydra.sweep.subdir=x: the runs of a sweep have no folders of their own;",
+    "train hydra.job.chdir=true": "hydra.job.chdir=true: a run's files lie in its own folder",
+    "train -m hydra.job.chdir=true": "hydra.job.chdir=true: a run's files lie in its own folder",
+    "train hydra.job.override_dirname=x": "hydra.job.override_dirname=x: is set by Hydra, whatever is given",
+    "train hydra.job.config_name=x": "hydra.job.config_name=x: is set by Hydra, whatever is given; --config-name",
+    "train hydra.runtime.cwd=x": "hydra.runtime.cwd=x: is set by Hydra, whatever is given",
+    "train hydra.overrides.task=[x]": "hydra.overrides.task=[x]: is set by Hydra, whatever is given",
+    "train hydra.job.env_copy=[HOME]": "hydra.job.env_copy: variables are set before the command",
+    "train hydra.job.env_copy=[NO_SUCH]": "hydra.job.env_copy=[NO_SUCH]: no such variable",
+    "train -m hydra.output_subdir=x": "hydra.output_subdir=x: is in the folder of a single run",
+    "train hydra.launcher.workers=2": "hydra.launcher.workers=2: is for the runs of a sweep, which takes -m",
+    "train hydra/launcher=basic": "hydra/launcher=basic: is for the runs of a sweep, which takes -m",
+    "train -m hydra/launcher=basic seed=0,1": "hydra/launcher=basic: must be lanes",
+    "train -m hydra.launcher.workers=1,2": "hydra.launcher.workers=1,2: Hydra's own settings are not swept",
+    "train -m hydra/job_logging=default": "hydra/job_logging=default: is of a single run; a sweep's is hydra/hydra_l",
+    "train hydra/hydra_logging=default": "hydra/hydra_logging=default: is of a sweep; a single run's is hydra/job_lo",
+    "train -m hydra.mode=RUN": "hydra.mode=RUN: -m asks for a sweep",
+    "train --run hydra.mode=MULTIRUN": "hydra.mode=MULTIRUN: --run asks for a single run",
+    "train --run hydra.sweeper.seeds=2": "hydra.sweeper.seeds=2: is of a sweep, and --run asks for a single run",
+    "train hydra.mode=RUN hydra.sweeper.seeds=2": "hydra.sweeper.seeds=2: is of a sweep, and hydra.mode=RUN asks for",
+    "train hydra.mode=RUN hydra/sweeper=optuna": "hydra/sweeper=optuna: is of a sweep, and hydra.mode=RUN asks for a",
+    "train question=why": "question=why: is what a sweep asks, which takes -m",
+    "train solved='loss/eval<=1'": "solved='loss/eval<=1': says which runs of a sweep have solved their task",
+    "train conditions=[task.bits]": "conditions=[task.bits]: says what makes the question of a sweep harder, which t",
+    "train reuse=true": "reuse=true: takes runs of a sweep from the store, which takes -m",
+    "train report=true": "report=true: is the report of a sweep, which takes -m",
+    "plan hydra.sweep.dir=x": "hydra.sweep.dir=x: is the folder of a sweep, which takes -m",
+    "plan seed=0,1 hydra.run.dir=x": "hydra.run.dir=x: is the folder of a single run",
+    "train seed=0,1 hydra.mode=RUN": "seed=0,1: several values are a sweep, which needs -m",
+    "plan seed=0,1 hydra.mode=RUN": "seed=0,1: several values are a sweep, which needs -m",
+}
+#: What an experiment asks of Hydra, and the line for it.
+_EXPERIMENTS: Final = {
+    "one": "hydra: {launcher: {workers: 1}}",
+    "two": "hydra: {sweep: {dir: here}}",
+    "basic": "defaults: [override /hydra/launcher: basic]",
+    "moves": "hydra: {job: {chdir: true}}",
+    "varies": "hydra: {sweeper: {params: {seed: [1, 2]}}}",
+}
+_SHARED: Final = {
+    "experiment=one,varies": "experiment=one: sets hydra.launcher.workers, which holds for a whole sweep; give one a",
+    "experiment=varies,two": "experiment=two: sets hydra.sweep.dir, which holds for a whole sweep; give one at a time",
+    "experiment=basic seed=0,1": "hydra/launcher=basic: must be lanes",
+    "experiment=moves seed=0,1": "hydra.job.chdir=true: a run's files lie in its own folder",
+    "+hydra.sweeper.params.experiment=[xor,varies]": "experiment=varies: sets hydra.sweeper.params, which holds for a",
+}
+
+
+def _experiment(name: str) -> Given:
+    return text(f"mine/experiment/{name}.yaml", f"# @package _global_\n{_EXPERIMENTS[name]}\n")
+
+
+_WITH_EXPERIMENTS: Final = all_of(*map(_experiment, _EXPERIMENTS))
 
 
 def _sweep(sweeper: str) -> str:
     node = sweeper if sweeper.startswith("{") else f"{{{sweeper}}}"
-    return f"# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper: {node}\n"
+    return f"# @package _global_\nhydra:\n  sweeper: {node}\n"
 
 
 FOLDERS: Final = [
@@ -139,6 +198,13 @@ SWEEPS: Final = [
     Case(("train", "-m", "seed=1,2", "tune={optimizer.alpha:[1,2]}", "confirm=3"), ("confirm=3: there are no two",)),
     Case(("train", "-m", "tracking.experiment=a,b"), ("tracking: must be the same for all runs of a sweep",)),
     Case(("train", "sweep=eta,hidden_size"), ("sweep=eta,hidden_size: ",)),
+    *(Case(tuple(command.split()), (says,)) for command, says in _MODES.items()),
+    *(
+        Case(
+            ("train", "-m", "--config-dir", "mine", *choices.split()), (says,), all_of(*map(_experiment, _EXPERIMENTS))
+        )
+        for choices, says in _SHARED.items()
+    ),
     Case(("plan", "seed=1,-1"), ("seed=-1: must be a whole number at least 0",)),
     Case(("plan", "sweep=nope"), ("sweep=nope: no such choice",)),
     Case(("check-gradients", "model.hidden_size=0"), ("model.hidden_size=0: must be a whole number at least 1",)),

@@ -207,13 +207,13 @@ def test_a_failing_run_is_the_only_one_that_fails(planted: Any) -> None:
     found = newest(planted)
     by_name = {run.info.run_name: run for run in found.runs}
     assert {name: run.info.status for name, run in by_name.items()} == {
-        f"input={start} seed={seed}": "FAILED" if start == "1000000000.0" else "FINISHED"
-        for start in ("0.1", "1000000000.0", "0.2")
+        f"input={start} seed={seed}": "FAILED" if start == "1e+09" else "FINISHED"
+        for start in ("0.1", "1e+09", "0.2")
         for seed in (0, 1)
     }
-    failed = by_name["input=1000000000.0 seed=0"]
+    failed = by_name["input=1e+09 seed=0"]
     assert "RuntimeError: the planted error" in found.artifact(failed, "traceback.txt").read_text()
-    assert "failed:\n  input=1000000000.0 seed=0: RuntimeError: the planted error" in done.stdout
+    assert "failed:\n  input=1e+09 seed=0: RuntimeError: the planted error" in done.stdout
     assert found.parent.info.status == "FAILED"
     # The report tells why, and has the choice that only this user has.
     page = (found.folder / "report" / "report.html").read_text()

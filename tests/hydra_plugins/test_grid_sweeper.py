@@ -58,7 +58,7 @@ def test_a_sweep_of_the_users_own(task: Task) -> None:
     Path("own/sweep/mine.yaml").write_text(
         "# @package _global_\n"
         "defaults:\n  - override /model: gru\n"
-        "hydra:\n  mode: MULTIRUN\n"
+        "hydra:\n"
         "  sweeper:\n    params: {train.updates: 7}\n    zip: [{optimizer.alpha: [0.1, 0.2], clip: [none, norm]}]\n"
         "    seeds: 2\n",
         encoding="utf-8",

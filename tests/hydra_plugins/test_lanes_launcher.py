@@ -52,4 +52,4 @@ def test_all_jobs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     batches = ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2"]
     assert hydra_app.run(["-m", *batches, "hydra.launcher.workers=3", "clip=none,norm", "seed=1,2"], task) == 0
     jobs = [[f"clip={clip}", f"seed={seed}"] for clip in ("none", "norm") for seed in (1, 2)]
-    assert task.calls == [(3, "ConfigLoaderImpl", jobs[:2]), (3, "ConfigLoaderImpl", jobs[2:])]
+    assert task.calls == [(3, "Loader", jobs[:2]), (3, "Loader", jobs[2:])]

@@ -176,8 +176,9 @@ def describe_common(common: Mapping[str, Any]) -> tuple[str, ...]:
         alpha = common.get("optimizer.alpha")
         told.append(f"the optimizer {kind}" + ("" if alpha is None else f" with the learning rate {alpha:g}"))
     if (kind := _name_class(common.get("clip._target_"))) is not None:
-        threshold = common.get("clip.threshold")
-        told.append("no clipping" if kind == "none" else f"clipping by {kind} at {threshold:g}")
+        threshold = common.get("clip.threshold")  # which may be swept
+        at = "" if threshold is None else f" at {threshold:g}"
+        told.append("no clipping" if kind == "none" else f"clipping by {kind}{at}")
     if (updates := common.get("train.updates")) is not None:
         told.append(f"{updates:,} updates")
     return tuple(told)

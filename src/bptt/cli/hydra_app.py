@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from omegaconf import DictConfig
 
-from bptt.cli.common import refuse
+from bptt.cli.common import refuse, say
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
@@ -26,7 +26,10 @@ from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password, refuse_unnamed
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+
     from bptt.configuration.build import Configuration
+    from bptt.configuration.compose import Composer
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -60,20 +63,17 @@ class HydraTask:
 
 
 class WholeTask(HydraTask, SweepTask):
-    """A task that takes all jobs of a sweep at once, from the launcher `lanes`, and refuses to be called job by job."""
+    """A task that takes all jobs of a sweep at once, trains none, and so needs no -m where several values are given."""
 
     def __init__(self) -> None:
         super().__init__(self._refuse)
-        self._refused = False
 
     def _refuse(self, _configuration: "Configuration") -> int:
-        if not self._refused:  # once, and not for each job
-            from hydra.core.hydra_config import HydraConfig
+        raise AssertionError("is called by the launcher lanes alone, and for all jobs at once")
 
-            chosen = HydraConfig.get().runtime.choices["hydra/launcher"]
-            print(f"hydra/launcher={chosen}: must be lanes", file=sys.stderr)
-        self._refused = True
-        return 2
+    def take_one(self, config: DictConfig, loader: "ConfigLoader", job: Sequence[str]) -> None:
+        """Take a single run, given by its overrides."""
+        self.sweep(config, loader, [job])
 
 
 def run(
@@ -95,7 +95,7 @@ def run(
     parser = arguments_parser()
     parser.prog = command
     parser.error = partial(_refuse_arguments, command, argv)  # type: ignore[method-assign]
-    args = parser.parse_args([*argv])
+    args = parser.parse_intermixed_args([*argv])  # -m may stand between overrides
     try:
         for override in args.overrides:
             refuse_password(override)  # Hydra would keep it in its files
@@ -154,6 +154,12 @@ def _shown_log(verbose: Any, shown_by_hydra: Any) -> Iterator[None]:
             logger.removeHandler(handler)
 
 
+def _tell(composer: "Composer") -> None:
+    """Say what fell away, where nobody has said it yet."""
+    for line in composer.take_told():
+        say(line)
+
+
 class _Application:
     def __init__(
         self,
@@ -164,6 +170,7 @@ class _Application:
         settings: Sequence[str],
     ) -> None:
         self._calls, self._args, self._parser = task, args, parser
+        self._typed = [*args.overrides]
         given = {override.partition("=")[0].lstrip("+~") for override in args.overrides}
         settings = [f"hydra.help.app_name='{command}'"] if args.help else settings
         ours = [setting for setting in settings if setting.partition("=")[0] not in given]
@@ -203,12 +210,19 @@ class _Application:
         if args.hydra_help:
             hydra.hydra_help(config_name=name, args_parser=self._parser, args=args)
             return 0
+        shows = [flag for flag in ("resolve", "package") if getattr(args, flag) and not args.cfg]
+        if shows:
+            raise ConfigurationError([f"--{shows[0]}: says how --cfg job is shown; give that too"])
         composer = Composer(hydra.config_loader, name)
+        hydra.config_loader = composer.loader
         if args.help or args.cfg or args.info:
             composer.compose(overrides)
+            _tell(composer)
             self._show(hydra)
             return 0
-        return self._train(hydra, composer)
+        code = self._train(hydra, composer)
+        _tell(composer)
+        return code
 
     def _show(self, hydra: Any) -> None:
         args, overrides, name = self._args, self._args.overrides, self._config_name
@@ -221,24 +235,31 @@ class _Application:
         else:
             hydra.show_info(args.info, config_name=name, overrides=overrides)
 
-    def _train(self, hydra: Any, composer: Any) -> int:
+    def _train(self, hydra: Any, composer: "Composer") -> int:
         from hydra.types import RunMode
 
         from bptt.configuration.build import check_configuration
+        from bptt.configuration.modes import asks_for_sweep, refuse_unused
         from bptt.sweeps.workers.kernels import check_kernel_folder
 
-        overrides = self._args.overrides
-        several = self._args.multirun or composer.sweeps(overrides)
-        config = composer.compose(overrides, RunMode.MULTIRUN if several else RunMode.RUN)
+        args, overrides = self._args, self._args.overrides
+        several = composer.sweeps(overrides)
+        config = composer.compose(overrides, RunMode.MULTIRUN if args.multirun or several else RunMode.RUN)
+        parsed, _ = composer.parse(self._typed)
+        sweep = asks_for_sweep(config, parsed, multirun=args.multirun, single=args.run)
+        if isinstance(self._calls, WholeTask) and not (args.run or config.hydra.mode is RunMode.RUN):
+            sweep = sweep or several or config.get("tune") is not None or config.get("confirm") is not None
         check_kernel_folder()
-        if self._args.multirun or config.hydra.mode == RunMode.MULTIRUN:
-            self._check_jobs(hydra, composer, config)
+        if sweep:
+            refuse_unused(config, parsed, sweep)
+            self._check_jobs(composer, config)
             with _shown_log(config.hydra.verbose, config.hydra.hydra_logging):
                 hydra.multirun(config_name=self._config_name, task_function=self._calls, overrides=overrides)
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
         self._calls.configuration = configuration = check_configuration(config)
+        refuse_unused(config, parsed, sweep)
         if configuration.sweep.tune is not None:
             raise ConfigurationError(["tune: chooses values for the runs of a sweep, which takes -m"])
         if configuration.sweep.confirm is not None:
@@ -246,6 +267,10 @@ class _Application:
         if configuration.tracking.uri is not None:
             refuse_password(configuration.tracking.uri, "tracking.uri=")
             refuse_unnamed(configuration.tracking.uri, overrides)
+        if isinstance(self._calls, WholeTask):
+            self._calls.take_one(config, composer.loader, [*config.hydra.overrides.task])
+            return 0
+        _tell(composer)
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
             with _shown_log(config.hydra.verbose, config.hydra.job_logging):
@@ -257,20 +282,14 @@ class _Application:
             raise ConfigurationError([write_problem("hydra.run.dir", config.hydra.run.dir, says)]) from None
         return self._calls.code
 
-    def _check_jobs(self, hydra: Any, composer: Any, config: DictConfig) -> None:
+    def _check_jobs(self, composer: "Composer", config: DictConfig) -> None:
         """Check all jobs of a task that is called job by job: one that takes them at once does so by itself."""
         if isinstance(self._calls, SweepTask):
             return
-        from omegaconf import OmegaConf
+        from bptt.sweeps.jobs.composition import Composition, expand_sweep
 
-        from bptt.sweeps.jobs.composition import Composition
-        from bptt.sweeps.jobs.grammar import expand
-
-        sweeper = OmegaConf.to_container(config.hydra.sweeper)
-        assert isinstance(sweeper, dict)
-        settings = {str(key): value for key, value in sweeper.items()}
         overrides = [text for text in self._args.overrides if not text.lstrip("+~").startswith("hydra")]
-        Composition(composer, config).all(expand(settings, overrides, hydra.config_loader))
+        Composition(composer, config).all(expand_sweep(config, overrides, composer.loader))
 
     def _folder(self, flag: str, text: str) -> Path:
         folder = Path(text).absolute()

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bptt.cli import hydra_app
+from bptt.cli.common import say
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Print the number of runs, what fuses, and an estimate of time and memory. 2: a wrong request."""
-    several = [] if {"-m", "--multirun"} & set(argv) else ["-m"]
-    return hydra_app.run([*several, *argv], _Plan(), "bptt plan")
+    return hydra_app.run(argv, _Plan(), "bptt plan")
 
 
 class _Plan(hydra_app.WholeTask):
     """What Hydra is given to call in place of training."""
+
+    _reuses = True
+
+    def take_one(self, config: "DictConfig", loader: "ConfigLoader", job: Sequence[str]) -> None:
+        """Plan a single run, which is trained whatever the store holds."""
+        self._reuses = False
+        self.sweep(config, loader, [job])
 
     def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         from bptt.configuration.compose import Composer
@@ -31,13 +38,16 @@ class _Plan(hydra_app.WholeTask):
         from bptt.sweeps.jobs.stages import compose_first
         from bptt.tracking.provenance.digest import compute_version
 
-        composition = Composition(Composer(loader, config.hydra.job.config_name), config)
+        composer = Composer(loader, config.hydra.job.config_name)
+        composition = Composition(composer, config)
         every, configurations, plan = compose_first(jobs, config, composition, loader)
         if plan is not None:
             every = [*plan.jobs, *plan.list_stand_ins()]
             configurations = composition.all(every)
+        for line in composer.take_told():
+            say(line)
         runs, repeated = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
-        held = _find_held(runs, [*config.hydra.overrides.task])
+        held = _find_held(runs, [*config.hydra.overrides.task]) if self._reuses else set()
         print(f"runs    {len(runs):,}")
         if plan is not None:
             tuned = configurations[0].sweep.tune
@@ -127,12 +137,7 @@ def _write_table(
 ) -> list[str]:
     import pandas as pd
 
-    from bptt.sweeps.jobs.grammar import find_differing
-
-    labels = [
-        " ".join(f"{key}={text}" for key, text in values.items())
-        for values in _label_groups(runs, groups, find_differing)
-    ]
+    labels = [" ".join(f"{key}={text}" for key, text in values.items()) for values in _label_groups(runs, groups)]
     rows = [
         {
             "runs that fuse": label or "all",
@@ -145,9 +150,11 @@ def _write_table(
     return str(pd.DataFrame(rows).to_string(index=False)).splitlines()
 
 
-def _label_groups(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]", differing: Any) -> list[dict[str, str]]:
+def _label_groups(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]") -> list[dict[str, str]]:
     """What tells the runs of each group from those of the others: of what was swept, all but what varies inside one."""
-    values = differing([planned.overrides for planned in runs])
+    from bptt.sweeps.jobs.plan import find_swept
+
+    values = find_swept(runs)
     inside = {
         key
         for group in groups

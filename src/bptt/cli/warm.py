@@ -39,8 +39,7 @@ def main(argv: Sequence[str]) -> int:
     args, overrides = parser.parse_known_args(argv)
     asked = _Request()
     if overrides:
-        several = [] if {"-m", "--multirun"} & set(overrides) else ["-m"]
-        code = hydra_app.run([*several, *overrides], asked, "bptt warm")
+        code = hydra_app.run(overrides, asked, "bptt warm")
         if code or asked.recipes is None:
             return code
     try:

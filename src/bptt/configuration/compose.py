@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
@@ -26,6 +25,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.errors import ConfigurationError, cut, write_problem
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.replaced import Loader
 from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
 from bptt.configuration.vocabulary import explain_words, join_torn, suggest_choice
 
@@ -55,7 +55,7 @@ def compose(overrides: Sequence[str] = (), folder: Path | None = None) -> DictCo
         loader = GlobalHydra.instance().config_loader()
         if folder is not None:
             add_folder(loader.get_search_path(), folder)
-            loader = ConfigLoaderImpl(loader.get_search_path())
+            loader = Loader(loader.get_search_path())
         return Composer(loader, "config").compose(overrides)
 
 
@@ -99,11 +99,18 @@ class Composer:
     """Composes configurations from the folders that a loader knows; ConfigurationError says why one can't be had."""
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
-        self.loader, self._config_name = loader, config_name
+        self.loader = loader if isinstance(loader, Loader) else Loader(loader.get_search_path())
+        self._config_name = config_name
         self._known_options: dict[str, list[str]] = {}
 
-    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
-        """The configuration of a run, or, with RunMode.MULTIRUN, of a sweep: without the values that are swept."""
+    def compose(
+        self, overrides: Sequence[str], mode: RunMode = RunMode.RUN, given: Iterable[str] | None = None
+    ) -> DictConfig:
+        """The configuration of a run, or, with RunMode.MULTIRUN, of a sweep: without the values that are swept.
+
+        given  of a job of a sweep, keys that are set in it later
+        """
+        self.loader.given = None if given is None else frozenset(given)
         parsed, lines = self.parse(overrides)
         allow = _read_allowed(parsed)
         # Before anything is composed, which imports what it is looked for in.
@@ -136,10 +143,22 @@ class Composer:
         """The overrides that can be read, and a line for each of the others."""
         return parse_overrides(overrides, self.loader)
 
+    def take_told(self) -> list[str]:
+        """A line for everything that fell away, as in `bptt.configuration.replaced`, since this was asked last."""
+        return self.loader.take_told()
+
     def files(self, overrides: Sequence[str]) -> list[str]:
         """The files that a run with these overrides is composed of, by their names in a folder: `model/lstm`."""
         found = self.loader.compute_defaults_list(self._config_name, [*overrides], RunMode.RUN)
         return [default.config_path for default in found.defaults if default.config_path is not None]
+
+    def asks_hydra(self, choices: Iterable[str]) -> bool:
+        """Whether the file of a choice, given as an override, asks Hydra for something."""
+        try:
+            found = [self.loader.repository.load_config(choice.replace("=", "/")) for choice in choices]
+        except Exception:  # which is told of when it is composed
+            return False
+        return any(one is not None and OmegaConf.is_dict(one.config) and "hydra" in one.config for one in found)
 
     def is_group(self, key: str) -> bool:
         """Whether the key names a group of choices."""
@@ -150,7 +169,6 @@ class Composer:
         for override in parsed:
             if override.get_key_element().lstrip("+") == _SEARCHPATH:
                 return override.value()
-        assert isinstance(self.loader, ConfigLoaderImpl)
         try:
             primary = self.loader.repository.load_config(self._config_name)
             return (primary and OmegaConf.select(primary.config, _SEARCHPATH)) or []
@@ -197,7 +215,6 @@ class Composer:
         for override in parsed:
             if self.is_group(override.key_or_group) and isinstance(choice := override.value(), str):
                 name = f"{override.key_or_group}/{choice}"
-                assert isinstance(self.loader, ConfigLoaderImpl)
                 try:
                     found = self.loader.repository.load_config(name)
                     OmegaConf.to_container(found.config if found else OmegaConf.create())
@@ -273,6 +290,10 @@ def _find_unmerged(error: Exception) -> str:
 def _put_in_one_line(error: Exception) -> str:
     """What Hydra says, where there is nothing better to say."""
     text = str(error)
+    if type(error) is KeyError:  # the one thing of which Hydra lets Python tell
+        return f"hydra.job.env_copy=[{error.args[0]}]: no such variable; variables are set before the command"
+    if found := re.match(r"Sweeping over Hydra's configuration is not supported : '(.+)'", text):
+        return f"{found[1]}: Hydra's own settings are not swept"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         options = f" (choices: {', '.join(error.options)})" if error.options else ""
         return f"{error.missing_cfg_file}: no such choice{options}"

@@ -73,7 +73,8 @@ def find_untrusted(config: DictConfig, allow: Collection[str]) -> list[str]:
         return []
     found = [line for key, value in _list_values(hydra, "hydra") for line in _find_problem(key, value, allow)]
     if hydra.job.env_set:
-        found.append("hydra.job.env_set: variables are set before the command, by whoever types it")
+        key = "env_copy" if hydra.job.env_copy else "env_set"
+        found.append(f"hydra.job.{key}: variables are set before the command, by whoever types it")
     try:
         with refuse_environment():
             _ = hydra.sweep.dir  # its last part is the sweep's name

@@ -171,6 +171,8 @@ class Launch:
         else:
             configurations = self._composition.all(jobs)
         _check_alike(configurations)
+        for line in self._composer.take_told():
+            self.reporter.say(line)
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]

@@ -115,6 +115,7 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
     from bptt.analysis.sweep import load_sweep
     from bptt.configuration.compose import Composer, add_folder
     from bptt.configuration.hydra_release import choose_defaults
+    from bptt.configuration.modes import asks_for_sweep, refuse_unused
     from bptt.configuration.paths import find_conf_folder
 
     choose_defaults()
@@ -127,7 +128,14 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
     GlobalHydra.instance().clear()
     try:
         hydra = Hydra.create_main_hydra2(task_name="bptt", config_search_path=path)
-        Composer(hydra.config_loader, "config").compose(overrides, RunMode.MULTIRUN)
+        composer = Composer(hydra.config_loader, "config")
+        hydra.config_loader = composer.loader
+        config = composer.compose(overrides, RunMode.MULTIRUN)
+        parsed, _ = composer.parse(overrides)
+        asks_for_sweep(config, parsed, multirun=True)
+        refuse_unused(config, parsed, sweep=True)
+        for line in composer.take_told():
+            warnings.warn(line, stacklevel=3)
         hydra.multirun(config_name="config", task_function=task, overrides=[*overrides])
     except BaseException as error:
         task.finish(interrupted=isinstance(error, KeyboardInterrupt))

@@ -1,7 +1,7 @@
 """The quick composition of a sweep's jobs makes of each what Hydra makes of it alone."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,11 @@ class Counting(Composer):
 
     compositions = 0
 
-    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+    def compose(
+        self, overrides: Sequence[str], mode: RunMode = RunMode.RUN, given: Iterable[str] | None = None
+    ) -> DictConfig:
         self.compositions += 1
-        return super().compose(overrides, mode)
+        return super().compose(overrides, mode, given)
 
 
 @pytest.fixture

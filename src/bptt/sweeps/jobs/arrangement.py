@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bptt.analysis.tables import shorten_keys
 from bptt.core.run import Record, Run
-from bptt.sweeps.jobs.grammar import find_differing
-from bptt.sweeps.jobs.plan import PlannedRun, cut_blocks, find_groups
+from bptt.sweeps.jobs.plan import PlannedRun, cut_blocks, find_groups, find_swept, shorten_values
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import Stage, SweepJob
 from bptt.tracking.store.address import hide_passwords
@@ -102,8 +101,9 @@ def _cut(runs: Mapping[int, Run], workers: int, next_block: "itertools.count[int
 def _make_jobs(
     runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None, stage: Stage
 ) -> list[SweepJob]:
-    swept = find_differing([planned.overrides for planned in runs.values()], keys)
+    swept = find_swept([*runs.values()], keys)
     short = shorten_keys(list(dict.fromkeys(key for values in swept for key in values)))
+    shown = {key: shorten_values({values[key] for values in swept if key in values}) for key in short}
     before = "" if stage == "result" else f"{stage} "
 
     def made() -> Iterator[SweepJob]:
@@ -111,7 +111,7 @@ def _make_jobs(
             resolved = planned.configuration.resolved
             yield SweepJob(
                 number=number,
-                name=before + (name_swept(values, short) if values else name_run(resolved)),
+                name=before + (name_swept(_show(values, shown), short) if values else name_run(resolved)),
                 digest=planned.digest,
                 block=block_of[number],
                 swept=values,
@@ -121,3 +121,7 @@ def _make_jobs(
             )
 
     return list(made())
+
+
+def _show(values: Mapping[str, str], shown: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {key: shown[key][text] for key, text in values.items()}

@@ -16,16 +16,79 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from bptt.configuration.build import Checker, Configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.modes import find_other_setting
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, resolve_config, resolve_entry
 from bptt.configuration.trust import read_allowed
-from bptt.sweeps.jobs.grammar import strip_key
+from bptt.sweeps.jobs.grammar import Job, expand, expand_override, strip_key
+
+
+def expand_sweep(config: DictConfig, overrides: Sequence[str], loader: ConfigLoader) -> list[Job]:
+    """The overrides of each run of a sweep, as `expand` has them.
+
+    Where the command sweeps choices, `experiment=a,b`, and a file varies something, each choice is expanded by itself:
+    with what its own files vary, and without what others would vary and it does not have.
+
+    config     of the sweep
+    overrides  of the command line, without Hydra's own
+
+    Raises ConfigurationError with a line for everything that is wrong.
+    """
+    composer = Composer(loader, config.hydra.job.config_name)
+    node = _read_sweeper(config)
+    columns = _list_choices_swept(overrides, composer)
+    if not columns or not (_varies(node) or composer.asks_hydra(itertools.chain(*columns.values()))):
+        return expand(node, overrides, loader)
+    found: list[tuple[dict[str, Any], list[str]]] = []
+    for chosen in itertools.product(*columns.values()):
+        own = [*(dict(zip(columns, chosen, strict=True)).get(text, text) for text in overrides)]
+        try:
+            alone = composer.compose([*config.hydra.overrides.hydra, *own], RunMode.MULTIRUN)
+        except ConfigurationError:  # which is told of with all that is wrong with the jobs
+            return expand(node, overrides, loader)
+        _refuse_own_settings(config.hydra, alone.hydra, chosen, sweeper=False)
+        found.append((_read_sweeper(alone), own))
+    if all(theirs == node for theirs, _ in found):
+        return expand(node, overrides, loader)
+    return list(dict.fromkeys(job for theirs, own in found for job in expand(theirs, own, loader)))
+
+
+def _read_sweeper(config: DictConfig) -> dict[str, Any]:
+    # Interpolations stay: each job follows them in its own configuration.
+    node = OmegaConf.to_container(config.hydra.sweeper)
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items()}
+
+
+def _varies(node: Mapping[str, Any]) -> bool:
+    return any(value for name, value in node.items() if name not in ("_target_", "seeds"))
+
+
+def _list_choices_swept(overrides: Sequence[str], composer: Composer) -> dict[str, list[str]]:
+    """The overrides that sweep choices of a group, each with those of one choice that it stands for."""
+    problems: list[str] = []
+    parsed, _ = composer.parse(overrides)
+    found = {
+        str(override.input_line): expand_override(override, problems)
+        for override in parsed
+        if override.is_sweep_override() and composer.is_group(override.key_or_group)
+    }
+    return {} if problems else found
+
+
+def _refuse_own_settings(sweep: DictConfig, job: DictConfig, choices: Iterable[str], sweeper: bool = True) -> None:
+    """Raise ConfigurationError where choices that are swept ask Hydra for something that a whole sweep shares."""
+    if (key := find_other_setting(sweep, job, sweeper)) is not None:
+        says = f"sets {key}, which holds for a whole sweep; give one at a time"
+        raise ConfigurationError([f"{' '.join(choices)}: {says}"])
 
 
 @dataclass(frozen=True)
@@ -224,7 +287,7 @@ class Composition:
     def _group(self, structure: tuple[str, ...], members: Mapping[int, SplitJob]) -> dict[int, _Outcome]:
         """The outcomes of jobs of one structure; of those that can't be composed for one reason, that of the first."""
         try:
-            base = self._base(structure)
+            base = self._base(structure, next(iter(members.values())))
         except ConfigurationError as error:
             number, first = next(iter(members.items()))
             outcome = self._by_hydra(first)  # which tells of its values too
@@ -238,12 +301,13 @@ class Composition:
                 return outcomes
         return {number: self._by_hydra(job) for number, job in members.items()}
 
-    def _base(self, structure: tuple[str, ...]) -> _Base:
+    def _base(self, structure: tuple[str, ...], first: SplitJob) -> _Base:
         if structure not in self._bases:
-            config = self._compose(structure)
+            config = self._compose(structure, given=(override.key_or_group for override in first.plain))
             checker = self._checker(config)
             with flag_override(config, ["struct", "readonly"], False):
                 hydra = config.pop("hydra")
+            self._check_settings(structure, hydra)
             written = texts(OmegaConf.to_container(config))
             quick = not hydra.searchpath and not any(map(depends_on_the_job, written))
             self._bases[structure] = _Base(config, checker, quick)
@@ -288,8 +352,17 @@ class Composition:
         values = resolve_config(config, problems)
         return _outcome(self._checker(config), values, problems)
 
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        config = self._composer.compose([*self._common, *overrides])
+    def _check_settings(self, structure: Sequence[str], hydra: DictConfig) -> None:
+        if self._sweep is None:
+            return
+        typed = {strip_key(text) for text in self._sweep.hydra.overrides.task}  # of which `expand_sweep` has seen to it
+        swept = [text for text in structure if strip_key(text) not in typed and self._composer.asks_hydra([text])]
+        if swept:
+            _refuse_own_settings(self._sweep.hydra, hydra, swept)
+
+    def _compose(self, overrides: Sequence[str], given: Iterable[str] = ()) -> DictConfig:
+        """given: keys that are set later."""
+        config = self._composer.compose([*self._common, *overrides], given=given)
         if self._sweep is not None:
             OmegaConf.copy_cache(self._sweep, config)
         return config

@@ -82,7 +82,7 @@ def expand_values(key: str, values: Any, loader: ConfigLoader | None, problems: 
     if isinstance(values, str):
         texts = [values]
     else:
-        texts = [_write_value(value) for value in (values if isinstance(values, list) else [values])]
+        texts = [write_in_grammar(value) for value in (values if isinstance(values, list) else [values])]
     if not texts:
         problems.append(f"{key}=[]: holds no value")
     parsed, unread = parse_overrides([f"{key}={text}" for text in texts], loader)
@@ -113,15 +113,16 @@ def _text(value: Any, as_hydra_has_it: str) -> str:
     return str(value).lower() if isinstance(value, bool) else as_hydra_has_it
 
 
-def _write_value(value: Any) -> str:
-    """A value of a YAML file in Hydra's grammar, such that it is read as the same value."""
+def write_in_grammar(value: Any) -> str:
+    """A plain value in Hydra's grammar, such that it is read as the same value: 0.1, null, 'two words', '0.1'."""
     if isinstance(value, str):
         plain = _PLAIN_TEXT.fullmatch(value) and value.lower() not in _OTHER_TYPES
         return value if plain else QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, list):
-        return "[" + ",".join(map(_write_value, value)) + "]"
+        return "[" + ",".join(map(write_in_grammar, value)) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_write_value(str(key))}:{_write_value(item)}" for key, item in value.items()) + "}"
+        items = (f"{write_in_grammar(str(key))}:{write_in_grammar(item)}" for key, item in value.items())
+        return "{" + ",".join(items) + "}"
     return _element(value)
 
 
@@ -324,7 +325,7 @@ def expand(
 
 
 def find_differing(jobs: Sequence[Sequence[str]], keys: Sequence[str] | None = None) -> list[dict[str, str]]:
-    """What tells each job from the others: key → value of those of its overrides that not all jobs have.
+    """What tells each job from the others as it is typed: key → value of those of its overrides that not all have.
 
     keys  what to tell of instead
     """

@@ -5,7 +5,9 @@ How long that takes, and how much memory, is measured on a few updates of one ve
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -13,11 +15,16 @@ from typing import Any, Final
 import numpy as np
 
 from bptt.configuration.build import Configuration
+from bptt.configuration.compose import parse_overrides
 from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.run import Run
 from bptt.core.training import Training
+from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
 from bptt.tracking.provenance.digest import compute_digest
+
+_NOTHING: Final = object()
+
 
 MOST_LANES: Final = 64  # of a block; more would not train faster, and a killed sweep would lose more of them
 
@@ -80,6 +87,63 @@ def drop_repeated(
         else:
             runs[own] = PlannedRun(overrides=tuple(overrides), configuration=configuration, digest=own)
     return list(runs.values()), duplicates
+
+
+def find_swept(runs: Sequence[PlannedRun], keys: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """What tells each run from the others: key → value, of those of its overrides that not all runs have.
+
+    A value is what the run's configuration has: a number however it was typed, and what an interpolation came to. It is
+    text, in Hydra's grammar. A choice is its name.
+
+    keys  what to tell of instead
+    """
+    typed = find_differing([run.overrides for run in runs], keys)
+    found = [
+        {key: _write_swept(run.configuration.resolved, key, text) for key, text in values.items()}
+        for run, values in zip(runs, typed, strict=True)
+    ]
+    if keys is None:
+        everywhere = dict.fromkeys(key for values in found for key in values)
+        alike = {key for key in everywhere if len({values.get(key) for values in found}) == 1}
+        found = [{key: text for key, text in values.items() if key not in alike} for values in found]
+    return found
+
+
+def _write_swept(resolved: Mapping[str, Any], key: str, text: str) -> str:
+    """A swept value as text. text: as it was typed."""
+    found: Any = resolved
+    for part in key.split("."):
+        found = found.get(part, _NOTHING) if isinstance(found, Mapping) else _NOTHING
+    if found is not _NOTHING and not isinstance(found, Mapping):
+        return write_in_grammar(found)
+    (parsed,), _ = parse_overrides([f"{key}={text}"])
+    value = parsed.value()
+    if isinstance(found, Mapping) and isinstance(value, str) and "${" in value:
+        return write_in_grammar(_shorten_scheme(found))
+    return write_in_grammar(value)
+
+
+def _shorten_scheme(node: Mapping[str, Any]) -> Any:
+    """How one types what a node with a `_target_` describes: a number, or `{name: normal, scale: 0.1}`."""
+    name = str(node.get("_target_", "")).split(".")[-2:][0]
+    rest = {key: value for key, value in node.items() if key != "_target_"}
+    return rest["scale"] if name == "constant" and [*rest] == ["scale"] else {"name": name, **rest} if name else rest
+
+
+def shorten_values(texts: Iterable[str]) -> dict[str, str]:
+    """Each value as it stands in a name: a number with six digits, `0.142857`, unless two would look alike."""
+    short = {text: _shorten_number(text) for text in texts}
+    often = Counter(short.values())
+    return {text: shown if often[shown] == 1 else text for text, shown in short.items()}
+
+
+def _shorten_number(text: str) -> str:
+    try:
+        int(text)
+    except ValueError:
+        with suppress(ValueError):
+            return f"{float(text):.6g}"
+    return text
 
 
 def find_groups(runs: Sequence[Run]) -> list[Group]:

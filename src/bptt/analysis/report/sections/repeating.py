@@ -55,11 +55,14 @@ def find_run_command(sweep: "Sweep", run: int) -> list[str] | None:
     if not overrides:
         return None
     single = []
-    if any(text.startswith("sweep=") for text in overrides):
-        # What a file of conf/sweep varies is left out, and its values are given here.
+    options = _find_options(sweep.command)
+    # No experiment that is shipped varies something.
+    varying = ("sweep=", "experiment=") if options else ("sweep=",)
+    if any(text.startswith(varying) for text in overrides):
+        # What a file varies is left out, and its values are given here.
         single = ["hydra.mode=RUN", *(["tune=null"] if sweep.tuned else [])]
         single += ["confirm=null"] if "confirming" in sweep.stages else []
-    return ["bptt", "train", *_find_options(sweep.command), *overrides, *single]
+    return ["bptt", "train", *options, *overrides, *single]
 
 
 def list_own_folders(command: Sequence[str]) -> list[str]:
