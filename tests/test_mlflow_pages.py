@@ -85,13 +85,15 @@ def sweep(store: Store) -> dict[str, str]:
     }
 
 
-def add_runs(store: Store, parent: str, names: Sequence[str]) -> list[str]:
+def add_runs(store: Store, parent: str, names: Sequence[str], elsewhere: str | None = None) -> list[str]:
+    """Add runs to a sweep; elsewhere: the sweep that they were trained in, where it is another one."""
     from mlflow.entities import Metric, Param
 
     ids = []
     for title in names:
         values = dict(re.findall(r"(\w+)=(\S+)", title))
-        tags = {"bptt.sweep": "sizes", "mlflow.parentRunId": parent, "bptt.outcome": "completed"}
+        tags = {"bptt.sweep": "sizes", "mlflow.parentRunId": elsewhere or parent, "bptt.outcome": "completed"}
+        tags[f"bptt.setting.{parent}"] = title.partition(" ")[0]
         run = store.client.create_run(store.experiment_id, tags=tags, run_name=title).info.run_id
         params = {
             "model.hidden_size": "17",

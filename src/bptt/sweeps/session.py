@@ -27,7 +27,7 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key
+from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key, write_setting
 from bptt.tracking.store.sweep_log import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.tags import KEY_TAG
 
@@ -133,6 +133,9 @@ class Writer:
                 self._described = len(self._jobs)
                 self._record.keep(pack_begin(self._archive, self._journal))
             run_ids = self._record.write(runs)
+            taken = {result.reused: write_setting(self._jobs[result.job]) for result in results if result.reused}
+            if taken:
+                self._record.adopt(taken)
         except StoreError as error:
             self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
@@ -296,9 +299,7 @@ class Session:
         self.archive.write_block(number, results)
         self._ended_now(results)
         self.wait_for_store()
-        if all(result.reused for result in results):
-            self.archive.mark_stored(number)
-        elif self.store is not None:
+        if self.store is not None:
             self.begin_recording(self.store).put(number, results)
 
     def wait_for_store(self) -> None:
@@ -342,8 +343,17 @@ class Session:
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         if self.store is not None and (unsent or self.journal.parent is not None):
             writer = self.begin_recording(self.store)  # even if only the end of the sweep's own run is missing
+            self._adopt_all()
             for number in unsent:
                 writer.put(number, self.archive.results(number))
+
+    def _adopt_all(self) -> None:
+        """Have all runs that the store has belong to the sweep: an earlier version did not note that."""
+        assert self.record is not None
+        keys = {make_run_key(self.journal, self.jobs[number]): self.jobs[number] for number in self.results}
+        settings = {run_id: write_setting(keys[key]) for key, run_id in self.record.find_ids([*keys]).items()}
+        taken = {result.reused: self.jobs[number] for number, result in self.results.items() if result.reused}
+        self.record.adopt(settings | {run_id: write_setting(job) for run_id, job in taken.items()})
 
     def note(self, **changes: Any) -> None:
         """Change the sweep's journal."""
