@@ -19,7 +19,7 @@ from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.runs import make_run, make_run_key, write_setting
-from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.sweep_log import SweepLog, pack_journal
 from bptt.tracking.store.sweep_page import make_compare_path, make_run_path, publish_view
 from bptt.tracking.store.tags import BEST_TAG, VIEW_TAG
 
@@ -73,7 +73,7 @@ class Summary:
     unstored  why the store doesn't have all of it; None: it does, or the sweep is not tracked
     interrupted  whether it was left before its end; status is KILLED then, even where all runs have ended
     view, compare  paths of MLflow's pages, from "/#/"; None: there are none
-    seconds   since the sweep was begun, or gone on with
+    seconds   how long commands have worked on it, until all was recorded that was trained
     """
 
     runs: "pd.DataFrame"
@@ -107,8 +107,9 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     interrupted |= unstored == _GIVEN_UP
     more = find_next(session.journal, session.jobs, session.results) is not None
     status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
+    seconds = session.seconds
     try:
-        session.note(status=status)
+        session.note(status=status, seconds=seconds)
     except OSError as error:
         session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
     sweep = load_sweep(session.archive.folder)
@@ -116,7 +117,6 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     settings = tabulate_settings(runs, session.journal.swept)
     files = make_report(session, sweep) if session.journal.report and not interrupted else {}
     report = write_files(session, files)
-    seconds = time.time() - session.began
     view = compare = None
     if session.record is not None and unstored is None:
         store, journal, parent = session.record.store, session.journal, session.record.parent
@@ -150,7 +150,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
             view=view,
             report=make_run_path(store.experiment_id, parent, f"{REPORT}/{PAGE}") if files else None,
         )
-        kept = {f"{REPORT}/{name}": content for name, content in files.items()}
+        kept = {f"{REPORT}/{name}": content for name, content in files.items()} | pack_journal(session.journal)
         own = summarize_sweep(sweep, journal, session.jobs, seconds)
         unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view, own)
     return Summary(

@@ -23,6 +23,7 @@ from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
 from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.progress import Beacon
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
@@ -203,13 +204,14 @@ class Session:
         self.no_store: str | None = None
         self.journal: SweepJournal = archive.journal
         self.record: SweepLog | None = None
-        self.began = time.time()
         self._how = how
         self.results: dict[int, RunResult] = {}
         self.last: dict[int, dict[str, float]] = {}
         self.writer: Writer | None = None
         self._stack, self._log = ExitStack(), ExitStack()
         self._log.enter_context(keep_log(archive.folder))
+        self._beacon = self._log.enter_context(Beacon(archive.folder, worked=self.journal.seconds))
+        self._trained = False
         self._workers = workers
         self._importing = False
         self._asked_to_record = False
@@ -218,6 +220,11 @@ class Session:
     def failed(self) -> bool:
         """Whether a run FAILED."""
         return any(result.status == "FAILED" for result in self.results.values())
+
+    @property
+    def seconds(self) -> float:
+        """How long commands have worked on the sweep until now; one that only sends it to the store is not counted."""
+        return self._beacon.seconds if self._trained or not self.journal.seconds else self.journal.seconds
 
     @property
     def wanted(self) -> int:
@@ -252,6 +259,7 @@ class Session:
         """So many runs are trained now."""
         if self.store is not None:
             self.begin_recording(self.store)
+        self._trained = True
         self.reporter.begin(runs)
 
     def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Iterator[LaneResult]:
@@ -367,7 +375,7 @@ class Session:
         self._workers = None
 
     def close_log(self) -> None:
-        """What goes wrong from now on is no longer of this sweep."""
+        """What goes wrong from now on is no longer of this sweep, and it is no longer at work."""
         self._log.close()
 
     def _ended_now(self, results: Sequence[RunResult]) -> None:

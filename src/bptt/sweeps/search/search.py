@@ -27,14 +27,6 @@ from bptt.tracking.folder.files import STUDY
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-_STORAGE = "hydra.sweeper.storage="
-
-
-def going_on(command: Sequence[str], folder: Path) -> list[str]:
-    """The command that goes on with a search that `command` has begun in this folder."""
-    kept = any(_STORAGE in word for word in command)
-    return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -81,6 +73,11 @@ class Search:
         settings = search_settings(node)
         space = search_space(config, node["params"], overrides, loader)
         return cls(settings, space, Path(str(config.hydra.sweep.dir)), Composer(loader, config.hydra.job.config_name))
+
+    @property
+    def remaining(self) -> int:
+        """How many trials may still be asked for."""
+        return self._study.remaining
 
     def by_batches(self, launch: Callable[[list[list[str]], int], Sequence[JobReturn]]) -> Outcome:
         """Train whole batches, each to its end; `launch` returns fewer results than jobs where it was given up.
@@ -224,6 +221,7 @@ def _node(config: DictConfig) -> dict[str, Any]:
 
 def run_search(launch: Launch, search: Search) -> Outcome:
     """Search until no trial remains. Raises what `Launch.launch` does."""
+    launch.trials = search.remaining
     if search.settings.halving is not None:
         return search.by_halving(_Runs(launch, search.settings.trials))
 

@@ -38,6 +38,7 @@ PATCH: Final = "dirty.patch"
 STUDY: Final = "study.db"
 PAGE: Final = "report.html"
 LOCK: Final = ".lock"
+PROGRESS: Final = "progress.json"
 
 # Among the artifacts of a sweep's own run alone.
 FLOW_ENDS: Final = "flow_ends.parquet"

@@ -27,6 +27,7 @@ class Journal:
     current_folder     from which the configuration's relative paths are meant
     status             FINISHED once everything is recorded
     outcome            of a run that FINISHED: completed, early_stopped, diverged
+    seconds            how long commands have trained it; 0.0: not known
     """
 
     run_id: str | None
@@ -38,6 +39,7 @@ class Journal:
     current_folder: str
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
     outcome: str | None = None
+    seconds: float = 0.0
 
 
 class ResumeError(Exception):

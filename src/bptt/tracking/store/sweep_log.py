@@ -169,8 +169,13 @@ class SweepCopy:
 def pack_begin(archive: SweepFolder, journal: SweepJournal) -> dict[str, bytes]:
     """What is kept from a sweep's begin on: path among the artifacts → content."""
     reused = {result.job: result.reused for result in archive.ended() if result.reused is not None}
-    whose, taken = (json.dumps(noted, indent=1) + "\n" for noted in (asdict(journal), reused))
-    return _place(_BEGUN, whose.encode(), (archive.folder / JOBS).read_bytes(), taken.encode())
+    taken = json.dumps(reused, indent=1) + "\n"
+    return pack_journal(journal) | _place(_BEGUN[1:], (archive.folder / JOBS).read_bytes(), taken.encode())
+
+
+def pack_journal(journal: SweepJournal) -> dict[str, bytes]:
+    """What is kept of it, alone: once more, when it says how the sweep has ended."""
+    return _place(_BEGUN[:1], (json.dumps(asdict(journal), indent=1) + "\n").encode())
 
 
 def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, bytes]:
