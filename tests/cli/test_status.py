@@ -92,10 +92,10 @@ def test_a_sweep_that_is_trained(capsys: pytest.CaptureFixture[str], monkeypatch
         archive.write_block(block, [replace(result, began=now - 10, ended=now - 5) for result in results(block)])
     sign = replace(make_sign(worked=30.0), began=began, seen=now - 1)
     write_sign(archive.folder / PROGRESS, sign)
-    block = replace(make_sign(runs=2, update=50, last=100, since=now - 4), began=now - 4, seen=now)
-    write_sign(archive.folder / "blocks" / f"000002.{PROGRESS}", block)
-    stale = replace(block, began=began - 100, seen=began - 50)  # of a process that was killed
-    write_sign(archive.folder / "blocks" / f"000003.{PROGRESS}", stale)
+    running = replace(make_sign(runs=2, update=50, last=100, since=now - 4), began=now - 4, seen=now)
+    write_sign(archive.folder / "blocks" / f"block-2.{PROGRESS}", running)
+    stale = replace(running, began=began - 100, seen=began - 50)  # of a process that was killed
+    write_sign(archive.folder / "blocks" / f"block-3.{PROGRESS}", stale)
     with file_lock(archive.folder / LOCK):
         before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
         code, lines = told(capsys)
@@ -222,7 +222,7 @@ def test_it_watches_until_the_end(capsys: pytest.CaptureFixture[str], monkeypatc
             archive.write_journal(replace(archive.journal, status="FINISHED"))
             held.__exit__(None, None, None)
 
-    monkeypatch.setattr(status.time, "sleep", wait)
+    monkeypatch.setattr(time, "sleep", wait)
     code, lines = told(capsys, "--watch")
     assert (code, waited) == (0, [2.0] * 3)
     # What is as it was is not said again.
@@ -238,7 +238,7 @@ def test_ctrl_c_ends_the_watch_alone(capsys: pytest.CaptureFixture[str], monkeyp
         raise KeyboardInterrupt
 
     archive = begin_half(Path("multirun/s"))
-    monkeypatch.setattr(status.time, "sleep", interrupt)
+    monkeypatch.setattr(time, "sleep", interrupt)
     with file_lock(archive.folder / LOCK):
         code, lines = told(capsys, "--watch")
     assert code == 0

@@ -69,7 +69,9 @@ def test_a_sweeps_own_run_compares(sweeps: Any) -> None:
         counts = {"runs": 4, "settings": 2, "diverged": 0, "failed": 0, "unfinished": 0}
         assert {key: own.metrics[f"sweep/{key}"] for key in counts} == counts
         note = own.tags["mlflow.note.content"]
-        assert note.startswith("**How many?**\n\n### Best settings\n\n")
+        assert note.startswith(f"**How many?** Best: hidden\\_size={medians.idxmin()} (`loss/eval` ")
+        assert note.splitlines()[2] == "### Best settings"
+        assert note.splitlines()[4].startswith(r"| model.hidden\_size | runs | diverged | loss/eval | from | to |")
         links = [text.partition(")")[0] for text in note.split("](")[1:]]
         assert len(links) > 4
         assert all("workflowType=machine_learning" in link for link in links)

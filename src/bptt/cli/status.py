@@ -52,10 +52,19 @@ class _Report:
 
 
 def _tell(source: str, watch: bool) -> int:
-    from bptt.tracking.folder.sweep import is_sweep
+    from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.history.find import find_folder
 
     folder = find_folder(source)
+    try:
+        return _look_at(folder, watch)
+    except (OSError, TypeError, ValueError, KeyError) as error:  # whatever a file leads to that holds something else
+        raise ArchiveError(f"{folder}: can't be read: {' '.join(str(error).split())}") from error
+
+
+def _look_at(folder: Path, watch: bool) -> int:
+    from bptt.tracking.folder.sweep import is_sweep
+
     look = _SweepLook(folder) if is_sweep(folder) else _RunLook(folder)
     if not watch:
         report = look.report()
@@ -114,7 +123,7 @@ class _SweepLook:
         jobs = archive.read_columns(("number", "name", "stage"))
         total = _count_expected(journal, jobs)
         own = [one for one in signs.values() if sign is None or one.seen >= sign.began]
-        pace = _measure(rows, own, sign, total)
+        pace = _measure(rows, [one for name, one in signs.items() if one in own and name[0] == "b"], sign, total)
         state, wrong = _name_state(journal, sign, len(rows), total, at_work)
         seconds = journal.seconds if sign is None else sign.count_seconds(at_work)
         so_far = f", after {write_duration(seconds)}" if seconds else ""
@@ -124,7 +133,7 @@ class _SweepLook:
         lines = [
             headline + (pace.left if at_work else ""),
             *_list_counts(rows, jobs, journal, pace if at_work else None),
-            *_list_running(signs, own),
+            *_list_running(signs, own, at_work and journal.status == "RUNNING" and len(rows) < total),
             *_list_failures(failed, {job["number"]: job["name"] for job in jobs}),
             *([_name_process(sign)] if at_work and sign is not None else []),
             *(_list_commands(archive, journal, len(rows), total, self._shown) if not at_work else []),
@@ -142,12 +151,14 @@ class _SweepLook:
 def _count_expected(journal: "SweepJournal", jobs: Sequence[Mapping[str, Any]]) -> int:
     """How many runs the sweep will have had, those of stages to come among them."""
     begun = Counter(job["stage"] for job in jobs)
-    total = len(jobs)
-    if journal.trials is not None and journal.status in ("RUNNING", "KILLED"):
-        total = max(total, journal.trials + begun["confirming"])
+    if journal.status not in ("RUNNING", "KILLED"):
+        return len(jobs)
+    total = len(jobs) - begun["confirming"]
+    if journal.trials is not None:
+        total = max(total, journal.trials)
     if journal.tuning and not begun["result"]:
         total += sum(len(setting.seeds) for setting in journal.tuning)
-    return total
+    return total + (begun["confirming"] or journal.confirm or 0)  # in one condition; how many there are shows then
 
 
 @dataclass(frozen=True)
@@ -229,12 +240,14 @@ def _name_outcome(row: Mapping[str, Any]) -> str:
     return str(row["outcome"]).replace("_", " ")
 
 
-def _list_running(signs: "Mapping[int, Sign]", own: "Sequence[Sign]") -> Iterator[str]:
-    running = [(number, one) for number, one in signs.items() if one in own]
+def _list_running(signs: "Mapping[str, Sign]", own: "Sequence[Sign]", wanted: bool) -> Iterator[str]:
+    running = [(name, one) for name, one in signs.items() if one in own]
     heading = "running"
-    for number, one in running[:_MOST_BLOCKS]:
+    if wanted and not running:
+        yield "  running  not known yet: workers start, compile what was never compiled here, or don't have this folder"
+    for name, one in running[:_MOST_BLOCKS]:
         runs = f"{one.runs:,} run{'s'[: one.runs != 1]}"
-        yield f"  {heading:<9}{runs}, update {one.update:,} of {one.last:,} ({100 * one.share:.0f} %), block {number}"
+        yield f"  {heading:<9}{runs}, update {one.update:,} of {one.last:,} ({100 * one.share:.0f} %), {name}"
         heading = ""
     if len(running) > _MOST_BLOCKS:
         yield f"           and {len(running) - _MOST_BLOCKS:,} more blocks"

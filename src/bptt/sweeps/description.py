@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +78,7 @@ def describe_sweep(
     runs = runs.sort_values("run", kind="stable")
     best = _best_settings(runs, swept, conditions)
     before = [
-        f"**{_plain(question)}**" if question else "",
+        " ".join([*([f"**{_plain(question)}**"] if question else []), *_name_best(runs, swept, conditions)]),
         best,
         "### How it went" if best else "",
         _summary(runs, name, seconds, duplicates, reused, never_begun),
@@ -122,6 +122,16 @@ def _list_values(column: "pd.Series", write: Callable[[str], str] = str) -> str:
     return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"
 
 
+def _name_best(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> Iterator[str]:
+    """The best setting in a sentence, as MLflow folds all but the first lines; nothing where there is no best one."""
+    settings = tabulate_settings(runs, swept)
+    best = _choose_best(settings[settings[LOSS] < math.inf], conditions)
+    if len(settings) > 1 and len(best) and not conditions:
+        first = best.iloc[0]
+        of = f", the median of {first['runs']:,} runs" if first["runs"] > 1 else ""
+        yield f"Best: {_plain(first['setting'])} (`{LOSS}` {first[LOSS]:.4g}{of})."
+
+
 def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> str:
     """A row per setting by its median, or the best one of each condition; nothing where each run is a setting of its
     own, or all are one.
@@ -151,7 +161,7 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Seque
     ]
     about = f"By the median of their runs' last `{LOSS}`, in which a diverged run counts as the worst."
     about = f"The best of each condition ({', '.join(map(_plain, conditions))}). {about}" if conditions else about
-    return f"### Best settings\n\n{about}\n\n{_table(headings, rows)}" if rows else ""
+    return f"### Best settings\n\n{_table(headings, rows)}\n\n{about}" if rows else ""
 
 
 def _best_runs(runs: "pd.DataFrame", conditions: Sequence[str], experiment_id: str | None) -> str:

@@ -392,6 +392,7 @@ class Session:
             runs=tuple(runs[job] for job in jobs),
             checkpoint=self.archive.checkpoint(number).absolute(),
             checkpoint_seconds=self._how.checkpoint_seconds,
+            sign=self.archive.place_sign(number),
             identity=" ".join(self.jobs[job].digest for job in jobs),
         )
 

@@ -18,7 +18,7 @@ from bptt.tracking.folder.progress import (
     is_at_work,
     make_sign,
     read_sign,
-    remove_block_sign,
+    remove_sign,
     write_sign,
 )
 
@@ -47,28 +47,28 @@ def test_the_time_of_a_process_that_was_killed_counts(tmp_path: Path) -> None:
         assert 47.0 <= beacon.seconds < 57.0
 
 
-def test_a_blocks_sign_lies_beside_its_checkpoint(tmp_path: Path) -> None:
-    checkpoint = tmp_path / "000012.checkpoint.npz"
-    beacon = BlockBeacon(checkpoint, runs=8, first=20, last=100)
-    sign = read_sign(tmp_path / "000012.progress.json")
+def test_a_block_tells_how_far_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "block-12.progress.json"
+    beacon = BlockBeacon(path, runs=8, first=20, last=100)
+    sign = read_sign(path)
     assert sign is not None
     assert (sign.runs, sign.update, sign.share, sign.own_share) == (8, 20, 0.2, 0.0)
     beacon.tell(60)  # within the same second
-    assert read_sign(tmp_path / "000012.progress.json") == sign
+    assert read_sign(path) == sign
     beacon._next = 0.0
     beacon.tell(70)
-    later = read_sign(tmp_path / "000012.progress.json")
+    later = read_sign(path)
     assert later is not None
     assert (later.update, round(later.own_share, 9)) == (70, 0.5)
-    remove_block_sign(checkpoint)
+    remove_sign(path)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("where", ["nowhere/000012.checkpoint.npz", None])
+@pytest.mark.parametrize("where", ["nowhere/block-12.progress.json", None])
 def test_where_the_folder_is_out_of_reach_nothing_is_written(tmp_path: Path, where: str | None) -> None:
-    checkpoint = None if where is None else tmp_path / where
-    BlockBeacon(checkpoint, runs=8, first=0, last=100).tell(60)
-    remove_block_sign(checkpoint)
+    path = None if where is None else tmp_path / where
+    BlockBeacon(path, runs=8, first=0, last=100).tell(60)
+    remove_sign(path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,20 +79,22 @@ def test_a_full_disk_costs_nothing_but_the_sign(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(progress, "write_text", refuse)
     with Beacon(tmp_path) as beacon:
         beacon.tell(update=1)
-    BlockBeacon(tmp_path / "000000.checkpoint.npz", 1, 0, 1).tell(1)
+    BlockBeacon(tmp_path / "block-0.progress.json", 1, 0, 1).tell(1)
     assert list(tmp_path.iterdir()) == []
 
 
-GOOD = asdict(make_sign(last=10))
+GOOD: dict[str, Any] = asdict(make_sign(last=10))
+
+
+BAD: list[dict[str, Any]] = [
+    *({"pid": "x"}, {"began": None}, {"last": -1}, {"seen": 1e300}, {"runs": []}),
+    *({"worked": float("nan")}, {"update": float("inf")}),
+]
 
 
 @pytest.mark.parametrize(
     "content",
-    [
-        *("", "{", "[]", "null", "3", '"x"', "{}", "[" * 5000),
-        *(json.dumps(GOOD | changes) for changes in ({"pid": "x"}, {"began": None}, {"last": -1}, {"seen": 1e300})),
-        *(json.dumps(GOOD | changes) for changes in ({"worked": float("nan")}, {"update": float("inf")}, {"runs": []})),
-    ],
+    [*("", "{", "[]", "null", "3", '"x"', "{}", "[" * 5000), *(json.dumps(GOOD | changes) for changes in BAD)],
 )
 def test_what_is_no_sign_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / PROGRESS).write_text(content)

@@ -1,6 +1,7 @@
 """A database that is asked itself answers as MLflow's client does: the two classes keep one contract."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,3 +113,15 @@ def test_a_run_belongs_to_each_sweep_that_has_it(open_experiment: Callable[[], S
     assert set(settings(third)) == {ids[1]}
     assert remove(third)[0] == ({ids[1]} if kind == "database" else set())
     assert store.find_run(alone) is not None
+
+
+def test_two_sweeps_that_end_at_once_both_have_their_runs(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    log = SweepLog.begin(store, "first", {}, "")
+    ids = [*log.write([run(number, store.experiment) for number in range(40)]).values()]
+    others = [SweepLog.begin(store, name, {}, "").parent for name in ("second", "third")]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda parent: store.adopt(parent, dict.fromkeys(ids, parent)), others * 3))
+    for row in store.find_runs(ids):
+        found = {key: text for key, text in row.tags.items() if key.startswith("bptt.setting.")}
+        assert found == {f"bptt.setting.{log.parent}": "first"} | {f"bptt.setting.{other}": other for other in others}

@@ -1,7 +1,7 @@
 """A search: trials are asked for, many at once so that they fuse, trained as a sweep's runs, and told their worth."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -257,7 +257,8 @@ class _Runs:
 
     def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
         """Train stages; Ctrl-C raises KeyboardInterrupt while it waits for one."""
-        return self._session.advance(tasks)
+        place = self._session.archive.place_sign
+        return self._session.advance([replace(task, sign=place(task.number, "stage")) for task in tasks])
 
     def ended(self, results: Sequence[RunResult]) -> None:
         """Record runs of the same shape, as one block."""

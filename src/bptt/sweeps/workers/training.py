@@ -23,7 +23,7 @@ from bptt.core.training import Training, join_checkpoints, rescue_record, select
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.tracking.folder.files import read_arrays, write_arrays
-from bptt.tracking.folder.progress import BlockBeacon, remove_block_sign
+from bptt.tracking.folder.progress import BlockBeacon, remove_sign
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class LaneTask:
     compared            whether what the runs recorded so far is wanted, even of those that have not ended
     checkpoint          the file to go on from and to keep the state in; None: there is none
     checkpoint_seconds  how often that is done; None: never
+    sign                the file that tells other processes how far it is; None: nobody is told
     identity            which runs they are: only a file that was written under the same one is used
     """
 
@@ -52,6 +53,7 @@ class LaneTask:
     compared: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float | None = None
+    sign: Path | None = None
     identity: str = ""
 
 
@@ -123,7 +125,7 @@ def train_lanes(task: LaneTask) -> LaneResult:
     with threadpool_limits(1, user_api="blas"):
         lanes, state = _train(task, checkpoint)
     checkpoint.remove()
-    remove_block_sign(task.checkpoint)
+    remove_sign(task.sign)
     return LaneResult(number=task.number, lanes=tuple(lanes), state=state, began=began, ended=time.time())
 
 
@@ -143,7 +145,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     try:
         _compile(task.runs)
         training = (checkpoint and checkpoint.resume(task.runs)) or Training(task.runs, task.start)
-        beacon = BlockBeacon(task.checkpoint, len(task.runs), training.update, task.update)
+        beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update)
         while training.update < task.update and training.advance() is not None:
             beacon.tell(training.update)
             if checkpoint is not None:

@@ -1,7 +1,8 @@
 """progress.json: a sign of life of the process that trains in a folder, and how far it is; and what time is left.
 
-    progress.json                in a sweep's or a run's folder: who trains there, since when, when that was seen last
-    blocks/000012.progress.json  how far the block is that a worker trains, where the folder is within its reach
+    progress.json                  in a sweep's or a run's folder: who trains there, since when, when it was seen last
+    blocks/block-12.progress.json  how far the block is that a worker trains, where the folder is within its reach; of
+                                   a search with halving `stage-0`: runs on their way to the next comparison
 
 Both go when what they tell of has ended, so that one which stays is of a process that was killed. Nothing depends on
 them: where the disk is full there is none, or an old one.
@@ -83,9 +84,8 @@ def read_sign(path: Path) -> Sign | None:
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
         kinds = {name: str if name == "host" else float if name in _TIMES else int for name in Sign.__annotations__}
-        found = Sign(
-            **{name: None if noted[name] is None and name == "since" else kinds[name](noted[name]) for name in kinds}
-        )
+        values: dict[str, Any] = {name: kind(noted[name]) for name, kind in kinds.items() if noted[name] is not None}
+        found = Sign(**values)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     numbers = [value for value in asdict(found).values() if isinstance(value, int | float)]
@@ -157,13 +157,13 @@ class Beacon:
 
 
 class BlockBeacon:
-    """Keeps the sign of a block beside its checkpoint, at recorded updates but not more often than once a second.
+    """Keeps the sign of runs that are trained together, at recorded updates but not more often than once a second.
 
-    checkpoint  None, or in a folder that is not there, as on a cluster's machines: nothing is kept
+    path  of its file; None, or in a folder that is not there, as on a cluster's machines: nothing is kept
     """
 
-    def __init__(self, checkpoint: Path | None, runs: int, first: int, last: int) -> None:
-        self._path = None if checkpoint is None or not checkpoint.parent.is_dir() else find_block_sign(checkpoint)
+    def __init__(self, path: Path | None, runs: int, first: int, last: int) -> None:
+        self._path = None if path is None or not path.parent.is_dir() else path
         self._sign = make_sign(runs=runs, first=first, last=last, update=first, since=time.time())
         self._next = 0.0
         self.tell(first)
@@ -176,16 +176,11 @@ class BlockBeacon:
             write_sign(self._path, replace(self._sign, update=update, seen=time.time()))
 
 
-def find_block_sign(checkpoint: Path) -> Path:
-    """The file of a block's sign, which lies beside its checkpoint."""
-    return checkpoint.with_name(checkpoint.name.replace(".checkpoint.npz", f".{PROGRESS}"))
-
-
-def remove_block_sign(checkpoint: Path | None) -> None:
-    """The block has ended."""
-    if checkpoint is not None:
+def remove_sign(path: Path | None) -> None:
+    """What it tells of has ended."""
+    if path is not None:
         with suppress(OSError):
-            find_block_sign(checkpoint).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def is_at_work(folder: Path, sign: Sign | None) -> bool:

@@ -66,8 +66,12 @@ def read_journal(folder: Path) -> Journal:
             f"{folder}: not the folder of a run (it holds no {JOURNAL}); `bptt train` names a run's folder"
         )
     try:
-        return Journal(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        journal = Journal(**json.loads(path.read_text(encoding="utf-8")))
+        seconds: Any = journal.seconds
+        if not (isinstance(seconds, int | float) and 0 <= seconds < 1e15):
+            raise ValueError(f"seconds={seconds!r}")
+        return journal
+    except (OSError, ValueError, TypeError) as error:
         raise ResumeError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
 
 

@@ -134,8 +134,9 @@ class SweepJournal:
 
 def _check_counts(journal: SweepJournal) -> None:
     """Raise ValueError where what is counted with is no number."""
-    if not (isinstance(journal.seconds, int | float) and 0 <= journal.seconds < 1e15):
-        raise ValueError(f"seconds={journal.seconds!r}")
+    seconds: Any = journal.seconds
+    if not (isinstance(seconds, int | float) and 0 <= seconds < 1e15):
+        raise ValueError(f"seconds={seconds!r}")
     if not (journal.trials is None or type(journal.trials) is int):
         raise ValueError(f"trials={journal.trials!r}")
     if journal.status not in get_args(SweepJournal.__annotations__["status"]):
@@ -269,14 +270,19 @@ class SweepFolder:
                 raise ArchiveError(f"{path}: can't be read: {error}") from error
         return found
 
-    def list_signs(self) -> dict[int, Sign]:
-        """The signs of blocks that are being trained, or were when their process was killed, by number."""
-        ended, found = self.blocks(), dict[int, Sign]()
-        for path in self._blocks.glob(f"*.{PROGRESS}"):
-            number = path.name.partition(".")[0]
-            if number.isdigit() and int(number) not in ended and (sign := read_sign(path)) is not None:
-                found[int(number)] = sign
-        return dict(sorted(found.items()))
+    def place_sign(self, number: int, of: Literal["block", "stage"] = "block") -> Path:
+        """Where the sign of a block, or of a stage of a search, is kept while it is trained."""
+        return (self._blocks / f"{of}-{number}.{PROGRESS}").absolute()
+
+    def list_signs(self) -> dict[str, Sign]:
+        """The signs of what is being trained, or was when its process was killed, by name: `block 12`, `stage 0`."""
+        ended, found = self.blocks(), list[tuple[str, int, Sign]]()
+        for path in self._blocks.glob(f"*-*.{PROGRESS}"):
+            what, _, number = path.name.partition(".")[0].partition("-")
+            goes_on = number.isdecimal() and (what == "stage" or int(number) not in ended)
+            if goes_on and (sign := read_sign(path)) is not None:
+                found.append((what, int(number), sign))
+        return {f"{what} {number}": sign for what, number, sign in sorted(found, key=lambda one: one[:2])}
 
     def checkpoint(self, number: int) -> Path:
         """Where a block's checkpoint is kept while it is trained."""
