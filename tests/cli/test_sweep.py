@@ -81,7 +81,7 @@ def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     note = found.parent.data.tags["mlflow.note.content"]
     assert "bptt train -m experiment=roelants_counting" in note
     assert "optimizer.eta" in note
-    assert f"/runs/{found.parent.info.run_id}/artifacts/report/report.html)" in note
+    assert f"/runs/{found.parent.info.run_id}/artifacts/report/report.html?workflowType=machine_learning)" in note
 
 
 def test_what_it_was_made_with_is_kept(sweep: Any) -> None:
