@@ -68,8 +68,8 @@ def test_settings_are_ranked_by_their_median_and_runs_by_their_loss() -> None:
         )
     )
     assert list(text) == ["", "Best settings", "How it went", "Best runs", "To repeat it"]
-    best = r"Best: hidden\_size=8 init=normal (`loss/eval` 0.16, the median of 3 runs)."
-    assert text[""] == [rf"**Which \*size\*?** {best}"]
+    sentence = r"Best: hidden\_size=8 init=normal (`loss/eval` 0.16, the median of 3 runs)."
+    assert text[""] == [rf"**Which \*size\*?** {sentence}"]
     assert text["How it went"][:2] == [
         "**sizes**: 9 runs in 1 min 32 s, 2 diverged.",
         "[The report](#/experiments/7/runs/8/artifacts/report/report.html)"

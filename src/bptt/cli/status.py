@@ -24,7 +24,7 @@ _MOST_FAILURES: Final = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Tell. 0: it goes on, or all went well, 1: it was broken off, or a run failed, 2: there is no such sweep."""
+    """Tell. 0: nothing is wrong, 1: it was broken off, or a run failed, 2: there is no such sweep."""
     parser = Parser(
         prog="bptt status",
         description="Says how far a sweep or a run is, how fast, what failed and what time is left, from its folder"

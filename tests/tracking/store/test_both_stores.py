@@ -121,7 +121,7 @@ def test_two_sweeps_that_end_at_once_both_have_their_runs(open_experiment: Calla
     ids = [*log.write([run(number, store.experiment) for number in range(40)]).values()]
     others = [SweepLog.begin(store, name, {}, "").parent for name in ("second", "third")]
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda parent: store.adopt(parent, dict.fromkeys(ids, parent)), others * 3))
+        list(threads.map(lambda parent: store.adopt(parent, dict.fromkeys(ids, str(parent))), others * 3))
     for row in store.find_runs(ids):
         found = {key: text for key, text in row.tags.items() if key.startswith("bptt.setting.")}
         assert found == {f"bptt.setting.{log.parent}": "first"} | {f"bptt.setting.{other}": other for other in others}
