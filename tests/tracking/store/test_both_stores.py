@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_a_run_belongs_to_each_sweep_that_has_it(open_experiment: Callable[[], S
     ids = [*first.write([replace(run(number, store.experiment), setting="size=8") for number in range(4)]).values()]
     own = [*second.write([run(9, store.experiment)]).values()]
     alone = store.client.create_run(store.experiment_id, run_name="alone").info.run_id
-    second.adopt({ids[0]: "size=8 alpha=1", ids[1]: "", alone: "size=2", "f" * 32: "gone"})
+    second.adopt({ids[0]: "size=8 alpha=1", ids[1]: "", alone: "size=2", uuid4().hex: "gone"})
     second.adopt({ids[0]: "another", own[0]: "another"})  # what is noted stays
     third.adopt({ids[1]: "x" * 2000})
 
