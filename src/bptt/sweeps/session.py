@@ -351,7 +351,10 @@ class Session:
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         if self.store is not None and (unsent or self.journal.parent is not None):
             writer = self.begin_recording(self.store)  # even if only the end of the sweep's own run is missing
-            self._adopt_all()
+            try:
+                self._adopt_all()
+            except StoreError as error:  # what is trained matters more than which page shows it
+                _log.warning("the store did not take which runs belong to the sweep: %s", error)
             for number in unsent:
                 writer.put(number, self.archive.results(number))
 
