@@ -144,7 +144,7 @@ def test_a_terminal_gets_a_bar(work: Any, undisturbed: Any) -> None:
     os.close(ours)
     assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"counting linear seed=0 .*━.* \d+/60 +loss [0-9.e+]+ ", text), text
+    assert re.search(r"counting linear seed=0 .*━.* \d+/60 +loss [0-9.e+]+(; \d+ s left|\s)", text), text
 
 
 def test_a_diverged_run_is_a_result(work: Any, undisturbed: Any) -> None:

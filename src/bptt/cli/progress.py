@@ -88,6 +88,8 @@ class _Pace:
         now = time.monotonic()
         if self._first < 0:
             self._first, self._begun = update, now
+        if update >= self._updates:
+            return ""
         return write_left(estimate_left(update - self._first, self._updates - update, now - self._begun))
 
 
