@@ -15,11 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bptt.sweeps.finish import describe_sweep
+from bptt.sweeps.description import describe_sweep
 from bptt.tracking.store.address import resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.sweep_page import find_newest_sweep, make_compare_path, publish_view
+from bptt.tracking.store.sweep_page import EXPERIMENTS, find_newest_sweep, make_compare_path, publish_view
 from tests.empty_store import put_empty_store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -77,8 +77,16 @@ def sweep(store: Store) -> dict[str, str]:
     store.client.set_tag(run_id, "mlflow.note.content", text)
     store.client.set_tag(run_id, "bptt.view", view)
     store.client.set_terminated(run_id)
+    # A sweep that took all of its runs from that one, a setting for each alpha.
+    taking = store.client.create_run(store.experiment_id, 500, {"bptt.sweep": "taking"}, "a sweep that trained nothing")
+    settings = [title.partition(" ")[0] for title in LOSSES]
+    store.adopt(taking.info.run_id, dict(zip(ids, settings, strict=True)))
+    means = publish_view(store, "taking", taking.info.run_id, SWEPT, CURVES, settings=settings)
+    assert means is not None
     return {
         "charts": view,
+        "means": means,
+        "all": EXPERIMENTS,
         "table": view.replace("=CHART", "=TABLE"),
         "compare": make_compare_path(store, ids),
         "own": f"/#/experiments/{store.experiment_id}/runs/{run_id}?workflowType=machine_learning",
@@ -92,6 +100,7 @@ def add_runs(store: Store, parent: str, names: Sequence[str]) -> list[str]:
     for title in names:
         values = dict(re.findall(r"(\w+)=(\S+)", title))
         tags = {"bptt.sweep": "sizes", "mlflow.parentRunId": parent, "bptt.outcome": "completed"}
+        tags[f"bptt.setting.{parent}"] = title.partition(" ")[0]
         run = store.client.create_run(store.experiment_id, tags=tags, run_name=title).info.run_id
         params = {
             "model.hidden_size": "17",
@@ -131,7 +140,8 @@ def links(folder: Path, sweep: dict[str, str]) -> Iterator[list[str]]:
 def pages(links: list[str], sweep: dict[str, str]) -> dict[str, str]:
     """Each page as it is when its scripts have done their work."""
     with ThreadPoolExecutor(2) as threads:
-        texts = threads.map(lambda path: opened(links[0] + path), sweep.values())
+        server = links[0].partition("/#/")[0]
+        texts = threads.map(lambda path: opened(server + path), sweep.values())
         return dict(zip(sweep, texts, strict=True))
 
 
@@ -208,6 +218,29 @@ def test_the_view_draws_parallel_coordinates_and_curves_on_a_log_axis(pages: dic
     ]
 
 
+def test_a_page_of_settings_has_a_line_for_each_with_the_mean_over_its_seeds(pages: dict[str, str]) -> None:
+    page = pages["means"]
+    assert re.search(r"\b6(<[^>]*>|\s)*matching runs", page)
+    listed = rows(page)
+    groups = [re.findall(r"Group: <!-- -->?([^<]+)|Group: ([^<]+)", row) for row in listed]
+    assert ["".join(found[0]) for found in groups] == [f"alpha={alpha}" for alpha in ALPHAS]
+    assert not any(title in page for title in LOSSES)
+    titles = re.findall(r'<h4[^>]* title="([^"]+)"', page)
+    assert titles[:6] == ["loss/eval", "Parallel Coordinates", *CURVES]
+    bars, *curves = page.split("js-plotly-plot")[1:]
+    shown = [float(text) for text in re.findall(r'class="bartext[^>]*>([\d.]+)<', bars)]
+    assert shown == pytest.approx(
+        [sum(LOSSES[name(alpha, seed)] for seed in (0, 1)) / 2 for alpha in ALPHAS[::-1]], rel=0.05
+    )
+    for plot in curves:
+        assert all(f"alpha={alpha} (" in plot for alpha in ALPHAS[:1])
+
+
+def test_all_experiments_are_listed_as_those_of_training(pages: dict[str, str]) -> None:
+    assert re.search(r'href="#/experiments/\d+[^"]*"', pages["all"])
+    assert "Model training" in pages["all"]
+
+
 def test_the_compare_page_has_every_run(pages: dict[str, str]) -> None:
     assert "Comparing 6 Runs from 1 Experiment" in pages["compare"]
     assert all(title in pages["compare"] for title in LOSSES)
@@ -216,15 +249,19 @@ def test_the_compare_page_has_every_run(pages: dict[str, str]) -> None:
 def test_the_sweeps_own_page_has_its_description(pages: dict[str, str], sweep: dict[str, str]) -> None:
     page = pages["own"].replace("&amp;", "&")
     assert f'href="{sweep["charts"].removeprefix("/")}">The runs: curves and table</a>' in page
-    linked = re.findall(r'href="#/experiments/\d+/runs/[0-9a-f]{32}">(alpha=[^<]+)</a>', page)
+    linked = re.findall(
+        r'href="#/experiments/\d+/runs/[0-9a-f]{32}\?workflowType=machine_learning">(alpha=[^<]+)</a>', page
+    )
     assert linked[:5] == BEST_FIRST[:5]
     shown = "bptt train -m optimizer.alpha=0.125,0.0625 'task.path=it'\"'\"'s'"
     assert f"<pre><code>{shown}" in page
 
 
 def test_bptt_ui_links_to_the_newest_sweep(links: list[str], sweep: dict[str, str]) -> None:
-    server, newest = links
-    assert newest == server + sweep["charts"]
+    newest, every = links
+    server, _, rest = newest.partition("/#/")
+    assert f"/#/{rest}" == sweep["charts"]
+    assert every == server + EXPERIMENTS
     asked = find_newest_sweep(resolve_address(server))
     assert asked is not None
     assert (asked.name, asked.path) == ("sizes", sweep["charts"])

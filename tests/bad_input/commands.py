@@ -22,6 +22,8 @@ _ARGUMENTS: Final = {
     "sync": "multirun: there is no sweep and no run",
     "sync --check": "multirun: there is no sweep and no run",
     "rm": f"bptt rm: {_NEEDS}SWEEP",
+    "status a b": "bptt status: unrecognized arguments: b",
+    "status --watch=3": "bptt status: argument --watch: ignored explicit argument '3'",
     "compare": f"bptt compare: {_NEEDS}A, B",
     "compare a": f"bptt compare: {_NEEDS}B",
     "report": f"bptt report: {_NEEDS}SWEEP",
@@ -49,6 +51,7 @@ _NO_SWEEP: Final = {
     "sync f": "f: not the folder of a sweep (it holds no sweep.json)",
     "sync --check f": "f: not the folder of a sweep (it holds no sweep.json)",
     "rm ./f --yes": "f: not the folder of a sweep",
+    "status ./f": "./f: neither the folder of a sweep nor that of a run",
     "compare ./f ./f": "./f: neither the folder of a sweep nor that of a run",
     "report ./f": "./f: neither the folder of a sweep nor that of a run",
     "reproduce ./f": "./f: neither the folder of a sweep nor that of a run",
@@ -59,6 +62,10 @@ _NOWHERE: Final = {
     "confirm ./nowhere": "./nowhere: there is no such folder",
     "sync ./nowhere": "nowhere: there is no such folder",
     "rm ./nowhere --yes": "nowhere: there is no such folder",
+    "status": "latest: there is no sweep in multirun",
+    "status nowhere": "nowhere: there is no such folder, and none of a sweep or a run of this name in multirun",
+    "status nowhere:3": "nowhere:3: a part of a sweep; name the whole one: nowhere",
+    "status ./nowhere": "./nowhere: there is no such folder",
     "rm nowhere --yes": "mlflow.db: there is no such store",
     "compare ./nowhere ./nowhere": "./nowhere: there is no such folder",
     "report ./nowhere": "./nowhere: there is no such folder",
@@ -148,6 +155,9 @@ def _then(first: Callable[[Path], object], second: Callable[[Path], object]) -> 
     return lambda folder: (first(folder), second(folder))
 
 
+#: Numbers of sweep.json that something is counted with.
+_COUNTS: Final = ("seconds", "trials")
+
 _RESUMED: Final[list[tuple[Given, str]]] = [
     (_sweep(_with("sweep.json", numerical_version="0")), "begun with another numerical version"),
     (_run(_cut("run.json")), "f/run.json: can't be read"),
@@ -166,15 +176,22 @@ COMMANDS: Final = [
 ARCHIVES: Final = [
     *(
         Case(tuple(command.split()), (says,), _sweep(damage))
-        for command in ("resume f", "sync f", "report ./f", "reproduce ./f")
+        for command in ("resume f", "sync f", "report ./f", "reproduce ./f", "status ./f")
         for damage, says in _SWEEP_DAMAGE.values()
     ),
     *(
         Case(tuple(command.split()), (says,), _sweep(damage))
-        for command in ("sync f", "report ./f", "compare ./f ./f")
+        for command in ("sync f", "report ./f", "compare ./f ./f", "status ./f")
         for damage, says in _BLOCK_DAMAGE.values()
     ),
     *(Case(("resume", "f"), (says,), given) for given, says in _RESUMED),
+    *(Case(("status", "./f"), (says,), given) for given, says in _RESUMED[1:3]),
+    Case(("status", "./f"), ("f/run.json: can't be read: seconds='x'",), _run(_with("run.json", seconds="x"))),
+    Case(("status", "./f"), ("f: can't be read: ",), _sweep(lambda path: shutil.rmtree(path / "blocks"))),
+    *(
+        Case(("status", "./f"), ("f/sweep.json: can't be read",), _sweep(_with("sweep.json", **{key: "x"})))
+        for key in _COUNTS
+    ),
     Case(("export", "./f"), ("weights.npz",), _run(_cut("weights.npz"))),
     Case(("reproduce", "./f"), ("config.yaml",), _run(_as("config.yaml", "a: ["))),
 ]

@@ -103,7 +103,8 @@ def test_ui_without_a_store(tmp_path: Path) -> None:
 def test_ui_of_a_server(tmp_path: Path) -> None:
     result = run("ui", cwd=tmp_path, MLFLOW_TRACKING_URI="http://me:secret@example.org:5000")
     assert result.returncode == 0
-    assert result.stdout == "The runs are on a server: open http://example.org:5000\n"
+    pages = "http://example.org:5000/#/experiments?workflowType=machine_learning"
+    assert result.stdout == f"Open {pages}\n     all experiments; they are on a server, which goes on\n"
 
 
 def test_ui_of_an_impossible_store(tmp_path: Path) -> None:

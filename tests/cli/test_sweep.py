@@ -48,6 +48,7 @@ def test_each_run_is_recorded_below_the_sweep(sweep: Any, undisturbed: Any) -> N
     differs = {
         "mlflow.runName", "mlflow.source.name", "mlflow.parentRunId", "bptt.sweep", "bptt.key", "bptt.git.dirty",
     }  # fmt: skip
+    differs.add(f"bptt.setting.{found.parent.info.run_id}")
     assert {k: v for k, v in mine.data.tags.items() if k not in differs} == {
         k: v for k, v in other.data.tags.items() if k not in differs
     }
@@ -80,7 +81,7 @@ def test_the_sweep_says_what_it_was(sweep: Any) -> None:
     note = found.parent.data.tags["mlflow.note.content"]
     assert "bptt train -m experiment=roelants_counting" in note
     assert "optimizer.eta" in note
-    assert f"/runs/{found.parent.info.run_id}/artifacts/report/report.html)" in note
+    assert f"/runs/{found.parent.info.run_id}/artifacts/report/report.html?workflowType=machine_learning)" in note
 
 
 def test_what_it_was_made_with_is_kept(sweep: Any) -> None:

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -43,3 +44,21 @@ def test_on_a_terminal_it_draws_one_bar() -> None:
     progress.end()
     assert "training" not in stream.getvalue()
     assert "2/4 runs, 1 failed" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+
+
+def test_what_was_compiled_before_does_not_count_for_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.time", lambda: 5000.0 + now[0])
+    stream = io.StringIO()
+    progress = SweepProgress(stream)
+    progress.begin(40)
+    now[0] += 70.0  # of which the first sixty were no training
+    block = [replace(result, began=5160.0) for result in results("FINISHED", "FINISHED")]
+    progress.ended(block)
+    assert stream.getvalue().splitlines()[1] == "    5 %  2 of 40 runs, 0.2 runs/s; 3 min 10 s left"
+    # A clock of another machine that is ahead leads to no time below none.
+    progress.begin(40)
+    now[0] += 10.0
+    progress.ended([replace(result, began=9e9) for result in block])
+    assert stream.getvalue().splitlines()[-1].endswith("; 0 s left")

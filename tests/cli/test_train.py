@@ -113,7 +113,7 @@ def test_output_is_quiet_without_a_terminal(undisturbed: Any) -> None:
     assert out[3] == f"run     {run.journal['run_id']} in experiment bptt"
     assert Path(out[4].removeprefix("files   ")).is_dir()
     assert f"mlflow ui --backend-store-uri sqlite:///{run.folder.parents[2]}/mlflow.db" in out[5]
-    assert out[6].endswith(f"/#/experiments/1/runs/{run.journal['run_id']}")
+    assert out[6].endswith(f"/#/experiments/1/runs/{run.journal['run_id']}?workflowType=machine_learning")
 
 
 def test_the_same_again_has_the_same_bits_and_digest(work: Any, undisturbed: Any) -> None:
@@ -144,7 +144,7 @@ def test_a_terminal_gets_a_bar(work: Any, undisturbed: Any) -> None:
     os.close(ours)
     assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"counting linear seed=0 .*━.* \d+/60 +loss [0-9.e+]+ ", text), text
+    assert re.search(r"counting linear seed=0 .*━.* \d+/60 +loss [0-9.e+]+(; \d+ s left|\s)", text), text
 
 
 def test_a_diverged_run_is_a_result(work: Any, undisturbed: Any) -> None:

@@ -40,7 +40,7 @@ def test_ui_is_for_this_machine_links_to_the_newest_sweep_and_leaves_nothing_beh
         try:
             assert process.stdout is not None
             lines = [next(process.stdout)]
-            while not lines[-1].startswith("The newest sweep"):
+            while "Ctrl-C" not in lines[-1]:
                 lines.append(next(process.stdout))
             socket.create_connection(("127.0.0.1", port), timeout=10).close()
             assert listening(process.pid) == {("127.0.0.1", port)}
@@ -50,9 +50,12 @@ def test_ui_is_for_this_machine_links_to_the_newest_sweep_and_leaves_nothing_beh
         finally:
             process.kill()
     assert lines[0] == "MLflow's server starts …\n"
-    assert lines[-2:] == [
-        f"Open http://127.0.0.1:{port} (Ctrl-C ends it)\n",
-        f"The newest sweep, sizes: http://127.0.0.1:{port}/#/the/view\n",
+    assert not any("http" in line for line in lines[:-4])
+    assert lines[-4:] == [
+        f"Open http://127.0.0.1:{port}/#/the/view\n",
+        "     the newest sweep, sizes\n",
+        f"All  http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning\n",
+        "     all experiments; Ctrl-C ends it\n",
     ]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)

@@ -66,6 +66,8 @@ class Lab:
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == f"Tracking server: {self.uri} (Ctrl-C ends it)\n", self.stop()
         assert self.process.stdout.readline() == f"Its database: {self.database}\n"
+        pages = f"{self.uri}/#/experiments?workflowType=machine_learning"
+        assert self.process.stdout.readline() == f"Its pages: {pages}\n"
 
     def stop(self, by: signal.Signals | None = signal.SIGTERM) -> tuple[int, str]:
         """End it by a signal, None: wait until it has ended; its exit code, and all that it said since it started."""

@@ -16,11 +16,10 @@ import bptt
 from bptt.cli import sync
 from bptt.doctor import sweeps
 from bptt.doctor.finding import Finding, Situation
-from bptt.sweeps.search.search import going_on
 from bptt.tracking.folder.files import LOCK, dump_config
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.run import Journal, write_journal
-from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.folder.sweep import SweepFolder, going_on
 from bptt.tracking.provenance.digest import compute_version
 from tests.doctor.faults import carried_out, of, wrong
 from tests.recording import archived

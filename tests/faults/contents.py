@@ -14,6 +14,7 @@ from bptt.tracking.folder.sweep import SweepFolder
 # They tell of the command, of the store and of the work tree rather than of the run.
 _OTHER_TAGS = (
     "mlflow.source.name", "mlflow.source.git.commit", "bptt.git.dirty", "mlflow.parentRunId", "bptt.sweep", "bptt.key",
+    "bptt.setting.",
 )  # fmt: skip
 
 _OTHER_FILES = ("provenance.json", "dirty.patch")
@@ -58,7 +59,7 @@ def stored(database: Path, artifacts: Path) -> list[Stored]:
                 below="mlflow.parentRunId" in tags,
                 status=status,
                 params=dict(rows("key, value", "params", run_id)),
-                tags={name: value for name, value in tags.items() if name not in _OTHER_TAGS},
+                tags={name: value for name, value in tags.items() if not name.startswith(_OTHER_TAGS)},
                 metrics=rows("key, value, is_nan, step", "metrics", run_id),
                 latest=rows("key, value, is_nan, step", "latest_metrics", run_id),
                 files=_files(_place(uri, artifacts)),

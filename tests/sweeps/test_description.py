@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from bptt.sweeps.finish import describe_sweep
+from bptt.sweeps.description import describe_sweep
 
 KEYS = ["model.hidden_size", "init"]
 
@@ -61,17 +61,21 @@ def test_settings_are_ranked_by_their_median_and_runs_by_their_loss() -> None:
             command=["bptt", "train", "-m", "init=torch,normal", "seed=range(3)"],
             swept=[*KEYS, "seed"],
             seconds=92.4,
+            question="Which *size*?",
             experiment_id="7",
             view="/#/experiments/7/runs?viewStateShareKey=abc",
             report="/#/experiments/7/runs/8/artifacts/report/report.html",
         )
     )
-    assert text[""][:2] == [
+    assert list(text) == ["", "Best settings", "How it went", "Best runs", "To repeat it"]
+    sentence = r"Best: hidden\_size=8 init=normal (`loss/eval` 0.16, the median of 3 runs)."
+    assert text[""] == [rf"**Which \*size\*?** {sentence}"]
+    assert text["How it went"][:2] == [
         "**sizes**: 9 runs in 1 min 32 s, 2 diverged.",
         "[The report](#/experiments/7/runs/8/artifacts/report/report.html)"
         " · [The runs: curves and table](#/experiments/7/runs?viewStateShareKey=abc)",
     ]
-    assert cells(text[""]) == [
+    assert cells(text["How it went"]) == [
         ["swept", "values"],
         ["model.hidden\\_size", "2, 8"],
         ["init", "torch, normal"],
@@ -85,7 +89,7 @@ def test_settings_are_ranked_by_their_median_and_runs_by_their_loss() -> None:
     best = cells(text["Best runs"])
     assert best[0] == ["run", "loss/eval", "accuracy/eval", "updates"]
     assert best[1] == [
-        f"[hidden\\_size=8 init=torch seed=0](#/experiments/7/runs/{3:032x})",
+        f"[hidden\\_size=8 init=torch seed=0](#/experiments/7/runs/{3:032x}?workflowType=machine_learning)",
         *("0.01", "1", "10,000"),
     ]
     assert [row[1] for row in best[1:]] == ["0.01", "0.1", "0.15", "0.16", "0.2"]

@@ -23,6 +23,10 @@ class Store:
         self.refused = 0
         self.written: list[list[str]] = []
         self.kept: list[dict[str, int]] = []
+        self.adopted: dict[str, str] = {}
+
+    def adopt(self, settings: Mapping[str, str]) -> None:
+        self.adopted |= settings
 
     def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         if self.away:
@@ -131,6 +135,7 @@ def test_what_was_reused_is_not_written_again(archive: SweepFolder) -> None:
     store = Store()
     writing(archive, store, [result(0), result(1, reused="abc")]).finish(print)
     assert store.written == [["seed=0"]]
+    assert store.adopted == {"abc": ""}
 
 
 def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_end(archive: SweepFolder) -> None:

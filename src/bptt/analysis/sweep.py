@@ -14,7 +14,7 @@ from bptt.analysis.choosing import choose_best
 from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, drop_seed, tabulate_runs, take_final
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.sweep import Stage
-from bptt.tracking.history.base import History, Member
+from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Sweep:
     swept       the keys whose values differ between these runs
     command     that repeats it, as words; empty unknown
     began, ended  seconds since 1970; None unknown
+    seconds     how long commands have worked on it, without the pauses between them; None unknown
     status      FINISHED, FAILED (some run did), KILLED (some run is missing), RUNNING
     question    what it asks; None: nothing was said
     solved      the criterion by which a run has solved its task
@@ -139,6 +140,7 @@ class Sweep:
     duplicates: int
     tuned: list[str] = field(default_factory=list)
     stages: Mapping[str, "Sweep"] = field(default_factory=dict)
+    seconds: float | None = None
     recording: History | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -246,6 +248,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
             command=head.command,
             began=head.began,
             ended=head.ended,
+            seconds=_count_seconds(head),
             status=head.status,
             question=head.question,
             solved=criterion,
@@ -260,6 +263,13 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
 
     others = {stage: make(members, {}) for stage, members in stages.items() if members and members is not own}
     return make(own, {stage: sweep for stage, sweep in others.items() if stage != "result"})
+
+
+def _count_seconds(head: Head) -> float | None:
+    """Of what was recorded before that was noted, from the begin to the end."""
+    if head.seconds is not None or head.began is None or head.ended is None:
+        return head.seconds
+    return head.ended - head.began
 
 
 def _name_choices(members: Sequence[Member], recording: History) -> list[Member]:

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train one run, or with -m a sweep of runs, and record them",
     "tune": "train a sweep in which each setting first chooses values of its own",
     "confirm": "train a sweep's best setting again, on fresh seeds",
+    "status": "say how far a sweep or a run is, how fast, what failed, what time is left",
     "plan": "say what a sweep would do: how many runs, what fuses, how long it takes",
     "resume": "go on with a run or a sweep that was interrupted",
     "sync": "send to the store what it did not get of a sweep",

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
+from bptt.analysis.tables import write_duration
 from bptt.cli.common import say
+from bptt.tracking.folder.progress import estimate_left
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -37,7 +39,7 @@ def progress(name: str, updates: int, done: int = 0, stream: TextIO | None = Non
         yield _Lines(name, updates, done, stream)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as RichProgress
 
     columns = (
@@ -45,10 +47,9 @@ def progress(name: str, updates: int, done: int = 0, stream: TextIO | None = Non
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}", markup=False),
-        TimeRemainingColumn(compact=True),
     )
     with RichProgress(*columns, console=Console(file=stream), transient=True, refresh_per_second=5) as bar:
-        yield _Bar(bar, bar.add_task(name, total=updates, completed=done, loss=""))
+        yield _Bar(bar, bar.add_task(name, total=updates, completed=done, loss=""), updates)
 
 
 def write_metrics(metrics: Mapping[str, float]) -> str:
@@ -63,39 +64,62 @@ def write_metrics(metrics: Mapping[str, float]) -> str:
     return ", ".join(parts)
 
 
+def write_left(seconds: float | None) -> str:
+    """How long it takes still, as it stands behind how far it is; None: that is not known."""
+    if seconds is None:
+        return ""
+    return f"; {seconds:.0f} s left" if seconds < 59.5 else f"; {write_duration(seconds)} left"
+
+
 def percent(share: float) -> str:
     """A share in percent, never rounded up to 100."""
     text = f"{100 * share:.2f}"
     return ("99.99" if text == "100.00" and share < 1 else text).replace("100.00", "100") + " %"
 
 
+class _Pace:
+    """Of a run, from the first update that is recorded: whatever had to be compiled is by then."""
+
+    def __init__(self, updates: int) -> None:
+        self._updates, self._first, self._begun = updates, -1, 0.0
+
+    def write_left(self, update: int) -> str:
+        """How long it takes still from this update on, which was recorded now."""
+        now = time.monotonic()
+        if self._first < 0:
+            self._first, self._begun = update, now
+        if update >= self._updates:
+            return ""
+        return write_left(estimate_left(update - self._first, self._updates - update, now - self._begun))
+
+
 class _Bar:
-    def __init__(self, bar: "RichProgress", task: "TaskID") -> None:
-        self._bar, self._task = bar, task
+    def __init__(self, bar: "RichProgress", task: "TaskID", updates: int) -> None:
+        self._bar, self._task, self._pace = bar, task, _Pace(updates)
 
     def point(self, update: int, metrics: Mapping[str, float]) -> None:
         with suppress(OSError):  # of a terminal that has gone
-            self._bar.update(self._task, completed=update, loss=f"loss {metrics['loss/train']:.4g}")
+            loss = f"loss {metrics['loss/train']:.4g}{self._pace.write_left(update)}"
+            self._bar.update(self._task, completed=update, loss=loss)
 
 
 class _Lines:
     """A line at the start and whenever another tenth is done, but not more often than every second."""
 
     def __init__(self, name: str, updates: int, done: int, stream: TextIO) -> None:
-        self._updates, self._first, self._stream = updates, done, stream
-        self._begun = self._last = time.monotonic()
+        self._updates, self._stream, self._pace = updates, stream, _Pace(updates)
+        self._last = time.monotonic()
         self._next = done + updates / 10
         beginning = f", going on after update {done:,}" if done else ""
         say(f"{name}: {updates:,} updates{beginning}", stream)
 
     def point(self, update: int, metrics: Mapping[str, float]) -> None:
-        now = time.monotonic()
+        now, left = time.monotonic(), self._pace.write_left(update)
         if update < self._next or now < self._last + 1 or update >= self._updates:
             return
         self._next, self._last = update + self._updates / 10, now
-        left = (now - self._begun) / (update - self._first) * (self._updates - update)
         share = f"{100 * update / self._updates:3.0f} %"
-        say(f"  {share}  update {update:,}: {write_metrics(metrics)}; {left:.0f} s left", self._stream)
+        say(f"  {share}  update {update:,}: {write_metrics(metrics)}{left}", self._stream)
 
 
 _SECONDS_BETWEEN_LINES: Final = 5.0
@@ -107,7 +131,7 @@ class SweepProgress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._runs = self._done = self._diverged = self._failed = 0
-        self._begun = self._last = 0.0
+        self._begun = self._since = self._last = 0.0
         self._bar: RichProgress | None = None
 
     def say(self, text: str) -> None:
@@ -116,7 +140,8 @@ class SweepProgress:
 
     def begin(self, runs: int) -> None:
         """So many runs are trained now."""
-        self._begun = self._last = time.monotonic()
+        self._begun, self._since = time.monotonic(), time.time()
+        self._last = self._begun
         self._runs, self._done, self._diverged, self._failed = runs, 0, 0, 0
         if self._stream.isatty():
             self._bar = _bar(self._stream)
@@ -127,18 +152,22 @@ class SweepProgress:
 
     def ended(self, results: "Sequence[RunResult]") -> None:
         """These have ended."""
+        if self._done == 0:
+            # What was compiled before, or composed, says nothing about the others. Other machines' clocks may.
+            compiled = min(result.began for result in results) - self._since
+            self._begun += min(max(0.0, compiled), time.monotonic() - self._begun)
         self._done += len(results)
         self._failed += sum(result.status == "FAILED" for result in results)
         self._diverged += sum(result.record is not None and result.record.outcome == "diverged" for result in results)
         now = time.monotonic()
         if self._bar is not None:
             with suppress(OSError):  # of a terminal that has gone
-                self._bar.update(self._bar.task_ids[0], completed=self._done, counts=self._counts())
+                counts = self._counts() + self._left()
+                self._bar.update(self._bar.task_ids[0], completed=self._done, counts=counts)
         elif now >= self._last + _SECONDS_BETWEEN_LINES and self._done < self._runs:
             self._last = now
-            left = (now - self._begun) / self._done * (self._runs - self._done)
             share = f"{100 * self._done / self._runs:3.0f} %"
-            self.say(f"  {share}  {self._done:,} of {self._runs:,} runs{self._counts()}; {left:.0f} s left")
+            self.say(f"  {share}  {self._done:,} of {self._runs:,} runs{self._counts()}{self._left()}")
 
     def end(self) -> None:
         """Nothing is trained any more."""
@@ -146,6 +175,12 @@ class SweepProgress:
             with suppress(OSError):
                 self._bar.stop()
             self._bar = None
+
+    def _left(self) -> str:
+        seconds = time.monotonic() - self._begun
+        return (
+            write_left(estimate_left(self._done, self._runs - self._done, seconds)) if self._done < self._runs else ""
+        )
 
     def _counts(self) -> str:
         parts = [
@@ -157,7 +192,7 @@ class SweepProgress:
 
 def _bar(stream: TextIO) -> "RichProgress":
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as RichProgress
 
     columns = (
@@ -165,6 +200,5 @@ def _bar(stream: TextIO) -> "RichProgress":
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("runs{task.fields[counts]}", markup=False),
-        TimeRemainingColumn(compact=True),
     )
     return RichProgress(*columns, console=Console(file=stream), transient=True, refresh_per_second=5)

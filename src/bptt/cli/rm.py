@@ -117,7 +117,10 @@ def _describe(found: _Target) -> list[str]:
         store, sweep = found.stored
         going_on = ", RUNNING as far as the store knows" if sweep.status == "RUNNING" else ""
         below = f"{len(sweep.runs) - 1:,} and the sweep's own, with their artifacts{going_on}"
-        lines += [f"  runs    {below}", f"  in      experiment {sweep.experiment} of {store.address.shown}"]
+        lines.append(f"  runs    {below}")
+        if sweep.shared:
+            lines.append(f"  kept    {len(sweep.shared):,} that other sweeps have too")
+        lines += [f"  in      experiment {sweep.experiment} of {store.address.shown}"]
     return [*lines, f"  folder  {found.folder or 'none here'}"]
 
 

@@ -21,6 +21,7 @@ from bptt.tracking.folder.files import JOURNAL
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.run_log import RunLog
+from bptt.tracking.store.sweep_page import make_run_path
 
 
 def tell(trained: Trained) -> None:
@@ -66,7 +67,7 @@ def describe_whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
     store = tracker.store
     address = store.address
     files = unquote(tracker.artifact_uri.removeprefix("file://"))
-    path = f"/#/experiments/{store.experiment_id}/runs/{tracker.run_id}"
+    path = make_run_path(store.experiment_id, tracker.run_id)
     lines = [f"run     {tracker.run_id} in experiment {store.experiment}", f"files   {files}"]
     if address.pages is not None:
         return [*lines, f"open    {address.pages}{path}"]

@@ -16,11 +16,10 @@ from bptt.sweeps.choosing import train_following
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.restoring import Patience
-from bptt.sweeps.search.search import going_on
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.folder.sweep import SweepFolder, going_on
 from bptt.tracking.provenance.environment import note_resumption
 from bptt.tracking.store.address import StoreError
 

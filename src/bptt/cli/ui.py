@@ -20,7 +20,7 @@ _SECONDS_TO_END = 5.0
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until Ctrl-C. The store is found as `bptt train` finds it."""
+    """Serve until Ctrl-C, and print first what to open. The store is found as `bptt train` finds it."""
     from bptt.tracking.store.address import StoreError, resolve_address
     from bptt.tracking.store.sweep_page import find_newest_sweep
 
@@ -34,8 +34,7 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     if address.pages is not None:
-        print(f"The runs are on a server: open {address.pages}", flush=True)
-        _print_newest(find_newest_sweep(address), address.pages)
+        _print_links(find_newest_sweep(address), address.pages, "they are on a server, which goes on")
         return 0
     if address.is_missing:
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
@@ -52,8 +51,7 @@ def main(argv: Sequence[str]) -> int:
         while server.poll() is None and not _answers(port):
             time.sleep(0.1)
         if server.poll() is None:
-            print(f"Open http://{_HOST}:{port} (Ctrl-C ends it)", flush=True)
-            _print_newest(newest, f"http://{_HOST}:{port}")
+            _print_links(newest, f"http://{_HOST}:{port}", "Ctrl-C ends it")
         return server.wait()
     except KeyboardInterrupt:
         return 0
@@ -71,13 +69,18 @@ def _start_server(uri: str, port: int) -> "subprocess.Popen[bytes]":
         "UVICORN_LOG_LEVEL": "warning",
         "PYTHONWARNINGS": "ignore",
     }
-    store = {"MLFLOW_BACKEND_STORE_URI": uri}  # not as an argument: it may hold a password
+    # Not as arguments: it may hold a password.
+    store = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
     return subprocess.Popen(command, env={**lean, **os.environ, **store})
 
 
-def _print_newest(sweep: "NewestSweep | None", root: str) -> None:
+def _print_links(sweep: "NewestSweep | None", root: str, note: str) -> None:
+    """The link to open first: that to the newest sweep's charts, where there is a sweep."""
+    from bptt.tracking.store.sweep_page import EXPERIMENTS
+
     if sweep is not None:
-        print(f"The newest sweep, {sweep.name}: {root}{sweep.path}", flush=True)
+        print(f"Open {root}{sweep.path}\n     the newest sweep, {sweep.name}", flush=True)
+    print(f"{'Open' if sweep is None else 'All '} {root}{EXPERIMENTS}\n     all experiments; {note}", flush=True)
 
 
 def _find_free_port(first: int) -> int | None:

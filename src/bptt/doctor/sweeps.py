@@ -54,7 +54,7 @@ def _examine_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
 
 
 def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
-    from bptt.sweeps.search.search import going_on
+    from bptt.tracking.folder.sweep import going_on
     from bptt.tracking.provenance.digest import compute_version
 
     journal = archive.journal

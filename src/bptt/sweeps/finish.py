@@ -1,27 +1,15 @@
-"""The end of a sweep: what was to come is marked KILLED; its report, and what its own run in MLflow says of it."""
+"""The end of a sweep: what was to come is marked KILLED; its report, and its own run in MLflow."""
 
-import math
-import re
-import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import load_sweep
-from bptt.analysis.tables import (
-    ACCURACY,
-    LOSS,
-    drop_seed,
-    show_value,
-    show_values,
-    tabulate_settings,
-    take_final,
-    write_duration,
-    write_right,
-)
+from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
+from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
 from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
@@ -30,171 +18,17 @@ from bptt.tracking.folder.files import PAGE, Status
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.runs import make_run, make_run_key
+from bptt.tracking.store.runs import make_run, make_run_key, write_setting
 from bptt.tracking.store.state import count_lost
-from bptt.tracking.store.sweep_log import SweepLog
-from bptt.tracking.store.sweep_page import make_compare_path, publish_view
-from bptt.tracking.store.tags import VIEW_TAG
+from bptt.tracking.store.sweep_log import SweepLog, pack_journal
+from bptt.tracking.store.sweep_page import make_compare_path, make_run_path, publish_view
+from bptt.tracking.store.tags import BEST_TAG, VIEW_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.analysis.sweep import Sweep
     from bptt.sweeps.session import Session
-
-_LONGEST: Final = 7900  # MLflow takes 8,000 characters
-
-
-_BEST: Final = 5
-
-
-_MOST_CONDITIONS: Final = 12
-
-
-_VALUES: Final = 12  # of one key that are listed
-
-
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()>#|~])")
-
-
-def describe_sweep(
-    runs: "pd.DataFrame",
-    *,
-    name: str,
-    command: Sequence[str],
-    swept: Sequence[str],
-    conditions: Sequence[str] = (),
-    seconds: float,
-    duplicates: int = 0,
-    reused: int = 0,
-    never_begun: int = 0,
-    experiment_id: str | None = None,
-    view: str | None = None,
-    report: str | None = None,
-) -> str:
-    """What was swept and how it went, the best settings and the best runs, and the command that repeats it.
-
-    runs           a row per run: run, name, status, outcome, updates, loss/eval, accuracy/eval where the task has one,
-                   a column per swept key, and run_id where MLflow has the run
-    swept          the keys, in the order of the command line
-    conditions     those across whose values nothing is ranked
-    duplicates     how many jobs were left out since another one is the same run
-    reused         how many of the runs were taken from earlier sweeps
-    never_begun    how many runs the sweep was broken off before
-    view           the path of the sweep's page in MLflow, from "/#/"
-    report         the path of its report among its artifacts, from "/#/"
-    """
-    runs = runs.sort_values("run", kind="stable")
-    before = [
-        _summary(runs, name, seconds, duplicates, reused, never_begun),
-        _links({"The report": report, "The runs: curves and table": view}),
-        _table(["swept", "values"], [[_plain(key), _values(runs[key])] for key in swept if key in runs]),
-        _best_settings(runs, swept, conditions),
-        _best_runs(runs, conditions, experiment_id),
-    ]
-    sections = [section for section in before if section]
-    repeat = f"### To repeat it\n\n```sh\n{shlex.join(command)}\n```"
-    if len("\n\n".join([*sections, repeat])) > _LONGEST:
-        repeat = "### To repeat it\n\nThe command is too long for this page; `sweep.json` in the sweep's folder has it."
-    return "\n\n".join([*sections, repeat]) + "\n"
-
-
-def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, reused: int, never_begun: int) -> str:
-    counts = {
-        "diverged": (runs["outcome"] == "diverged").sum(),
-        "stopped early": (runs["outcome"] == "early_stopped").sum(),
-        "failed": (runs["status"] == "FAILED").sum(),
-        "killed": (runs["status"] == "KILLED").sum() + never_begun,
-    }
-    told = [f"{count:,} {what}" for what, count in counts.items() if count]
-    number = len(runs) + never_begun
-    text = f"**{_plain(name)}**: {number:,} {'run' if number == 1 else 'runs'} in {write_duration(seconds)}"
-    text += f", {', '.join(told)}." if told else ", all completed."
-    if reused:
-        text += f" {reused:,} taken from earlier sweeps, where the same configuration had been trained."
-    if duplicates:
-        text += f" {duplicates:,} left out as duplicates."
-    return text
-
-
-def _links(paths: Mapping[str, str | None]) -> str:
-    return " · ".join(f"[{text}]({path.removeprefix('/')})" for text, path in paths.items() if path is not None)
-
-
-def _values(column: "pd.Series") -> str:
-    values = [_plain(text) for text in show_values(column.dropna().drop_duplicates())]
-    if len(values) <= _VALUES:
-        return ", ".join(values)
-    return f"{', '.join(values[: _VALUES // 2])}, …, {values[-1]} ({len(values):,} values)"
-
-
-def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> str:
-    """A row per setting by its median, or the best one of each condition; nothing where each run is a setting of its
-    own, or all are one.
-    """
-    settings = tabulate_settings(runs, swept)
-    if len(settings) in {1, len(runs)}:
-        return ""
-    best = _choose_best(settings[settings[LOSS] < math.inf], conditions)
-    keys = [key for key in drop_seed(swept) if key in best]
-    headings = [
-        *map(_plain, keys),
-        "runs",
-        "diverged",
-        LOSS,
-        "from",
-        "to",
-        *(["100 % right"] if "right" in best else []),
-    ]
-    rows = [
-        [
-            *(_plain(show_value(row[key])) for key in keys),
-            *(f"{row[count]:,}" for count in ("runs", "diverged")),
-            *(f"{row[loss]:.4g}" for loss in (LOSS, "from", "to")),
-            *([write_right(row)] if "right" in best else []),
-        ]
-        for row in best.to_dict("records")
-    ]
-    about = f"By the median of their runs' last `{LOSS}`, in which a diverged run counts as the worst."
-    about = f"The best of each condition ({', '.join(map(_plain, conditions))}). {about}" if conditions else about
-    return f"### Best settings\n\n{about}\n\n{_table(headings, rows)}" if rows else ""
-
-
-def _best_runs(runs: "pd.DataFrame", conditions: Sequence[str], experiment_id: str | None) -> str:
-    comparable = runs.assign(**{LOSS: take_final(runs, LOSS)})[runs["status"].eq("FINISHED")]
-    best = _choose_best(comparable[comparable[LOSS] < math.inf], conditions)
-    metrics = [metric for metric in (LOSS, ACCURACY) if metric in best]
-    rows = [
-        [_linked(row, experiment_id), *(f"{row[metric]:.4g}" for metric in metrics), f"{row['updates']:,.0f}"]
-        for row in best.to_dict("records")
-    ]
-    return f"### Best runs\n\n{_table(['run', *metrics, 'updates'], rows)}" if rows else ""
-
-
-def _choose_best(table: "pd.DataFrame", conditions: Sequence[str]) -> "pd.DataFrame":
-    """The rows with the smallest losses; of each condition one, in the order of conditions."""
-    keys = [key for key in conditions if key in table]
-    best = table.sort_values(LOSS, kind="stable")
-    return best.drop_duplicates(keys).sort_index().head(_MOST_CONDITIONS) if keys else best.head(_BEST)
-
-
-def _linked(row: "dict[str, object]", experiment_id: str | None) -> str:
-    text, run_id = _plain(str(row["name"])), row.get("run_id")
-    if experiment_id is None or not isinstance(run_id, str):
-        return text
-    return f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if rows else ""
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, in a table too."""
-    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;")
-
 
 REPORT: Final = "report"
 
@@ -240,7 +74,7 @@ class Summary:
     unstored  why the store doesn't have all of it; None: it does, or the sweep is not tracked
     interrupted  whether it was left before its end; status is KILLED then, even where all runs have ended
     view, compare  paths of MLflow's pages, from "/#/"; None: there are none
-    seconds   since the sweep was begun, or gone on with
+    seconds   how long commands have worked on it, until all was recorded that was trained
     """
 
     runs: "pd.DataFrame"
@@ -274,8 +108,9 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     interrupted |= unstored == _GIVEN_UP
     more = find_next(session.journal, session.jobs, session.results) is not None
     status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
+    seconds = session.seconds
     try:
-        session.note(status=status)
+        session.note(status=status, seconds=seconds)
     except OSError as error:
         session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
     sweep = load_sweep(session.archive.folder)
@@ -283,13 +118,22 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     settings = tabulate_settings(runs, session.journal.swept)
     files = make_report(session, sweep) if session.journal.report and not interrupted else {}
     report = write_files(session, files)
-    seconds = time.time() - session.began
     view = compare = None
     if session.record is not None and unstored is None:
         store, journal, parent = session.record.store, session.journal, session.record.parent
         metrics = [name for name in sweep.history if name not in ("run", "update")]
         diverged = set(runs.loc[runs["outcome"] == "diverged", "run"])
-        view = publish_view(store, journal.name, parent, _common(session), metrics, sweep.history, diverged)
+        view = publish_view(
+            store,
+            journal.name,
+            parent,
+            _common(session),
+            metrics,
+            sweep.history,
+            diverged,
+            settings=[write_setting(job) for job in session.jobs],
+            worded=[key for key in journal.swept if key in runs and runs[key].dtype.kind not in "if"],
+        )
         best = _best_of_each(runs, sweep)
         compare = make_compare_path(store, best) if best else None
         note = describe_sweep(
@@ -299,15 +143,17 @@ def _finish(session: Session, interrupted: bool) -> Summary:
             swept=session.journal.swept,
             conditions=sweep.conditions,
             seconds=seconds,
+            question=journal.question,
             duplicates=session.journal.duplicates,
             reused=sum(result.reused is not None for result in session.results.values()),
             never_begun=len(missing),
             experiment_id=session.record.store.experiment_id,
             view=view,
-            report=f"/#/experiments/{store.experiment_id}/runs/{parent}/artifacts/{REPORT}/{PAGE}" if files else None,
+            report=make_run_path(store.experiment_id, parent, f"{REPORT}/{PAGE}") if files else None,
         )
-        kept = {f"{REPORT}/{name}": content for name, content in files.items()}
-        unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view)
+        kept = {f"{REPORT}/{name}": content for name, content in files.items()} | pack_journal(session.journal)
+        own = summarize_sweep(sweep, journal, session.jobs, seconds)
+        unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view, own)
         if unstored is None:
             unstored = _find_loss(session.record, runs["run_id"].dropna().tolist())
     return Summary(
@@ -403,9 +249,12 @@ def _common(session: Session) -> list[str]:
     return [key for key in session.journal.swept if all(key in job.swept for job in session.jobs)]
 
 
-def _closed(record: SweepLog, status: Status, note: str, files: dict[str, bytes], view: str | None) -> str | None:
+def _closed(
+    record: SweepLog, status: Status, note: str, files: dict[str, bytes], view: str | None, own: OwnRun
+) -> str | None:
+    tags = {VIEW_TAG: view, BEST_TAG: own.best}
     try:
-        record.close(status, note, files, {} if view is None else {VIEW_TAG: view})
+        record.close(status, note, files, {key: text for key, text in tags.items() if text}, own.params, own.metrics)
     except StoreError as error:
         return str(error)
     except KeyboardInterrupt:

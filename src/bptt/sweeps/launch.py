@@ -105,6 +105,7 @@ class Launch:
     command  that repeats the sweep, as words
     keys     what a search varies; None: it is none, and what differs between the jobs is what was swept
     session  None as long as nothing was begun
+    trials   how many runs a search asks for
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Launch:
         self.settings = read_worker_settings(self._launcher, tuple(config.get("allow") or ()))
         self._composer, self._composition = composer, Composition(composer, config)
         self.session: Session | None = None
+        self.trials: int | None = None
         self._store: Store | None = None
         self._opening: Future[Store] | None = None
         self._away: str | None = None  # why the store could not be opened
@@ -285,6 +287,7 @@ class Launch:
             tuned=[] if first.sweep.tune is None else [*first.sweep.tune.keys],
             tuning=[] if plan is None else plan.number_settings(numbers),
             confirm=first.sweep.confirm,
+            trials=self.trials,
             files=hash_files(job.config for job in jobs),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )

@@ -23,11 +23,12 @@ from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
 from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.progress import Beacon
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key
+from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key, write_setting
 from bptt.tracking.store.sweep_log import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.tags import KEY_TAG
 
@@ -133,6 +134,9 @@ class Writer:
                 self._described = len(self._jobs)
                 self._record.keep(pack_begin(self._archive, self._journal))
             run_ids = self._record.write(runs)
+            taken = {result.reused: write_setting(self._jobs[result.job]) for result in results if result.reused}
+            if taken:
+                self._record.adopt(taken)
         except StoreError as error:
             self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
@@ -202,13 +206,14 @@ class Session:
         self.no_store = no_store
         self.journal: SweepJournal = archive.journal
         self.record: SweepLog | None = None
-        self.began = time.time()
         self._how = how
         self.results: dict[int, RunResult] = {}
         self.last: dict[int, dict[str, float]] = {}
         self.writer: Writer | None = None
         self._stack, self._log = ExitStack(), ExitStack()
         self._log.enter_context(keep_log(archive.folder))
+        self._beacon = self._log.enter_context(Beacon(archive.folder, worked=self.journal.seconds))
+        self._trained = False
         self._workers = workers
         self._importing = False
         self._asked_to_record = False
@@ -217,6 +222,11 @@ class Session:
     def failed(self) -> bool:
         """Whether a run FAILED."""
         return any(result.status == "FAILED" for result in self.results.values())
+
+    @property
+    def seconds(self) -> float:
+        """How long commands have worked on the sweep until now; one that only sends it to the store is not counted."""
+        return self._beacon.seconds if self._trained or not self.journal.seconds else self.journal.seconds
 
     @property
     def wanted(self) -> int:
@@ -250,6 +260,7 @@ class Session:
     def begin(self, runs: int) -> None:
         """So many runs are trained now."""
         self.begin_recording()
+        self._trained = True
         self.reporter.begin(runs)
 
     def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Iterator[LaneResult]:
@@ -297,9 +308,7 @@ class Session:
         self.archive.write_block(number, results)
         self._ended_now(results)
         self.wait_for_store()
-        if all(result.reused for result in results):
-            self.archive.mark_stored(number)
-        elif (writer := self.begin_recording()) is not None:
+        if (writer := self.begin_recording()) is not None:
             writer.put(number, results)
 
     def wait_for_store(self) -> None:
@@ -352,8 +361,20 @@ class Session:
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         wanted = unsent or self.journal.parent is not None  # even if only the end of the sweep's own run is missing
         if wanted and (writer := self.begin_recording()) is not None:
+            try:
+                self._adopt_all()
+            except StoreError as error:  # what is trained matters more than which page shows it
+                _log.warning("the store did not take which runs belong to the sweep: %s", error)
             for number in unsent:
                 writer.put(number, self.archive.results(number))
+
+    def _adopt_all(self) -> None:
+        """Have all runs that the store has belong to the sweep: an earlier version did not note that."""
+        assert self.record is not None
+        keys = {make_run_key(self.journal, self.jobs[number]): self.jobs[number] for number in self.results}
+        settings = {run_id: write_setting(keys[key]) for key, run_id in self.record.find_ids([*keys]).items()}
+        taken = {result.reused: self.jobs[number] for number, result in self.results.items() if result.reused}
+        self.record.adopt(settings | {run_id: write_setting(job) for run_id, job in taken.items()})
 
     def note(self, **changes: Any) -> None:
         """Change the sweep's journal."""
@@ -367,7 +388,7 @@ class Session:
         self._workers = None
 
     def close_log(self) -> None:
-        """What goes wrong from now on is no longer of this sweep."""
+        """What goes wrong from now on is no longer of this sweep, and it is no longer at work."""
         self._log.close()
 
     def _ended_now(self, results: Sequence[RunResult]) -> None:
@@ -384,6 +405,7 @@ class Session:
             runs=tuple(runs[job] for job in jobs),
             checkpoint=self.archive.checkpoint(number).absolute(),
             checkpoint_seconds=self._how.checkpoint_seconds,
+            sign=self.archive.place_sign(number),
             identity=" ".join(self.jobs[job].digest for job in jobs),
         )
 

@@ -39,6 +39,7 @@ from bptt.tracking.folder.files import (
     write_text,
 )
 from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.progress import Beacon
 from bptt.tracking.folder.run import (
     Journal,
     ResumeError,
@@ -111,7 +112,7 @@ class Ended:
     error     the traceback of a run that FAILED
     unwritten why its files could not be written; None: they were
     unstored  why the store did not take it; None: it did, or there is to be none
-    seconds   of training, in this process
+    seconds   how long commands have trained it
     """
 
     status: Status
@@ -127,7 +128,14 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, away
 
     away: why there is none, though there should be
     """
-    began = time.monotonic()
+    done = job.start[0] if job.start else 0
+    with Beacon(job.folder, worked=job.journal.seconds, update=done, last=job.run.train.updates) as beacon:
+        return _execute_seen(job, tracker, interrupts, away, beacon)
+
+
+def _execute_seen(
+    job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, away: str | None, beacon: Beacon
+) -> Ended:
     training: Training | None = None
     error: str | None = None
     status: Status = "KILLED"
@@ -137,7 +145,7 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, away
             training = _prepare(job)
             if job.start is not None and tracker is not None:
                 _log_again(training, tracker)
-            if _advance(training, job, tracker, interrupts):
+            if _advance(training, job, tracker, interrupts, beacon):
                 status = "FINISHED"
             else:
                 _save(training, job)
@@ -146,7 +154,7 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, away
     except Exception:
         status, error = "FAILED", traceback.format_exc()
     interrupts.settle()
-    seconds = time.monotonic() - began
+    seconds = beacon.seconds
     from bptt.core.training import rescue_record  # here, where Ctrl-C can't come before it is waited for
 
     record = rescue_record(training)
@@ -168,7 +176,8 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, away
     outcome = record.outcome if status == "FINISHED" and record is not None else None
     noted: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING" if unwritten else status
     with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
-        write_journal(job.folder, replace(job.journal, status=noted, outcome=outcome, recorded=unstored is None))
+        ended = replace(job.journal, status=noted, outcome=outcome, recorded=unstored is None, seconds=seconds)
+        write_journal(job.folder, ended)
     return Ended(status=status, record=record, error=error, unwritten=unwritten, unstored=unstored, seconds=seconds)
 
 
@@ -194,7 +203,9 @@ def _log_again(training: "Training", tracker: RunLog) -> None:
         tracker.log(int(update), {name: float(values[place]) for name, values in history.items() if name != "update"})
 
 
-def _advance(training: "Training", job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> bool:
+def _advance(
+    training: "Training", job: SingleRun, tracker: RunLog | None, interrupts: Interrupts, beacon: Beacon
+) -> bool:
     """Train to the end (True), or to the recorded update at which an interruption was asked for (False)."""
     saved = time.monotonic()
     warned = False
@@ -210,6 +221,9 @@ def _advance(training: "Training", job: SingleRun, tracker: RunLog | None, inter
             if not points.recorded[0]:
                 continue
             update = int(points.lane_update[0])
+            if beacon.sign.since is None:  # whatever was compiled is
+                beacon.tell(first=update, since=time.time())
+            beacon.tell(update=update)
             metrics = {name: float(values[0]) for name, values in points.metrics.items()}
             shown.point(update, metrics)
             if tracker is not None:

@@ -1,7 +1,10 @@
 """A database that is asked itself answers as MLflow's client does: the two classes keep one contract."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from bptt.core.run import Record
 from bptt.tracking.folder.files import pack_record
-from bptt.tracking.store.base import Experiment
+from bptt.tracking.store.base import Experiment, Store
 from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.opening import open_store, open_to_read
@@ -70,3 +73,56 @@ def test_both_classes_give_the_same_answers(tmp_path: Path) -> None:
     assert store.find_by_key(runs[1].key) == client.find_by_key(runs[1].key) == one
     with pytest.raises(TypeError, match="without an experiment"):
         reader.find_finished(asked)
+
+
+@pytest.mark.parametrize("kind", ["database", "client"])
+def test_a_run_belongs_to_each_sweep_that_has_it(open_experiment: Callable[[], Store], kind: str) -> None:
+    store = open_experiment()
+    into = Experiment(name=store.experiment, experiment_id=store.experiment_id, asked=None)
+    if kind == "client":
+        store = ClientStore(store.address, store.client, into)
+    logs = {name: SweepLog.begin(store, name, {}, "") for name in ("first", "second", "third")}
+    first, second, third = logs.values()
+    ids = [*first.write([replace(run(number, store.experiment), setting="size=8") for number in range(4)]).values()]
+    own = [*second.write([run(9, store.experiment)]).values()]
+    alone = store.client.create_run(store.experiment_id, run_name="alone").info.run_id
+    second.adopt({ids[0]: "size=8 alpha=1", ids[1]: "", alone: "size=2", uuid4().hex: "gone"})
+    second.adopt({ids[0]: "another", own[0]: "another"})  # what is noted stays
+    third.adopt({ids[1]: "x" * 2000})
+
+    def settings(log: SweepLog) -> dict[str, str]:
+        key = f"bptt.setting.{log.parent}"
+        return {row.run_id: row.tags[key] for row in store.search(f"tags.`{key}` != ''")}
+
+    assert settings(first) == dict.fromkeys(ids, "size=8")
+    assert settings(second) == {ids[0]: "size=8 alpha=1", ids[1]: "second", alone: "size=2", own[0]: "second"}
+    assert settings(third) == {ids[1]: "x" * 1000}
+
+    def remove(log: SweepLog) -> tuple[set[str], list[str]]:
+        sweep = store.find_sweep(log.parent)
+        assert sweep is not None
+        store.delete(sweep)
+        return set(sweep.runs) - {log.parent}, sweep.shared
+
+    assert remove(first) == ({ids[2], ids[3]}, sorted(ids[:2]))
+    assert settings(first) == {}
+    assert set(settings(second)) == {ids[0], ids[1], own[0], alone}
+    # What was trained elsewhere stays; what a sweep that is gone has trained goes with the last that has it.
+    gone, shared = remove(second)
+    assert gone == ({own[0], ids[0]} if kind == "database" else {own[0]})
+    assert set(shared) == ({ids[1], alone} if kind == "database" else {ids[0], ids[1], alone})
+    assert set(settings(third)) == {ids[1]}
+    assert remove(third)[0] == ({ids[1]} if kind == "database" else set())
+    assert store.find_run(alone) is not None
+
+
+def test_two_sweeps_that_end_at_once_both_have_their_runs(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    log = SweepLog.begin(store, "first", {}, "")
+    ids = [*log.write([run(number, store.experiment) for number in range(40)]).values()]
+    others = [SweepLog.begin(store, name, {}, "").parent for name in ("second", "third")]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda parent: store.adopt(parent, dict.fromkeys(ids, str(parent))), others * 3))
+    for row in store.find_runs(ids):
+        found = {key: text for key, text in row.tags.items() if key.startswith("bptt.setting.")}
+        assert found == {f"bptt.setting.{log.parent}": "first"} | {f"bptt.setting.{other}": other for other in others}

@@ -1,4 +1,5 @@
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def rows(store: Store, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
             names = [column[0] for column in cursor.description]
             assert "run_uuid" in names
             found[table] = sorted(
-                tuple(str(value).replace(run_id, "RUN") for value in row)
+                tuple(re.sub(r"(?<=bptt\.setting\.)\w+", "SWEEP", str(value).replace(run_id, "RUN")) for value in row)
                 for row in cursor
                 if not {"mlflow.parentRunId", "bptt.key"} & {*row}
             )

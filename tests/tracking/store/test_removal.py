@@ -168,7 +168,7 @@ def test_what_is_no_sweep_is_not_found(open_experiment: Callable[[], Store]) -> 
     record = begun(store, "two of a name", 1)
     alone = store.client.create_run(store.experiment_id).info.run_id
     removal = open_to_delete(store.address.uri)
-    (child,) = set(removal._list_below(record.parent, store.experiment_id))
+    (child,) = set(removal._list_members(record.parent, store.experiment_id)[0])
     assert [removal.find_sweep(run_id) for run_id in (alone, child, "0123")] == [None, None, None]
     assert removal.list_sweeps("another") == []
     twice = begun(store, "two of a name", 0)

@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.sweep_page import find_axis_ranges, make_children_path, make_compare_path, publish_view
+from bptt.tracking.store.sweep_page import (
+    EXPERIMENTS,
+    find_axis_ranges,
+    make_children_path,
+    make_compare_path,
+    make_run_path,
+    publish_view,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -52,7 +59,9 @@ def test_a_view_lists_the_runs_of_its_sweep_best_first(open_experiment: Callable
     losses = {"middling": 0.5, "diverged": math.nan, "best": 0.1, "never evaluated": None, "worst": 2.0}
     for name, loss in losses.items():
         for parent in parents:
-            run = store.client.create_run(store.experiment_id, run_name=name, tags={"mlflow.parentRunId": parent})
+            run = store.client.create_run(
+                store.experiment_id, run_name=name, tags={f"bptt.setting.{parent}": "a setting"}
+            )
             if loss is not None:
                 store.client.log_metric(run.info.run_id, "loss/eval", loss)
     assert publish_view(store, "sizes", parents[0], SWEPT, METRICS) is not None
@@ -61,7 +70,7 @@ def test_a_view_lists_the_runs_of_its_sweep_best_first(open_experiment: Callable
     order = [f"{view['orderByKey']} {direction}"]
     listed = store.client.search_runs([store.experiment_id], view["searchFilter"], order_by=order)
     assert [run.info.run_name for run in listed] == ["best", "middling", "worst", "diverged", "never evaluated"]
-    assert {run.data.tags["mlflow.parentRunId"] for run in listed} == {parents[0]}
+    assert {key for run in listed for key in run.data.tags if "setting" in key} == {f"bptt.setting.{parents[0]}"}
 
 
 def test_a_view_is_made_of_what_mlflows_page_knows(open_experiment: Callable[[], Store]) -> None:
@@ -104,6 +113,47 @@ def test_a_view_of_seeds_alone_has_an_axis_for_them(open_experiment: Callable[[]
     assert (parallel["selectedParams"], parallel["selectedMetrics"]) == (["seed"], ["loss/eval"])
 
 
+def test_settings_with_several_runs_have_a_line_each(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    parent, key = "f" * 32, f"bptt.setting.{'f' * 32}"
+
+    def shown(settings: list[str], worded: tuple[str, ...] = ()) -> dict[str, Any]:
+        publish_view(store, "sizes", parent, SWEPT, ["loss/eval"], settings=settings, worded=worded)
+        return state(store, parent)
+
+    view = shown(["size=2", "size=8"] * 20)
+    assert view["groupBy"] == {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": key}]}
+    assert view["groupsExpanded"] == {f"tag.{key}.size=2": False, f"tag.{key}.size=8": False}
+    bars, parallel, *_ = view["compareRunCharts"]
+    assert (bars["type"], bars["metricKey"]) == ("BAR", "loss/eval")
+    assert parallel["selectedParams"] == ["model.hidden_size", "optimizer.alpha"]
+    assert view["compareRunSections"][0]["name"] == "sizes, means over seeds"
+    assert view["orderByKey"] == "metrics.`loss/eval`"
+    # Of words MLflow draws no parallel coordinates where runs are grouped.
+    charts = shown(["size=2", "size=8"] * 20, ("model.hidden_size",))["compareRunCharts"]
+    assert charts[1]["selectedParams"] == ["optimizer.alpha"]
+    charts = shown(["size=2", "size=8"] * 20, ("model.hidden_size", "optimizer.alpha"))["compareRunCharts"]
+    assert [chart["type"] for chart in charts] == ["BAR", "LINE"]
+    # The best hundred of more would make means that are too good.
+    many = shown(["size=2", "size=8"] * 51)
+    assert many["orderByKey"] == "params.`seed`"
+    assert "100 of the 102 runs at a time, here by seed" in many["compareRunSections"][0]["name"]
+    # Runs of one setting, and runs that are each a setting, are a line each.
+    for settings in (["size=2"] * 3, ["size=2", "size=4", "size=8"]):
+        view = shown(settings)
+        assert (view["groupBy"], view["groupsExpanded"]) == (None, {})
+        assert [chart["type"] for chart in view["compareRunCharts"]] == ["PARALLEL", "LINE"]
+
+
+def test_a_view_of_many_settings_gives_up_folding_them(open_experiment: Callable[[], Store]) -> None:
+    store = open_experiment()
+    settings = [f"alpha={Random(number).getrandbits(64)}" for number in range(300)] * 2
+    assert publish_view(store, "sizes", "f" * 32, SWEPT, METRICS, settings=settings) is not None
+    view = state(store, "f" * 32)
+    assert view["groupsExpanded"] == {}
+    assert view["groupBy"] is not None
+
+
 def test_a_view_is_replaced(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     before = tags(store)
@@ -139,7 +189,7 @@ def test_where_most_runs_diverged_the_others_are_shown(open_experiment: Callable
     store = open_experiment()
     parent = store.client.create_run(store.experiment_id).info.run_id
     for number, outcome in enumerate(("completed", "diverged", "diverged", "early_stopped", "diverged")):
-        tags = {"mlflow.parentRunId": parent, "bptt.outcome": outcome}
+        tags = {f"bptt.setting.{parent}": "a setting", "bptt.outcome": outcome}
         store.client.create_run(store.experiment_id, tags=tags, run_name=str(number))
     history = pd.DataFrame({"run": range(5), "loss/eval": 1.0})
 
@@ -158,12 +208,18 @@ def test_links(open_experiment: Callable[[], Store]) -> None:
     store = open_experiment()
     assert query(make_children_path("7", "f" * 32)) == {
         "workflowType": "machine_learning",
-        "searchFilter": f"tags.mlflow.parentRunId = '{'f' * 32}'",
+        "searchFilter": f"tags.`bptt.setting.{'f' * 32}` != ''",
         "orderByKey": "metrics.`loss/eval`",
         "orderByAsc": "true",
         "compareRunsMode": "CHART",
     }
     compare = make_compare_path(store, ["a", "b"])
+    assert make_run_path("7", "a") == "/#/experiments/7/runs/a?workflowType=machine_learning"
+    assert (
+        make_run_path("7", "a", "b/c.html")
+        == "/#/experiments/7/runs/a/artifacts/b/c.html?workflowType=machine_learning"
+    )
+    assert EXPERIMENTS == "/#/experiments?workflowType=machine_learning"
     assert compare.startswith("/#/compare-runs?runs=")  # MLflow looks for them in the first place
     assert query(compare) == {
         "runs": '["a","b"]',

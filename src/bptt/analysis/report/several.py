@@ -105,7 +105,7 @@ def _write_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
 
 
 def _write_wall(sweep: "Sweep") -> str:
-    return "" if sweep.began is None or sweep.ended is None else write_duration(sweep.ended - sweep.began)
+    return "" if sweep.seconds is None else write_duration(sweep.seconds)
 
 
 def _write_differing(every: Sequence[Findings], labels: Sequence[str]) -> Section:

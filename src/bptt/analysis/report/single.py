@@ -79,7 +79,7 @@ def _list_facts(sweep: "Sweep") -> Iterator[str]:
     yield f"{runs:,} run{'s' * (runs != 1)}"
     if sweep.began is not None:
         yield write_moment(sweep.began)
-    if sweep.began is not None and sweep.ended is not None:
-        yield write_duration(sweep.ended - sweep.began)
+    if sweep.seconds is not None:
+        yield write_duration(sweep.seconds)
     if sweep.status != "FINISHED":
         yield sweep.status

@@ -1,7 +1,7 @@
 """A search: trials are asked for, many at once so that they fuse, trained as a sweep's runs, and told their worth."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,14 +26,6 @@ from bptt.tracking.folder.files import STUDY
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
-
-_STORAGE = "hydra.sweeper.storage="
-
-
-def going_on(command: Sequence[str], folder: Path) -> list[str]:
-    """The command that goes on with a search that `command` has begun in this folder."""
-    kept = any(_STORAGE in word for word in command)
-    return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]
 
 
 @dataclass(frozen=True)
@@ -81,6 +73,11 @@ class Search:
         settings = search_settings(node)
         space = search_space(config, node["params"], overrides, loader)
         return cls(settings, space, Path(str(config.hydra.sweep.dir)), Composer(loader, config.hydra.job.config_name))
+
+    @property
+    def remaining(self) -> int:
+        """How many trials may still be asked for."""
+        return self._study.remaining
 
     def by_batches(self, launch: Callable[[list[list[str]], int], Sequence[JobReturn]]) -> Outcome:
         """Train whole batches, each to its end; `launch` returns fewer results than jobs where it was given up.
@@ -224,6 +221,7 @@ def _node(config: DictConfig) -> dict[str, Any]:
 
 def run_search(launch: Launch, search: Search) -> Outcome:
     """Search until no trial remains. Raises what `Launch.launch` does."""
+    launch.trials = search.remaining
     if search.settings.halving is not None:
         return search.by_halving(_Runs(launch, search.settings.trials))
 
@@ -259,7 +257,8 @@ class _Runs:
 
     def advance(self, tasks: Sequence[LaneTask]) -> Iterator[LaneResult]:
         """Train stages; Ctrl-C raises KeyboardInterrupt while it waits for one."""
-        return self._session.advance(tasks)
+        place = self._session.archive.place_sign
+        return self._session.advance([replace(task, sign=place(task.number, "stage")) for task in tasks])
 
     def ended(self, results: Sequence[RunResult]) -> None:
         """Record runs of the same shape, as one block."""

@@ -23,6 +23,7 @@ from bptt.core.training import Training, join_checkpoints, rescue_record, select
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.tracking.folder.files import read_arrays, write_arrays
+from bptt.tracking.folder.progress import BlockBeacon, remove_sign
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class LaneTask:
     compared            whether what the runs recorded so far is wanted, even of those that have not ended
     checkpoint          the file to go on from and to keep the state in; None: there is none
     checkpoint_seconds  how often that is done; None: never
+    sign                the file that tells other processes how far it is; None: nobody is told
     identity            which runs they are: only a file that was written under the same one is used
     """
 
@@ -51,6 +53,7 @@ class LaneTask:
     compared: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float | None = None
+    sign: Path | None = None
     identity: str = ""
 
 
@@ -72,7 +75,7 @@ class LaneResult:
     """The runs of a task, in their order.
 
     state         of those that have not ended, in their order; None: all have
-    began, ended  when it was worked at, in seconds since 1970
+    began, ended  when they were trained, in seconds since 1970; not what was compiled before
     """
 
     number: int
@@ -114,12 +117,15 @@ def train_lanes(task: LaneTask) -> LaneResult:
     from threadpoolctl import threadpool_limits
 
     _keep_imports()
+    with suppress(Exception):  # which comes once more where it is told
+        _compile(task.runs)
     began = time.time()
     checkpoint = Checkpoint(task.checkpoint, task.identity, task.checkpoint_seconds)
     # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
     with threadpool_limits(1, user_api="blas"):
         lanes, state = _train(task, checkpoint)
     checkpoint.remove()
+    remove_sign(task.sign)
     return LaneResult(number=task.number, lanes=tuple(lanes), state=state, began=began, ended=time.time())
 
 
@@ -133,14 +139,15 @@ def _keep_imports() -> None:
 
 def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane], LaneArrays | None]:
     """Where training raises, each half is trained anew, down to the run that raised."""
-    from bptt.sweeps.workers.kernels import compile_kernels
     from bptt.sweeps.workers.processes import Unwanted, check_wanted
 
     training: Training | None = None
     try:
-        compile_kernels(task.runs)
+        _compile(task.runs)
         training = (checkpoint and checkpoint.resume(task.runs)) or Training(task.runs, task.start)
+        beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update)
         while training.update < task.update and training.advance() is not None:
+            beacon.tell(training.update)
             if checkpoint is not None:
                 checkpoint.keep(training)
             check_wanted()
@@ -155,6 +162,12 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     halves = [_train(_choose(task, lanes), None) for lanes in (range(middle), range(middle, len(task.runs)))]
     states = [state for _, state in halves if state is not None]
     return [lane for lanes, _ in halves for lane in lanes], join_checkpoints(states) if states else None
+
+
+def _compile(runs: Sequence[Run]) -> None:
+    from bptt.sweeps.workers.kernels import compile_kernels
+
+    compile_kernels(runs)
 
 
 def _choose(task: LaneTask, lanes: Sequence[int]) -> LaneTask:

@@ -186,14 +186,15 @@ def write_table(path: Path, table: Any) -> None:
         os.fsync(file.fileno())
 
 
-def read_table(path: Path) -> Any:
-    """The Arrow table of a parquet file. Raises ArchiveError where it can't be read."""
+def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """The Arrow table of a parquet file, or some of its columns. Raises ArchiveError where it can't be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
+        table = pq.ParquetFile(path).read(columns=None if columns is None else [*columns])
+        return table if columns is None else table.select([*columns])
+    except (OSError, pa.ArrowException, KeyError) as error:
         raise ArchiveError(f"{path}: can't be read: {error}") from error
 
 

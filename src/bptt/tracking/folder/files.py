@@ -38,6 +38,7 @@ PATCH: Final = "dirty.patch"
 STUDY: Final = "study.db"
 PAGE: Final = "report.html"
 LOCK: Final = ".lock"
+PROGRESS: Final = "progress.json"
 
 #: Folders among the artifacts of a run on its own, and of a sweep's own run: those of its files that are in none.
 OWN_FOLDERS: Final = ("figures", "archive", "report")

@@ -29,6 +29,7 @@ class Journal:
     outcome            of a run that FINISHED: completed, early_stopped, diverged
     experiment_id      of its experiment, where nothing else says which it is; None: its name does
     recorded           whether the store has all of it, as far as one knows; always where it is not tracked
+    seconds            how long commands have trained it; 0.0: not known
     """
 
     run_id: str | None
@@ -42,6 +43,7 @@ class Journal:
     outcome: str | None = None
     experiment_id: str | None = None
     recorded: bool = True
+    seconds: float = 0.0
 
 
 class ResumeError(Exception):
@@ -68,8 +70,12 @@ def read_journal(folder: Path) -> Journal:
             f"{folder}: not the folder of a run (it holds no {JOURNAL}); `bptt train` names a run's folder"
         )
     try:
-        return Journal(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        journal = Journal(**json.loads(path.read_text(encoding="utf-8")))
+        seconds: Any = journal.seconds
+        if not (isinstance(seconds, int | float) and 0 <= seconds < 1e15):
+            raise ValueError(f"seconds={seconds!r}")
+        return journal
+    except (OSError, ValueError, TypeError) as error:
         raise ResumeError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
 
 

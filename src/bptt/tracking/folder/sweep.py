@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from bptt.tracking.folder.block import (
     ArchiveError,
@@ -26,12 +26,15 @@ from bptt.tracking.folder.block import (
     write_block,
     write_table,
 )
-from bptt.tracking.folder.files import JOBS, RUNS, SWEEP, clear_part, sync_folder, write_text
+from bptt.tracking.folder.files import JOBS, PROGRESS, RUNS, STUDY, SWEEP, clear_part, sync_folder, write_text
+from bptt.tracking.folder.progress import Sign, read_sign
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _JSON_COLUMNS: Final = ("swept", "overrides", "config")
+
+_OUTCOME: Final = ("run", "status", "outcome", "reused", "began", "error")
 
 Stage = Literal["tuning", "result", "confirming"]
 
@@ -97,6 +100,8 @@ class SweepJournal:
     files          that configurations name: path → SHA-256 of their content when the sweep began
     choices        files of choices that don't come with bptt: path → text
     retried        how often a block was trained again since a worker died; sweep.log has when and why
+    trials         how many runs a search asks for; None: it is none, or that is not known
+    seconds        how long commands have worked on it, until what they trained was recorded; 0.0: not known
     """
 
     name: str
@@ -124,7 +129,20 @@ class SweepJournal:
     choices: dict[str, str] = field(default_factory=dict)
     retried: int = 0
     experiment_id: str | None = None
+    trials: int | None = None
+    seconds: float = 0.0
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
+
+
+def _check_counts(journal: SweepJournal) -> None:
+    """Raise ValueError where what is counted with is no number."""
+    seconds: Any = journal.seconds
+    if not (isinstance(seconds, int | float) and 0 <= seconds < 1e15):
+        raise ValueError(f"seconds={seconds!r}")
+    if not (journal.trials is None or type(journal.trials) is int):
+        raise ValueError(f"trials={journal.trials!r}")
+    if journal.status not in get_args(SweepJournal.__annotations__["status"]):
+        raise ValueError(f"status={journal.status!r}")
 
 
 class SweepFolder:
@@ -164,7 +182,10 @@ class SweepFolder:
         """Raises ArchiveError where it can't be read."""
         try:
             noted = json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))
-            return SweepJournal(**{**noted, "tuning": [TunedSetting(**one) for one in dict(noted).get("tuning", [])]})
+            tuning = [TunedSetting(**one) for one in dict(noted).get("tuning", [])]
+            journal = SweepJournal(**{**noted, "tuning": tuning})
+            _check_counts(journal)
+            return journal
         except (OSError, ValueError, TypeError) as error:
             raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
 
@@ -193,6 +214,16 @@ class SweepFolder:
         if not all(type(job.number) is type(job.block) is int for job in jobs):
             raise ArchiveError(f"{path}: can't be read: runs and blocks have whole numbers")
         return jobs
+
+    def read_columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """These columns of jobs.parquet, a row for each run. Raises ArchiveError where they can't be read."""
+        rows: list[dict[str, Any]] = read_table(self.folder / JOBS, names).to_pylist()
+        return rows
+
+    def read_outcomes(self, number: int) -> list[dict[str, Any]]:
+        """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise."""
+        rows: list[dict[str, Any]] = read_table(self._block(number) / RUNS, _OUTCOME).to_pylist()
+        return rows
 
     def count(self) -> int:
         """How many runs the sweep has. Raises ArchiveError where that can't be read."""
@@ -241,6 +272,20 @@ class SweepFolder:
                 raise ArchiveError(f"{path}: can't be read: {error}") from error
         return found
 
+    def place_sign(self, number: int, of: Literal["block", "stage"] = "block") -> Path:
+        """Where the sign of a block, or of a stage of a search, is kept while it is trained."""
+        return (self._blocks / f"{of}-{number}.{PROGRESS}").absolute()
+
+    def list_signs(self) -> dict[str, Sign]:
+        """The signs of what is being trained, or was when its process was killed, by name: `block 12`, `stage 0`."""
+        ended, found = self.blocks(), list[tuple[str, int, Sign]]()
+        for path in self._blocks.glob(f"*-*.{PROGRESS}"):
+            what, _, number = path.name.partition(".")[0].partition("-")
+            goes_on = number.isdecimal() and (what == "stage" or int(number) not in ended)
+            if goes_on and (sign := read_sign(path)) is not None:
+                found.append((what, int(number), sign))
+        return {f"{what} {number}": sign for what, number, sign in sorted(found, key=lambda one: one[:2])}
+
     def checkpoint(self, number: int) -> Path:
         """Where a block's checkpoint is kept while it is trained."""
         return self._blocks / f"{number:06d}.checkpoint.npz"
@@ -266,3 +311,12 @@ class SweepFolder:
 def is_sweep(folder: Path) -> bool:
     """Whether the folder is a sweep's."""
     return (folder / SWEEP).is_file()
+
+
+_STORAGE: Final = "hydra.sweeper.storage="
+
+
+def going_on(command: Sequence[str], folder: Path) -> list[str]:
+    """The command that goes on with a search that `command` has begun in this folder."""
+    kept = any(_STORAGE in word for word in command)
+    return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]

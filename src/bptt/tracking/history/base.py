@@ -24,6 +24,7 @@ class Head:
     swept           the keys whose values differ between runs
     command         that repeats it, as words; empty unknown
     began, ended    seconds since 1970; None unknown
+    seconds         how long commands have worked on it; None unknown
     question        what the sweep asks; None: nothing was said
     solved          the criterion by which its runs count as solved, as text; None: none was given
     conditions      the swept keys that make the question harder; None: none were named
@@ -41,6 +42,7 @@ class Head:
     command: list[str] = field(default_factory=list)
     began: float | None = None
     ended: float | None = None
+    seconds: float | None = None
     question: str | None = None
     solved: str | None = None
     conditions: list[str] | None = None
@@ -65,6 +67,7 @@ class Head:
             command=journal.command,
             began=journal.began,
             ended=ended,
+            seconds=journal.seconds or None,
             question=journal.question,
             solved=journal.solved,
             conditions=journal.conditions,

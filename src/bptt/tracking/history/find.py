@@ -131,7 +131,7 @@ def _list_values(key: str, members: Sequence[Member]) -> str:
     return ", ".join(values[:_MOST_SHOWN]) + (f", … ({len(values)} values)" if len(values) > _MOST_SHOWN else "")
 
 
-__all__ = ["LATEST", "Source", "SourceError", "find", "find_newest_folder"]
+__all__ = ["LATEST", "Source", "SourceError", "find", "find_folder", "find_newest_folder"]
 
 
 LATEST: Final = "latest"
@@ -225,6 +225,20 @@ def _read_begin(run: Path) -> float | None:
         return min(path.stat().st_mtime for path in run.iterdir())
     except (OSError, ValueError):
         return None
+
+
+def find_folder(source: str) -> Path:
+    """The folder, here, of the sweep or the single run that is meant, see `find`; no store is asked.
+
+    Raises SourceError, also where a part of a sweep is meant, and ArchiveError.
+    """
+    found = _find_here(source, None)
+    if found is not None and isinstance(found[0], SweepFolderHistory | RunFolderHistory):
+        return found[0].folder
+    text, narrowing = split_source(source)
+    if narrowing is not None:
+        raise SourceError(f"{source}: a part of a sweep; name the whole one: {text}")
+    raise SourceError(f"{source}: {_explain_unknown(source)}, and none of a sweep or a run of this name in {_ROOT}")
 
 
 _Found = tuple[History, Narrowing | None]

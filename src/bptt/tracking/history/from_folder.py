@@ -33,7 +33,8 @@ class SweepFolderHistory(History):
 
     def __init__(self, folder: Path) -> None:
         # It is read from later on, when the current folder may be another.
-        self._folder, self._archive = folder, SweepFolder.open(folder.absolute())
+        self.folder = self._folder = folder
+        self._archive = SweepFolder.open(folder.absolute())
         self._journal = self._archive.journal
         self._records = lru_cache(_BLOCKS_HELD)(self._block_records)
 
@@ -131,7 +132,8 @@ class RunFolderHistory(History):
     """The single run in a folder, so far. Making one raises ArchiveError where it can't be read."""
 
     def __init__(self, folder: Path) -> None:
-        self._given, self._folder = folder, folder.absolute()
+        self.folder = self._given = folder
+        self._folder = folder.absolute()
         try:
             self._journal, self._config = read_journal(folder), read_config(folder)
         except ResumeError as error:
@@ -147,6 +149,7 @@ class RunFolderHistory(History):
             run_id=journal.run_id,
             swept=[],
             status=journal.status,
+            seconds=journal.seconds or None,
             command=["bptt", "train", *overrides] if overrides else [],
             numerical_version=journal.numerical_version,
             current_folder=Path(journal.current_folder),

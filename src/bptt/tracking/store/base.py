@@ -67,6 +67,7 @@ class SweepToRemove:
     status    of that run
     location  where the experiment keeps its artifacts
     runs      run → where its artifacts are; the sweep's own run last
+    shared    runs that other sweeps have too, and that stay
     """
 
     name: str
@@ -76,6 +77,7 @@ class SweepToRemove:
     experiment_id: str
     location: str
     runs: dict[str, str]
+    shared: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +239,13 @@ class Store(ABC):
     def open_writer(self, parent: str | None, fresh: bool) -> RunWriter:
         """What writes runs of the experiment below a run, None: below none; fresh: it has none yet."""
 
+    @abstractmethod
+    def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
+        """Have runs, given by id → setting, belong to the sweep whose own run is `parent`, wherever they were trained.
+
+        Those that belong to it stay as they are, and those that are gone are left out.
+        """
+
     # --- Deleting
 
     @abstractmethod
@@ -259,6 +268,7 @@ class Store(ABC):
             if run.info.lifecycle_stage == "deleted" and not self.empties_bin:
                 return None
             experiment = self.client.get_experiment(run.info.experiment_id)
+            runs, shared = self._list_members(parent, run.info.experiment_id)
             return SweepToRemove(
                 name=run.data.tags[SWEEP_TAG],
                 parent=parent,
@@ -266,17 +276,21 @@ class Store(ABC):
                 experiment=experiment.name,
                 experiment_id=run.info.experiment_id,
                 location=experiment.artifact_location,
-                runs={**self._list_below(parent, run.info.experiment_id), parent: run.info.artifact_uri},
+                runs={**runs, parent: run.info.artifact_uri},
+                shared=shared,
             )
 
     def delete(self, sweep: SweepToRemove) -> list[str]:
         """Delete a sweep: its runs, and the models that were exported from them; lines about what had to be left.
+
+        Runs that other sweeps have too no longer belong to it, and stay.
 
         Broken off, it can be called again.
         """
         from mlflow.exceptions import MlflowException
 
         with explain_refusal(self.address):
+            self._disown(sweep.parent, sweep.shared)
             notes = self._delete(sweep)
             with suppress(MlflowException):  # it may have no page
                 self.client.delete_experiment_tag(sweep.experiment_id, SHARED_VIEW_TAG + sweep.parent)
@@ -292,8 +306,15 @@ class Store(ABC):
         """Where a run's artifacts are, and its outcome; None: there is no such run, or it has none."""
 
     @abstractmethod
-    def _list_below(self, parent: str, experiment_id: str) -> dict[str, str]:
-        """Run → where its artifacts are, of all runs below a sweep's own that can be deleted."""
+    def _list_members(self, parent: str, experiment_id: str) -> tuple[dict[str, str], list[str]]:
+        """The runs of a sweep: run → where its artifacts are, of those that can be deleted; and those that stay.
+
+        A run stays that belongs to another sweep too, or that was trained elsewhere.
+        """
+
+    @abstractmethod
+    def _disown(self, parent: str, run_ids: Sequence[str]) -> None:
+        """Have runs belong to a sweep no longer."""
 
     @abstractmethod
     def _delete(self, sweep: SweepToRemove) -> list[str]:

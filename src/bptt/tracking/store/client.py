@@ -27,6 +27,7 @@ from bptt.tracking.store.tags import (
     KEY_TAG,
     OUTCOME_TAG,
     PARENT_TAG,
+    SETTING_TAG,
     SWEEP_TAG,
     USER_TAG,
     VIEW_TAG,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _AT_ONCE: Final = 8  # requests
+
+#: What is answered of a run, or of a tag, that is not there any more, or is in the bin.
+_GONE: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class ClientStore(Store):
@@ -189,6 +193,24 @@ class ClientStore(Store):
         """See `Store.open_writer`."""
         return ClientWriter(self, parent, fresh)
 
+    def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
+        """See `Store.adopt`; a request for each run that does not belong to it, several at once."""
+        from mlflow.exceptions import MlflowException
+
+        key = SETTING_TAG + parent
+
+        def mark(run_id: str) -> None:
+            try:
+                self.client.set_tag(run_id, key, settings[run_id])
+            except MlflowException as error:
+                if error.error_code not in _GONE:
+                    raise
+
+        with explain_refusal(self.address):
+            has_it = {run.info.run_id for run in search_runs(self.client, [self.experiment_id], f"tags.`{key}` != ''")}
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(mark, [run_id for run_id in settings if run_id not in has_it]))
+
     def list_sweeps(self, name: str) -> list[str]:
         """See `Store.list_sweeps`."""
         with explain_refusal(self.address):
@@ -213,9 +235,30 @@ class ClientStore(Store):
         outcome = run.data.tags.get(OUTCOME_TAG)
         return None if outcome is None else (run.info.artifact_uri, outcome)
 
-    def _list_below(self, parent: str, experiment_id: str) -> dict[str, str]:
-        found = search_runs(self.client, [experiment_id], f"tags.`{PARENT_TAG}` = '{parent}'")
-        return {run.info.run_id: run.info.artifact_uri for run in found}
+    def _list_members(self, parent: str, experiment_id: str) -> tuple[dict[str, str], list[str]]:
+        key, active = SETTING_TAG + parent, dict[str, bool]()
+        below = [*search_runs(self.client, [experiment_id], f"tags.`{PARENT_TAG}` = '{parent}'")]
+        shared = [run.info.run_id for run in search_runs(self.client, [experiment_id], f"tags.`{key}` != ''")]
+
+        def belongs_elsewhere(run: "Run") -> bool:
+            others = [name.removeprefix(SETTING_TAG) for name in run.data.tags if name.startswith(SETTING_TAG)]
+            for other in others:
+                if other != parent and other not in active:
+                    active[other] = self.find_run(other) is not None
+            return any(active.get(other, False) for other in others)
+
+        runs = {run.info.run_id: run.info.artifact_uri for run in below if not belongs_elsewhere(run)}
+        return runs, sorted({*(run.info.run_id for run in below), *shared} - runs.keys())
+
+    def _disown(self, parent: str, run_ids: Sequence[str]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        for run_id in run_ids:
+            try:
+                self.client.delete_tag(run_id, SETTING_TAG + parent)
+            except MlflowException as error:
+                if error.error_code not in _GONE:
+                    raise
 
     def _delete(self, sweep: SweepToRemove) -> list[str]:
         for model_id in self._list_models(sweep.experiment_id, set(sweep.runs)):

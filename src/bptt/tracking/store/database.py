@@ -28,7 +28,16 @@ from bptt.tracking.store.connecting import set_environment
 from bptt.tracking.store.errors import explain_query, explain_refusal
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, list_points, supersedes, to_milliseconds
 from bptt.tracking.store.tables import Database, delete_models, find_models, insert, split_values
-from bptt.tracking.store.tags import DIGEST_TAG, NAME_TAG, OUTCOME_TAG, PARENT_TAG, SWEEP_TAG, USER_TAG, VIEW_TAG
+from bptt.tracking.store.tags import (
+    DIGEST_TAG,
+    NAME_TAG,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    SETTING_TAG,
+    SWEEP_TAG,
+    USER_TAG,
+    VIEW_TAG,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,6 +248,19 @@ class DatabaseStore(Store):
         location = self.client.get_experiment(self.experiment_id).artifact_location
         return DatabaseWriter(self, self._database, location)
 
+    def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
+        """See `Store.adopt`."""
+        from sqlalchemy import select
+
+        key, database = SETTING_TAG + parent, self._database
+        runs, tags = database.runs.c, database.tags.c
+        with explain_refusal(self.address), database.transaction() as connection:
+            for part in split_values([*settings]):
+                there = set(connection.scalars(select(runs.run_uuid).where(runs.run_uuid.in_(part))))
+                has_it = select(tags.run_uuid).where(tags.key == key, tags.run_uuid.in_(part))
+                wanted = there - set(connection.scalars(has_it))
+                insert(connection, database.tags, [(key, settings[run_id], run_id) for run_id in wanted])
+
     def list_sweeps(self, name: str) -> list[str]:
         """See `Store.list_sweeps`."""
         from sqlalchemy import exists, select
@@ -267,17 +289,44 @@ class DatabaseStore(Store):
             row = connection.execute(statement).first()
         return None if row is None else (row[0], row[1])
 
-    def _list_below(self, parent: str, experiment_id: str) -> dict[str, str]:  # noqa: ARG002 (ids are unique)
-        from sqlalchemy import select
+    def _list_members(
+        self,
+        parent: str,
+        experiment_id: str,  # noqa: ARG002 (ids are unique)
+    ) -> tuple[dict[str, str], list[str]]:
+        from sqlalchemy import func, or_, select
 
-        database, runs, tags = self._database, self._database.runs.c, self._database.tags.c
+        runs, tags = self._database.runs, self._database.tags
+        key, other, own = SETTING_TAG + parent, tags.alias().c, runs.alias().c
+        begins = len(SETTING_TAG) + 1
+        elsewhere = (
+            select(other.run_uuid)
+            .where(other.run_uuid == runs.c.run_uuid, other.key.startswith(SETTING_TAG), other.key != key)
+            .where(func.substr(other.key, begins).in_(select(own.run_uuid).where(own.lifecycle_stage == "active")))
+        )
+        # A run whose own sweep was deleted goes with the last of those that have it.
+        trained_in = select(other.value).where(other.run_uuid == runs.c.run_uuid, other.key == PARENT_TAG)
+        orphan = trained_in.where(other.value.not_in(select(own.run_uuid))).exists()
+        below = trained_in.where(other.value == parent).exists()
         statement = (
-            select(runs.run_uuid, runs.artifact_uri)
-            .join_from(database.runs, database.tags, tags.run_uuid == runs.run_uuid)
-            .where(tags.key == PARENT_TAG, tags.value == parent)
+            select(runs.c.run_uuid, runs.c.artifact_uri, (below | orphan) & ~elsewhere.exists())
+            .join_from(runs, tags, tags.c.run_uuid == runs.c.run_uuid)
+            .where(or_((tags.c.key == PARENT_TAG) & (tags.c.value == parent), tags.c.key == key))
+            .distinct()
         )
         with self._connection() as connection:
-            return {str(run_id): str(uri) for run_id, uri in connection.execute(statement)}
+            rows = [tuple(row) for row in connection.execute(statement)]
+        gone = {str(run_id): str(uri) for run_id, uri, its in rows if its}
+        return gone, sorted(str(run_id) for run_id, _, its in rows if not its)
+
+    def _disown(self, parent: str, run_ids: Sequence[str]) -> None:
+        from sqlalchemy import delete
+
+        tags = self._database.tags
+        with self._database.transaction() as connection:
+            for part in split_values(run_ids):
+                gone = (tags.c.key == SETTING_TAG + parent) & tags.c.run_uuid.in_(part)
+                connection.execute(delete(tags).where(gone))
 
     def _delete(self, sweep: SweepToRemove) -> list[str]:
         run_ids = list(sweep.runs)

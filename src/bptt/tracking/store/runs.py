@@ -29,6 +29,7 @@ class RunToWrite:
     key      32 hexadecimal digits, of this run of this sweep alone: a run that is sent again is the same run
     began, ended  seconds since 1970
     history  `update` and the metrics, (points,) each; empty where nothing was recorded
+    setting  what tells it from the other runs of its sweep, but for the seed
     once     what there is one number of, a metric with one point, at the last update
     files    path among the artifacts → content
     """
@@ -43,6 +44,7 @@ class RunToWrite:
     history: Mapping[str, NDArray[np.generic]]
     files: Mapping[str, bytes]
     once: Mapping[str, float] = field(default_factory=dict)
+    setting: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,13 @@ def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mappin
         history={} if record is None else record.history,
         files=files,
         once={} if record is None else record.once,
+        setting=write_setting(job),
     )
+
+
+def write_setting(job: SweepJob) -> str:
+    """What tells a job from the other runs of its sweep, but for the seed: `hidden_size=8`; empty where that is all."""
+    return job.name.removesuffix(f"seed={job.swept['seed']}").rstrip() if "seed" in job.swept else job.name
 
 
 def supersedes(run: RunToWrite, held: str | None) -> bool:

@@ -10,6 +10,7 @@ few requests. What else a run has recorded is among its own artifacts.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
@@ -23,7 +24,7 @@ from bptt.tracking.store.artifacts import fetch, list_names, put_files
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.errors import explain_refusal, wait_while_locked
 from bptt.tracking.store.runs import Holding, RunToWrite
-from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, PARENT_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, PARENT_TAG, SETTING_TAG, SWEEP_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,12 @@ _LONGEST_TAG: Final = 8000
 
 
 _LONGEST_NAME: Final = 250
+
+
+_LONGEST_SETTING: Final = 1000
+
+
+_MOST_PARAMS: Final = 100  # that MLflow takes at a time
 
 
 class SweepLog:
@@ -81,6 +88,13 @@ class SweepLog:
         with explain_refusal(self.store.address):
             self._writer.complete(place_below(run, self.name, self.parent), held)
 
+    def adopt(self, settings: Mapping[str, str]) -> None:
+        """Have runs belong to the sweep, given by id → setting in it, wherever they were trained."""
+        with explain_refusal(self.store.address):
+            self.store.adopt(
+                self.parent, {run_id: _shorten_setting(text, self.name) for run_id, text in settings.items()}
+            )
+
     def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """Key → id of those runs that the store has."""
         with explain_refusal(self.store.address):
@@ -93,23 +107,46 @@ class SweepLog:
 
     @wait_while_locked
     def close(
-        self, status: Status, description: str | None, files: Mapping[str, bytes], tags: Mapping[str, str]
+        self,
+        status: Status,
+        description: str | None,
+        files: Mapping[str, bytes],
+        tags: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """End the sweep's own run with files (path among the artifacts → content); description None: it stays."""
-        from mlflow.entities import RunTag
+        """End the sweep's own run with files (path among the artifacts → content); description None: it stays.
+
+        params  those that it has already keep their values
+        """
+        from mlflow.entities import Metric, Param, RunTag
 
         note = {} if description is None else {NOTE_TAG: _cut(description)}
+        now, client = int(1000 * time.time()), self.store.client
         with explain_refusal(self.store.address):
             put_files(self.store.address, self._artifact_uri, files)
-            set_tags = [RunTag(key, value) for key, value in {**tags, **note}.items()]
-            self.store.client.log_batch(self.parent, tags=set_tags)
-            self.store.client.set_terminated(self.parent, status)
+            client.log_batch(
+                self.parent,
+                metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
+                tags=[RunTag(key, value[:_LONGEST_TAG]) for key, value in {**tags, **note}.items()],
+            )
+            if params:
+                has_them = client.get_run(self.parent).data.params
+                new = [Param(key, value) for key, value in params.items() if key not in has_them]
+                for start in range(0, len(new), _MOST_PARAMS):
+                    client.log_batch(self.parent, params=new[start : start + _MOST_PARAMS])
+            client.set_terminated(self.parent, status)
 
 
 def place_below(run: RunToWrite, name: str, parent: str) -> RunToWrite:
     """A run as it is recorded below the own run of the sweep with this name."""
     tags = {**run.tags, KEY_TAG: run.key, SWEEP_TAG: name, PARENT_TAG: parent}
+    tags[SETTING_TAG + parent] = _shorten_setting(run.setting, name)
     return replace(run, name=run.name[:_LONGEST_NAME], tags=tags)
+
+
+def _shorten_setting(setting: str, name: str) -> str:
+    return (setting or name)[:_LONGEST_SETTING]
 
 
 def _cut(description: str) -> str:
@@ -145,8 +182,13 @@ class SweepCopy:
 def pack_begin(archive: SweepFolder, journal: SweepJournal) -> dict[str, bytes]:
     """What is kept from a sweep's begin on: path among the artifacts → content."""
     reused = {result.job: result.reused for result in archive.ended() if result.reused is not None}
-    whose, taken = (json.dumps(noted, indent=1) + "\n" for noted in (asdict(journal), reused))
-    return _place(_BEGUN, whose.encode(), (archive.folder / JOBS).read_bytes(), taken.encode())
+    taken = json.dumps(reused, indent=1) + "\n"
+    return pack_journal(journal) | _place(_BEGUN[1:], (archive.folder / JOBS).read_bytes(), taken.encode())
+
+
+def pack_journal(journal: SweepJournal) -> dict[str, bytes]:
+    """What is kept of it, alone: once more, when it says how the sweep has ended."""
+    return _place(_BEGUN[:1], (json.dumps(asdict(journal), indent=1) + "\n").encode())
 
 
 def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.opening import open_address
-from bptt.tracking.store.tags import OUTCOME_TAG, PARENT_TAG, SHARED_VIEW_TAG
+from bptt.tracking.store.tags import OUTCOME_TAG, SETTING_TAG, SHARED_VIEW_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +34,19 @@ ON_A_LINEAR_AXIS: Final = ("accuracy/eval",)
 
 
 def filter_sweep(parent: str) -> dict[str, str]:
-    """Which runs are listed, and in which order, as it stands in a link: those of one sweep, the best first."""
+    """Which runs are listed, and in which order, as it stands in a link: all that a sweep has, the best first."""
     # With a filter and sorted by anything but the date, MLflow lists nested runs side by side, without their parent.
     return {
-        "searchFilter": f"tags.{PARENT_TAG} = '{parent}'",
+        "searchFilter": f"tags.`{SETTING_TAG}{parent}` != ''",
         "orderByKey": f"metrics.`{SORTED_BY}`",
         "orderByAsc": "true",
     }
+
+
+_LOADED_AT_ONCE: Final = 100  # runs, by MLflow's pages
+
+
+_SEED: Final = "seed"
 
 
 def describe_view(
@@ -50,9 +56,14 @@ def describe_view(
     metrics: Sequence[str],
     ranges: Mapping[str, tuple[float, float]],
     without_diverged: bool,
+    settings: Sequence[str] = (),
+    worded: Collection[str] = (),
 ) -> dict[str, Any]:
     """A table of what was swept and of the final metrics, and a section of charts, named for the sweep.
 
+    settings          of the runs, one for each. Where several runs share one, and there are several, each is a line
+                      with the mean over its runs
+    worded            the keys whose values are words
     ranges            metric → lowest and highest value that its curves' axis shows; of the others all is shown
     without_diverged  whether runs that diverged are not listed, and so not drawn
 
@@ -62,6 +73,16 @@ def describe_view(
     if without_diverged:
         name = f"Without diverged runs: {name}"
         listed["searchFilter"] += f" and tags.`{OUTCOME_TAG}` != 'diverged'"
+    groups = dict.fromkeys(settings)
+    # Of groups, MLflow draws parallel coordinates of numbers alone.
+    axes = [key for key in swept if key not in worded and key != _SEED] if 1 < len(groups) < len(settings) else swept
+    grouped = 1 < len(groups) < len(settings)
+    if grouped:
+        name += ", means over seeds"
+        if len(settings) > _LOADED_AT_ONCE:
+            # The best hundred alone would make each mean better than it is.
+            listed["orderByKey"] = f"params.`{_SEED}`"
+            name += f" (MLflow loads {_LOADED_AT_ONCE} of the {len(settings):,} runs at a time, here by seed)"
     main, more = f"{parent}-main", f"{parent}-more"
     drawn = [metric for metric in (*ON_A_LOG_AXIS, *ON_A_LINEAR_AXIS) if metric in metrics]
     others = [metric for metric in metrics if metric not in drawn]
@@ -87,7 +108,8 @@ def describe_view(
         "runsVisibilityMap": {},
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [
-            _describe_parallels(swept, metrics, main),
+            *([_describe_bars(main)] if grouped else []),
+            *([_describe_parallels(axes, metrics, main)] if axes else []),
             *(_describe_curves(metric, main, ranges) for metric in drawn),
             *(_describe_curves(metric, more, ranges) for metric in others),
         ],
@@ -98,13 +120,18 @@ def describe_view(
         "isAccordionReordered": True,
         "viewMaximized": False,
         "runListHidden": False,
-        "groupBy": None,
-        "groupsExpanded": {},
+        "groupBy": _group(parent) if grouped else None,
+        "groupsExpanded": {f"tag.{SETTING_TAG}{parent}.{setting}": False for setting in groups} if grouped else {},
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "autoRefreshEnabled": True,
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }
+
+
+def _group(parent: str) -> dict[str, Any]:
+    by_setting = {"mode": "tag", "groupByData": SETTING_TAG + parent}
+    return {"aggregateFunction": "average", "groupByKeys": [by_setting]}
 
 
 def _choose_width(heading: str) -> int:
@@ -133,6 +160,10 @@ def _describe_chart(kind: str, name: str, section: str) -> dict[str, Any]:
         "deleted": False,
         "isGenerated": False,
     }
+
+
+def _describe_bars(section: str) -> dict[str, Any]:
+    return {**_describe_chart("BAR", f"bars-{SORTED_BY}", section), "metricKey": SORTED_BY}
 
 
 def _describe_parallels(swept: Sequence[str], metrics: Sequence[str], section: str) -> dict[str, Any]:
@@ -187,27 +218,33 @@ def publish_view(
     metrics: Sequence[str],
     history: "pd.DataFrame | None" = None,
     diverged: Collection[int] = (),
+    settings: Sequence[str] = (),
+    worded: Collection[str] = (),
 ) -> str | None:
     """Make the page of the sweep whose own run is `parent`: its path in MLflow's pages, or None where that failed.
 
     It has the sweep's runs alone, the best `loss/eval` first: a table of what was swept and of the final metrics,
-    parallel coordinates from what was swept to `loss/eval`, and curves by update, the losses and the gradient's norm on
-    a log axis. MLflow loads 100 runs at a time and draws those that it has loaded. Published again it is replaced.
+    and curves by update, the losses and the gradient's norm on a log axis. Where settings have several runs, it has a
+    line in one colour for each setting, the mean over its runs, and bars of `loss/eval`; otherwise a line for each run,
+    and parallel coordinates from what was swept to `loss/eval`. MLflow loads 100 runs at a time and draws those that it
+    has loaded. Published again it is replaced.
 
     swept     names of params, in the order of the table's columns
     metrics   that the runs have
     history   columns run, update and the metrics
     diverged  the runs in it that diverged. The axes are chosen for the others; and since MLflow's parallel coordinates
               show nothing but NaN where it is the most frequent value, more diverged runs than others are not listed
+    settings, worded  see `describe_view`
     """
     ranges, without_diverged = {}, False
     if history is not None and diverged:
         ranges = find_axis_ranges(history, diverged)
         runs = history["run"].nunique()
         without_diverged = runs / 2 < len(diverged) < runs
-    state = describe_view(sweep_name, parent, swept, metrics, ranges, without_diverged)
-    packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 9)
-    value = "deflate;" + base64.b64encode(packed).decode()
+    state = describe_view(sweep_name, parent, swept, metrics, ranges, without_diverged, settings, worded)
+    value = _pack(state)
+    if len(value) > _LONGEST_TAG:
+        value = _pack(state | {"groupsExpanded": {}})
     if len(value) > _LONGEST_TAG:
         return None
     try:
@@ -216,6 +253,11 @@ def publish_view(
     except StoreError:
         return None
     return _make_runs_path(store.experiment_id, {"viewStateShareKey": parent})
+
+
+def _pack(state: Mapping[str, Any]) -> str:
+    packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 9)
+    return "deflate;" + base64.b64encode(packed).decode()
 
 
 def find_axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict[str, tuple[float, float]]:
@@ -230,6 +272,16 @@ def find_axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict
         if len(values):
             ranges[name] = (float(values.min()), float(values.max()))
     return ranges
+
+
+#: The path of the page of all experiments.
+EXPERIMENTS: Final = f"/#/experiments?{urlencode(_MODEL_TRAINING)}"
+
+
+def make_run_path(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
+    """The page of a run, or of a file among its artifacts."""
+    within = "" if artifact is None else f"/artifacts/{artifact}"
+    return f"/#/experiments/{experiment_id}/runs/{run_id}{within}?{urlencode(_MODEL_TRAINING)}"
 
 
 def make_children_path(experiment_id: str, parent: str) -> str:

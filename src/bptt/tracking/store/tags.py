@@ -12,6 +12,10 @@ SWEEP_TAG: Final = "bptt.sweep"
 #: Of a run below another: the id of that.
 PARENT_TAG: Final = "mlflow.parentRunId"
 
+#: Of each run that a sweep has, trained in it or taken from an earlier one, with the id of the sweep's own run behind
+#: it: the setting that it has there. A run has one for each of its sweeps.
+SETTING_TAG: Final = "bptt.setting."
+
 DIGEST_TAG: Final = "bptt.digest"
 
 OUTCOME_TAG: Final = "bptt.outcome"
@@ -24,6 +28,9 @@ PRUNED_TAG: Final = "bptt.pruned"
 
 #: Of a sweep's own run: the path of its page among MLflow's.
 VIEW_TAG: Final = "bptt.view"
+
+#: Of a sweep's own run: the setting that did best, of each condition.
+BEST_TAG: Final = "bptt.best"
 
 #: Of an experiment: what the page of the sweep shows whose own run's id stands behind it.
 SHARED_VIEW_TAG: Final = "mlflow.sharedViewState."

@@ -65,7 +65,7 @@ def combine_digests(digests: "pd.Series") -> str:
 
 
 def _write_wall(sweep: "Sweep") -> str | None:
-    return None if sweep.began is None or sweep.ended is None else write_duration(sweep.ended - sweep.began)
+    return None if sweep.seconds is None else write_duration(sweep.seconds)
 
 
 def _write_work_tree(known: dict[str, Any]) -> str:
