@@ -12,6 +12,7 @@ import bptt
 from bptt.cli.export import main
 from bptt.configuration.build import check_configuration
 from bptt.core.evaluation import predict
+from bptt.core.random import Generator
 from bptt.export.mlflow_model import load_model
 from bptt.tracking.folder.sweep import SweepFolder
 from tests.empty_store import put_empty_store
@@ -64,7 +65,7 @@ def test_a_run_of_a_sweep_becomes_a_model_with_the_same_outputs(export: Exportin
     assert Path("model/network.onnx").stat().st_size > 0
     (result,) = (result for block in export.archive.blocks() for result in export.archive.results(block) if result.job)
     run = check_configuration(export.archive.jobs()[1].config).run
-    sequences = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+    sequences = run.task.evaluation(Generator(np.random.SeedSequence(0)))
     assert result.record is not None
     ours = predict(run, result.record.parameters, sequences, result.record.state if run.train.carry_state else None)
     assert np.max(np.abs(load_model(Path("model")).predict(sequences.x) - ours)) < 1e-13

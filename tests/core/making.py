@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from bptt.core.clips.none import NoClip
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
@@ -17,6 +15,7 @@ from bptt.core.models.jordan import Jordan
 from bptt.core.models.linear import Linear
 from bptt.core.models.lstm import Lstm
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.random import Generator
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.run import Run, Settings
 from bptt.core.schedules.constant import ConstantSchedule
@@ -40,16 +39,17 @@ class Noise:
     last_only: bool = False
     ragged: bool = False
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         x = rng.standard_normal((count, self.timesteps, self.inputs))
         shape = (count,) if self.last_only else (count, self.timesteps)
-        y = rng.dirichlet(np.ones(self.outputs), shape)
+        y = rng.random((*shape, self.outputs))
+        y = y / y.sum(axis=-1, keepdims=True)
         return Sequences(x, y, rng.integers(1, self.timesteps + 1, count) if self.ragged else None)
 
     def training(self) -> Generated:
         return Generated(self.make, self.timesteps * (self.inputs + self.outputs))
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return self.make(rng, 11)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Any:
@@ -60,7 +60,7 @@ class Noise:
         right = output.argmax(-1) == sequences.y.argmax(-1)
         return (right if sequences.last_only else right.all(axis=-1)).mean(axis=-1)
 
-    def test(self, rng: np.random.Generator) -> Sequences:
+    def test(self, rng: Generator) -> Sequences:
         return self.make(rng, 7)
 
     def baseline(self, loss: Any) -> float:

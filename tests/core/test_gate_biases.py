@@ -22,8 +22,9 @@ from bptt.core.models.cell import Cell, Gate
 from bptt.core.models.gru import Gru
 from bptt.core.models.lstm import Lstm
 from bptt.core.parameters import Parameter, list_parameters, to_named
+from bptt.core.random import make_generator
 from bptt.core.run import seed_of
-from bptt.core.sequences import Floats, Sequences, generator
+from bptt.core.sequences import Floats, Sequences
 from tests.core.comparing import assert_same_parameters, assert_same_record, finished
 from tests.core.making import MODELS, Noise, make_model, make_run
 
@@ -56,7 +57,7 @@ def test_a_cell_names_its_gates_in_the_order_in_which_they_are_stacked(name: str
 def test_without_gates_every_block_is_what_its_scheme_draws(name: str, bias: str) -> None:
     for block, values in zip(blocks_of(name, bias), start(name, {}, bias).values(), strict=True):
         number = [other.name for other in blocks_of(name, bias)].index(block.name)
-        assert values.tobytes() == Normal(scale=0.5).values(generator(SEED, number), block).tobytes()
+        assert values.tobytes() == Normal(scale=0.5).values(make_generator(SEED, number), block).tobytes()
 
 
 @pytest.mark.parametrize("bias", ["single", "double"])

@@ -18,7 +18,7 @@ import pytest
 
 import bptt.core
 from bptt.core import kernel, simd
-from bptt.core.kernel import LANES, MODES, check_memory, source_hash
+from bptt.core.kernel import LANES, MODES, check_memory, kernel_hash, source_hash
 from bptt.core.products import multiply, product
 from bptt.core.sequences import Floats
 from bptt.core.simd import VECTOR_BYTES, WIDTH, aligned_zeros
@@ -474,12 +474,15 @@ def test_what_a_source_file_computes_is_part_of_the_key(tmp_path: Path, monkeypa
     assert hash_of(core, monkeypatch) != original
 
 
-def test_versions_and_width_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {source_hash()}
+def test_versions_and_width_are_part_of_a_kernels_key_and_not_of_the_numerical_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, sources = {kernel_hash()}, source_hash()
     for module, name, value in ((numba, "__version__", "0.1"), (np, "__version__", "1.0"), (kernel, "WIDTH", 2)):
         with monkeypatch.context() as patched:
             patched.setattr(module, name, value)
-            seen.add(source_hash.__wrapped__())
+            seen.add(kernel_hash.__wrapped__())
+            assert source_hash.__wrapped__() == sources
     assert len(seen) == 4
 
 

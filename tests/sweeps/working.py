@@ -14,6 +14,7 @@ from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Generated, Page
 from bptt.sweeps.workers.pool import Lost
@@ -29,7 +30,7 @@ class Raising:
     def parameters(self, seed: np.random.SeedSequence, blocks: tuple[Parameter, ...]) -> Floats:
         raise ArithmeticError("no such weights")
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
+    def values(self, rng: Generator, block: Parameter) -> Floats:
         raise ArithmeticError("no such weights")
 
 

@@ -1,13 +1,18 @@
-"""Two records of what should be the same run, compared number by number: to the bit, or to a tolerance."""
+"""Two records of what should be the same run, compared number by number; and the hash of all that a sweep recorded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.run import Record
+from bptt.tracking.folder.files import ONCE
+
+if TYPE_CHECKING:
+    from bptt.analysis.sweep import Sweep
 
 FLOW = "gradient flow"
 STATE = "state at the end"
@@ -201,3 +206,36 @@ def _relative(then: NDArray[Any], now: NDArray[Any], scale: Any) -> NDArray[Any]
 def _find_update(found: tuple[ComparedPart, Deviation]) -> float:
     update = found[1].update
     return np.inf if update is None else float(update)
+
+
+def hash_results(sweeps: "Sequence[Sweep]") -> str:
+    """Sixteen hexadecimal characters over all that was recorded of these sweeps' runs, to the bit: `results sha256`.
+
+    Of every run its digest, how it ended, what there is one number of, and every metric at every recorded update; of
+    stages too. Neither the order of the runs nor when, where and how fast they were trained counts.
+    """
+    every = [part for sweep in sweeps for part in (sweep, *sweep.stages.values())]
+    runs = sorted(found for sweep in every for found in _hash_runs(sweep))
+    return sha256("\n".join(runs).encode()).hexdigest()[:16]
+
+
+def _hash_runs(sweep: "Sweep") -> Iterator[str]:
+    told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in sweep.runs]
+    metrics = sorted(name for name in sweep.history.columns if name not in ("run", "update"))
+    histories = {run: own.sort_values("update") for run, own in sweep.history.groupby("run")}
+    for row in sweep.runs[["run", *told]].to_dict("records"):
+        found = sha256("\n".join(f"{name} {_write_known(row[name])}" for name in told).encode())
+        own = histories.get(row["run"])
+        for name in ("update", *metrics) if own is not None else ():
+            numbers = own[name].to_numpy("float64", na_value=np.nan)
+            if not np.isnan(numbers).all():  # a metric that this run did not have
+                found.update(f"\n{name} ".encode())
+                found.update(np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").tobytes())
+        yield found.hexdigest()
+
+
+def _write_known(value: Any) -> str:
+    """A value with all its bits; empty where it is not known."""
+    if value is None or value != value:
+        return ""
+    return float(value).hex() if isinstance(value, float | int) else str(value)

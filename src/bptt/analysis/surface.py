@@ -17,8 +17,9 @@ from bptt.core.evaluation import Evaluation
 from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import Parameter, list_parameters, to_flat
+from bptt.core.random import make_generator
 from bptt.core.run import Run, seed_of
-from bptt.core.sequences import Floats, Pool, Sequences, generator
+from bptt.core.sequences import Floats, Pool, Sequences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ def draw_initial(run: Run) -> Floats:
 
 def draw_evaluation(run: Run) -> Sequences:
     """The set that a run's `loss/eval` is measured on."""
-    return run.task.evaluation(generator(np.random.SeedSequence(run.seed), 2))
+    return run.task.evaluation(make_generator(np.random.SeedSequence(run.seed), 2))
 
 
 def visit(run: Run, updates: Iterable[int] | None = None) -> Iterator[Visit]:

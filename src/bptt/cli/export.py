@@ -159,7 +159,7 @@ def _tell(
     count = network.sequences.count
     of = f"{count:,} sequence{'s' if count > 1 else ''} of the evaluation"
     for name, distance in apart.items():
-        print(f"outputs  of {name}: within {distance:.1g} of bptt's, on {of}")
+        print(f"outputs  of {name}: within {distance:.1g} of bptt's, in other arithmetic, on {of}")
     if model_id is not None:
         print(f"logged   models:/{model_id}, by run {recorded.run_id}")
     if folder is not None:

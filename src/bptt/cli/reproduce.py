@@ -59,9 +59,9 @@ def _write_environment(run: PastRun, now: Mapping[str, Any]) -> Iterator[str]:
 def _write_meaning(different: Collection[str], then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What is to be expected of the bits."""
     if "numerical version" in different:
-        yield "other bits are to be expected: the program that computes, or a package that it uses for that, is another"
+        yield "other bits are to be expected: the program that computes is another"
     elif machine := [what for what in MACHINE if what in different]:
-        yield f"last bits may differ: the same program computes, with another {' and '.join(machine)}"
+        yield f"the same bits are expected: the same program computes, with another {' and '.join(machine)}"
     elif then["numerical_version"] is not None and then.get("cpu") is not None:
         rest = "of what computes nothing differs" if different else "all is as it was then: processor, BLAS, packages"
         yield f"{rest} (numerical version {now['numerical_version']})"
@@ -222,7 +222,7 @@ def main(argv: Sequence[str]) -> int:
         "--tolerance",
         metavar="REL",
         type=_read_tolerance,
-        help="relative difference that passes, as 1e-9: on another machine the last bits may differ; of weights,"
+        help="relative difference that passes, as 1e-9: another version of the program has other last bits; of weights,"
         " relative to the largest of their array",
     )
     parser.add_argument(

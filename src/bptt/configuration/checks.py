@@ -16,6 +16,7 @@ from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import list_parameters
+from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences, measure_memory
 
@@ -23,7 +24,7 @@ from bptt.core.sequences import Sequences, measure_memory
 def find_data_problems(run: Run) -> Iterator[str]:
     """What is wrong with the task's evaluation data, its first training data and its test data, in words."""
     seed = np.random.SeedSequence(0)
-    evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(seed)))
+    evaluation = run.task.evaluation(Generator(seed))
     training = run.task.training().page(seed, 0, run.train.batch_size).sequences
     test = _make_test(run)
     sets = {"evaluation": evaluation, "training": training, **({} if test is None else {"test": test})}
@@ -52,7 +53,7 @@ def _find_wrong(sequences: Any, inputs: int, outputs: int) -> Iterator[str]:
 def _make_test(run: Run) -> Any:
     """The test data of a task that has any, else None."""
     make = getattr(run.task, "test", None)
-    return None if make is None else make(np.random.Generator(np.random.PCG64(0)))
+    return None if make is None else make(Generator(np.random.SeedSequence(0)))
 
 
 _PROBABILITY_TOLERANCE = 1e-9
@@ -76,7 +77,7 @@ def check_combinations(run: Run) -> list[str]:
     try:
         run.task.training()
         # What kind of data the task has does not depend on the seed.
-        evaluation = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+        evaluation = run.task.evaluation(Generator(np.random.SeedSequence(0)))
         _make_test(run)
     except (MemoryError, OverflowError, ValueError) as error:  # as NumPy says that an array is too large
         return [write_problem("task", type(run.task).__name__.lower(), f"its sequences can't be made ({error})")]
@@ -151,7 +152,7 @@ def _check_early_stop(run: Run, evaluation: Sequences) -> Iterator[str]:
 
 
 def _check_init_files(run: Run) -> Iterator[str]:
-    rng = np.random.Generator(np.random.PCG64(0))
+    rng = Generator(np.random.SeedSequence(0))
     for block in list_parameters(run.model, run.task.inputs, run.task.outputs):
         own = block.kind in run.init.blocks
         scheme = run.init.blocks[block.kind] if own else run.init.default

@@ -7,6 +7,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from bptt.core.elementwise import add_up
 from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, Kernel, call_forward, call_loss
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.layout import output_element, read_net, state_at
@@ -169,7 +170,7 @@ class Evaluation:
                 given = np.empty((count, 0, 0)) if states is None else np.ascontiguousarray(states[place])
                 outputs, losses = np.empty((count, *self._shape)), np.empty((count, self._shape[0]))
                 forward(thetas[place], given, data, alike, outputs, losses)
-                mean = losses.sum(axis=-1) / self._shape[0]
+                mean = add_up(losses) / self._shape[0]
                 yield place, sequences, mean, outputs[:, :, 0] if self._last_only else outputs
 
     def evaluate(self, thetas: Floats, states: Floats | None = None) -> tuple[Floats, Floats]:

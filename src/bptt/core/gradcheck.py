@@ -16,6 +16,7 @@ from bptt.core.kernel import UNITS
 from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, to_named
+from bptt.core.random import Generator
 from bptt.core.run import Run, seed_of
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Pool, Sequences
@@ -95,7 +96,7 @@ def check_gradients(run: Run) -> list[BlockError]:
     sequences = first_sequences(run, _SEQUENCES)
     gradient = gradient_of(run, flat, sequences)
     held = to_named(blocks, flat)
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = Generator(seed)
     wide = flat.astype(np.longdouble)
 
     def slope(direction: Floats) -> Any:
@@ -112,7 +113,9 @@ def check_gradients(run: Run) -> list[BlockError]:
         places = block.first + np.sort(rng.permutation(block.size)[:_ELEMENTS])
         directions = [np.eye(1, flat.size, place)[0] for place in places]
         whole = np.zeros(flat.size)
-        whole[block.first : block.first + block.size] = rng.choice([-1.0, 1.0], block.size) / np.sqrt(block.size)
+        whole[block.first : block.first + block.size] = (2.0 * rng.integers(2, size=block.size) - 1.0) / np.sqrt(
+            block.size
+        )
         directions.append(whole)
         found = np.array([direction @ gradient for direction in directions])
         expected = np.array([float(slope(direction)) for direction in directions])

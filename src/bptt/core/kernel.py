@@ -46,9 +46,14 @@ _ONCE = "compiling the kernels, once per machine: up to a minute"
 
 @functools.cache
 def source_hash() -> str:
-    """What compiled kernels hang on: the core's sources, Numba's and NumPy's versions and the vector width."""
-    sources = hash_sources(read_modules(Path(__file__).parent, "bptt.core"), known=cache_folder() / "sources")
-    text = f"numba {numba.__version__} numpy {np.__version__} width {WIDTH} {sources}"
+    """What the bits hang on: the core's sources."""
+    return hash_sources(read_modules(Path(__file__).parent, "bptt.core"), known=cache_folder() / "sources")
+
+
+@functools.cache
+def kernel_hash() -> str:
+    """What machine code hangs on: the core's sources, Numba's and NumPy's versions and the vector width."""
+    text = f"numba {numba.__version__} numpy {np.__version__} width {WIDTH} {source_hash()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -59,8 +64,8 @@ def cache_folder() -> Path:
 
 
 def kernel_folder() -> Path:
-    """Where those of this numerical version are."""
-    return cache_folder() / source_hash()[:16]
+    """Where those are that this program can use."""
+    return cache_folder() / kernel_hash()[:16]
 
 
 class _Place:
@@ -73,7 +78,7 @@ class _Place:
         return kernel_folder()
 
     def stamp(self) -> str:
-        return source_hash()
+        return kernel_hash()
 
     def name(self) -> str:
         package = self._module.partition(".")[0]

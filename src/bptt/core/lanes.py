@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bptt.core.annotations import per_lane_fields
+from bptt.core.elementwise import compute_exp, compute_log
 from bptt.core.kernel import LANES, UNITS, Kernel
 from bptt.core.run import Model, Run
 from bptt.core.sequences import Floats
@@ -88,6 +89,9 @@ def hyperparameters(components: Sequence[Any], mode: str) -> Floats:
 
 def recorded_updates(updates: int, points: int, spacing: str) -> np.ndarray:
     """The updates that are recorded: some `points` of 1..updates, evenly or logarithmically spaced, and both ends."""
-    space = np.geomspace if spacing == "log" else np.linspace
-    middle = np.rint(space(1, updates, points)).astype(np.int64)
-    return np.unique(np.concatenate([[1], middle, [updates]]))
+    share = np.arange(points) / max(points - 1, 1)
+    if spacing == "log":
+        middle = compute_exp(share * compute_log(np.full(points, float(updates))))
+    else:
+        middle = share * (updates - 1) + 1
+    return np.unique(np.concatenate([[1], np.clip(np.rint(middle), 1, updates), [updates]]).astype(np.int64))

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from bptt.core.elementwise import add_up, compute_log, log_each
 from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel, call_product
 from bptt.core.layout import ACTIVATIONS, gate_at, output_element, read_net, state_at
 from bptt.core.models.cell import Activation
@@ -34,9 +35,11 @@ from bptt.core.simd import (
     aligned_zeros,
     elements,
     elements_at,
+    exp,
     inline,
     largest,
     load,
+    log,
     number_of,
     pointer_to,
     select,
@@ -46,6 +49,7 @@ from bptt.core.simd import (
     vectors_at,
 )
 
+_LN_2 = 0.6931471805599453
 _SQUARINGS = 50  # of ‖A^m‖ ≤ c·ρ^m, the m-th root of c is then below 1 + 10⁻¹⁵ ln c
 
 
@@ -113,7 +117,11 @@ def _radii(multiply, matrices, room, more_room, result):
             weight *= 0.5
             power, square = square, power
         norm = _norm(power, size, span)
-        result[n] = 0.0 if norm == 0.0 else 2.0 ** (level + weight * math.log2(norm))
+        result[n] = 0.0
+        if norm > 0.0:
+            whole = math.floor(level)
+            part = exp(splat((level - whole) * _LN_2) + log(splat(norm)) * weight)
+            result[n] = math.ldexp(largest(part), int(whole))
 
 
 radii_of = Kernel(_radii, {UNITS: types.void(types.int64, _MATRICES, *[NUMBER_ARRAY] * 3)})
@@ -144,21 +152,32 @@ def decay_rate(flow: Floats) -> Floats:
     out; NaN where fewer than two are left.
     """
     usable = np.isfinite(flow) & (flow > 0)
-    logs = np.log(np.where(usable, flow, 1.0))
-    lags = np.arange(flow.shape[-1], dtype=np.float64)
-    slopes = np.full(flow.shape[0], np.nan)
-    whole = usable.all(axis=-1)
-    if lags.size >= 2:
-        slopes[whole] = _slopes(lags, logs[whole])
-    for lane in np.flatnonzero(~whole & (usable.sum(axis=-1) >= 2)):
-        mask = usable[lane]
-        slopes[lane] = _slopes(lags[mask], logs[lane, mask])
+    slopes = np.empty(len(flow))
+    slope_of.compile(UNITS)
+    slope_of.dispatcher(usable, compute_log(np.where(usable, flow, 1.0)), slopes)
     return slopes
 
 
-def _slopes(lags: Floats, logs: Floats) -> Any:
-    k = lags - lags.mean()
-    return (k * logs).sum(axis=-1) / (k * k).sum()
+def _slope(usable, logs, slopes):
+    for lane in range(slopes.shape[0]):
+        count, total = 0, 0
+        for k in range(usable.shape[1]):
+            if usable[lane, k]:
+                count += 1
+                total += k
+        middle, product, square = total / max(count, 1), 0.0, 0.0
+        for k in range(usable.shape[1]):
+            if usable[lane, k]:
+                product += (k - middle) * logs[lane, k]
+                square += (k - middle) * (k - middle)
+        slopes[lane] = product / square if count > 1 else np.nan
+
+
+slope_of = Kernel(
+    _slope, {UNITS: types.void(types.Array(types.boolean, 2, "C"), types.Array(types.float64, 2, "C"), NUMBER_ARRAY)}
+)
+#: What `decay_rate` calls, each with its mode.
+SLOPES = ((log_each, LANES), (slope_of, UNITS))
 
 
 def update_ratio(step: Floats, weights: Floats) -> Floats:
@@ -182,7 +201,10 @@ def spectral_radius(model: Any, blocks: tuple[Parameter, ...], flat: Floats) -> 
             matrices = matrices[:, :, 2 * hidden : 3 * hidden]
         if model.cell.feedback and "readout.weight" in named:
             with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
-                matrices = named["readout.weight"] @ matrices
+                written = named["readout.weight"]
+                matrices = add_up(
+                    np.stack([written[:, :, o, None] * matrices[:, o, None] for o in range(written.shape[2])], -1)
+                )
         largest = np.maximum(largest, spectral_radii(matrices))
     return largest
 

@@ -11,6 +11,7 @@ from bptt.core.annotations import PerLane, Range
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.kernel import CLIP, LOSS, OPTIMIZER, REGULARIZER, SCHEDULE, Kernel
 from bptt.core.models.cell import Activation, Bias, Cell, Readout
+from bptt.core.random import Generator
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Sequences, Stream
@@ -42,7 +43,7 @@ class Task(Protocol):
         """The training data."""
         ...
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         """The set on which `loss/eval` and `accuracy/eval` are measured; rng serves tasks that draw it."""
         ...
 

@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.core.random import Generator, make_generator
+
 Floats = NDArray[np.float64]
 
 
@@ -91,12 +93,6 @@ class Page:
         return self.first + len(self.rows)
 
 
-def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
-    """The generator of one part of a stream: a pure function of the stream's seed and the part's number."""
-    child = np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, *key))
-    return np.random.Generator(np.random.PCG64(child))
-
-
 class Stream(Protocol):
     """Training data without end, in pages.
 
@@ -131,10 +127,10 @@ class Pool:
         number, first, updates = _doubling(update, max(1, _FIRST_ROWS // batch), max(1, _MOST_ROWS // batch))
         count, place, size = self.sequences.count, first * batch, updates * batch
         if self.order == "random":
-            rows = generator(seed, number).integers(count, size=size)
+            rows = make_generator(seed, number).integers(count, size=size)
         elif self.order == "shuffled":
             epochs = range(place // count, (place + size - 1) // count + 1)
-            order = np.concatenate([generator(seed, epoch).permutation(count) for epoch in epochs])
+            order = np.concatenate([make_generator(seed, epoch).permutation(count) for epoch in epochs])
             rows = order[place - epochs.start * count :][:size]
         else:
             rows = np.arange(place, place + size) % count
@@ -154,11 +150,11 @@ def _doubling(update: int, least: int, most: int) -> tuple[int, int, int]:
 class Generated:
     """Sequences made afresh for every update by `make(rng, count)`; `numbers` counts what one holds, x and y."""
 
-    make: Callable[[np.random.Generator, int], Sequences]
+    make: Callable[[Generator, int], Sequences]
     numbers: int
 
     def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
         updates = max(1, min(_PAGE_NUMBERS // self.numbers, _MOST_UPDATES) // batch)
         number = update // updates
-        sequences = self.make(generator(seed, number), updates * batch)
+        sequences = self.make(make_generator(seed, number), updates * batch)
         return Page(sequences, np.arange(updates * batch).reshape(updates, batch), number * updates)

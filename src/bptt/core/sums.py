@@ -53,8 +53,12 @@ def _folded(add, memory, first, start, stop, scale):
         result = even + odd
     elif WIDTH == 8:
         result = _two(add, memory, first, start, stop, 0, 1, 2, scale)
-    else:
+    elif WIDTH == 4:
         result = _four(add, memory, first, start, stop, 0, 4, scale)
+    else:
+        result = _four(add, memory, first, start, stop, 0, 8, scale) + _four(
+            add, memory, first, start, stop, 1, 8, scale
+        )
     return one_run(memory, result)
 
 

@@ -16,9 +16,10 @@ from bptt.core.kernel import Kernel
 from bptt.core.lane_block import BlockReport, FusedRuns
 from bptt.core.lanes import blocks_of_lanes, component_kernels, fusing_key, recorded_updates
 from bptt.core.measurements.measurement import Measurement, Snapshot, measure_all, shipped_measurements
-from bptt.core.metrics import count_saturated, decay_rate
+from bptt.core.metrics import SLOPES, count_saturated, decay_rate
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
+from bptt.core.random import DRAWS, Generator
 from bptt.core.run import Record, Run, Task, seed_of
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.updates import train_updates
@@ -101,7 +102,7 @@ def kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
     components = [kernel for kernel in component_kernels(run) if kernel is not None]
     kernels = (product, *components, evaluate_chunks, train_updates, count_saturated)
     measured = [called for measurement in shipped_measurements() for called in measurement.kernels]
-    return [(kernel, mode) for kernel in kernels for mode in sorted(modes)] + measured
+    return [(kernel, mode) for kernel in kernels for mode in sorted(modes)] + measured + [*DRAWS, *SLOPES]
 
 
 def needs_compiling(blocks: Iterable[Sequence[Run]]) -> bool:
@@ -199,8 +200,8 @@ class Training:
                 kept = self._tests[name.replace("/eval", "/test")]
                 kept[lanes] = np.where(wanted[lanes], values, kept[lanes])
 
-    def _generator(self, lane: int, stream: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64(seed_of(self.runs[lane], stream)))
+    def _generator(self, lane: int, stream: int) -> Generator:
+        return Generator(seed_of(self.runs[lane], stream))
 
     def _evaluate(
         self,

@@ -1,5 +1,7 @@
 """A network's layout in one mode, with the working memory for it."""
 
+import math
+
 import numpy as np
 
 from bptt.core.kernel import LANES, check_memory
@@ -56,7 +58,7 @@ class Workspace:
 
     def lanes_first(self, first: int, *shape: int) -> Floats:
         """Elements from vector `first` on as (lanes, *shape); with UNITS of one lane."""
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         if self.mode == LANES:
             return self._region(first, count).reshape(*shape, WIDTH).transpose(len(shape), *range(len(shape)))
         return self.memory[first * WIDTH : first * WIDTH + count].reshape(1, *shape)

@@ -37,7 +37,7 @@ def _examine_vectors(used: int, widest: int) -> Finding:
         mark="note",
         subject="vectors",
         says=f"{says}: BPTT_SIMD_WIDTH asks for {used}",
-        means="training takes longer than it could; with another width the last bits are others",
+        means="training takes longer than it could; the bits are the same",
         command="unset BPTT_SIMD_WIDTH",
     )
 

@@ -10,7 +10,7 @@ _OURS: Final = re.compile(
     r"(BPTT|MLFLOW|NUMBA|HYDRA)_\w+|(OPENBLAS|OMP|MKL|BLIS)_NUM_THREADS|LOKY_MAX_CPU_COUNT|TMPDIR"
 )
 _SECRET: Final = re.compile(r"PASSWORD|TOKEN|SECRET|KEY|CREDENTIAL|HEADER|AUTH|COOKIE", re.IGNORECASE)
-_WIDTHS: Final = ("4", "8")
+_WIDTHS: Final = ("2", "4", "8")
 
 
 def examine(situation: Situation) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from bptt.core.models.gru import Gru
 from bptt.core.models.jordan import Jordan
 from bptt.core.models.linear import Linear
 from bptt.core.models.lstm import Lstm
+from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.export.mlflow_model import ModelContent
@@ -120,7 +121,7 @@ def make_network(run: Run, record: Record) -> TrainedNetwork:
 def _make_evaluation(run: Run) -> Sequences:
     """The sequences on which the run was evaluated, see `bptt.core.training`."""
     seed = np.random.SeedSequence(entropy=run.seed, spawn_key=(2,))
-    return run.task.evaluation(np.random.Generator(np.random.PCG64(seed)))
+    return run.task.evaluation(Generator(seed))
 
 
 def _take_first(sequences: Sequences, count: int) -> Sequences:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
 from bptt.tasks.baseline import FAIR_BIT, find_baseline
@@ -47,7 +48,7 @@ class Adder:
     def timesteps(self) -> int:
         return self.bits + 1
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` fresh additions."""
         first, second = rng.integers(2**self.bits, size=(2, count))
         return _add(first, second, self.timesteps)
@@ -57,10 +58,10 @@ class Adder:
             return Pool(_list_additions(self.bits), "random")
         return Generated(self.make, 3 * self.timesteps)
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return _list_additions(self.bits) if self.eval_size is None else self.make(rng, self.eval_size)
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
@@ -77,7 +78,7 @@ class Adder:
         first = np.array([11, 5, 20, 85, 100, 127]) % 2**self.bits
         second = np.array([3, 7, 22, 42, 99, 1]) % 2**self.bits
         output = predict(_add(first, second, self.timesteps))[:, :, 0]
-        sums = (output > 0.5) @ 2 ** np.arange(self.timesteps)
+        sums = ((output > 0.5) * 2 ** np.arange(self.timesteps)).sum(axis=-1)
         return [
             f"{a} + {b} = {c}" + ("" if c == a + b else f" (should be {a + b})")
             for a, b, c in zip(first, second, sums, strict=True)

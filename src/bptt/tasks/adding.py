@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Readout, Shares, score_close
 from bptt.tasks.baseline import find_baseline
@@ -44,7 +45,7 @@ class Adding:
     def timesteps(self) -> int:
         return self.length + self.length // 10
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` fresh sequences."""
         lengths = rng.integers(self.length, self.timesteps + 1, size=count)
         numbers = rng.random((count, self.timesteps))
@@ -52,16 +53,17 @@ class Adding:
         x = np.zeros((count, self.timesteps, 2))
         x[:, :, 0] = np.where(np.arange(self.timesteps) < lengths[:, None], numbers, 0)
         x[np.arange(count)[:, None], marks, 1] = 1
-        y = np.take_along_axis(numbers, marks, axis=1).mean(axis=1, keepdims=True)
+        marked = np.take_along_axis(numbers, marks, axis=1)
+        y = (marked[:, :1] + marked[:, 1:]) / 2
         return Sequences(x, y, lengths)
 
     def training(self) -> Generated:
         return Generated(self.make, 2 * self.timesteps + 1)
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:

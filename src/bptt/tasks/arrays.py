@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Readout, Shares, score_bits, score_class_sequences, score_classes, score_sequences
 from bptt.tasks.baseline import find_baseline_of
@@ -69,7 +70,7 @@ class Arrays:
     def training(self) -> Pool:
         return Pool(self._sequences[0], self.order)
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+    def evaluation(self, rng: Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._sequences[1]
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt.core.elementwise import add_up
 from bptt.core.sequences import Sequences
 
 FAIR_BIT = (0.5, 0.25)  # mean and variance
@@ -24,4 +25,6 @@ def find_baseline(loss: Any, mean: Any, variance: Any, timesteps: float = 1.0) -
 def find_baseline_of(loss: Any, sequences: Sequences) -> float | None:
     """The cost per sequence of the one answer that is best for all scored targets of a fixed set."""
     targets = sequences.y if sequences.last_only else sequences.y[sequences.full_scored]
-    return find_baseline(loss, targets.mean(axis=0), targets.var(axis=0), len(targets) / sequences.count)
+    mean = add_up(targets.T) / len(targets)
+    variance = add_up(((targets - mean) ** 2).T) / len(targets)
+    return find_baseline(loss, mean, variance, len(targets) / sequences.count)

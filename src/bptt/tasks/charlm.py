@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
 from bptt.tasks.baseline import find_baseline_of
@@ -95,7 +96,7 @@ class Charlm:
         taken = one_hot(codes[starts[:, None] + np.arange(self.window + 1)], self.inputs)
         return Sequences(taken[:, :-1], taken[:, 1:])
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` windows of the training part."""
         codes = self._training_codes
         return self._windows(codes, rng.integers(len(codes) - self.window, size=count))
@@ -103,7 +104,7 @@ class Charlm:
     def training(self) -> Generated:
         return Generated(self.make, 2 * self.window * self.inputs)
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+    def evaluation(self, rng: Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._evaluation
 
     @cached_property

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Readout, Shares, score_class_sequences, score_classes
 from bptt.tasks.baseline import find_baseline
@@ -44,7 +45,7 @@ class Copying:
     def timesteps(self) -> int:
         return self.length + 2 * _COPIED
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` fresh sequences."""
         symbols = rng.integers(_SYMBOLS, size=(count, _COPIED))
         fed = np.full((count, self.timesteps), _BLANK)
@@ -57,10 +58,10 @@ class Copying:
     def training(self) -> Generated:
         return Generated(self.make, self.timesteps * (self.inputs + self.outputs))
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
 from bptt.tasks.baseline import find_baseline_of
@@ -51,10 +52,10 @@ class Counting:
     def training(self) -> Pool:
         return Pool(self._sequences, "sequential")
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+    def evaluation(self, rng: Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._sequences
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         if not self.test_size:
             return None
         return _count_ones(rng.integers(2, size=(self.test_size, self.length)).astype(np.float64))

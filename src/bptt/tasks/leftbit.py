@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits, score_sequences
 from bptt.tasks.baseline import FAIR_BIT, find_baseline
@@ -57,16 +58,16 @@ class Leftbit:
     def training(self) -> Pool:
         return Pool(self._windows, "random")
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` fresh sequences of m bits."""
         return _ask_before(rng.integers(2, size=(count, self._windows.timesteps)).astype(np.float64))
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         if self.eval_size is None:
             return self._shown
         return self.make(rng, -(-self.eval_size // (self._windows.timesteps - 1)))
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:

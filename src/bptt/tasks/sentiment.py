@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import InvalidValue
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
 from bptt.tasks.baseline import find_baseline_of
@@ -70,7 +71,7 @@ class Sentiment:
     def training(self) -> Pool:
         return Pool(self._sequences["training"], "shuffled")
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+    def evaluation(self, rng: Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._sequences["test"]
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bptt.core.annotations import Range
+from bptt.core.elementwise import compute_sine
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.accuracy import Predict, Readout
 from bptt.tasks.baseline import find_baseline_of
@@ -58,17 +60,17 @@ class Sine:
 
     def _windows_from(self, first: int, count: int) -> Sequences:
         """The `count` windows that begin at the values `first`, `first` + 1, …"""
-        values = self.amplitude * np.sin(self.step * np.arange(first, first + count + self.window))
+        values = self.amplitude * compute_sine(self.step * np.arange(first, first + count + self.window))
         windows = sliding_window_view(values, self.window + 1)
         return Sequences(np.ascontiguousarray(windows[:, :-1, None]), np.ascontiguousarray(windows[:, -1:]))
 
     def training(self) -> Pool:
         return Pool(self._training, "shuffled")
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:  # noqa: ARG002 (always the same set)
+    def evaluation(self, rng: Generator) -> Sequences:  # noqa: ARG002 (always the same set)
         return self._evaluation
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:  # noqa: ARG002 (always the same set)
+    def test(self, rng: Generator) -> Sequences | None:  # noqa: ARG002 (always the same set)
         first = self.windows + self.window + self.eval_size + self.window
         return self._windows_from(first, self.test_size) if self.test_size else None
 

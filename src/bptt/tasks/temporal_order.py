@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Readout, Shares, score_classes
 from bptt.tasks.baseline import find_baseline
@@ -43,7 +44,7 @@ class TemporalOrder:
     def timesteps(self) -> int:
         return self.length
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` fresh sequences."""
         tenths = [part * self.length // 10 for part in (1, 2, 5, 6)]
         symbols = rng.integers(2, 6, size=(count, self.length))
@@ -55,10 +56,10 @@ class TemporalOrder:
     def training(self) -> Generated:
         return Generated(self.make, 6 * self.length + 4)
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import Range
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
 from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits, score_sequences
 from bptt.tasks.baseline import FAIR_BIT, find_baseline
@@ -40,7 +41,7 @@ class Xor:
     def timesteps(self) -> int:
         return self.length
 
-    def make(self, rng: np.random.Generator, count: int) -> Sequences:
+    def make(self, rng: Generator, count: int) -> Sequences:
         """`count` fresh sequences."""
         triples = -(-(self.length + 1) // 3)
         return _make_sequences(rng.integers(2, size=(count, triples, 2)), self.length)
@@ -48,10 +49,10 @@ class Xor:
     def training(self) -> Generated:
         return Generated(self.make, 2 * self.length)
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return self.make(rng, self.eval_size)
 
-    def test(self, rng: np.random.Generator) -> Sequences | None:
+    def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:

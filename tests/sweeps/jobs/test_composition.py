@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -19,6 +18,7 @@ from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra_release import version_base
 from bptt.configuration.paths import find_conf_folder
+from bptt.core.random import Generator
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant
 from bptt.tasks.adder import Adder
@@ -237,7 +237,7 @@ def test_checks_that_need_data_make_it_once(composer: Counting, monkeypatch: pyt
     made: list[int] = []
     original = Adder.evaluation
 
-    def counted(self: Adder, rng: np.random.Generator) -> Sequences:
+    def counted(self: Adder, rng: Generator) -> Sequences:
         made.append(1)
         return original(self, rng)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats
 
 
@@ -16,5 +17,5 @@ class Constant:
 
     scale: Annotated[PerLane, Range()]
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
+    def values(self, rng: Generator, block: Parameter) -> Floats:
         return np.full(block.shape, float(self.scale))

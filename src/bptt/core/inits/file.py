@@ -9,6 +9,7 @@ import numpy as np
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats
 
 
@@ -38,7 +39,7 @@ class File:
         except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
             raise InvalidValue("path", self.path, f"not a readable npz file of numbers ({error})") from None
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
+    def values(self, rng: Generator, block: Parameter) -> Floats:
         if block.name not in self.arrays:
             raise InvalidValue(
                 "path", self.path, f"lacks {block.name}; it holds {', '.join(sorted(self.arrays)) or 'nothing'}"

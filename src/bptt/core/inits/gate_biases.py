@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-
 from bptt.core.annotations import Range
+from bptt.core.elementwise import compute_log
 from bptt.core.models.cell import Gate
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats
 
 
@@ -32,7 +32,7 @@ class Chrono:
         """
         if gate.role is None:
             raise ValueError(f"the gate {gate.name} neither keeps nor writes")
-        kept = np.log(1.0 + shares * (self.t_max - 2.0))
+        kept = compute_log(1.0 + shares * (self.t_max - 2.0))
         return kept if gate.role == "keeps" else -kept
 
 
@@ -40,7 +40,7 @@ class Chrono:
 GateBias = float | Chrono
 
 
-def fill_gates(values: Floats, block: Parameter, biases: Mapping[str, GateBias], rng: np.random.Generator) -> Floats:
+def fill_gates(values: Floats, block: Parameter, biases: Mapping[str, GateBias], rng: Generator) -> Floats:
     """A layer's biases `values` (gates · H,) with those of the named gates in place of what they were.
 
     biases  name of a gate → its bias; gates that are not named stay as they were

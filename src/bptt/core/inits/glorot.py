@@ -7,6 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats
 
 
@@ -19,7 +20,7 @@ class Glorot:
 
     scale: Annotated[PerLane, Range(at_least=0)]
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
+    def values(self, rng: Generator, block: Parameter) -> Floats:
         if block.is_bias:
             return np.zeros(block.shape)
         fan_in, fan_out = block.shape[0], block.shape[1] // block.gates

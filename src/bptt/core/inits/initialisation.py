@@ -9,13 +9,14 @@ import numpy as np
 
 from bptt.core.inits.gate_biases import GateBias, fill_gates
 from bptt.core.parameters import Parameter, ParameterKind
-from bptt.core.sequences import Floats, generator
+from bptt.core.random import Generator, make_generator
+from bptt.core.sequences import Floats
 
 
 class Init(Protocol):
     """A scheme: the values of one block, of the block's shape, drawn from rng."""
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats: ...
+    def values(self, rng: Generator, block: Parameter) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Initialisation:
         return np.concatenate([self._draw(seed, number, block).ravel() for number, block in enumerate(blocks)])
 
     def _draw(self, seed: np.random.SeedSequence, number: int, block: Parameter) -> Floats:
-        values = self.blocks.get(block.kind, self.default).values(generator(seed, number), block)
+        values = self.blocks.get(block.kind, self.default).values(make_generator(seed, number), block)
         if block.kind != "bias" or not self.gate_bias:
             return values
-        return fill_gates(values, block, self.gate_bias, generator(seed, number, 1))
+        return fill_gates(values, block, self.gate_bias, make_generator(seed, number, 1))

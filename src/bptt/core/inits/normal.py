@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-
 from bptt.core.annotations import PerLane, Range
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats
 
 
@@ -16,5 +15,5 @@ class Normal:
 
     scale: Annotated[PerLane, Range(at_least=0)]
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
+    def values(self, rng: Generator, block: Parameter) -> Floats:
         return self.scale * rng.standard_normal(block.shape)

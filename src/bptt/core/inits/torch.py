@@ -7,6 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.parameters import Parameter
+from bptt.core.random import Generator
 from bptt.core.sequences import Floats
 
 
@@ -20,5 +21,5 @@ class Torch:
 
     scale: Annotated[PerLane, Range(at_least=0)]
 
-    def values(self, rng: np.random.Generator, block: Parameter) -> Floats:
+    def values(self, rng: Generator, block: Parameter) -> Floats:
         return self.scale / np.sqrt(block.hidden) * rng.uniform(-1.0, 1.0, block.shape)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from bptt.core.annotations import PerLane, Range
+from bptt.core.elementwise import add_up
 from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.losses.cross_entropy import entropy
@@ -46,4 +47,4 @@ class BinaryCrossEntropy:
 
         The answer is the mean m, which costs its entropy, weight · Σ_o −m_o ln m_o − (1 − m_o) ln (1 − m_o).
         """
-        return self.weight * (entropy(mean) + entropy(1 - mean)).sum(axis=-1)
+        return self.weight * add_up(entropy(mean) + entropy(1 - mean))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from bptt.core.annotations import PerLane, Range
+from bptt.core.elementwise import add_up, compute_log
 from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.sequences import Floats
@@ -40,7 +41,7 @@ def cross_entropy(sizes, memory, begin):
 
 def entropy(share: Floats) -> Floats:
     """−p ln p of each share p, 0 where p is 0."""
-    return -share * np.log(np.where(share > 0, share, 1.0))
+    return -share * compute_log(np.where(share > 0, share, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,4 +62,4 @@ class CrossEntropy:
 
         The answer is the mean m, where targets sum to 1, and costs its entropy, −weight · Σ_o m_o ln m_o.
         """
-        return self.weight * entropy(mean).sum(axis=-1)
+        return self.weight * add_up(entropy(mean))

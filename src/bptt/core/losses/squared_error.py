@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from bptt.core.annotations import PerLane, Range
+from bptt.core.elementwise import add_up
 from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.sequences import Floats
@@ -42,4 +43,4 @@ class SquaredError:
 
         The answer is the mean, which costs weight · Σ_o variance_o.
         """
-        return self.weight * variance.sum(axis=-1)
+        return self.weight * add_up(variance)

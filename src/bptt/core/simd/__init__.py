@@ -2,7 +2,7 @@
 
 from bptt.core.compiler import inline, kernel
 from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
-from bptt.core.simd.elementary import exp, integer_power, log, log1p, sigmoid, tanh
+from bptt.core.simd.elementary import exp, integer_power, log, log1p, scaled_log, sigmoid, split, tanh
 from bptt.core.simd.memory import (
     LANES_MEMORY,
     UNITS_MEMORY,
@@ -65,11 +65,13 @@ __all__ = [
     "one_run",
     "pointer_to",
     "prefetch",
+    "scaled_log",
     "select",
     "set_element",
     "set_number",
     "sigmoid",
     "splat",
+    "split",
     "sqrt",
     "store",
     "tanh",

@@ -152,10 +152,22 @@ def tanh(x):
 
 
 @inline
-def log(x):
-    """ln x for positive normal x below 2¹⁰²² within 1 ulp or so (fdlibm's reduction, to 2^k·m with √½ ≤ m < √2)."""
+def split(x):
+    """(k, m) with x = 2^k·m, k an integer and √½ ≤ m < √2, for positive normal x below 2¹⁰²²."""
     k = _exponent(x * 1.4142135623730951)
-    m = x * _power_of_two(-k)
+    return k, x * _power_of_two(-k)
+
+
+@inline
+def log(x):
+    """ln x for positive normal x below 2¹⁰²² within 1 ulp or so."""
+    k, m = split(x)
+    return scaled_log(k, m)
+
+
+@inline
+def scaled_log(k, m):
+    """ln(2^k·m) for k and m as `split` gives them (fdlibm's way)."""
     f = m - 1.0
     s = f / (m + 1.0)
     z = s * s

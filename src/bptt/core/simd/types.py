@@ -3,6 +3,7 @@
 What stands side by side is the kernel's choice: lanes (one run each) or rows of one batch.
 """
 
+import math
 import os
 
 import llvmlite.binding
@@ -17,11 +18,14 @@ from bptt.core.annotations import InvalidValue
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
+_WIDTHS = (2, 4, 8)
+
+
 def _widest() -> int:
     """Numbers in a vector: 8 with AVX-512 and 4 without, or what `BPTT_SIMD_WIDTH` asks for and the processor has."""
     widest = 8 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 4
     asked = os.environ.get("BPTT_SIMD_WIDTH", "") or str(widest)
-    allowed = [str(width) for width in (4, 8) if width <= widest]
+    allowed = [str(width) for width in _WIDTHS if width <= widest]
     if asked not in allowed:
         raise InvalidValue("BPTT_SIMD_WIDTH", asked, f"this processor allows {' and '.join(allowed)}")
     return int(asked)
@@ -33,7 +37,7 @@ VECTOR_BYTES = 8 * WIDTH
 
 def aligned_zeros(*shape: int) -> NDArray[np.float64]:
     """Zeros, float64, C-contiguous, whose first element lies on a multiple of `ALIGNMENT` bytes."""
-    size = int(np.prod(shape)) * 8
+    size = math.prod(shape) * 8
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size].view(np.float64).reshape(shape)

@@ -18,6 +18,7 @@ from bptt.configuration.build import Configuration
 from bptt.configuration.compose import parse_overrides
 from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.parameters import list_parameters, parameter_count
+from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.training import Training
 from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
@@ -174,7 +175,7 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
     task, settings = run.task, run.train
     parameters = parameter_count(list_parameters(run.model, task.inputs, task.outputs))
     points = len(recorded_updates(settings.updates, settings.log_points, settings.log_spacing))
-    evaluated = task.evaluation(np.random.Generator(np.random.PCG64(run.seed))).count
+    evaluated = task.evaluation(Generator(np.random.SeedSequence(run.seed))).count
     # A training step goes over the weights forward, backward and for the gradient; an evaluation forward only.
     per_weight = 3 * settings.updates * settings.batch_size + points * evaluated
     # The gates, and what surrounds a weight, cost something too where the weights are few.

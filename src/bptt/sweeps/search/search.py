@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
+from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.grammar import strip_key
 from bptt.sweeps.launch import Launch
@@ -202,7 +203,7 @@ def has_accuracy(run: Run) -> bool:
     """Whether the run's task has a notion of right."""
     import numpy as np
 
-    sequences = run.task.evaluation(np.random.Generator(np.random.PCG64(0)))
+    sequences = run.task.evaluation(Generator(np.random.SeedSequence(0)))
     return run.task.accuracy(np.zeros(sequences.y.shape), sequences) is not None
 
 

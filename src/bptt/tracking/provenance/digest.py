@@ -6,7 +6,6 @@ from dataclasses import MISSING, fields
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -72,8 +71,8 @@ def find_package(target: str) -> str | None:
 def compute_version() -> str:
     """The numerical version of the installed program.
 
-    Changes with what the core and the tasks compute (`bptt.core.sources`), with the contents of the tasks' data files,
-    with the vector width, and with the packages that compute: numpy, numba with llvmlite, scipy.
+    Changes with what the core and the tasks compute (`bptt.core.sources`) and with the contents of the tasks' data
+    files; not with the processor, its vectors or the packages, with all of which the bits are the same.
     """
     from bptt.core.kernel import cache_folder, source_hash
 
@@ -81,7 +80,6 @@ def compute_version() -> str:
     data = [path for path in tasks.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     parts = [
         source_hash(),
-        *(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "scipy")),
         hash_sources(read_modules(tasks, "bptt.tasks"), known=cache_folder() / "sources"),
         *sorted(sha256(path.read_bytes()).hexdigest() for path in data),
     ]

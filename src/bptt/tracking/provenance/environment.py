@@ -20,11 +20,11 @@ from bptt.tracking.provenance.work_tree import read_own_diff, read_own_tags, sho
 from bptt.tracking.store.address import hide_passwords
 from bptt.tracking.store.tags import COMMAND_TAG, COMMIT_TAG, DIRTY_TAG, SOURCE_TYPE_TAG, USER_TAG, VERSION_TAG
 
-_NUMERICAL: Final = ("numpy", "numba", "llvmlite", "scipy")  # what the numerical version covers, see `compute_version`
+_NUMERICAL: Final = ("numpy", "numba", "llvmlite", "scipy")  # what computes or compiles
 
 
-#: What decides last bits although the program is the same.
-MACHINE: Final = ("processor", "compiled for", "BLAS")
+#: What the same program computes with; the bits are the same with any.
+MACHINE: Final = ("processor", "compiled for", "vector width", *_NUMERICAL)
 
 
 _NAMES: Final = {
@@ -131,7 +131,7 @@ def _find_user() -> str:
         return "unknown"
 
 
-_COMPILES: Final = "llvmlite"  # Numba's, whose version decides what is computed
+_COMPILES: Final = "llvmlite"  # Numba's
 
 
 def describe_environment() -> dict[str, Any]:

@@ -1,0 +1,170 @@
+"""Short runs in which every two choices meet: of each group of `conf`, and of settings that take another way.
+
+Choices are found in `conf`, so one that is added has its runs. A run is made of the files' own values, without Hydra,
+so that it is made alike on a machine that has little more than NumPy and Numba.
+"""
+
+import hashlib
+import importlib
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from bptt.core.evaluation import predict
+from bptt.core.inits.initialisation import Initialisation
+from bptt.core.parameters import list_parameters, to_named
+from bptt.core.random import Generator
+from bptt.core.run import Run, Settings, seed_of
+from bptt.core.training import train
+
+TABLE = Path(__file__).with_name("bits.json")
+CONF = Path(__file__).parents[2] / "conf"
+GROUPS = ("task", "model", "init", "optimizer", "schedule", "regularizer", "clip")
+#: Values of keys that no group chooses; a choice without the key has none of them.
+SETTINGS: dict[str, tuple[Any, ...]] = {
+    "model.activation": ("tanh", "sigmoid", "relu", "identity"),
+    "model.bias": ("single", "none", "double"),
+    "model.layers": (1, 2),
+    "model.hidden_size": (5, 17),
+    "train.batch_size": (1, 3, 20),
+    "train.truncation": (None, 2),
+    "train.carry_state": (False, True),
+    "train.log_spacing": ("linear", "log"),
+}
+#: What makes a task small, where it has the key.
+SMALL = {"length": 10, "eval_size": 7, "test_size": 5, "window": 6, "windows": 30, "count": 20}
+UPDATES = 12
+
+Choice = tuple[tuple[str, Any], ...]
+
+
+def list_choices() -> list[Choice]:
+    """Choices of a value for each axis, such that any two values that can meet do so in one of them."""
+    axes: dict[str, tuple[Any, ...]] = {
+        group: tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml"))) for group in GROUPS
+    } | SETTINGS
+    missing = {
+        pair
+        for first, second in itertools.combinations(axes, 2)
+        for pair in itertools.product(((first, value) for value in axes[first]), ((second, v) for v in axes[second]))
+        if can_meet(pair)
+    }
+    found = []
+    while missing:
+        chosen = dict(min(missing, key=repr))
+        for axis, values in axes.items():
+            if axis not in chosen:
+                fitting = [value for value in values if can_meet((*chosen.items(), (axis, value)))]
+                chosen[axis] = max(fitting, key=lambda value: _count_new(chosen, (axis, value), missing))
+        found.append(tuple((axis, chosen[axis]) for axis in axes))
+        missing -= set(itertools.combinations(found[-1], 2))
+    return found
+
+
+def _count_new(chosen: Mapping[str, Any], added: tuple[str, Any], missing: set[Any]) -> int:
+    return sum((other, added) in missing or (added, other) in missing for other in chosen.items())
+
+
+def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether values make sense together: a schedule needs an α that it can scale."""
+    chosen = dict(choice)
+    schedule, optimizer = chosen.get("schedule", "constant"), chosen.get("optimizer")
+    return schedule == "constant" or optimizer is None or "alpha" in read("optimizer", optimizer)
+
+
+def read(group: str, name: str) -> dict[str, Any]:
+    """The values of a choice, as its file has them."""
+    return dict(OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml")))  # type: ignore[arg-type]
+
+
+def name_of(choice: Choice) -> str:
+    """A choice as overrides."""
+    return " ".join(f"{key}={'null' if value is None else value}" for key, value in choice)
+
+
+def make_run(choice: Choice, folder: Path) -> Run:
+    """The run of a choice; files that it reads are written into a folder."""
+    chosen = dict(choice)
+    parts = {group: read(group, chosen[group]) for group in GROUPS} | {"train": read("train", "default")}
+    return _build(chosen, parts, folder)
+
+
+def _build(chosen: Mapping[str, Any], parts: dict[str, dict[str, Any]], folder: Path) -> Run:
+    task = parts["task"]
+    loss = next(
+        (part["override /loss@_global_.loss"] for part in task.pop("defaults", []) if isinstance(part, dict)), None
+    )
+    task |= {key: value for key, value in SMALL.items() if key in task}
+    if chosen["task"] == "arrays":
+        task["path"] = str(_write_arrays(folder))
+    for key in SETTINGS:
+        group, _, field = key.partition(".")
+        if field in parts.get(group, {}):
+            parts[group][field] = chosen[key]
+    parts["model"]["readout"] = task["readout"]
+    settings = Settings(
+        updates=UPDATES,
+        log_points=4,
+        **{key: parts["train"][key] for key in ("batch_size", "truncation", "carry_state", "log_spacing")},
+    )
+    made = {group: instantiate(parts[group]) for group in GROUPS if group != "init"}
+    made["loss"] = instantiate(read("loss", loss or "squared_error"))
+    blocks = list_parameters(made["model"], made["task"].inputs, made["task"].outputs)
+    if chosen["init"] == "file":
+        parts["init"]["path"] = str(_write_parameters(folder, blocks))
+    return Run(init=Initialisation(instantiate(parts["init"])), train=settings, seed=3, **made)
+
+
+def instantiate(values: Mapping[str, Any]) -> Any:
+    """The component that a file describes."""
+    module, _, name = values["_target_"].rpartition(".")
+    return getattr(importlib.import_module(module), name)(**{key: v for key, v in values.items() if key != "_target_"})
+
+
+def _write_arrays(folder: Path) -> Path:
+    rng = Generator(np.random.SeedSequence(1))
+    path = folder / "arrays.npz"
+    np.savez(path, x=rng.standard_normal((30, 6, 2)), y=rng.random((30, 6, 3)), lengths=rng.integers(2, 7, size=30))
+    return path
+
+
+def _write_parameters(folder: Path, blocks: Any) -> Path:
+    flat = 0.3 * Generator(np.random.SeedSequence(2)).standard_normal(sum(block.size for block in blocks))
+    path = folder / "weights.npz"
+    np.savez(path, **to_named(blocks, flat))
+    return path
+
+
+def hash_run(run: Run) -> str:
+    """Sixteen hexadecimal characters over the bits of all that a run leaves, and of what its network then predicts."""
+    (record,) = train([run])
+    evaluation = run.task.evaluation(Generator(seed_of(run, 2)))
+    arrays = {
+        **{f"weights/{name}": array for name, array in record.parameters.items()},
+        **record.history,
+        **record.once,
+        "state": record.state,
+        "flow": record.flow,
+        "prediction": predict(run, record.parameters, evaluation),
+    }
+    found = hashlib.sha256(f"{record.outcome} {record.updates}".encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {np.shape(array)}".encode())
+        found.update(_bits_of(np.asarray(array)))
+    return found.hexdigest()[:16]
+
+
+def _bits_of(array: Any) -> bytes:
+    """The bytes of an array, lowest first; which NaN it is says nothing."""
+    numbers = np.where(np.isnan(array), np.nan, array) if array.dtype == np.float64 else array
+    return bytes(np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).tobytes())
+
+
+def hash_all(folder: Path) -> Iterator[tuple[str, str]]:
+    """Each choice by name, with its hash."""
+    for choice in list_choices():
+        yield name_of(choice), hash_run(make_run(choice, folder))
