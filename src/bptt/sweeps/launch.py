@@ -36,6 +36,7 @@ from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, hide_passwords, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.whereabouts import note_place, note_store
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -243,11 +244,12 @@ class Launch:
             name=folder.name,
             command=[hide_passwords(word) for word in self._command],
             began=time.time(),
-            uri=resolve_address(tracking.uri).shown if tracking.enabled else None,
+            uri=note_store(resolve_address(tracking.uri), Path.cwd()) if tracking.enabled else None,
             experiment=tracking.experiment if tracking.enabled else None,
             parent=None,
             numerical_version=compute_version(),
             current_folder=str(Path.cwd()),
+            place=note_place(folder, Path.cwd()),
             swept=list(dict.fromkeys(key for job in jobs for key in job.swept)) if plan is None else plan.keys,
             duplicates=duplicates,
             settings=self._launcher,

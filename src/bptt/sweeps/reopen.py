@@ -10,11 +10,12 @@ from bptt.core.run import Run
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.pool import Conduct, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.store.address import recall_uri
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts
 
 
 def reopen_sweep(
@@ -31,18 +32,19 @@ def reopen_sweep(
     journal, jobs = archive.journal, archive.jobs()
     if not jobs:
         raise ArchiveError(f"{folder}: the sweep has no runs")
-    if not Path(journal.current_folder).is_dir():
-        raise ArchiveError(
-            f"{journal.current_folder}: is gone; the sweep was begun there, its files are looked for there"
-        )
-    os.chdir(journal.current_folder)
+    where = find_whereabouts(archive.folder, journal, journal.parent)
+    if where.home is None or not where.home.is_dir():
+        raise ArchiveError(describe_lost(folder, journal))
+    for remark in where.list_remarks(folder):
+        reporter.say(remark)
+    os.chdir(where.home)
     first = check_configuration(jobs[0].config, allow)
     how = Conduct(
         workers=read_worker_settings({**journal.settings, **(settings or {})}, allow),
         on_error=journal.on_error,
         checkpoint_seconds=first.tracking.checkpoint_seconds,
     )
-    session = Session(archive, jobs, _store(archive), how, reporter)
+    session = Session(archive, jobs, _store(journal, where.uri), how, reporter)
     session.recall()
     return session
 
@@ -76,8 +78,5 @@ def _run(session: Session, job: SweepJob, allow: Collection[str]) -> Run:
     return configuration.run
 
 
-def _store(archive: SweepFolder) -> Store | None:
-    journal = archive.journal
-    if journal.experiment is None:
-        return None
-    return open_store(recall_uri(journal.uri), journal.experiment)
+def _store(journal: SweepJournal, uri: str | None) -> Store | None:
+    return None if journal.experiment is None else open_store(recall_uri(uri), journal.experiment)

@@ -64,6 +64,7 @@ from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.params import flatten_config, hide_secrets, name_run
 from bptt.tracking.store.run_log import RunLog
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG
+from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, note_place, note_store
 
 if TYPE_CHECKING:
     from bptt.core.training import Training
@@ -307,12 +308,13 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
     with Interrupts() as interrupts, file_lock(folder / LOCK):
         journal = Journal(
             run_id=None,
-            uri=None if store is None else store.address.shown,
+            uri=None if store is None else note_store(store.address, Path.cwd()),
             experiment=None if store is None else store.experiment,
             name=name_run(configuration.resolved),
             digest=compute_digest(configuration.resolved, version),
             numerical_version=version,
             current_folder=str(Path.cwd()),
+            place=note_place(folder, Path.cwd()),
         )
         try:
             write_text(folder / CONFIG, dump_config(recorded), durable=True)
@@ -347,17 +349,18 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
     check_program(journal, compute_version())
     start = read_checkpoint(folder, journal)
-    if not Path(journal.current_folder).is_dir():
-        raise ResumeError(
-            f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
-        )
-    os.chdir(journal.current_folder)
+    where = find_whereabouts(folder, journal, journal.run_id)
+    if where.home is None or not where.home.is_dir():
+        raise ResumeError(describe_lost(folder, journal))
+    for remark in where.list_remarks(folder):
+        reporter.say(remark)
+    os.chdir(where.home)
     configuration = check_configuration(read_config(folder), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
     with Interrupts() as interrupts:
-        tracker = _reopen(folder, journal)
+        tracker = _reopen(folder, journal, where.uri)
         journal = journal if tracker is None else replace(journal, run_id=tracker.run_id)
         write_journal(folder, journal)
         note_resumption(folder)
@@ -401,11 +404,11 @@ def _begin(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, 
     return RunLog.begin(store, journal.name, flatten_config(recorded), tags)
 
 
-def _reopen(folder: Path, journal: Journal) -> RunLog | None:
+def _reopen(folder: Path, journal: Journal, uri: str | None) -> RunLog | None:
     """The run in the store that it was begun in; None where it is not tracked."""
     if journal.experiment is None:
         return None
-    store = open_store(recall_uri(journal.uri), journal.experiment)
+    store = open_store(recall_uri(uri), journal.experiment)
     # Who began it may have been stopped before it noted which run it is, or before there was one.
     run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
     if run_id is None:

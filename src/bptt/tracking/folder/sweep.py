@@ -77,9 +77,12 @@ class SweepJournal:
 
     command        that repeats it, as words
     began          seconds since 1970
-    uri            of the store, a password blotted out; None, like experiment and parent: it is not tracked
+    uri            of the store, a password blotted out, relative to the current folder where it lies in that; None,
+                   like experiment and parent: it is not tracked
     parent         the id of the sweep's own run in the store; None as long as it was not begun
-    current_folder from which the configurations' relative paths are meant
+    current_folder from which the configurations' relative paths are meant, as it was called when the sweep began; where
+                   it is now, `bptt.tracking.store.whereabouts` finds
+    place          the sweep's folder, relative to that where it lay in it; None: an earlier version did not note it
     swept          the keys whose values differ between runs
     duplicates     how many jobs were left out since another one is the same run
     settings       of the launcher
@@ -122,6 +125,7 @@ class SweepJournal:
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     retried: int = 0
+    place: str | None = None
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bptt.tracking.store.address import Address, StoreError, hide_passwords
+from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
+from bptt.tracking.store.moving import place_first_experiment, settle_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -120,6 +121,8 @@ def connect(address: Address) -> "MlflowClient":
         # Before anything is written to it: what is refused stays as it is.
         _check_schema(address, _read_schema(address.database))
         _prepare(address.database)
+        check_reading(address)
+        settle_artifacts(address)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -143,9 +146,10 @@ def _make(address: Address, database: Path) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            made = MlflowClient(address.uri.replace(str(database), str(part), 1))
+            made = MlflowClient(write_sqlite_uri(part, address.query))
             made._tracking_client.store.engine.dispose()
-        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            place_first_experiment(address, part)
+        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
             raise StoreError(f"{address.shown}: can't be made: {shorten(error)}") from error
         part.rename(database)
     finally:
@@ -192,6 +196,19 @@ def _check_schema(address: Address, found: str | None) -> None:
         else f"install the newer MLflow that wrote it; `mlflow db upgrade` of {installed} can't read it"
     )
     raise StoreError(f"{address.shown}: its tables have version {found}, MLflow {installed} needs another: {remedy}")
+
+
+def check_reading(address: Address) -> None:
+    """Raise StoreError where SQLAlchemy would open another file than the one that is meant."""
+    if not address.uri.startswith("sqlite+pysqlite:"):
+        return
+    import sqlalchemy
+
+    if sqlalchemy.make_url(address.uri).database != str(address.database):
+        raise StoreError(
+            f"{address.shown}: SQLAlchemy {version('sqlalchemy')} can't open a path with % or ?; install 2.1 or newer,"
+            " or rename the folder"
+        )
 
 
 def _check_connection(address: Address) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.tracking.folder.files import Status
 from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.artifacts import put_files
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import limit_patience, shorten
 from bptt.tracking.store.errors import wait_while_locked
@@ -114,8 +115,8 @@ class RunLog:
             raise StoreError(f"{self.store.address.shown}: {self.trouble}")
         client = self.store.client
         try:
-            for path, folder in artifacts.items():
-                client.log_artifact(self.run_id, str(path), folder)
+            files = {f"{folder}/{path.name}" if folder else path.name: path for path, folder in artifacts.items()}
+            put_files(self.store.address, self.artifact_uri, {name: path.read_bytes() for name, path in files.items()})
             client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
             client.set_terminated(self.run_id, status)
         except (MlflowException, OSError) as error:
