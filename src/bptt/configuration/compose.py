@@ -87,6 +87,13 @@ def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) ->
     return parsed, lines
 
 
+def _check_current_folder() -> None:
+    """Raise ConfigurationError where Hydra, which notes the current folder, takes its name for another one."""
+    folder = str(Path.cwd())
+    if "${" in folder:
+        raise ConfigurationError([f"{folder}: Hydra looks ${{…}} up, in a folder's name too; rename the folder"])
+
+
 class Composer:
     """Composes configurations from the folders that a loader knows; ConfigurationError says why one can't be had."""
 
@@ -96,6 +103,7 @@ class Composer:
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """The configuration of a run, or, with RunMode.MULTIRUN, of a sweep: without the values that are swept."""
+        _check_current_folder()
         parsed, lines = self.parse(overrides)
         allow = _read_allowed(parsed)
         # Before anything is composed, which imports what it is looked for in.

@@ -8,6 +8,7 @@ from bptt.doctor.finding import Finding, Situation, write_command
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepFolder
+    from bptt.tracking.store.whereabouts import Noted
 
 _MOST: Final = 500  # the newest: a folder of years would take too long
 
@@ -45,12 +46,26 @@ def _examine_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
             yield Finding(subject=str(shown), says="is being trained")
             return
         archive = SweepFolder.open(folder)
+        yield from _examine_place(folder, shown, archive.journal, archive.journal.parent)
         yield from _examine_left(archive, shown)
     except (ArchiveError, OSError) as error:
         means = "it can neither go on nor be reported; `bptt rm` deletes it"
         yield Finding(
             mark="wrong", subject=str(shown), says=str(error), means=means, command=write_command("bptt", "rm", shown)
         )
+
+
+def _examine_place(folder: Path, shown: Path, journal: "Noted", run_id: str | None) -> Iterator[Finding]:
+    """Whether a folder was copied or moved out of its project, or its project away from the store."""
+    from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts
+
+    where = find_whereabouts(folder, journal, run_id)
+    if where.home is None:
+        means = "it can be reported, but neither go on nor be sent to a store"
+        yield Finding(mark="note", subject=str(shown), says=describe_lost(shown, journal), means=means)
+    for remark in where.list_remarks(shown):
+        means = "`bptt resume` and `bptt sync` write there; `bptt rm` deletes runs there, but no original's"
+        yield Finding(mark="note", subject=str(shown), says=remark.removeprefix(f"{shown}: "), means=means)
 
 
 def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
@@ -97,6 +112,7 @@ def _examine_run(folder: Path, shown: Path) -> Iterator[Finding]:
     except (ResumeError, OSError) as error:
         yield Finding(mark="note", subject=str(shown), says=str(error), means="nothing can be done with it")
         return
+    yield from _examine_place(folder, shown, journal, journal.run_id)
     if journal.status not in ("RUNNING", "KILLED") or is_locked(folder / LOCK):
         return
     same = journal.numerical_version == compute_version()

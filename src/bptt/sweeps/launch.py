@@ -35,6 +35,7 @@ from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, hide_passwords, resolve_address
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.connecting import try_to_make
 from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.whereabouts import note_place, note_store
 
@@ -216,6 +217,7 @@ class Launch:
         """
         address = resolve_address(tracking.uri)
         if _can_be_made(address):
+            try_to_make(address)
             self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, tracking.experiment)
         else:
             self._store = open_store(tracking.uri, tracking.experiment)

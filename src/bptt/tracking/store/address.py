@@ -51,7 +51,10 @@ _NAMES = {"databricks", "databricks-uc", "uc"}
 
 
 class StoreError(Exception):
-    """The store can't be used as asked; the message is one line for the user."""
+    """The store can't be used as asked; the message is one line for the user, whatever names stand in it."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in says))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +180,10 @@ def _resolve_sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
         raise StoreError(f"{origin}={match[0]}: a store in memory is gone when the program ends; name a file")
     query = match["query"] or ""
     if wrong := [option for option in query[1:].split("&") if option and not _OPTIONS.fullmatch(option)]:
-        raise StoreError(
-            f"{origin}={quote_controls(match[0])}: {quote_controls(wrong[0])} is no option of SQLite's; a ? in a path"
-            " is written %3F"
-        )
+        raise StoreError(f"{origin}={match[0]}: {wrong[0]} is no option of SQLite's; a ? in a path is written %3F")
     path = unquote(match["path"], errors="surrogateescape")
     if "\0" in path:
-        raise StoreError(f"{origin}={quote_controls(match[0])}: no path holds a NUL")
+        raise StoreError(f"{origin}={match[0]}: no path holds a NUL")
     database = (folder / path).resolve()
     check_name(database)
     artifacts = database.parent / ARTIFACTS
@@ -221,11 +221,6 @@ def check_name(path: Path) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode(errors="backslashreplace")
         raise StoreError(f"{shown}: this name is not UTF-8, and can't be recorded; rename the folder") from None
-
-
-def quote_controls(text: str) -> str:
-    """The text in one line."""
-    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda found: quote(found[0]), text)
 
 
 def find_file_store(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
 from bptt.tracking.store.moving import place_first_experiment, settle_artifacts
@@ -134,6 +134,20 @@ def connect(address: Address) -> "MlflowClient":
         raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}") from error
 
 
+_LONGEST_PATH: Final = 480  # bytes; with what SQLite sets behind it, and stands before it, 512
+
+
+def try_to_make(address: Address) -> None:
+    """Raise StoreError where a SQLite file that is not there can't be made; nothing of it is left."""
+    if address.database is None:
+        return
+    part = address.database.with_name(f".{address.database.name}.{os.getpid()}.part")
+    try:
+        _prepare(part)
+    finally:
+        _remove(part)
+
+
 def _make(address: Address, database: Path) -> None:
     """Make a database with all tables, whole or not at all: MLflow can't go on with one that has half of them."""
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +178,8 @@ def _remove(database: Path) -> None:
 def _prepare(database: Path) -> None:
     """Make the SQLite file where missing, and have it write ahead (WAL), so that readers and writers don't wait."""
     database.parent.mkdir(parents=True, exist_ok=True)
+    if (length := len(os.fsencode(database))) > _LONGEST_PATH and not database.exists():
+        raise StoreError(f"{database}: its path has {length} bytes, and SQLite takes no more than {_LONGEST_PATH}")
     try:
         with closing(sqlite3.connect(database, timeout=20)) as connection:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
