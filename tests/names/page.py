@@ -49,7 +49,8 @@ def as_markdown(found: Mapping[str, Mapping[str, Outcome]], about: Mapping[str, 
     refused = sum(all(one.says == "refused" for one in row.values()) for row in found.values())
     seconds = [one.seconds for row in found.values() for one in row.values() if one.says == "refused"]
     works = sum(all(one.says == "works" for one in row.values()) for row in found.values())
-    told = f"{len(found)} names: {works} work, {refused} are refused, in the median after {median(seconds or [0.0]):.1f} s."
+    after = f"in the median after {median(seconds or [0.0]):.1f} s"
+    told = f"{len(found)} names: {works} work, {refused} are refused, {after}."
     return f"{table}\n\n{told} {about['date']}, {about['machine']}; `python -m tests.names --write`.\n"
 
 
