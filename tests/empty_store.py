@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 import warnings
-from contextlib import closing
+from contextlib import chdir, closing
 from functools import cache
 from pathlib import Path
 
@@ -20,9 +20,9 @@ def put_empty_store(folder: Path) -> str:
 def _database() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
-        with warnings.catch_warnings():  # of MLflow's, which tests would take for errors
-            warnings.simplefilter("ignore")
-            open_store(f"sqlite:///{path}", "Default")  # the one that is there from the beginning
+        with warnings.catch_warnings(), chdir(folder):
+            warnings.simplefilter("ignore")  # of MLflow's, which tests would take for errors
+            open_store("sqlite:///mlflow.db", "Default")  # the one that is there from the beginning
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
         return path.read_bytes()

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bptt.tracking.folder.run import read_journal
+from bptt.tracking.store.address import Address
+from bptt.tracking.store.artifacts import find_local_folder
+from bptt.tracking.store.whereabouts import find_whereabouts
 from tests import forking
 
 _PROGRAM = "import sys; from bptt.cli.main import main; sys.exit(main(sys.argv[1:]))"
@@ -24,10 +28,17 @@ class Run:
         return json.loads((self.folder / "run.json").read_text())
 
     @property
+    def address(self) -> Address:
+        """Of the store that the run is recorded in."""
+        address = find_whereabouts(self.folder, read_journal(self.folder), None).address
+        assert address is not None
+        return address
+
+    @property
     def client(self) -> Any:
         from mlflow import MlflowClient
 
-        return MlflowClient(self.journal["uri"])
+        return MlflowClient(self.address.uri)
 
     @property
     def stored(self) -> Any:
@@ -46,7 +57,8 @@ class Run:
     @property
     def artifacts(self) -> dict[str, Path]:
         """Path inside the run → file."""
-        folder = Path(self.stored.info.artifact_uri.removeprefix("file://"))
+        folder = find_local_folder(self.address, self.stored.info.artifact_uri)
+        assert folder is not None
         return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 

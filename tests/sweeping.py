@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.store.address import Address
+from bptt.tracking.store.artifacts import find_local_folder
+from bptt.tracking.store.whereabouts import find_whereabouts
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,13 @@ class Swept:
     @property
     def archive(self) -> SweepFolder:
         return SweepFolder.open(self.folder)
+
+    @property
+    def address(self) -> Address:
+        """Of the store that the sweep is recorded in."""
+        address = find_whereabouts(self.folder, self.archive.journal, None).address
+        assert address is not None
+        return address
 
     @property
     def runs(self) -> list[Any]:
@@ -34,13 +44,15 @@ class Swept:
         from mlflow import MlflowClient
 
         journal = self.archive.journal
-        client = MlflowClient(journal.uri)
+        client = MlflowClient(self.address.uri)
         experiment = client.get_experiment_by_name("bptt")
         assert experiment is not None
         return list(client.search_runs([experiment.experiment_id], f"tags.`bptt.sweep` = '{journal.name}'"))
 
     def artifact(self, run: Any, name: str) -> Path:
-        return Path(run.info.artifact_uri.removeprefix("file://")) / name
+        folder = find_local_folder(self.address, run.info.artifact_uri)
+        assert folder is not None
+        return folder / name
 
 
 def newest(work: Any) -> Swept:

@@ -48,6 +48,13 @@ STORES: Final = [
     _train("''", "tracking.uri=: names a folder"),
     _train("sqlite://", "tracking.uri=sqlite://"),
     _train("'sqlite:///:memory:'", "a store in memory is gone when the program ends"),
+    _train(
+        "'sqlite:///a?b.db'",
+        "tracking.uri=sqlite:///a?b.db: b.db is no option of SQLite's; a ? in a path is written %3F",
+    ),
+    _train("'sqlite:///a?b=c.db'", "tracking.uri=sqlite:///a?b=c.db: b=c.db is no option of SQLite's"),
+    _train("'sqlite:///a%00.db'", "tracking.uri=sqlite:///a%00.db: no path holds a NUL"),
+    _train("'sqlite:///a%FF.db'", "a\\xff.db: this name is not UTF-8, and can't be recorded"),
     _train("nope://x/y", "nope://x/y: "),
     *(
         Case(

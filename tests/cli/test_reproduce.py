@@ -67,7 +67,7 @@ def test_a_run_gives_the_same_bits(said: SAID, undisturbed: Any) -> None:
 def test_a_run_of_the_store(said: SAID, undisturbed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _, run = undisturbed
     monkeypatch.chdir(tmp_path)  # where its folder is not known
-    code, lines, _ = said(run.journal["run_id"], "--uri", run.journal["uri"])
+    code, lines, _ = said(run.journal["run_id"], "--uri", run.address.uri)
     assert code == 0
     assert lines[0] == "counting linear seed=0, trained again from the record alone, in the store"
     assert "same bits" in lines[-1]
@@ -86,7 +86,7 @@ def test_an_artifact_of_which_a_bit_was_changed(
     then = float(arrays["cell.0.recurrent"][0, 0])
     try:
         np.savez(path, allow_pickle=False, **arrays)
-        code, lines, _ = said(run.journal["run_id"], "--uri", run.journal["uri"])
+        code, lines, _ = said(run.journal["run_id"], "--uri", run.address.uri)
     finally:
         path.write_bytes(whole)
     assert code == 1

@@ -42,7 +42,7 @@ def work(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sweep(work: Path, name: str) -> tuple[Store, SweepLog, Path]:
     """A sweep of two runs in the folder's store, as it stands when it was trained."""
-    store = open_store(f"sqlite:///{work}/mlflow.db", "bptt")
+    store = open_store("sqlite:///mlflow.db", "bptt")
     record = SweepLog.begin(store, name, {}, "")
     given = RunToWrite(
         key=sha256(name.encode()).hexdigest()[:31] + "0",

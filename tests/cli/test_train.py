@@ -112,7 +112,7 @@ def test_output_is_quiet_without_a_terminal(undisturbed: Any) -> None:
     assert out[2].startswith("  0 1 1 0 0 0 0 1 0 0 1 1")
     assert out[3] == f"run     {run.journal['run_id']} in experiment bptt"
     assert Path(out[4].removeprefix("files   ")).is_dir()
-    assert f"mlflow ui --backend-store-uri sqlite:///{run.folder.parents[2]}/mlflow.db" in out[5]
+    assert out[5] == "open    bptt ui    (or, in this folder: mlflow ui)"
     assert out[6].endswith(f"/#/experiments/1/runs/{run.journal['run_id']}?workflowType=machine_learning")
 
 

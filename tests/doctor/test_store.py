@@ -11,7 +11,7 @@ from bptt.doctor.finding import Finding, Situation
 from bptt.doctor.store import find_holders
 from bptt.tracking.store.address import Address, resolve_address
 from bptt.tracking.store.connecting import read_revisions
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import open_store, open_to_delete
 from bptt.tracking.store.state import _examine_database
 from tests.doctor.faults import (
     carried_out,
@@ -176,3 +176,26 @@ def test_an_address_that_means_nothing(here: Path, monkeypatch: pytest.MonkeyPat
     (address,) = wrong(found(here, MLFLOW_TRACKING_URI="./mlruns"))
     assert address.says.startswith("MLFLOW_TRACKING_URI=./mlruns: names a folder")
     assert address.command == "unset MLFLOW_TRACKING_URI"
+
+
+def test_a_copied_store_looks_for_its_artifacts_where_it_lay(here: Path, tmp_path: Path) -> None:
+    original, copied = tmp_path / "original", tmp_path / "copied"
+    original.mkdir()
+    opened = open_store(f"sqlite:///{original}/mlflow.db", "bptt")
+    assert [finding.subject for finding in wrong(found(original))] == []
+    copied.mkdir()
+    with (
+        closing(sqlite3.connect(original / "mlflow.db")) as source,
+        closing(sqlite3.connect(copied / "mlflow.db")) as to,
+    ):
+        source.backup(to)
+    (trouble,) = wrong(found(copied))
+    assert trouble.subject == "artifacts"
+    assert trouble.says == (
+        f"the store was copied or moved from {original}, and looks there for the artifacts of Default, bptt"
+    )
+    assert trouble.command == "bptt ui"
+    opened.close()
+    open_to_delete(None, copied).close()
+    assert wrong(found(copied)) == []
+    assert [finding.subject for finding in wrong(found(original))] == []

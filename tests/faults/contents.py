@@ -62,7 +62,7 @@ def stored(database: Path, artifacts: Path) -> list[Stored]:
                 tags={name: value for name, value in tags.items() if not name.startswith(_OTHER_TAGS)},
                 metrics=rows("key, value, is_nan, step", "metrics", run_id),
                 latest=rows("key, value, is_nan, step", "latest_metrics", run_id),
-                files=_files(_place(uri, artifacts)),
+                files=_files(_place(uri, artifacts, database.parent)),
             )
 
         return [
@@ -71,7 +71,9 @@ def stored(database: Path, artifacts: Path) -> list[Stored]:
         ]
 
 
-def _place(uri: str, artifacts: Path) -> Path:
+def _place(uri: str, artifacts: Path, beside: Path) -> Path:
+    if ":" not in uri:
+        return beside / uri
     return Path(uri.removeprefix("file://")) if uri.startswith("file:") else artifacts / uri.partition(":/")[2]
 
 

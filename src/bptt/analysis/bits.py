@@ -225,8 +225,10 @@ def _hash_runs(sweep: "Sweep") -> Iterator[str]:
     histories = {run: own.sort_values("update") for run, own in sweep.history.groupby("run")}
     for row in sweep.runs[["run", *told]].to_dict("records"):
         found = sha256("\n".join(f"{name} {_write_known(row[name])}" for name in told).encode())
-        own = histories.get(row["run"])
-        for name in ("update", *metrics) if own is not None else ():
+        if (own := histories.get(row["run"])) is None:
+            yield found.hexdigest()
+            continue
+        for name in ("update", *metrics):
             numbers = own[name].to_numpy("float64", na_value=np.nan)
             if not np.isnan(numbers).all():  # a metric that this run did not have
                 found.update(f"\n{name} ".encode())

@@ -128,9 +128,12 @@ def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) ->
 
 
 def _find_store(recorded: "PastRun", uri: str | None) -> str | None:
-    """The store that has the run: the one that was named, otherwise the one that its configuration names."""
+    """The store that has the run: the one that was named, otherwise the one that its folder or configuration names."""
     from bptt.tracking.store.address import recall_uri, resolve_address
 
+    noted = recall_uri(recorded.recording.head.uri)
+    if uri is None and noted is not None:
+        return resolve_address(noted, recorded.current_folder).uri
     configured = recorded.config["tracking"]["uri"]
     if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
         return uri

@@ -26,6 +26,7 @@ class _Target:
     name: str
     folder: Path | None
     stored: "tuple[Store, SweepToRemove] | None"
+    kept: str = "none in the store"  # why no runs are deleted
 
 
 def main(argv: Sequence[str]) -> int:
@@ -83,8 +84,7 @@ def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
     from bptt.tracking.store.opening import open_to_delete
 
     if folder is not None:
-        journal = SweepFolder.open(folder).journal
-        return _Target(journal.name, folder, _find_record(journal, uri))
+        return _find_folder(folder, SweepFolder.open(folder).journal, uri)
     store = open_to_delete(uri)
     ids = store.list_sweeps(text) or [text]
     if len(ids) > 1:
@@ -95,24 +95,31 @@ def _find(text: str, uri: str | None, folder: Path | None) -> _Target:
     return _Target(sweep.name, None, (store, sweep))
 
 
-def _find_record(journal: "SweepJournal", uri: str | None) -> "tuple[Store, SweepToRemove] | None":
-    """The record of the sweep that a folder is of."""
+def _find_folder(folder: Path, journal: "SweepJournal", uri: str | None) -> _Target:
+    """The sweep that a folder is of, with its record."""
     from bptt.tracking.store.address import recall_uri
     from bptt.tracking.store.opening import open_to_delete
+    from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts
 
     if journal.parent is None:
-        return None
-    store = open_to_delete(recall_uri(journal.uri, uri, journal.name))
+        return _Target(journal.name, folder, None)
+    where = find_whereabouts(folder, journal, journal.parent)
+    if uri is None and where.home is None:
+        raise _Refused(f"{describe_lost(folder, journal)}; --store URI names the store to delete its runs in")
+    if uri is None and where.original is not None:
+        return _Target(journal.name, folder, None, f"those of {where.original}, which this is a copy of, stay")
+    to_open = recall_uri(where.uri, uri, journal.name)
+    store = open_to_delete(to_open) if uri is not None else open_to_delete(to_open, where.home)
     sweep = store.find_sweep(journal.parent)
     if sweep is not None and sweep.name != journal.name:
         raise _Refused(f"{journal.name}: its folder names a run of the store that is of another sweep, {sweep.name}")
-    return None if sweep is None else (store, sweep)
+    return _Target(journal.name, folder, None if sweep is None else (store, sweep))
 
 
 def _describe(found: _Target) -> list[str]:
     lines = [f"sweep {found.name}"]
     if found.stored is None:
-        lines.append("  runs    none in the store")
+        lines.append(f"  runs    {found.kept}")
     else:
         store, sweep = found.stored
         going_on = ", RUNNING as far as the store knows" if sweep.status == "RUNNING" else ""

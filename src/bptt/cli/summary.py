@@ -6,7 +6,6 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from bptt.analysis.tables import write_duration, write_lines
 from bptt.cli.common import say, write_allow_options, write_store_option
@@ -19,7 +18,8 @@ from bptt.sweeps.session import Session
 from bptt.sweeps.single import Ended, Trained
 from bptt.tracking.folder.files import JOURNAL
 from bptt.tracking.folder.run import Journal, read_config
-from bptt.tracking.store.address import Address
+from bptt.tracking.store.address import Address, write_sqlite_uri
+from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.run_log import RunLog
 from bptt.tracking.store.sweep_page import make_run_path
 
@@ -66,15 +66,14 @@ def describe_whereabouts(tracker: RunLog | None, folder: Path) -> list[str]:
         return [f"files   {folder}"]
     store = tracker.store
     address = store.address
-    files = unquote(tracker.artifact_uri.removeprefix("file://"))
+    files = find_local_folder(address, tracker.artifact_uri) or tracker.artifact_uri
     path = make_run_path(store.experiment_id, tracker.run_id)
     lines = [f"run     {tracker.run_id} in experiment {store.experiment}", f"files   {files}"]
     if address.pages is not None:
         return [*lines, f"open    {address.pages}{path}"]
-    asked = "" if store.asked is None else f" --uri {address.shown}"
     return [
         *lines,
-        f"open    bptt ui{asked}    (or: mlflow ui --backend-store-uri {address.shown})",
+        f"open    {_ui(address, store.asked)}",
         f"        http://127.0.0.1:5000{path}",
     ]
 
@@ -188,5 +187,11 @@ def _whereabouts(session: Session, summary: Summary) -> list[str]:
 
 
 def _ui(address: Address, asked: str | None) -> str:
-    uri = "" if asked is None else f" --uri {address.shown}"
-    return f"bptt ui{uri}    (or: mlflow ui --backend-store-uri {address.shown})"
+    shown = shlex.quote(address.shown)
+    uri = "" if asked is None else f" --uri {shown}"
+    if address.database is not None and address.at_home:
+        # Its artifacts are addressed relative to its folder, in which MLflow has to be started.
+        file = shlex.quote(write_sqlite_uri(Path(address.database.name), address.query))
+        named = "" if asked is None else f" --backend-store-uri {file}"
+        return f"bptt ui{uri}    (or, in this folder: mlflow ui{named})"
+    return f"bptt ui{uri}    (or: mlflow ui --backend-store-uri {shown})"

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from bptt.cli.common import Parser, add_store
 
 if TYPE_CHECKING:
+    from bptt.tracking.store.address import Address
     from bptt.tracking.store.sweep_page import NewestSweep
 
 _HOST = "127.0.0.1"
@@ -22,6 +24,7 @@ _SECONDS_TO_END = 5.0
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C, and print first what to open. The store is found as `bptt train` finds it."""
     from bptt.tracking.store.address import StoreError, resolve_address
+    from bptt.tracking.store.moving import settle_artifacts
     from bptt.tracking.store.sweep_page import find_newest_sweep
 
     parser = Parser("bptt ui", description=__doc__)
@@ -39,13 +42,18 @@ def main(argv: Sequence[str]) -> int:
     if address.is_missing:
         print(f"{address.database}: nothing was recorded here yet; `bptt train` does", file=sys.stderr)
         return 2
+    try:
+        settle_artifacts(address)
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 2
     port = _find_free_port(args.port)
     if port is None:
         print(f"--port {args.port}: neither free nor any of the {_PORTS_TRIED} that follow", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would outlive this process
     print("MLflow's server starts …", flush=True)
-    server = _start_server(address.uri, port)
+    server = _start_server(address, port)
     try:
         newest = find_newest_sweep(address)
         while server.poll() is None and not _answers(port):
@@ -59,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         _end_server(server)
 
 
-def _start_server(uri: str, port: int) -> "subprocess.Popen[bytes]":
+def _start_server(address: "Address", port: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers", "1"]
     lean = {
         # The rest of MLflow's server starts eight more processes for jobs that nothing here uses.
@@ -70,8 +78,12 @@ def _start_server(uri: str, port: int) -> "subprocess.Popen[bytes]":
         "PYTHONWARNINGS": "ignore",
     }
     # Not as arguments: it may hold a password.
-    store = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri}
-    return subprocess.Popen(command, env={**lean, **os.environ, **store})
+    store = {"MLFLOW_BACKEND_STORE_URI": address.uri, "MLFLOW_REGISTRY_STORE_URI": address.uri}
+    # Artifacts that are addressed relative to a store are looked for from where the server was started. No module is
+    # taken from there.
+    store |= {"PYTHONSAFEPATH": "1", "UVICORN_APP_DIR": sysconfig.get_path("purelib")}
+    folder = None if address.database is None else address.database.parent
+    return subprocess.Popen(command, env={**lean, **os.environ, **store}, cwd=folder)
 
 
 def _print_links(sweep: "NewestSweep | None", root: str, note: str) -> None:

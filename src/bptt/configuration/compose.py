@@ -95,6 +95,13 @@ def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) ->
     return parsed, lines
 
 
+def _check_current_folder() -> None:
+    """Raise ConfigurationError where Hydra, which notes the current folder, takes its name for another one."""
+    folder = str(Path.cwd())
+    if "${" in folder:
+        raise ConfigurationError([f"{folder}: Hydra looks ${{…}} up, in a folder's name too; rename the folder"])
+
+
 class Composer:
     """Composes configurations from the folders that a loader knows; ConfigurationError says why one can't be had."""
 
@@ -110,6 +117,7 @@ class Composer:
 
         given  of a job of a sweep, keys that are set in it later
         """
+        _check_current_folder()
         self.loader.given = None if given is None else frozenset(given)
         parsed, lines = self.parse(overrides)
         allow = _read_allowed(parsed)

@@ -75,6 +75,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
         runs = "" if state.runs is None else f", {_write_count(state.runs, 'run')}"
         yield Finding(subject="contents", says=f"{_write_count(state.experiments, 'experiment')}{runs}")
     if address.database is not None:
+        yield from _examine_moves(address, named)
         yield _examine_file(address.database, state)
 
 
@@ -154,6 +155,24 @@ def _write_copy_command(database: Path) -> str:
         write_command("cp", path, str(path).replace(str(database), f"{database}.backup"))
         for path in (database, *([ahead] if ahead.exists() else []))
     )
+
+
+def _examine_moves(address: "Address", named: str) -> Iterator[Finding]:
+    """Whether the store was copied or moved, and looks for its artifacts where it lay."""
+    from bptt.tracking.store.moving import find_moves
+
+    moves = find_moves(address, relative=False)
+    if moves:
+        left = ", ".join(dict.fromkeys(str(move.left) for move in moves))
+        names = ", ".join(dict.fromkeys(move.experiment for move in moves))
+        yield Finding(
+            mark="wrong",
+            subject="artifacts",
+            says=f"the store was copied or moved from {left}, and looks there for the artifacts of {names}",
+            means="MLflow shows what is there, and deletes it with `mlflow gc`; whatever of bptt's uses this store"
+            " next puts it right",
+            command=write_command("bptt", "ui", *(["--uri", address.shown] if named else [])),
+        )
 
 
 def _examine_file(database: Path, state: "StoreState") -> Finding:

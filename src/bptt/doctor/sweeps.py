@@ -8,6 +8,7 @@ from bptt.doctor.finding import Finding, Situation, write_command
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepFolder
+    from bptt.tracking.store.whereabouts import Noted
 
 _MOST: Final = 500  # the newest: a folder of years would take too long
 
@@ -45,12 +46,26 @@ def _examine_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
             yield Finding(subject=str(shown), says="is being trained")
             return
         archive = SweepFolder.open(folder)
+        yield from _examine_place(folder, shown, archive.journal, archive.journal.parent)
         yield from _examine_left(archive, shown)
     except (ArchiveError, OSError) as error:
         means = "it can neither go on nor be reported; `bptt rm` deletes it"
         yield Finding(
             mark="wrong", subject=str(shown), says=str(error), means=means, command=write_command("bptt", "rm", shown)
         )
+
+
+def _examine_place(folder: Path, shown: Path, journal: "Noted", run_id: str | None) -> Iterator[Finding]:
+    """Whether a folder was copied or moved out of its project, or its project away from the store."""
+    from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts
+
+    where = find_whereabouts(folder, journal, run_id)
+    if where.home is None:
+        means = "it can be reported, but neither go on nor be sent to a store"
+        yield Finding(mark="note", subject=str(shown), says=describe_lost(shown, journal), means=means)
+    for remark in where.list_remarks(shown):
+        means = "`bptt resume` and `bptt sync` write there; `bptt rm` deletes runs there, but no original's"
+        yield Finding(mark="note", subject=str(shown), says=remark.removeprefix(f"{shown}: "), means=means)
 
 
 def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
@@ -82,16 +97,21 @@ def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
         )
     elif journal.uri is not None:
         own = [] if journal.parent is None else [journal.parent]
-        yield from _examine_stored(journal.uri, [*own, *archive.run_ids().values()], shown)
+        ids = [*own, *archive.run_ids().values()]
+        yield from _examine_stored(archive.folder, journal, journal.parent, ids, shown)
 
 
-def _examine_stored(uri: str, run_ids: Sequence[str], shown: Path) -> Iterator[Finding]:
+def _examine_stored(
+    folder: Path, journal: "Noted", own: str | None, run_ids: Sequence[str], shown: Path
+) -> Iterator[Finding]:
     """Whether a store that is a file still has what it had; a server, which takes longer, `bptt sync --check` asks."""
-    from bptt.tracking.store.address import StoreError, resolve_address
+    from bptt.tracking.store.address import StoreError
     from bptt.tracking.store.state import count_lost
+    from bptt.tracking.store.whereabouts import find_whereabouts
 
     try:
-        database = resolve_address(uri).database
+        address = find_whereabouts(folder, journal, own).address
+        database = None if address is None else address.database
         lost = 0 if database is None else count_lost(database, run_ids)
     except StoreError:  # what is wrong with it is told of the store, or by `bptt sync`
         return
@@ -101,7 +121,7 @@ def _examine_stored(uri: str, run_ids: Sequence[str], shown: Path) -> Iterator[F
             subject=str(shown),
             says=f"the store lacks {lost:,} of its {len(run_ids):,} run{'s'[: len(run_ids) != 1]}",
             means="they were deleted or lost there; the folder has them",
-            command=_write_sync(shown, uri),
+            command=_write_sync(shown, journal.uri),
         )
 
 
@@ -128,6 +148,7 @@ def _examine_run(folder: Path, shown: Path) -> Iterator[Finding]:
         return
     if is_locked(folder / LOCK):
         return
+    yield from _examine_place(folder, shown, journal, journal.run_id)
     if journal.status != "RUNNING" and not journal.recorded:
         yield Finding(
             mark="wrong",
@@ -136,8 +157,8 @@ def _examine_run(folder: Path, shown: Path) -> Iterator[Finding]:
             means="what was trained is here, but not in MLflow",
             command=_write_sync(shown, journal.uri),
         )
-    elif journal.uri is not None and journal.run_id is not None and journal.status != "RUNNING":
-        yield from _examine_stored(journal.uri, [journal.run_id], shown)
+    elif journal.run_id is not None and journal.status != "RUNNING":
+        yield from _examine_stored(folder, journal, journal.run_id, [journal.run_id], shown)
     if journal.status not in ("RUNNING", "KILLED"):
         return
     same = journal.numerical_version == compute_version()

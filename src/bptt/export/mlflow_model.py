@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.tracking.store.address import Address
-from bptt.tracking.store.artifacts import refuse_elsewhere
+from bptt.tracking.store.artifacts import find_local_folder, put_files, refuse_elsewhere
 from bptt.tracking.store.connecting import connect, set_environment
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.opening import find_store
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
 Floats = NDArray[np.float64]
@@ -67,7 +66,7 @@ def log_model(uri: str | None, run_id: str, content: ModelContent, more: Mapping
     address = find_store(uri)
     set_environment()
     with explain_refusal(address):
-        return _log(address, connect(address), run_id, content, more or {})
+        return _log(address, run_id, content, more or {})
 
 
 def load_model(folder: Path) -> Any:
@@ -78,9 +77,8 @@ def load_model(folder: Path) -> Any:
     return load(str(folder))
 
 
-def _log(
-    address: Address, client: "MlflowClient", run_id: str, content: ModelContent, more: Mapping[str, bytes]
-) -> str:
+def _log(address: Address, run_id: str, content: ModelContent, more: Mapping[str, bytes]) -> str:
+    client = connect(address)
     from mlflow.entities import LoggedModelOutput
 
     run = client.get_run(run_id)
@@ -91,7 +89,12 @@ def _log(
         with TemporaryDirectory() as temporary:
             folder = Path(temporary) / NAME
             _save(folder, content, more, {"model_uuid": model.model_id, "model_id": model.model_id, "run_id": run_id})
-            client.log_model_artifacts(model.model_id, str(folder))
+            if find_local_folder(address, model.artifact_location) is None:
+                client.log_model_artifacts(model.model_id, str(folder))
+            else:
+                # MLflow would look for a relative place from the current folder.
+                made = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+                put_files(address, model.artifact_location, {name: path.read_bytes() for name, path in made.items()})
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         status = "READY"
     finally:

@@ -35,7 +35,9 @@ from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.connecting import try_to_make
 from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
+from bptt.tracking.store.whereabouts import note_place, note_store
 
 _LONGEST: int = 100_000  # characters of a choice
 
@@ -229,6 +231,7 @@ class Launch:
         refuse_unnamed(tracking.uri, self._command)
         wanted = choose_experiment(tracking.experiment)
         if _can_be_made(address) and wanted.experiment_id is None:
+            try_to_make(address)
             self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, wanted)
             return
         try:
@@ -268,12 +271,13 @@ class Launch:
             name=folder.name,
             command=[hide_passwords(word) for word in self._command],
             began=time.time(),
-            uri=resolve_address(tracking.uri).shown if tracking.enabled else None,
+            uri=note_store(resolve_address(tracking.uri), Path.cwd()) if tracking.enabled else None,
             experiment=wanted.name if self._store is None else self._store.experiment,
             experiment_id=wanted.experiment_id if self._store is None else None,
             parent=None,
             numerical_version=compute_version(),
             current_folder=str(Path.cwd()),
+            place=note_place(folder, Path.cwd()),
             swept=list(dict.fromkeys(key for job in jobs for key in job.swept)) if plan is None else plan.keys,
             duplicates=duplicates,
             settings=self._launcher,

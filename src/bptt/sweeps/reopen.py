@@ -14,6 +14,7 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.store.address import StoreError, recall_uri
 from bptt.tracking.store.opening import WantedExperiment, open_store
+from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts
 
 
 def reopen_sweep(
@@ -36,11 +37,12 @@ def reopen_sweep(
     journal, jobs = archive.journal, archive.jobs()
     if not jobs:
         raise ArchiveError(f"{folder}: the sweep has no runs")
-    if not Path(journal.current_folder).is_dir():
-        raise ArchiveError(
-            f"{journal.current_folder}: is gone; the sweep was begun there, its files are looked for there"
-        )
-    os.chdir(journal.current_folder)
+    where = find_whereabouts(archive.folder, journal, journal.parent)
+    if where.home is None or not where.home.is_dir():
+        raise ArchiveError(describe_lost(folder, journal))
+    for remark in where.list_remarks(folder):
+        reporter.say(remark)
+    os.chdir(where.home)
     first = check_configuration(jobs[0].config, allow)
     how = Conduct(
         workers=read_worker_settings({**journal.settings, **(settings or {})}, allow),
@@ -48,8 +50,8 @@ def reopen_sweep(
         checkpoint_seconds=first.tracking.checkpoint_seconds,
     )
     store, away = None, None
-    if journal.uri is not None:
-        to_open = recall_uri(journal.uri, uri, folder)
+    if where.uri is not None:
+        to_open = recall_uri(where.uri, uri, folder)
         try:
             store = open_store(to_open, find_recorded_experiment(archive))
         except StoreError as error:

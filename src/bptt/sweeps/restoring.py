@@ -4,6 +4,7 @@ The archive has everything, whatever became of the store: its file is gone, or i
 experiment were deleted; the server was away.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ from bptt.tracking.store.params import flatten_config
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key
 from bptt.tracking.store.sweep_log import SweepLog, list_copy, place_below
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SWEEP_TAG
+from bptt.tracking.store.whereabouts import Noted, describe_lost, find_whereabouts, note_store
 
 T = TypeVar("T")
 
@@ -203,7 +205,7 @@ class _Sweep:
         self.journal = replace(
             journal,
             parent=record.parent,
-            uri=journal.uri if store.asked is None else store.address.shown,
+            uri=journal.uri if store.asked is None else note_store(store.address, Path.cwd()),
             experiment=store.experiment,
             experiment_id=None,
         )
@@ -212,12 +214,29 @@ class _Sweep:
         return record
 
 
+def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> str | None:
+    """Go to the project that a folder lies in; the address of the store to open, as seen from there.
+
+    own    the id of the folder's own run in the store; None: it was not begun there
+    asked  an address to open instead
+
+    Raises ArchiveError where neither is known, and StoreError as `recall_uri` does.
+    """
+    where = find_whereabouts(folder, noted, own)
+    if where.home is None or not where.home.is_dir():
+        if asked is None:
+            raise ArchiveError(describe_lost(folder, noted))
+        return asked
+    os.chdir(where.home)
+    return recall_uri(where.uri, asked, folder)
+
+
 def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> Difference:
     """What the store lacks of a sweep; nothing is written. uri: of another store than the sweep notes.
 
     Raises ArchiveError, and StoreError where the store may not be asked, see `recall_uri`, or refuses.
     """
-    address = resolve_address(recall_uri(archive.journal.uri, uri, archive.folder))
+    address = resolve_address(_go_home(archive.folder, archive.journal, archive.journal.parent, uri))
     sweep, found = _Sweep(archive, {}), Difference(count=len(archive.ended()))
     if is_lost(address):
         found.lacked |= sweep.name_all(f"{_GONE}, as the store itself is not")
@@ -251,7 +270,7 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
 
     Raises what `compare_sweep` does.
     """
-    to_open = recall_uri(archive.journal.uri, uri, archive.folder)
+    to_open = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
     lost = is_lost(resolve_address(to_open))
     sweep = _Sweep(archive, recall_provenance_tags(archive.folder, archive.journal.command))
     found = Difference(count=len(archive.ended()))
@@ -322,7 +341,7 @@ def is_lost(address: Address) -> bool:
 
 def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
     """What the store lacks of a single run that has ended; nothing is written. Otherwise as `compare_sweep`."""
-    address = resolve_address(recall_uri(journal.uri, uri, folder))
+    address = resolve_address(_go_home(folder, journal, journal.run_id, uri))
     found, run = Difference(count=1), _pack_run(folder, journal)
     if is_lost(address):
         found.lacked[run.name] = f"{_GONE}, as the store itself is not"
@@ -340,7 +359,7 @@ def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patie
 
 def restore_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
     """Write what the store lacks of a single run that has ended, whose lock is held. Raises what `compare_run` does."""
-    to_open = recall_uri(journal.uri, uri, folder)
+    to_open = _go_home(folder, journal, journal.run_id, uri)
     found, run = Difference(count=1), _pack_run(folder, journal)
     known = () if journal.run_id is None else (journal.run_id,)
     wanted = WantedExperiment(journal.experiment, journal.experiment_id, known)
@@ -355,7 +374,7 @@ def restore_run(folder: Path, journal: Journal, uri: str | None, patience: Patie
         found.trouble, found.left = str(trouble), {run.name: _UNWRITTEN}
         return found
     now = replace(journal, run_id=run_id, experiment=store.experiment, experiment_id=None, recorded=True)
-    now = now if store.asked is None else replace(now, uri=store.address.shown)
+    now = now if store.asked is None else replace(now, uri=note_store(store.address, Path.cwd()))
     if now != journal:
         write_journal(folder, now)
     return found

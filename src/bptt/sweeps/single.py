@@ -62,6 +62,7 @@ from bptt.tracking.store.opening import WantedExperiment, choose_experiment, ope
 from bptt.tracking.store.params import hide_secrets, name_run
 from bptt.tracking.store.run_log import RunLog, begin_recorded, reopen_recorded
 from bptt.tracking.store.tags import OUTCOME_TAG
+from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, note_place, note_store
 
 if TYPE_CHECKING:
     from bptt.core.training import Training
@@ -333,7 +334,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
     with Interrupts() as interrupts, file_lock(folder / LOCK):
         journal = Journal(
             run_id=None,
-            uri=resolve_address(tracking.uri).shown if tracking.enabled else None,
+            uri=note_store(resolve_address(tracking.uri), Path.cwd()) if tracking.enabled else None,
             experiment=wanted.name if store is None else store.experiment,
             experiment_id=wanted.experiment_id if store is None else None,
             recorded=not tracking.enabled,
@@ -341,6 +342,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
             digest=compute_digest(configuration.resolved, version),
             numerical_version=version,
             current_folder=str(Path.cwd()),
+            place=note_place(folder, Path.cwd()),
         )
         try:
             write_text(folder / CONFIG, dump_config(recorded), durable=True)
@@ -385,14 +387,15 @@ def resume_single(folder: Path, allow: Collection[str], reporter: RunReporter, u
 def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter, uri: str | None) -> Trained:
     if journal.status == "FINISHED":
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
-    to_open = recall_uri(journal.uri, uri, folder)
     check_program(journal, compute_version())
     start = read_checkpoint(folder, journal)
-    if not Path(journal.current_folder).is_dir():
-        raise ResumeError(
-            f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
-        )
-    os.chdir(journal.current_folder)
+    where = find_whereabouts(folder, journal, journal.run_id)
+    if where.home is None or not where.home.is_dir():
+        raise ResumeError(describe_lost(folder, journal))
+    for remark in where.list_remarks(folder):
+        reporter.say(remark)
+    to_open = recall_uri(where.uri, uri, folder)
+    os.chdir(where.home)
     configuration = check_configuration(read_config(folder), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
@@ -405,8 +408,9 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
             away = _do_without_store(error, reporter)
         if tracker is not None:
             there = tracker.store
+            noted = note_store(there.address, where.home)
             journal = replace(
-                journal, run_id=tracker.run_id, uri=there.address.shown, experiment=there.experiment, experiment_id=None
+                journal, run_id=tracker.run_id, uri=noted, experiment=there.experiment, experiment_id=None
             )
         write_journal(folder, journal)
         note_resumption(folder)

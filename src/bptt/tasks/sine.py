@@ -60,7 +60,8 @@ class Sine:
 
     def _windows_from(self, first: int, count: int) -> Sequences:
         """The `count` windows that begin at the values `first`, `first` + 1, …"""
-        values = self.amplitude * compute_sine(self.step * np.arange(first, first + count + self.window))
+        angles = self.step * np.arange(first, first + count + self.window, dtype=np.float64)
+        values = self.amplitude * compute_sine(angles)
         windows = sliding_window_view(values, self.window + 1)
         return Sequences(np.ascontiguousarray(windows[:, :-1, None]), np.ascontiguousarray(windows[:, -1:]))
 

@@ -115,7 +115,7 @@ def test_the_rows_are_those_that_mlflows_client_leaves(record: SweepLog) -> None
         assert len(mine["metrics"]) == 3 * len(one.history.get("update", ()))
         assert len(mine["latest_metrics"]) == max(len(one.history) - 1, 0)
         folders = [
-            find_local_folder(store.client.get_run(run_id).info.artifact_uri)
+            find_local_folder(store.address, store.client.get_run(run_id).info.artifact_uri)
             for run_id in (one.key, their_ids[one.key])
         ]
         for folder in folders:
@@ -236,7 +236,9 @@ def test_a_database_file_that_was_deleted_takes_nothing(record: SweepLog) -> Non
 
 def test_an_artifact_folder_that_takes_nothing_is_told(record: SweepLog) -> None:
     one = run(0, record.store.experiment)
-    location = find_local_folder(record.store.client.get_experiment(record.store.experiment_id).artifact_location)
+    location = find_local_folder(
+        record.store.address, record.store.client.get_experiment(record.store.experiment_id).artifact_location
+    )
     assert location is not None
     location.mkdir(parents=True, exist_ok=True)
     (location / one.key).touch()

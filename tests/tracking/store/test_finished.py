@@ -142,6 +142,6 @@ def test_nothing_is_unpickled(open_experiment: Callable[[], Store]) -> None:
 
 
 def file(store: Store, run_id: str, name: str) -> Path:
-    folder = find_local_folder(store.client.get_run(run_id).info.artifact_uri)
+    folder = find_local_folder(store.address, store.client.get_run(run_id).info.artifact_uri)
     assert folder is not None
     return folder / name

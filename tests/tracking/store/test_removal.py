@@ -45,7 +45,7 @@ def begun(store: Store, name: str, runs: int, start: int = 0) -> SweepLog:
 
 
 def artifacts(store: Store) -> Path:
-    folder = find_local_folder(store.client.get_experiment(store.experiment_id).artifact_location)
+    folder = find_local_folder(store.address, store.client.get_experiment(store.experiment_id).artifact_location)
     assert folder is not None
     return folder
 

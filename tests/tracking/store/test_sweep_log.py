@@ -38,7 +38,7 @@ def test_a_sweep_from_its_beginning_to_its_end(open_experiment: Callable[[], Sto
     assert ended.info.end_time >= ended.info.start_time
     assert ended.data.tags["mlflow.note.content"] == "# done"
     assert ended.data.tags["bptt.best"] == "seed=0"
-    folder = find_local_folder(ended.info.artifact_uri)
+    folder = find_local_folder(store.address, ended.info.artifact_uri)
     assert folder is not None
     assert (folder / "runs.parquet").read_bytes() == b"PAR1"
     assert [file.path for file in store.client.list_artifacts(record.parent, "figures")] == ["figures/loss.png"]
@@ -57,7 +57,7 @@ def test_closed_again_it_says_what_was_said_last(open_experiment: Callable[[], S
     ended = store.client.get_run(first.parent)
     assert ended.info.status == "FINISHED"
     assert {"a": "1", "b": "2", "mlflow.note.content": "two"}.items() <= ended.data.tags.items()
-    folder = find_local_folder(ended.info.artifact_uri)
+    folder = find_local_folder(store.address, ended.info.artifact_uri)
     assert folder is not None
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"table": b"new", "other": b"kept"}
 
@@ -99,7 +99,7 @@ def test_no_file_is_left_half_written(open_experiment: Callable[[], Store], monk
         patch.setattr(Path, "write_bytes", full)
         with pytest.raises(StoreError, match=r"mlflow\.db: /.*/\.table\.part: No space left on device$"):
             record.close("FINISHED", None, {"table": b"long"}, {})
-    folder = find_local_folder(record.store.client.get_run(record.parent).info.artifact_uri)
+    folder = find_local_folder(record.store.address, record.store.client.get_run(record.parent).info.artifact_uri)
     assert folder is not None
     assert list(folder.iterdir()) == []
     assert record.store.client.get_run(record.parent).info.status == "RUNNING"

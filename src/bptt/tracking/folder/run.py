@@ -19,12 +19,14 @@ class Journal:
     """Which run a folder belongs to.
 
     run_id             in the MLflow store; None: it is not tracked, or was not begun there yet
-    uri                of the store, a password blotted out; None: it is not tracked
+    uri                of the store, a password blotted out, relative to the current folder where it lies in that;
+                       None: it is not tracked
     experiment         of the store; None as above, or it goes by its id
     name               of the run
     digest             of its configuration and its numerical version
     numerical_version  of the program that trains it
-    current_folder     from which the configuration's relative paths are meant
+    current_folder     from which the configuration's relative paths are meant, as it was called when the run began
+    place              the run's folder, relative to that where it lay in it; None: an earlier version did not note it
     status             FINISHED once everything is recorded
     outcome            of a run that FINISHED: completed, early_stopped, diverged
     experiment_id      of its experiment, where nothing else says which it is; None: its name does
@@ -44,6 +46,7 @@ class Journal:
     experiment_id: str | None = None
     recorded: bool = True
     seconds: float = 0.0
+    place: str | None = None
 
 
 class ResumeError(Exception):

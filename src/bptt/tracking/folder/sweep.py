@@ -80,10 +80,13 @@ class SweepJournal:
 
     command        that repeats it, as words
     began          seconds since 1970
-    uri            of the store, a password blotted out; None, like what follows: it is not tracked
+    uri            of the store, a password blotted out, relative to the current folder where it lies in that; None,
+                   like what follows: it is not tracked
     parent         the id of the sweep's own run in the store; None as long as it was not begun
     experiment_id  of its experiment, where nothing else says which it is; None: its name does
-    current_folder from which the configurations' relative paths are meant
+    current_folder from which the configurations' relative paths are meant, as it was called when the sweep began; where
+                   it is now, `bptt.tracking.store.whereabouts` finds
+    place          the sweep's folder, relative to that where it lay in it; None: an earlier version did not note it
     swept          the keys whose values differ between runs
     duplicates     how many jobs were left out since another one is the same run
     settings       of the launcher
@@ -131,6 +134,7 @@ class SweepJournal:
     experiment_id: str | None = None
     trials: int | None = None
     seconds: float = 0.0
+    place: str | None = None
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

@@ -30,6 +30,7 @@ class Head:
     conditions      the swept keys that make the question harder; None: none were named
     tuned           the keys of which each setting chose values
     current_folder  from which the configurations' relative paths are meant; None unknown
+    uri             of its store, as its folder notes it, to be resolved from there; None unknown
     files           that configurations name: path → SHA-256 of their content when the sweep began
     choices         files of choices that don't come with bptt: path → text
     """
@@ -50,12 +51,21 @@ class Head:
     duplicates: int = 0
     numerical_version: str | None = None
     current_folder: Path | None = None
+    uri: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, journal: "SweepJournal", *, folder: Path | None, run_id: str | None, status: str, ended: float | None
+        cls,
+        journal: "SweepJournal",
+        *,
+        folder: Path | None,
+        run_id: str | None,
+        status: str,
+        ended: float | None,
+        current_folder: Path | None,
+        uri: str | None = None,
     ) -> "Head":
         """What a sweep's journal says of it, wherever that is kept."""
         return cls(
@@ -76,7 +86,8 @@ class Head:
             choices=journal.choices,
             duplicates=journal.duplicates,
             numerical_version=journal.numerical_version,
-            current_folder=Path(journal.current_folder),
+            current_folder=current_folder,
+            uri=uri,
         )
 
 

@@ -19,6 +19,7 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.provenance.environment import read_provenance
 from bptt.tracking.store.runs import make_run_key
+from bptt.tracking.store.whereabouts import find_whereabouts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,12 +44,15 @@ class SweepFolderHistory(History):
         """See `History.head`."""
         journal = self._journal
         ends = self._tables.runs["ended"]
+        where = find_whereabouts(self._archive.folder, journal, journal.parent)
         return Head.of(
             journal,
             folder=self._folder,
             run_id=journal.parent,
             status=journal.status,
             ended=None if journal.status == "RUNNING" or ends.empty else float(ends.max()),
+            current_folder=where.home,
+            uri=where.uri,
         )
 
     @cached_property
@@ -143,6 +147,7 @@ class RunFolderHistory(History):
     def head(self) -> Head:
         """See `History.head`."""
         journal, overrides = self._journal, self.overrides(0)
+        where = find_whereabouts(self._folder, journal, journal.run_id)
         return Head(
             name=journal.name,
             folder=self._given,
@@ -152,7 +157,8 @@ class RunFolderHistory(History):
             seconds=journal.seconds or None,
             command=["bptt", "train", *overrides] if overrides else [],
             numerical_version=journal.numerical_version,
-            current_folder=Path(journal.current_folder),
+            current_folder=where.home,
+            uri=where.uri,
         )
 
     @cached_property

@@ -29,13 +29,14 @@ from bptt.tracking.folder.sweep import Stage, SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
 from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
-from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
 from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.params import list_swept
 from bptt.tracking.store.sweep_log import SweepCopy, read_flow_ends
 from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, STAGE_TAG, SWEEP_TAG
+from bptt.tracking.store.whereabouts import find_home_of_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +164,7 @@ class SweepStoreHistory(StoreHistory):
     @cached_property
     def head(self) -> Head:
         """See `History.head`."""
-        return make_head(self._parent, self._kept)
+        return make_head(self._store.address, self._parent, self._kept)
 
     @cached_property
     def members(self) -> list[Member]:
@@ -212,9 +213,16 @@ class SweepStoreHistory(StoreHistory):
         return rows | {row.run_id: row for row in self._store.find_runs(elsewhere)}
 
 
-def make_head(own: StoredRow, kept: SweepCopy) -> Head:
-    """What is known of a sweep by the files that are kept with its own run."""
-    return Head.of(kept.journal, folder=None, run_id=own.run_id, status=own.status, ended=own.ended)
+def make_head(address: Address, own: StoredRow, kept: SweepCopy) -> Head:
+    """What is known of a sweep by the files that are kept with its own run, in the store at this address."""
+    return Head.of(
+        kept.journal,
+        folder=None,
+        run_id=own.run_id,
+        status=own.status,
+        ended=own.ended,
+        current_folder=find_home_of_stored(address, kept.journal),
+    )
 
 
 class RunsStoreHistory(StoreHistory):
@@ -247,7 +255,7 @@ class RunsStoreHistory(StoreHistory):
     def head(self) -> Head:
         """See `History.head`."""
         if self._own is not None and self._kept is not None:
-            return make_head(self._own, self._kept)
+            return make_head(self._store.address, self._own, self._kept)
         own, members = self._own, self.members
         swept = list(dict.fromkeys(key for one in members for key in one.swept))
         if own is None:

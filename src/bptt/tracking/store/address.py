@@ -11,7 +11,17 @@ from shlex import quote as quote_word
 from typing import Final
 from urllib.parse import quote, unquote
 
-_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?")
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
+
+
+#: The options that Python's sqlite3 and SQLite itself know; whatever else stands behind a ? is of the path.
+_OPTIONS: Final = re.compile(
+    r"(?:uri|timeout|isolation_level|detect_types|check_same_thread|cached_statements|mode|cache|vfs|psow|nolock|immutable)=.*"
+)
+
+
+# SQLAlchemy decodes a path once more, and cuts it at a question mark.
+_QUOTED: Final = re.compile(r"[%?\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?://)?(?P<rest>.*)", re.IGNORECASE)
@@ -46,13 +56,13 @@ _NAMES = {"databricks", "databricks-uc", "uc"}
 
 
 class StoreError(Exception):
-    """The store can't be used as asked; the message is one line for the user.
+    """The store can't be used as asked; the message is one line for the user, whatever names stand in it.
 
     passing  whether that may come right by itself, as with a server that is away
     """
 
-    def __init__(self, message: str, passing: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, says: str, passing: bool = False) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in says))
         self.passing = passing
 
 
@@ -64,12 +74,18 @@ class Address:
     database   the SQLite file, None for another kind of store
     artifacts  the folder for artifacts; None: the server decides
     lock       the file whose lock guards the store's creation
+    query      the options of a SQLite file, with the ?
+    at_home    whether it is a SQLite file in the folder that it was named from, and was named as such: artifacts are
+               addressed relative to it, so that the folder can be copied and moved, and a bare `mlflow ui` in it finds
+               them. One that is named by a whole path is used from anywhere, also by MLflow
     """
 
     uri: str
     database: Path | None
     artifacts: Path | None
     lock: Path
+    query: str = ""
+    at_home: bool = False
 
     @property
     def is_server(self) -> bool:
@@ -226,14 +242,49 @@ def _check_password(uri: str, origin: str) -> None:
 def _resolve_sqlite(match: re.Match[str], folder: Path, origin: str) -> Address:
     if match["path"] in {"", ":memory:"}:
         raise StoreError(f"{origin}={match[0]}: a store in memory is gone when the program ends; name a file")
-    database = (folder / unquote(match["path"])).resolve()
+    query = match["query"] or ""
+    if wrong := [option for option in query[1:].split("&") if option and not _OPTIONS.fullmatch(option)]:
+        raise StoreError(f"{origin}={match[0]}: {wrong[0]} is no option of SQLite's; a ? in a path is written %3F")
+    path = unquote(match["path"], errors="surrogateescape")
+    if "\0" in path:
+        raise StoreError(f"{origin}={match[0]}: no path holds a NUL")
+    database = (folder / path).resolve()
+    check_name(database)
     artifacts = database.parent / ARTIFACTS
     return Address(
-        uri=f"{match[0][: match.start('path') - match.start()]}{database}{match['query'] or ''}",
+        uri=write_sqlite_uri(database, query),
         database=database,
         artifacts=artifacts,
         lock=artifacts / f".{database.name}.lock",
+        query=query,
+        at_home=not Path(path).is_absolute() and database.parent == folder.resolve(),
     )
+
+
+def split_sqlite_uri(uri: str) -> tuple[Path | None, str]:
+    """The file that a SQLite URI names, and its options with the ?; None: it is of another kind."""
+    match = _SQLITE.fullmatch(uri)
+    if match is None:
+        return None, ""
+    return Path(unquote(match["path"], errors="surrogateescape")), match["query"] or ""
+
+
+def write_sqlite_uri(path: Path, query: str = "") -> str:
+    """The URI of a SQLite file, or of one relative to the folder in which it is used."""
+    text = str(path)
+    if not _QUOTED.search(text):
+        return f"sqlite:///{text}{query}"
+    # MLflow makes the folders on the way as they are written in a URI that begins with sqlite:///.
+    return f"sqlite+pysqlite:///{_QUOTED.sub(lambda found: quote(found[0]), text)}{query}"
+
+
+def check_name(path: Path) -> None:
+    """Raise StoreError for a path that can't be written in text, which MLflow's tables and addresses are."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise StoreError(f"{shown}: this name is not UTF-8, and can't be recorded; rename the folder") from None
 
 
 def find_file_store(folder: Path) -> list[Path]:

@@ -12,9 +12,10 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from bptt.tracking.store.address import Address, StoreError, hide_passwords
+from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
+from bptt.tracking.store.moving import place_first_experiment, settle_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -160,6 +161,8 @@ def connect(address: Address) -> "MlflowClient":
         if found is None:
             _forget_earlier_stores()
         _prepare(address.database)
+        check_reading(address)
+        settle_artifacts(address)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -175,6 +178,20 @@ def connect(address: Address) -> "MlflowClient":
         raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}", is_passing(error)) from error
 
 
+_LONGEST_PATH: Final = 480  # bytes; with what SQLite sets behind it, and stands before it, 512
+
+
+def try_to_make(address: Address) -> None:
+    """Raise StoreError where a SQLite file that is not there can't be made; nothing of it is left."""
+    if address.database is None:
+        return
+    part = address.database.with_name(f".{address.database.name}.{os.getpid()}.part")
+    try:
+        _prepare(part)
+    finally:
+        _remove(part)
+
+
 def _make(address: Address, database: Path) -> None:
     """Make a database with all tables, whole or not at all: MLflow can't go on with one that has half of them."""
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -188,9 +205,10 @@ def _make(address: Address, database: Path) -> None:
 
         _forget_earlier_stores()
         try:
-            made = MlflowClient(address.uri.replace(str(database), str(part), 1))
+            made = MlflowClient(write_sqlite_uri(part, address.query))
             made._tracking_client.store.engine.dispose()
-        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            place_first_experiment(address, part)
+        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
             raise StoreError(f"{address.shown}: can't be made: {shorten(error)}") from error
         part.rename(database)
     finally:
@@ -217,6 +235,8 @@ def _remove(database: Path) -> None:
 def _prepare(database: Path) -> None:
     """Make the SQLite file where missing, and have it write ahead (WAL), so that readers and writers don't wait."""
     database.parent.mkdir(parents=True, exist_ok=True)
+    if (length := len(os.fsencode(database))) > _LONGEST_PATH and not database.exists():
+        raise StoreError(f"{database}: its path has {length} bytes, and SQLite takes no more than {_LONGEST_PATH}")
     try:
         with closing(sqlite3.connect(database, timeout=20)) as connection:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -249,6 +269,19 @@ def _check_schema(address: Address, found: str | None) -> None:
         else f"install the newer MLflow that wrote it; `mlflow db upgrade` of {installed} can't read it"
     )
     raise StoreError(f"{address.shown}: its tables have version {found}, MLflow {installed} needs another: {remedy}")
+
+
+def check_reading(address: Address) -> None:
+    """Raise StoreError where SQLAlchemy would open another file than the one that is meant."""
+    if not address.uri.startswith("sqlite+pysqlite:"):
+        return
+    import sqlalchemy
+
+    if sqlalchemy.make_url(address.uri).database != str(address.database):
+        raise StoreError(
+            f"{address.shown}: SQLAlchemy {version('sqlalchemy')} can't open a path with % or ?; install 2.1 or newer,"
+            " or rename the folder"
+        )
 
 
 def _check_connection(address: Address) -> None:

@@ -154,7 +154,7 @@ class DatabaseStore(Store):
 
     def has_at_hand(self, row: StoredRow) -> bool:
         """See `Store.has_at_hand`."""
-        return find_local_folder(row.artifact_uri) is not None
+        return find_local_folder(self.address, row.artifact_uri) is not None
 
     def find_newest_sweep(self) -> SweepPlace | None:
         """See `Store.find_newest_sweep`."""

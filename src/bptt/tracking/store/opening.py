@@ -15,6 +15,7 @@ from bptt.tracking.store.connecting import (
     REFUSALS,
     SECONDS_AT_THE_START,
     UNKNOWN_RUN,
+    check_reading,
     connect,
     is_passing,
     limit_patience,
@@ -23,6 +24,7 @@ from bptt.tracking.store.connecting import (
 )
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.moving import settle_artifacts
 from bptt.tracking.store.tables import Database
 
 if TYPE_CHECKING:
@@ -112,23 +114,28 @@ def open_to_read(uri: str | None) -> Store:
 def open_address(address: Address) -> Store:
     """The store at an address, to read from."""
     if not address.is_server:
+        check_reading(address)
+        settle_artifacts(address, relative=False)
         return DatabaseStore(address, Database.at(address))
     set_environment()
     with explain_refusal(address):
         return ClientStore(address, connect(address))
 
 
-def open_to_delete(uri: str | None) -> Store:
-    """The store at `uri`, to delete from it. Raises StoreError where there is none, or where it doesn't answer."""
-    address = find_store(uri)
+def open_to_delete(uri: str | None, folder: Path | None = None) -> Store:
+    """The store at `uri`, see `find_store`, to delete from it. Raises StoreError where it doesn't answer too."""
+    address = find_store(uri, folder)
     set_environment()
     with explain_refusal(address):
         return _choose(address, connect(address))
 
 
-def find_store(uri: str | None) -> Address:
-    """Where the store at `uri` is. Raises StoreError where it is a file that is not there."""
-    address = resolve_address(uri)
+def find_store(uri: str | None, folder: Path | None = None) -> Address:
+    """Where the store at `uri` is, as seen from a folder, see `resolve_address`.
+
+    Raises StoreError where it is a file that is not there.
+    """
+    address = resolve_address(uri, folder)
     if address.is_missing:
         raise StoreError(f"{address.database}: there is no such store")
     return address
@@ -197,7 +204,9 @@ def _find_by_name(client: "MlflowClient", address: Address, wanted: WantedExperi
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            found = client.get_experiment(client.create_experiment(name, locate_artifacts(address, name)))
+            made = client.create_experiment(name, locate_artifacts(address, name))
+            settle_artifacts(address, tell=False)  # MLflow makes a whole path of a relative one
+            found = client.get_experiment(made)
         except MlflowException:
             # Another machine's process may have been quicker.
             found = client.get_experiment_by_name(name)
