@@ -78,6 +78,9 @@ def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interr
             say(f"go on with: bptt resume {_quote_folder(session)}")
             raise
         return end_sweep(session, ending, interrupted=True)
+    except ArchiveError as trouble:  # a disk that does not keep what it was given
+        say(f"{trouble}\nthe rest is there: bptt resume {_quote_folder(session)}")
+        return 1
     assert summary is not None
     code = _tell(session, summary)
     return 130 if summary.interrupted else code

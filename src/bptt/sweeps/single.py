@@ -40,9 +40,12 @@ from bptt.tracking.folder.files import (
 )
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.run import (
+    GIVEN,
+    RECORDED,
     Journal,
     ResumeError,
     check_program,
+    compute_digests,
     forget_checkpoint,
     make_single_key,
     read_checkpoint,
@@ -164,7 +167,9 @@ def execute(job: SingleRun, tracker: RunLog | None, interrupts: Interrupts) -> E
         forget_checkpoint(job.folder)
     outcome = record.outcome if status == "FINISHED" and record is not None else None
     with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
-        write_journal(job.folder, replace(job.journal, status="RUNNING" if unstored else status, outcome=outcome))
+        files = compute_digests(job.folder, RECORDED) | job.journal.files
+        status_noted = "RUNNING" if unstored else status
+        write_journal(job.folder, replace(job.journal, status=status_noted, outcome=outcome, files=files))
     return Ended(status=status, record=record, error=error, unstored=unstored, seconds=seconds)
 
 
@@ -317,6 +322,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
         try:
             write_text(folder / CONFIG, dump_config(recorded), durable=True)
             write_provenance(folder)
+            journal = replace(journal, files=compute_digests(folder, GIVEN))
             write_journal(folder, journal)
         except OSError as error:
             says = f"hydra.run.dir={folder}: can't be written: {error.strerror or error}"
@@ -352,13 +358,16 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
             f"{journal.current_folder}: is gone; the run was begun there, and its files are looked for there"
         )
     os.chdir(journal.current_folder)
-    configuration = check_configuration(read_config(folder), allow)
+    configuration = check_configuration(read_config(folder, journal), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
     with Interrupts() as interrupts:
         tracker = _reopen(folder, journal)
         journal = journal if tracker is None else replace(journal, run_id=tracker.run_id)
+        # What it has recorded is about to be written anew.
+        given = {name: digest for name, digest in journal.files.items() if name in GIVEN}
+        journal = replace(journal, files=given)
         write_journal(folder, journal)
         note_resumption(folder)
         return _execute(configuration, journal, folder, tracker, interrupts, reporter, start)
