@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bptt.tracking.folder.files import FLOW
 from tests.bad_input.case import Case, Place
-from tests.bad_input.making import Given, folder
+from tests.bad_input.making import Given, all_of, folder, text
 
 _BLOCK: Final = "blocks/000000"
 _NEEDS = "the following arguments are required: "
@@ -190,6 +190,24 @@ _RESUMED: Final[list[tuple[Given, str]]] = [
     (_run(_then(_killed(), _as("checkpoint.npz", "x"))), "checkpoint.npz: cut off or damaged"),
     (_run(_killed(digest="0")), "its config.yaml, or a data file or a package that it names, was changed"),
 ]
+
+
+def _link(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).symlink_to("elsewhere")
+
+
+#: What a folder holds in which something new is to be trained, and what is said of it.
+_TAKEN: Final[list[tuple[Given, str]]] = [
+    (_run(lambda _: None), "f: holds a run that has finished; name another folder (`bptt resume` is for"),
+    (_run(_killed()), "f: holds a run that has not finished; name another folder, or go on with it: bptt resume f"),
+    (_sweep(lambda _: None), "f: holds a sweep that has finished; name another folder"),
+    (_sweep(_with("sweep.json", status="KILLED")), "f: holds a sweep that has not finished; name another folder, or"),
+    (text("f/config.yaml", "mine: 1"), "f: holds config.yaml, which would be written over; name a folder of its own"),
+    (text("f/blocks/000000/mine", ""), "f: holds blocks, which would be written over"),
+    (all_of(folder("f"), lambda place: _link("blocks")(place.folder / "f")), "f: blocks in it is a link; name a"),
+    (all_of(folder("f"), lambda place: _link(".lock")(place.folder / "f")), "f: .lock in it is a link; name a"),
+    (text("f", "mine"), "f: can't be written: Not a directory"),
+]
 COMMANDS: Final = [
     *(Case(tuple(command.split()), (says,)) for command, says in _ARGUMENTS.items()),
     *(Case(tuple(command.split()), (says,), folder("f")) for command, says in _NO_SWEEP.items()),
@@ -220,4 +238,17 @@ ARCHIVES: Final = [
     ),
     Case(("report", "./f"), ("gradient_flow.parquet: is missing; the run left it",), _run(_without(FLOW))),
     Case(("reproduce", "./f"), ("config.yaml",), _run(_as("config.yaml", "a: ["))),
+    *(Case(("train", "hydra.run.dir=f"), (f"hydra.run.dir={says}",), given) for given, says in _TAKEN),
+    *(
+        Case(("train", "-m", "seed=1,2", "hydra.sweep.dir=f"), (f"hydra.sweep.dir={says}",), given)
+        for given, says in _TAKEN
+    ),
+    Case(
+        ("report", "{recorded}/multirun/sweep", "-o", "f"),
+        ("-o f: holds something else than a report; name a folder of its own",),
+        text("f/report.html", "mine"),
+    ),
+    Case(
+        ("export", "{recorded}/multirun/runs/run", "-o", "f"), ("f: is there already; name a new folder",), folder("f")
+    ),
 ]

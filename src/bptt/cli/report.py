@@ -80,12 +80,13 @@ def _choose_folder(sweeps: "Sequence[Sweep]") -> Path:
 
 def _check(folder: Path) -> None:
     """Raise SourceError where the folder holds something else."""
+    from bptt.analysis.report.writing import is_own_page
     from bptt.tracking.folder.files import PAGE
     from bptt.tracking.history.find import SourceError
 
     if folder.exists() and not folder.is_dir():
         raise SourceError(f"-o {folder}: not a folder")
-    if folder.is_dir() and not (folder / PAGE).exists() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()) and not is_own_page(folder / PAGE):
         raise SourceError(f"-o {folder}: holds something else than a report; name a folder of its own")
 
 

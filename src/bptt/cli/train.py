@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,11 @@ class _Training(HydraTask, TrainTask):
     def __init__(self, argv: Sequence[str]) -> None:
         HydraTask.__init__(self, train_one)
         TrainTask.__init__(self, ["bptt", "train", *argv], _Progress())
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        from bptt.sweeps.single import hold_run_folder
+
+        return hold_run_folder(folder)
 
     def close(self, interrupted: bool) -> int:
         """End the sweep, where it was one; returns its exit code."""

@@ -22,6 +22,10 @@ Format = Literal["svg", "png", "pdf"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
+_GENERATOR: Final = b'<meta name="generator" content="bptt '
+_HEAD: Final = 4096  # bytes in which that stands
+
+
 _OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
 
 
@@ -47,6 +51,15 @@ def make_report_files(
     files |= {f"figures/{name}.{kind}": image[kind] for name, image in images.items() for kind in formats}
     patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
+
+
+def is_own_page(path: Path) -> bool:
+    """Whether a file is the page of a report."""
+    try:
+        with path.open("rb") as file:
+            return _GENERATOR in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:

@@ -31,8 +31,9 @@ _STORAGE = "hydra.sweeper.storage="
 
 
 def going_on(command: Sequence[str], folder: Path) -> list[str]:
-    """The command that goes on with a search that `command` has begun in this folder."""
+    """The command that goes on with a search that `command` has begun in this folder, in a folder of its own."""
     kept = any(_STORAGE in word for word in command)
+    command = [word for word in command if not word.startswith("hydra.sweep.dir=")]
     return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]
 
 

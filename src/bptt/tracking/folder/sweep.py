@@ -152,7 +152,7 @@ class SweepFolder:
         """Make the folder of a new sweep."""
         archive = cls(folder)
         for made in (archive._blocks, archive._stored):
-            made.mkdir(parents=True)
+            made.mkdir(parents=True, exist_ok=True)
         archive.write_jobs(jobs)
         # Last, since a folder with a journal is a whole one.
         archive.write_journal(journal)
