@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,6 +36,7 @@ from bptt.tracking.folder.files import (
     dump_config,
     tabulate_flow,
     tabulate_history,
+    write_files,
     write_record,
     write_text,
 )
@@ -261,20 +263,23 @@ def _files(job: SingleRun, record: Record | None, error: str | None) -> dict[Pat
 
 
 def _figures(job: SingleRun, record: Record) -> list[Path]:
-    folder = job.folder / "figures"
-    paths = [folder / "loss.png", folder / "gradient_flow.png"]
+    names = ("figures/loss.png", "figures/gradient_flow.png")
     try:
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
-        folder.mkdir(exist_ok=True)
-        save_figure(
-            draw_loss_curve(tabulate_history(record), job.journal.name, record.once.get("baseline")), paths[0], "png"
+        name, baseline = job.journal.name, record.once.get("baseline")
+        drawn = (
+            lambda: draw_loss_curve(tabulate_history(record), name, baseline),
+            lambda: draw_gradient_flow(tabulate_flow(record), name),
         )
-        save_figure(draw_gradient_flow(tabulate_flow(record), job.journal.name), paths[1], "png")
+        for path, draw in zip(names, drawn, strict=True):
+            content = BytesIO()
+            save_figure(draw(), content, "png")
+            write_files(job.folder, {path: content.getvalue()})
     except Exception as error:
         # A trained run is worth more than its picture.
         job.reporter.say(f"the figures can't be drawn: {error!r}")
-    return [path for path in paths if path.exists()]
+    return [job.folder / name for name in names if (job.folder / name).exists()]
 
 
 @dataclass(frozen=True, kw_only=True)

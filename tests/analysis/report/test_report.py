@@ -1,9 +1,12 @@
 """The report as its readers have it: HTML, Markdown, tables."""
 
+import base64
+import hashlib
 import io
 import math
 import re
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +21,7 @@ from bptt.analysis.report.writing import make_report_files, write_report
 from bptt.analysis.sweep import Sweep
 from tests.analysis.report.parsed import Page, cells_of
 from tests.analysis.report.planted import HOSTILE, folder_of, planted
+from tests.test_mlflow_pages import CHROMIUM
 
 OWN = re.compile(r"^(#[\w-]+|data:image/svg\+xml;base64,[A-Za-z0-9+/=]+)$")
 
@@ -73,9 +77,40 @@ def test_the_page_needs_nothing_from_elsewhere(page: Page) -> None:
         {"script", "link", "iframe", "object", "embed", "base", "form", "video", "audio", "svg", "b2"}
     )
     assert not any(name.startswith("on") for _, found in page.tags for name in found)
-    assert not any("http-equiv" in found for _, found in page.tags)
+    assert [found["http-equiv"] for _, found in page.tags if "http-equiv" in found] == ["Content-Security-Policy"]
     assert "url(" not in page.style
     assert "@import" not in page.style
+
+
+def test_the_page_says_that_nothing_is_loaded_from_elsewhere(files: dict[str, bytes], page: Page) -> None:
+    text = files["report.html"].decode()
+    (policy,) = [found["content"] for _, found in page.tags if "http-equiv" in found]
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    rules = ["default-src 'none'", "img-src data:", f"style-src 'sha256-{digest}'", "base-uri 'none'"]
+    assert policy.split("; ") == [*rules, "form-action 'none'"]
+    assert text.index("Content-Security-Policy") < text.index("<title>")
+    assert " style=" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (Debian: apt-get install chromium)")
+def test_a_browser_shows_all_of_the_page_and_loads_nothing(files: dict[str, bytes], tmp_path: Path) -> None:
+    def refuse(text: str) -> list[str]:
+        """What Chromium says that the page's policy has refused."""
+        (tmp_path / "page.html").write_text(text)
+        options = ["headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "enable-logging=stderr", "v=0"]
+        options += [f"user-data-dir={tmp_path / 'profile'}", f"screenshot={tmp_path / 'page.png'}"]
+        command = [str(CHROMIUM), *(f"--{option}" for option in options), (tmp_path / "page.html").as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+        return [line for line in done.stderr.splitlines() if "Content Security Policy" in line]
+
+    text = files["report.html"].decode()
+    assert refuse(text) == []
+    # What is put into it is refused: another style, a picture from elsewhere, a script.
+    image = '<img src="http://127.0.0.1:9/x.png"><script>document.title = 1</script>'
+    told = refuse(text.replace("</style>", "p {}</style>").replace("<main>", f"<main>{image}"))
+    assert [any(kind in line for line in told) for kind in ("style", "x.png", "script")] == [True, True, True]
 
 
 def test_its_figures_need_nothing_from_elsewhere(page: Page) -> None:

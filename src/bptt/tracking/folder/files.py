@@ -232,6 +232,26 @@ def clear_part(path: Path) -> Path:
     return part
 
 
+def make_place(folder: Path, name: str) -> Path:
+    """The path of a file that is to be written in a folder, whose own folders are made where missing.
+
+    A link in the place of one of these, which may lead anywhere, is taken away.
+    """
+    path = folder / name
+    for parent in reversed(path.relative_to(folder).parents[:-1]):
+        if (folder / parent).is_symlink():
+            (folder / parent).unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files (path in the folder → content), each whole or not at all; older ones are replaced."""
+    for name, content in files.items():
+        with _replace(make_place(folder, name), durable=False) as file:
+            file.write(content)
+
+
 def load_record(outcome: Any, folder: Path, digests: Mapping[str, str] | None = None) -> "Record | None":
     """The record whose files a folder holds, without its `state`; None where it is not whole.
 

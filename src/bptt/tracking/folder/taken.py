@@ -48,7 +48,8 @@ def _find_what_is_there(folder: Path) -> str | None:
                 return f"holds a {kind} that has finished; name another folder (`bptt resume` is for one that has not)"
             again = f"bptt resume {shlex.quote(str(folder))}"
             return f"holds a {kind} that has not finished; name another folder, or go on with it: {again}"
-    if found := [name for name in (*_WRITTEN, LOCK) if (folder / name).is_symlink()]:
+    inside = [f".hydra/{path.name}" for path in (folder / ".hydra").glob("*")]
+    if found := [name for name in (*_WRITTEN, LOCK, *inside) if (folder / name).is_symlink()]:
         return f"{found[0]} in it is a link; name a folder of its own"
     # What a process has left that was killed before it had written its journal is begun anew.
     begun = (folder / LOCK).exists() and not any(folder.glob("blocks/[0-9]*"))

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from bptt.tracking.folder.files import write_files
 from bptt.tracking.store.address import Address
 
 
@@ -28,10 +29,10 @@ def put_files(address: Address, artifact_uri: str, files: Mapping[str, bytes]) -
     """Keep files (path among the artifacts → content), each whole or not at all; older ones are replaced."""
     folder = find_local_folder(artifact_uri)
     if folder is not None:
-        _write(folder, files)
+        write_files(folder, files)
     elif files:
         with TemporaryDirectory() as temporary:
-            _write(Path(temporary), files)
+            write_files(Path(temporary), files)
             _open_repository(address, artifact_uri).log_artifacts(temporary)
 
 
@@ -81,19 +82,3 @@ def _open_repository(address: Address, artifact_uri: str) -> Any:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(artifact_uri, tracking_uri=address.uri)
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    made: set[Path] = set()
-    for name, content in files.items():
-        path = folder / name
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
