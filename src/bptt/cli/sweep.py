@@ -87,7 +87,9 @@ def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interr
 
 
 def _tell(session: Session, summary: Summary) -> int:
-    """Tell of a sweep that was ended; 1 where a run failed or is missing, or the store doesn't have all."""
+    """Tell of a sweep that was ended; 1 where a run failed or is missing, the store doesn't have all, or the report
+    that it was to end by could not be made.
+    """
     say("\n".join(summary_lines(session, summary)), sys.stdout)
     if session.journal.search and summary.status == "KILLED":
         say(f"go on with: {shlex.join(going_on(session.journal.command, session.archive.folder))}")
@@ -95,7 +97,8 @@ def _tell(session: Session, summary: Summary) -> int:
         say(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {_quote_folder(session)}")
     elif summary.status == "KILLED":
         say(f"go on with: bptt resume {_quote_folder(session)}")
-    return int(summary.status != "FINISHED" or summary.unstored is not None)
+    lost = session.journal.report and summary.report is None
+    return int(summary.status != "FINISHED" or summary.unstored is not None or lost)
 
 
 def _quote_folder(session: Session) -> str:

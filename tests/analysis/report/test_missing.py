@@ -15,6 +15,7 @@ from bptt.analysis.report.writing import make_report_files
 from bptt.cli import report
 from tests.analysis.report.parsed import Page
 from tests.analysis.report.planted import planted
+from tests.bad_input.case import outcome
 from tests.recording import archived
 
 
@@ -113,6 +114,31 @@ def test_the_command_tells_of_it_and_ends_with_1(
     told = capsys.readouterr()
     assert told.out == f"{folder}/report/report.html\n"
     assert told.err == "The figure “nothing” can't be shown: OverflowError: too large by far\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "lost"),
+    [
+        (
+            0,
+            "the report: the section “Failures and divergences” can't be shown: OverflowError: too large by far",
+            False,
+        ),
+        (1, "the report can't be made: OverflowError(", True),
+    ],
+)
+def test_the_end_of_a_sweep_tells_of_it(
+    code: int, says: str, lost: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if lost:
+        monkeypatch.setattr("bptt.analysis.report.writing.make_report_files", raising)
+    else:
+        _section(monkeypatch)
+    small = ["task=xor", "task.length=3", "train.updates=2", "model.hidden_size=2", "tracking.enabled=false"]
+    found = outcome(["train", "-m", *small, "seed=1,2", "hydra.sweep.dir=s", "hydra.launcher.workers=1"])
+    assert [line for line in found.lines if line.startswith(says)]
+    assert (found.code, Path("s/report/report.html").exists()) == (code, not lost)
 
 
 #: Losses of a run at an update, in a report that must be whole.
