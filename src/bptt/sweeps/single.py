@@ -11,8 +11,8 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +40,7 @@ from bptt.tracking.folder.files import (
     write_record,
     write_text,
 )
-from bptt.tracking.folder.lock import LockedError, file_lock
+from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.run import (
     GIVEN,
     RECORDED,
@@ -56,7 +56,6 @@ from bptt.tracking.folder.run import (
     write_checkpoint,
     write_journal,
 )
-from bptt.tracking.folder.taken import find_why_taken
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.provenance.environment import (
     make_provenance_tags,
@@ -298,31 +297,8 @@ class Trained:
     interrupted: bool
 
 
-@contextmanager
-def hold_run_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder for a new run, before anything is written into it; one that nothing came into is removed.
-
-    Raises ConfigurationError where it holds a run or a sweep, or something that would be written over.
-    """
-    _refuse_taken(folder)
-    try:
-        with file_lock(folder / LOCK, wait=False):
-            _refuse_taken(folder, held=True)
-            yield
-            if {path.name for path in folder.glob("*")} <= {".hydra", LOCK}:
-                _remove_unused(folder)
-    except LockedError as error:
-        raise ConfigurationError([f"hydra.run.dir={folder}: something is being trained there"]) from error
-
-
-def _refuse_taken(folder: Path, held: bool = False) -> None:
-    why = find_why_taken(folder, held)
-    if why is not None:
-        raise ConfigurationError([f"hydra.run.dir={folder}: {why}"])
-
-
 def train_single(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
-    """Train a run in a folder of its own, which `hold_run_folder` holds, and record it.
+    """Train a run in a folder of its own, which the caller holds, and record it.
 
     Raises ConfigurationError where the folder can't be written and StoreError where there is no store; then the folder
     of a run that never began is removed.
@@ -330,7 +306,7 @@ def train_single(configuration: Configuration, folder: Path, reporter: RunReport
     try:
         return _train(configuration, folder, reporter)
     except (ConfigurationError, StoreError):
-        _remove_unused(folder)
+        remove_unused(folder)
         raise
 
 
@@ -452,7 +428,7 @@ def _reopen(folder: Path, journal: Journal) -> RunLog | None:
     return RunLog.reopen(store, run_id, params)
 
 
-def _remove_unused(folder: Path) -> None:
+def remove_unused(folder: Path) -> None:
     """Remove the folder of a run that never began."""
     if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PROVENANCE, PATCH, JOURNAL}:
         shutil.rmtree(folder, ignore_errors=True)
