@@ -135,7 +135,8 @@ class Window:
         """Make this the y axis, or the x axis."""
         room = min(max(self.high**0.04 / self.low**0.04, 1.1), _MOST_ROOM)  # their quotient itself may be infinite
         low, high = self.low / room, self.high * room
-        axes.set(**{"xscale": "log", "xlim": (low, high)} if across else {"yscale": "log", "ylim": (low, high)})
+        with np.errstate(over="ignore"):  # Matplotlib looks beyond the ends
+            axes.set(**{"xscale": "log", "xlim": (low, high)} if across else {"yscale": "log", "ylim": (low, high)})
         set_logarithmic_ticks(axes.xaxis if across else axes.yaxis, low, high, close=high < 4 * low)
 
 
