@@ -192,8 +192,8 @@ _RESUMED: Final[list[tuple[Given, str]]] = [
 ]
 
 
-def _link(name: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / name).symlink_to("elsewhere")
+def _link(name: str) -> Given:
+    return lambda place: (place.folder / "f" / name).symlink_to("elsewhere")
 
 
 #: What a folder holds in which something new is to be trained, and what is said of it.
@@ -204,8 +204,8 @@ _TAKEN: Final[list[tuple[Given, str]]] = [
     (_sweep(_with("sweep.json", status="KILLED")), "f: holds a sweep that has not finished; name another folder, or"),
     (text("f/config.yaml", "mine: 1"), "f: holds config.yaml, which would be written over; name a folder of its own"),
     (text("f/blocks/000000/mine", ""), "f: holds blocks, which would be written over"),
-    (all_of(folder("f"), lambda place: _link("blocks")(place.folder / "f")), "f: blocks in it is a link; name a"),
-    (all_of(folder("f"), lambda place: _link(".lock")(place.folder / "f")), "f: .lock in it is a link; name a"),
+    (all_of(folder("f"), _link("blocks")), "f: blocks in it is a link; name a"),
+    (all_of(folder("f"), _link(".lock")), "f: .lock in it is a link; name a"),
     (text("f", "mine"), "f: can't be written: Not a directory"),
 ]
 COMMANDS: Final = [

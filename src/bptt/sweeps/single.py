@@ -268,12 +268,12 @@ def _figures(job: SingleRun, record: Record) -> list[Path]:
 
         name, baseline = job.journal.name, record.once.get("baseline")
         drawn = (
-            lambda: draw_loss_curve(tabulate_history(record), name, baseline),
-            lambda: draw_gradient_flow(tabulate_flow(record), name),
+            draw_loss_curve(tabulate_history(record), name, baseline),
+            draw_gradient_flow(tabulate_flow(record), name),
         )
-        for path, draw in zip(names, drawn, strict=True):
+        for path, figure in zip(names, drawn, strict=True):
             content = BytesIO()
-            save_figure(draw(), content, "png")
+            save_figure(figure, content, "png")
             write_files(job.folder, {path: content.getvalue()})
     except Exception as error:
         # A trained run is worth more than its picture.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from bptt.analysis import figures
 from bptt.analysis.report import single, writing
 from bptt.analysis.report.document import Table
+from bptt.analysis.report.sections import results
 from bptt.analysis.report.writing import make_report_files
 from bptt.cli import report
 from tests.analysis.report.parsed import Page
@@ -52,11 +53,11 @@ def _answer(patch: pytest.MonkeyPatch) -> None:
 
 
 def _table(patch: pytest.MonkeyPatch) -> None:
-    made = single.write_settings_table
+    made = results.write_settings_table
     patch.setattr(
         single,
         "write_settings_table",
-        lambda findings: Table("results", "Results by setting", (), Frame(), made(findings).columns),  # type: ignore[arg-type]
+        lambda findings: Table("results", "Results by setting", (), cast("Any", Frame()), made(findings).columns),
     )
 
 

@@ -19,6 +19,7 @@ from bptt.analysis.report.rendering import render_pages, render_tables
 from bptt.analysis.report.single import report_single
 from bptt.analysis.report.writing import make_report_files, write_report
 from bptt.analysis.sweep import Sweep
+from bptt.tracking.provenance.work_tree import shorten_diff
 from tests.analysis.report.parsed import Page, cells_of
 from tests.analysis.report.planted import HOSTILE, folder_of, planted
 from tests.test_mlflow_pages import CHROMIUM
@@ -318,7 +319,12 @@ def test_without_a_record_of_the_environment() -> None:
 def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
     patch = f"diff --git a/x b/x\n+{HOSTILE}\n"
     (tmp_path / "dirty.patch").write_text(patch)
-    changed = {"git_commit": "2" * 40, "git_dirty": True, "git_diff": "feed", "packages": {"bptt": "0.1.0"}}
+    changed = {
+        "git_commit": "2" * 40,
+        "git_dirty": True,
+        "git_diff": shorten_diff(patch),
+        "packages": {"bptt": "0.1.0"},
+    }
     files = make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
     page = Page(files["report.html"].decode())
     assert patch in page.listings
