@@ -19,6 +19,7 @@ from bptt.analysis.report.rendering import render_pages, render_tables
 from bptt.analysis.report.single import report_single
 from bptt.analysis.report.writing import make_report_files, write_report
 from bptt.analysis.sweep import Sweep
+from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.provenance.work_tree import shorten_diff
 from tests.analysis.report.parsed import Page, cells_of
 from tests.analysis.report.planted import HOSTILE, folder_of, planted
@@ -319,10 +320,11 @@ def test_without_a_record_of_the_environment() -> None:
 def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
     patch = f"diff --git a/x b/x\n+{HOSTILE}\n"
     (tmp_path / "dirty.patch").write_text(patch)
+    name = shorten_diff(patch)
     changed = {
         "git_commit": "2" * 40,
         "git_dirty": True,
-        "git_diff": shorten_diff(patch),
+        "git_diff": name,
         "packages": {"bptt": "0.1.0"},
     }
     files = make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
@@ -330,7 +332,10 @@ def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
     assert patch in page.listings
     assert files["dirty.patch"].decode() == patch
     assert "git apply dirty.patch" in "\n".join(page.listings)
-    assert "differs from the commit by the patch feed" in page.text
+    assert f"differs from the commit by the patch {name}" in page.text
+    (tmp_path / "dirty.patch").write_text(patch.replace("b/x", "b/y"))
+    with pytest.raises(ArchiveError, match=r"dirty\.patch: not the one that provenance\.json tells of; delete it"):
+        make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
 
 
 def test_several_sweeps_side_by_side() -> None:
