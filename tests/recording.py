@@ -1,10 +1,12 @@
 """A sweep whose runs came to every kind of end, in a folder and in a store; nothing is trained for it."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.core.run import Record
@@ -139,3 +141,17 @@ def stored(archive: SweepFolder, store: Store, tags: Mapping[str, str] | None = 
     writer.finish(print)
     assert writer.trouble is None
     return own
+
+
+def strip_digests(folder: Path) -> None:
+    """Make the folder of a sweep or a run one of before there were digests."""
+    for path in folder.glob("blocks/*/digests.json"):
+        path.unlink()
+    for path in (folder / "sweep.json", folder / "run.json", folder / "provenance.json", *folder.glob("stored/*")):
+        if path.is_file() and (text := path.read_text()):
+            noted = {key: value for key, value in json.loads(text).items() if key not in ("sha256", "sealed", "files")}
+            path.write_text(json.dumps(noted, indent=1) + "\n")
+    for path in folder.rglob("*.parquet"):
+        table = pq.read_table(path)
+        kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"bptt.sha256"}
+        pq.write_table(table.replace_schema_metadata(kept or None), path)

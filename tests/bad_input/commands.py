@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from bptt.tracking.folder.files import FLOW
 from tests.bad_input.case import Case, Place
-from tests.bad_input.making import Given, folder
+from tests.bad_input.making import Given, all_of, folder, text
 
+_BLOCK: Final = "blocks/000000"
 _NEEDS = "the following arguments are required: "
 
 _ARGUMENTS: Final = {
@@ -116,7 +118,18 @@ def _without(name: str) -> Callable[[Path], object]:
 
 
 def _with(name: str, **values: Any) -> Callable[[Path], object]:
-    """Keys of a JSON file are others."""
+    """Keys of a JSON file are others, and its digest was taken out, as one may who edits it."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        noted = {key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items() if key != "sha256"}
+        path.write_text(json.dumps(noted | values), encoding="utf-8")
+
+    return change
+
+
+def _edited(name: str, **values: Any) -> Callable[[Path], object]:
+    """Keys of a JSON file are others, but for its digest."""
 
     def change(folder: Path) -> None:
         path = folder / name
@@ -125,11 +138,29 @@ def _with(name: str, **values: Any) -> Callable[[Path], object]:
     return change
 
 
+def _flipped(name: str, bit: int) -> Callable[[Path], object]:
+    """A bit of a file is another, counted from its middle on."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+
+    return change
+
+
+def _doubled(folder: Path) -> None:
+    shutil.copytree(folder / _BLOCK, folder / "blocks" / "000007")
+
+
+def _renamed(folder: Path) -> None:
+    (folder / _BLOCK).rename(folder / "blocks" / "000007")
+
+
 def _as(name: str, content: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(content, encoding="utf-8")
 
-
-_BLOCK: Final = "blocks/000000"
 
 #: How the sweep was damaged, and what is said of it by every command that reads it.
 _SWEEP_DAMAGE: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
@@ -137,6 +168,7 @@ _SWEEP_DAMAGE: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
     "empty": (_cut("sweep.json", 0), "f/sweep.json: can't be read"),
     "a list": (_as("sweep.json", "[1]"), "f/sweep.json: can't be read"),
     "of a later version": (_with("sweep.json", later=1), "f/sweep.json: can't be read"),
+    "edited": (_edited("sweep.json", solved="loss/eval<=9"), "if by you, take out its line sha256"),
     "no jobs": (_without("jobs.parquet"), "f/jobs.parquet: can't be read"),
     "jobs cut off": (_cut("jobs.parquet"), "f/jobs.parquet: can't be read"),
 }
@@ -144,6 +176,11 @@ _BLOCK_DAMAGE: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
     "cut off": (_cut(f"{_BLOCK}/runs.parquet"), "runs.parquet: can't be read"),
     "missing": (_without(f"{_BLOCK}/runs.parquet"), "runs.parquet: can't be read"),
     "garbage": (_as(f"{_BLOCK}/runs.parquet", "x" * 500), "runs.parquet: can't be read"),
+    "flipped": (_flipped(f"{_BLOCK}/history.parquet", 5), "history.parquet: can't be read: not as it was written"),
+    "no digests": (_without(f"{_BLOCK}/digests.json"), "digests.json: can't be read: No such file"),
+    "flipped digests": (_flipped(f"{_BLOCK}/digests.json", 1), "digests.json: can't be read: "),
+    "twice": (_doubled, "000007/digests.json: can't be read: is a copy of block 000000; delete "),
+    "renamed": (_renamed, "000007/digests.json: can't be read: is a copy of block 000000; delete "),
 }
 
 
@@ -164,9 +201,29 @@ _RESUMED: Final[list[tuple[Given, str]]] = [
     (_run(_with("run.json", later=1)), "f/run.json: can't be read"),
     (_run(_killed(numerical_version="0")), "begun with another numerical version (0, not "),
     (_run(lambda _: None), "f: its run has finished; there is nothing to go on with"),
-    (_run(_then(_killed(), _as("config.yaml", "3"))), "config.yaml: holds no configuration"),
+    (_run(_then(_killed(files={}), _as("config.yaml", "3"))), "config.yaml: holds no configuration"),
+    (_run(_then(_killed(), _flipped("config.yaml", 0))), "config.yaml: can't be read: not as it was written"),
+    (_run(_edited("run.json", status="KILLED")), "f/run.json: can't be read: not as it was written"),
     (_run(_then(_killed(), _as("checkpoint.npz", "x"))), "checkpoint.npz: cut off or damaged"),
     (_run(_killed(digest="0")), "its config.yaml, or a data file or a package that it names, was changed"),
+]
+
+
+def _link(name: str) -> Given:
+    return lambda place: (place.folder / "f" / name).symlink_to("elsewhere")
+
+
+#: What a folder holds in which something new is to be trained, and what is said of it.
+_TAKEN: Final[list[tuple[Given, str]]] = [
+    (_run(lambda _: None), "f: holds a run that has finished; name another folder (`bptt resume` is for"),
+    (_run(_killed()), "f: holds a run that has not finished; name another folder, or go on with it: bptt resume f"),
+    (_sweep(lambda _: None), "f: holds a sweep that has finished; name another folder"),
+    (_sweep(_with("sweep.json", status="KILLED")), "f: holds a sweep that has not finished; name another folder, or"),
+    (text("f/config.yaml", "mine: 1"), "f: holds config.yaml, which would be written over; name a folder of its own"),
+    (text("f/blocks/000000/mine", ""), "f: holds blocks, which would be written over"),
+    (all_of(folder("f"), _link("blocks")), "f: blocks in it is a link; name a"),
+    (all_of(folder("f"), _link(".lock")), "f: .lock in it is a link; name a"),
+    (text("f", "mine"), "f: can't be written: Not a directory"),
 ]
 COMMANDS: Final = [
     *(Case(tuple(command.split()), (says,)) for command, says in _ARGUMENTS.items()),
@@ -184,6 +241,11 @@ ARCHIVES: Final = [
         for command in ("sync f", "report ./f", "compare ./f ./f", "status ./f")
         for damage, says in _BLOCK_DAMAGE.values()
     ),
+    *(
+        Case((command, "./f"), (_BLOCK_DAMAGE[kind][1],), _sweep(_BLOCK_DAMAGE[kind][0]))
+        for command in ("resume", "confirm", "reproduce", "export")
+        for kind in ("missing", "twice")
+    ),
     *(Case(("resume", "f"), (says,), given) for given, says in _RESUMED),
     *(Case(("status", "./f"), (says,), given) for given, says in _RESUMED[1:3]),
     Case(("status", "./f"), ("f/run.json: can't be read: seconds='x'",), _run(_with("run.json", seconds="x"))),
@@ -193,5 +255,24 @@ ARCHIVES: Final = [
         for key in _COUNTS
     ),
     Case(("export", "./f"), ("weights.npz",), _run(_cut("weights.npz"))),
+    *(
+        Case((command, "./f"), (f"{name}: can't be read: not as it was written",), _run(_flipped(name, 3)))
+        for command in ("report", "reproduce")
+        for name in ("history.parquet", "config.yaml", "provenance.json")
+    ),
+    Case(("report", "./f"), ("gradient_flow.parquet: is missing; the run left it",), _run(_without(FLOW))),
     Case(("reproduce", "./f"), ("config.yaml",), _run(_as("config.yaml", "a: ["))),
+    *(Case(("train", "hydra.run.dir=f"), (f"hydra.run.dir={says}",), given) for given, says in _TAKEN),
+    *(
+        Case(("train", "-m", "seed=1,2", "hydra.sweep.dir=f"), (f"hydra.sweep.dir={says}",), given)
+        for given, says in _TAKEN
+    ),
+    Case(
+        ("report", "{recorded}/multirun/sweep", "-o", "f"),
+        ("-o f: holds something else than a report; name a folder of its own",),
+        text("f/report.html", "mine"),
+    ),
+    Case(
+        ("export", "{recorded}/multirun/runs/run", "-o", "f"), ("f: is there already; name a new folder",), folder("f")
+    ),
 ]

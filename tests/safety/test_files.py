@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,32 @@ import yaml as pyyaml
 
 from bptt.analysis.report.escaping import escape_markdown
 from bptt.analysis.report.writing import write_report
-from bptt.cli import rm
+from bptt.cli import report, rm
+from bptt.cli.main import main
 from bptt.cli.report import _choose_folder
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.search.settings import SearchSettings
+from bptt.sweeps.search.space import Numbers, Space
+from bptt.sweeps.search.study import Study
 from bptt.sweeps.workers.training import Checkpoint
-from bptt.tracking.folder.block import ArchiveError, read_block, read_table, write_table
+from bptt.tracking.folder.block import ArchiveError, open_block, read_block, read_table, write_table
 from bptt.tracking.folder.files import read_arrays, write_arrays, write_text
-from bptt.tracking.folder.run import Journal, ResumeError, read_checkpoint, read_config
+from bptt.tracking.folder.run import (
+    Journal,
+    ResumeError,
+    read_checkpoint,
+    read_config,
+    read_journal,
+    write_journal,
+)
 from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.folder.taken import find_why_taken
 from bptt.tracking.history.from_folder import RunFolderHistory
-from bptt.tracking.store.artifacts import fetch, list_names
-from tests.recording import archived
+from bptt.tracking.store.address import resolve_address
+from bptt.tracking.store.artifacts import fetch, list_names, put_files
+from tests.recording import archived, strip_digests
 from tests.safety import planted
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="makes links")
@@ -55,7 +70,8 @@ def _checkpoint(file: Path) -> Any:
 
 
 def _block(file: Path) -> Any:
-    return read_block(file.parent)
+    strip_digests(file.parents[2])  # otherwise the file would not be looked into
+    return read_block(open_block(file.parent))
 
 
 def _block_checkpoint(file: Path) -> Any:
@@ -104,8 +120,6 @@ def _overrides(folder: Path) -> Any:
     journal = Journal(
         run_id=None, uri=None, experiment=None, name="", digest="d", numerical_version="v", current_folder=""
     )
-    from bptt.tracking.folder.run import write_journal
-
     write_journal(folder, journal)
     if RunFolderHistory(folder).overrides(0) == []:
         raise ConfigurationError(["nothing is read"])
@@ -167,6 +181,82 @@ def test_a_report_does_not_follow_links_out_of_its_folder(link: str, tmp_path: P
     write_report(folder, {"report.html": b"1", "figures/a.svg": b"2", "tables/a.csv": b"3"})
     assert {path.name: path.read_text() for path in elsewhere.iterdir()} == {"precious.svg": "precious"}
     assert (folder / "figures" / "a.svg").read_text() == "2"
+
+
+def _precious(folder: Path) -> Path:
+    """A folder elsewhere with a file that nobody may touch."""
+    folder.mkdir()
+    for name in ("report.html", "loss.png", "sweep.json", "precious"):
+        (folder / name).write_text("precious")
+    return folder
+
+
+def _is_untouched(folder: Path) -> bool:
+    return {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys(
+        ("report.html", "loss.png", "sweep.json", "precious"), "precious"
+    )
+
+
+@POSIX
+def test_a_link_called_report_in_a_sweep_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from bptt.sweeps.finish import save_report
+
+    monkeypatch.setattr("bptt.analysis.report.writing.make_report_files", lambda *_, **__: {"report.html": b"new"})
+    archive, elsewhere = archived(tmp_path / "sweep"), _precious(tmp_path / "elsewhere")
+    link = archive.folder / "report"
+    link.symlink_to(elsewhere)
+    assert report.main([str(archive.folder)]) == 0
+    assert (_is_untouched(elsewhere), link.is_symlink()) == (True, False)
+    shutil.rmtree(link)
+    link.symlink_to(elsewhere)
+    assert save_report(SimpleNamespace(archive=archive), {"report.html": b"new"}) == link / "report.html"  # type: ignore[arg-type]
+    assert (_is_untouched(elsewhere), link.is_symlink()) == (True, False)
+    assert (link / "report.html").read_text() == "new"
+
+
+@POSIX
+def test_a_run_that_goes_on_follows_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name that is written into a run's folder is a link to elsewhere by the time that it is written."""
+    monkeypatch.chdir(tmp_path)
+    elsewhere, folder = _precious(tmp_path / "elsewhere"), tmp_path / "run"
+    small = ["task=xor", "task.length=3", "train.updates=2", "model.hidden_size=2", "tracking.enabled=false"]
+    assert main(["train", *small, "hydra.run.dir=run"]) == 0
+    journal = read_journal(folder)
+    write_journal(folder, replace(journal, status="KILLED"))
+    for path in (folder / "figures").iterdir():
+        path.unlink()
+    (folder / "figures").rmdir()
+    (folder / "figures").symlink_to(elsewhere)
+    for name in (".lock", "history.parquet", "weights.npz", ".history.parquet.part", ".run.json.part"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(elsewhere / "precious")
+    assert main(["resume", "run"]) == 0
+    assert _is_untouched(elsewhere)
+    assert not [path for path in folder.rglob("*") if path.is_symlink()]
+    assert (folder / "figures" / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+@POSIX
+def test_artifacts_and_searches_and_new_folders_follow_no_link(tmp_path: Path) -> None:
+    elsewhere, folder = _precious(tmp_path / "elsewhere"), tmp_path / "artifacts"
+    folder.mkdir()
+    (folder / "archive").symlink_to(elsewhere)
+    (folder / ".config.yaml.part").symlink_to(elsewhere / "precious")
+    put_files(resolve_address("sqlite:///x.db"), folder.as_uri(), {"archive/sweep.json": b"new", "config.yaml": b"new"})
+    assert (folder / "archive" / "sweep.json").read_text() == "new"
+    study = tmp_path / "study.db"
+    study.symlink_to(elsewhere / "precious")
+    space = Space((), {"seed": Numbers(low=0, high=3)})
+    with pytest.raises(ConfigurationError, match=r"study\.db: is a link; name the file itself"):
+        Study(SearchSettings(trials=2), space, study)
+    new = tmp_path / "new"
+    (new / ".hydra").mkdir(parents=True)
+    (new / ".lock").touch()
+    (new / ".hydra" / "config.yaml").symlink_to(elsewhere / "precious")
+    assert find_why_taken(new) == ".hydra/config.yaml in it is a link; name a folder of its own"
+    assert _is_untouched(elsewhere)
 
 
 @POSIX

@@ -24,6 +24,7 @@ from bptt.tracking.folder.files import Status, read_arrays
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.history.find import find_past_runs
 from bptt.tracking.provenance.digest import compute_digest, compute_version
+from tests.recording import strip_digests
 
 COMMON = ("experiment=outlace_leftbit", "model.hidden_size=2", "train.updates=60", "train.log_points=6")
 FAILING = {"_target_": "tests.sweeps.working.Raising"}
@@ -105,7 +106,9 @@ def interrupted(one: SweepJob) -> RunResult:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """Makes the folder of a sweep with runs that ended in every way there is."""
+    """Makes the folder of a sweep with runs that ended in every way there is; of before there were digests, which would
+    tell of what tests change in it.
+    """
     jobs = [
         job(0),
         job(1, "seed=1"),
@@ -122,7 +125,13 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
         "completed", "completed", "diverged", "early_stopped", "early_stopped", None, None,
     ]  # fmt: skip
     assert [end.status for end in ends] == ["FINISHED"] * 4 + ["KILLED", "FAILED", "KILLED"]
-    return lambda folder: archive_of(folder / "a sweep", jobs, ends)
+
+    def make(folder: Path) -> Path:
+        made = archive_of(folder / "a sweep", jobs, ends)
+        strip_digests(made)
+        return made
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,9 @@ _UNDATED: Final[Any] = {
 
 
 def write_power(value: float) -> str:
-    """A tick's number: 0.01 to 1,000 in full, others with a power of ten (5·10⁻⁴)."""
+    """A tick's number: 0.01 to 1,000 in full, others with a power of ten (5·10⁻⁴); empty beyond all numbers."""
+    if not np.isfinite(value):
+        return ""
     if value == 0 or 0.01 <= abs(value) < 9999:
         return f"{value:,.6g}"
     digits, _, exponent = f"{value:.3e}".partition("e")
@@ -143,7 +145,9 @@ def save_figure(
     import matplotlib as mpl
 
     # Ticks are made when they are first drawn, with the settings of that moment.
-    with mpl.rc_context({**STYLE, **_SAVED}), warnings.catch_warnings():
+    # A tick that is beyond all numbers isn't shown.
+    quiet = np.errstate(over="ignore", invalid="ignore")
+    with mpl.rc_context({**STYLE, **_SAVED}), quiet, warnings.catch_warnings():
         # A name may have any letter; an SVG keeps it as text, which a browser has a font for.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from font")
         layout = figure.get_layout_engine()

@@ -119,12 +119,22 @@ def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) ->
         if wanted.log and recorded.run_id is not None and not wrong:
             model_id = log_model(_find_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
         if wanted.folder is not None:
-            wanted.folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(folder, wanted.folder)
+            _put(folder, wanted.folder)
     _tell(network, recorded, wanted.folder, model_id, apart)
     for name in wrong:
         print(f"{name}: differs from what bptt computes by more than {ALLOWED:g}", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Have what was made in a new folder. Raises ExportError where another process was faster."""
+    from bptt.export.network import ExportError
+
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise ExportError(f"{folder}: is there already; name a new folder: -o DIR") from None
+    shutil.copytree(made, folder, dirs_exist_ok=True)
 
 
 def _find_store(recorded: "PastRun", uri: str | None) -> str | None:

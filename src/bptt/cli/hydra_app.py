@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -44,6 +44,10 @@ class HydraTask:
         self._one, self._codes, self.begun = one, list[int](), False
         #: Of a single run, which was checked before anything started.
         self.configuration: Configuration | None = None
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:  # noqa: ARG002 (of those that write)
+        """Hold the folder that Hydra is about to write to for one job. Raises ConfigurationError where it is taken."""
+        return nullcontext()
 
     def __call__(self, config: DictConfig, /) -> int:
         from bptt.configuration.build import check_configuration
@@ -273,7 +277,10 @@ class _Application:
         _tell(composer)
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
-            with _shown_log(config.hydra.verbose, config.hydra.job_logging):
+            with (
+                self._calls.hold(Path(config.hydra.run.dir)),
+                _shown_log(config.hydra.verbose, config.hydra.job_logging),
+            ):
                 hydra.run(config_name=self._config_name, task_function=self._calls, overrides=overrides)
         except OSError as error:
             if self._calls.begun:

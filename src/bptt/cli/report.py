@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the report and print its page's path. 0: it is there, 1: it can't be written, 2: a wrong request."""
+    """Write the report and print its page's path.
+
+    0: it is there, 1: it can't be written, or a part of it can't be made, 2: a wrong request.
+    """
     args = _make_parser().parse_args(argv)
     from bptt.analysis.sweep import load_sweep
     from bptt.tracking.folder.block import ArchiveError
@@ -28,14 +31,17 @@ def main(argv: Sequence[str]) -> int:
         ]
         folder = _choose_folder(sweeps) if args.output is None else Path(args.output)
         _check(folder)
-        print(_write(sweeps, folder, args))
+        missing: list[str] = []
+        print(_write(sweeps, folder, args, missing))
     except (SourceError, ArchiveError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{folder}: can't be written: {error.strerror or error}", file=sys.stderr)
         return 1
-    return 0
+    for line in missing:
+        print(line, file=sys.stderr)
+    return int(bool(missing))
 
 
 def _make_parser() -> Parser:
@@ -78,23 +84,27 @@ def _choose_folder(sweeps: "Sequence[Sweep]") -> Path:
     (sweep,) = sweeps
     if sweep.folder is None or ":" in sweep.name:
         return Path("report-" + re.sub(r"[/\\\0]", "_", sweep.name).replace(":", "-"))
-    return sweep.folder / "report"
+    folder = sweep.folder / "report"
+    if folder.is_symlink():  # in a sweep's folder that came from elsewhere it may lead anywhere
+        folder.unlink()
+    return folder
 
 
 def _check(folder: Path) -> None:
     """Raise SourceError where the folder holds something else."""
+    from bptt.analysis.report.writing import is_own_page
     from bptt.tracking.folder.files import PAGE
     from bptt.tracking.history.find import SourceError
 
     if folder.exists() and not folder.is_dir():
         raise SourceError(f"-o {folder}: not a folder")
-    if folder.is_dir() and not (folder / PAGE).exists() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()) and not is_own_page(folder / PAGE):
         raise SourceError(f"-o {folder}: holds something else than a report; name a folder of its own")
 
 
-def _write(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace) -> Path:
+def _write(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace, missing: list[str]) -> Path:
     from bptt.analysis.report.writing import make_report_files, write_report
 
     options = [] if args.solved is None else ["--solved", args.solved]
     options += [] if args.conditions is None else ["--conditions", *args.conditions]
-    return write_report(folder, make_report_files(sweeps, args.figures, options))
+    return write_report(folder, make_report_files(sweeps, args.figures, options, missing))

@@ -94,13 +94,18 @@ def end_sweep(session: Session, ending: Callable[[bool], Summary | None], interr
             say(f"interrupted; go on with: bptt resume {_quote_folder(session)}")
             raise
         return end_sweep(session, ending, interrupted=True)
+    except ArchiveError as trouble:  # a disk that does not keep what it was given
+        say(f"{trouble}\nthe rest is there: bptt resume {_quote_folder(session)}")
+        return 1
     assert summary is not None
     code = _tell(session, summary)
     return 130 if summary.interrupted else code
 
 
 def _tell(session: Session, summary: Summary) -> int:
-    """Tell of a sweep that was ended; 1 where a run failed or is missing, or the store doesn't have all."""
+    """Tell of a sweep that was ended; 1 where a run failed or is missing, the store doesn't have all, or the report
+    that it was to end by could not be made.
+    """
     say("\n".join(summary_lines(session, summary)), sys.stdout)
     if session.journal.search and summary.status == "KILLED":
         say(f"go on with: {shlex.join(going_on(session.journal.command, session.archive.folder))}")
@@ -108,7 +113,8 @@ def _tell(session: Session, summary: Summary) -> int:
         say(f"the store doesn't have all of it: {summary.unstored}\nlater: bptt sync {_quote_folder(session)}")
     elif summary.status == "KILLED":
         say(f"go on with: bptt resume {_quote_folder(session)}")
-    return int(summary.status != "FINISHED" or summary.unstored is not None)
+    lost = session.journal.report and summary.report is None
+    return int(summary.status != "FINISHED" or summary.unstored is not None or lost)
 
 
 def _quote_folder(session: Session) -> str:

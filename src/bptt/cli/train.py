@@ -2,7 +2,8 @@
 
 import gc
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,33 @@ def train_one(configuration: "Configuration") -> int:
     return int(trained.ended.status == "FAILED" or trained.ended.unstored is not None)
 
 
+@contextmanager
+def hold_run_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder for a new run, before anything is written into it; one that nothing came into is removed.
+
+    Raises ConfigurationError where it holds a run or a sweep, or something that would be written over.
+    """
+    from bptt.configuration.errors import ConfigurationError
+    from bptt.sweeps.single import remove_unused
+    from bptt.tracking.folder.files import LOCK
+    from bptt.tracking.folder.lock import LockedError, file_lock
+    from bptt.tracking.folder.taken import find_why_taken
+
+    def refuse_taken(held: bool) -> None:
+        if (why := find_why_taken(folder, held)) is not None:
+            raise ConfigurationError([f"hydra.run.dir={folder}: {why}"])
+
+    refuse_taken(held=False)
+    try:
+        with file_lock(folder / LOCK, wait=False):
+            refuse_taken(held=True)
+            yield
+            if {path.name for path in folder.glob("*")} <= {".hydra", LOCK}:
+                remove_unused(folder)
+    except LockedError as error:
+        raise ConfigurationError([f"hydra.run.dir={folder}: something is being trained there"]) from error
+
+
 def main(argv: Sequence[str]) -> int:
     """Train what these overrides ask for. 0: all went well, 1: a run failed, 2: a wrong request, 130: interrupted."""
     task = _Training(argv)
@@ -61,6 +89,9 @@ class _Training(HydraTask, TrainTask):
     def __init__(self, argv: Sequence[str]) -> None:
         HydraTask.__init__(self, train_one)
         TrainTask.__init__(self, ["bptt", "train", *argv], _Progress())
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        return hold_run_folder(folder)
 
     def close(self, interrupted: bool) -> int:
         """End the sweep, where it was one; returns its exit code."""

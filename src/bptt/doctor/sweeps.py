@@ -49,7 +49,7 @@ def _examine_sweep(folder: Path, shown: Path) -> Iterator[Finding]:
         yield from _examine_place(folder, shown, archive.journal, archive.journal.parent)
         yield from _examine_left(archive, shown)
     except (ArchiveError, OSError) as error:
-        means = "it can neither go on nor be reported; `bptt rm` deletes it"
+        means = "it can neither go on nor be reported as it is; `bptt rm` deletes it"
         yield Finding(
             mark="wrong", subject=str(shown), says=str(error), means=means, command=write_command("bptt", "rm", shown)
         )

@@ -14,7 +14,7 @@ from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import PAGE, Status
+from bptt.tracking.folder.files import PAGE, Status, make_place
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
@@ -34,25 +34,29 @@ REPORT: Final = "report"
 
 
 def make_report(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
-    """The files of the sweep's report; none where it can't be made, which is told."""
+    """The files of the sweep's report; none where it can't be made. That, and parts that can't be made, are told."""
     try:
         from bptt.analysis.report.writing import make_report_files
 
-        return make_report_files([sweep])
+        missing: list[str] = []
+        files = make_report_files([sweep], missing=missing)
+        for line in missing:
+            session.reporter.say(f"the report: {line[0].lower()}{line[1:]}")
+        return files
     except Exception as error:
         # What was trained is worth more than what is told of it.
         session.reporter.say(f"the report can't be made: {error!r}")
     return {}
 
 
-def write_files(session: "Session", files: dict[str, bytes]) -> Path | None:
+def save_report(session: "Session", files: dict[str, bytes]) -> Path | None:
     """Write the report into the sweep's folder; its page, or None where it has none. A full disk is told, no more."""
     from bptt.analysis.report.writing import write_report
 
     if not files:
         return None
     try:
-        return write_report(session.archive.folder / REPORT, files)
+        return write_report(make_place(session.archive.folder, f"{REPORT}/{PAGE}").parent, files)
     except OSError as error:
         session.reporter.say(f"the report can't be written: {error.strerror or error}")
     return None
@@ -117,7 +121,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
     settings = tabulate_settings(runs, session.journal.swept)
     files = make_report(session, sweep) if session.journal.report and not interrupted else {}
-    report = write_files(session, files)
+    report = save_report(session, files)
     view = compare = None
     if session.record is not None and unstored is None:
         store, journal, parent = session.record.store, session.journal, session.record.parent

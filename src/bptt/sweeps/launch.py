@@ -31,6 +31,7 @@ from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import LOCK
 from bptt.tracking.folder.lock import LockedError, file_lock
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.taken import find_why_taken
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
@@ -123,6 +124,8 @@ class Launch:
         assert isinstance(launcher, dict)
         self._launcher = {str(key): value for key, value in launcher.items()}
         self.settings = read_worker_settings(self._launcher, tuple(config.get("allow") or ()))
+        self._folder = Path(str(config.hydra.sweep.dir))
+        self._refuse_taken()
         self._composer, self._composition = composer, Composition(composer, config)
         self.session: Session | None = None
         self.trials: int | None = None
@@ -223,6 +226,10 @@ class Launch:
         """Let go of the sweep's folder, and of its workers."""
         self._held.close()
 
+    def _refuse_taken(self, held: bool = False) -> None:
+        if (why := find_why_taken(self._folder, held)) is not None:
+            raise ConfigurationError([f"hydra.sweep.dir={self._folder}: {why}"])
+
     def _open_store(self, tracking: Tracking) -> None:
         """Open the store before anything is begun. A database that is not there yet holds no runs and is made for
         seconds: the first ones are trained meanwhile. One that is away stops nothing: the archive has all runs.
@@ -266,7 +273,7 @@ class Launch:
     def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]) -> Session:
         tracking, plan = first.tracking, self._plan
         wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
-        folder = Path(str(self._config.hydra.sweep.dir))
+        folder = self._folder
         journal = SweepJournal(
             name=folder.name,
             command=[hide_passwords(word) for word in self._command],
@@ -298,10 +305,11 @@ class Launch:
         try:
             # Held before there is anything that another process could go on with.
             self._held.enter_context(file_lock(folder / LOCK, wait=False))
+            self._refuse_taken(held=True)
             archive = SweepFolder.create(folder, journal, jobs)
             write_provenance(folder)
         except LockedError as error:
-            raise ConfigurationError([f"hydra.sweep.dir={folder}: another sweep is being trained there"]) from error
+            raise ConfigurationError([f"hydra.sweep.dir={folder}: something is being trained there"]) from error
         except OSError as error:
             raise ConfigurationError(
                 [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]

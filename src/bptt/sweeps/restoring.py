@@ -18,6 +18,7 @@ from bptt.sweeps.finish import REPORT
 from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.reopen import find_recorded_experiment
 from bptt.tracking.folder.block import ArchiveError, read_table
+from bptt.tracking.folder.digests import check_content
 from bptt.tracking.folder.files import (
     CONFIG,
     FLOW,
@@ -395,10 +396,15 @@ def _restore_single(run: RunToWrite, journal: Journal, store: Store) -> tuple[di
 
 def _pack_run(folder: Path, journal: Journal) -> RunToWrite:
     """A single run as the store is to have it. Raises ResumeError and ArchiveError where its files can't be read."""
-    config = read_config(folder)
+    config = read_config(folder, journal)
     names = (CONFIG, PROVENANCE, PATCH, HISTORY, FLOW, WEIGHTS, TRACEBACK)
     paths = [folder / name for name in names] + sorted((folder / OWN_FOLDERS[0]).glob("*.png"))
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+    for name, content in files.items():
+        try:
+            check_content(content, journal.files.get(name))
+        except ValueError as error:
+            raise ArchiveError(f"{folder / name}: {error}") from error
     table = read_table(folder / HISTORY) if HISTORY in files else None
     command = RunFolderHistory(folder).head.command
     outcome = {} if journal.outcome is None else {OUTCOME_TAG: journal.outcome}

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -35,15 +36,19 @@ from bptt.tracking.folder.files import (
     dump_config,
     tabulate_flow,
     tabulate_history,
+    write_files,
     write_record,
     write_text,
 )
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.progress import Beacon
 from bptt.tracking.folder.run import (
+    GIVEN,
+    RECORDED,
     Journal,
     ResumeError,
     check_program,
+    compute_digests,
     forget_checkpoint,
     read_checkpoint,
     read_config,
@@ -177,8 +182,9 @@ def _execute_seen(
     outcome = record.outcome if status == "FINISHED" and record is not None else None
     noted: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING" if unwritten else status
     with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
+        files = compute_digests(job.folder, RECORDED) | job.journal.files
         ended = replace(job.journal, status=noted, outcome=outcome, recorded=unstored is None, seconds=seconds)
-        write_journal(job.folder, ended)
+        write_journal(job.folder, replace(ended, files=files))
     return Ended(status=status, record=record, error=error, unwritten=unwritten, unstored=unstored, seconds=seconds)
 
 
@@ -274,20 +280,23 @@ def _files(job: SingleRun, record: Record | None, error: str | None) -> dict[Pat
 
 
 def _figures(job: SingleRun, record: Record) -> list[Path]:
-    folder = job.folder / "figures"
-    paths = [folder / "loss.png", folder / "gradient_flow.png"]
+    names = ("figures/loss.png", "figures/gradient_flow.png")
     try:
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
-        folder.mkdir(exist_ok=True)
-        save_figure(
-            draw_loss_curve(tabulate_history(record), job.journal.name, record.once.get("baseline")), paths[0], "png"
+        name, baseline = job.journal.name, record.once.get("baseline")
+        drawn = (
+            draw_loss_curve(tabulate_history(record), name, baseline),
+            draw_gradient_flow(tabulate_flow(record), name),
         )
-        save_figure(draw_gradient_flow(tabulate_flow(record), job.journal.name), paths[1], "png")
+        for path, figure in zip(names, drawn, strict=True):
+            content = BytesIO()
+            save_figure(figure, content, "png")
+            write_files(job.folder, {path: content.getvalue()})
     except Exception as error:
         # A trained run is worth more than its picture.
         job.reporter.say(f"the figures can't be drawn: {error!r}")
-    return [path for path in paths if path.exists()]
+    return [job.folder / name for name in names if (job.folder / name).exists()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +316,7 @@ class Trained:
 
 
 def train_single(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
-    """Train a run in a folder of its own, and record it.
+    """Train a run in a folder of its own, which the caller holds, and record it.
 
     Raises ConfigurationError where the folder can't be written and StoreError where there is no store; then the folder
     of a run that never began is removed.
@@ -315,7 +324,7 @@ def train_single(configuration: Configuration, folder: Path, reporter: RunReport
     try:
         return _train(configuration, folder, reporter)
     except (ConfigurationError, StoreError):
-        _remove_unused(folder)
+        remove_unused(folder)
         raise
 
 
@@ -331,7 +340,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
             if not error.passing:
                 raise
             away = _do_without_store(error, reporter)
-    with Interrupts() as interrupts, file_lock(folder / LOCK):
+    with Interrupts() as interrupts:
         journal = Journal(
             run_id=None,
             uri=note_store(resolve_address(tracking.uri), Path.cwd()) if tracking.enabled else None,
@@ -347,6 +356,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
         try:
             write_text(folder / CONFIG, dump_config(recorded), durable=True)
             write_provenance(folder)
+            journal = replace(journal, files=compute_digests(folder, GIVEN))
             write_journal(folder, journal)
         except OSError as error:
             says = f"hydra.run.dir={folder}: can't be written: {error.strerror or error}"
@@ -396,7 +406,7 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
         reporter.say(remark)
     to_open = recall_uri(where.uri, uri, folder)
     os.chdir(where.home)
-    configuration = check_configuration(read_config(folder), allow)
+    configuration = check_configuration(read_config(folder, journal), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
@@ -412,6 +422,9 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
             journal = replace(
                 journal, run_id=tracker.run_id, uri=noted, experiment=there.experiment, experiment_id=None
             )
+        # What it has recorded is about to be written anew.
+        given = {name: digest for name, digest in journal.files.items() if name in GIVEN}
+        journal = replace(journal, files=given)
         write_journal(folder, journal)
         note_resumption(folder)
         return _execute(configuration, journal, folder, tracker, interrupts, reporter, start, away)
@@ -449,7 +462,7 @@ def _execute(
     )
 
 
-def _remove_unused(folder: Path) -> None:
+def remove_unused(folder: Path) -> None:
     """Remove the folder of a run that never began."""
     if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PROVENANCE, PATCH, JOURNAL}:
         shutil.rmtree(folder, ignore_errors=True)

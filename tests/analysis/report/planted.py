@@ -1,6 +1,6 @@
 """Sweeps that were never trained, with names that a format would take for its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +78,14 @@ def planted(
     outcomes: dict[int, str | None] | None = None,
     errors: dict[int, str] | None = None,
     accuracy: bool = True,
+    losses: Callable[[int, int], float] = lambda run, update: 1.0 / update / (1 + run) ** 3,
     **head: Any,
 ) -> Sweep:
     """A sweep over `model.kind` and the seed.
 
     outcomes  of runs that did not complete; None: did not end
     errors    tracebacks, of runs that FAILED
+    losses    of a run at an update
     """
     outcomes, errors = outcomes or {}, errors or {}
     swept = [
@@ -110,10 +112,10 @@ def planted(
     for n in [n for n in ended if n not in errors]:
         bad = outcomes.get(n) == "diverged"
         for update in (1, 10) if bad else (1, 5, 10, 20):
-            loss = 1.0 / update / (1 + n) ** 3
-            rows.append(
-                (n, update, loss, np.nan if bad and update == 10 else loss, 1 / loss, float(update >= 5 + 3 * n))
-            )
+            loss = losses(n, update)
+            with np.errstate(all="ignore"):
+                norm = float(1 / np.float64(loss))
+            rows.append((n, update, loss, np.nan if bad and update == 10 else loss, norm, float(update >= 5 + 3 * n)))
     columns = ["run", "update", "loss/train", "loss/eval", "grad/norm", "accuracy/eval"]
     history = pd.DataFrame(rows, columns=columns).astype(float).astype({"run": int, "update": int})
     recording = Planted(

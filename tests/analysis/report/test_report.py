@@ -1,9 +1,12 @@
 """The report as its readers have it: HTML, Markdown, tables."""
 
+import base64
+import hashlib
 import io
 import math
 import re
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,8 +19,11 @@ from bptt.analysis.report.rendering import render_pages
 from bptt.analysis.report.single import report_single
 from bptt.analysis.report.writing import make_report_files, render_tables, write_report
 from bptt.analysis.sweep import Sweep
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.provenance.work_tree import shorten_diff
 from tests.analysis.report.parsed import Page, cells_of
 from tests.analysis.report.planted import HOSTILE, folder_of, planted
+from tests.test_mlflow_pages import CHROMIUM
 
 OWN = re.compile(r"^(#[\w-]+|data:image/svg\+xml;base64,[A-Za-z0-9+/=]+)$")
 
@@ -73,9 +79,40 @@ def test_the_page_needs_nothing_from_elsewhere(page: Page) -> None:
         {"script", "link", "iframe", "object", "embed", "base", "form", "video", "audio", "svg", "b2"}
     )
     assert not any(name.startswith("on") for _, found in page.tags for name in found)
-    assert not any("http-equiv" in found for _, found in page.tags)
+    assert [found["http-equiv"] for _, found in page.tags if "http-equiv" in found] == ["Content-Security-Policy"]
     assert "url(" not in page.style
     assert "@import" not in page.style
+
+
+def test_the_page_says_that_nothing_is_loaded_from_elsewhere(files: dict[str, bytes], page: Page) -> None:
+    text = files["report.html"].decode()
+    (policy,) = [found["content"] for _, found in page.tags if "http-equiv" in found]
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    rules = ["default-src 'none'", "img-src data:", f"style-src 'sha256-{digest}'", "base-uri 'none'"]
+    assert policy.split("; ") == [*rules, "form-action 'none'"]
+    assert text.index("Content-Security-Policy") < text.index("<title>")
+    assert " style=" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (Debian: apt-get install chromium)")
+def test_a_browser_shows_all_of_the_page_and_loads_nothing(files: dict[str, bytes], tmp_path: Path) -> None:
+    def refuse(text: str) -> list[str]:
+        """What Chromium says that the page's policy has refused."""
+        (tmp_path / "page.html").write_text(text)
+        options = ["headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "enable-logging=stderr", "v=0"]
+        options += [f"user-data-dir={tmp_path / 'profile'}", f"screenshot={tmp_path / 'page.png'}"]
+        command = [str(CHROMIUM), *(f"--{option}" for option in options), (tmp_path / "page.html").as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+        return [line for line in done.stderr.splitlines() if "Content Security Policy" in line]
+
+    text = files["report.html"].decode()
+    assert refuse(text) == []
+    # What is put into it is refused: another style, a picture from elsewhere, a script.
+    image = '<img src="http://127.0.0.1:9/x.png"><script>document.title = 1</script>'
+    told = refuse(text.replace("</style>", "p {}</style>").replace("<main>", f"<main>{image}"))
+    assert [any(kind in line for line in told) for kind in ("style", "x.png", "script")] == [True, True, True]
 
 
 def test_its_figures_need_nothing_from_elsewhere(page: Page) -> None:
@@ -285,13 +322,22 @@ def test_without_a_record_of_the_environment() -> None:
 def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
     patch = f"diff --git a/x b/x\n+{HOSTILE}\n"
     (tmp_path / "dirty.patch").write_text(patch)
-    changed = {"git_commit": "2" * 40, "git_dirty": True, "git_diff": "feed", "packages": {"bptt": "0.1.0"}}
+    name = shorten_diff(patch)
+    changed = {
+        "git_commit": "2" * 40,
+        "git_dirty": True,
+        "git_diff": name,
+        "packages": {"bptt": "0.1.0"},
+    }
     files = make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
     page = Page(files["report.html"].decode())
     assert patch in page.listings
     assert files["dirty.patch"].decode() == patch
     assert "git apply dirty.patch" in "\n".join(page.listings)
-    assert "differs from the commit by the patch feed" in page.text
+    assert f"differs from the commit by the patch {name}" in page.text
+    (tmp_path / "dirty.patch").write_text(patch.replace("b/x", "b/y"))
+    with pytest.raises(ArchiveError, match=r"dirty\.patch: not the one that provenance\.json tells of; delete it"):
+        make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
 
 
 def test_several_sweeps_side_by_side() -> None:

@@ -87,6 +87,7 @@ def test_a_block_is_read_back_bit_for_bit(archive: SweepFolder) -> None:
         result(2, status="FAILED", record=None, error="Traceback\n ValueError: ü"),
         result(5, reused="abc"),
     ]
+    archive.write_jobs([job(number) for number in range(6)])
     archive.write_block(0, results)
     found = archive.results(0)
     assert len(found) == len(results)
@@ -159,7 +160,10 @@ def test_what_is_damaged_is_told_in_one_line(archive: SweepFolder, tmp_path: Pat
     archive.write_block(0, [result(0)])
     weights = archive.folder / "blocks" / "000000" / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(ArchiveError, match=r"000000: damaged .*; delete it, and it is trained again"):
+    with pytest.raises(
+        ArchiveError,
+        match=r"weights.npz: cut off .*; delete .*000000, and `bptt resume` trains its runs",
+    ):
         archive.results(0)
     with pytest.raises(ArchiveError, match="there is no such folder"):
         SweepFolder.open(tmp_path / "nowhere")

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from bptt.core.simd import WIDTH
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.digests import load_sealed
 from bptt.tracking.provenance import environment as module
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import (
@@ -45,7 +47,7 @@ def test_it_is_noted_in_a_folder(difference: str | None, tmp_path: Path, monkeyp
     assert read_provenance(tmp_path) == describe_environment()
     files = pack_provenance(tmp_path)
     assert set(files) == {"provenance.json"} | ({"dirty.patch"} if difference else set())
-    assert json.loads(files["provenance.json"]) == describe_environment()
+    assert load_sealed(files["provenance.json"].decode()) == describe_environment()
     if difference:
         assert files["dirty.patch"].decode() == difference
 
@@ -67,8 +69,17 @@ def test_where_it_went_on_elsewhere_is_noted(tmp_path: Path, monkeypatch: pytest
 def test_where_nothing_can_be_read_there_is_nothing(tmp_path: Path) -> None:
     assert read_provenance(tmp_path) == {}
     assert pack_provenance(tmp_path) == {}
-    (tmp_path / "provenance.json").write_text("{")
-    assert read_provenance(tmp_path) == {}
+
+
+def test_what_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "provenance.json"
+    write_provenance(tmp_path)
+    text = path.read_text()
+    for damaged in ("{", "[]", text.replace('"python": "3', '"python": "4')):
+        assert damaged != text
+        path.write_text(damaged)
+        with pytest.raises(ArchiveError, match=r"provenance\.json: can't be read: .*; delete it to do without$"):
+            read_provenance(tmp_path)
 
 
 def test_tags_say_a_part_of_it() -> None:

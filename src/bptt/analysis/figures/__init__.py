@@ -56,9 +56,25 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
 )
 
 
-def draw_sweep(sweep: "Sweep") -> list[SweepFigure]:
-    """The figures of a sweep, the most important first; nothing where no run has ended."""
+def draw_sweep(sweep: "Sweep", tell: Callable[[str, Exception], None] | None = None) -> list[SweepFigure]:
+    """The figures of a sweep, the most important first; nothing where no run has ended.
+
+    tell  is told of what can't be drawn, by a name and what it raised, and the others are drawn; None: it is raised
+    """
     material = Material(sweep)
     if material.ended.empty:
         return []
-    return list(islice(chain.from_iterable(draw(material) for draw in _IN_ORDER), _MOST))
+    return list(islice(chain.from_iterable(_draw(draw, material, tell) for draw in _IN_ORDER), _MOST))
+
+
+def _draw(
+    draw: Callable[[Material], Iterator[SweepFigure]],
+    material: Material,
+    tell: Callable[[str, Exception], None] | None,
+) -> Iterator[SweepFigure]:
+    try:
+        yield from draw(material)
+    except Exception as error:
+        if tell is None:
+            raise
+        tell(draw.__name__.removeprefix("draw_"), error)

@@ -103,6 +103,10 @@ def make_panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figur
 
 _MOST_TICKS: Final = 24
 
+# A logarithmic axis reaches from here to its inverse: with room beyond, its ends are numbers still.
+_LEAST: Final = 1e-306
+_MOST_ROOM: Final = 50.0
+
 
 @dataclass(frozen=True)
 class Window:
@@ -120,8 +124,8 @@ class Window:
         positive = values[np.isfinite(values) & (values > 0) & (values <= ceiling)]
         if not len(positive):
             return None
-        high = min(float(positive.max()), 1e200)
-        return cls(max(float(positive.min()), high / span, 1e-200), high)
+        high = min(float(positive.max()), 1 / _LEAST)
+        return cls(min(max(float(positive.min()), high / span, _LEAST), high), high)
 
     def mask(self, values: "NDArray[Any]") -> "NDArray[Any]":
         """The values as they are drawn; nan: not."""
@@ -129,9 +133,10 @@ class Window:
 
     def apply(self, axes: "Axes", across: bool = False) -> None:
         """Make this the y axis, or the x axis."""
-        room = max((self.high / self.low) ** 0.04, 1.1)
+        room = min(max(self.high**0.04 / self.low**0.04, 1.1), _MOST_ROOM)  # their quotient itself may be infinite
         low, high = self.low / room, self.high * room
-        axes.set(**{"xscale": "log", "xlim": (low, high)} if across else {"yscale": "log", "ylim": (low, high)})
+        with np.errstate(over="ignore"):  # Matplotlib looks beyond the ends
+            axes.set(**{"xscale": "log", "xlim": (low, high)} if across else {"yscale": "log", "ylim": (low, high)})
         set_logarithmic_ticks(axes.xaxis if across else axes.yaxis, low, high, close=high < 4 * low)
 
 

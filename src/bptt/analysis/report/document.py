@@ -126,7 +126,25 @@ class Heading:
     kind: ClassVar[str] = "heading"
 
 
-Element = Paragraph | Listing | Table | Figures | Heading
+@dataclass(frozen=True)
+class Missing:
+    """What stands in the place of a part that can't be made: what that is, and why."""
+
+    what: str
+    why: str
+    lead: ClassVar[bool] = False
+    kind: ClassVar[str] = "paragraph"
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """As those of a paragraph."""
+        return (Strong(f"{self.what} can't be shown: "), Mono(self.why))
+
+    def __str__(self) -> str:
+        return f"{self.what} can't be shown: {self.why}"
+
+
+Element = Paragraph | Listing | Table | Figures | Heading | Missing
 
 
 @dataclass(frozen=True)
@@ -160,6 +178,11 @@ class Report:
     def figures(self) -> "list[SweepFigure]":
         """All figures, in their order."""
         return [drawn for element in self._elements() if isinstance(element, Figures) for drawn in element.drawn]
+
+    @property
+    def missing(self) -> list[Missing]:
+        """All that could not be made."""
+        return [element for element in self._elements() if isinstance(element, Missing)]
 
     def _elements(self) -> Iterator[Element]:
         for section in self.sections:

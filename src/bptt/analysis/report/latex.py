@@ -125,6 +125,14 @@ class _Placed:
         return ["".join(text.write(self.width is not None) for text in cell) for cell in self.cells]
 
 
+def render_table(table: Table) -> dict[str, bytes]:
+    """A table's files: tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
+    files = {f"tables/{table.name}.csv": table.frame.to_csv(index=False, lineterminator="\n").encode()}
+    if table.latex:
+        files[f"tables/{table.name}.tex"] = render_latex(table).encode()
+    return files
+
+
 def render_latex(table: Table) -> str:
     """A table as LaTeX; its first lines are a comment with the packages that it needs."""
     rows = write_rows(table)

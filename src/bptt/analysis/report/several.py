@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from bptt.analysis.comparison import SOLVED, compare_sides, split_settings
 from bptt.analysis.questions import name_outcome
+from bptt.analysis.report.attempting import attempt_section
 from bptt.analysis.report.document import (
     Column,
     Element,
     Figures,
     Heading,
+    Missing,
     Mono,
     Paragraph,
     Report,
@@ -34,26 +36,32 @@ if TYPE_CHECKING:
 
 
 def report_several(
-    sweeps: "Sequence[Sweep]", drawn: "Sequence[Sequence[SweepFigure]]", options: Sequence[str]
+    sweeps: "Sequence[Sweep]",
+    drawn: "Sequence[Sequence[SweepFigure]]",
+    options: Sequence[str],
+    failed: "Sequence[Sequence[Missing]] | None" = None,
 ) -> Report:
-    """What is to be told of several sweeps together.
+    """What is to be told of several sweeps together. What can't be told is named in its place.
 
     drawn    the figures of each
     options  of `bptt report`, as they were given
+    failed   the figures of each that can't be drawn
     """
     every = [Findings(sweep) for sweep in sweeps]
     labels = label_sweeps(every)
+    own = failed or [[] for _ in sweeps]
+    inputs = [find_inputs(sweep) for sweep in sweeps]
     sections = [
-        _write_in_short(every, labels),
-        _write_sweeps(every, labels),
-        _write_differing(every, labels),
-        _write_side_by_side(every, labels),
+        attempt_section("question", "In short", lambda: _write_in_short(every, labels)),
+        attempt_section("sweeps", "The sweeps", lambda: _write_sweeps(every, labels)),
+        attempt_section("differing", "What differs", lambda: _write_differing(every, labels)),
+        attempt_section("side_by_side", "Results side by side", lambda: _write_side_by_side(every, labels)),
         *(
-            _write_one(number, label, write_sections(findings, figures))
-            for number, (label, findings, figures) in enumerate(zip(labels, every, drawn, strict=True), 1)
+            _write_one(number, label, write_sections(findings, figures, failed=lost))
+            for number, (label, findings, figures, lost) in enumerate(zip(labels, every, drawn, own, strict=True), 1)
         ),
-        _write_origins(sweeps, labels),
-        write_repeating(sweeps, [find_inputs(sweep) for sweep in sweeps], options),
+        attempt_section("provenance", "Provenance", lambda: _write_origins(sweeps, labels)),
+        attempt_section("repeat", "How to repeat it", lambda: write_repeating(sweeps, inputs, options)),
     ]
     runs = sum(len(sweep.runs) for sweep in sweeps)
     return Report(" and ".join(labels), [f"{len(sweeps)} sweeps", f"{runs:,} runs"], sections)

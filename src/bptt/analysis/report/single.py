@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bptt.analysis.report.document import Element, Figures, Report, Section
+from bptt.analysis.report.attempting import attempt, attempt_section
+from bptt.analysis.report.document import Element, Figures, Missing, Report, Section
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.choices import write_choices
 from bptt.analysis.report.sections.provenance import write_origin
@@ -23,38 +24,59 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 
-def report_single(sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Sequence[str]) -> Report:
-    """All that is to be told of a sweep.
+def report_single(
+    sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Sequence[str], failed: Sequence[Missing] = ()
+) -> Report:
+    """All that is to be told of a sweep. What can't be told is named in its place.
 
     drawn    its figures
     options  of `bptt report`, as they were given
+    failed   the figures that can't be drawn
     """
     findings = Findings(sweep)
     asked, rest = split_question(sweep.question)
+    title = attempt("The title", lambda: write_title(findings))
+    title = sweep.name if isinstance(title, Missing) else title
     proof: list[Element] = [Figures(drawn[:1])] if drawn else []
-    if not findings.statistics.empty:
-        proof.append(write_settings_table(findings))
-    end = [write_origin(findings), write_repeating([sweep], [find_inputs(sweep)], options)]
+    table = attempt("The table of settings", lambda: _list_settings(findings))
+    proof += [table] if isinstance(table, Missing) else table
+    origin = attempt_section("provenance", "Provenance", lambda: write_origin(findings))
+    again = attempt_section(
+        "repeat", "How to repeat it", lambda: write_repeating([sweep], [find_inputs(sweep)], options)
+    )
     return Report(
-        asked or write_title(findings),
-        [*([write_title(findings)] if asked else []), *_list_facts(sweep)],
-        [write_in_short(findings, rest, proof), *write_sections(findings, drawn[1:], True), *end],
+        asked or title,
+        [*([title] if asked else []), *_list_facts(sweep)],
+        [
+            attempt_section("question", "Answer", lambda: write_in_short(findings, rest, proof), proof),
+            *write_sections(findings, drawn[1:], True, failed),
+            origin,
+            again,
+        ],
     )
 
 
-def write_sections(findings: Findings, drawn: "Sequence[SweepFigure]", shown: bool = False) -> list[Section]:
+def _list_settings(findings: Findings) -> list[Element]:
+    return [] if findings.statistics.empty else [write_settings_table(findings)]
+
+
+def write_sections(
+    findings: Findings, drawn: "Sequence[SweepFigure]", shown: bool = False, failed: Sequence[Missing] = ()
+) -> list[Section]:
     """What is told of a sweep between the answer in short and where it comes from.
 
-    shown  whether the table of settings stands with the answer
+    shown   whether the table of settings stands with the answer
+    failed  the figures that can't be drawn
     """
+    choices = attempt("The section “What was chosen”", lambda: write_choices(findings))
     return [
-        write_results(findings, shown),
-        *write_choices(findings),
-        *([write_figures(drawn)] if drawn or not shown else []),
-        write_troubles(findings),
-        write_best(findings),
-        write_swept(findings),
-        write_setup(findings),
+        attempt_section("results", "Results", lambda: write_results(findings, shown)),
+        *([Section("choices", "What was chosen", [choices])] if isinstance(choices, Missing) else choices),
+        *([write_figures(drawn, failed)] if drawn or failed or not shown else []),
+        attempt_section("troubles", "Failures and divergences", lambda: write_troubles(findings)),
+        attempt_section("best", "Best configurations", lambda: write_best(findings)),
+        attempt_section("swept", "What was swept", lambda: write_swept(findings)),
+        attempt_section("setup", "Setup", lambda: write_setup(findings)),
     ]
 
 

@@ -5,13 +5,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from bptt.analysis.report.document import Report
-from bptt.analysis.report.latex import render_latex
+from bptt.analysis.report.attempting import name_missing, replace_tables
+from bptt.analysis.report.document import Missing, Report
+from bptt.analysis.report.latex import render_table
 from bptt.analysis.report.rendering import render_pages
 from bptt.analysis.report.sections.repeating import find_inputs
 from bptt.analysis.report.several import report_several
 from bptt.analysis.report.single import report_single
-from bptt.tracking.folder.files import PAGE, PATCH, clear_part
+from bptt.tracking.folder.files import PAGE, PATCH, write_files
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
@@ -24,41 +25,79 @@ Format = Literal["svg", "png", "pdf"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
+_GENERATOR: Final = b'<meta name="generator" content="bptt '
+_HEAD: Final = 4096  # bytes in which that stands
+
+
 _OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
 
 
 def make_report_files(
-    sweeps: "Sequence[Sweep]", formats: Sequence[Format] = FORMATS[:1], options: Sequence[str] = ()
+    sweeps: "Sequence[Sweep]",
+    formats: Sequence[Format] = FORMATS[:1],
+    options: Sequence[str] = (),
+    missing: list[str] | None = None,
 ) -> dict[str, bytes]:
     """report.html, which stands by itself; report.md with figures/; tables/ with the numbers. Path → content.
 
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
+    missing  takes a line for each figure, table and section that can't be made; the report says so in its place
     """
-    from bptt.analysis.figures import draw_sweep
-
-    figures = [draw_sweep(sweep) for sweep in sweeps]
+    images: dict[int, dict[Format, bytes]] = {}
+    failed: list[list[Missing]] = [[] for _ in sweeps]
+    figures = [_draw_figures(sweep, formats, images, own) for sweep, own in zip(sweeps, failed, strict=True)]
     if len(sweeps) == 1:
-        report = report_single(sweeps[0], figures[0], options)
+        report = report_single(sweeps[0], figures[0], options, failed[0])
     else:
-        report = report_several(sweeps, figures, options)
-    images = {figure.name: _draw_images(figure, formats) for figure in report.figures}
-    files = render_pages(report, {name: image["svg"] for name, image in images.items()}, formats[0]) | render_tables(
-        report
-    )
-    files |= {f"figures/{name}.{kind}": image[kind] for name, image in images.items() for kind in formats}
+        report = report_several(sweeps, figures, options, failed)
+    report = replace_tables(report)
+    if missing is not None:
+        missing += map(str, report.missing)
+    made = {figure.name: images[id(figure.figure)] for figure in report.figures}
+    files = render_pages(report, {name: image["svg"] for name, image in made.items()}, formats[0])
+    files |= render_tables(report)
+    files |= {f"figures/{name}.{kind}": image[kind] for name, image in made.items() for kind in formats}
     patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
 
 
 def render_tables(report: Report) -> dict[str, bytes]:
-    """tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
-    files = {}
-    for table in report.tables:
-        files[f"tables/{table.name}.csv"] = table.frame.to_csv(index=False, lineterminator="\n").encode()
-        if table.latex:
-            files[f"tables/{table.name}.tex"] = render_latex(table).encode()
-    return files
+    """The files of all tables."""
+    return {name: content for table in report.tables for name, content in render_table(table).items()}
+
+
+def _draw_figures(
+    sweep: "Sweep", formats: Sequence[Format], images: dict[int, dict[Format, bytes]], failed: list[Missing]
+) -> "list[SweepFigure]":
+    """The figures of a sweep that can be drawn and written; failed takes the others, images: of each its files."""
+    from bptt.analysis.figures import draw_sweep
+
+    def tell(name: str, error: Exception) -> None:
+        failed.append(name_missing(f"The figure “{name}”", error))
+
+    try:
+        drawn = draw_sweep(sweep, tell)
+    except Exception as error:
+        tell("all", error)
+        return []
+    written = []
+    for figure in drawn:
+        try:
+            images[id(figure.figure)] = _draw_images(figure, formats)
+            written.append(figure)
+        except Exception as error:
+            tell(figure.name, error)
+    return written
+
+
+def is_own_page(path: Path) -> bool:
+    """Whether a file is the page of a report."""
+    try:
+        with path.open("rb") as file:
+            return _GENERATOR in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
@@ -66,12 +105,7 @@ def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
     for own in _OWN:
         if (folder / own).is_symlink():  # in a sweep's folder that came from elsewhere it may lead anywhere
             (folder / own).unlink()
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = clear_part(path)
-        part.write_bytes(content)
-        part.replace(path)
+    write_files(folder, files)
     for name, endings in _OWN.items():
         for ending in endings:
             for path in (folder / name).glob(f"*.{ending}"):

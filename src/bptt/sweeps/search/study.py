@@ -57,6 +57,8 @@ class Study:
         self._settings, self._space, self._file = settings, space, file
         self._distributions = {key: _distribution(varied) for key, varied in space.varied.items()}
         self._stored: OptunaStudy | None = None
+        if file.is_symlink():  # SQLite would write into what it leads to
+            raise ConfigurationError([f"hydra.sweeper.storage={file}: is a link; name the file itself"])
         earlier = self._earlier() if file.exists() else []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

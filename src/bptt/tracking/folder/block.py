@@ -1,16 +1,37 @@
-"""The files of a block: what its runs left, written whole or not at all, even when the machine stops."""
+"""The files of a block: what its runs left, written whole or not at all, even when the machine stops.
+
+digests.json, which is written last, has the digest of each file, and tells which runs they are of. All is held against
+it when it is read; blocks of before there were digests are read without.
+"""
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.files import FLOW, HISTORY, ONCE, RUNS, WEIGHTS, Status, read_arrays, sync_folder
+from bptt.tracking.folder.contents import check_rows, check_runs, check_updates
+from bptt.tracking.folder.digests import dump_sealed, hash_content, load_sealed
+from bptt.tracking.folder.files import (
+    DIGESTS,
+    FLOW,
+    HISTORY,
+    ONCE,
+    RUNS,
+    WEIGHTS,
+    Status,
+    clear_part,
+    pack_table,
+    parse_table,
+    read_arrays,
+    sync_folder,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,15 +75,102 @@ class Tables:
     history: "pd.DataFrame"
 
 
-def write_block(folder: Path, results: Sequence[RunResult]) -> None:
+@dataclass(frozen=True)
+class Block:
+    """A block that was written, whose files are held against their digests when they are read.
+
+    digests  file → its digest; None: it was written before there were any
+    runs     the Arrow table of runs.parquet
+    """
+
+    folder: Path
+    digests: Mapping[str, str] | None
+    runs: Any
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of its runs."""
+        found: list[int] = self.runs["run"].to_pylist()
+        return found
+
+    @property
+    def recorded(self) -> list[int]:
+        """The numbers of its runs that recorded something."""
+        return [run for run, outcome in zip(self.numbers, self.runs["outcome"].to_pylist(), strict=True) if outcome]
+
+    def table(self, name: str) -> Any:
+        """The Arrow table of history.parquet or gradient_flow.parquet. Raises ArchiveError where it is damaged."""
+        with _refused(self.folder / name):
+            table = parse_table((self.folder / name).read_bytes(), _find_digest(self.digests, name))
+            check_rows(table, self.recorded, lags=name == FLOW)
+            return table
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What weights.npz holds. Raises ArchiveError where it is damaged."""
+        with _refused(self.folder / WEIGHTS, told=True):
+            arrays = read_arrays(self.folder / WEIGHTS, _find_digest(self.digests, WEIGHTS))
+            if "run" not in arrays or arrays["run"].tolist() != self.recorded:
+                raise ValueError(f"{self.folder / WEIGHTS}: its arrays are not those of the block's runs")
+            return arrays
+
+
+def open_block(folder: Path, whose: Mapping[int, str] | None = None, sealed: bool = False) -> Block:
+    """A block, whose table of runs is read. Raises ArchiveError where it is damaged.
+
+    whose   number → digest of each run that its sweep has; None: any are taken
+    sealed  whether it was written when there were digests
+    """
+    with _refused(folder / DIGESTS):
+        noted = None
+        if sealed or (folder / DIGESTS).exists():
+            noted = load_sealed((folder / DIGESTS).read_text(encoding="utf-8"))
+            if noted["block"] != folder.name:
+                raise ValueError(f"is a copy of block {noted['block']}")
+            for number, digest in noted["runs"].items():
+                if whose is not None and whose.get(int(number)) != digest:
+                    raise ValueError(f"its run {number} is none of this sweep")
+    digests = None if noted is None else noted["files"]
+    with _refused(folder / RUNS):
+        runs = parse_table((folder / RUNS).read_bytes(), _find_digest(digests, RUNS))
+        check_runs(runs, whose)
+    return Block(folder, digests, runs)
+
+
+def refuse_repeated(blocks: Sequence[Block]) -> None:
+    """Raise ArchiveError where a run is in two blocks."""
+    found: dict[int, Path] = {}
+    for block in blocks:
+        for run in block.numbers:
+            if run in found:
+                raise ArchiveError(f"{block.folder}: run {run} is in {found[run]} too; delete the one that is a copy")
+            found[run] = block.folder
+
+
+@contextmanager
+def _refused(path: Path, told: bool = False) -> Iterator[None]:
+    """What is wrong with a file of a block, in one line with what to do; told: the path is in it already."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        says = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        says = says if told else f"{path}: can't be read: {says}"
+        raise ArchiveError(f"{says}; delete {path.parent}, and `bptt resume` trains its runs again") from error
+
+
+def _find_digest(digests: Mapping[str, str] | None, name: str) -> str | None:
+    return None if digests is None else digests[name]
+
+
+def write_block(folder: Path, results: Sequence[RunResult], whose: Mapping[int, str] | None = None) -> None:
     """Write what the runs of a block left into a new folder.
 
-    Runs of one block have parameters of the same shapes.
+    Runs of one block have parameters of the same shapes. whose: number → digest of each run that the sweep has.
     """
     part = folder.with_name(f".{folder.name}.part")
+    clear_part(folder)
     shutil.rmtree(part, ignore_errors=True)
     try:
-        _write_files(part, results)
+        _write_files(part, folder.name, results, whose or {})
         part.replace(folder)
     except OSError:
         shutil.rmtree(part, ignore_errors=True)  # on a full disk it would be in the way
@@ -70,37 +178,42 @@ def write_block(folder: Path, results: Sequence[RunResult]) -> None:
     sync_folder(folder.parent)
 
 
-def _write_files(folder: Path, results: Sequence[RunResult]) -> None:
+def _write_files(folder: Path, name: str, results: Sequence[RunResult], whose: Mapping[int, str]) -> None:
     folder.mkdir()
     recorded = [(result.job, result.record) for result in results if result.record is not None]
-    write_table(folder / RUNS, _tabulate_runs(results))
-    write_table(folder / HISTORY, _tabulate_history(recorded))
-    write_table(folder / FLOW, _tabulate_flow(recorded))
-    with (folder / WEIGHTS).open("wb") as file:
-        np.savez(file, allow_pickle=False, **_stack_arrays(recorded))
-        file.flush()
-        os.fsync(file.fileno())
+    weights = BytesIO()
+    np.savez(weights, allow_pickle=False, **_stack_arrays(recorded))
+    files = {
+        RUNS: pack_table(_tabulate_runs(results)),
+        HISTORY: pack_table(_tabulate_history(recorded)),
+        FLOW: pack_table(_tabulate_flow(recorded)),
+        WEIGHTS: weights.getvalue(),
+    }
+    noted = {
+        "block": name,
+        "runs": {str(result.job): whose[result.job] for result in results if result.job in whose},
+        "files": {name: hash_content(content) for name, content in files.items()},
+    }
+    for path, content in {**files, DIGESTS: dump_sealed(noted).encode()}.items():
+        _write_content(folder / path, content)
     sync_folder(folder)
 
 
-def read_block(folder: Path) -> list[RunResult]:
+def read_block(block: Block) -> list[RunResult]:
     """What `write_block` was given. Raises ArchiveError where it can't be read."""
-    try:
-        arrays = read_arrays(folder / WEIGHTS)
-        history, flow = (
-            dict(iter(read_table(folder / name).to_pandas().groupby("run", sort=False))) for name in (HISTORY, FLOW)
-        )
+    arrays, tables = block.arrays(), [block.table(name) for name in (HISTORY, FLOW)]
+    with _refused(block.folder / FLOW):
+        check_updates(*tables)
+        history, flow = (dict(iter(table.to_pandas().groupby("run", sort=False))) for table in tables)
         places = {int(run): place for place, run in enumerate(arrays["run"])}
         results = []
-        for row in read_table(folder / RUNS).to_pylist():
+        for row in block.runs.to_pylist():
             run, outcome, updates = row.pop("run"), row.pop("outcome"), row.pop("updates")
             once = {name: value for name in ONCE if (value := row.pop(name, None)) is not None}
             record = None
             if outcome is not None:
                 record = _make_record(outcome, updates, once, history[run], flow[run], arrays, places[run])
             results.append(RunResult(job=run, record=record, **row))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"{folder}: damaged ({error}); delete it, and it is trained again") from error
     return results
 
 
@@ -129,26 +242,26 @@ def _make_record(
     )
 
 
-def read_ended(folder: Path) -> list[RunResult]:
-    """How the runs of a block ended, without what they recorded. Raises ArchiveError where it can't be read."""
-    table = read_table(folder / RUNS)
-    rows = table.drop([name for name in table.column_names if name in ("outcome", "updates", *ONCE)]).to_pylist()
-    return [RunResult(job=row.pop("run"), record=None, **row) for row in rows]
+def list_ended(block: Block) -> list[RunResult]:
+    """How the runs of a block ended, without what they recorded."""
+    known = [name for name in block.runs.column_names if name in ("outcome", "updates", *ONCE)]
+    return [RunResult(job=row.pop("run"), record=None, **row) for row in block.runs.drop(known).to_pylist()]
 
 
-def read_tables(folders: Sequence[Path]) -> Tables:
+def read_tables(blocks: Sequence[Block]) -> Tables:
     """The results of several blocks, joined. Raises ArchiveError where one can't be read."""
-    runs = _join_tables(folders, RUNS, _tabulate_runs([])).sort_values("run", ignore_index=True)
-    history = _join_tables(folders, HISTORY, _tabulate_history([])).sort_values(["run", "update"], ignore_index=True)
-    return Tables(runs, history)
+    runs = _join_tables([block.runs for block in blocks], _tabulate_runs([]))
+    history = _join_tables([block.table(HISTORY) for block in blocks], _tabulate_history([]))
+    return Tables(runs.sort_values("run", ignore_index=True), history.sort_values(["run", "update"], ignore_index=True))
 
 
-def read_gradient_flow(folders: Sequence[Path], ends_only: bool) -> "pd.DataFrame":
+def read_gradient_flow(blocks: Sequence[Block], ends_only: bool) -> "pd.DataFrame":
     """The gradients' flow of several blocks, joined: run, update, lag, norm. Raises ArchiveError like `read_tables`.
 
     ends_only: of each run its first and its last recorded update alone.
     """
-    flow = _join_tables(folders, FLOW, _tabulate_flow([]), _select_arrow_ends if ends_only else None)
+    tables = (block.table(FLOW) for block in blocks)
+    flow = _join_tables([_select_arrow_ends(table) if ends_only else table for table in tables], _tabulate_flow([]))
     return flow.sort_values("run", kind="stable", ignore_index=True)
 
 
@@ -167,34 +280,36 @@ def _select_arrow_ends(flow: Any) -> Any:
     )
 
 
-def _join_tables(
-    folders: Sequence[Path], name: str, empty: Any, of_each: Callable[[Any], Any] | None = None
-) -> "pd.DataFrame":
+def _join_tables(tables: Sequence[Any], empty: Any) -> "pd.DataFrame":
     import pyarrow as pa
 
-    tables = [of_each(read_table(folder / name)) if of_each else read_table(folder / name) for folder in folders]
     return pa.concat_tables([empty, *tables], promote_options="permissive").to_pandas()
 
 
 def write_table(path: Path, table: Any) -> None:
     """Write a parquet file that has reached the disk when this returns."""
-    import pyarrow.parquet as pq
+    _write_content(path, pack_table(table))
 
+
+def _write_content(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
-    """The Arrow table of a parquet file, or some of its columns. Raises ArchiveError where it can't be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def read_table(path: Path, digest: str | None = None, columns: Sequence[str] | None = None) -> Any:
+    """The Arrow table of a parquet file. Raises ArchiveError where it can't be read.
 
+    digest   of the file, where it is known
+    columns  those that are wanted; None: all
+    """
     try:
-        table = pq.ParquetFile(path).read(columns=None if columns is None else [*columns])
+        table = parse_table(path.read_bytes(), digest)
         return table if columns is None else table.select([*columns])
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except OSError as error:
+        raise ArchiveError(f"{path}: can't be read: {error.strerror or error}") from error
+    except (ValueError, KeyError) as error:
         raise ArchiveError(f"{path}: can't be read: {error}") from error
 
 

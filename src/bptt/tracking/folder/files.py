@@ -7,7 +7,6 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,6 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bptt.tracking.folder.digests import check_content
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ HISTORY: Final = "history.parquet"
 FLOW: Final = "gradient_flow.parquet"
 WEIGHTS: Final = "weights.npz"
 RUNS: Final = "runs.parquet"
+DIGESTS: Final = "digests.json"
 JOBS: Final = "jobs.parquet"
 CONFIG: Final = "config.yaml"
 JOURNAL: Final = "run.json"
@@ -129,13 +131,27 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read an npz file of plain arrays. Raises ValueError where it is cut off, damaged or of another kind."""
+def read_arrays(path: Path, digest: str | None = None) -> dict[str, NDArray[Any]]:
+    """Read an npz file of plain arrays. Raises ValueError where it is cut off, damaged or of another kind.
+
+    digest  of the whole file, where it is known
+    """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, EOFError, KeyError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: cut off or damaged ({error})") from error
+        content = path.read_bytes()
+        check_content(content, digest)
+        with zipfile.ZipFile(io.BytesIO(content)) as members:
+            return {name.removesuffix(".npy"): _parse_array(members.read(name)) for name in members.namelist()}
+    except Exception as error:  # whatever else a damaged zip file leads to
+        raise ValueError(f"{path}: cut off or damaged ({' '.join(str(error).split())})") from error
+
+
+def _parse_array(content: bytes) -> NDArray[Any]:
+    """An array of an npz file. Taken from its whole content: what is read in part is held against no checksum."""
+    buffer = io.BytesIO(content)
+    array: NDArray[Any] = np.lib.format.read_array(buffer, allow_pickle=False)
+    if buffer.read(1):
+        raise ValueError("an array is shorter than its content")
+    return array
 
 
 def _list_history_columns(record: "Record") -> dict[str, NDArray[Any]]:
@@ -155,14 +171,37 @@ def _list_flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
 def _write_parquet(columns: Mapping[str, NDArray[Any]], once: Mapping[str, float] | None = None) -> bytes:
     """once: kept beside the columns, in the file's metadata."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    buffer = io.BytesIO()
     table = pa.table(dict(columns))
     if once:
         table = table.replace_schema_metadata({_ONCE_KEY: json.dumps(dict(once))})
-    pq.write_table(table, buffer)
+    return pack_table(table, "snappy")
+
+
+def pack_table(table: Any, compression: Literal["zstd", "snappy"] = "zstd") -> bytes:
+    """The content of a parquet file with this Arrow table, in which each page has a checksum."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression=compression, write_page_checksum=True)
     return buffer.getvalue()
+
+
+def parse_table(content: bytes, digest: str | None = None) -> Any:
+    """The Arrow table of a parquet file's content. Raises ValueError where it is damaged.
+
+    digest  of the content, where it is known
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_content(content, digest)
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+        read_once(table)
+        return table
+    except (OSError, ValueError, LookupError, MemoryError, pa.ArrowException) as error:
+        raise ValueError(" ".join(str(error).split()) or "cut off or damaged") from error
 
 
 def read_once(table: Any) -> dict[str, float]:
@@ -197,18 +236,39 @@ def clear_part(path: Path) -> Path:
     return part
 
 
-def load_record(outcome: Any, folder: Path) -> "Record | None":
+def make_place(folder: Path, name: str) -> Path:
+    """The path of a file that is to be written in a folder, whose own folders are made where missing.
+
+    A link in the place of one of these, which may lead anywhere, is taken away.
+    """
+    path = folder / name
+    for parent in reversed(path.relative_to(folder).parents[:-1]):
+        if (folder / parent).is_symlink():
+            (folder / parent).unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files (path in the folder → content), each whole or not at all; older ones are replaced."""
+    for name, content in files.items():
+        with _replace(make_place(folder, name), durable=False) as file:
+            file.write(content)
+
+
+def load_record(outcome: Any, folder: Path, digests: Mapping[str, str] | None = None) -> "Record | None":
     """The record whose files a folder holds, without its `state`; None where it is not whole.
+
+    digests  file → its digest, of those of which it is known
 
     Raises what a damaged file, or one that is missing, leads to.
     """
-    import pyarrow.parquet as pq
-
     from bptt.core.run import Record
 
-    recorded = pq.ParquetFile(folder / HISTORY).read()
-    history, flow = _list_columns(recorded), _list_columns(pq.ParquetFile(folder / FLOW).read())
-    parameters = read_arrays(folder / WEIGHTS)
+    known = digests or {}
+    recorded, flow_table = (parse_table((folder / name).read_bytes(), known.get(name)) for name in (HISTORY, FLOW))
+    history, flow = _list_columns(recorded), _list_columns(flow_table)
+    parameters = read_arrays(folder / WEIGHTS, known.get(WEIGHTS))
     updates = history["update"]
     timesteps = len(flow["update"]) // len(updates)
     whole = (

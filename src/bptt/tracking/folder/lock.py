@@ -19,9 +19,12 @@ def file_lock(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock of this file, made with its folders where missing.
 
     The system lets go of the lock when its process ends, however it ends; the empty file stays.
+    A link in its place, which may lead anywhere, is taken away.
     Raises `LockedError` where another process holds it and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        path.unlink()
     with path.open("a+b") as file, _hold(file, wait):
         yield
 

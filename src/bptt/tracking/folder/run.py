@@ -1,17 +1,38 @@
 """run.json and checkpoint.npz: what a run's folder holds so that a broken-off run can go on."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.files import CHECKPOINT, CONFIG, JOURNAL, make_key, read_arrays, write_arrays, write_text
+from bptt.tracking.folder.digests import check_content, dump_sealed, hash_content, load_sealed
+from bptt.tracking.folder.files import (
+    CHECKPOINT,
+    CONFIG,
+    FLOW,
+    HISTORY,
+    JOURNAL,
+    TRACEBACK,
+    WEIGHTS,
+    make_key,
+    read_arrays,
+    write_arrays,
+    write_text,
+)
 
 _OWN: Final = "bptt."
+
+OVERRIDES: Final = ".hydra/overrides.yaml"
+
+#: Where a file of a folder that was damaged can be had again.
+COPY: Final = "its run in the store has a copy among its artifacts"
+
+#: The files of a run that are there when it begins, and those that it leaves.
+GIVEN: Final = (CONFIG, OVERRIDES)
+RECORDED: Final = (HISTORY, FLOW, WEIGHTS, TRACEBACK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +53,7 @@ class Journal:
     experiment_id      of its experiment, where nothing else says which it is; None: its name does
     recorded           whether the store has all of it, as far as one knows; always where it is not tracked
     seconds            how long commands have trained it; 0.0: not known
+    files              files of the folder → their digests, as far as they are known
     """
 
     run_id: str | None
@@ -47,6 +69,7 @@ class Journal:
     recorded: bool = True
     seconds: float = 0.0
     place: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class ResumeError(Exception):
@@ -60,7 +83,12 @@ def make_single_key(folder: Path, journal: Journal) -> str:
 
 def write_journal(folder: Path, journal: Journal) -> None:
     """Write the folder's run.json."""
-    write_text(folder / JOURNAL, json.dumps(asdict(journal), indent=1) + "\n", durable=True)
+    write_text(folder / JOURNAL, dump_sealed(asdict(journal)), durable=True)
+
+
+def compute_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Name → digest of those files that the folder holds."""
+    return {name: hash_content((folder / name).read_bytes()) for name in names if (folder / name).is_file()}
 
 
 def read_journal(folder: Path) -> Journal:
@@ -73,7 +101,7 @@ def read_journal(folder: Path) -> Journal:
             f"{folder}: not the folder of a run (it holds no {JOURNAL}); `bptt train` names a run's folder"
         )
     try:
-        journal = Journal(**json.loads(path.read_text(encoding="utf-8")))
+        journal = Journal(**load_sealed(path.read_text(encoding="utf-8")))
         seconds: Any = journal.seconds
         if not (isinstance(seconds, int | float) and 0 <= seconds < 1e15):
             raise ValueError(f"seconds={seconds!r}")
@@ -82,14 +110,19 @@ def read_journal(folder: Path) -> Journal:
         raise ResumeError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration that the folder's run was begun with. Raises ResumeError where it can't be read."""
+def read_config(folder: Path, journal: Journal | None = None) -> dict[str, Any]:
+    """The configuration that the folder's run was begun with. Raises ResumeError where it can't be read.
+
+    journal  the run's, against which the file is held; None: it is not
+    """
     import yaml
 
     try:
-        recorded = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        content = (folder / CONFIG).read_bytes()
+        check_content(content, None if journal is None else journal.files.get(CONFIG))
+        recorded = yaml.safe_load(content.decode())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ResumeError(f"{folder / CONFIG}: can't be read: {' '.join(str(error).split())}") from error
+        raise ResumeError(f"{folder / CONFIG}: can't be read: {' '.join(str(error).split())}; {COPY}") from error
     if not isinstance(recorded, dict):
         raise ResumeError(f"{folder / CONFIG}: holds no configuration")
     return recorded

@@ -2,10 +2,13 @@
 
     sweep.json       whose sweep it is: where it is recorded, what was swept, how it ended
     jobs.parquet     a row per run: number, name, digest, block, and as JSON swept, overrides, config
-    blocks/000012/   runs.parquet, history.parquet, gradient_flow.parquet, weights.npz of the runs of one block
+    blocks/000012/   runs.parquet, history.parquet, gradient_flow.parquet, weights.npz of the runs of one block, and
+                     digests.json of these files
     stored/000012    a mark: the store has this block; the runs' keys and their ids there, as JSON
 
-The archive comes first: what `bptt resume` and `bptt sync` know of a sweep, they read here.
+The archive comes first: what `bptt resume` and `bptt sync` know of a sweep, they read here. Each file has a digest, in
+itself or in digests.json, against which it is held when it is read; archives of before there were digests are read
+without.
 """
 
 import json
@@ -16,16 +19,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from bptt.tracking.folder.block import (
     ArchiveError,
+    Block,
     RunResult,
     Tables,
+    list_ended,
+    open_block,
     read_block,
-    read_ended,
     read_gradient_flow,
     read_table,
     read_tables,
+    refuse_repeated,
     write_block,
     write_table,
 )
+from bptt.tracking.folder.digests import dump_sealed, hash_content, load_sealed
 from bptt.tracking.folder.files import JOBS, PROGRESS, RUNS, STUDY, SWEEP, clear_part, sync_folder, write_text
 from bptt.tracking.folder.progress import Sign, read_sign
 
@@ -35,6 +42,9 @@ if TYPE_CHECKING:
 _JSON_COLUMNS: Final = ("swept", "overrides", "config")
 
 _OUTCOME: Final = ("run", "status", "outcome", "reused", "began", "error")
+_DIGEST: Final = b"bptt.sha256"  # of the rows, in the metadata of jobs.parquet
+
+_COPY: Final = "the sweep's own run in the store has a copy among its artifacts, in archive/"
 
 Stage = Literal["tuning", "result", "confirming"]
 
@@ -105,6 +115,7 @@ class SweepJournal:
     retried        how often a block was trained again since a worker died; sweep.log has when and why
     trials         how many runs a search asks for; None: it is none, or that is not known
     seconds        how long commands have worked on it, until what they trained was recorded; 0.0: not known
+    sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
     """
 
     name: str
@@ -135,6 +146,7 @@ class SweepJournal:
     trials: int | None = None
     seconds: float = 0.0
     place: str | None = None
+    sealed: bool = True
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
@@ -155,13 +167,15 @@ class SweepFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._blocks, self._stored = folder / "blocks", folder / "stored"
+        self._open: dict[int, Block] = {}
+        self._whose: dict[int, str] | None = None
 
     @classmethod
     def create(cls, folder: Path, journal: SweepJournal, jobs: Sequence[SweepJob]) -> "SweepFolder":
         """Make the folder of a new sweep."""
         archive = cls(folder)
         for made in (archive._blocks, archive._stored):
-            made.mkdir(parents=True)
+            made.mkdir(parents=True, exist_ok=True)
         archive.write_jobs(jobs)
         # Last, since a folder with a journal is a whole one.
         archive.write_journal(journal)
@@ -185,17 +199,17 @@ class SweepFolder:
     def journal(self) -> SweepJournal:
         """Raises ArchiveError where it can't be read."""
         try:
-            noted = json.loads((self.folder / SWEEP).read_text(encoding="utf-8"))
+            noted = load_sealed((self.folder / SWEEP).read_text(encoding="utf-8"))
             tuning = [TunedSetting(**one) for one in dict(noted).get("tuning", [])]
-            journal = SweepJournal(**{**noted, "tuning": tuning})
+            journal = SweepJournal(**{"sealed": False, **noted, "tuning": tuning})
             _check_counts(journal)
             return journal
         except (OSError, ValueError, TypeError) as error:
-            raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}") from error
+            raise ArchiveError(f"{self.folder / SWEEP}: can't be read: {error}; {_COPY}") from error
 
     def write_journal(self, journal: SweepJournal) -> None:
         """Write sweep.json, whole or not at all, even when the machine stops."""
-        write_text(self.folder / SWEEP, json.dumps(asdict(journal), indent=1) + "\n", durable=True)
+        write_text(self.folder / SWEEP, dump_sealed(asdict(journal)), durable=True)
 
     def write_jobs(self, jobs: Sequence[SweepJob]) -> None:
         """Write jobs.parquet, whole or not at all."""
@@ -203,67 +217,75 @@ class SweepFolder:
 
         columns = {name: [getattr(job, name) for job in jobs] for name in SweepJob.__dataclass_fields__}
         table = pa.table(columns | {name: list(map(json.dumps, columns[name])) for name in _JSON_COLUMNS})
+        table = table.replace_schema_metadata({_DIGEST: _hash_rows(table.to_pylist())})
         part = clear_part(self.folder / JOBS)
         write_table(part, table)
         part.replace(self.folder / JOBS)
+        self._whose = {job.number: job.digest for job in jobs}
 
     def jobs(self) -> list[SweepJob]:
         """All runs of the sweep, by number. Raises ArchiveError where they can't be read."""
         path = self.folder / JOBS
-        rows = read_table(path).to_pylist()
+        table = read_table(path)
         try:
+            rows = table.to_pylist()
+            digest = (table.schema.metadata or {}).get(_DIGEST)
+            if digest is not None and digest.decode() != _hash_rows(rows):
+                raise ValueError("not as it was written: a bit was flipped, or it was edited")
             jobs = [SweepJob(**(row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})) for row in rows]
+            if not all(type(job.number) is type(job.block) is int for job in jobs):
+                raise ValueError("runs and blocks have whole numbers")
+            if [job.number for job in jobs] != [*range(len(jobs))]:
+                raise ValueError("a run is missing, or stands in it twice")
         except (TypeError, KeyError, ValueError) as error:
-            raise ArchiveError(f"{path}: can't be read: {error}") from error
-        if not all(type(job.number) is type(job.block) is int for job in jobs):
-            raise ArchiveError(f"{path}: can't be read: runs and blocks have whole numbers")
+            raise ArchiveError(f"{path}: can't be read: {error}; {_COPY}") from error
+        self._whose = {job.number: job.digest for job in jobs}
         return jobs
 
     def read_columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """These columns of jobs.parquet, a row for each run. Raises ArchiveError where they can't be read."""
-        rows: list[dict[str, Any]] = read_table(self.folder / JOBS, names).to_pylist()
+        rows: list[dict[str, Any]] = read_table(self.folder / JOBS, columns=names).to_pylist()
         return rows
 
     def read_outcomes(self, number: int) -> list[dict[str, Any]]:
         """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise."""
-        rows: list[dict[str, Any]] = read_table(self._block(number) / RUNS, _OUTCOME).to_pylist()
+        rows: list[dict[str, Any]] = read_table(self._block(number) / RUNS, columns=_OUTCOME).to_pylist()
         return rows
 
     def count(self) -> int:
         """How many runs the sweep has. Raises ArchiveError where that can't be read."""
-        return int(read_table(self.folder / JOBS).num_rows)
+        return len(self._find_digests())
 
     def write_block(self, number: int, results: Sequence[RunResult]) -> None:
         """Write what the runs of a block left, whole or not at all."""
-        write_block(self._block(number), results)
+        write_block(self._block(number), results, self._find_digests())
 
     def blocks(self) -> set[int]:
         """The numbers of the blocks that were written."""
-        return {int(path.name) for path in self._blocks.iterdir() if path.name.isdigit()}
+        return _list_numbers(self._blocks)
 
     def ended(self) -> list[RunResult]:
         """How all runs that have ended did, without what they recorded. Raises ArchiveError where it can't be read."""
-        return [result for folder in self._written() for result in read_ended(folder)]
+        return [result for block in self._written() for result in list_ended(block)]
 
     def block_of(self) -> dict[int, int]:
         """Number of a run that has ended → the block that has it; a search cuts other ones than its jobs say.
 
         Raises ArchiveError where it can't be read.
         """
-        runs = {number: read_table(self._block(number) / RUNS)["run"].to_pylist() for number in sorted(self.blocks())}
-        return {run: number for number, held in runs.items() for run in held}
+        return {run: int(block.folder.name) for block in self._written() for run in block.numbers}
 
     def results(self, number: int) -> list[RunResult]:
         """What `write_block` was given. Raises ArchiveError where it can't be read."""
-        return read_block(self._block(number))
+        return read_block(self._opened(number))
 
     def mark_stored(self, number: int, run_ids: Mapping[str, str] | None = None) -> None:
         """Note that the store has a block; run_ids: key → id there, of the runs that were written."""
-        write_text(self._stored / f"{number:06d}", json.dumps(run_ids or {}, indent=1) + "\n")
+        write_text(self._stored / f"{number:06d}", dump_sealed(run_ids or {}))
 
     def stored(self) -> set[int]:
         """The numbers of the blocks that the store has."""
-        return {int(path.name) for path in self._stored.iterdir() if path.name.isdigit()}
+        return _list_numbers(self._stored)
 
     def run_ids(self) -> dict[str, str]:
         """Key → id in the store, of all runs that were written there. Raises ArchiveError where they can't be read."""
@@ -271,9 +293,10 @@ class SweepFolder:
         for number in sorted(self.stored()):
             path = self._stored / f"{number:06d}"
             try:
-                found |= json.loads(path.read_text(encoding="utf-8") or "{}")  # earlier ones are empty
+                found |= load_sealed(path.read_text(encoding="utf-8") or "{}")  # earlier ones are empty
             except (OSError, ValueError, TypeError) as error:
-                raise ArchiveError(f"{path}: can't be read: {error}") from error
+                again = f"delete it, and `bptt sync {self.folder}` asks the store"
+                raise ArchiveError(f"{path}: can't be read: {error}; {again}") from error
         return found
 
     def place_sign(self, number: int, of: Literal["block", "stage"] = "block") -> Path:
@@ -305,11 +328,34 @@ class SweepFolder:
         """
         return read_gradient_flow(self._written(), ends_only)
 
-    def _written(self) -> list[Path]:
-        return [self._block(number) for number in sorted(self.blocks())]
+    def _written(self) -> list[Block]:
+        blocks = [self._opened(number) for number in sorted(self.blocks())]
+        refuse_repeated(blocks)
+        return blocks
+
+    def _opened(self, number: int) -> Block:
+        if number not in self._open:
+            self._open[number] = open_block(self._block(number), self._find_digests(), self.journal.sealed)
+        return self._open[number]
+
+    def _find_digests(self) -> dict[int, str]:
+        """Number → digest of each run."""
+        if self._whose is None:
+            self.jobs()
+        assert self._whose is not None
+        return self._whose
 
     def _block(self, number: int) -> Path:
         return self._blocks / f"{number:06d}"
+
+
+def _list_numbers(folder: Path) -> set[int]:
+    """The numbers that files, or folders, are called by."""
+    return {int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdigit()}
+
+
+def _hash_rows(rows: Sequence[Mapping[str, object]]) -> str:
+    return hash_content(json.dumps(rows).encode())
 
 
 def is_sweep(folder: Path) -> bool:
@@ -321,6 +367,7 @@ _STORAGE: Final = "hydra.sweeper.storage="
 
 
 def going_on(command: Sequence[str], folder: Path) -> list[str]:
-    """The command that goes on with a search that `command` has begun in this folder."""
+    """The command that goes on with a search that `command` has begun in this folder, in a folder of its own."""
     kept = any(_STORAGE in word for word in command)
+    command = [word for word in command if not word.startswith("hydra.sweep.dir=")]
     return [*command, *([] if kept else [f"++{_STORAGE}{folder.absolute() / STUDY}"])]

@@ -10,11 +10,21 @@ from bptt.tracking.folder.block import (
     Tables,
     make_empty_flow,
     make_empty_history,
-    read_table,
     select_ends,
 )
-from bptt.tracking.folder.files import FLOW, HISTORY, JOURNAL, ONCE, TRACEBACK, WEIGHTS, load_record, read_once
-from bptt.tracking.folder.run import ResumeError, read_config, read_journal
+from bptt.tracking.folder.digests import check_content
+from bptt.tracking.folder.files import (
+    FLOW,
+    HISTORY,
+    JOURNAL,
+    ONCE,
+    TRACEBACK,
+    WEIGHTS,
+    load_record,
+    parse_table,
+    read_once,
+)
+from bptt.tracking.folder.run import COPY, OVERRIDES, ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.provenance.environment import read_provenance
@@ -139,7 +149,8 @@ class RunFolderHistory(History):
         self.folder = self._given = folder
         self._folder = folder.absolute()
         try:
-            self._journal, self._config = read_journal(folder), read_config(folder)
+            self._journal = read_journal(folder)
+            self._config = read_config(folder, self._journal)
         except ResumeError as error:
             raise ArchiveError(str(error)) from error
 
@@ -172,16 +183,15 @@ class RunFolderHistory(History):
         """See `History.tables`."""
         import pandas as pd
 
-        path = self._folder / HISTORY
-        once = read_once(read_table(path)) if path.is_file() else {}
-        history = self._table(HISTORY, make_empty_history())
-        error = self._folder / TRACEBACK
+        recorded = self._read(HISTORY)
+        once = {} if recorded is None else read_once(recorded)
+        history = make_empty_history() if recorded is None else _add_run(recorded)
         row = {
             "run": 0,
             "status": self._journal.status,
             "outcome": self._journal.outcome,
             "updates": None if history.empty else history["update"].iloc[-1],
-            "error": error.read_text(encoding="utf-8") if error.is_file() else None,
+            "error": self._error(),
             "run_id": self._journal.run_id,
             "seconds": float("nan"),
             **{name: once.get(name) for name in ONCE},
@@ -190,7 +200,8 @@ class RunFolderHistory(History):
 
     def gradient_flow(self, numbers: Sequence[int], ends_only: bool = False) -> "pd.DataFrame":  # noqa: ARG002 (one run)
         """See `History.gradient_flow`."""
-        flow = self._table(FLOW, make_empty_flow())
+        recorded = self._read(FLOW)
+        flow = make_empty_flow() if recorded is None else _add_run(recorded)
         return select_ends(flow) if ends_only else flow
 
     def config(self, number: int) -> dict[str, Any]:  # noqa: ARG002 (one run)
@@ -202,31 +213,67 @@ class RunFolderHistory(History):
         import yaml
 
         try:
-            words = yaml.safe_load((self._folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
+            content = (self._folder / OVERRIDES).read_bytes()
+        except OSError:
+            return []
+        self._check(OVERRIDES, content)
+        try:
+            words = yaml.safe_load(content.decode())
+        except (ValueError, yaml.YAMLError):
             return []
         return [str(word) for word in words or []]
 
     def record(self, number: int) -> "Record | None":  # noqa: ARG002 (one run)
         """See `History.record`."""
-        if not (self._folder / WEIGHTS).is_file():
+        if not self._has(WEIGHTS):
             return None
         outcome = self._journal.outcome or "completed"
         try:
-            return load_record(outcome, self._folder)
-        except (OSError, ValueError, KeyError) as error:
-            raise ArchiveError(f"{self._folder}: can't be read: {error}") from error
+            found = load_record(outcome, self._folder, self._journal.files)
+        except (OSError, ValueError, KeyError, IndexError, ZeroDivisionError) as error:
+            raise ArchiveError(f"{self._folder}: can't be read: {error}; {COPY}") from error
+        if found is None:
+            raise ArchiveError(f"{self._folder}: can't be read: {FLOW} is not of the updates that {HISTORY} has")
+        return found
 
     def provenance(self) -> dict[str, Any]:
         """See `History.provenance`."""
         return read_provenance(self._folder)
 
-    def _table(self, name: str, empty: "pd.DataFrame") -> "pd.DataFrame":
-        if not (self._folder / name).is_file():
-            return empty
-        table: pd.DataFrame = read_table(self._folder / name).to_pandas()
-        table.insert(0, "run", 0)
-        return table
+    def _has(self, name: str) -> bool:
+        """Whether there is this file. Raises ArchiveError where it was there when the run ended, and is no more."""
+        there = (self._folder / name).is_file()
+        if not there and name in self._journal.files:
+            raise ArchiveError(f"{self._folder / name}: is missing; the run left it; {COPY}")
+        return there
+
+    def _check(self, name: str, content: bytes) -> None:
+        try:
+            check_content(content, self._journal.files.get(name))
+        except ValueError as error:
+            raise ArchiveError(f"{self._folder / name}: can't be read: {error}; {COPY}") from error
+
+    def _read(self, name: str) -> Any:
+        """The Arrow table of a file; None: there is none."""
+        if not self._has(name):
+            return None
+        try:
+            return parse_table((self._folder / name).read_bytes(), self._journal.files.get(name))
+        except (OSError, ValueError) as error:
+            raise ArchiveError(f"{self._folder / name}: can't be read: {error}; {COPY}") from error
+
+    def _error(self) -> str | None:
+        if not self._has(TRACEBACK):
+            return None
+        content = (self._folder / TRACEBACK).read_bytes()
+        self._check(TRACEBACK, content)
+        return content.decode(errors="replace")
+
+
+def _add_run(recorded: Any) -> "pd.DataFrame":
+    table: pd.DataFrame = recorded.to_pandas()
+    table.insert(0, "run", 0)
+    return table
 
 
 def is_run(folder: Path) -> bool:

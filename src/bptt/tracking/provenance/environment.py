@@ -1,7 +1,6 @@
 """What a run was made with: in files of its folder, as tags in the store, and what has changed since."""
 
 import getpass
-import json
 import os
 import platform
 import re
@@ -14,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Final
 
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.digests import dump_sealed, load_sealed
 from bptt.tracking.folder.files import PATCH, PROVENANCE, write_text
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.work_tree import read_own_diff, read_own_tags, shorten_diff
@@ -172,7 +173,7 @@ def write_provenance(folder: Path) -> None:
     difference = read_own_diff()
     if difference is not None:
         write_text(folder / PATCH, difference)
-    write_text(folder / PROVENANCE, json.dumps(describe_environment(), indent=1) + "\n")
+    write_text(folder / PROVENANCE, dump_sealed(describe_environment()))
 
 
 def note_resumption(folder: Path) -> None:
@@ -182,7 +183,7 @@ def note_resumption(folder: Path) -> None:
         return
     resumed = noted.get("resumed", [])
     if all(list_changes(before, now) for before in (noted, *resumed)):
-        write_text(folder / PROVENANCE, json.dumps({**noted, "resumed": [*resumed, now]}, indent=1) + "\n")
+        write_text(folder / PROVENANCE, dump_sealed({**noted, "resumed": [*resumed, now]}))
 
 
 def pack_provenance(folder: Path) -> dict[str, bytes]:
@@ -191,12 +192,17 @@ def pack_provenance(folder: Path) -> dict[str, bytes]:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """What `write_provenance` noted in a folder; empty where there is nothing that can be read."""
+    """What `write_provenance` noted in a folder; empty where there is no such file.
+
+    Raises ArchiveError where it is damaged.
+    """
+    path = folder / PROVENANCE
     try:
-        found = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return load_sealed(path.read_text(encoding="utf-8"))
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}
+    except ValueError as error:
+        raise ArchiveError(f"{path}: can't be read: {error}; delete it to do without") from error
 
 
 def parse_provenance_tags(tags: dict[str, str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from bptt.tracking.folder.files import write_files
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, is_named, is_same_server
 
 # What names a scheme, as s3:// does.
@@ -48,10 +49,10 @@ def put_files(address: Address, artifact_uri: str, files: Mapping[str, bytes]) -
     """Keep files (path among the artifacts → content), each whole or not at all; older ones are replaced."""
     folder = find_local_folder(address, artifact_uri)
     if folder is not None:
-        _write(folder, files)
+        write_files(folder, files)
     elif files:
         with TemporaryDirectory() as temporary:
-            _write(Path(temporary), files)
+            write_files(Path(temporary), files)
             _open_repository(address, artifact_uri).log_artifacts(temporary)
 
 
@@ -131,19 +132,3 @@ def refuse_elsewhere(address: Address, artifact_uri: str) -> None:
             raise StoreError(
                 f"{address.shown}: says that files are on another server, {shown}, which bptt does not ask"
             )
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    made: set[Path] = set()
-    for name, content in files.items():
-        path = folder / name
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise

@@ -238,5 +238,5 @@ def _place(files: Sequence[str], *contents: bytes) -> dict[str, bytes]:
 
 def _write_parquet(table: "pd.DataFrame") -> bytes:
     buffer = BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd")
+    table.to_parquet(buffer, index=False, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.report.document import Element, Heading, Listing, Mono, Paragraph, Section
-from bptt.tracking.folder.files import PATCH
+from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.files import PATCH, PROVENANCE
 from bptt.tracking.folder.sweep import is_sweep
+from bptt.tracking.provenance.work_tree import shorten_diff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,20 +106,27 @@ def find_inputs(sweep: "Sweep") -> Inputs:
     allowed = [package for config in sweep.configs.values() for package in config.get("allow") or ()]
     head = None if sweep.recording is None else sweep.recording.head
     return Inputs(
-        patch=_read_patch(sweep.folder),
+        patch=_read_patch(sweep.folder, sweep.provenance.get("git_diff")),
         files={} if head is None else head.files,
         choices={} if head is None else head.choices,
         packages=list(dict.fromkeys(map(str, allowed))),
     )
 
 
-def _read_patch(folder: Path | None) -> str | None:
+def _read_patch(folder: Path | None, noted: object) -> str | None:
+    """What the program's work tree differed by; noted: the name of the difference, in what the sweep was made with."""
     if folder is None:
         return None
+    path = folder / PATCH
     try:
-        return (folder / PATCH).read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        text = path.read_bytes().decode()
+    except OSError:
         return None
+    except ValueError as error:
+        raise ArchiveError(f"{path}: can't be read: {error}; delete it to do without") from error
+    if noted is not None and shorten_diff(text) != noted:
+        raise ArchiveError(f"{path}: not the one that {PROVENANCE} tells of; delete it to do without")
+    return text
 
 
 _LONGEST_PATCH: Final = 300_000  # characters

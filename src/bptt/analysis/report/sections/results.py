@@ -12,6 +12,7 @@ from bptt.analysis.report.document import (
     Figures,
     Heading,
     Listing,
+    Missing,
     Mono,
     Paragraph,
     Section,
@@ -41,9 +42,10 @@ def write_results(findings: Findings, shown: bool) -> Section:
     return Section("results", "Results", elements)
 
 
-def write_figures(drawn: "Sequence[SweepFigure]") -> Section:
-    """The figures."""
-    return Section("figures", "Figures", [Figures(drawn)] if drawn else [Paragraph(("There is nothing to draw.",))])
+def write_figures(drawn: "Sequence[SweepFigure]", failed: Sequence[Missing] = ()) -> Section:
+    """The figures, and in the place of those that can't be drawn what says so."""
+    shown: list[Element] = [*([Figures(drawn)] if drawn else []), *failed]
+    return Section("figures", "Figures", shown or [Paragraph(("There is nothing to draw.",))])
 
 
 def write_settings_table(findings: Findings) -> Table:
