@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "bptt.analysis": {"bptt", "bptt.analysis", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.export": {"bptt", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.sweeps": {"bptt.sweeps", "bptt.analysis", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
-    "bptt.doctor": {"bptt", "bptt.doctor", "bptt.sweeps", "bptt.tracking", "bptt.core"},
+    "bptt.doctor": {"bptt", "bptt.doctor", "bptt.sweeps", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.cli": {
         f"bptt{name}"
         for name in ("", ".cli", ".configuration", ".doctor", ".sweeps", ".analysis", ".export", ".tracking", ".core")

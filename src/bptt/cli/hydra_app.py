@@ -212,7 +212,7 @@ class _Application:
         from hydra.types import RunMode
 
         from bptt.configuration.build import check_configuration
-        from bptt.sweeps.workers.kernels import check_kernel_folder
+        from bptt.configuration.owners import check_kernel_folder
 
         overrides = self._args.overrides
         several = self._args.multirun or composer.sweeps(overrides)

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.tracking.folder.files import (
@@ -172,6 +173,7 @@ def _prepare(job: SingleRun) -> "Training":
     from bptt.core.kernel import compiling_notice
     from bptt.core.training import Training, needs_compiling
 
+    check_kernel_folder()
     if needs_compiling([[job.run]]):
         job.reporter.say(compiling_notice())
     training = Training([job.run], job.start[1] if job.start else None)

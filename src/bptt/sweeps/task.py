@@ -111,8 +111,10 @@ def sweep(overrides: Sequence[str], config_dir: Path | None = None) -> "Sweep":
     from bptt.analysis.sweep import load_sweep
     from bptt.configuration.compose import Composer, add_folder
     from bptt.configuration.hydra_release import choose_defaults
+    from bptt.configuration.owners import check_kernel_folder
     from bptt.configuration.paths import find_conf_folder
 
+    check_kernel_folder()
     choose_defaults()
     path = create_config_search_path(str(find_conf_folder()))
     if config_dir is not None:

@@ -16,7 +16,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from bptt.sweeps.workers.calls import Answer, Retry, answer, quietly_closed
+from bptt.sweeps.workers.calls import Answer, Retry, WorkersError, answer, quietly_closed
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +99,8 @@ class Processes:
                 calls = _calls(function, tasks, places[:1] if fewest == _RETRIES else places, handed_out)
                 with quietly_closed(self._outputs(calls)) as outputs:
                     for found in outputs:
+                        if found.refused is not None:
+                            raise WorkersError(found.refused)
                         del deaths[found.place]
                         yield found
             except BrokenExecutor as error:

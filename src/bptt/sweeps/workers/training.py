@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.core.training import Training, join_checkpoints, rescue_record, select_lanes
 from bptt.sweeps.workers.interrupts import Interrupts
@@ -145,7 +146,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
                 checkpoint.keep(training)
             check_wanted()
         return _sort_ended(task, training)
-    except Unwanted:
+    except (Unwanted, ConfigurationError):  # it is of none of the runs
         raise
     except Exception:
         if len(task.runs) == 1:
