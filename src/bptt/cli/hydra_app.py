@@ -5,7 +5,6 @@ behind. `--config-dir DIR` adds the user's own choices to the shipped ones.
 """
 
 import argparse
-import errno
 import logging
 import sys
 import traceback
@@ -13,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from bptt.cli.common import refuse
-from bptt.configuration.errors import ConfigurationError, write_problem
+from bptt.configuration.errors import ConfigurationError, explain_shortage, write_problem
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
 from bptt.sweeps.task import SweepTask
@@ -27,8 +26,6 @@ from bptt.tracking.store.address import StoreError, hide_passwords, refuse_passw
 
 if TYPE_CHECKING:
     from bptt.configuration.build import Configuration
-
-_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class HydraTask:
@@ -113,10 +110,7 @@ def run(
     except BrokenPipeError:
         raise  # see `main`
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:  # when Hydra writes its own files
-            print(f"{error.filename or 'a file'}: can't be written: {error.strerror}", file=sys.stderr)
-        else:
-            print(hide_passwords(traceback.format_exc()), end="", file=sys.stderr)
+        print(explain_shortage(error) or hide_passwords(traceback.format_exc()).rstrip(), file=sys.stderr)
         return 1
 
 

@@ -88,7 +88,8 @@ def read_block(folder: Path) -> list[RunResult]:
     try:
         arrays = read_arrays(folder / WEIGHTS)
         history, flow = (
-            dict(iter(read_table(folder / name).to_pandas().groupby("run", sort=False))) for name in (HISTORY, FLOW)
+            dict(iter(read_table(folder / name).to_pandas(use_threads=False).groupby("run", sort=False)))
+            for name in (HISTORY, FLOW)
         )
         places = {int(run): place for place, run in enumerate(arrays["run"])}
         results = []
@@ -156,8 +157,8 @@ def _select_arrow_ends(flow: Any) -> Any:
     """The rows of each run's first and last update."""
     import pyarrow.compute as pc
 
-    ends = flow.group_by("run").aggregate([("update", "min"), ("update", "max")])
-    joined = flow.join(ends, "run")
+    ends = flow.group_by("run", use_threads=False).aggregate([("update", "min"), ("update", "max")])
+    joined = flow.join(ends, "run", use_threads=False)
     return (
         joined.filter(
             pc.or_(pc.equal(joined["update"], joined["update_min"]), pc.equal(joined["update"], joined["update_max"]))
@@ -173,7 +174,7 @@ def _join_tables(
     import pyarrow as pa
 
     tables = [of_each(read_table(folder / name)) if of_each else read_table(folder / name) for folder in folders]
-    return pa.concat_tables([empty, *tables], promote_options="permissive").to_pandas()
+    return pa.concat_tables([empty, *tables], promote_options="permissive").to_pandas(use_threads=False)
 
 
 def write_table(path: Path, table: Any) -> None:
@@ -192,7 +193,7 @@ def read_table(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path, pre_buffer=False).read(use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path}: can't be read: {error}") from error
 

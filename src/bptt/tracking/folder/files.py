@@ -202,8 +202,11 @@ def load_record(outcome: Any, folder: Path) -> "Record | None":
 
     from bptt.core.run import Record
 
-    recorded = pq.ParquetFile(folder / HISTORY).read()
-    history, flow = _list_columns(recorded), _list_columns(pq.ParquetFile(folder / FLOW).read())
+    recorded = pq.ParquetFile(folder / HISTORY, pre_buffer=False).read(use_threads=False)
+    history, flow = (
+        _list_columns(recorded),
+        _list_columns(pq.ParquetFile(folder / FLOW, pre_buffer=False).read(use_threads=False)),
+    )
     parameters = read_arrays(folder / WEIGHTS)
     updates = history["update"]
     timesteps = len(flow["update"]) // len(updates)

@@ -215,7 +215,7 @@ class RunFolderHistory(History):
     def _table(self, name: str, empty: "pd.DataFrame") -> "pd.DataFrame":
         if not (self._folder / name).is_file():
             return empty
-        table: pd.DataFrame = read_table(self._folder / name).to_pandas()
+        table: pd.DataFrame = read_table(self._folder / name).to_pandas(use_threads=False)
         table.insert(0, "run", 0)
         return table
 
