@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -27,10 +27,10 @@ from bptt.sweeps.jobs.stages import TuningPlan, compose_first
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
-from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import LOCK
-from bptt.tracking.folder.lock import LockedError, file_lock
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.lock import LockedError, file_lock, is_locked
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal, is_sweep
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, hide_passwords, resolve_address
@@ -275,12 +275,33 @@ class Launch:
             raise ConfigurationError(
                 [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]
             ) from error
+        if first.sweep.reuse:
+            for line in _tell_of_same(folder, {job.digest for job in jobs}):
+                self.reporter.say(line)
         how = Conduct(
             workers=self.settings,
             on_error=first.sweep.on_error,
             checkpoint_seconds=first.tracking.checkpoint_seconds,
         )
         return Session(archive, jobs, self._opening or self._store, how, self.reporter, self._workers)
+
+
+def _tell_of_same(folder: Path, digests: set[str]) -> Iterator[str]:
+    """A line for each sweep beside this one's folder that trains some of its runs at this moment.
+
+    Of two that begin at once each has its jobs written before it looks, so one of them sees the other.
+    """
+    for other in sorted(folder.parent.glob("*")):
+        if other == folder or not is_sweep(other) or not is_locked(other / LOCK):
+            continue
+        with suppress(ArchiveError):
+            same = sum(job.digest in digests for job in SweepFolder(other).jobs())
+            if same:
+                runs = f"{same:,} of these runs" if same > 1 else "one of these runs"
+                yield (
+                    f"{other}: trains {runs} at this moment; they are trained twice, and recorded in both sweeps. Begun"
+                    " again when that one has ended, this sweep takes them from the store"
+                )
 
 
 def _can_be_made(address: Address) -> bool:
