@@ -192,6 +192,10 @@ class Launch:
         same |= {planned.overrides: planned.digest for planned in found}
         numbers = [self._number_of[same[tuple(overrides)]] for overrides in jobs]
         session = self._extended(arranged.jobs, first, len(repeated), numbers)
+        if first.sweep.reuse:
+            trained = {job.digest for job in arranged.jobs if job.number in arranged.runs}
+            for line in _tell_of_same(session.archive.folder, trained):
+                self.reporter.say(line)
         for block, results in arranged.list_reused():
             session.keep(block, results)
         return Added(
@@ -275,9 +279,6 @@ class Launch:
             raise ConfigurationError(
                 [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]
             ) from error
-        if first.sweep.reuse:
-            for line in _tell_of_same(folder, {job.digest for job in jobs}):
-                self.reporter.say(line)
         how = Conduct(
             workers=self.settings,
             on_error=first.sweep.on_error,

@@ -176,7 +176,8 @@ def _threads_watched() -> Iterator[None]:
         from joblib.externals.loky import reusable_executor
 
         executor = reusable_executor._executor
-        error = WorkersError(f"worker processes can't be had: {explain_shortage(ended.exc_value) or ended.exc_value!r}")
+        why = explain_shortage(ended.exc_value) or repr(ended.exc_value)
+        error = WorkersError(f"worker processes can't be had: {why}")
         with suppress(Exception):
             executor._flags.flag_as_broken(error)
         for item in list(getattr(executor, "_pending_work_items", {}).values()):
