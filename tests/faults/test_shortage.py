@@ -55,8 +55,8 @@ def test_a_command_that_gets_no_more_ends_with_a_line(
     monkeypatch.setattr(doctor, "main", fail)
     assert program.main(["doctor"]) == 1
     assert capsys.readouterr().err == ".sweep.json.part: can't be used: No space left on device\n"
-    monkeypatch.setattr(doctor, "main", lambda _: {}[0])
-    with pytest.raises(KeyError):
+    monkeypatch.setattr(doctor, "main", lambda _: int("a bug"))
+    with pytest.raises(ValueError, match="a bug"):
         program.main(["doctor"])
 
 
