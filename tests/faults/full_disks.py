@@ -84,22 +84,30 @@ def resumed_without_inodes(trial: Trial) -> None:
 
 
 def read_only(trial: Trial) -> None:
-    """The disk of the sweep's folder can only be read from some moment on."""
-    small = trial.folder / "small"
-    with _disk(small, 65536):
-        program = begin(trial, f"hydra.sweep.dir={small}/sweep")
-        folder, wanted = small / "sweep", int(trial.rng.integers(0, 2))
-        until(lambda: not program.running or (is_sweep(folder) and len(SweepFolder(folder).blocks()) >= wanted), 120)
-        # It is refused while a file is open to be written.
-        until(lambda: _remount(small, "ro,bind") or not program.running, 60)
+    """In the folders of the sweep nothing can be made, renamed or deleted from some moment on, by root neither."""
+    program = begin(trial)
+    wanted = int(trial.rng.integers(0, 2))
+    until(lambda: not program.running or _count_blocks(trial) >= wanted, 120)
+    folder = swept(trial.folder)
+    assert folder is not None
+    places = [str(folder), str(folder / "blocks"), str(folder / "stored")]
+    try:
+        held = subprocess.run(["chattr", "+i", *places], check=False, capture_output=True).returncode == 0
         code = program.wait()
         assert code in (0, 1, 2), program.told()
         assert "Traceback" not in program.told(), program.told()
-        if code:
-            assert "Read-only file system" in program.told(), program.told()
+        if code and held:
+            assert "Operation not permitted" in program.told(), program.told()
             trial.blows.append(Blow(phase(folder), len(SweepFolder(folder).ended()), kills=0))
-        assert _remount(small, "rw,bind")
-        _go_on(trial, program, folder, trial.folder / DATABASE)
+    finally:
+        subprocess.run(["chattr", "-i", *places], check=False, capture_output=True)
+    _go_on(trial, program, folder, trial.folder / DATABASE)
+
+
+def _count_blocks(trial: Trial) -> int:
+    """How many blocks the sweep has; −1 as long as it is not there."""
+    folder = swept(trial.folder)
+    return -1 if folder is None else len(SweepFolder(folder).blocks())
 
 
 def _store_in(small: Path) -> dict[str, str]:
@@ -109,12 +117,6 @@ def _store_in(small: Path) -> dict[str, str]:
 def _leave_inodes(small: Path, count: int) -> None:
     found = os.statvfs(small)
     _resize(small, _ROOM, f",nr_inodes={found.f_files - found.f_ffree + count}")
-
-
-def _remount(folder: Path, how: str) -> bool:
-    return (
-        subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=False, capture_output=True).returncode == 0
-    )
 
 
 def database(trial: Trial) -> None:

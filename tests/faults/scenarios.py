@@ -69,7 +69,7 @@ FAULTS: Final = (
     Fault("a disk of 30 MB is full", full_disks.project, 0, 2, needs_root=True),
     Fault("the disk has no inode left", full_disks.inodes, 0, 3, needs_root=True),
     Fault("resumed where no inode is left", full_disks.resumed_without_inodes, 0, 3, needs_root=True),
-    Fault("a disk can only be read by now", full_disks.read_only, 0, 3, needs_root=True),
+    Fault("a folder can only be read by now", full_disks.read_only, 0, 3, needs_root=True),
     Fault("the system kills a worker for its memory", memory.worker, 2, needs_root=True, available=memory.AVAILABLE),
     Fault("there is little memory", memory.little, 0, 4),
     Fault("the database is locked for 30 s", stores.locked_database, 0, 2),
