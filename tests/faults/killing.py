@@ -75,8 +75,9 @@ def worker(trial: Trial) -> None:
 
 def during_report(trial: Trial) -> None:
     """`bptt report` dies, and is called again: it leaves the sweep as it was, and a whole report."""
-    folder = _killed_over(trial, "report")
-    assert (folder / "report.html").read_text().rstrip().endswith("</html>")
+    out = trial.folder / "out"
+    _killed_over(trial, "report", "-o", str(out))
+    assert (out / "report.html").read_text().rstrip().endswith("</html>")
     prove(trial)
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import resource
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ import pytest
 from bptt.cli import main as program
 from bptt.configuration.errors import explain_shortage
 from bptt.sweeps.workers import processes
-from bptt.sweeps.workers.calls import WorkersError
+from bptt.sweeps.workers.calls import TooLittleMemory, WorkersError, answer
+from bptt.sweeps.workers.kernels import check_address_space, compile_kernels
 from tests.recording import archived
 
 
@@ -115,3 +117,14 @@ def test_an_archive_is_read_where_no_thread_can_be_started(tmp_path: Path) -> No
     flow = archive.gradient_flow(ends_only=True)
     assert json.loads(done.stdout) == [len(tables.runs), len(tables.history), len(flow)]
     assert len(flow) > 0
+
+
+def test_what_llvm_would_end_the_process_for_is_an_error_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_address_space()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (used + 150 * 2**20, -1))
+    with pytest.raises(TooLittleMemory, match=r"out of memory: of [\d,]+ MiB \(ulimit -v\) 1[45]\d are left"):
+        check_address_space()
+    assert str(answer(0, compile_kernels, [], None).refused).startswith(f"{socket.gethostname()}: out of memory: of ")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (used + 400 * 2**20, -1))
+    check_address_space()

@@ -303,6 +303,9 @@ def train_single(configuration: Configuration, folder: Path, reporter: RunReport
 
 
 def _train(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
+    from bptt.sweeps.workers.kernels import check_address_space
+
+    check_address_space()
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     store = open_store(tracking.uri, tracking.experiment) if tracking.enabled else None

@@ -15,6 +15,10 @@ class Stopped(Exception):
     """Training was given up; the message is one line for the user."""
 
 
+class TooLittleMemory(MemoryError):
+    """There is too little to begin; nothing was, and nothing has failed. The message is one line for the user."""
+
+
 class WorkersError(Exception):
     """The workers as a whole can't go on; the message is one line for the user."""
 
@@ -59,7 +63,7 @@ def answer(place: int, function: Callable[[Any], Any], task: Any, version: str |
             return Answer(place, refused=f"{says} of bptt, numpy and numba there")
     try:
         return Answer(place, function(task))
-    except ConfigurationError as error:
+    except (ConfigurationError, TooLittleMemory) as error:
         return Answer(place, refused=f"{socket.gethostname()}: {error}")
     except Exception:
         return Answer(place, lost=traceback.format_exc())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, Final
 
 import bptt.core
 from bptt.configuration.errors import ConfigurationError
@@ -15,15 +15,35 @@ from bptt.core.kernel import Kernel, cache_folder, kernel_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
 from bptt.core.training import kernels_of, needs_compiling
+from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.tracking.folder.lock import LockedError, file_lock
+
+_LEAST: Final = 200 * 2**20  # bytes; what LLVM takes for a sweep's kernels is less
+
+
+def check_address_space() -> None:
+    """Raise TooLittleMemory where a limit leaves this process too little for LLVM, which would end the whole of it."""
+    memory = Path("/proc/self/statm")
+    if not memory.is_file():
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    left = limit - int(memory.read_text().split()[0]) * resource.getpagesize()
+    if left < _LEAST:
+        raise TooLittleMemory(f"out of memory: of {limit / 2**20:,.0f} MiB (ulimit -v) {left / 2**20:,.0f} are left")
 
 
 def compile_kernels(runs: Sequence[Run]) -> None:
     """Compile what training these runs side by side calls and nobody has compiled yet.
 
     Processes that do so at the same time share the work: each takes the next kernel that no other one is at, and in the
-    end waits for theirs. Raises ConfigurationError where they could be another user's.
+    end waits for theirs. Raises ConfigurationError where they could be another user's, and
+    TooLittleMemory.
     """
+    check_address_space()
     check_kernel_folder()
     if not needs_compiling([runs]):
         return

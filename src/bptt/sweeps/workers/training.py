@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.core.training import Training, join_checkpoints, rescue_record, select_lanes
+from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.tracking.folder.files import read_arrays, write_arrays
@@ -146,7 +147,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
                 checkpoint.keep(training)
             check_wanted()
         return _sort_ended(task, training)
-    except (Unwanted, ConfigurationError):  # it is of none of the runs
+    except (Unwanted, ConfigurationError, TooLittleMemory):  # it is of none of the runs
         raise
     except Exception:
         if len(task.runs) == 1:
