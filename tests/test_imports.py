@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "bptt.analysis": {"bptt", "bptt.analysis", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.export": {"bptt", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.sweeps": {"bptt.sweeps", "bptt.analysis", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
-    "bptt.doctor": {"bptt", "bptt.doctor", "bptt.sweeps", "bptt.tracking", "bptt.core"},
+    "bptt.doctor": {"bptt", "bptt.doctor", "bptt.sweeps", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.cli": {
         f"bptt{name}"
         for name in ("", ".cli", ".configuration", ".doctor", ".sweeps", ".analysis", ".export", ".tracking", ".core")
@@ -127,3 +127,22 @@ def test_no_machine_and_no_package_index_is_named() -> None:
         if path == Path(__file__) or not path.is_file():  # the patterns stand here
             continue
         assert not pattern.search(path.read_bytes().decode("utf-8", "ignore")), name
+
+
+#: A call of Arrow's that would start threads of its own, and what keeps it from that.
+THREADS = {"ParquetFile": "pre_buffer", "read_table": "use_threads", "to_pandas": "use_threads"}
+
+
+def test_arrow_starts_no_threads() -> None:
+    """Where no thread can be started, as without memory, Arrow ends the whole process."""
+    found = set()
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                given = {keyword.arg for keyword in node.keywords}
+                owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+                if node.func.attr in THREADS and THREADS[node.func.attr] not in given:
+                    found.add(f"{module}: {node.func.attr} without {THREADS[node.func.attr]}=False")
+                if owner == "pq" and node.func.attr == "read_table":
+                    found.add(f"{module}: pq.read_table")
+    assert found == set()

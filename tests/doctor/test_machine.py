@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from bptt.configuration.errors import ConfigurationError
+from bptt.core.kernel import kernel_folder
 from bptt.doctor import folders, kernels, machine, program, variables
 from bptt.doctor.finding import Finding, Situation
 from bptt.sweeps.workers import kernels as warming
-from bptt.sweeps.workers.kernels import check_kernel_folder, open_to_everybody
 from tests.doctor.faults import NOBODY, carried_out, folder_of_nobody, of, only_posix, wrong
 from tests.program import Folder
 
@@ -171,39 +170,41 @@ def test_a_cache_that_cannot_be_written(cache: Path) -> None:
 
 
 @only_posix
-@pytest.mark.parametrize("name", ["", "0123456789abcdef", "0123456789abcdef/kernel.nbi"])
-def test_kernels_that_anybody_could_have_written_are_not_loaded(name: str, cache: Path) -> None:
-    (cache / "0123456789abcdef").mkdir(parents=True, mode=0o755)
-    (cache / "0123456789abcdef" / "kernel.nbi").write_bytes(b"not looked at")
-    check_kernel_folder()
-    (cache / name).chmod(0o777)
-    with pytest.raises(ConfigurationError, match=f"BPTT_CACHE_DIR={cache}: kernels are code, and everybody can write"):
-        check_kernel_folder()
+@pytest.mark.parametrize("name", ["", "VERSION", "VERSION/kernel.nbi"])
+def test_kernels_that_anybody_could_have_written(name: str, cache: Path) -> None:
+    kernel_folder().mkdir(parents=True, mode=0o755)
+    (kernel_folder() / "kernel.nbi").write_bytes(b"not looked at")
+    path = cache / name.replace("VERSION", kernel_folder().name)
+    path.chmod(0o777)
     found = of(of_kernels(), "whose they are")
-    assert found.says == f"everybody can write to {cache / name if name else cache}"
+    assert (found.mark, found.says) == ("wrong", f"everybody can write to {path}")
     assert [finding.subject for finding in of_kernels()] == ["folder", "whose they are"]
     carried_out(found.command, cache.parent)
-    check_kernel_folder()
+    assert [finding.subject for finding in of_kernels()] == ["folder", "compiled"]
 
 
 @only_posix
 def test_a_folder_above_it_that_is_everybody_s(cache: Path) -> None:
     cache.parent.chmod(0o777)
     for _ in range(2):
-        assert open_to_everybody(cache) == (cache.parent, f"everybody can write to {cache.parent}")
         assert of(of_kernels(), "whose they are").command == "export BPTT_CACHE_DIR=~/bptt-kernels"
         cache.mkdir(mode=0o755, exist_ok=True)
     cache.parent.chmod(0o1777)
-    assert open_to_everybody(cache) is None
+    assert [finding.subject for finding in of_kernels()] == ["folder", "compiled"]
 
 
 @only_root
-def test_a_folder_that_another_user_made_in_everybody_s(cache: Path) -> None:
+def test_kernels_of_another_user(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.mkdir(mode=0o755)
-    cache.parent.chmod(0o1777)
     os.chown(cache, NOBODY, NOBODY)
-    assert open_to_everybody(cache) == (cache, f"{cache}, in a folder of everybody's, was made by another user")
-    cache.parent.chmod(0o755)
-    assert open_to_everybody(cache) is None
     whose = of(of_kernels(), "whose they are")
-    assert (whose.mark, whose.says) == ("note", f"{cache} belongs to another user")
+    assert (whose.mark, whose.says) == ("wrong", f"{cache} belongs to nobody")
+    assert whose.means.endswith("trust them with BPTT_CACHE_TRUST=nobody")
+    monkeypatch.setenv("BPTT_CACHE_TRUST", "nobody")
+    whose = of(of_kernels(), "whose they are")
+    assert (whose.mark, whose.says) == ("note", "BPTT_CACHE_TRUST=nobody trusts others")
+    monkeypatch.setenv("BPTT_CACHE_TRUST", "nobdoy")
+    whose = of(of_kernels(), "whose they are")
+    assert whose.mark == "wrong"
+    assert whose.command == "unset BPTT_CACHE_TRUST"
+    assert "did you mean nobody?" in whose.says

@@ -42,7 +42,8 @@ def main() -> int:
     parser.add_argument("--only", metavar="WORD", default="", help="only the faults with this in their names")
     parser.add_argument("--write", action="store_true", help="write the table into docs/trust")
     args = parser.parse_args()
-    chosen = [fault for fault in FAULTS if args.only in fault.name and (AVAILABLE or not fault.needs_root)]
+    possible = [fault for fault in FAULTS if fault.available and (AVAILABLE or not fault.needs_root)]
+    chosen = [fault for fault in possible if args.only in fault.name]
     if not chosen:
         print(
             f"--only {args.only}: no such fault (faults: {', '.join(fault.name for fault in FAULTS)})", file=sys.stderr

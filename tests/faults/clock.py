@@ -1,4 +1,4 @@
-"""The clock goes back in the middle of a sweep, in its main process and in its workers."""
+"""The clock goes back, jumps or is far ahead in a sweep, in its main process and in its workers."""
 
 import os
 
@@ -11,21 +11,47 @@ _SITE = """
 import time
 _time, _ns, _start = time.time, time.time_ns, time.monotonic()
 def _back():
-    return {hours} * 3600 if time.monotonic() - _start > {delay} else 0
+    passed = time.monotonic() - _start
+    return next((hours for begin, hours in {jumps} if passed > begin), 0) * 3600
 time.time = lambda: _time() - _back()
 time.time_ns = lambda: _ns() - int(_back() * 10**9)
 """
+_HOURS_TO_2100 = 24 * 365.25 * 74
+_ZONES = (
+    "Pacific/Kiritimati",
+    "Asia/Kathmandu",
+    "America/St_Johns",
+    "Europe/Lisbon",
+    "Pacific/Pago_Pago",
+    "NoSuch/Zone",
+)
 
 
 def goes_back(trial: Trial) -> None:
     """By up to two days, each process at a moment of its own."""
     hours, delay = 0.5 + trial.seconds(48), trial.seconds(6)
+    _go(trial, [(delay, hours)], "training" if delay > 3 else "starting")
+
+
+def jumps(trial: Trial) -> None:
+    """Forwards and back, by up to a day, every other second."""
+    moments = [(second, float(trial.rng.uniform(-24, 24))) for second in range(60, 0, -2)]
+    _go(trial, [*moments, (0, 0)], "training")
+
+
+def in_2100(trial: Trial) -> None:
+    """The year is 2100, and the time zone far away, or one that there is not."""
+    _go(trial, [(0, -_HOURS_TO_2100)], "starting", TZ=trial.one_of(*_ZONES))
+
+
+def _go(trial: Trial, back: list[tuple[float, float]], phase: str, **env: str) -> None:
+    """back: after which second how many hours, the last second first"""
     path = trial.folder / "site"
     path.mkdir()
-    (path / "sitecustomize.py").write_text(_SITE.format(hours=hours, delay=delay))
+    (path / "sitecustomize.py").write_text(_SITE.format(jumps=back))
     before = os.environ.get("PYTHONPATH")
-    env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(path), before]))}
+    env |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(path), before]))}
     program = begin(trial, report=True, workers=2, env=env)
     trial.recoveries.append(program.ended_with(0))
-    trial.blows.append(Blow("training" if delay > 3 else "starting", RUNS, kills=0))
+    trial.blows.append(Blow(phase, RUNS, kills=0))
     prove(trial, program.process.pid)

@@ -44,7 +44,7 @@ class Contents:
 
 
 def stored(database: Path, artifacts: Path) -> list[Stored]:
-    """All runs of a database; artifacts: the folder of a server that keeps them itself."""
+    """All runs of a database that were not deleted; artifacts: the folder of a server that keeps them itself."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
 
         def rows(columns: str, table: str, run_id: str) -> list[tuple[Any, ...]]:
@@ -67,7 +67,9 @@ def stored(database: Path, artifacts: Path) -> list[Stored]:
 
         return [
             contents(*row)
-            for row in connection.execute("SELECT run_uuid, name, status, artifact_uri FROM runs").fetchall()
+            for row in connection.execute(
+                "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'"
+            ).fetchall()
         ]
 
 

@@ -1,7 +1,9 @@
-"""kill -9: of a sweep's main process, of all its processes, of a worker, of the command that goes on with it."""
+"""kill -9: of a sweep's main process, of all its processes, of a worker, of commands that go on with it or read it."""
 
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
@@ -9,8 +11,10 @@ from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.phases import await_moment
 from tests.faults.programs import Program
 from tests.faults.proof import prove
-from tests.faults.sweep import begin, go_on, swept
+from tests.faults.sweep import DATABASE, RUNS, begin, go_on, swept
 from tests.faults.trial import Blow, Trial
+
+_SECONDS_OF_A_COMMAND = 4.0
 
 # The store takes nothing, so that all of it is left to `bptt sync`.
 _AWAY = """
@@ -67,6 +71,46 @@ def worker(trial: Trial) -> None:
         trial.blows.append(Blow(phase, ended(trial), kills=1))
     trial.recoveries.append(program.ended_with(0))
     prove(trial, program.process.pid)
+
+
+def during_report(trial: Trial) -> None:
+    """`bptt report` dies, and is called again: it leaves the sweep as it was, and a whole report."""
+    out = trial.folder / "out"
+    _killed_over(trial, "report", "-o", str(out))
+    assert (out / "report.html").read_text().rstrip().endswith("</html>")
+    prove(trial)
+
+
+def during_reproduce(trial: Trial) -> None:
+    """`bptt reproduce` dies, and is called again: it leaves the sweep as it was."""
+    _killed_over(trial, "reproduce")
+    prove(trial)
+
+
+def during_rm(trial: Trial) -> None:
+    """`bptt rm` dies, and is called again: nothing of the sweep is left."""
+    folder = _killed_over(trial, "rm", "--yes")
+    assert not folder.exists()
+    with closing(sqlite3.connect(trial.folder / DATABASE)) as connection:
+        assert connection.execute("SELECT name FROM runs WHERE lifecycle_stage = 'active'").fetchall() == []
+
+
+def _killed_over(trial: Trial, *command: str) -> Path:
+    """A sweep that has ended, and a command on it that is killed up to three times before it may end."""
+    begin(trial).ended_with(0)
+    folder = swept(trial.folder)
+    assert folder is not None
+    for _ in range(min(3, trial.most_blows)):
+        program = Program.start(trial.folder, *command, str(folder))
+        if not program.runs_for(trial.seconds(_SECONDS_OF_A_COMMAND)):
+            program.ended_with(0)
+            trial.recoveries.append(program.seconds)
+            return folder
+        program.kill()
+        trial.blows.append(Blow("ending", RUNS, kills=1))
+    last = Program.start(trial.folder, *command, folder.name if command[0] == "rm" else str(folder))
+    trial.recoveries.append(last.ended_with(0, 2) if command[0] == "rm" else last.ended_with(0))
+    return folder
 
 
 def again_and_again(

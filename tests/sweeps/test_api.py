@@ -8,7 +8,11 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.training import train
+from bptt.sweeps.launch import _tell_of_same
+from bptt.tracking.folder.files import LOCK
+from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.sweep import SweepFolder
+from tests.recording import archived
 
 SMALL = [
     "experiment=roelants_counting",
@@ -94,3 +98,16 @@ def test_a_failing_run_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert swept.runs["status"].tolist() == ["FINISHED", "FAILED", "FINISHED"]
     errors = swept.runs["error"]
     assert [error is not None and "the planted error" in error for error in errors] == [False, True, False]
+
+
+def test_a_sweep_that_another_one_trains_at_this_moment_is_told_of(tmp_path: Path) -> None:
+    mine, other = tmp_path / "multirun" / "mine", archived(tmp_path / "multirun" / "other")
+    digests = {job.digest for job in other.jobs()}
+    assert [*_tell_of_same(mine, digests)] == []
+    with file_lock(other.folder / LOCK):
+        (line,) = _tell_of_same(mine, digests)
+        assert line.startswith(f"{other.folder}: trains {len(digests)} of these runs at this moment; they are trained ")
+        (line,) = _tell_of_same(mine, {min(digests), "another"})
+        assert line.startswith(f"{other.folder}: trains one of these runs at this moment; ")
+        assert [*_tell_of_same(mine, {"another"})] == []
+        assert [*_tell_of_same(other.folder, digests)] == []

@@ -13,6 +13,7 @@ from bptt.analysis.style import COLUMN, STYLE
 from bptt.analysis.surface import compute_state_gradients, compute_surface, draw_evaluation, follow_path
 from bptt.analysis.surface_figures import draw_cost_surface, draw_gradient_lines, draw_gradients, draw_surfaces
 from bptt.analysis.tables import show_value
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
@@ -71,6 +72,7 @@ def list_settings(run: Run, way: "pd.DataFrame") -> "pd.DataFrame":
     first, last = way.iloc[0], way.iloc[-1]
     bits = np.array(_SHOWN, dtype=float)
     one = Sequences(bits[None, :, None], bits.sum()[None, None])
+    check_kernel_folder()
     output = predict(run, _name_weights(last["x"], last["y"]), one).item()
     rows = {
         "sequences": f"{draw_evaluation(run).count} of {run.task.timesteps} bits",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.configuration.errors import suggest
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.clips.none import NoClip
 from bptt.core.evaluation import Evaluation
 from bptt.core.lane_block import single_lane
@@ -56,6 +57,7 @@ def visit(run: Run, updates: Iterable[int] | None = None) -> Iterator[Visit]:
     The bits are those of the run, whatever it recorded. One that was stopped early goes on here; one that diverges ends
     before the update at which it does.
     """
+    check_kernel_folder()
     evaluation = Evaluation(run.model, run.loss, [draw_evaluation(run)])
     lane = single_lane(run, run.task.training(), draw_initial(run))
     done = 0
@@ -74,6 +76,7 @@ def compute_state_gradient(run: Run, flat: Floats, sequences: Sequences) -> Floa
     a layer's gradient holds what comes back through the layers above. Sequences end together, at the last timestep.
     """
     settings = dataclasses.replace(run.train, batch_size=sequences.count, updates=1, carry_state=False)
+    check_kernel_folder()
     still = dataclasses.replace(run, optimizer=Sgd(alpha=0.0), clip=NoClip(), train=settings)
     lane = single_lane(still, Pool(sequences, "sequential"), flat)
     lane.train(0, 1)
@@ -122,6 +125,7 @@ def compute_surface(
     across, up = find_weight(blocks, x), find_weight(blocks, y)
     if across == up:
         raise ValueError(f"{name_weight(x)}: is both weights of the surface")
+    check_kernel_folder()
     data = draw_evaluation(run) if sequences is None else sequences
     evaluation = Evaluation(run.model, run.loss, [data] * _AT_ONCE)
     flat = to_flat(blocks, {name: np.asarray(values, np.float64) for name, values in parameters.items()})

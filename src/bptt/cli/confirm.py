@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _confirm(source: str, seeds: int, settings: Mapping[str, object], allow: Sequence[str], uri: str | None) -> int:
-    from bptt.sweeps.workers.kernels import check_kernel_folder
+    from bptt.configuration.owners import check_kernel_folder
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import file_lock
     from bptt.tracking.store.address import resolve_address

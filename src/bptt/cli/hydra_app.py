@@ -5,7 +5,6 @@ behind. `--config-dir DIR` adds the user's own choices to the shipped ones.
 """
 
 import argparse
-import errno
 import logging
 import sys
 import traceback
@@ -13,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 
 from bptt.cli.common import refuse, say
-from bptt.configuration.errors import ConfigurationError, write_problem
+from bptt.configuration.errors import ConfigurationError, explain_shortage, write_problem
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.annotations import InvalidValue
 from bptt.sweeps.task import SweepTask
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from bptt.configuration.build import Configuration
     from bptt.configuration.compose import Composer
-
-_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class HydraTask:
@@ -117,10 +114,7 @@ def run(
     except BrokenPipeError:
         raise  # see `main`
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:  # when Hydra writes its own files
-            print(f"{error.filename or 'a file'}: can't be written: {error.strerror}", file=sys.stderr)
-        else:
-            print(hide_passwords(traceback.format_exc()), end="", file=sys.stderr)
+        print(explain_shortage(error) or hide_passwords(traceback.format_exc()).rstrip(), file=sys.stderr)
         return 1
 
 
@@ -244,7 +238,7 @@ class _Application:
 
         from bptt.configuration.build import check_configuration
         from bptt.configuration.modes import asks_for_sweep, refuse_unused
-        from bptt.sweeps.workers.kernels import check_kernel_folder
+        from bptt.configuration.owners import check_kernel_folder
 
         args, overrides = self._args, self._args.overrides
         several = composer.sweeps(overrides)

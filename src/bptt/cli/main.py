@@ -10,7 +10,8 @@ from importlib import import_module
 from types import FrameType
 
 from bptt import __version__
-from bptt.cli.common import forget
+from bptt.cli.common import forget, say
+from bptt.configuration.errors import explain_shortage
 from bptt.sweeps.workers.interrupts import stop_signals
 
 COMMANDS = {
@@ -75,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever read along, as `head` does, has gone
         forget(sys.stdout)
+        return 1
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        if (says := explain_shortage(error)) is None:
+            raise
+        say(says)
         return 1
     finally:
         for number, handler in before.items():

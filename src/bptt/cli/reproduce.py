@@ -250,8 +250,8 @@ def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int 
 
     from bptt.analysis.sweep import pick_best
     from bptt.cli.progress import SweepProgress
+    from bptt.configuration.owners import check_kernel_folder
     from bptt.sweeps.reproduce import reproduce
-    from bptt.sweeps.workers.kernels import check_kernel_folder
     from bptt.tracking.history.find import find_past_runs
     from bptt.tracking.provenance.environment import describe_environment
 

@@ -82,8 +82,9 @@ class _Request(hydra_app.WholeTask):
 
 
 def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
+    from bptt.configuration.owners import check_kernel_folder
     from bptt.core.kernel import cache_folder
-    from bptt.sweeps.workers.kernels import check_folder, check_kernel_folder, list_shipped_kernels
+    from bptt.sweeps.workers.kernels import check_folder, list_shipped_kernels
 
     check_kernel_folder()
     recipes = list_shipped_kernels() if asked is None else asked

@@ -1,10 +1,18 @@
-"""What is wrong with a configuration, in one line each."""
+"""What is wrong with a configuration, or with the machine, in one line each."""
 
 import difflib
+import errno
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 _LONGEST = 80
+_NO_THREAD: Final = "can't start new thread"
+_UNMAPPED: Final = ("failed to map segment", "cannot allocate memory")  # what the loader says of a library
+#: What a disk or the system refuses, be it now or for ever.
+_REFUSED: Final = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
+    *(getattr(errno, name) for name in ("ESTALE", "ENOTCONN") if hasattr(errno, name)),
+)
 
 
 class ConfigurationError(ValueError):
@@ -62,3 +70,16 @@ def suggest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
     lower = {name.lower(): name for name in reversed(names)}
     near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     return f"; did you mean {prefix}{lower[near[0]]}?" if near else ""
+
+
+def explain_shortage(error: BaseException) -> str | None:
+    """What the machine has no more of, or does not let be written, in words; None: the error means something else."""
+    number = error.errno if isinstance(error, OSError) else None
+    unmapped = isinstance(error, ImportError) and any(words in str(error).lower() for words in _UNMAPPED)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or unmapped:
+        return "out of memory: fewer workers, as hydra.launcher.workers=1, need less"
+    if number == errno.EAGAIN or (isinstance(error, RuntimeError) and _NO_THREAD in str(error)):
+        return "out of memory, or of processes: no more can be started; fewer workers need less"
+    if isinstance(error, OSError) and number in _REFUSED:
+        return f"{error.filename or 'a file'}: can't be used: {error.strerror}"
+    return None

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.owners import VARIABLE, Gap, check_kernel_folder, find_gap
 from bptt.doctor.finding import Finding, Situation, write_command, write_size
 from bptt.doctor.folders import examine_folder
 
@@ -16,42 +18,49 @@ def examine(_situation: Situation) -> Iterator[Finding]:
     """The cache's folder, today's kernels in it, and those of other versions."""
     from bptt.core.compiler import lacking
     from bptt.core.kernel import cache_folder, kernel_folder
-    from bptt.sweeps.workers.kernels import open_to_everybody
 
     for says in lacking:
         yield Finding(mark="note", subject="compiler", says=says, means="the bits are the same")
     folder = cache_folder()
     chosen = "export BPTT_CACHE_DIR=~/bptt-kernels"
     yield examine_folder("folder", folder, "" if folder.exists() else chosen)
-    found = open_to_everybody(folder)
-    if found is not None:
-        yield Finding(
-            mark="wrong",
-            subject="whose they are",
-            says=found.says,
-            means="a kernel is code that runs with your rights, and anybody could have put one there: none is loaded."
-            " If others may have, name a folder of your own in BPTT_CACHE_DIR instead",
-            command=write_command("chmod", "-R", "go-w", folder) if _is_mine(found.path, folder) else chosen,
-        )
+    try:
+        gap = find_gap(folder)
+        if gap is None and folder.exists():
+            check_kernel_folder()
+    except ConfigurationError as error:
+        name = str(error).partition("=")[0]
+        yield Finding(mark="wrong", subject="whose they are", says=str(error), means=_NONE, command=f"unset {name}")
         return  # what is there is not read
-    if folder.is_dir() and not _is_mine(folder, folder):
-        means = "its kernels are code that runs with your rights; that is as safe as whoever made the folder"
-        yield Finding(mark="note", subject="whose they are", says=f"{folder} belongs to another user", means=means)
+    if gap is not None:
+        yield _report_gap(gap, folder, chosen)
+        return
+    trusted = os.environ.get(VARIABLE)
+    if trusted:
+        means = "their kernels run with your rights: that is as safe as they are"
+        yield Finding(mark="note", subject="whose they are", says=f"{VARIABLE}={trusted} trusts others", means=means)
     yield _examine_there(folder)
     yield from _examine_others(folder, kernel_folder())
 
 
-def _is_mine(path: Path, folder: Path) -> bool:
-    """Whether it is the folder, or in it, and the user's or root's."""
-    own = not hasattr(os, "geteuid") or path.stat().st_uid in (os.geteuid(), 0)
-    return own and (path == folder or folder in path.parents)
+_NONE: Final = "a kernel is code that runs with your rights, and none is loaded"
+
+
+def _report_gap(gap: Gap, folder: Path, chosen: str) -> Finding:
+    inside = gap.path == folder.resolve() or folder.resolve() in gap.path.parents
+    means = f"{_NONE} that others could have put there. If they did, name another folder in BPTT_CACHE_DIR"
+    if gap.owner is not None:
+        means += f"; if that is meant, trust them with {VARIABLE}={gap.owner}"
+    command = write_command("chmod", "-R", "go-w", folder) if gap.is_mode and inside else chosen
+    return Finding(mark="wrong", subject="whose they are", says=gap.says, means=means, command=command)
 
 
 def _examine_there(folder: Path) -> Finding:
     from bptt.sweeps.workers.kernels import list_shipped_kernels
 
     recipes = list_shipped_kernels()
-    ready = sum(recipe.is_ready for recipe in recipes)
+    # One that is not there is not looked into: another user could make it meanwhile.
+    ready = sum(recipe.is_ready for recipe in recipes) if folder.exists() else 0
     says = f"{ready} of {len(recipes)} that ship with bptt are compiled, {write_size(_count_bytes(folder))} in all"
     if ready == len(recipes):
         return Finding(subject="compiled", says=says)

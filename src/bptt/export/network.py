@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bptt.configuration.build import check_configuration
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.models.elman import Elman
 from bptt.core.models.gru import Gru
@@ -103,7 +104,12 @@ def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwo
 
 
 def make_network(run: Run, record: Record) -> TrainedNetwork:
-    """What is exported of a run that left this record. Raises ExportError where the model is not one of bptt's own."""
+    """What is exported of a run that left this record.
+
+    Raises ExportError where the model is not one of bptt's own, and ConfigurationError where the kernels could be
+    another user's.
+    """
+    check_kernel_folder()
     if type(run.model) not in _CELLS:
         raise ExportError(f"model {type(run.model).__name__}: only bptt's own models can be exported")
     slots = run.model.cell.slots * run.model.hidden_size * run.model.layers

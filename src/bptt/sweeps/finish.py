@@ -112,10 +112,11 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     interrupted |= unstored == _GIVEN_UP
     more = find_next(session.journal, session.jobs, session.results) is not None
     status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
-    seconds = session.seconds
+    seconds, ended = session.seconds, True
     try:
         session.note(status=status, seconds=seconds)
     except OSError as error:
+        ended = False
         session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
     sweep = load_sweep(session.archive.folder)
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
@@ -164,7 +165,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         runs=runs,
         settings=settings,
         answers=[] if interrupted else _answer(session, sweep),
-        status=status,
+        status=status if ended else "KILLED",  # as its folder says, of which there is more to write
         report=report,
         unstored=unstored,
         interrupted=interrupted or unstored == _GIVEN_UP,

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -27,10 +27,10 @@ from bptt.sweeps.jobs.stages import TuningPlan, compose_first
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
-from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import LOCK
-from bptt.tracking.folder.lock import LockedError, file_lock
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.lock import LockedError, file_lock, is_locked
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal, is_sweep
 from bptt.tracking.folder.taken import find_why_taken
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
@@ -194,6 +194,10 @@ class Launch:
         same |= {planned.overrides: planned.digest for planned in found}
         numbers = [self._number_of[same[tuple(overrides)]] for overrides in jobs]
         session = self._extended(arranged.jobs, first, len(repeated), numbers)
+        if first.sweep.reuse:
+            trained = {job.digest for job in arranged.jobs if job.number in arranged.runs}
+            for line in _tell_of_same(session.archive.folder, trained):
+                self.reporter.say(line)
         for block, results in arranged.list_reused():
             session.keep(block, results)
         return Added(
@@ -321,6 +325,24 @@ class Launch:
         )
         store = self._opening or self._store
         return Session(archive, jobs, store, how, self.reporter, self._workers, self._away)
+
+
+def _tell_of_same(folder: Path, digests: set[str]) -> Iterator[str]:
+    """A line for each sweep beside this one's folder that trains some of its runs at this moment.
+
+    Of two that begin at once each has its jobs written before it looks, so one of them sees the other.
+    """
+    for other in sorted(folder.parent.glob("*")):
+        if other == folder or not is_sweep(other) or not is_locked(other / LOCK):
+            continue
+        with suppress(ArchiveError):
+            same = sum(job.digest in digests for job in SweepFolder(other).jobs())
+            if same:
+                runs = f"{same:,} of these runs" if same > 1 else "one of these runs"
+                yield (
+                    f"{other}: trains {runs} at this moment; they are trained twice, and recorded in both sweeps. Begun"
+                    " again when that one has ended, this sweep takes them from the store"
+                )
 
 
 def _can_be_made(address: Address) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from bptt.analysis.bits import RunComparison, compare_runs, compare_texts
 from bptt.configuration.build import Checker
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Record, Run
@@ -47,6 +48,7 @@ def train_again(runs: Mapping[int, Again], reporter: SweepReporter) -> Iterator[
 
     Raises KeyboardInterrupt, ConfigurationError and WorkersError.
     """
+    check_kernel_folder()
     numbers, again = list(runs), list(runs.values())
     cut = cut_blocks(_groups(again), _SETTINGS.wanted)
     tasks = [_task(number, [again[place] for place in part]) for number, part in enumerate(cut)]

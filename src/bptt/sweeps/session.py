@@ -14,6 +14,7 @@ from dataclasses import replace
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
@@ -244,8 +245,9 @@ class Session:
         """Train blocks, each given by its number and its jobs; the run of each job stands in `runs`.
 
         Raises KeyboardInterrupt, and Stopped where on_error=stop or where the disk takes no more; what has ended until
-        then is kept.
+        then is kept. Raises ConfigurationError where the kernels could be another user's.
         """
+        check_kernel_folder()
         tasks = [self._task(number, jobs, runs) for number, jobs in blocks]
         if not tasks:
             return

@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.tracking.folder.files import (
@@ -192,6 +193,7 @@ def _prepare(job: SingleRun) -> "Training":
     from bptt.core.kernel import compiling_notice
     from bptt.core.training import Training, needs_compiling
 
+    check_kernel_folder()
     if needs_compiling([[job.run]]):
         job.reporter.say(compiling_notice())
     training = Training([job.run], job.start[1] if job.start else None)
@@ -329,6 +331,9 @@ def train_single(configuration: Configuration, folder: Path, reporter: RunReport
 
 
 def _train(configuration: Configuration, folder: Path, reporter: RunReporter) -> Trained:
+    from bptt.sweeps.workers.kernels import check_address_space
+
+    check_address_space()
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)

@@ -116,8 +116,10 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
     from bptt.configuration.compose import Composer, add_folder
     from bptt.configuration.hydra_release import choose_defaults
     from bptt.configuration.modes import asks_for_sweep, refuse_unused
+    from bptt.configuration.owners import check_kernel_folder
     from bptt.configuration.paths import find_conf_folder
 
+    check_kernel_folder()
     choose_defaults()
     path = create_config_search_path(str(find_conf_folder()))
     if config_dir is not None:

@@ -122,8 +122,8 @@ def test_a_task_that_kills_every_worker_is_lost_alone(processes: Workers, tmp_pa
     assert sorted(task for task in found if isinstance(task, int)) == [0, 1, 2, 3, 5, 6, 7]
     (lost,) = [task for task in found if isinstance(task, Lost)]
     assert lost.task == tasks[4]
-    assert lost.reason.startswith("its worker process died, 3 times; at last: ")
-    assert "SIGKILL" in lost.reason
+    assert lost.reason.startswith("its worker process died, 3 times, at last by SIGKILL(-9)")
+    assert lost.reason.endswith(", as the system ends what takes too much memory")
     assert len(list(tmp_path.iterdir())) == 3  # and no innocent one died with it for good
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import parse_overrides
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.random import Generator
@@ -215,6 +216,7 @@ class Pace:
 
 def measure_pace(runs: Sequence[Run]) -> Pace:
     """The pace of runs that fill a vector; their first updates are trained, again and again more of them."""
+    check_kernel_folder()
     most = runs[0].train.updates
     updates = min(most, _FIRST)
     while True:

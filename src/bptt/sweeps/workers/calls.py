@@ -8,9 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bptt.configuration.errors import ConfigurationError
+
 
 class Stopped(Exception):
     """Training was given up; the message is one line for the user."""
+
+
+class TooLittleMemory(MemoryError):
+    """There is too little to begin; nothing was, and nothing has failed. The message is one line for the user."""
 
 
 class WorkersError(Exception):
@@ -51,9 +57,14 @@ def answer(place: int, function: Callable[[Any], Any], task: Any, version: str |
 
         own = compute_version()
         if own != version:
-            return Answer(place, refused=f"{socket.gethostname()} has numerical version {own}, this program {version}")
+            says = (
+                f"{socket.gethostname()} has numerical version {own}, this program {version}: install the same versions"
+            )
+            return Answer(place, refused=f"{says} of bptt, numpy and numba there")
     try:
         return Answer(place, function(task))
+    except (ConfigurationError, TooLittleMemory) as error:
+        return Answer(place, refused=f"{socket.gethostname()}: {error}")
     except Exception:
         return Answer(place, lost=traceback.format_exc())
 

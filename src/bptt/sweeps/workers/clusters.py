@@ -85,7 +85,7 @@ class ClusterPool:
         with quietly_closed(parallel(calls)) as outputs:
             for found in outputs:
                 if found.refused is not None:
-                    raise WorkersError(f"{found.refused}: install the same versions of bptt, numpy and numba there")
+                    raise WorkersError(found.refused)
                 yield found
 
     def close(self) -> None:

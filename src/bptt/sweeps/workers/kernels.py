@@ -1,91 +1,49 @@
-"""Kernels: compiled once per machine, however many processes need them, on demand or ahead of time.
-
-What the cache holds is machine code and Numba's pickles, and runs with the user's rights. Nothing in a file could prove
-where it comes from, so the folder has to: where everybody on the machine could have put a kernel there, none is loaded.
-"""
+"""Kernels: compiled once per machine, however many processes need them, on demand or ahead of time."""
 
 import importlib
-import os
-import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import bptt.core
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import Kernel, cache_folder, kernel_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
 from bptt.core.training import kernels_of, needs_compiling
+from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.tracking.folder.lock import LockedError, file_lock
 
-
-class Gap(NamedTuple):
-    """The file or folder through which others could place kernels, and in words how."""
-
-    path: Path
-    says: str
+_LEAST: Final = 200 * 2**20  # bytes; what LLVM takes for a sweep's kernels is less
 
 
-def check_kernel_folder() -> None:
-    """Raise ConfigurationError where a kernel that would be loaded could be anybody's."""
-    from bptt.core.kernel import cache_folder
+def check_address_space() -> None:
+    """Raise TooLittleMemory where a limit leaves this process too little for LLVM, which would end the whole of it."""
+    memory = Path("/proc/self/statm")
+    if not memory.is_file():
+        return
+    import resource
 
-    folder = cache_folder()
-    found = open_to_everybody(folder)
-    if found is not None:
-        origin = "BPTT_CACHE_DIR=" if os.environ.get("BPTT_CACHE_DIR") else ""
-        raise ConfigurationError(
-            [f"{origin}{folder}: kernels are code, and {found.says}; `bptt doctor` says what to do about it"]
-        )
-
-
-def open_to_everybody(folder: Path) -> Gap | None:
-    """By what anybody on the machine could place kernels in a folder; None: nobody but its owner and its group can."""
-    if os.name != "posix":
-        return None
-    for path in _way_to(folder):
-        try:
-            status, above = path.lstat(), path.parent.lstat()
-        except OSError:  # not there yet, or out of sight
-            continue
-        inside = path in (folder.absolute(), folder.resolve())
-        # In a folder of everybody's that is sticky, as /tmp, nobody can touch what others have made there.
-        if _everybodys(status) and (inside or not status.st_mode & stat.S_ISVTX):
-            return Gap(path, f"everybody can write to {path}")
-        if _everybodys(above) and status.st_uid not in (os.geteuid(), 0):
-            return Gap(path, f"{path}, in a folder of everybody's, was made by another user")
-    return next((Gap(path, f"everybody can write to {path}") for path in _within(folder)), None)
-
-
-def _everybodys(status: os.stat_result) -> bool:
-    return not stat.S_ISLNK(status.st_mode) and bool(status.st_mode & stat.S_IWOTH)
-
-
-def _way_to(folder: Path) -> Iterator[Path]:
-    """Every folder and link on the way to a folder, and it."""
-    for end in dict.fromkeys((folder.absolute(), folder.resolve())):
-        yield from (*reversed(end.parents), end)
-
-
-def _within(folder: Path) -> Iterator[Path]:
-    """What everybody can write to in a folder: versions' folders, kernels."""
-    for path in (*folder.glob("*"), *folder.glob("*/*")):
-        with suppress(FileNotFoundError):  # another process was done with it
-            if _everybodys(path.lstat()):
-                yield path
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    left = limit - int(memory.read_text().split()[0]) * resource.getpagesize()
+    if left < _LEAST:
+        raise TooLittleMemory(f"out of memory: of {limit / 2**20:,.0f} MiB (ulimit -v) {left / 2**20:,.0f} are left")
 
 
 def compile_kernels(runs: Sequence[Run]) -> None:
     """Compile what training these runs side by side calls and nobody has compiled yet.
 
     Processes that do so at the same time share the work: each takes the next kernel that no other one is at, and in the
-    end waits for theirs. Raises ConfigurationError where the kernels could be anybody's.
+    end waits for theirs. Raises ConfigurationError where they could be another user's, and
+    TooLittleMemory.
     """
+    check_address_space()
     check_kernel_folder()
     if not needs_compiling([runs]):
         return

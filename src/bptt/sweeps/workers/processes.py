@@ -16,7 +16,8 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from bptt.sweeps.workers.calls import Answer, Retry, answer, quietly_closed
+from bptt.configuration.errors import explain_shortage
+from bptt.sweeps.workers.calls import Answer, Retry, WorkersError, answer, quietly_closed
 
 _log = logging.getLogger(__name__)
 
@@ -97,8 +98,10 @@ class Processes:
             handed_out: set[int] = set()
             try:
                 calls = _calls(function, tasks, places[:1] if fewest == _RETRIES else places, handed_out)
-                with quietly_closed(self._outputs(calls)) as outputs:
+                with _threads_watched(), quietly_closed(self._outputs(calls)) as outputs:
                     for found in outputs:
+                        if found.refused is not None:
+                            raise WorkersError(found.refused)
                         del deaths[found.place]
                         yield found
             except BrokenExecutor as error:
@@ -108,9 +111,13 @@ class Processes:
                     deaths[place] += 1
                     if deaths[place] > _RETRIES:
                         del deaths[place]
-                        yield Answer(place, lost=f"its worker process died, {_RETRIES + 1} times; at last: {error}")
+                        yield Answer(place, lost=f"its worker process died, {_RETRIES + 1} times, at last by {how}")
                     else:
                         yield Retry(place, how)
+            except (OSError, MemoryError, RuntimeError) as error:
+                if (says := explain_shortage(error)) is None:
+                    raise
+                raise WorkersError(f"worker processes can't be had: {says}") from error
 
     def close(self) -> None:
         """Kill the processes."""
@@ -120,7 +127,9 @@ class Processes:
         if self._started:
             from joblib.externals.loky import get_reusable_executor
 
-            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+            # Without memory there may be none to get; the processes end when this one does.
+            with suppress(OSError, MemoryError, RuntimeError):
+                get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
     def _outputs(self, calls: Iterator[tuple[Any, ...]]) -> Generator[Any]:
         from joblib import Parallel, parallel_config
@@ -146,7 +155,40 @@ def _calls(
 def _how(error: BrokenExecutor) -> str:
     """How a process ended, of all that loky says of it."""
     codes = re.search(r"exit codes of the workers are \{(.+?)\}", str(error))
-    return codes[1] if codes else str(error).partition("\n")[0]
+    how = codes[1] if codes else str(error).partition("\n")[0]
+    return f"{how}, as the system ends what takes too much memory" if "SIGKILL" in how else how
+
+
+_LOKYS_THREADS: Final = ("ExecutorManagerThread", "QueueFeederThread")
+
+
+@contextmanager
+def _threads_watched() -> Iterator[None]:
+    """Should a thread of loky's end with an error, as without memory, give it to who waits for results: loky itself
+    would let them wait for ever.
+    """
+    before = threading.excepthook
+
+    def tell(ended: threading.ExceptHookArgs) -> None:
+        if ended.thread is None or ended.thread.name not in _LOKYS_THREADS or ended.exc_value is None:
+            before(ended)
+            return
+        from joblib.externals.loky import reusable_executor
+
+        executor = reusable_executor._executor
+        why = explain_shortage(ended.exc_value) or repr(ended.exc_value)
+        error = WorkersError(f"worker processes can't be had: {why}")
+        with suppress(Exception):
+            executor._flags.flag_as_broken(error)
+        for item in list(getattr(executor, "_pending_work_items", {}).values()):
+            with suppress(Exception):  # it has its result
+                item.future.set_exception(error)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _begin(parent: int) -> None:

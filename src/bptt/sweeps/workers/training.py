@@ -18,8 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
 from bptt.core.training import Training, join_checkpoints, rescue_record, select_lanes
+from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.tracking.folder.files import read_arrays, write_arrays
@@ -152,7 +154,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
                 checkpoint.keep(training)
             check_wanted()
         return _sort_ended(task, training)
-    except Unwanted:
+    except (Unwanted, ConfigurationError, TooLittleMemory):  # it is of none of the runs
         raise
     except Exception:
         if len(task.runs) == 1:

@@ -204,7 +204,7 @@ def read_block(block: Block) -> list[RunResult]:
     arrays, tables = block.arrays(), [block.table(name) for name in (HISTORY, FLOW)]
     with _refused(block.folder / FLOW):
         check_updates(*tables)
-        history, flow = (dict(iter(table.to_pandas().groupby("run", sort=False))) for table in tables)
+        history, flow = (dict(iter(table.to_pandas(use_threads=False).groupby("run", sort=False))) for table in tables)
         places = {int(run): place for place, run in enumerate(arrays["run"])}
         results = []
         for row in block.runs.to_pylist():
@@ -269,8 +269,8 @@ def _select_arrow_ends(flow: Any) -> Any:
     """The rows of each run's first and last update."""
     import pyarrow.compute as pc
 
-    ends = flow.group_by("run").aggregate([("update", "min"), ("update", "max")])
-    joined = flow.join(ends, "run")
+    ends = flow.group_by("run", use_threads=False).aggregate([("update", "min"), ("update", "max")])
+    joined = flow.join(ends, "run", use_threads=False)
     return (
         joined.filter(
             pc.or_(pc.equal(joined["update"], joined["update_min"]), pc.equal(joined["update"], joined["update_max"]))
@@ -283,7 +283,7 @@ def _select_arrow_ends(flow: Any) -> Any:
 def _join_tables(tables: Sequence[Any], empty: Any) -> "pd.DataFrame":
     import pyarrow as pa
 
-    return pa.concat_tables([empty, *tables], promote_options="permissive").to_pandas()
+    return pa.concat_tables([empty, *tables], promote_options="permissive").to_pandas(use_threads=False)
 
 
 def write_table(path: Path, table: Any) -> None:

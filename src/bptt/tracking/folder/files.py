@@ -197,7 +197,9 @@ def parse_table(content: bytes, digest: str | None = None) -> Any:
 
     check_content(content, digest)
     try:
-        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+        table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False, page_checksum_verification=True).read(
+            use_threads=False
+        )
         read_once(table)
         return table
     except (OSError, ValueError, LookupError, MemoryError, pa.ArrowException) as error:

@@ -271,7 +271,7 @@ class RunFolderHistory(History):
 
 
 def _add_run(recorded: Any) -> "pd.DataFrame":
-    table: pd.DataFrame = recorded.to_pandas()
+    table: pd.DataFrame = recorded.to_pandas(use_threads=False)
     table.insert(0, "run", 0)
     return table
 

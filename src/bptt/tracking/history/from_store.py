@@ -133,7 +133,7 @@ class StoreHistory(History):
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             tables = list(pool.map(table, numbers))
         found = [pa.Table.from_pandas(empty), *(one for one in tables if one is not None)]
-        frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas(use_threads=False)
         return frame
 
     def _record(self, number: int) -> "Record | None":

@@ -219,7 +219,11 @@ def read_copy(address: Address, artifact_uri: str, ended: bool) -> SweepCopy | N
     with fetch(address, artifact_uri, [f"{FOLDER}/{name}" for name in wanted]) as artifacts:
         folder = artifacts / FOLDER
         archive = SweepFolder(folder)
-        tables = Tables(*(read_table(folder / name).to_pandas() for name in (RUNS, HISTORY))) if whole else None
+        tables = (
+            Tables(*(read_table(folder / name).to_pandas(use_threads=False) for name in (RUNS, HISTORY)))
+            if whole
+            else None
+        )
         reused = json.loads((folder / REUSED).read_text(encoding="utf-8"))
         return SweepCopy(archive.journal, archive.jobs(), {int(run): key for run, key in reused.items()}, tables)
 
@@ -228,7 +232,7 @@ def read_flow_ends(address: Address, artifact_uri: str) -> "pd.DataFrame":
     """How gradients flowed at each run's first and last recorded update: run, update, lag, norm; of a whole sweep."""
     name = f"{FOLDER}/{FLOW_ENDS}"
     with fetch(address, artifact_uri, [name]) as artifacts:
-        flow: pd.DataFrame = read_table(artifacts / name).to_pandas()
+        flow: pd.DataFrame = read_table(artifacts / name).to_pandas(use_threads=False)
         return flow
 
 
