@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the report and print its page's path.
+    """Write the report and print its page's path and the hash of its results; or, with --verify, compare that alone.
 
-    0: it is there, 1: it can't be written, or a part of it can't be made, 2: a wrong request.
+    0: it is there, or the hash is the same; 1: it can't be written, a part of it can't be made, or the hash is another
+    one; 2: a wrong request.
     """
     args = _make_parser().parse_args(argv)
+    from bptt.analysis.bits import hash_results
     from bptt.analysis.sweep import load_sweep
     from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.history.find import SourceError
@@ -29,10 +31,13 @@ def main(argv: Sequence[str]) -> int:
         sweeps = [
             load_sweep(source, uri=args.uri, solved=args.solved, conditions=args.conditions) for source in args.sweep
         ]
+        if args.verify is not None:
+            return _verify(sweeps, args.verify)
         folder = _choose_folder(sweeps) if args.output is None else Path(args.output)
         _check(folder)
         missing: list[str] = []
         print(_write(sweeps, folder, args, missing))
+        print(f"results sha256 {hash_results(sweeps)}")
     except (SourceError, ArchiveError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -75,7 +80,33 @@ def _make_parser() -> Parser:
         default=list(FORMATS[:1]),
         help=f"formats of the files in figures/: {', '.join(FORMATS)}",
     )
+    parser.add_argument(
+        "--verify",
+        metavar="DIGEST",
+        type=_read_digest,
+        help="write nothing; say whether the results have this sha256, as a report and the end of a sweep tell it",
+    )
     return parser
+
+
+def _read_digest(text: str) -> str:
+    found = text.strip().lower()
+    if not re.fullmatch("[0-9a-f]{16}", found):
+        raise argparse.ArgumentTypeError(
+            f"{text}: sixteen hexadecimal characters are needed, as `bptt report` tells them"
+        )
+    return found
+
+
+def _verify(sweeps: "Sequence[Sweep]", wanted: str) -> int:
+    from bptt.analysis.bits import hash_results
+
+    found = hash_results(sweeps)
+    if found == wanted:
+        print(f"results sha256 {found}: the same")
+        return 0
+    print(f"results sha256 {found}: NOT {wanted}; `bptt reproduce` says what differs from a record", file=sys.stderr)
+    return 1
 
 
 def _choose_folder(sweeps: "Sequence[Sweep]") -> Path:

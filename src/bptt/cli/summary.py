@@ -173,6 +173,8 @@ def _whereabouts(session: Session, summary: Summary) -> list[str]:
     found = [f"files   {session.archive.folder}"]
     if summary.report is not None:
         found.append(f"report  {summary.report}")
+    if summary.results is not None:
+        found.append(f"results sha256 {summary.results}")
     if session.store is None:
         return found
     pages = [(name, path) for name, path in (("sweep", summary.view), ("compare", summary.compare)) if path is not None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bptt.analysis.bits import hash_results
 from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
@@ -79,6 +80,7 @@ class Summary:
     interrupted  whether it was left before its end; status is KILLED then, even where all runs have ended
     view, compare  paths of MLflow's pages, from "/#/"; None: there are none
     seconds   how long commands have worked on it, until all was recorded that was trained
+    results   `hash_results`; None: it was left before its end
     """
 
     runs: "pd.DataFrame"
@@ -91,6 +93,7 @@ class Summary:
     view: str | None
     compare: str | None
     seconds: float
+    results: str | None = None
 
 
 def finish(session: Session, interrupted: bool) -> Summary:
@@ -172,6 +175,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         view=view,
         compare=compare,
         seconds=seconds,
+        results=None if interrupted else hash_results([sweep]),
     )
 
 

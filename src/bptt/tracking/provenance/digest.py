@@ -17,7 +17,7 @@ _NOT_NUMERICAL = frozenset({"tracking", "allow"})
 
 
 def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
-    """Sixteen hexadecimal characters that two runs share exactly when they give the same bits on the same machine.
+    """Sixteen hexadecimal characters that two runs share exactly when they give the same bits.
 
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
     1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the

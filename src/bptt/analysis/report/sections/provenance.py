@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from bptt.analysis.bits import hash_results
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.tables import ACCURACY, LOSS, write_duration, write_moment
@@ -56,6 +57,7 @@ def list_origins(sweep: "Sweep") -> list[tuple[str, str]]:
     if seconds.notna().any():
         found.append(("Training, all runs together", write_duration(float(seconds.sum()))))
     found.append(("Digest of all runs' digests", combine_digests(sweep.runs["digest"])))
+    found.append(("Results sha256", hash_results([sweep])))
     return [(heading, str(value)) for heading, value in found if value not in (None, "")]
 
 
@@ -134,7 +136,8 @@ def _tabulate_runs(findings: Findings) -> Table:
     ]
     caption = (
         "A digest is of a run's resolved configuration, the content of the files that it names, and the numerical"
-        " version: runs with the same digest have the same bits on the same machine.",
+        " version: runs with the same digest have the same bits. The SHA-256 of the results is of every number that was"
+        " recorded of them.",
     )
     title = f"All {len(frame):,} runs" if len(frame) > 1 else "The run"
     return Table("runs", title, caption, frame.reset_index(drop=True), columns, _MOST_RUNS, folded=True, latex=False)

@@ -253,13 +253,12 @@ def _write_differences() -> list[Element]:
     return [
         Paragraph(
             (
-                "On the same machine with the same versions every number comes out the same, bit for bit, but for what"
-                " is measured in seconds. Another processor may round differently in the last bits: its vectors may be"
-                " wider, its BLAS may add in another order, and its exponential may be another one. Training magnifies"
-                " such differences, so that single runs near a boundary may end differently; shares and medians over"
-                " seeds stay within their intervals. ",
-                Mono("bptt reproduce --tolerance"),
-                " tells how far apart they are.",
+                "With the same numerical version every number comes out the same, bit for bit, but for what is measured"
+                " in seconds: on any machine that bptt supports, with any version of what it needs. ",
+                Mono("bptt report --verify"),
+                " compares the SHA-256 of the results above with those of a repetition. Another numerical version has"
+                " other last bits, which training magnifies, so that single runs near a boundary may end differently;"
+                " shares and medians over seeds stay within their intervals.",
             )
         )
     ]

@@ -1,0 +1,55 @@
+"""The hash of a sweep's results: of every number to the bit, and of nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bptt
+from bptt.analysis.bits import hash_results
+from bptt.analysis.sweep import Sweep
+from bptt.cli.report import main
+from tests.recording import archived
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    return bptt.load(archived(tmp_path / "multirun" / "s").folder)
+
+
+def test_it_is_of_every_number(sweep: Sweep) -> None:
+    found = hash_results([sweep])
+    history = sweep.history.copy()
+    for column in history.columns.drop("run"):
+        changed = history.copy()
+        changed[column] = changed[column].astype("float64")
+        changed.loc[1, column] = np.nextafter(changed.loc[1, column], np.inf)
+        assert hash_results([replace(sweep, history=changed)]) != found, column
+    for column in ("outcome", "updates", "digest"):
+        runs = sweep.runs.copy()
+        runs.loc[0, column] = 7 if column == "updates" else "another"
+        assert hash_results([replace(sweep, runs=runs)]) != found, column
+
+
+def test_neither_order_nor_time_nor_name_counts(sweep: Sweep) -> None:
+    found = hash_results([sweep])
+    runs = sweep.runs.iloc[::-1].reset_index(drop=True).assign(seconds=9.0, name="other")
+    history = sweep.history.sample(frac=1, random_state=1).reset_index(drop=True)
+    assert hash_results([replace(sweep, runs=runs, history=history, name="other", began=0.0)]) == found
+    assert len(found) == 16
+
+
+def test_a_report_tells_it_and_verifies_it(sweep: Sweep, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = hash_results([sweep])
+    assert main([str(sweep.folder), "-o", str(tmp_path / "r")]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "r/report.html"), f"results sha256 {found}"]
+    assert found in (tmp_path / "r/report.html").read_text()
+    assert main([str(sweep.folder), "--verify", found.upper()]) == 0
+    assert capsys.readouterr().out == f"results sha256 {found}: the same\n"
+    other = "0" * 16
+    assert main([str(sweep.folder), "--verify", other]) == 1
+    assert capsys.readouterr().err.startswith(f"results sha256 {found}: NOT {other}")
+    with pytest.raises(SystemExit, match="2"):
+        main([str(sweep.folder), "--verify", "abc"])
+    assert "abc: sixteen hexadecimal characters are needed" in capsys.readouterr().err
