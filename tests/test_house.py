@@ -18,7 +18,7 @@ IMPORTED = ("src", "benchmarks", "docs/make_results", "docs/building")
 
 MOST_FILES = 274
 MOST_MODULES = 25
-MOST_LINES = 450
+MOST_LINES = 500
 
 #: Functions that fill one role side by side, and why each is not one function: what they are called → where they stand.
 ROLES = {

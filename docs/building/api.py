@@ -15,7 +15,7 @@ _KERNELS = (
     "bptt.core.layers",
     "bptt.core.layout",
     "bptt.core.network",
-    "bptt.core.sums",
+    "bptt.core.simd.sums",
     "bptt.core.simd.arithmetic",
     "bptt.core.simd.elementary",
     "bptt.core.simd.memory",

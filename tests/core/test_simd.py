@@ -22,7 +22,7 @@ from bptt.core.kernel import LANES, MODES, check_memory, kernel_hash, source_has
 from bptt.core.products import multiply, product
 from bptt.core.sequences import Floats
 from bptt.core.simd import VECTOR_BYTES, WIDTH, aligned_zeros
-from bptt.core.sums import norm, sum_vectors
+from bptt.core.simd.sums import norm, sum_vectors
 from bptt.core.workspace import as_mode
 from tests.core.test_bits import environment
 
@@ -465,10 +465,10 @@ def test_what_a_source_file_computes_is_part_of_the_key(tmp_path: Path, monkeypa
     assert len(sources) > 40
     for path in sources:
         path.write_text(path.read_text() + "\n# said, not computed\n")
-    (core / "sums.py").rename(core / "other.py")
+    (core / "simd" / "sums.py").rename(core / "other.py")
     for path in sources:
         if path.exists():
-            path.write_text(path.read_text().replace("bptt.core.sums", "bptt.core.other"))
+            path.write_text(path.read_text().replace("bptt.core.simd.sums", "bptt.core.other"))
     assert hash_of(core, monkeypatch) == original
     (core / "other.py").write_text((core / "other.py").read_text() + "\n_MORE = 1\n")
     assert hash_of(core, monkeypatch) != original

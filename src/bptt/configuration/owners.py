@@ -77,12 +77,12 @@ def find_gap(folder: Path) -> Gap | None:
     """
     if os.name != "posix":
         return None
-    from bptt.core.kernel import source_hash
+    from bptt.core.kernel import kernel_hash
 
     owners = _Owners(*_read_trusted(os.environ.get(VARIABLE, ""), os.geteuid()))
     # The hash is itself kept in a file of `sources`; whichever kernels it leads to, they are looked at.
     gap = _find_on_way(folder, owners) or _find_within(folder / "sources", owners)
-    return gap or _find_within(folder / source_hash()[:16], owners)
+    return gap or _find_within(folder / kernel_hash()[:16], owners)
 
 
 def _find_within(folder: Path, owners: "_Owners") -> Gap | None:

@@ -126,7 +126,7 @@ def write_unknown_key(
     if told := _find_word(_ABSENT_WORDS, name):
         return write_problem(key, value, f"unknown key; {told}")
     if target := translate_key(name):
-        meant = write_setting(target, value if isinstance(value, str) else quote(value), here, folders)
+        meant = write_override(target, value if isinstance(value, str) else quote(value), here, folders)
         return write_problem(key, value, f"unknown key; did you mean {meant}?")
     meant = _find_owned(key, here, folders) or suggest(name, names, prefix) or _find_nearly_owned(key, here, folders)
     if not meant:
@@ -137,7 +137,7 @@ def write_unknown_key(
     return write_problem(key, value, f"unknown key{meant} (allowed: {allowed})")
 
 
-def write_setting(target: str, text: str, here: Collection[str] = (), folders: Sequence[Path] = ()) -> str:
+def write_override(target: str, text: str, here: Collection[str] = (), folders: Sequence[Path] = ()) -> str:
     """How a key that a word stands for is set, or a choice: `optimizer.epsilon=0.9, of optimizer=momentum or nesterov`.
 
     here  the keys that there are: of another one the choices that have it are named
@@ -167,7 +167,7 @@ def suggest_choice(group: str, choice: object, options: Sequence[str]) -> str:
         return f"; several values are a sweep: -m {group}={','.join(choice)}"
     if isinstance(choice, int | float) and not isinstance(choice, bool):
         main = translate_key(f"{group}_threshold")
-        return f"; did you mean {write_setting(main, quote(choice), (), [find_conf_folder()])}?" if main else ""
+        return f"; did you mean {write_override(main, quote(choice), (), [find_conf_folder()])}?" if main else ""
     word = quote(choice).strip("'")
     near = translate_choice(group, word)
     if near in options:
@@ -206,7 +206,7 @@ def explain_words(text: str) -> str:
             return f"; did you mean {choice}?"
     known = "=" in text or "." in key or key == "seed" or key in _list_shipped()
     target = translate_key(key) or (key if known else _find_by_end(key, [find_conf_folder()]))
-    return f"; did you mean {write_setting(target, _join_value(value) or '…')}?" if target else ""
+    return f"; did you mean {write_override(target, _join_value(value) or '…')}?" if target else ""
 
 
 def join_torn(texts: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ all timesteps at once; with feedback (Jordan) all layers of a timestep come befo
 from bptt.core.layout import delta_at, is_live, output_element, place_before, place_behind, state_at, state_delta_at
 from bptt.core.readout import read_out, read_out_back, set_readout_gradient
 from bptt.core.simd import any_of, element, elements, inline, load, select, set_element, splat, store
-from bptt.core.sums import norm
+from bptt.core.simd.sums import norm
 
 
 @inline

@@ -22,7 +22,7 @@ from bptt.core.simd import (
     transpose_all,
     transpose_few,
 )
-from bptt.core.sums import sum_vectors
+from bptt.core.simd.sums import sum_vectors
 
 
 @inline

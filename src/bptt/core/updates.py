@@ -34,7 +34,7 @@ from bptt.core.simd import (
     store,
     vectors_at,
 )
-from bptt.core.sums import norm
+from bptt.core.simd.sums import norm
 
 #: Rows of the `report` array, each (WIDTH,).
 LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM = range(7)

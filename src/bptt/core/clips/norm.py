@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import CLIP, Kernel
 from bptt.core.simd import elements, load, select, splat, store
-from bptt.core.sums import norm
+from bptt.core.simd.sums import norm
 
 
 @CLIP("threshold")
