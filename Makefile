@@ -4,7 +4,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 SWEEP := leftbit_hidden_size
 
-.PHONY: help sweep results notebooks docs docs-serve test test-slow test-ray fuzz faults bench bench-grid bench-sweeps ui lint format lock clean
+.PHONY: help sweep results notebooks docs docs-serve test test-slow test-ray test-arm fuzz faults bench bench-grid bench-sweeps ui lint format lock clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-ray: .venv/ready  ## the tests of one backend, which is large and not insta
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \
 	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(BIN)/python -m pytest tests/sweeps/workers/test_clusters.py
+
+test-arm: .venv/ready  ## the golden bits on an emulated ARM processor; as root on Debian, a quarter of an hour
+	$(BIN)/python -m tests.golden.arm
 
 MINUTES := 10
 

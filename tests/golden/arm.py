@@ -1,0 +1,74 @@
+"""`python -m tests.golden.arm` compares the golden bits on an emulated 64-bit ARM processor with the table's.
+
+It needs root and Debian, whose packages it unpacks into a folder of its own, and takes a quarter of an hour: kernels
+are compiled some twenty times as slowly there. Nothing of this machine's Python runs but its pure packages.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+ROOT = Path(__file__).parents[2]
+#: Debian's release whose Python is the one that is emulated, and that Python.
+RELEASE, PYTHON = "bookworm", "3.11"
+COMPILED = ("numpy", "numba", "llvmlite", "PyYAML")
+PURE = ("omegaconf", "antlr4", "platformdirs")
+
+
+def main() -> int:
+    if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
+        sys.stderr.write("the emulated processor needs root and Debian\n")
+        return 2
+    folder = user_cache_path("bptt", appauthor=False) / "arm64"
+    folder.mkdir(parents=True, exist_ok=True)
+    system, packages = _unpack_system(folder), _install_packages(folder)
+    qemu = ["qemu-aarch64-static", "-cpu", "max", "-L", str(system)]
+    command = [*qemu, str(system / f"usr/bin/python{PYTHON}"), "-m", "tests.golden", "--check"]
+    paths = [str(packages), str(ROOT / "src"), str(ROOT)]
+    own = {"HOME": str(folder), "BPTT_CACHE_DIR": str(folder / "kernels"), "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"], **own}, check=False).returncode
+
+
+def _unpack_system(folder: Path) -> Path:
+    """Debian's Python for ARM with what it needs, not installed, only unpacked."""
+    system = folder / "system"
+    if not (system / "usr/bin" / f"python{PYTHON}").exists():
+        tools = ("qemu-aarch64-static", "debootstrap")
+        if not all(map(shutil.which, tools)):
+            apt = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "qemu-user-static", "debootstrap"]
+            subprocess.run(["apt-get", "update", "-qq"], check=True)
+            subprocess.run(apt, check=True)
+        stage = folder / "stage"
+        options = ["--arch=arm64", "--variant=minbase", "--foreign", "--include=python3"]
+        # Its last step, which would run ARM's programs to check them, may fail: the packages are there by then.
+        subprocess.run(["debootstrap", *options, RELEASE, str(stage)], check=False, stdout=subprocess.DEVNULL)
+        system.mkdir(exist_ok=True)
+        for package in sorted((stage / "var/cache/apt/archives").glob("*.deb")):
+            subprocess.run(["dpkg-deb", "-x", str(package), str(system)], check=True)
+    return system
+
+
+def _install_packages(folder: Path) -> Path:
+    """The packages that compute, for ARM, in this machine's versions, and the pure ones as they are here."""
+    wanted = [f"{name}=={version(name)}" for name in COMPILED]
+    place = folder / "-".join(["packages", *(version(name) for name in COMPILED)])
+    if not place.exists():
+        platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (28, 27, 26, 17)]
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+        target = [*platforms, "--platform=manylinux2014_aarch64", f"--python-version={PYTHON}", "--target", str(place)]
+        subprocess.run([*install, *target, *wanted], check=True)
+        here = Path(sysconfig.get_path("purelib"))
+        for name in PURE:
+            shutil.copytree(here / name, place / name)
+        shutil.copy(here / "typing_extensions.py", place)
+    return place
+
+
+if __name__ == "__main__":
+    sys.exit(main())
