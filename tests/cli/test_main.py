@@ -116,7 +116,7 @@ def test_ui_of_an_impossible_store(tmp_path: Path) -> None:
 def test_a_vector_width_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     result = run("train", cwd=tmp_path, BPTT_SIMD_WIDTH="5")
     assert result.returncode == 2
-    assert result.stderr.startswith("BPTT_SIMD_WIDTH=5: this processor allows 4")
+    assert result.stderr.startswith("BPTT_SIMD_WIDTH=5: this processor allows 2 and 4")
     assert result.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -134,7 +134,7 @@ def test_what_differs_from_then_is_said_first(said: SAID, copied: Path) -> None:
     assert re.fullmatch(r"  processor +then A processor +now \S.*", lines[2])
     assert re.fullmatch(rf"  numpy +then 2\.0\.0 +now {re.escape(np.__version__)}", lines[3])
     assert "  processor: begun with A processor, gone on with Another one" in lines
-    assert "last bits may differ: the same program computes, with another processor" in lines
+    assert "the same bits are expected: the same program computes, with another processor and numpy" in lines
     (copied / "provenance.json").unlink()
     (copied / "dirty.patch").unlink(missing_ok=True)
     assert said(str(copied))[1][1] == ("the record does not say what it was made with (it holds no provenance.json)")

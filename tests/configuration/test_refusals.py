@@ -68,7 +68,6 @@ def refusal(overrides: list[str]) -> list[str]:
         ("reuse=yes", "must be true or false"),
         ("on_error=stp", "must be one of continue, stop; did you mean stop?"),
         ("tracking.enabled=maybe", "must be true or false"),
-        ("tracking.experiment=null", "must be text"),
         # choices
         ("model=elmann", f"no such choice; did you mean elman? {MODELS}"),
         ("model=transformer", f"no such choice {MODELS}"),
@@ -230,7 +229,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
         (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
         (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
-        (["trian"], ["trian: no such command; did you mean train? (commands: train, tune, confirm, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
+        (["trian"], ["trian: no such command; did you mean train? (commands: train, tune, confirm, status, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:

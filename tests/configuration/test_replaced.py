@@ -118,7 +118,9 @@ def test_a_task_brings_its_loss_and_its_read_out(composer: Composer) -> None:
 def test_what_is_typed_is_refused_still(composer: Composer) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(composer.compose(["experiment=zhu_adder", "model=lstm", "model.activation=relu"]))
-    assert [line.partition(" (")[0] for line in caught.value.lines] == ["model.activation=relu: unknown key"]
+    assert [line.partition(" (")[0] for line in caught.value.lines] == [
+        "model.activation=relu: unknown key; model=elman or jordan has it"
+    ]
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(composer.compose(["experiment=adding", "~clip"]))
     assert caught.value.lines == ("clip: missing; choose one: clip=…",)

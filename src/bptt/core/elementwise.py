@@ -163,16 +163,9 @@ def _sine_each(given, found):
         store(target, i, _sine(load(source, i)))
 
 
-def _quantile_each(given, found):
-    source, target = pointer_to(given), pointer_to(found)
-    for i in range(given.shape[0]):
-        store(target, i, normal_quantile(load(source, i)))
-
-
 exp_each = Kernel(_exp_each, _SIGNATURE)
 log_each = Kernel(_log_each, _SIGNATURE)
 sine_each = Kernel(_sine_each, _SIGNATURE)
-quantile_each = Kernel(_quantile_each, _SIGNATURE)
 
 
 def _apply(kernel: Kernel, x: Numbers) -> Numbers:
@@ -210,8 +203,3 @@ def compute_sine(x: Numbers) -> Numbers:
     if (np.abs(x[finite]) > LARGEST_ANGLE).any():
         raise ValueError(f"the sine of more than {LARGEST_ANGLE:g} is not computed")
     return np.where(finite, _apply(sine_each, np.where(finite, x, 0.0)), np.nan)
-
-
-def compute_normal_quantile(p: Numbers) -> Numbers:
-    """x with Φ(x) = p, of the shape of p, for 0 < p < 1, within 4 ulp; Φ is the distribution function of N(0, 1)."""
-    return _apply(quantile_each, p)
