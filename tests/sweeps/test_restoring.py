@@ -72,7 +72,7 @@ class Place:
             return rows
 
     def read(self) -> dict[str, list[Any]]:
-        """All that the store has, but for what names a sweep's own run and the moment."""
+        """All that the store has, but for the moment, and what is named after a sweep's own run: that is `own` here."""
         runs = "SELECT run_uuid FROM runs WHERE run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = 'bptt.sweep'"
         runs += " AND run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId'))"
         found = {
@@ -84,9 +84,15 @@ class Place:
             }.items()
         }
         tags = "('mlflow.parentRunId', 'mlflow.source.name', 'mlflow.user', 'mlflow.log-model.history')"
-        found["tags"] = self.execute(
+        rows = self.execute(
             f"SELECT * FROM tags WHERE run_uuid IN ({runs}) AND key NOT IN {tags} ORDER BY run_uuid, key"
         )
+        now = f"bptt.setting.{self.parent}"  # those with other ids are of own runs that are gone
+        found["tags"] = [
+            ("bptt.setting.own" if key == now else key, *rest)
+            for key, *rest in rows
+            if key == now or not key.startswith("bptt.setting.")
+        ]
         found["runs"] = self.execute(
             f"SELECT run_uuid, name, status, lifecycle_stage FROM runs WHERE run_uuid IN ({runs}) ORDER BY run_uuid"
         )
@@ -166,8 +172,8 @@ def test_what_is_there_is_left_alone(place: Place, kind: str, capsys: pytest.Cap
         assert sync(*arguments) == 0, capsys.readouterr()
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.count("multirun/s: the store has all of it, 3 runs") == 5
-    assert out.count("multirun/runs/r: the store has all of it, 1 run") == 3
+    assert out.count("multirun/s: the store has all of it, 3 runs") == 4
+    assert out.count("multirun/runs/r: the store has all of it, 1 run") == 4  # it is the latest
     with closing(sqlite3.connect(place.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert place.database.read_bytes() == before
@@ -391,18 +397,56 @@ def test_patience_grows_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_of_an_earlier_sweep_come_back_too(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a sweep took from another one, which is gone since, is its own from then on."""
+    """What a sweep took from another one stays when that is deleted; gone from the store, it is the sweep's own."""
     bptt.sweep([*TINY, "seed=1,2,3", "report=false", "hydra.sweep.dir=multirun/later"])
     later = SweepFolder.open(place.folder / "multirun" / "later")
     assert sum(result.reused is not None for result in later.ended()) == 2
     assert sync("--check", "later") == 0, capsys.readouterr()
     assert main(["rm", "--yes", "s"]) == 0
-    assert sync("--check", "later") == 1
-    assert sync("later") == 0
+    assert "  kept    2 that other sweeps have too\n" in capsys.readouterr().out
     assert sync("--check", "later") == 0
     parent = later.journal.parent
+    for name in ("seed=1", "seed=2"):
+        ((run_id,),) = place.execute(f"SELECT run_uuid FROM runs WHERE name = '{name}'")
+        place.client.delete_run(run_id)
+        place.client._tracking_client.store._hard_delete_run(run_id)
+    assert sync("--check", "later") == 1
+    out = capsys.readouterr().out
+    assert "something of 2 of 3 runs\n" in out
+    assert "  seed=1: is not there\n  seed=2: is not there\n" in out
+    assert sync("later") == 0
+    assert sync("--check", "later") == 0
     found = place.client.search_runs(["1", "2"], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert sorted(run.info.run_name for run in found) == ["seed=1", "seed=2", "seed=3"]
+    assert all(f"bptt.setting.{parent}" in run.data.tags for run in found)
+
+
+def test_runs_of_an_earlier_sweep_belong_to_an_own_run_that_was_begun_anew(
+    place: Place, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bptt.sweep([*TINY, "seed=1,2,3", "report=false", "hydra.sweep.dir=multirun/later"])
+    later = SweepFolder.open(place.folder / "multirun" / "later")
+    lost = later.journal.parent
+    taken = {result.reused for result in later.ended() if result.reused is not None}
+    place.execute(*(f"DELETE FROM {table} WHERE run_uuid = '{lost}'" for table in ("metrics", "latest_metrics")))
+    place.execute(*(f"DELETE FROM {table} WHERE run_uuid = '{lost}'" for table in ("params", "tags", "runs")))
+    assert sync("--check", "later") == 1
+    assert sync("later") == 0, capsys.readouterr()
+    parent = later.journal.parent
+    assert parent != lost
+    members = place.execute(f"SELECT run_uuid FROM tags WHERE key = 'bptt.setting.{parent}'")
+    assert {run_id for (run_id,) in members} == taken | set(later.run_ids().values())
+    assert len(members) == 3
+    run_id = min(taken)
+    place.client.delete_tag(run_id, f"bptt.setting.{parent}")
+    capsys.readouterr()
+    assert sync("--check", "later") == 1
+    assert f": lacks tags bptt.setting.{parent}\n" in capsys.readouterr().out
+    assert sync("later") == 0
+    assert f"bptt.setting.{parent}" in place.client.get_run(run_id).data.tags
+    assert {tags["mlflow.parentRunId"] for tags in (place.client.get_run(one).data.tags for one in taken)} == {
+        place.parent
+    }
 
 
 @pytest.mark.parametrize("how", ["replaced", "emptied", "gone", "a run deleted", "its own run deleted"])

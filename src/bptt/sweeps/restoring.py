@@ -32,20 +32,23 @@ from bptt.tracking.folder.files import (
     read_once,
 )
 from bptt.tracking.folder.run import Journal, make_single_key, read_config, write_journal
-from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.from_folder import RunFolderHistory
 from bptt.tracking.provenance.environment import pack_provenance, recall_provenance_tags
 from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
-from bptt.tracking.store.base import Store
+from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.errors import explain_refusal
 from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
 from bptt.tracking.store.params import flatten_config
-from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key
+from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key, write_setting
 from bptt.tracking.store.sweep_log import SweepLog, list_copy, place_below
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SETTING_TAG, SWEEP_TAG
 from bptt.tracking.store.whereabouts import Noted, describe_lost, find_whereabouts, note_store
 
 T = TypeVar("T")
+
+#: Runs that were taken from an earlier sweep, as the store has them.
+Taken = Sequence[tuple[SweepJob, StoredRow]]
 
 _WAITS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -127,13 +130,17 @@ class _Sweep:
         except ArchiveError:  # a damaged note of what the store has: it is looked up
             self._ids = {}
 
-    def read_block(self, number: int, store: Store) -> list[RunToWrite]:
-        """The runs of a block, but for those that the store has as an earlier sweep's. Raises ArchiveError."""
+    def read_block(self, number: int, store: Store) -> tuple[list[RunToWrite], Taken]:
+        """The runs of a block that the store is to have as the sweep's own, and those that it has as an earlier one's.
+
+        Raises ArchiveError.
+        """
         results = self.archive.results(number)
         elsewhere = [result.reused for result in results if result.reused is not None]
-        there = {row.run_id for row in store.find_runs(elsewhere)} if elsewhere else set()
+        there = {row.run_id: row for row in store.find_runs(elsewhere)} if elsewhere else {}
         own = [replace(result, reused=None) for result in results if result.reused not in there]
-        return [make_run(self.journal, self._jobs[result.job], result, self.tags) for result in own]
+        taken = [(self._jobs[result.job], there[result.reused]) for result in results if result.reused in there]
+        return [make_run(self.journal, self._jobs[result.job], result, self.tags) for result in own], taken
 
     def place(self, runs: Sequence[RunToWrite], parent: str) -> list[RunToWrite]:
         return [place_below(run, self.journal.name, parent) for run in runs]
@@ -215,8 +222,8 @@ class _Sweep:
         return record
 
 
-def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> str | None:
-    """Go to the project that a folder lies in; the address of the store to open, as seen from there.
+def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> tuple[str | None, list[str]]:
+    """Go to the project that a folder lies in; the address of the store to open, as seen from there, and remarks on it.
 
     own    the id of the folder's own run in the store; None: it was not begun there
     asked  an address to open instead
@@ -227,9 +234,10 @@ def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> 
     if where.home is None or not where.home.is_dir():
         if asked is None:
             raise ArchiveError(describe_lost(folder, noted))
-        return asked
+        return asked, []
     os.chdir(where.home)
-    return recall_uri(where.uri, asked, folder)
+    remarks = [] if asked is not None else where.list_remarks(folder)
+    return recall_uri(where.uri, asked, folder), [remark.removeprefix(f"{folder}: ") for remark in remarks]
 
 
 def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> Difference:
@@ -237,8 +245,9 @@ def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
 
     Raises ArchiveError, and StoreError where the store may not be asked, see `recall_uri`, or refuses.
     """
-    address = resolve_address(_go_home(archive.folder, archive.journal, archive.journal.parent, uri))
-    sweep, found = _Sweep(archive, {}), Difference(count=len(archive.ended()))
+    to_open, notes = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
+    address = resolve_address(to_open)
+    sweep, found = _Sweep(archive, {}), Difference(count=len(archive.ended()), notes=notes)
     if is_lost(address):
         found.lacked |= sweep.name_all(f"{_GONE}, as the store itself is not")
         return found
@@ -257,8 +266,15 @@ def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
 
 def _compare_block(sweep: _Sweep, number: int, store: Store) -> dict[str, str]:
     """Run → what the store lacks of it."""
-    runs = sweep.place(sweep.read_block(number, store), sweep.journal.parent or "")
-    return _describe_lacks(runs, sweep.read_held(runs, store))
+    parent = sweep.journal.parent or ""
+    own, taken = sweep.read_block(number, store)
+    runs = sweep.place(own, parent)
+    return _describe_lacks(runs, sweep.read_held(runs, store)) | _describe_strays(taken, parent)
+
+
+def _describe_strays(taken: Taken, parent: str) -> dict[str, str]:
+    """Run → that it does not belong to the sweep."""
+    return {job.name: f"lacks tags {tag}" for job, row in taken if (tag := SETTING_TAG + parent) not in row.tags}
 
 
 def _describe_lacks(runs: Sequence[RunToWrite], held: Mapping[str, Holding]) -> dict[str, str]:
@@ -271,10 +287,10 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
 
     Raises what `compare_sweep` does.
     """
-    to_open = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
+    to_open, notes = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
     lost = is_lost(resolve_address(to_open))
     sweep = _Sweep(archive, recall_provenance_tags(archive.folder, archive.journal.command))
-    found = Difference(count=len(archive.ended()))
+    found = Difference(count=len(archive.ended()), notes=notes)
     try:
         store = patience.persist(lambda: open_store(to_open, find_recorded_experiment(archive), restore=True))
         found.notes += _tell_of_experiment(store, archive.journal.experiment)
@@ -311,10 +327,11 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
 
 def _restore_block(sweep: _Sweep, number: int, record: SweepLog, told: dict[str, str]) -> None:
     """Write what the store lacks of the runs of a block; told gets what that is, when it is first found out."""
-    runs = sweep.read_block(number, record.store)
+    runs, taken = sweep.read_block(number, record.store)
     placed = sweep.place(runs, record.parent)
     held = sweep.read_held(placed, record.store)
-    lacked = _describe_lacks(placed, held)
+    strays = _describe_strays(taken, record.parent)
+    lacked = _describe_lacks(placed, held) | strays
     told |= lacked | told
     ids = {run.key: held[run.key].run_id for run in runs if run.key in held}
     absent = [run for run in runs if run.key not in held]
@@ -323,6 +340,8 @@ def _restore_block(sweep: _Sweep, number: int, record: SweepLog, told: dict[str,
     for run in runs:
         if run.key in held and run.name in lacked:
             record.complete(run, held[run.key])
+    if strays:
+        record.adopt({row.run_id: write_setting(job) for job, row in taken})
     if absent or number not in sweep.archive.stored():
         with suppress(OSError):  # of a full disk: it is looked up again
             sweep.archive.mark_stored(number, ids)
@@ -342,8 +361,9 @@ def is_lost(address: Address) -> bool:
 
 def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
     """What the store lacks of a single run that has ended; nothing is written. Otherwise as `compare_sweep`."""
-    address = resolve_address(_go_home(folder, journal, journal.run_id, uri))
-    found, run = Difference(count=1), _pack_run(folder, journal)
+    to_open, notes = _go_home(folder, journal, journal.run_id, uri)
+    address = resolve_address(to_open)
+    found, run = Difference(count=1, notes=notes), _pack_run(folder, journal)
     if is_lost(address):
         found.lacked[run.name] = f"{_GONE}, as the store itself is not"
         return found
@@ -360,8 +380,8 @@ def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patie
 
 def restore_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
     """Write what the store lacks of a single run that has ended, whose lock is held. Raises what `compare_run` does."""
-    to_open = _go_home(folder, journal, journal.run_id, uri)
-    found, run = Difference(count=1), _pack_run(folder, journal)
+    to_open, notes = _go_home(folder, journal, journal.run_id, uri)
+    found, run = Difference(count=1, notes=notes), _pack_run(folder, journal)
     known = () if journal.run_id is None else (journal.run_id,)
     wanted = WantedExperiment(journal.experiment, journal.experiment_id, known)
     try:

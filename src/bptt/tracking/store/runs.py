@@ -17,6 +17,7 @@ from bptt.tracking.store.tags import (
     OUTCOME_TAG,
     PARENT_TAG,
     PRUNED_TAG,
+    SETTING_TAG,
     STAGE_TAG,
     SWEEP_TAG,
 )
@@ -96,12 +97,13 @@ class Lack:
 def find_lack(run: RunToWrite, held: Holding) -> Lack:
     """What a store lacks of a run that it has."""
     points = {name: len(values) for name, values, _, _ in list_points(run)}
+    telling = [*_TELLING, *(name for name in run.tags if name.startswith(SETTING_TAG))]
     return Lack(
         deleted=held.deleted,
         ended=supersedes(run, held.status),
         metrics=[name for name, count in points.items() if held.points.get(name, 0) < count],
         params=[name for name in run.params if name not in held.params],
-        tags=[name for name in _TELLING if name in run.tags and held.tags.get(name) != run.tags[name]],
+        tags=[name for name in telling if name in run.tags and held.tags.get(name) != run.tags[name]],
         files=[name for name, content in run.files.items() if content and name not in held.files],
     )
 
