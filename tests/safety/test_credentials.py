@@ -100,7 +100,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bptt.sweep([*TINY, "optimizer.alpha=0.1,0.2", "report=false", "hydra.sweep.dir=multirun/s"])
     finally:
         os.chdir(before)
-    return folder
+    return folder.rename(folder.with_name("sent"))  # no folder here is the one that it was trained in
 
 
 @pytest.fixture

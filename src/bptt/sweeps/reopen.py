@@ -40,6 +40,7 @@ def reopen_sweep(
     where = find_whereabouts(archive.folder, journal, journal.parent)
     if where.home is None or not where.home.is_dir():
         raise ArchiveError(describe_lost(folder, journal))
+    to_open = None if where.uri is None else recall_uri(where.uri, uri, folder)
     for remark in where.list_remarks(folder):
         reporter.say(remark)
     os.chdir(where.home)
@@ -51,14 +52,17 @@ def reopen_sweep(
     )
     store, away = None, None
     if where.uri is not None:
-        to_open = recall_uri(where.uri, uri, folder)
         try:
             store = open_store(to_open, find_recorded_experiment(archive))
         except StoreError as error:
             away = str(error)
             reporter.say(f"{away}; it goes on without the store, and `bptt sync` sends what it lacks")
     session = Session(archive, jobs, store, how, reporter, no_store=away)
-    session.recall()
+    try:
+        session.recall()
+    except ArchiveError:
+        session.close_log()
+        raise
     return session
 
 

@@ -407,9 +407,9 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
     where = find_whereabouts(folder, journal, journal.run_id)
     if where.home is None or not where.home.is_dir():
         raise ResumeError(describe_lost(folder, journal))
+    to_open = recall_uri(where.uri, uri, folder)
     for remark in where.list_remarks(folder):
         reporter.say(remark)
-    to_open = recall_uri(where.uri, uri, folder)
     os.chdir(where.home)
     configuration = check_configuration(read_config(folder, journal), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
