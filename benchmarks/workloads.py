@@ -21,6 +21,7 @@ from bptt.core.models.lstm import Lstm
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.random import Generator
 from bptt.core.run import Run, Settings
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.adder import Adder
@@ -66,7 +67,7 @@ class Bits:
     def outputs(self) -> int:
         return 1
 
-    def _windows(self, rng: np.random.Generator, count: int) -> Sequences:
+    def _windows(self, rng: Generator, count: int) -> Sequences:
         bits = rng.integers(2, size=count + self.timesteps - 1).astype(float)
         x = np.ascontiguousarray(sliding_window_view(bits, self.timesteps)[:, :, None])
         y = np.zeros_like(x)
@@ -74,9 +75,9 @@ class Bits:
         return Sequences(x, y, scored=np.arange(self.timesteps) > 0)
 
     def training(self) -> Pool:
-        return Pool(self._windows(np.random.default_rng(0), self.stream), "random")
+        return Pool(self._windows(Generator(np.random.SeedSequence(0)), self.stream), "random")
 
-    def evaluation(self, rng: np.random.Generator) -> Sequences:
+    def evaluation(self, rng: Generator) -> Sequences:
         return self._windows(rng, _EVALUATED)
 
     def accuracy(self, output: Floats, sequences: Sequences) -> None:  # noqa: ARG002 (none is needed)

@@ -13,6 +13,7 @@ from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.paths import find_conf_folder
 from bptt.core.inits.gate_biases import Chrono
+from bptt.core.random import Generator
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.training import train
@@ -208,5 +209,5 @@ def test_experiments_are_the_articles() -> None:
     assert blocks == {"input": -1.5, "recurrent": 2.0}
     assert vars(counting.optimizer) == {"eta_plus": 1.2, "eta_minus": 0.5, "delta_zero": 0.001}
     adder = build("experiment=zhu_adder").run
-    rng = np.random.Generator(np.random.PCG64(0))
+    rng = Generator(np.random.SeedSequence(0))
     assert adder.task.evaluation(rng).count == 128 * 128

@@ -53,7 +53,7 @@ class SharedSet(Noise):
     """All lanes learn from and are evaluated on the same fixed sequences, some of whose timesteps do not count."""
 
     def _set(self, seed: int) -> Sequences:
-        rng = np.random.default_rng(seed)
+        rng = Generator(np.random.SeedSequence(seed))
         sequences = self.make(rng, 13)
         return Sequences(sequences.x, sequences.y, sequences.lengths, rng.random((13, self.timesteps)) < 0.7)
 

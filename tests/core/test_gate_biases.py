@@ -22,7 +22,7 @@ from bptt.core.models.cell import Cell, Gate
 from bptt.core.models.gru import Gru
 from bptt.core.models.lstm import Lstm
 from bptt.core.parameters import Parameter, list_parameters, to_named
-from bptt.core.random import make_generator
+from bptt.core.random import Generator, make_generator
 from bptt.core.run import seed_of
 from bptt.core.sequences import Floats, Sequences
 from tests.core.comparing import assert_same_parameters, assert_same_record, finished
@@ -88,7 +88,7 @@ def test_chrono_is_the_logarithm_of_a_uniform_number_and_input_is_minus_forget()
     """Tallec & Ollivier 2018, equation 16."""
     block = Parameter("cell.0.bias", "bias", (4 * 20_000,), 0, 4, 20_000, Lstm.cell.named_gates)
     both: dict[str, GateBias] = {"forget": Chrono(t_max=50.0), "input": Chrono(t_max=50.0)}
-    filled = fill_gates(np.full(block.shape, 0.125), block, both, np.random.default_rng(3))
+    filled = fill_gates(np.full(block.shape, 0.125), block, both, Generator(np.random.SeedSequence(3)))
     wrote, kept, *others = np.split(filled, 4)
     assert np.array_equal(wrote, -kept)
     assert all((values == 0.125).all() for values in others)

@@ -70,10 +70,10 @@ def test_integers_are_equally_likely_within_their_bounds() -> None:
         found = Generator(SEED).integers(low, high, size=COUNT)
         assert (found.min(), found.max()) == (low, high - 1)
         assert stats.chisquare(np.bincount(found - low)).pvalue > LEAST
-    high = np.arange(1, 2001)
-    found = Generator(SEED).integers(high, size=(50, 2000))
-    assert (found < high).all()
-    assert abs(((found + 0.5) / high).mean() - 0.5) < 4 / math.sqrt(12 * found.size)
+    bounds = np.arange(1, 2001)
+    found = Generator(SEED).integers(bounds, size=(50, 2000))
+    assert (found < bounds).all()
+    assert abs(((found + 0.5) / bounds).mean() - 0.5) < 4 / math.sqrt(12 * found.size)
 
 
 def test_all_orders_are_equally_likely() -> None:
@@ -97,9 +97,9 @@ def test_a_draw_goes_on_where_the_one_before_ended() -> None:
 
 
 def test_bounds_that_leave_nothing_are_refused() -> None:
-    for bounds in ((0,), (3, 3), (4, 2), (np.array([1, 0]),)):
+    for low, high in ((0, 0), (3, 3), (4, 2), (0, np.array([1, 0]))):
         with pytest.raises(ValueError, match="there is no integer from"):
-            Generator(SEED).integers(*bounds, size=2)
+            Generator(SEED).integers(low, high, size=2)
 
 
 def test_what_is_not_there_is_told_with_what_is() -> None:

@@ -19,6 +19,7 @@ from bptt.core.layout import read_net, readout_weights, state_delta_at
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, parameter_count, to_flat, to_named
+from bptt.core.random import Generator
 from bptt.core.regularizers.l2 import L2
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Pool, Sequences
@@ -37,7 +38,7 @@ def parameters_of(run: Run, seed: int) -> Any:
 
 
 def some_sequences(count: int, outputs: int) -> Sequences:
-    return Noise(outputs=outputs, ragged=True).make(np.random.default_rng(4), count)
+    return Noise(outputs=outputs, ragged=True).make(Generator(np.random.SeedSequence(4)), count)
 
 
 @pytest.mark.parametrize("readout", ["none", "sigmoid"])
@@ -160,7 +161,7 @@ def test_a_regularizer_sees_what_flows_back_to_every_state(name: str, mode: str)
     without = make_run(model=model, task=Noise(last_only=True))
     run = dataclasses.replace(without, regularizer=Deltas(factor=1.0))
     blocks, flat = parameters_of(run, 7)
-    sequences = run.task.evaluation(np.random.default_rng(5))
+    sequences = run.task.evaluation(Generator(np.random.SeedSequence(5)))
     plain, seen = (to_named(blocks, gradient_of(one, flat, sequences, mode)) for one in (without, run))
     added = (seen["readout.weight"] - plain["readout.weight"])[:, 0]
     expected = compute_state_gradient(without, flat, sequences)[-1].sum(axis=0)

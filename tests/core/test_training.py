@@ -435,7 +435,7 @@ def test_an_accuracy_that_is_not_one_number_for_each_network_is_refused() -> Non
 
 
 def test_accuracy_is_left_out_where_the_task_has_no_notion_of_it() -> None:
-    noise = Noise().make(np.random.default_rng(1), 4)
+    noise = Noise().make(Generator(np.random.SeedSequence(1)), 4)
     record = finished([make_run(task=Given(noise), updates=3)])[0]
     assert set(record.history) == {"update", *METRICS, *MEASURED} - {"accuracy/eval", "accuracy/all_right"}
     assert record.once == {}
@@ -627,7 +627,7 @@ def test_runs_that_fuse_differ_in_seed_init_and_what_is_per_lane() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 10])
 def test_shuffled_takes_each_sequence_once_per_epoch(batch: int) -> None:
-    sequences = Noise().make(np.random.default_rng(1), 10)
+    sequences = Noise().make(Generator(np.random.SeedSequence(1)), 10)
     rows = rows_of(Pool(sequences, "shuffled"), np.random.SeedSequence(5), 4096 + 300, batch)
     epochs = rows[: len(rows) // 10 * 10].reshape(-1, 10)
     assert (np.sort(epochs, axis=1) == np.arange(10)).all()
@@ -636,7 +636,7 @@ def test_shuffled_takes_each_sequence_once_per_epoch(batch: int) -> None:
 
 
 def test_sequential_and_random_order() -> None:
-    sequences = Noise().make(np.random.default_rng(1), 10)
+    sequences = Noise().make(Generator(np.random.SeedSequence(1)), 10)
     rows = rows_of(Pool(sequences, "sequential"), np.random.SeedSequence(5), 5000, 3)
     assert np.array_equal(rows, np.arange(15_000) % 10)
     rows = rows_of(Pool(sequences, "random"), np.random.SeedSequence(5), 5000, 3)

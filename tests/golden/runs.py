@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from bptt.core.evaluation import predict
@@ -135,7 +136,7 @@ def _write_arrays(folder: Path) -> Path:
 def _write_parameters(folder: Path, blocks: Any) -> Path:
     flat = 0.3 * Generator(np.random.SeedSequence(2)).standard_normal(sum(block.size for block in blocks))
     path = folder / "weights.npz"
-    np.savez(path, **to_named(blocks, flat))
+    np.savez(path, allow_pickle=False, **to_named(blocks, flat))
     return path
 
 
@@ -153,8 +154,9 @@ def hash_run(run: Run) -> str:
     }
     found = hashlib.sha256(f"{record.outcome} {record.updates}".encode())
     for name, array in sorted(arrays.items()):
-        found.update(f"{name} {np.shape(array)}".encode())
-        found.update(_bits_of(np.asarray(array)))
+        values: NDArray[Any] = np.asarray(array)
+        found.update(f"{name} {values.shape}".encode())
+        found.update(_bits_of(values))
     return found.hexdigest()[:16]
 
 

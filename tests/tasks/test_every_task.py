@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from bptt.core.random import Generator
 from bptt.core.run import Task
 from bptt.core.sequences import Generated, Sequences
 
@@ -49,7 +50,7 @@ def test_sequences_have_the_shapes_that_the_task_says(name: str, build: Callable
     task: Task = make(name, build, tmp_path)
     for sequences in (
         task.training().page(np.random.SeedSequence(1), 0, 3).sequences,
-        task.evaluation(np.random.default_rng(0)),
+        task.evaluation(Generator(np.random.SeedSequence(0))),
     ):
         assert sequences.x.dtype == sequences.y.dtype == np.float64
         assert sequences.x.shape[2] == task.inputs
@@ -88,7 +89,7 @@ def test_right_outputs_are_right_and_those_of_a_diverged_network_are_not(
     name: str, build: Callable[..., Any], tmp_path: Path
 ) -> None:
     task: Task = make(name, build, tmp_path)
-    sequences = task.evaluation(np.random.default_rng(0))
+    sequences = task.evaluation(Generator(np.random.SeedSequence(0)))
     right = task.accuracy(sequences.y, sequences)
     wrong = task.accuracy(np.full_like(sequences.y, np.nan), sequences)
     assert (right, wrong) == ((None, None) if name in ("sine", "arrays") else (1.0, 0.0))

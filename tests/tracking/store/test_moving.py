@@ -122,7 +122,7 @@ def test_a_moved_store_that_can_not_be_written_is_told(tmp_path: Path, monkeypat
     real: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def read_only(database: Path, **settings: float) -> sqlite3.Connection:
-        return real(f"{database.as_uri()}?mode=ro", uri=True, **settings)  # type: ignore[call-overload,no-any-return]
+        return real(f"{database.as_uri()}?mode=ro", uri=True, **settings)
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
     with pytest.raises(StoreError, match=r"mlflow\.db: was copied or moved from /gone, .* readonly") as caught:
