@@ -135,7 +135,7 @@ def test_a_model_that_can_not_be_stored_is_marked_so(
     def refuse(*_: Any) -> None:
         raise OSError(28, "No space left on device", "artifacts")
 
-    monkeypatch.setattr("mlflow.MlflowClient.log_model_artifacts", refuse)
+    monkeypatch.setattr("bptt.export.mlflow_model.put_files", refuse)
     with pytest.raises(StoreError, match="No space left on device"):
         log_model(store.address.uri, run_id, content())
     (logged,) = store.client.search_logged_models([store.experiment_id])

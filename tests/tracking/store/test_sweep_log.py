@@ -89,14 +89,13 @@ def test_a_sweep_that_is_gone_is_told(open_experiment: Callable[[], Store], capf
 
 def test_no_file_is_left_half_written(open_experiment: Callable[[], Store], monkeypatch: pytest.MonkeyPatch) -> None:
     record = SweepLog.begin(open_experiment(), "sweep", {}, "")
-    write = Path.write_bytes
 
-    def full(path: Path, content: bytes) -> int:
-        write(path, content[:2])
+    def full(path: Path, target: Path) -> Path:
+        assert (path.read_bytes(), target.name) == (b"long", "table")
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(Path, "replace", full)
         with pytest.raises(StoreError, match=r"mlflow\.db: /.*/\.table\.part: No space left on device$"):
             record.close("FINISHED", None, {"table": b"long"}, {})
     folder = find_local_folder(record.store.address, record.store.client.get_run(record.parent).info.artifact_uri)
