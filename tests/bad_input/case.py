@@ -87,5 +87,5 @@ def unchanged(folder: Path) -> Iterator[None]:
     before = held(folder)
     yield
     after = held(folder)
-    assert after.keys() == before.keys()
+    assert after.keys() == before.keys(), after.keys() ^ before.keys()
     assert [name for name in after if after[name] != before[name]] == []

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bptt.tracking.folder.files import FLOW
+from bptt.tracking.folder.digests import dump_sealed, load_sealed
+from bptt.tracking.folder.files import JOURNAL, SWEEP
 from tests.bad_input.case import Case, Place
 from tests.bad_input.making import Given, all_of, folder, text
 
@@ -64,7 +65,7 @@ _NOWHERE: Final = {
     "confirm ./nowhere": "./nowhere: there is no such folder",
     "sync ./nowhere": "nowhere: there is no such folder",
     "rm ./nowhere --yes": "nowhere: there is no such folder",
-    "status": "latest: there is no sweep in multirun",
+    "status": "latest: there is no run and no sweep in multirun",
     "status nowhere": "nowhere: there is no such folder, and none of a sweep or a run of this name in multirun",
     "status nowhere:3": "nowhere:3: a part of a sweep; name the whole one: nowhere",
     "status ./nowhere": "./nowhere: there is no such folder",
@@ -83,22 +84,22 @@ _NOWHERE: Final = {
 
 
 def _sweep(change: Callable[[Path], object]) -> Given:
-    """A copy of the recorded sweep, changed."""
-
-    def make(place: Place) -> None:
-        copy = place.folder / "f"
-        shutil.copytree(place.recorded / "multirun" / "sweep", copy)
-        change(copy)
-
-    return make
+    """A copy of the recorded sweep, as if it had been begun where it is, changed."""
+    return _copy("multirun/sweep", SWEEP, change)
 
 
 def _run(change: Callable[[Path], object]) -> Given:
-    """A copy of the recorded run, changed."""
+    """A copy of the recorded run, as if it had been begun where it is, changed."""
+    return _copy("multirun/runs/run", JOURNAL, change)
 
+
+def _copy(source: str, journal: str, change: Callable[[Path], object]) -> Given:
     def make(place: Place) -> None:
         copy = place.folder / "f"
-        shutil.copytree(place.recorded / "multirun" / "runs" / "run", copy)
+        shutil.copytree(place.recorded / source, copy)
+        noted = load_sealed((copy / journal).read_text(encoding="utf-8"))
+        # Outside of its project: that, and so its store, is the one that the journal names.
+        (copy / journal).write_text(dump_sealed(noted | {"place": str(copy)}), encoding="utf-8")
         change(copy)
 
     return make
@@ -238,8 +239,13 @@ ARCHIVES: Final = [
     ),
     *(
         Case(tuple(command.split()), (says,), _sweep(damage))
-        for command in ("sync f", "report ./f", "compare ./f ./f", "status ./f")
+        for command in ("sync f", "report ./f", "compare ./f ./f")
         for damage, says in _BLOCK_DAMAGE.values()
+    ),
+    *(
+        Case(("status", "./f"), (says,), _sweep(damage))
+        for kind, (damage, says) in _BLOCK_DAMAGE.items()
+        if kind != "flipped"  # it reads no history
     ),
     *(
         Case((command, "./f"), (_BLOCK_DAMAGE[kind][1],), _sweep(_BLOCK_DAMAGE[kind][0]))
@@ -258,9 +264,16 @@ ARCHIVES: Final = [
     *(
         Case((command, "./f"), (f"{name}: can't be read: not as it was written",), _run(_flipped(name, 3)))
         for command in ("report", "reproduce")
-        for name in ("history.parquet", "config.yaml", "provenance.json")
+        for name in ("history.parquet", "config.yaml")
     ),
-    Case(("report", "./f"), ("gradient_flow.parquet: is missing; the run left it",), _run(_without(FLOW))),
+    *(
+        Case((command, "./f"), (f"provenance.json: can't be read: {says}",), _run(damage))
+        for command in ("report", "reproduce")
+        for says, damage in {
+            "": _flipped("provenance.json", 3),
+            "not as it was written": _edited("provenance.json", cores=0),
+        }.items()
+    ),
     Case(("reproduce", "./f"), ("config.yaml",), _run(_as("config.yaml", "a: ["))),
     *(Case(("train", "hydra.run.dir=f"), (f"hydra.run.dir={says}",), given) for given, says in _TAKEN),
     *(

@@ -63,6 +63,9 @@ def _go_on(session: Session, allow: Collection[str], **noted: Any) -> int:
         say(str(trouble))
     except KeyboardInterrupt:
         return end_sweep(session, ending, interrupted=True)
+    except Exception:
+        session.close_log()  # as nothing ends the sweep
+        raise
     return end_sweep(session, ending, interrupted=False)
 
 

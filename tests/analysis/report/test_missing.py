@@ -1,6 +1,7 @@
 """A part of a report that can't be made is named in its place; the others are there."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -113,7 +114,7 @@ def test_the_command_tells_of_it_and_ends_with_1(
     _figure(monkeypatch)
     assert report.main([str(folder)]) == 1
     told = capsys.readouterr()
-    assert told.out == f"{folder}/report/report.html\n"
+    assert re.fullmatch(f"{re.escape(str(folder))}/report/report.html\nresults sha256 [0-9a-f]{{16}}\n", told.out)
     assert told.err == "The figure “nothing” can't be shown: OverflowError: too large by far\n"
 
 
@@ -140,6 +141,21 @@ def test_the_end_of_a_sweep_tells_of_it(
     found = outcome(["train", "-m", *small, "seed=1,2", "hydra.sweep.dir=s", "hydra.launcher.workers=1"])
     assert [line for line in found.lines if line.startswith(says)]
     assert (found.code, Path("s/report/report.html").exists()) == (code, not lost)
+
+
+def test_a_file_of_a_run_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["task=xor", "task.length=3", "train.updates=2", "model.hidden_size=2", "tracking.enabled=false"]
+    assert outcome(["train", *small, "hydra.run.dir=r"]).code == 0
+    flow = tmp_path / "r" / "gradient_flow.parquet"
+    flow.unlink()
+    found, gone = outcome(["report", "./r"]), f"{flow}: is missing; the run left it; "
+    assert (found.code, len(found.lines)) == (1, 1)
+    assert found.lines[0].startswith(f"The figure “flow” can't be shown: ArchiveError: {gone}")
+    assert gone in Page(Path("r/report/report.html").read_text(encoding="utf-8")).text
+    found = outcome(["reproduce", "./r"])
+    assert found.code == 1
+    assert f"not compared: xor elman seed=0: {gone}" in found.output
 
 
 #: Losses of a run at an update, in a report that must be whole.

@@ -33,7 +33,7 @@ from bptt.tracking.folder.block import (
     write_table,
 )
 from bptt.tracking.folder.digests import dump_sealed, hash_content, load_sealed
-from bptt.tracking.folder.files import JOBS, PROGRESS, RUNS, STUDY, SWEEP, clear_part, sync_folder, write_text
+from bptt.tracking.folder.files import JOBS, PROGRESS, STUDY, SWEEP, clear_part, sync_folder, write_text
 from bptt.tracking.folder.progress import Sign, read_sign
 
 if TYPE_CHECKING:
@@ -249,7 +249,8 @@ class SweepFolder:
 
     def read_outcomes(self, number: int) -> list[dict[str, Any]]:
         """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise."""
-        rows: list[dict[str, Any]] = read_table(self._block(number) / RUNS, columns=_OUTCOME).to_pylist()
+        block = open_block(self._block(number), sealed=self.journal.sealed)
+        rows: list[dict[str, Any]] = block.runs.select([*_OUTCOME]).to_pylist()
         return rows
 
     def count(self) -> int:

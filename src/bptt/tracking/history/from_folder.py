@@ -225,7 +225,8 @@ class RunFolderHistory(History):
 
     def record(self, number: int) -> "Record | None":  # noqa: ARG002 (one run)
         """See `History.record`."""
-        if not self._has(WEIGHTS):
+        there = [self._has(name) for name in (WEIGHTS, HISTORY, FLOW)]
+        if not there[0]:
             return None
         outcome = self._journal.outcome or "completed"
         try:
