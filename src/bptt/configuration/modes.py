@@ -15,7 +15,6 @@ from bptt.configuration.errors import ConfigurationError, cut, write_problem
 
 _GRID: Final = "hydra_plugins.bptt_grid.GridSweeper"
 _LANES: Final = "hydra_plugins.bptt_lanes.LanesLauncher"
-_VARIES: Final = ("params", "zip", "unions", "blocks", "seeds")
 _SWEEPER: Final = ("hydra.sweeper", "hydra/sweeper")
 _MODE: Final = "hydra.mode"
 _SUBDIR: Final = "${hydra.job.num}"  # as conf/config.yaml has it
@@ -53,7 +52,7 @@ _IN_A_RUN: Final = {
 def asks_for_sweep(
     config: DictConfig, parsed: Sequence[Override], *, multirun: bool = False, single: bool = False
 ) -> bool:
-    """Whether a command asks for a sweep: with -m, or as its file or its settings of the sweeper vary something.
+    """Whether a command asks for a sweep: with -m, or as its file or what was typed sets something of the sweeper.
 
     multirun, single  whether -m or --run was given; so does hydra.mode, MULTIRUN or RUN, say which of both it is
 
@@ -78,10 +77,10 @@ def asks_for_sweep(
 
 
 def _varies(sweeper: DictConfig) -> bool:
-    """Whether the settings of a sweeper ask for several runs, or for another sweeper than the one that is there."""
+    """Whether a sweeper has settings, of whatever name, or is another one than the one that is there."""
     node = OmegaConf.to_container(sweeper)
     assert isinstance(node, dict)
-    return node.get("_target_") != _GRID or any(node.get(name) not in (None, [], {}) for name in _VARIES)
+    return node.pop("_target_", None) != _GRID or any(value not in (None, [], {}) for value in node.values())
 
 
 def _of_sweeper(parsed: Iterable[Override]) -> list[Override]:
