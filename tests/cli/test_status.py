@@ -20,7 +20,7 @@ from bptt.tracking.folder import progress
 from bptt.tracking.folder.files import LOCK, PROGRESS
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.progress import make_sign, write_sign
-from bptt.tracking.folder.run import Journal, write_journal
+from bptt.tracking.folder.run import Journal, read_journal, write_journal
 from bptt.tracking.folder.sweep import SweepFolder, TunedSetting
 from tests.recording import archived, jobs, results
 
@@ -199,7 +199,7 @@ def test_a_single_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
         ({"status": "KILLED", "seconds": 0.0}, 1, "was interrupted"),
         ({"status": "FAILED"}, 1, "failed"),
     ):
-        write_journal(one, replace(Journal(**json.loads((one / "run.json").read_text())), **changes))
+        write_journal(one, replace(read_journal(one), **changes))
         (one / "traceback.txt").write_text("Traceback …\nValueError: planted\n")
         found, lines = told(capsys, "multirun/runs/one")
         assert (found, lines[0]) == (code, f"run leftbit elman seed=0: {line}" if code else lines[0])

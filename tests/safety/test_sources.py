@@ -125,5 +125,8 @@ def test_yaml_s_loader_is_a_safe_one() -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_no_template_writes_html_as_it_is(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert "|safe" not in text.replace(" ", "")
+    # The style sheet is a template of the project's own, made without values; the page's policy names its hash.
+    own = ["<style>{{ css | safe }}</style>"] if path.name == "report.html.j2" else []
+    assert text.replace(" ", "").count("|safe") == len(own)
+    assert [line for line in text.splitlines() if "safe" in line] == own
     assert "autoescape" not in text
