@@ -188,15 +188,28 @@ def test_a_wrong_request_leaves_nothing(cold: Any) -> None:
     assert list(cold.path.rglob("*")) == []
 
 
-def test_a_store_that_is_not_there_is_told_before_anything_starts(cold: Any) -> None:
+def test_a_store_that_is_away_stops_no_run(cold: Any) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
     done = cold.bptt("train", *EXPERIMENT, MLFLOW_TRACKING_URI=uri)
+    assert done.returncode == 1
+    away, begun, lacks, later = done.stderr.splitlines()
+    assert re.fullmatch(rf"{uri}: the store can't be reached: .*; the run is trained without it, .*", away)
+    assert "updates" in begun
+    assert lacks == f"the store doesn't have all of it: {away.partition(';')[0]}"
+    assert later == f"later: bptt sync {cold.newest.folder}"
+    assert (cold.newest.folder / "weights.npz").exists()
+
+
+def test_a_store_that_can_not_be_there_is_told_before_anything_starts(cold: Any) -> None:
+    (cold.path / "file").touch()
+    uri = f"sqlite:///{cold.path}/file/mlflow.db"
+    done = cold.bptt("train", *EXPERIMENT, MLFLOW_TRACKING_URI=uri)
     assert done.returncode == 2
-    assert re.fullmatch(rf"{uri}: the store can't be reached: .*\n", done.stderr)
+    assert re.fullmatch(rf"{uri}: .*Not a directory.*\n", done.stderr)
     assert done.stdout == ""
-    assert [path for path in cold.path.rglob("*") if path.is_file()] == []
+    assert [path.name for path in cold.path.rglob("*") if path.is_file()] == ["file"]
 
 
 def test_nothing_is_recorded_when_tracking_is_off(cold: Any) -> None:
