@@ -17,6 +17,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.sweeps import restoring
 from bptt.sweeps.single import train_single
+from bptt.tracking.folder.block import read_table
 from bptt.tracking.folder.run import read_journal
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.store.address import Address, StoreError, resolve_address
@@ -419,6 +420,9 @@ def test_runs_of_an_earlier_sweep_come_back_too(place: Place, capsys: pytest.Cap
     found = place.client.search_runs(["1", "2"], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert sorted(run.info.run_name for run in found) == ["seed=1", "seed=2", "seed=3"]
     assert all(f"bptt.setting.{parent}" in run.data.tags for run in found)
+    ((uri,),) = place.execute(f"SELECT artifact_uri FROM runs WHERE run_uuid = '{parent}'")
+    kept = read_table(Path(uri) / "archive" / "runs.parquet")
+    assert set(kept["run_id"].to_pylist()) == {run.info.run_id for run in found}
 
 
 def test_runs_of_an_earlier_sweep_belong_to_an_own_run_that_was_begun_anew(
