@@ -422,7 +422,8 @@ def test_runs_of_an_earlier_sweep_come_back_too(place: Place, capsys: pytest.Cap
     assert all(f"bptt.setting.{parent}" in run.data.tags for run in found)
     ((uri,),) = place.execute(f"SELECT artifact_uri FROM runs WHERE run_uuid = '{parent}'")
     kept = read_table(Path(uri) / "archive" / "runs.parquet")
-    assert set(kept["run_id"].to_pylist()) == {run.info.run_id for run in found}
+    ids = {run.info.run_id for run in found}
+    assert set(kept["run_id"].to_pylist()) == set(bptt.load("later").runs["run_id"]) == ids
 
 
 def test_runs_of_an_earlier_sweep_belong_to_an_own_run_that_was_begun_anew(

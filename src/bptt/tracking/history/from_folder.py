@@ -117,9 +117,10 @@ class SweepFolderHistory(History):
         return {result.job: result.record for result in self._archive.results(block)}
 
     def _run_ids(self, runs: "pd.DataFrame") -> list[str | None]:
+        # One that was taken from an earlier sweep, and lost there, may have been written as this one's own.
         known = self._archive.run_ids()
         return [
-            reused if isinstance(reused, str) else known.get(make_run_key(self._journal, self._jobs[number]))
+            known.get(make_run_key(self._journal, self._jobs[number])) or (reused if isinstance(reused, str) else None)
             for number, reused in zip(runs["run"], runs["reused"], strict=True)
         ]
 
