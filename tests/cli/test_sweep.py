@@ -278,7 +278,7 @@ def wait_for_blocks(work: Any, before: set[Path], count: int) -> Swept:
     """The sweep that was begun, once so many of its blocks are in its archive."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        for path in set((work.path / "multirun").iterdir()) - before:
+        for path in set((work.path / "multirun").glob("*")) - before:
             if (path / "sweep.json").exists() and len(SweepFolder.open(path).blocks()) >= count:
                 return Swept(path)
         time.sleep(0.01)

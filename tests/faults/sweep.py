@@ -50,7 +50,7 @@ def contents_of(folder: Path) -> Contents:
     found = swept(folder)
     assert found is not None
     runs = stored(folder / DATABASE, folder)
-    (single,) = [run for run in runs if not run.below and run.params]
+    (single,) = [run for run in runs if not run.below and run.name != found.name]
     return Contents(SweepFolder(found), {run.name: run for run in runs if run.below}, single)
 
 

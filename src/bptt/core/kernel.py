@@ -52,8 +52,12 @@ def source_hash() -> str:
 
 @functools.cache
 def kernel_hash() -> str:
-    """What machine code hangs on: the core's sources, Numba's and NumPy's versions and the vector width."""
-    text = f"numba {numba.__version__} numpy {np.__version__} width {WIDTH} {source_hash()}"
+    """What machine code hangs on: the core's sources, Numba's and NumPy's versions and the vector width.
+
+    Numba notes modules by their names, so that code that was kept is of no use once one of them is called otherwise.
+    """
+    modules = " ".join(sorted(read_modules(Path(__file__).parent, "bptt.core")))
+    text = f"numba {numba.__version__} numpy {np.__version__} width {WIDTH} {source_hash()} {modules}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
