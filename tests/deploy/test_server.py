@@ -173,7 +173,7 @@ def test_a_server_that_crashed_gets_the_rest_when_it_is_back(
 
 def test_a_sweep_is_deleted(lab: Lab, sweeps: list[Path], place: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place.path)
-    assert main(["rm", sweeps[1].name, "--yes"]) == 0
+    assert main(["rm", sweeps[1].name, "--yes", "--store", lab.uri]) == 0
     assert not sweeps[1].exists()
     assert sweeps[0].exists()
     left = [run.info.run_name for run in lab.runs() if run.data.tags["bptt.sweep"] in {sweep.name for sweep in sweeps}]
