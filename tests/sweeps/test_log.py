@@ -65,7 +65,7 @@ def test_a_killed_worker_is_told_of_counted_and_kept(capsys: pytest.CaptureFixtu
     assert "sigkill" not in said.err.lower()
     lines = (folder / SWEEP_LOG).read_text(encoding="utf-8").splitlines()
     first, *others = lines
-    assert re.fullmatch(rf"{_TIME} bptt\.sweeps\.workers\.processes: a worker process died, SIGKILL\(-9\); .+", first)
+    assert re.fullmatch(rf"{_TIME} bptt\.sweeps\.workers\.processes: a worker process died, SIGKILL\(-9\), .+", first)
     blocks = [re.fullmatch(rf"{_TIME} bptt\.sweeps\.session: block (\d+), of \d+ runs, is trained again: .+", line)
               for line in others]  # fmt: skip
     assert len(others) == retried
