@@ -33,11 +33,14 @@ def prove(trial: Trial, *pids: int, database: Path | None = None, folder: Path |
     prove_clean(trial, found, *pids)
 
 
-def prove_stored(trial: Trial, database: Path, sweeps: int = 1) -> None:
-    """The store holds so many sweeps, each of the undisturbed one's runs once per sweep, and nothing else."""
+def prove_stored(trial: Trial, database: Path, sweeps: int = 1, taken: int = 0) -> None:
+    """The store holds so many sweeps, each of the undisturbed one's runs once per sweep, and nothing else.
+
+    taken  sweeps beside these, that took all of their runs from them
+    """
     found = stored(database, database.parent / "mlartifacts")
     own = [run.status for run in found if not run.below]
-    assert own == ["FINISHED"] * sweeps, f"sweeps in the store: {own}"
+    assert own == ["FINISHED"] * (sweeps + taken), f"sweeps in the store: {own}"
     runs, expected = [run for run in found if run.below], trial.undisturbed.runs
     assert sorted(run.name for run in runs) == sorted([*expected] * sweeps)
     for run in runs:

@@ -40,7 +40,7 @@ def same_sweep_twice(trial: Trial) -> None:
     told = sum("they are trained twice, and recorded in both sweeps" in program.told() for program in begun)
     assert told >= trained - 1, [program.told() for program in begun]
     if told == 0:
-        prove_stored(trial, trial.folder / DATABASE)
+        prove_stored(trial, trial.folder / DATABASE, taken=1)
 
 
 def _list_swept(trial: Trial, count: int) -> list[Path]:
