@@ -181,7 +181,9 @@ def test_what_is_warm_is_not_compiled_again(mine: Any) -> None:
     assert "nothing_of_this_name" in failed.stderr
     assert "Traceback" not in failed.stderr
     where = re.escape(str(mine.path / "cache"))
-    assert re.fullmatch(rf"15 of 16 kernels ready in {where}: 14 compiled in \d+ s, 1 were there, 1 failed\n", failed.stdout)
+    assert re.fullmatch(
+        rf"15 of 16 kernels ready in {where}: 14 compiled in \d+ s, 1 were there, 1 failed\n", failed.stdout
+    )
 
     done = mine.bptt("warm", *SMALL, **variables)
     assert (done.returncode, done.stderr) == (0, "compiling 1 kernel, 1 at a time\n")
