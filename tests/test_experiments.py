@@ -88,7 +88,7 @@ def test_every_experiment_has_a_claim() -> None:
     assert sorted(SOLVED) == NAMES
 
 
-#: Trained in seconds; `six_of_eight` trains all.
+#: Trained in seconds; `seven_of_eight` trains all.
 QUICK = ["charlm", "hull_sentiment", "roelants_counting", "sullivan_sine", "xor", "zhu_adder"]
 
 
@@ -101,11 +101,11 @@ def test_two_seeds_reach_what_the_experiment_claims(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RELIABLE)
-def test_six_of_eight_seeds_reach_what_the_experiment_claims(name: str) -> None:
+def test_seven_of_eight_seeds_reach_what_the_experiment_claims(name: str) -> None:
     results = trained(name, range(8))
     assert {result.record.outcome for result in results} == {"completed"}
     solved = [SOLVED[name](result) for result in results]
-    assert sum(solved) >= 6, f"solved by seed: {solved}"
+    assert sum(solved) >= (6 if name == "adding" else 7), f"solved by seed: {solved}"
 
 
 def test_counting_ends_where_the_article_does() -> None:

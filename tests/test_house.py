@@ -16,9 +16,9 @@ FILES = sorted(SRC.rglob("*.py"))
 #: Folders whose modules name each other: (folder, what stands before it in a module's name).
 IMPORTED = ("src", "benchmarks", "docs/make_results", "docs/building")
 
-MOST_FILES = 274
+MOST_FILES = 277
 MOST_MODULES = 25
-MOST_LINES = 500
+MOST_LINES = 450
 
 #: Functions that fill one role side by side, and why each is not one function: what they are called → where they stand.
 ROLES = {

@@ -17,7 +17,7 @@ EXPERIMENT = ("experiment=roelants_counting", "train.updates=60", "train.log_poi
 ENDS = """
 import os, signal
 import bptt.core.training as training
-import bptt.sweeps.single as execute
+import bptt.sweeps.execution as execute
 import bptt.tracking.store.run_log as record
 record._SECONDS_BETWEEN_BATCHES = 0.0
 advance, write, calls = training.Training.advance, execute.write_checkpoint, []
@@ -118,7 +118,7 @@ def test_killed_while_it_is_begun_in_the_store_it_is_not_there_twice(work: Any, 
 # Every checkpoint, and at last every file of the run, meets a full disk.
 FULL = """
 import errno
-import bptt.sweeps.single as execute
+import bptt.sweeps.execution as execute
 def full(*arguments):
     raise OSError(errno.ENOSPC, "No space left on device")
 execute.write_checkpoint = full

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from tests.faults import unruly
 from tests.faults.killing import ended
@@ -30,12 +31,7 @@ connection.rollback()
 
 def server(trial: Trial) -> None:
     """kill -9 of the tracking server; it is started again when the sweep has ended."""
-    place = trial.folder / "server"
-    place.mkdir()
-    with_empty_store(place, trial.undisturbed.archive.folder.parents[1])
-    _let_the_server_keep_artifacts(place / DATABASE)
-    serving = Server(place)
-    serving.start()
+    place, serving = _start_server(trial)
     try:
         env = {"MLFLOW_TRACKING_URI": serving.uri}
         program = Program.start(trial.folder, *words(), env=env)
@@ -53,14 +49,20 @@ def server(trial: Trial) -> None:
             serving.kill()
 
 
-def unruly_server(trial: Trial) -> None:
-    """For some seconds the tracking server hangs, answers 429 or 500, or cuts its answers short."""
+def _start_server(trial: Trial) -> tuple[Path, Server]:
+    """The folder of a tracking server with an empty store, and the server."""
     place = trial.folder / "server"
     place.mkdir()
     with_empty_store(place, trial.undisturbed.archive.folder.parents[1])
     _let_the_server_keep_artifacts(place / DATABASE)
     serving = Server(place)
     serving.start()
+    return place, serving
+
+
+def unruly_server(trial: Trial) -> None:
+    """For some seconds the tracking server hangs, answers 429 or 500, or cuts its answers short."""
+    place, serving = _start_server(trial)
     try:
         with unruly.before(serving.port) as proxy:
             env = {"MLFLOW_TRACKING_URI": proxy.uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}

@@ -261,16 +261,23 @@ LOADERS = {
     "bptt.core.evaluation": {"predict", "Evaluation"},
     "bptt.core.gradcheck": {"check_gradients"},
     "bptt.core.lane_block": {"single_lane"},
+    "bptt.core.random": {"Generator", "make_generator"},
     "bptt.core.training": {"train", "Training", "needs_compiling"},
 }
-#: Called by `cli.hydra_app`, or at the end of what was trained.
-BEHIND_A_CHECK = {"bptt.cli.plan", "bptt.cli.check_gradients", "bptt.cli.summary"}
+#: Called by `cli.hydra_app`, at the end of what was trained, by `Checker`, or by `sweeps.single` and sweepers.
+BEHIND_A_CHECK = {
+    "bptt.cli.check_gradients",
+    "bptt.cli.plan",
+    "bptt.cli.summary",
+    "bptt.configuration.checks",
+    "bptt.sweeps.search.search",
+}
 
 
 def test_who_loads_kernels_has_asked_whose_they_are() -> None:
     loading, asking = set(), set()
     for module, path in MODULES.items():
-        if module.startswith("bptt.core"):
+        if module.startswith(("bptt.core", "bptt.tasks")):
             continue
         if {"bptt.configuration.owners", "bptt.sweeps.workers.kernels"} & {*imports(path)}:
             asking.add(module)
@@ -280,4 +287,4 @@ def test_who_loads_kernels_has_asked_whose_they_are() -> None:
             }:
                 loading.add(module)
     assert loading - asking == BEHIND_A_CHECK
-    assert {"bptt.sweeps.session", "bptt.sweeps.single", "bptt.export.network", "bptt.analysis.surface"} <= loading
+    assert {"bptt.sweeps.session", "bptt.sweeps.execution", "bptt.export.network", "bptt.analysis.surface"} <= loading

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from bptt.sweeps.single import Progress
+    from bptt.sweeps.execution import Progress
     from bptt.tracking.folder.block import RunResult
 
 
 class RunProgress:
-    """Tells of one run on stderr; a `bptt.sweeps.single.RunReporter`."""
+    """Tells of one run on stderr; a `bptt.sweeps.execution.RunReporter`."""
 
     def say(self, text: str) -> None:
         """A line about what goes on."""

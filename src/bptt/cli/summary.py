@@ -12,10 +12,11 @@ from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
+from bptt.sweeps.execution import Ended
 from bptt.sweeps.finish import Summary
 from bptt.sweeps.log import SWEEP_LOG
 from bptt.sweeps.session import Session
-from bptt.sweeps.single import Ended, Trained
+from bptt.sweeps.single import Trained
 from bptt.tracking.folder.files import JOURNAL
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address, write_sqlite_uri

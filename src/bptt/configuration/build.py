@@ -22,6 +22,7 @@ from bptt.configuration.components import (
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct, make_plain
 from bptt.configuration.gates import find_unknown_gates
+from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.paths import find_conf_folder
 from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
 from bptt.configuration.trust import find_unasked
@@ -143,6 +144,7 @@ class Checker:
     """
 
     def __init__(self, folders: Sequence[Path], allow: Collection[str] | None = None) -> None:
+        check_kernel_folder()  # a task that is built draws its evaluation
         self._folders, self._allow = folders, allow
         self._parts: dict[tuple[str, str, tuple[str, ...]], _Entry] = {}
         self._combinations: dict[tuple[Any, ...], list[str]] = {}

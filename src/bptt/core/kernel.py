@@ -56,7 +56,8 @@ def kernel_hash() -> str:
 
     Numba notes modules by their names, so that code that was kept is of no use once one of them is called otherwise.
     """
-    modules = " ".join(sorted(read_modules(Path(__file__).parent, "bptt.core")))
+    folder = Path(__file__).parent
+    modules = " ".join(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")))
     text = f"numba {numba.__version__} numpy {np.__version__} width {WIDTH} {source_hash()} {modules}"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -42,6 +42,14 @@ def test_without_digests_they_were_not_told_of(make: Callable[[Path], Path], tmp
     assert flip_bits(tmp_path / "f", times=48, seed=1)["silent"] >= 8
 
 
+def test_a_seal_under_another_name_is_told() -> None:
+    text = dump_sealed({"a": 1, "b": "x"})
+    assert load_sealed(text) == {"a": 1, "b": "x"}
+    with pytest.raises(ValueError, match="not as it was written"):
+        load_sealed(text.replace('"sha256"', '"sxa256"'))
+    assert load_sealed('{"a": 1}') == {"a": 1}  # as earlier versions wrote it
+
+
 @pytest.mark.parametrize("make", [make_sweep, make_run])
 def test_what_was_written_before_is_read(make: Callable[[Path], Path], tmp_path: Path) -> None:
     whole = read_all(make(tmp_path / "f"))

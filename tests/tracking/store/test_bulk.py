@@ -18,7 +18,8 @@ from bptt.tracking.store import opening, tables
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.client import ClientStore, ClientWriter
+from bptt.tracking.store.client import ClientStore
+from bptt.tracking.store.client_writer import ClientWriter
 from bptt.tracking.store.connecting import connect
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.runs import RunToWrite
