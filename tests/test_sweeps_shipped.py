@@ -251,9 +251,9 @@ def test_over_twenty_timesteps_clipping_helps() -> None:
 
 @pytest.mark.slow
 def test_rectified_linear_units_from_the_identity_add_over_fifty_timesteps() -> None:
-    assert solved("length_adding", 0.002, 4, "task.length=50", "init=identity", "clip=norm") >= 0.5
-    assert solved("length_adding", 0.01, 4, "task.length=50", "model=gru", "clip=norm") >= 0.75
-    assert solved("length_adding", 0.003, 4, "task.length=50", "init=orthogonal", "clip=norm") <= 0.25
+    assert solved("length_adding", 0.002, 8, "task.length=50", "init=identity", "clip=norm") >= 0.75
+    assert solved("length_adding", 0.01, 8, "task.length=50", "model=gru", "clip=norm") >= 0.75
+    assert solved("length_adding", 0.003, 8, "task.length=50", "init=orthogonal", "clip=norm") == 0
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ EXACT = {
     "linspace",  # which examples are shown
 }
 #: Of Python's: whole numbers and powers of two, and the square root.
-EXACT_MATH = {"prod", "ceil", "floor", "frexp", "ldexp", "sqrt", "inf", "nan", "isfinite"}
+EXACT_MATH = {"prod", "ceil", "floor", "frexp", "ldexp", "sqrt"}
 #: Methods that add floating-point numbers in an order of NumPy's, and where what they add is whole numbers.
 SUMS = {"sum", "mean", "var", "std", "dot", "prod", "cumprod"}
 WHOLE = {
