@@ -215,25 +215,32 @@ def hash_results(sweeps: "Sequence[Sweep]") -> str:
     stages too. Neither the order of the runs nor when, where and how fast they were trained counts.
     """
     every = [part for sweep in sweeps for part in (sweep, *sweep.stages.values())]
-    runs = sorted(found for sweep in every for found in _hash_runs(sweep))
+    runs = sorted(found for sweep in every for found in sweep.run_hashes)
     return sha256("\n".join(runs).encode()).hexdigest()[:16]
 
 
-def _hash_runs(sweep: "Sweep") -> Iterator[str]:
+def hash_runs(sweep: "Sweep") -> list[str]:
+    """What `hash_results` is made of: a hash of each run of a sweep, its stages left out."""
     told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in sweep.runs]
-    metrics = sorted(name for name in sweep.history.columns if name not in ("run", "update"))
-    histories = {run: own.sort_values("update") for run, own in sweep.history.groupby("run")}
-    for row in sweep.runs[["run", *told]].to_dict("records"):
-        found = sha256("\n".join(f"{name} {_write_known(row[name])}" for name in told).encode())
-        if (own := histories.get(row["run"])) is None:
-            yield found.hexdigest()
-            continue
-        for name in ("update", *metrics):
-            numbers = own[name].to_numpy("float64", na_value=np.nan)
-            if not np.isnan(numbers).all():  # a metric that this run did not have
-                found.update(f"\n{name} ".encode())
-                found.update(np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").tobytes())
-        yield found.hexdigest()
+    history = sweep.history.sort_values(["run", "update"], kind="stable")
+    names = ["update", *sorted(name for name in history.columns if name not in ("run", "update"))]
+    # Which NaN it is says nothing.
+    columns = {name: np.nan_to_num(history[name].to_numpy("float64", na_value=np.nan), nan=np.nan) for name in names}
+    owners, firsts = np.unique(history["run"].to_numpy(), return_index=True)
+    places = dict(zip(owners.tolist(), zip(firsts, [*firsts[1:], len(history)], strict=True), strict=True))
+    return [
+        _hash_run(row, told, columns, slice(*places.get(row["run"], (0, 0)))) for row in sweep.runs.to_dict("records")
+    ]
+
+
+def _hash_run(row: Mapping[str, Any], told: Sequence[str], columns: Mapping[str, Any], place: slice) -> str:
+    found = sha256("\n".join(f"{name} {_write_known(row[name])}" for name in told).encode())
+    for name, every in columns.items():
+        numbers = every[place]
+        if not np.isnan(numbers).all():  # a metric that this run did not have
+            found.update(f"\n{name} ".encode())
+            found.update(numbers.astype("<f8").tobytes())
+    return found.hexdigest()
 
 
 def _write_known(value: Any) -> str:

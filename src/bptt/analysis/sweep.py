@@ -159,6 +159,13 @@ class Sweep:
         return self._flow(ends_only=True)
 
     @cached_property
+    def run_hashes(self) -> list[str]:
+        """A hash of all that was recorded of each run, see `bptt.analysis.bits.hash_results`."""
+        from bptt.analysis.bits import hash_runs
+
+        return hash_runs(self)
+
+    @cached_property
     def configs(self) -> dict[int, dict[str, Any]]:
         """Run → its whole resolved configuration."""
         return {run: self._recording.config(run) for run in self._numbers}
