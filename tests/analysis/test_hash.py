@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import bptt
-from bptt.analysis.bits import hash_results
-from bptt.analysis.sweep import Sweep
+from bptt.analysis.sweep import Sweep, hash_results
 from bptt.cli.report import main
 from tests.recording import archived
 

@@ -1,4 +1,4 @@
-"""Two records of what should be the same run, compared number by number; and the hash of all that a sweep recorded."""
+"""Two records of what should be the same run, compared number by number; and a hash of all that was recorded of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bptt.core.run import Record
 from bptt.tracking.folder.files import ONCE
 
 if TYPE_CHECKING:
-    from bptt.analysis.sweep import Sweep
+    import pandas as pd
 
 FLOW = "gradient flow"
 STATE = "state at the end"
@@ -208,29 +208,16 @@ def _find_update(found: tuple[ComparedPart, Deviation]) -> float:
     return np.inf if update is None else float(update)
 
 
-def hash_results(sweeps: "Sequence[Sweep]") -> str:
-    """Sixteen hexadecimal characters over all that was recorded of these sweeps' runs, to the bit: `results sha256`.
-
-    Of every run its digest, how it ended, what there is one number of, and every metric at every recorded update; of
-    stages too. Neither the order of the runs nor when, where and how fast they were trained counts.
-    """
-    every = [part for sweep in sweeps for part in (sweep, *sweep.stages.values())]
-    runs = sorted(found for sweep in every for found in sweep.run_hashes)
-    return sha256("\n".join(runs).encode()).hexdigest()[:16]
-
-
-def hash_runs(sweep: "Sweep") -> list[str]:
-    """What `hash_results` is made of: a hash of each run of a sweep, its stages left out."""
-    told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in sweep.runs]
-    history = sweep.history.sort_values(["run", "update"], kind="stable")
+def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> list[str]:
+    """A hash of all that was recorded of each run, see `bptt.analysis.sweep.hash_results`."""
+    told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in runs]
+    history = history.sort_values(["run", "update"], kind="stable")
     names = ["update", *sorted(name for name in history.columns if name not in ("run", "update"))]
     # Which NaN it is says nothing.
     columns = {name: np.nan_to_num(history[name].to_numpy("float64", na_value=np.nan), nan=np.nan) for name in names}
     owners, firsts = np.unique(history["run"].to_numpy(), return_index=True)
     places = dict(zip(owners.tolist(), zip(firsts, [*firsts[1:], len(history)], strict=True), strict=True))
-    return [
-        _hash_run(row, told, columns, slice(*places.get(row["run"], (0, 0)))) for row in sweep.runs.to_dict("records")
-    ]
+    return [_hash_run(row, told, columns, slice(*places.get(row["run"], (0, 0)))) for row in runs.to_dict("records")]
 
 
 def _hash_run(row: Mapping[str, Any], told: Sequence[str], columns: Mapping[str, Any], place: slice) -> str:

@@ -5,11 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 import pandas as pd
 
+from bptt.analysis.bits import hash_runs
 from bptt.analysis.choosing import choose_best
 from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, drop_seed, tabulate_runs, take_final
 from bptt.tracking.folder.block import Tables
@@ -160,10 +162,8 @@ class Sweep:
 
     @cached_property
     def run_hashes(self) -> list[str]:
-        """A hash of all that was recorded of each run, see `bptt.analysis.bits.hash_results`."""
-        from bptt.analysis.bits import hash_runs
-
-        return hash_runs(self)
+        """A hash of all that was recorded of each run, see `hash_results`."""
+        return hash_runs(self.runs, self.history)
 
     @cached_property
     def configs(self) -> dict[int, dict[str, Any]]:
@@ -187,6 +187,17 @@ class Sweep:
 
     def _flow(self, ends_only: bool) -> pd.DataFrame:
         return self._recording.gradient_flow(self._numbers, ends_only)
+
+
+def hash_results(sweeps: Sequence[Sweep]) -> str:
+    """Sixteen hexadecimal characters over all that was recorded of these sweeps' runs, to the bit: `results sha256`.
+
+    Of every run its digest, how it ended, what there is one number of, and every metric at every recorded update; of
+    stages too. Neither the order of the runs nor when, where and how fast they were trained counts.
+    """
+    every = [part for sweep in sweeps for part in (sweep, *sweep.stages.values())]
+    runs = sorted(found for sweep in every for found in sweep.run_hashes)
+    return sha256("\n".join(runs).encode()).hexdigest()[:16]
 
 
 def load_sweep(

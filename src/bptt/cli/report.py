@@ -21,8 +21,7 @@ def main(argv: Sequence[str]) -> int:
     one; 2: a wrong request.
     """
     args = _make_parser().parse_args(argv)
-    from bptt.analysis.bits import hash_results
-    from bptt.analysis.sweep import load_sweep
+    from bptt.analysis.sweep import hash_results, load_sweep
     from bptt.tracking.folder.block import ArchiveError
     from bptt.tracking.history.find import SourceError
     from bptt.tracking.store.address import StoreError
@@ -99,7 +98,7 @@ def _read_digest(text: str) -> str:
 
 
 def _verify(sweeps: "Sequence[Sweep]", wanted: str) -> int:
-    from bptt.analysis.bits import hash_results
+    from bptt.analysis.sweep import hash_results
 
     found = hash_results(sweeps)
     if found == wanted:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.bits import hash_results
-from bptt.analysis.sweep import load_sweep
+from bptt.analysis.sweep import hash_results, load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
 from bptt.sweeps.jobs.stages import find_next

@@ -40,6 +40,20 @@ def test_a_beacon_tells_how_far_it_is_and_goes_out(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_clock_that_is_set_back_takes_no_time_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(progress, "_SECONDS_TO_BE_SEEN", 0.01)
+    with Beacon(tmp_path, worked=7.0) as beacon:
+        began, clock = beacon.sign.began, time.time
+        monkeypatch.setattr(time, "time", lambda: clock() - 3600.0)
+        until = time.monotonic() + 10
+        while (seen := read_sign(tmp_path / PROGRESS)) is None or seen.seen == began:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert 0.0 < seen.seen - began < 10.0
+        assert 7.0 < beacon.seconds < 17.0
+
+
 def test_the_time_of_a_process_that_was_killed_counts(tmp_path: Path) -> None:
     killed = make_sign()
     write_sign(tmp_path / PROGRESS, replace(killed, began=1000.0, seen=1040.0))

@@ -40,11 +40,6 @@ class Findings:
         return [key for key in self.sweep.conditions if key in self.keys]
 
     @property
-    def ordered_keys(self) -> list[str]:
-        """`keys`, conditions first."""
-        return [*self.conditions, *(key for key in self.keys if key not in self.conditions)]
-
-    @property
     def labels(self) -> list[str]:
         """The columns whose texts tell settings apart: of the condition where there is one, and of the setting."""
         return ["condition", "setting"] if self.conditions else ["setting"]

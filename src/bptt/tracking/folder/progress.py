@@ -116,6 +116,7 @@ class Beacon:
         before = read_sign(self._path)  # of a process that was killed
         worked = values.pop("worked", 0.0) + (0.0 if before is None else max(before.seen - before.began, 0.0))
         self.sign = make_sign(worked=worked, **values)
+        self._begun = time.monotonic()  # what the clock says may be changed meanwhile
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="beacon", daemon=True)
 
@@ -140,7 +141,7 @@ class Beacon:
     @property
     def seconds(self) -> float:
         """How long was worked until now, by this process and those before it."""
-        return self.sign.worked + time.time() - self.sign.began
+        return self.sign.worked + time.monotonic() - self._begun
 
     def _remove(self) -> None:
         self._over.set()
@@ -153,7 +154,7 @@ class Beacon:
             now = time.monotonic()
             if self.sign is not told or now >= when + _SECONDS_TO_BE_SEEN:
                 told, when = self.sign, now
-                write_sign(self._path, replace(told, seen=time.time()))
+                write_sign(self._path, replace(told, seen=told.began + now - self._begun))
 
 
 class BlockBeacon:
@@ -165,6 +166,7 @@ class BlockBeacon:
     def __init__(self, path: Path | None, runs: int, first: int, last: int) -> None:
         self._path = None if path is None or not path.parent.is_dir() else path
         self._sign = make_sign(runs=runs, first=first, last=last, update=first, since=time.time())
+        self._begun = time.monotonic()
         self._next = 0.0
         self.tell(first)
 
@@ -173,7 +175,7 @@ class BlockBeacon:
         now = time.monotonic()
         if self._path is not None and now >= self._next:
             self._next = now + _SECONDS_BETWEEN
-            write_sign(self._path, replace(self._sign, update=update, seen=time.time()))
+            write_sign(self._path, replace(self._sign, update=update, seen=self._sign.began + now - self._begun))
 
 
 def remove_sign(path: Path | None) -> None:

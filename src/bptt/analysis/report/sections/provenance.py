@@ -3,9 +3,9 @@
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.bits import hash_results
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, Table
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.sweep import hash_results
 from bptt.analysis.tables import ACCURACY, LOSS, write_duration, write_moment
 from bptt.tracking.folder.files import ONCE
 
