@@ -1,4 +1,4 @@
-"""Two records of what should be the same run, compared number by number; and a hash of all that was recorded of each."""
+"""Two records of what should be one run, compared number by number; and a hash of all that was recorded of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
