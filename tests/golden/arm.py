@@ -1,7 +1,8 @@
 """`python -m tests.golden.arm` compares the golden bits on an emulated 64-bit ARM processor with the table's.
 
-It needs root and Debian, whose packages it unpacks into a folder of its own, and takes a quarter of an hour: kernels
-are compiled some twenty times as slowly there. Nothing of this machine's Python runs but its pure packages.
+It needs root and Debian, whose packages it unpacks into a folder of its own, and takes a quarter of an hour, with
+`--every 15` a few minutes: kernels are compiled some twenty times as slowly there. Nothing of this machine's Python
+runs but its pure packages. Exit code 2: the processor can't be set up here.
 """
 
 import os
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,15 +23,19 @@ COMPILED = ("numpy", "numba", "llvmlite", "PyYAML")
 PURE = ("omegaconf", "antlr4", "platformdirs")
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
         sys.stderr.write("the emulated processor needs root and Debian\n")
         return 2
     folder = user_cache_path("bptt", appauthor=False) / "arm64"
     folder.mkdir(parents=True, exist_ok=True)
-    system, packages = _unpack_system(folder), _install_packages(folder)
+    try:
+        system, packages = _unpack_system(folder), _install_packages(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"the emulated processor can't be set up: {error}\n")
+        return 2
     qemu = ["qemu-aarch64-static", "-cpu", "max", "-L", str(system)]
-    command = [*qemu, str(system / f"usr/bin/python{PYTHON}"), "-m", "tests.golden", "--check"]
+    command = [*qemu, str(system / f"usr/bin/python{PYTHON}"), "-m", "tests.golden", "--check", *arguments]
     paths = [str(packages), str(ROOT / "src"), str(ROOT)]
     own = {"HOME": str(folder), "BPTT_CACHE_DIR": str(folder / "kernels"), "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"], **own}, check=False).returncode
@@ -71,4 +77,4 @@ def _install_packages(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

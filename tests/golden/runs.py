@@ -7,7 +7,7 @@ so that it is made alike on a machine that has little more than NumPy and Numba.
 import hashlib
 import importlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ def _bits_of(array: Any) -> bytes:
     return bytes(np.ascontiguousarray(numbers, numbers.dtype.newbyteorder("<")).tobytes())
 
 
-def hash_all(folder: Path) -> Iterator[tuple[str, str]]:
+def hash_all(choices: Iterable[Choice], folder: Path) -> Iterator[tuple[str, str]]:
     """Each choice by name, with its hash."""
-    for choice in list_choices():
+    for choice in choices:
         yield name_of(choice), hash_run(make_run(choice, folder))

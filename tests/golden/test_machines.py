@@ -1,6 +1,7 @@
-"""The table's bits with vectors of every width, with other processors' BLAS, more threads, and the oldest NumPy."""
+"""The table's bits on an emulated ARM processor, with vectors of every width, another BLAS, and the oldest NumPy."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,22 @@ def test_the_oldest_numpy(tmp_path: Path) -> None:
     subprocess.run(install, check=True, timeout=300)
     said = check(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT / "src")]), PYTHONDONTWRITEBYTECODE="1")
     assert "NumPy 2.1.0" in said
+
+
+def test_an_emulated_arm_processor() -> None:
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        pytest.skip("it is set up on x86-64 alone")
+    every = 15  # `make test-arm` takes all
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.golden.arm", "--every", str(every)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if done.returncode == 2:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    count = len(list_choices()[::every])
+    assert f"{count} of {count} runs have the table's bits (aarch64, " in done.stdout
