@@ -14,9 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.modes import asks_for_sweep
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import asks_for_sweep, version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
 from bptt.core.training import train

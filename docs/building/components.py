@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 
 _GROUPS = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip")
 

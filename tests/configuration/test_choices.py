@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from bptt.configuration.build import Configuration, SweepSettings, check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.inits.gate_biases import Chrono
 from bptt.core.random import Generator
 from bptt.core.regularizers.none import NoRegularizer

@@ -3,7 +3,7 @@
 import pytest
 
 from bptt.cli.main import COMMANDS
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from docs.building import commands, components, configuration
 from docs.building.docstrings import write_markdown
 from docs.building.foreign import find_foreign

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from bptt.doctor import folders, kernels, machine, program, store, sweeps, variables
+from bptt.doctor import kernels, machine, program, store, sweeps
 from bptt.doctor.finding import Finding, Situation
 
 Check = Callable[[Situation], Iterable[Finding]]
@@ -17,8 +17,8 @@ CHECKS: Final[dict[str, Check]] = {
     "kernels": kernels.examine,
     "store": store.examine,
     "sweeps": sweeps.examine,
-    "folders": folders.examine,
-    "environment": variables.examine,
+    "folders": machine.examine_folders,
+    "environment": program.examine_variables,
 }
 _SECONDS: Final = 4.5
 _LONGEST: Final = 60.0

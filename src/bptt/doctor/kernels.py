@@ -9,7 +9,7 @@ from typing import Final
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import VARIABLE, Gap, check_kernel_folder, find_gap
 from bptt.doctor.finding import Finding, Situation, write_command, write_size
-from bptt.doctor.folders import examine_folder
+from bptt.doctor.machine import examine_folder
 
 _VERSION: Final = re.compile(r"[0-9a-f]{16}")
 

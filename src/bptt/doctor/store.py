@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bptt.doctor.finding import Finding, Situation, write_command, write_size
-from bptt.doctor.variables import name_origin
+from bptt.doctor.program import name_origin
 
 if TYPE_CHECKING:
     from bptt.tracking.store.address import Address

@@ -14,11 +14,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.sweep import Solved
-from bptt.configuration.build import Configuration, SweepSettings, Tracking
+from bptt.configuration.build import Configuration, SweepSettings, Tracking, list_conf_folders
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder
-from bptt.configuration.resolve import list_conf_folders
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.arrangement import Arrangement, arrange
 from bptt.sweeps.jobs.composition import Composition

@@ -22,8 +22,8 @@ from omegaconf import DictConfig
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition

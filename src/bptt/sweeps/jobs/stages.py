@@ -14,9 +14,8 @@ from typing import Final
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from bptt.configuration.build import Configuration, check_configuration
+from bptt.configuration.build import Configuration, check_configuration, resolve_entry
 from bptt.configuration.errors import ConfigurationError, write_problem
-from bptt.configuration.resolve import resolve_entry
 from bptt.configuration.tuning import Tuning, read_tuning
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key

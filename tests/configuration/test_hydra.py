@@ -11,7 +11,7 @@ import pytest
 from hydra import version
 from hydra._internal import utils
 
-from bptt.configuration.hydra_release import arguments_parser, choose_defaults, version_base
+from bptt.configuration.hydra import arguments_parser, choose_defaults, version_base
 
 
 @pytest.mark.parametrize(
