@@ -21,7 +21,7 @@ from bptt.core.run import Run
 from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
-from bptt.sweeps.jobs.stages import compose_first
+from bptt.sweeps.stages import compose_first
 
 FILES = {path.stem: path for path in sorted((find_conf_folder() / "sweep").glob("*.yaml"))}
 #: A search asks for its runs while it goes on.

@@ -9,7 +9,7 @@ from bptt.configuration.vocabulary import find_conf_folder
 _GROUPS = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip")
 
 #: Of a group, what its values may name beside its choices: the title → the class.
-_BESIDE = {"init": {"init.gate_bias: chrono": "bptt.core.inits.gate_biases.Chrono"}}
+_BESIDE = {"init": {"init.gate_bias: chrono": "bptt.core.inits.initialisation.Chrono"}}
 
 
 def write_page() -> str:

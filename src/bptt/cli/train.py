@@ -50,8 +50,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.single import remove_unused
     from bptt.tracking.folder.files import LOCK
-    from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.taken import find_why_taken
+    from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken
 
     def refuse_taken(held: bool) -> None:
         if (why := find_why_taken(folder, held)) is not None:
@@ -99,7 +98,7 @@ class _Training(HydraTask, TrainTask):
             self.finish(interrupted)
             return 0
         try:
-            from bptt.cli.sweep import end_sweep
+            from bptt.cli.resume import end_sweep
         except KeyboardInterrupt:  # a second one comes easily while that is imported
             say(f"interrupted; go on with: bptt resume {shlex.quote(str(self.session.archive.folder))}")
             return 130

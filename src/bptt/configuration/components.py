@@ -18,8 +18,7 @@ from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.vocabulary import find_conf_folder, list_choices, write_unknown_key
 from bptt.core.annotations import per_lane_fields
 from bptt.core.inits.file import File
-from bptt.core.inits.gate_biases import Chrono, GateBias
-from bptt.core.inits.initialisation import Init, Initialisation
+from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
 from bptt.core.kernel import Kernel, Kind
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model

@@ -1,4 +1,4 @@
-"""Hydra: a run or a sweep, which of its settings mean nothing there, and what differs between its releases.
+"""Hydra: one run or a sweep, which of its settings mean nothing there, and what differs between its releases.
 
 Hydra ignores `hydra.run` in a sweep and `hydra.sweep` outside of one, and sets other keys itself whatever was given.
 What a user types does what it says, or is refused by the line that says how.

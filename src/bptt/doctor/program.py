@@ -78,7 +78,7 @@ def _find_version(package: str) -> str | None:
 
 
 def _examine_git() -> Finding:
-    from bptt.tracking.provenance.work_tree import read_own_tags
+    from bptt.tracking.provenance.environment import read_own_tags
     from bptt.tracking.store.tags import COMMIT_TAG, DIRTY_TAG
 
     tags = read_own_tags()

@@ -159,7 +159,7 @@ def _write_copy_command(database: Path) -> str:
 
 def _examine_moves(address: "Address", named: str) -> Iterator[Finding]:
     """Whether the store was copied or moved, and looks for its artifacts where it lay."""
-    from bptt.tracking.store.moving import find_moves
+    from bptt.tracking.store.whereabouts import find_moves
 
     moves = find_moves(address, relative=False)
     if moves:

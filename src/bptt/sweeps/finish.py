@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from bptt.analysis.sweep import hash_results, load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
-from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.session import Session
+from bptt.sweeps.stages import find_next
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status, make_place

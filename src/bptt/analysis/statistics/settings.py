@@ -9,10 +9,11 @@ from bptt.analysis.statistics.intervals import (
     iqm_interval,
     location_intervals,
     median_interval,
+    median_updates,
     probability_of_improvement,
     share_difference,
+    survival,
 )
-from bptt.analysis.statistics.survival import median_updates, survival
 from bptt.analysis.statistics.variance import variance_shares
 from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, take_final, write_settings
 

@@ -17,15 +17,15 @@ from bptt.tracking.store.connecting import (
     UNKNOWN_RUN,
     check_reading,
     connect,
+    explain_refusal,
     is_passing,
     limit_patience,
     set_environment,
     shorten,
 )
 from bptt.tracking.store.database import DatabaseStore
-from bptt.tracking.store.errors import explain_refusal
-from bptt.tracking.store.moving import settle_artifacts
 from bptt.tracking.store.tables import Database
+from bptt.tracking.store.whereabouts import settle_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,11 +12,9 @@ from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.artifacts import put_files
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.connecting import limit_patience, shorten
-from bptt.tracking.store.errors import wait_while_locked
+from bptt.tracking.store.connecting import limit_patience, shorten, wait_while_locked
 from bptt.tracking.store.opening import WantedExperiment, open_store
-from bptt.tracking.store.params import flatten_config
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, PARENT_TAG
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, PARENT_TAG, flatten_config
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

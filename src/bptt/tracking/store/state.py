@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from bptt.tracking.store.address import Address, StoreError
-from bptt.tracking.store.connecting import UNKNOWN, has_timeout, set_environment, shorten
-from bptt.tracking.store.errors import summarize
+from bptt.tracking.store.connecting import UNKNOWN, has_timeout, set_environment, shorten, summarize
 from bptt.tracking.store.tables import split_values
 
 _SECONDS: Final = 2

@@ -22,7 +22,7 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names, put_files
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.errors import explain_refusal, wait_while_locked
+from bptt.tracking.store.connecting import explain_refusal, wait_while_locked
 from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, PARENT_TAG, SETTING_TAG, SWEEP_TAG
 

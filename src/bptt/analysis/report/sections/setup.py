@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.names import explain_key
+from bptt.analysis.factors import explain_key
 from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share

@@ -1,7 +1,7 @@
 """The stages of a sweep that chooses: values tuned on seeds of their own, the result on others, the best one confirmed.
 
 Each setting of a sweep with `tune` is first trained with every combination of the tuned values, on seeds that nothing
-else has; the combination that does best by `bptt.analysis.choosing` is what the sweep's own seeds are trained with.
+else has; the combination that does best by `bptt.analysis.sweep` is what the sweep's own seeds are trained with.
 With `confirm` the best setting of each condition is then trained again, on seeds that neither stage had: what was
 picked as the best of many owes some of that to its seeds.
 """
@@ -9,20 +9,29 @@ picked as the best of many owes some of that to its seeds.
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
+from bptt.analysis.chosen import list_best
+from bptt.analysis.sweep import load_sweep, rank_groups
+from bptt.analysis.tables import SEED
 from bptt.configuration.build import Configuration, check_configuration, resolve_entry
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.configuration.tuning import Tuning, read_tuning
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
-from bptt.sweeps.jobs.plan import PlannedRun, drop_repeated
+from bptt.sweeps.jobs.plan import PlannedRun, arrange, drop_repeated
+from bptt.sweeps.session import Session
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import Stage, SweepJob, SweepJournal, TunedSetting
 from bptt.tracking.provenance.digest import compute_version
+from bptt.tracking.store.address import StoreError
+
+if TYPE_CHECKING:
+    from bptt.analysis.sweep import Sweep
 
 #: The first of the seeds that values are tuned on, and of those on which the best setting is confirmed.
 TUNING_SEED: Final = 1_000_000
@@ -214,3 +223,56 @@ def _check_seeds_alone(
 
 def _drop_seed(configuration: Configuration) -> Mapping[str, object]:
     return {key: value for key, value in configuration.resolved.items() if key != _SEED}
+
+
+_WHAT = {"result": "with the values that were tuned for them", "confirming": "that confirm the best setting"}
+
+
+def train_following(session: Session, allow: Collection[str] = ()) -> None:
+    """Train every stage that is still to come. allow: packages whose classes the configurations may name.
+
+    Raises what `Session.train` does.
+    """
+    while (stage := find_next(session.journal, session.jobs, session.results)) is not None:
+        session.wait_for_store()
+        planned = _plan_stage(session, stage, load_sweep(session.archive.folder), allow)
+        journal = session.journal
+        arranging = partial(
+            arrange,
+            planned,
+            first=len(session.jobs),
+            next_block=itertools.count(1 + max([*session.archive.blocks(), *(job.block for job in session.jobs)])),
+            workers=session.wanted,
+            keys=list(dict.fromkeys([*journal.swept, SEED])),
+            stage=stage,
+        )
+        try:
+            arranged = arranging(store=session.store if journal.reuse else None)
+        except StoreError as error:
+            session.reporter.say(f"{error}; what the store has already is not known, and all of these are trained")
+            arranged = arranging(store=None)
+        session.extend(arranged.jobs)
+        for block, results in arranged.list_reused():
+            session.keep(block, results)
+        session.reporter.say(f"{len(planned):,} runs {_WHAT[stage]}")
+        session.train(arranged.runs, arranged.blocks)
+
+
+def _plan_stage(session: Session, stage: Stage, sweep: "Sweep", allow: Collection[str]) -> list[PlannedRun]:
+    if session.journal.solved is None:
+        # What chose the values is what the result is measured by.
+        session.note(solved=str(sweep.solved))
+    if stage == "result":
+        return plan_results(session.jobs, session.journal, list_chosen(session, sweep), allow)
+    assert session.journal.confirm is not None
+    return plan_confirmation(session.jobs, list_best(sweep), session.journal.confirm, allow)
+
+
+def list_chosen(session: Session, sweep: "Sweep") -> list[int]:
+    """Of each setting that is tuned, the place of the combination of values that did best."""
+    chosen = []
+    for setting in session.journal.tuning:
+        place_of = {number: place for place, trial in enumerate(setting.trials) for number in trial}
+        runs = sweep.runs[sweep.runs["run"].isin(list(place_of))].sort_values("run", kind="stable")
+        chosen.append(int(rank_groups(runs, [place_of[int(run)] for run in runs["run"]]).index[0]))
+    return chosen

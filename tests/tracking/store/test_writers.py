@@ -17,10 +17,10 @@ from bptt.core.run import Record
 from bptt.tracking.folder.files import pack_record
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.client_writer import ClientWriter
 from bptt.tracking.store.opening import open_store, open_to_delete
 from bptt.tracking.store.runs import RunToWrite
 from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.writers import ClientWriter
 from tests.serving import Server
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -217,7 +217,7 @@ def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: Swee
 
 
 def test_requests_are_repeated_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bptt.tracking.store.client_writer import _send_once
+    from bptt.tracking.store.writers import _send_once
 
     for before in ("3", None):
         if before is None:

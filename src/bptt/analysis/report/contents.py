@@ -1,13 +1,11 @@
-"""The report of several sweeps: what differs between them, their results side by side, and then each one."""
+"""What a report holds: that of one sweep; that of several, which is what differs between them, and then each one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from bptt.analysis.comparison import SOLVED, compare_sides, split_settings
-from bptt.analysis.questions import name_outcome
-from bptt.analysis.report.attempting import attempt_section
+from bptt.analysis.comparison import SOLVED, compare_sides, name_outcome, split_settings
 from bptt.analysis.report.document import (
     Column,
     Element,
@@ -20,19 +18,118 @@ from bptt.analysis.report.document import (
     Section,
     Span,
     Table,
+    attempt,
+    attempt_section,
 )
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.sections.provenance import list_origins
+from bptt.analysis.report.sections.provenance import list_origins, write_origin
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
-from bptt.analysis.report.sections.results import choose_columns
-from bptt.analysis.report.sections.setup import list_values, write_in_short, write_value
-from bptt.analysis.report.single import write_sections, write_title
-from bptt.analysis.tables import LOSS, write_duration, write_moment
+from bptt.analysis.report.sections.results import (
+    choose_columns,
+    write_best,
+    write_choices,
+    write_figures,
+    write_results,
+    write_settings_table,
+    write_troubles,
+)
+from bptt.analysis.report.sections.setup import (
+    list_values,
+    name_choice,
+    write_in_short,
+    write_setup,
+    write_swept,
+    write_value,
+)
+from bptt.analysis.tables import LOSS, shorten_keys, write_duration, write_moment
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
     from bptt.analysis.statistics.conclusions import Comparison
     from bptt.analysis.sweep import Sweep
+
+
+def report_single(
+    sweep: "Sweep", drawn: "Sequence[SweepFigure]", options: Sequence[str], failed: Sequence[Missing] = ()
+) -> Report:
+    """All that is to be told of a sweep. What can't be told is named in its place.
+
+    drawn    its figures
+    options  of `bptt report`, as they were given
+    failed   the figures that can't be drawn
+    """
+    findings = Findings(sweep)
+    asked, rest = split_question(sweep.question)
+    title = attempt("The title", lambda: write_title(findings))
+    title = sweep.name if isinstance(title, Missing) else title
+    proof: list[Element] = [Figures(drawn[:1])] if drawn else []
+    table = attempt("The table of settings", lambda: _list_settings(findings))
+    proof += [table] if isinstance(table, Missing) else table
+    origin = attempt_section("provenance", "Provenance", lambda: write_origin(findings))
+    again = attempt_section(
+        "repeat", "How to repeat it", lambda: write_repeating([sweep], [find_inputs(sweep)], options)
+    )
+    return Report(
+        asked or title,
+        [*([title] if asked else []), *_list_facts(sweep)],
+        [
+            attempt_section("question", "Answer", lambda: write_in_short(findings, rest, proof), proof),
+            *write_sections(findings, drawn[1:], True, failed),
+            origin,
+            again,
+        ],
+    )
+
+
+def _list_settings(findings: Findings) -> list[Element]:
+    return [] if findings.statistics.empty else [write_settings_table(findings)]
+
+
+def write_sections(
+    findings: Findings, drawn: "Sequence[SweepFigure]", shown: bool = False, failed: Sequence[Missing] = ()
+) -> list[Section]:
+    """What is told of a sweep between the answer in short and where it comes from.
+
+    shown   whether the table of settings stands with the answer
+    failed  the figures that can't be drawn
+    """
+    choices = attempt("The section “What was chosen”", lambda: write_choices(findings))
+    return [
+        attempt_section("results", "Results", lambda: write_results(findings, shown)),
+        *([Section("choices", "What was chosen", [choices])] if isinstance(choices, Missing) else choices),
+        *([write_figures(drawn, failed)] if drawn or failed or not shown else []),
+        attempt_section("troubles", "Failures and divergences", lambda: write_troubles(findings)),
+        attempt_section("best", "Best configurations", lambda: write_best(findings)),
+        attempt_section("swept", "What was swept", lambda: write_swept(findings)),
+        attempt_section("setup", "Setup", lambda: write_setup(findings)),
+    ]
+
+
+def split_question(question: str | None) -> tuple[str, str]:
+    """The sentence that asks, and what is said beside it; both empty where nothing was asked."""
+    first, mark, rest = (question or "").strip().partition("?")
+    return " ".join((first + mark).split()), rest.strip()
+
+
+def write_title(findings: Findings) -> str:
+    """The sweep's name where it came with one, else what it trains; and what it varies."""
+    named = [word.partition("=")[2] for word in findings.sweep.command if word.startswith("sweep=")]
+    parts = (name_choice(findings.common.get(f"{part}._target_")) for part in ("task", "model"))
+    about = named[0] if named else ", ".join(part for part in parts if part) or findings.sweep.name
+    keys = ", ".join(shorten_keys(findings.keys).values())
+    return f"{about}: {keys}" if keys and not named else about
+
+
+def _list_facts(sweep: "Sweep") -> Iterator[str]:
+    yield sweep.name
+    runs = len(sweep.runs)
+    yield f"{runs:,} run{'s' * (runs != 1)}"
+    if sweep.began is not None:
+        yield write_moment(sweep.began)
+    if sweep.seconds is not None:
+        yield write_duration(sweep.seconds)
+    if sweep.status != "FINISHED":
+        yield sweep.status
 
 
 def report_several(

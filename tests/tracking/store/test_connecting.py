@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bptt.tracking.store.address import StoreError, resolve_address
-from bptt.tracking.store.errors import explain_refusal, search_runs
+from bptt.tracking.store.connecting import explain_refusal, search_runs
 from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -55,7 +55,7 @@ def test_every_page_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     client, experiments = store.client, [store.experiment_id]
     made = [client.create_run(store.experiment_id, start_time=place).info.run_id for place in range(1, 6)]
     client.delete_run(made[0])
-    monkeypatch.setattr("bptt.tracking.store.errors._PAGE", 2)
+    monkeypatch.setattr("bptt.tracking.store.connecting._PAGE", 2)
     assert [run.info.run_id for run in search_runs(client, experiments, "")] == made[:0:-1]
     assert [run.info.run_id for run in search_runs(client, experiments, "", deleted=True)] == made[::-1]
     assert list(search_runs(client, experiments, "attributes.status = 'FAILED'")) == []

@@ -14,7 +14,7 @@ from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.repeating import find_run_command
 from bptt.cli.main import main
 from bptt.configuration.errors import ConfigurationError
-from bptt.sweeps.jobs.stages import CONFIRMING_SEED, TUNING_SEED
+from bptt.sweeps.stages import CONFIRMING_SEED, TUNING_SEED
 from bptt.tracking.folder.sweep import SweepFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -61,12 +61,12 @@ def test_each_setting_takes_what_did_best_on_other_seeds() -> None:
 
 
 def test_a_tuned_sweep_that_was_broken_off_goes_on_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bptt.sweeps import choosing
+    from bptt.sweeps import stages
 
     command = [*SMALL, *SWEPT, TUNE, "confirm=2", *BARE]
     whole = bptt.sweep([*command, "hydra.sweep.dir=multirun/whole"])
     with monkeypatch.context() as patch:
-        patch.setattr(choosing, "_plan", interrupt)
+        patch.setattr(stages, "_plan_stage", interrupt)
         with pytest.raises(KeyboardInterrupt):
             bptt.sweep([*command, "hydra.sweep.dir=multirun/broken"])
     broken = bptt.load("broken")

@@ -10,7 +10,7 @@ import pytest
 
 from bptt.tracking.store.address import StoreError, resolve_address
 from bptt.tracking.store.artifacts import find_local_folder
-from bptt.tracking.store.moving import find_moves, settle_artifacts
+from bptt.tracking.store.whereabouts import find_moves, settle_artifacts
 from tests.empty_store import put_empty_store
 
 Places = dict[str, str]
