@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from bptt.core.kernel import kernel_folder
-from bptt.doctor import kernels, machine, program
+from bptt.doctor import machine, program
 from bptt.doctor.finding import Finding, Situation
 from bptt.sweeps.workers import kernels as warming
 from tests.doctor.faults import NOBODY, carried_out, folder_of_nobody, of, only_posix, wrong
@@ -126,7 +126,7 @@ def _forget_folders() -> None:
 
 
 def of_kernels() -> list[Finding]:
-    return list(kernels.examine(Situation()))
+    return list(machine.examine_kernels(Situation()))
 
 
 ONE_KERNEL = """

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from bptt.doctor import kernels, machine, program, store, sweeps
+from bptt.doctor import machine, program, store, sweeps
 from bptt.doctor.finding import Finding, Situation
 
 Check = Callable[[Situation], Iterable[Finding]]
@@ -14,7 +14,7 @@ Check = Callable[[Situation], Iterable[Finding]]
 CHECKS: Final[dict[str, Check]] = {
     "program": program.examine,
     "processor": machine.examine,
-    "kernels": kernels.examine,
+    "kernels": machine.examine_kernels,
     "store": store.examine,
     "sweeps": sweeps.examine,
     "folders": machine.examine_folders,

@@ -18,9 +18,8 @@ from omegaconf import DictConfig
 from bptt.analysis.chosen import list_best
 from bptt.analysis.sweep import load_sweep, rank_groups
 from bptt.analysis.tables import SEED
-from bptt.configuration.build import Configuration, check_configuration, resolve_entry
+from bptt.configuration.build import Configuration, Tuning, check_configuration, read_tuning, resolve_entry
 from bptt.configuration.errors import ConfigurationError, write_problem
-from bptt.configuration.tuning import Tuning, read_tuning
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
 from bptt.sweeps.jobs.plan import PlannedRun, arrange, drop_repeated

@@ -17,9 +17,9 @@ from bptt.core.run import Record
 from bptt.tracking.folder.files import pack_record
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store, open_to_delete
 from bptt.tracking.store.runs import RunToWrite
-from bptt.tracking.store.sweep_log import SweepLog
 from bptt.tracking.store.writers import ClientWriter
 from tests.serving import Server
 

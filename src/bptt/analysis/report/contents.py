@@ -22,7 +22,6 @@ from bptt.analysis.report.document import (
     attempt_section,
 )
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.sections.provenance import list_origins, write_origin
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
     choose_columns,
@@ -34,9 +33,11 @@ from bptt.analysis.report.sections.results import (
     write_troubles,
 )
 from bptt.analysis.report.sections.setup import (
+    list_origins,
     list_values,
     name_choice,
     write_in_short,
+    write_origin,
     write_setup,
     write_swept,
     write_value,

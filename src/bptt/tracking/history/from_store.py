@@ -33,7 +33,7 @@ from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
 from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.connecting import explain_refusal
-from bptt.tracking.store.sweep_log import SweepCopy, read_flow_ends
+from bptt.tracking.store.logs import SweepCopy, read_flow_ends
 from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, STAGE_TAG, SWEEP_TAG, list_swept
 from bptt.tracking.store.whereabouts import find_home_of_stored
 
