@@ -55,7 +55,7 @@ _PHASES = {
     "bptt.sweeps.finish:finish": REPORT,
     "bptt.sweeps.session:Session.stop_workers": END,
     "bptt.sweeps.launch:Launch.close": END,
-    "bptt.cli.resume:_tell": END,
+    "bptt.cli.sweep:_tell": END,
 }
 
 

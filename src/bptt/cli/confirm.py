@@ -38,7 +38,7 @@ def _confirm(source: str, seeds: int, settings: Mapping[str, object], allow: Seq
     uri = None if uri is None else resolve_address(uri).uri  # as seen from here
     folder = _find_folder(source)
     with file_lock(folder / LOCK, wait=False):
-        from bptt.cli.resume import confirm_sweep
+        from bptt.cli.sweep import confirm_sweep
 
         return confirm_sweep(folder, seeds, settings, allow, uri)
 

@@ -132,7 +132,7 @@ def _sync_sweep(shown: Path, folder: Path, request: _Request) -> int:
     code = _tell(shown, found, request, archive.journal.uri)
     if request.check or code or not found.lacked:
         return code
-    from bptt.cli.resume import end_synced
+    from bptt.cli.sweep import end_synced
 
     return end_synced(folder, request.allow, request.uri, request.patience)
 

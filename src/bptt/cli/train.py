@@ -98,7 +98,7 @@ class _Training(HydraTask, TrainTask):
             self.finish(interrupted)
             return 0
         try:
-            from bptt.cli.resume import end_sweep
+            from bptt.cli.sweep import end_sweep
         except KeyboardInterrupt:  # a second one comes easily while that is imported
             say(f"interrupted; go on with: bptt resume {shlex.quote(str(self.session.archive.folder))}")
             return 130

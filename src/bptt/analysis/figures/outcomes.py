@@ -41,7 +41,7 @@ from bptt.analysis.figures.panels import (
 )
 from bptt.analysis.figures.training import MOST_BANDS, draw_survival_curves
 from bptt.analysis.statistics.intervals import clopper_pearson
-from bptt.analysis.statistics.variance import INTERACTIONS, REST, SEED, variance_shares
+from bptt.analysis.statistics.settings import INTERACTIONS, REST, SEED, variance_shares
 from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
 from bptt.analysis.tables import LOSS, take_final
 
@@ -218,7 +218,7 @@ def _find_gap(factor: Factor) -> float:
 def draw_variance_bars(shares: "pd.DataFrame") -> "Figure":
     """A bar for each source of variance; swept keys in blue, what is left to interactions and to the seed in grey.
 
-    shares  as of `bptt.analysis.statistics.variance.variance_shares`: source, share
+    shares  as of `bptt.analysis.statistics.settings.variance_shares`: source, share
     """
     import matplotlib as mpl
     import seaborn as sns
