@@ -19,12 +19,13 @@ from scipy.special import gammaln, xlogy
 from scipy.stats import binom, cauchy, expon, lognorm, norm, t
 
 from benchmarks import candidates
+from bptt.analysis.statistics.differences import PairCounts, mean_ends, paired_difference
 from bptt.analysis.statistics.intervals import (
     exact_ends,
     location_intervals,
+    median_updates,
+    survival,
 )
-from bptt.analysis.statistics.pairs import PairCounts, mean_ends, paired_difference
-from bptt.analysis.statistics.survival import median_updates, survival
 
 SIZES: Final = (10, 20, 50)
 PAGE: Final = Path(__file__).parents[1] / "docs/trust/coverage.md"

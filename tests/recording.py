@@ -14,7 +14,7 @@ from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.logs import SweepLog
 
 UPDATES = 100
 

@@ -10,7 +10,7 @@ import pytest
 
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.evaluation import predict
 from bptt.core.random import Generator
 from bptt.core.run import Record, Run

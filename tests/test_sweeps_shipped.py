@@ -14,15 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.modes import asks_for_sweep
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import asks_for_sweep, version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
 from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
-from bptt.sweeps.jobs.stages import compose_first
+from bptt.sweeps.stages import compose_first
 
 FILES = {path.stem: path for path in sorted((find_conf_folder() / "sweep").glob("*.yaml"))}
 #: A search asks for its runs while it goes on.

@@ -26,7 +26,7 @@ def test_wheel_works_outside_the_repository(tmp_path: Path) -> None:
             assert f"{target}/{path.relative_to(folder).as_posix()}" in held
 
     code = (
-        "from bptt.cli.main import main; from bptt.configuration.paths import find_conf_folder; "
+        "from bptt.cli.main import main; from bptt.configuration.vocabulary import find_conf_folder; "
         "print(find_conf_folder()); main()"
     )
     command = [sys.executable, "-c", code, "train", "--cfg", "job", "--package", "clip", "clip=norm"]

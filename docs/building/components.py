@@ -4,12 +4,12 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 
 _GROUPS = ("task", "model", "init", "loss", "optimizer", "schedule", "regularizer", "clip")
 
 #: Of a group, what its values may name beside its choices: the title → the class.
-_BESIDE = {"init": {"init.gate_bias: chrono": "bptt.core.inits.gate_biases.Chrono"}}
+_BESIDE = {"init": {"init.gate_bias: chrono": "bptt.core.inits.initialisation.Chrono"}}
 
 
 def write_page() -> str:

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from bptt.configuration.build import SweepSettings, Tracking, _Rest
 from bptt.configuration.errors import quote
 from bptt.configuration.fields import describe_type
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import EarlyStop, Settings
 
 _CLASSES: dict[str, type] = {"train": Settings, "train.early_stop": EarlyStop, "tracking": Tracking}

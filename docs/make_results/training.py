@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from bptt.configuration.compose import Composer
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
 from bptt.tracking.folder.sweep import SweepFolder, is_sweep

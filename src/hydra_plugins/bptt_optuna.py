@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from bptt.sweeps.task import SweepTask
 
-#: What the settings mean says `bptt.sweeps.search.settings`, how `params` are written `bptt.sweeps.search.space`.
+#: What the settings mean, and how `params` are written, says `bptt.sweeps.search.settings`.
 _NODE = {
     "_target_": "hydra_plugins.bptt_optuna.OptunaSweeper",
     "params": {},

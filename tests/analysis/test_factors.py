@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.factors import Factor, build_factor, combine_factors, find_factors, split_runs
+from bptt.analysis.factors import (
+    _KEYS,
+    Factor,
+    build_factor,
+    combine_factors,
+    explain_key,
+    find_factors,
+    name_key,
+    split_runs,
+)
 
 
 def found(**keys: list[Any]) -> list[Factor]:
@@ -125,3 +134,17 @@ def test_what_goes_with_one_level_alone_stands_beside_it() -> None:
     assert start.beside == {"identity": "activation=relu"}
     assert (cell.key, cell.levels) == ("model", ("elman", "lstm"))
     assert cell.beside == {}
+
+
+def test_known_keys_have_names_and_others_are_called_as_they_are() -> None:
+    assert name_key("model.hidden_size", "hidden_size") == "hidden units"
+    assert name_key("optimizer.alpha", "alpha") == "learning rate α"
+    assert name_key("task.own", "own") == "own"
+    assert explain_key("init.scale") == "how large weights start"
+    assert explain_key("model.hidden_size") == "hidden units"
+    assert explain_key("task.own") == ""
+
+
+def test_no_name_is_given_twice() -> None:
+    names = [name for name, _ in _KEYS.values()]
+    assert len(set(names)) == len(names)

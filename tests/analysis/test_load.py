@@ -11,8 +11,8 @@ import bptt
 from bptt.analysis.sweep import Sweep, load_sweep, pick_best
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.find import SourceError, find_past_runs
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.sweep_log import SweepLog
 from tests.analysis.report.planted import planted
 from tests.recording import REUSED, archived, config, jobs, stored, strip_digests
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bptt.tracking.folder.digests import dump_sealed, load_sealed
-from bptt.tracking.folder.files import JOURNAL, SWEEP
+from bptt.tracking.folder.files import JOURNAL, SWEEP, dump_sealed, load_sealed
 from tests.bad_input.case import Case, Place
 from tests.bad_input.making import Given, all_of, folder, text
 

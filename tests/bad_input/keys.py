@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from bptt.configuration.build import Tracking
 from bptt.configuration.compose import compose
-from bptt.configuration.paths import find_conf_folder, list_choices
+from bptt.configuration.vocabulary import find_conf_folder, list_choices
 from bptt.core.annotations import Range
 from bptt.core.run import Settings
 

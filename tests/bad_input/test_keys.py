@@ -8,7 +8,7 @@ import pytest
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder, list_choices
+from bptt.configuration.vocabulary import find_conf_folder, list_choices
 from tests.bad_input.case import outcome, unchanged
 from tests.bad_input.keys import GROUPS, WRONG, combinations, keys_of, outside, whole_numbers
 

@@ -13,13 +13,13 @@ from benchmarks.coverage import (
     simulate_improvement,
     write_page,
 )
+from bptt.analysis.statistics.differences import PairCounts, paired_difference
 from bptt.analysis.statistics.intervals import (
     clopper_pearson,
     exact_ends,
     probability_of_improvement,
     share_difference,
 )
-from bptt.analysis.statistics.pairs import PairCounts, paired_difference
 
 
 def test_a_share_is_covered_as_often_as_by_hand() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bptt.analysis.statistics.differences import PairCounts, count_pairs, paired_difference, probability_on_pairs
 from bptt.analysis.statistics.intervals import (
     clopper_pearson,
     iqm_interval,
     median_interval,
 )
-from bptt.analysis.statistics.pairs import PairCounts, count_pairs, paired_difference, probability_on_pairs
 from bptt.cli.main import main
 from bptt.core.run import Record
 from bptt.tracking.folder.block import RunResult

@@ -18,7 +18,7 @@ ENDS = """
 import os, signal
 import bptt.core.training as training
 import bptt.sweeps.execution as execute
-import bptt.tracking.store.run_log as record
+import bptt.tracking.store.logs as record
 record._SECONDS_BETWEEN_BATCHES = 0.0
 advance, write, calls = training.Training.advance, execute.write_checkpoint, []
 def ending(self):

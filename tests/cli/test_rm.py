@@ -16,9 +16,9 @@ from bptt.cli.rm import main
 from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.runs import RunToWrite
-from bptt.tracking.store.sweep_log import SweepLog
 from tests.empty_store import put_empty_store
 from tests.program import Folder
 

@@ -16,7 +16,7 @@ import yaml
 
 import bptt
 from bptt.tracking.provenance.digest import compute_digest
-from bptt.tracking.store.params import flatten_config
+from bptt.tracking.store.tags import flatten_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

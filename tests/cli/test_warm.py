@@ -22,7 +22,7 @@ from bptt.core.lanes import fewest_lanes
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
 from bptt.core.training import kernels_of
-from bptt.sweeps.search.space import Choices, Numbers, Space
+from bptt.sweeps.search.settings import Choices, Numbers, Space
 from bptt.sweeps.workers import kernels
 from bptt.sweeps.workers.kernels import Recipe, compile_kernel
 from tests.core.discovering import components, example

@@ -11,13 +11,13 @@ from omegaconf import OmegaConf
 from bptt.configuration.build import Configuration, SweepSettings, check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder
-from bptt.core.inits.gate_biases import Chrono
+from bptt.configuration.vocabulary import find_conf_folder
+from bptt.core.inits.initialisation import Chrono
 from bptt.core.random import Generator
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.training import train
-from bptt.tracking.store.params import flatten_config
+from bptt.tracking.store.tags import flatten_config
 
 CHOICES = [
     (path.parent.relative_to(find_conf_folder()).as_posix(), path.stem)

@@ -87,7 +87,7 @@ def refusal(overrides: list[str]) -> list[str]:
         ("init.gate_bias.forget={t_max:9}", GATE),
         ("init.gate_bias.forget={name:chrno,t_max:9}", f"{GATE}; did you mean chrono?"),
         ("init.gate_bias=1", "must be null, or a group of values: {NAME OF A GATE: a number}"),
-        ("init._target_=bptt.core.inits.gate_biases.Chrono", "lacks values"),
+        ("init._target_=bptt.core.inits.initialisation.Chrono", "lacks values"),
         # interpolations and classes
         ("model.readout=${tsk.readout}", "can't be followed (Interpolation key 'tsk.readout' not found)"),
         ("model.readout=${nope:1}", "can't be followed (Unsupported interpolation type nope)"),

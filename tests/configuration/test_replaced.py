@@ -11,12 +11,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bptt.configuration.build import check_configuration
+from bptt.configuration.build import check_configuration, resolve_config
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder, list_choices
-from bptt.configuration.resolve import resolve_config
+from bptt.configuration.hydra import version_base
+from bptt.configuration.vocabulary import find_conf_folder, list_choices
 
 GROUPS = ("model", "optimizer", "init", "task", "loss", "clip", "schedule", "regularizer")
 NAMES = {group: list(list_choices(group, [find_conf_folder()])) for group in (*GROUPS, "experiment")}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bptt.configuration.tuning import Tuning, read_tuning, write_log_values
+from bptt.configuration.build import Tuning, read_tuning, write_log_values
 
 
 def read(node: Any) -> tuple[Tuning | None, list[str]]:

@@ -10,8 +10,16 @@ from bptt.cli.main import main
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose, parse_overrides
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder, list_choices
-from bptt.configuration.vocabulary import CHOICES, KEYS, join_torn, list_owners, translate_choice, translate_key
+from bptt.configuration.vocabulary import (
+    CHOICES,
+    KEYS,
+    find_conf_folder,
+    join_torn,
+    list_choices,
+    list_owners,
+    translate_choice,
+    translate_key,
+)
 
 CONF = [find_conf_folder()]
 GROUPS = {path.name for path in find_conf_folder().iterdir() if path.is_dir()}

@@ -12,8 +12,7 @@ from scipy import stats
 from bptt.core.gradcheck import gradient_of
 from bptt.core.inits.constant import Constant
 from bptt.core.inits.file import File
-from bptt.core.inits.gate_biases import Chrono, GateBias, fill_gates
-from bptt.core.inits.initialisation import Initialisation
+from bptt.core.inits.initialisation import Chrono, GateBias, Initialisation, fill_gates
 from bptt.core.inits.normal import Normal
 from bptt.core.inits.uniform import Uniform
 from bptt.core.kernel import LANES, UNITS

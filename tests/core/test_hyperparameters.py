@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import pytest
 from numba.core.errors import TypingError
 
-from bptt.configuration.interfaces import find_lacking
+from bptt.configuration.components import find_lacking
 from bptt.core.annotations import PerLane, Range, per_lane_fields
 from bptt.core.kernel import CLIP, LANES, OPTIMIZER, UNITS, Kernel
 from bptt.core.lanes import hyperparameters

@@ -13,12 +13,11 @@ from bptt.core.gradcheck import gradient_of
 from bptt.core.kernel import LANES, MODES, UNITS
 from bptt.core.layout import read_net
 from bptt.core.losses.squared_error import SquaredError
-from bptt.core.packing import pack, sequence_arrays
 from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH, pointer_to
-from bptt.core.workspace import Workspace
+from bptt.core.workspace import Workspace, pack, sequence_arrays
 from tests.core.comparing import assert_same_bits, finished
 from tests.core.discovering import components
 from tests.core.making import make_model, make_run

@@ -77,6 +77,27 @@ def test_a_module_and_a_function_may_move() -> None:
     assert hash_sources({"own.all": together}) == BEFORE
 
 
+def test_two_modules_that_import_the_same_from_elsewhere_may_become_one() -> None:
+    imports = "import numpy as np\nfrom math import exp, log\n"
+    one, two = "\ndef one(x):\n    return np.exp(exp(x))\n", "\ndef two(x):\n    return np.log(log(x))\n"
+    apart = hash_sources({"own.one": imports + one, "own.two": imports + two})
+    assert hash_sources({"own.all": imports + one + two}) == apart
+    separate = "from math import log\nfrom math import exp\nimport numpy as np\n"
+    assert hash_sources({"own.all": separate + one + two}) == apart
+    assert hash_sources({"own.all": imports.replace("math", "cmath") + one + two}) != apart
+
+
+def test_names_from_elsewhere_that_change_places_count() -> None:
+    def program(first: str, second: str) -> dict[str, str]:
+        use = "\ndef {0}(x):\n    return f(x)\n"
+        return {
+            f"own.{name}": f"from {module} import f\n{use.format(name)}"
+            for name, module in (("one", first), ("two", second))
+        }
+
+    assert hash_sources(program("math", "cmath")) != hash_sources(program("cmath", "math"))
+
+
 def test_two_helpers_of_one_name_that_change_places_count() -> None:
     def program(first: str, second: str) -> dict[str, str]:
         texts = {"one": f"def _f(x):\n    return x {first}\n\n\ndef one(x):\n    return _f(x)\n"}

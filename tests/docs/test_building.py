@@ -3,7 +3,7 @@
 import pytest
 
 from bptt.cli.main import COMMANDS
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from docs.building import commands, components, configuration
 from docs.building.docstrings import write_markdown
 from docs.building.foreign import find_foreign
@@ -50,7 +50,7 @@ def test_every_choice_is_in_the_reference() -> None:
 
 def test_what_a_gate_s_bias_may_be_is_in_the_reference_too() -> None:
     shown = components.write_page()
-    assert "### init.gate_bias: chrono\n\n::: bptt.core.inits.gate_biases.Chrono\n" in shown
+    assert "### init.gate_bias: chrono\n\n::: bptt.core.inits.initialisation.Chrono\n" in shown
     assert any("`init.gate_bias.forget=1`" in row for row in configuration.write_page().splitlines())
 
 

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.tables import read_values
 from bptt.configuration.compose import Composer
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.grammar import expand, find_differing
 from docs.make_results import index, training
 from docs.make_results.__main__ import main

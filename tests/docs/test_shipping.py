@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bptt.analysis.figures import draw_sweep
+from bptt.analysis.report.contents import report_single
 from bptt.analysis.report.rendering import render_pages
-from bptt.analysis.report.single import report_single
 from bptt.analysis.report.writing import render_tables
 from docs.make_results import training
 from docs.make_results.shipping import FIGURES, MOST_FIGURES, shipped_files

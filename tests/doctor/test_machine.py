@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from bptt.core.kernel import kernel_folder
-from bptt.doctor import folders, kernels, machine, program, variables
+from bptt.doctor import machine, program
 from bptt.doctor.finding import Finding, Situation
 from bptt.sweeps.workers import kernels as warming
 from tests.doctor.faults import NOBODY, carried_out, folder_of_nobody, of, only_posix, wrong
@@ -18,7 +18,7 @@ only_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="
 
 
 def in_folder(folder: Path, **variables: str) -> list[Finding]:
-    return list(folders.examine(Situation(folder=folder, variables=variables)))
+    return list(machine.examine_folders(Situation(folder=folder, variables=variables)))
 
 
 @only_posix
@@ -51,7 +51,7 @@ def test_temporary_files_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("free", "mark"), [(5.1e9, "ok"), (4.9e9, "note"), (4.9e8, "wrong")])
 def test_a_disk_that_is_almost_full(free: float, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "disk_usage", lambda _: type("usage", (), {"free": free}))
+    monkeypatch.setattr(machine, "disk_usage", lambda _: type("usage", (), {"free": free}))
     assert of(in_folder(tmp_path), "disk").mark == mark
 
 
@@ -65,7 +65,7 @@ def test_variables_that_matter() -> None:
         "BPTT_SIMD_WIDTH": "16",
         "EDITOR": "ed",
     }
-    found = list(variables.examine(Situation(variables=given)))
+    found = list(program.examine_variables(Situation(variables=given)))
     assert "secret" not in repr(found)
     assert {finding.subject: (finding.mark, finding.command) for finding in found} == {
         "MLFLOW_TRACKING_URI": ("ok", ""),
@@ -75,7 +75,7 @@ def test_variables_that_matter() -> None:
         "NUMBA_CPU_NAME": ("note", "unset NUMBA_CPU_NAME"),
         "BPTT_SIMD_WIDTH": ("wrong", "unset BPTT_SIMD_WIDTH"),
     }
-    assert of(variables.examine(Situation()), "variables").mark == "ok"
+    assert of(program.examine_variables(Situation()), "variables").mark == "ok"
 
 
 def test_a_package_that_does_not_fit() -> None:
@@ -126,7 +126,7 @@ def _forget_folders() -> None:
 
 
 def of_kernels() -> list[Finding]:
-    return list(kernels.examine(Situation()))
+    return list(machine.examine_kernels(Situation()))
 
 
 ONE_KERNEL = """

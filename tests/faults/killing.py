@@ -18,7 +18,7 @@ _SECONDS_OF_A_COMMAND = 4.0
 
 # The store takes nothing, so that all of it is left to `bptt sync`.
 _AWAY = """
-import bptt.tracking.store.database_writer as bulk
+import bptt.tracking.store.writers as bulk
 from bptt.tracking.store.address import StoreError
 def write(self, runs):
     raise StoreError("the store is away")

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from bptt.configuration.build import check_configuration
+from bptt.configuration.build import check_configuration, list_keys
 from bptt.configuration.compose import compose, parse_overrides
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder, list_choices
-from bptt.configuration.resolve import list_keys
+from bptt.configuration.vocabulary import find_conf_folder, list_choices
 from bptt.sweeps.jobs.grammar import expand
 from tests.fuzzing.campaign import Refused, Target
 

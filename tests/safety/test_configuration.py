@@ -13,11 +13,10 @@ from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 
 from bptt.cli import export, reproduce, resume, sync
-from bptt.configuration.build import check_configuration
+from bptt.configuration.build import check_configuration, resolve_config
 from bptt.configuration.compose import Composer, add_folder, compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder
-from bptt.configuration.resolve import resolve_config
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
 from bptt.tracking.provenance.digest import compute_digest, compute_version

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml as pyyaml
 
-from bptt.analysis.report.escaping import escape_markdown
+from bptt.analysis.report.rendering import escape_markdown
 from bptt.analysis.report.writing import write_report
 from bptt.cli import report, rm
 from bptt.cli.main import main
@@ -21,12 +21,12 @@ from bptt.cli.report import _choose_folder
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError
-from bptt.sweeps.search.settings import SearchSettings
-from bptt.sweeps.search.space import Numbers, Space
+from bptt.sweeps.search.settings import Numbers, SearchSettings, Space
 from bptt.sweeps.search.study import Study
 from bptt.sweeps.workers.training import Checkpoint
 from bptt.tracking.folder.block import ArchiveError, open_block, read_block, read_table, write_table
 from bptt.tracking.folder.files import read_arrays, write_arrays, write_text
+from bptt.tracking.folder.lock import find_why_taken
 from bptt.tracking.folder.run import (
     Journal,
     ResumeError,
@@ -36,7 +36,6 @@ from bptt.tracking.folder.run import (
     write_journal,
 )
 from bptt.tracking.folder.sweep import SweepFolder
-from bptt.tracking.folder.taken import find_why_taken
 from bptt.tracking.history.from_folder import RunFolderHistory
 from bptt.tracking.store.address import resolve_address
 from bptt.tracking.store.artifacts import fetch, list_names, put_files

@@ -23,10 +23,9 @@ from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.store.address import Address, StoreError, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.client import ClientStore
-from bptt.tracking.store.client_writer import ClientWriter
 from bptt.tracking.store.connecting import connect
-from bptt.tracking.store.database_writer import DatabaseWriter
 from bptt.tracking.store.tables import Database
+from bptt.tracking.store.writers import ClientWriter, DatabaseWriter
 from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -1,19 +1,258 @@
-"""Several sets of runs side by side: what tells their configurations apart, and how sure it is which does better."""
+"""Which does better, all else being equal, and how sure that is: values of a swept key, and several sets of runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.questions import ask_between, choose_measure, select_ended, take_metric
-from bptt.analysis.statistics.conclusions import Comparison, Question, conclude
-from bptt.analysis.statistics.intervals import Interval, Location, clopper_pearson, location_intervals
-from bptt.analysis.statistics.survival import median_updates
-from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, is_smaller_better, write_settings
+from bptt.analysis.factors import Factor, combine_factors, find_factors
+from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude
+from bptt.analysis.statistics.intervals import Interval, Location, clopper_pearson, location_intervals, median_updates
+from bptt.analysis.tables import ACCURACY, LOSS, SEED, drop_seed, is_smaller_better, take_final, write_settings
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from bptt.analysis.sweep import Sweep
+
+
+_ALL_PAIRS: Final = 4  # levels of a key, of which each is compared with each
+_MOST_LEVELS: Final = 12  # of a key about which something is asked
+_MOST: Final = 24  # questions of a sweep
+_OUTCOMES: Final[Mapping[Measure, tuple[str, str, str]]] = {
+    "solved": ("more often", "less often", "about as often"),
+    "updates": ("sooner", "later", "about as soon"),
+    "accuracy": ("better", "worse", "about as well"),
+    "loss": ("better", "worse", "about as well"),
+}
+
+
+def choose_measure(runs: "pd.DataFrame") -> Measure:
+    """By what runs that ended are compared: whether they solved their task, where some did and some did not; when,
+    where all did; else their last accuracy or, without one that tells them apart, their last loss.
+    """
+    solved = runs["solved"].astype(bool) if "solved" in runs else np.zeros(len(runs), bool)
+    if np.any(solved):
+        return "updates" if np.all(solved) else "solved"
+    return "accuracy" if len(take_final(runs, ACCURACY).dropna().unique()) > 1 else "loss"
+
+
+def take_measure(runs: "pd.DataFrame", measure: Measure) -> "NDArray[np.float64]":
+    """What each run came to: 1 or 0 as it solved its task or not, its last loss or accuracy, or the updates until it
+    solved its task, infinite where it never did.
+    """
+    if measure == "solved":
+        return runs["solved"].to_numpy(float)
+    if measure == "updates":
+        return runs["solved_update"].fillna(np.inf).to_numpy(float)
+    return take_final(runs, ACCURACY if measure == "accuracy" else LOSS).to_numpy(float)
+
+
+def take_metric(runs: "pd.DataFrame", metric: str) -> "NDArray[np.float64]":
+    """What each run that ended recorded last; of one that diverged the worst there is, of losses and accuracies."""
+    ended = select_ended(runs)
+    return (ended[metric] if is_smaller_better(metric) is None else take_final(ended, metric)).to_numpy(float)
+
+
+def select_ended(runs: "pd.DataFrame") -> "pd.DataFrame":
+    """The runs that count."""
+    return runs[runs["outcome"].notna()].reset_index(drop=True)
+
+
+def find_horizon(runs: "pd.DataFrame") -> float:
+    """The updates that every run was watched for unless it solved its task before."""
+    unsolved = runs.loc[~runs["solved"].astype(bool), "observed"]
+    return float(unsolved.min() if len(unsolved) else runs["observed"].max())
+
+
+def ask_about(
+    runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str], common: Sequence[str] = ()
+) -> list[Question]:
+    """What may be asked of a sweep, a question for two values of one key; each key's first question is of its extremes.
+
+    runs        as of `load(…).runs`; those that have not ended don't count
+    swept       the swept keys
+    conditions  those across which nothing is compared: they are the conditions of each question
+    common      what all runs have in common and may decide, as `clip norm 1`
+
+    The runs of the two values are pairs where they have equal seeds and all else that was swept is equal. Runs with no
+    such combination on the other side count for neither, since what else they have may decide; two values that have
+    none in common are not asked about. Of a key with up to four values each is compared with each; of more each with
+    the next, and the first with the last. Nothing is asked about keys with more than twelve values, nor beyond 24
+    questions.
+    """
+    ended = select_ended(runs)
+    if ended.empty:
+        return []
+    measure = choose_measure(ended)
+    found = find_factors(ended, swept)
+    harder = [factor for factor in found if factor.key in conditions]
+    every: list[Question] = []
+    for factor in found:
+        if factor.key in conditions or not 2 <= len(factor.levels) <= _MOST_LEVELS:
+            continue
+        others = [other for other in found if other is not factor and other.key not in conditions]
+        added = [
+            Question(
+                a=_write_level(factor, first),
+                b=_write_level(factor, second),
+                measure=measure,
+                conditions=_gather(ended, factor, (first, second), others, harder, measure),
+                horizon=find_horizon(ended) if measure == "updates" else None,
+                common=tuple(common),
+            )
+            for first, second in _choose_pairs(len(factor.levels))
+        ]
+        added = [question for question in added if any(runs.a and runs.b for runs in question.conditions)]
+        if len(every) + len(added) <= _MOST:
+            every += added
+    return every
+
+
+def ask_between(
+    a: "Sweep", b: "Sweep", names: tuple[str, str], measure: Measure, metric: str | None = None
+) -> Question:
+    """Whether the runs of one sweep, or of a part of it, do better than those of another.
+
+    measure, metric  what is compared; metric: another one than that which `measure` takes, of losses or accuracies
+
+    The runs are pairs where they have equal seeds and equal values of what was swept on both sides, in each condition
+    that both have.
+    """
+    both = [key for key in drop_seed(a.swept) if key in b.swept]
+    harder = [key for key in both if key in a.conditions or key in b.conditions]
+    sides = [_take_runs(side, both, harder, measure, metric) for side in (a, b)]
+    conditions = [name for name in sides[0] if name in sides[1]]
+    return Question(
+        a=names[0],
+        b=names[1],
+        measure=measure,
+        conditions=[ConditionRuns(name, sides[0][name], sides[1][name]) for name in conditions],
+        horizon=min(find_horizon(select_ended(side.runs)) for side in (a, b)) if measure == "updates" else None,
+    )
+
+
+def choose_leading(found: Sequence[Comparison], most: int = 2) -> list[Comparison]:
+    """The answers that come first: of each key one, a difference that is sure before one that is not; keys likewise, of
+    those with sure differences the largest first.
+    """
+    by_key: dict[str, list[Comparison]] = {}
+    for one in found:
+        by_key.setdefault(one.question.a.partition("=")[0], []).append(one)
+    leading = [min(answers, key=rank_answer) for answers in by_key.values()]
+
+    def rank(one: Comparison) -> tuple[int, float]:
+        sure = one.outcome in ("more", "less")
+        return rank_answer(one)[0], -abs(one.difference.value - one.centre) if sure else 0.0
+
+    return sorted(leading, key=rank)[:most]
+
+
+def rank_answer(found: Comparison) -> tuple[int, float]:
+    """How important an answer is, the least first: by what is sure, then by the corrected p-value."""
+    order = {"more": 0, "less": 0, "same": 1, "unsettled": 2, "silent": 3, "missing": 4}
+    return order[found.outcome], found.corrected
+
+
+def name_outcome(found: Comparison) -> str:
+    """What the first of a question's two does, in a few words: `more often`, `about as often`, `not settled`."""
+    more, less, same = _OUTCOMES[found.question.measure]
+    return {"more": more, "less": less, "same": same, "unsettled": "not settled", "silent": "can't tell"}.get(
+        found.outcome, "no runs"
+    )
+
+
+def conclude_about(
+    runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str], common: Sequence[str] = ()
+) -> list[Comparison]:
+    """The answers to all that `ask_about` asks."""
+    return conclude(ask_about(runs, swept, conditions, common))
+
+
+def describe_common(common: Mapping[str, Any]) -> tuple[str, ...]:
+    """What all runs have in common and may decide: clipping, learning rate, updates; common as `Findings.common`."""
+    told = []
+    if (kind := _name_class(common.get("optimizer._target_"))) is not None:
+        alpha = common.get("optimizer.alpha")
+        told.append(f"the optimizer {kind}" + ("" if alpha is None else f" with the learning rate {alpha:g}"))
+    if (kind := _name_class(common.get("clip._target_"))) is not None:
+        threshold = common.get("clip.threshold")  # which may be swept
+        at = "" if threshold is None else f" at {threshold:g}"
+        told.append("no clipping" if kind == "none" else f"clipping by {kind}{at}")
+    if (updates := common.get("train.updates")) is not None:
+        told.append(f"{updates:,} updates")
+    return tuple(told)
+
+
+def _name_class(target: object) -> str | None:
+    return target.split(".")[-2] if isinstance(target, str) and "." in target else None
+
+
+def _take_runs(
+    sweep: "Sweep", keys: Sequence[str], harder: Sequence[str], measure: Measure, metric: str | None
+) -> dict[str, dict[Any, float]]:
+    """A sweep's runs that ended by their condition, each by its seed and the values of keys."""
+    ended = select_ended(sweep.runs)
+    values = take_measure(ended, measure) if metric is None else take_metric(ended, metric)
+    seeds = ended[SEED] if SEED in ended else [sweep.configs[int(run)].get(SEED) for run in ended["run"]]
+    beside = write_settings(ended, [key for key in keys if key not in harder])
+    names = write_settings(ended, harder) if harder else [""] * len(ended)
+    found: dict[str, dict[Any, float]] = {}
+    for run, (name, seed, same, value) in enumerate(zip(names, seeds, beside, values, strict=True)):
+        side = found.setdefault(name, {})
+        # Runs that nothing tells apart have no partner of their own.
+        side[(seed, same) if (seed, same) not in side else (seed, same, run)] = float(value)
+    return found
+
+
+def _choose_pairs(levels: int) -> Iterator[tuple[int, int]]:
+    if levels <= _ALL_PAIRS:
+        yield from combinations(reversed(range(levels)), 2)
+        return
+    yield levels - 1, 0
+    yield from ((later, earlier) for earlier, later in pairwise(range(levels)))
+
+
+def _write_level(factor: Factor, level: int) -> str:
+    beside = factor.beside.get(factor.levels[level])
+    return f"{factor.label}={factor.texts[level]}" + (f" with {beside}" if beside else "")
+
+
+def _gather(
+    ended: "pd.DataFrame",
+    factor: Factor,
+    levels: tuple[int, int],
+    others: Sequence[Factor],
+    harder: Sequence[Factor],
+    measure: Measure,
+) -> list[ConditionRuns]:
+    """The two levels' runs by condition, each by its seed and all else that was swept."""
+    size = len(ended)
+    condition, beside = combine_factors(harder, size), combine_factors(others, size)
+    seeds = ended[SEED].tolist() if SEED in ended else [0] * size
+    values = take_measure(ended, measure)
+    found = []
+    for place, name in enumerate(_name_levels(condition) if harder else [""]):
+        sides: list[dict[Any, float]] = []
+        here = [np.flatnonzero((condition.codes == place) & (factor.codes == level)) for level in levels]
+        alike = np.intersect1d(beside.codes[here[0]], beside.codes[here[1]])
+        for runs in here:
+            side: dict[Any, float] = {}
+            for run in runs[np.isin(beside.codes[runs], alike)]:
+                same = (seeds[run], int(beside.codes[run]))
+                # Runs that nothing tells apart have no partner of their own.
+                side[same if same not in side else (*same, int(run))] = float(values[run])
+            sides.append(side)
+        found.append(ConditionRuns(name, *sides))
+    return found
+
+
+def _name_levels(factor: Factor) -> list[str]:
+    return [f"{factor.label}={text}" if factor.label else text for text in factor.texts]
+
 
 METRICS: Final = (LOSS, f"best/{LOSS}", ACCURACY)
 SOLVED: Final = "solved"  # whether a run has solved its task

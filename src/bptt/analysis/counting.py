@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.style import COLUMN, STYLE
-from bptt.analysis.surface import compute_state_gradients, compute_surface, draw_evaluation, follow_path
-from bptt.analysis.surface_figures import draw_cost_surface, draw_gradient_lines, draw_gradients, draw_surfaces
+from bptt.analysis.surface import (
+    compute_state_gradients,
+    compute_surface,
+    draw_cost_surface,
+    draw_evaluation,
+    draw_gradient_lines,
+    draw_gradients,
+    draw_surfaces,
+    follow_path,
+)
 from bptt.analysis.tables import show_value
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict

@@ -1,4 +1,4 @@
-"""What a sweep varied, as the axes of figures: levels in order, and where each stands on an axis."""
+"""What a sweep varied, as the axes of figures: levels in order, where each stands, and what keys are called."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bptt.analysis.names import name_key
 from bptt.analysis.tables import drop_seed, shorten_keys, show_value, show_values, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
 
 _MOST_LINES: Final = 8  # settings in one panel
 _MOST_LEVELS: Final = 12  # of a key that has a line, or a panel, for each
@@ -203,3 +203,48 @@ def _choose_spacing(values: "NDArray[np.float64]") -> Literal["linear", "log", "
             return "log" if len(positive) == len(values) else "ordinal"
     crowded = len(values) <= _MOST_LEVELS and np.diff(values).min() < _CROWDED * (values[-1] - values[0])
     return "ordinal" if crowded else "linear"
+
+
+#: Key → its name, as on an axis, and its meaning, where the name does not say it all.
+_KEYS: Final = {
+    "seed": ("seed", "initial weights, training data and evaluation data"),
+    "task": ("task", "where sequences come from"),
+    "task.length": ("timesteps of a sequence", ""),
+    "model": ("cell", "cell of the network"),
+    "model.hidden_size": ("hidden units", ""),
+    "model.layers": ("layers", ""),
+    "model.activation": ("activation", "function of a unit"),
+    "init": ("start of the weights", "how weights start"),
+    "init.scale": ("scale of the start", "how large weights start"),
+    "init.recurrent": ("start of the recurrent weights", ""),
+    "init.recurrent.scale": ("scale of the recurrent start", "how large the recurrent weights start"),
+    "init.gate_bias.input": ("bias of the input gate", "bias from which input gates start"),
+    "init.gate_bias.forget": ("bias of the forget gate", "bias from which forget gates start"),
+    "init.gate_bias.update": ("bias of the update gate", "bias from which update gates start"),
+    "optimizer": ("optimizer", "rule by which weights are changed"),
+    "optimizer.alpha": ("learning rate α", ""),
+    "optimizer.epsilon": ("momentum rate ε", ""),
+    "optimizer.eta_plus": ("factor η⁺", "factor of growing steps"),
+    "optimizer.eta_minus": ("factor η⁻", "factor of shrinking steps"),
+    "optimizer.delta_zero": ("first step Δ₀", ""),
+    "schedule": ("schedule", "how the learning rate changes"),
+    "schedule.warmup": ("updates of warm-up", "updates over which the learning rate grows"),
+    "regularizer": ("regularizer", "what is added to the gradient"),
+    "regularizer.factor": ("factor of the regularizer", "how much of it"),
+    "clip": ("clipping", "what is done to large gradients"),
+    "clip.threshold": ("clipping threshold", "size from which a gradient is clipped"),
+    "train.updates": ("updates", "optimizer steps of a run"),
+    "train.batch_size": ("sequences of a batch", "sequences of one step"),
+    "train.truncation": ("timesteps of truncation", "timesteps that a gradient flows back"),
+}
+
+
+def name_key(key: str, otherwise: str) -> str:
+    """The name of a key: `hidden units`; what is given where the table has none, as of a user's own."""
+    return _KEYS[key][0] if key in _KEYS else otherwise
+
+
+def explain_key(key: str) -> str:
+    """What a key means, in a few words; empty where nobody knows."""
+    name, meaning = _KEYS.get(key, ("", ""))
+    return meaning or name

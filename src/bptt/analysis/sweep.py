@@ -1,4 +1,4 @@
-"""What was recorded of a sweep, of a run or of several, as tidy tables, and which runs solved their task."""
+"""What was recorded of a sweep, a run or several, as tidy tables; which runs solved their task, which did best."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 import pandas as pd
 
 from bptt.analysis.bits import hash_runs
-from bptt.analysis.choosing import choose_best
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, drop_seed, tabulate_runs, take_final
+from bptt.analysis.tables import (
+    ACCURACY,
+    LOSS,
+    SEED,
+    choose_conditions,
+    drop_seed,
+    tabulate_runs,
+    take_final,
+    write_settings,
+)
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.sweep import Stage
 from bptt.tracking.history.base import Head, History, Member
@@ -21,6 +29,7 @@ from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 _SHARE_OF_FIRST: Final = 0.01
 
@@ -362,3 +371,62 @@ def _add_results(
         solved_after=after,
         observed=when.fillna(ended.where(runs["outcome"].notna())),
     )
+
+
+#: The rule in words.
+RULE: Final = (
+    "by the share of runs that solved the task, then by the median number of updates until they did, then by the median"
+    " of the last loss"
+)
+
+
+def rank_groups(runs: "pd.DataFrame", groups: Sequence[object]) -> "pd.DataFrame":
+    """Groups of runs, best first: by the share that solved the task, then by the median number of updates to solve it,
+    then by the median last loss. Of equals the one that comes first.
+
+    runs    as of `load(…).runs`
+    groups  the group of each run
+
+    Columns: runs (how many), success, updates (infinite where half never solved it), loss; the index is the group. A
+    run that FAILED or has not ended solved nothing, and its loss is infinite.
+    """
+    import numpy as np
+    import pandas as pd
+
+    ended = runs["outcome"].notna()
+    table = pd.DataFrame(
+        {
+            "group": pd.Series([*groups], index=runs.index, dtype=object),
+            "runs": 1,
+            "success": runs["solved"].astype(bool) & ended,
+            "updates": runs["solved_update"].where(ended).fillna(np.inf),
+            "loss": take_final(runs, LOSS).where(ended).fillna(np.inf),
+        }
+    )
+    grouped = table.groupby("group", sort=False)
+    found = pd.DataFrame(
+        {
+            "runs": grouped["runs"].sum(),
+            "success": grouped["success"].mean(),
+            # No mean of a finite and an infinite one: half of the runs had solved it, or not.
+            "updates": grouped["updates"].agg(lambda values: values.quantile(0.5, interpolation="lower")),
+            "loss": grouped["loss"].agg(lambda values: values.quantile(0.5, interpolation="higher")),
+        }
+    )
+    return found.sort_values(["success", "updates", "loss"], ascending=[False, True, True], kind="stable")
+
+
+def choose_best(runs: "pd.DataFrame", keys: Sequence[str], conditions: Sequence[str]) -> list[list[int]]:
+    """The runs of the best setting of each condition, by `rank_groups`; conditions in the order of their first run.
+
+    keys  the swept keys but the seed, conditions among them
+    """
+    harder = write_settings(runs, [key for key in keys if key in conditions])
+    settings = write_settings(runs, [key for key in keys if key not in conditions])
+    chosen = []
+    for condition in dict.fromkeys(harder):
+        here = runs[[one == condition for one in harder]]
+        names = [setting for setting, one in zip(settings, harder, strict=True) if one == condition]
+        best = rank_groups(here, names).index[0]
+        chosen.append([int(run) for run, name in zip(here["run"], names, strict=True) if name == best])
+    return chosen

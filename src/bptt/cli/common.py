@@ -54,7 +54,7 @@ def call_on_folder(name: str, act: Callable[[], int]) -> int:
     from bptt.tracking.folder.lock import LockedError
     from bptt.tracking.folder.run import ResumeError
     from bptt.tracking.store.address import StoreError
-    from bptt.tracking.store.errors import SourceError
+    from bptt.tracking.store.connecting import SourceError
 
     try:
         return act()

@@ -18,9 +18,10 @@ from bptt.analysis.comparison import (
     estimate_sides,
     find_differences,
     name_better,
+    rank_answer,
     split_settings,
+    take_metric,
 )
-from bptt.analysis.questions import rank_answer, take_metric
 from bptt.analysis.tables import LOSS, NOTHING, drop_seed, is_smaller_better
 from bptt.cli.common import Parser, add_store, refuse
 
@@ -64,7 +65,7 @@ _TARGET: Final = "._target_"
 
 def find_configuration_differences(sides: "Sequence[Sweep]") -> tuple[list[KeyDifference], list[KeyDifference]]:
     """Of all but where runs are recorded."""
-    from bptt.tracking.store.params import flatten_config
+    from bptt.tracking.store.tags import flatten_config
 
     def flat(side: "Sweep") -> list[dict[str, str]]:
         return [

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from bptt.cli.common import refuse, say
 from bptt.configuration.errors import ConfigurationError, explain_shortage, write_problem
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.annotations import InvalidValue
 from bptt.sweeps.task import SweepTask
 from bptt.sweeps.workers.calls import Stopped
@@ -90,7 +90,7 @@ def run(
     command   as the user types it: `bptt train`
     settings  overrides that hold unless argv has others
     """
-    from bptt.configuration.hydra_release import arguments_parser, choose_defaults
+    from bptt.configuration.hydra import arguments_parser, choose_defaults
 
     choose_defaults()
     parser = arguments_parser()
@@ -237,7 +237,7 @@ class _Application:
         from hydra.types import RunMode
 
         from bptt.configuration.build import check_configuration
-        from bptt.configuration.modes import asks_for_sweep, refuse_unused
+        from bptt.configuration.hydra import asks_for_sweep, refuse_unused
         from bptt.configuration.owners import check_kernel_folder
 
         args, overrides = self._args, self._args.overrides

@@ -35,7 +35,7 @@ class _Plan(hydra_app.WholeTask):
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import drop_repeated
-        from bptt.sweeps.jobs.stages import compose_first
+        from bptt.sweeps.stages import compose_first
         from bptt.tracking.provenance.digest import compute_version
 
         composer = Composer(loader, config.hydra.job.config_name)

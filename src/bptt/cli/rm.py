@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock
     from bptt.tracking.store.address import StoreError
-    from bptt.tracking.store.errors import SourceError
+    from bptt.tracking.store.connecting import SourceError
 
     parser = Parser(
         prog="bptt rm",

@@ -21,7 +21,7 @@ from bptt.tracking.folder.files import JOURNAL
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address, write_sqlite_uri
 from bptt.tracking.store.artifacts import find_local_folder
-from bptt.tracking.store.run_log import RunLog
+from bptt.tracking.store.logs import RunLog
 from bptt.tracking.store.sweep_page import make_run_path
 
 

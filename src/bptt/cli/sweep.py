@@ -12,11 +12,11 @@ from bptt.analysis.sweep import load_sweep
 from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
-from bptt.sweeps.choosing import train_following
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.restoring import Patience
 from bptt.sweeps.session import Session
+from bptt.sweeps.stages import train_following
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import SweepFolder, going_on

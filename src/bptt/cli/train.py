@@ -50,8 +50,7 @@ def hold_run_folder(folder: Path) -> Iterator[None]:
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.single import remove_unused
     from bptt.tracking.folder.files import LOCK
-    from bptt.tracking.folder.lock import LockedError, file_lock
-    from bptt.tracking.folder.taken import find_why_taken
+    from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken
 
     def refuse_taken(held: bool) -> None:
         if (why := find_why_taken(folder, held)) is not None:

@@ -24,8 +24,8 @@ _SECONDS_TO_END = 5.0
 def main(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C, and print first what to open. The store is found as `bptt train` finds it."""
     from bptt.tracking.store.address import StoreError, resolve_address
-    from bptt.tracking.store.moving import settle_artifacts
     from bptt.tracking.store.sweep_page import find_newest_sweep
+    from bptt.tracking.store.whereabouts import settle_artifacts
 
     parser = Parser("bptt ui", description=__doc__)
     add_store(parser, "MLFLOW_TRACKING_URI, or mlflow.db in this folder")

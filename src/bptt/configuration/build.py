@@ -5,12 +5,16 @@ configuration.run                            # what bptt.core trains
 configuration.resolved                       # the whole configuration as plain values, to be recorded
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from omegaconf import DictConfig, OmegaConf
+import numpy as np
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bptt.configuration.checks import check_combinations, check_schedule, check_sizes
 from bptt.configuration.components import (
@@ -18,18 +22,104 @@ from bptt.configuration.components import (
     build_initialisation,
     describe,
     describe_initialisation,
+    find_unknown_gates,
 )
-from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.fields import construct, make_plain
-from bptt.configuration.gates import find_unknown_gates
+from bptt.configuration.errors import ConfigurationError, suggest, write_problem
+from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.owners import check_kernel_folder
-from bptt.configuration.paths import find_conf_folder
-from bptt.configuration.resolve import list_conf_folders, list_keys, resolve_config
-from bptt.configuration.trust import find_unasked
-from bptt.configuration.tuning import Tuning, read_tuning
-from bptt.configuration.vocabulary import write_unknown_key
+from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, find_unasked, refuse_environment, was_refused
+from bptt.configuration.vocabulary import find_conf_folder, write_unknown_key
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Clip, Loss, Model, Optimizer, Regularizer, Run, Schedule, Settings, Task
+
+SEEDS: Final = 5
+_SEEDS_KEY: Final = "seeds"
+_LOG: Final = "log"
+_DIGITS: Final = 3
+_MOST: Final = 1_000  # values of a key
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a sweep tunes.
+
+    values  key → the values that are tried, in order; each combination is
+    seeds   with how many seeds each is
+    """
+
+    values: tuple[tuple[str, tuple[Any, ...]], ...]
+    seeds: int = SEEDS
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys."""
+        return tuple(key for key, _ in self.values)
+
+
+def read_tuning(node: Any, problems: list[str]) -> Tuning | None:
+    """What the root key `tune` says: `{optimizer.alpha: {log: [1e-4, 1, 9]}, seeds: 5}`; None: nothing is tuned.
+
+    Values are a list, or `log: [low, high, count]`, evenly spaced on a logarithmic scale, to three digits.
+    `problems` gets a line for everything that is wrong.
+    """
+    if node is None:
+        return None
+    if not isinstance(node, Mapping):
+        problems.append(write_problem("tune", node, "must be a mapping, as {optimizer.alpha: {log: [1e-4, 1, 9]}}"))
+        return None
+    before = len(problems)
+    seeds = node.get(_SEEDS_KEY, SEEDS)
+    if type(seeds) is not int or not 1 <= seeds <= _MOST:
+        problems.append(
+            write_problem(f"tune.{_SEEDS_KEY}", seeds, f"must be a whole number at least 1 and at most {_MOST:,}")
+        )
+    keys = [str(key) for key in node if key != _SEEDS_KEY]
+    if not keys:
+        problems.append(write_problem("tune", dict(node), "names no key; give one, as optimizer.alpha"))
+    values = tuple((key, _read_values(f"tune.{key}", node[key], problems)) for key in keys)
+    return None if len(problems) > before else Tuning(values, seeds)
+
+
+def write_log_values(low: float, high: float, count: int) -> list[float]:
+    """So many values from low to high, evenly spaced on a logarithmic scale, to three digits."""
+    return [float(f"{value:.{_DIGITS}g}") for value in np.geomspace(low, high, count)]
+
+
+def _read_values(where: str, node: Any, problems: list[str]) -> tuple[Any, ...]:
+    if isinstance(node, Mapping):
+        return _read_log(where, node, problems)
+    if not isinstance(node, list) or not all(_is_scalar(value) for value in node):
+        problems.append(write_problem(where, node, "must be a list of values, or log: [low, high, count]"))
+        return ()
+    if len({repr(value) for value in node}) < len(node) or len(node) < 2:
+        problems.append(write_problem(where, node, "must hold two different values or more, each once"))
+    return tuple(node)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, bool | str) or is_number(value)
+
+
+def _read_log(where: str, node: Mapping[Any, Any], problems: list[str]) -> tuple[Any, ...]:
+    if list(node) != [_LOG]:
+        unknown = [str(name) for name in node if name != _LOG]
+        meant = suggest(unknown[0], [_LOG], f"{where}.") if unknown else ""
+        problems.append(write_problem(where, dict(node), f"must be log: [low, high, count]{meant}"))
+        return ()
+    ends = node[_LOG]
+    if not (isinstance(ends, list) and len(ends) == 3 and all(is_number(end) for end in ends)):
+        problems.append(write_problem(f"{where}.{_LOG}", ends, "must be three numbers: low, high, count"))
+        return ()
+    low, high, count = ends
+    if not 0 < low < high or not 2 <= count <= _MOST or not math.isclose(count, int(count)):
+        says = f"must be 0 < low < high, and a whole count from 2 to {_MOST:,}"
+        problems.append(write_problem(f"{where}.{_LOG}", ends, says))
+        return ()
+    values = write_log_values(low, high, int(count))
+    if len({*values}) < len(values):
+        problems.append(write_problem(f"{where}.{_LOG}", ends, f"holds values that are equal to {_DIGITS} digits"))
+    return tuple(values)
+
 
 #: Of each group the package with the classes that are shipped, and what a class must have.
 _COMPONENTS: Final[dict[str, tuple[str, type]]] = {
@@ -216,3 +306,70 @@ def _normalise(name: str, made: Any) -> dict[str, Any]:
     if name in _COMPONENTS:
         return describe(made)
     return describe_initialisation(made) if name == "init" else make_plain(made)
+
+
+def resolve_config(config: DictConfig, problems: list[str]) -> dict[str, Any]:
+    """The configuration without `hydra`, as a dict; a value that can't be had is left out and told in `problems`."""
+    found: dict[str, Any] = {}
+    for name in config:
+        if name != "hydra":
+            found |= resolve_entry(config, name, problems)
+    return found
+
+
+def resolve_entry(config: DictConfig, name: Any, problems: list[str]) -> dict[str, Any]:
+    """What `resolve_config` makes of an entry of the configuration's top: `{name: value}`, or {} without a value."""
+    return _resolve_entry(config, name, str(name), problems)
+
+
+def _resolve(node: Container, prefix: str, problems: list[str]) -> Any:
+    if isinstance(node, ListConfig):
+        return [_resolve_value(node, index, f"{prefix}[{index}]", problems) for index in range(len(node))]
+    assert isinstance(node, DictConfig)
+    found: dict[str, Any] = {}
+    for key in node:
+        found |= _resolve_entry(node, key, f"{prefix}.{key!s}", problems)
+    return found
+
+
+def _resolve_entry(node: DictConfig, key: Any, name: str, problems: list[str]) -> dict[str, Any]:
+    before = len(problems)
+    value = _resolve_value(node, key, name, problems)
+    return {str(key): value} if len(problems) == before or isinstance(value, dict) else {}
+
+
+def _resolve_value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
+    if OmegaConf.is_missing(node, key):
+        problems.append(f"{name}: missing; give it a value: {name}=…")
+        return None
+    follows = OmegaConf.is_interpolation(node, key) and name not in MAY_READ_ENVIRONMENT
+    try:
+        with refuse_environment() if follows else nullcontext():
+            value = node[key]
+    except OmegaConfBaseException as error:
+        raw = OmegaConf.to_container(node, resolve=False)
+        assert isinstance(raw, dict | list)
+        says = REFUSAL if was_refused(error) else f"can't be followed ({str(error).splitlines()[0]})"
+        problems.append(write_problem(name, raw[key], says))
+        return None
+    return _resolve(value, name, problems) if isinstance(value, Container) else value
+
+
+def list_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key of nested mappings, in full."""
+    for name, value in values.items():
+        yield prefix + name
+        if isinstance(value, Mapping):
+            yield from list_keys(value, f"{prefix}{name}.")
+
+
+def list_conf_folders(config: DictConfig) -> list[Path]:
+    """The folders that Hydra composed a configuration from, first the one with precedence, if it says."""
+    if (hydra := config.get("hydra")) is None:
+        from hydra.core.hydra_config import HydraConfig
+
+        if not HydraConfig.initialized():
+            return []
+        hydra = HydraConfig.get()
+    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+    return [Path(source.path) for source in sources]

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from bptt.configuration.components import check_gate_biases
 from bptt.configuration.errors import write_problem
-from bptt.configuration.gates import check_gate_biases
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.file import File
 from bptt.core.layout import BIASES

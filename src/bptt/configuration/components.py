@@ -1,20 +1,27 @@
-"""Objects from the nodes of a configuration: the class is the node's `_target_`, its fields are the node's values."""
+"""Components: from a configuration's node and back, what a class must have to be one, and the biases of gates.
 
+A class of the user's own that lacks something is refused before anything is trained. What it must have is read off the
+protocols of `bptt.core.run`: their members by name, and what those that are annotated must be.
+"""
+
+import dataclasses
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 
 from bptt.configuration.errors import suggest, write_problem
 from bptt.configuration.fields import construct, is_number, make_plain
-from bptt.configuration.gates import GATE_BIAS, build_gate_biases, describe_gate_bias
-from bptt.configuration.interfaces import find_lacking
-from bptt.configuration.paths import list_choices
+from bptt.configuration.vocabulary import find_conf_folder, list_choices, write_unknown_key
+from bptt.core.annotations import per_lane_fields
 from bptt.core.inits.file import File
-from bptt.core.inits.initialisation import Init, Initialisation
+from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
+from bptt.core.kernel import Kernel, Kind
 from bptt.core.parameters import ParameterKind
+from bptt.core.run import Model
 from bptt.tasks.data_files import check_members
 
 BLOCKS: tuple[str, ...] = get_args(ParameterKind)
@@ -140,3 +147,132 @@ def _find_class(
         problems.append(write_problem(key, target, lacks))
         return None
     return found
+
+
+def find_lacking(kind: Any, protocol: type) -> str | None:
+    """What keeps a class from being a component as the protocol says, in words; None: nothing does."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return "is no dataclass"
+    if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return "must be a frozen dataclass: equal ones stand for equal runs"
+    return next(_list_lacking(kind, protocol), None)
+
+
+@cache
+def _members(protocol: type) -> dict[str, Any]:
+    """Name → the type that a property must have, with its annotations; None of a method."""
+    members = {name: member for name, member in vars(protocol).items() if not name.startswith("_")}
+    return {
+        name: get_type_hints(member.fget, include_extras=True)["return"] if isinstance(member, property) else None
+        for name, member in members.items()
+    }
+
+
+def _list_lacking(kind: Any, protocol: type) -> Iterator[str]:
+    fields, members = {field.name for field in dataclasses.fields(kind)}, _members(protocol)
+    missing = [name for name in members if name not in fields and not hasattr(kind, name)]
+    if missing:
+        yield f"lacks {', '.join(missing)}"
+        return
+    for name, hint in members.items():
+        if name not in fields and hint is not None:
+            yield from _find_unfit(name, getattr(kind, name), hint)
+    kernel = getattr(kind, "kernel", None)
+    if isinstance(kernel, Kernel) and kernel.reads_hyper:
+        yield from _unread(per_lane_fields(kind), kernel.hyper)
+
+
+def _find_unfit(name: str, value: Any, hint: Any) -> Iterator[str]:
+    if type(None) in get_args(hint):
+        if value is None:
+            return
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is Annotated:
+        for kind in get_args(hint)[1:]:
+            # A driver calls it by its address: a kernel of another kind would read what is not there.
+            if isinstance(kind, Kind) and not (isinstance(value, Kernel) and value.kind is kind):
+                yield f"{name} must be a function made with @{kind.name.upper()}"
+    elif dataclasses.is_dataclass(hint):
+        if not isinstance(value, hint):  # type: ignore[arg-type]
+            yield f"{name} must be a {hint.__module__}.{hint.__qualname__}"  # type: ignore[union-attr]
+            return
+        for part, inner in get_type_hints(hint, include_extras=True).items():
+            yield from _find_unfit(f"{name}.{part}", getattr(value, part), inner)
+
+
+def _unread(fields: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:
+    if without := [name for name in names if name not in fields]:
+        yield f"its kernel reads {', '.join(without)}, and no field of it that is PerLane has that name"
+    if unread := [name for name in fields if name not in names]:
+        yield f"{', '.join(unread)}: PerLane, and its kernel does not read it"
+
+
+GATE_BIAS: Final = "gate_bias"
+_KEY: Final = f"init.{GATE_BIAS}"
+_CHRONO: Final = "chrono"
+
+
+def build_gate_biases(node: Any, problems: list[str]) -> dict[str, GateBias]:
+    """Name of a gate → its bias, of those that are not null: a number, or `{name: chrono, t_max: T}`."""
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        problems.append(write_problem(_KEY, node, "must be null, or a group of values: {NAME OF A GATE: a number}"))
+        return {}
+    made = {name: _build_gate_bias(f"{_KEY}.{name}", value, problems) for name, value in node.items()}
+    return {name: bias for name, bias in made.items() if bias is not None}
+
+
+def describe_gate_bias(bias: GateBias) -> float | dict[str, Any]:
+    """The value from which `build_gate_biases` makes an equal bias."""
+    return {"name": _CHRONO} | make_plain(bias) if isinstance(bias, Chrono) else bias
+
+
+def _build_gate_bias(key: str, value: Any, problems: list[str]) -> GateBias | None:
+    if value is None:
+        return None
+    if is_number(value):
+        return float(value)
+    fields = dict(value) if isinstance(value, Mapping) else {}
+    name = fields.pop("name", None)
+    if name == _CHRONO:
+        return construct(key, fields, Chrono, problems)
+    meant = suggest(name, [_CHRONO]) if isinstance(name, str) else ""
+    problems.append(write_problem(key, value, f"must be null, a number, or {{name: {_CHRONO}, t_max: …}}{meant}"))
+    return None
+
+
+def find_unknown_gates(node: Any, model: Model | None) -> list[str]:
+    """A line for each name in the node `init` that is no gate's: neither the model's nor one of a shipped cell's.
+
+    model  None: it can't be had; with one that has no gates `check_gate_biases` says so
+    """
+    given = node.get(GATE_BIAS) if isinstance(node, Mapping) else None
+    own = [] if model is None else [gate.name for gate in model.cell.named_gates]
+    if not isinstance(given, Mapping) or (model is not None and not own):
+        return []
+    unknown = [name for name in given if name not in own and name not in _list_shipped()]
+    return [write_unknown_key(f"{_KEY}.{name}", given[name], own or _list_shipped()) for name in unknown]
+
+
+@cache
+def _list_shipped() -> tuple[str, ...]:
+    config = OmegaConf.load(find_conf_folder() / "config.yaml")
+    return tuple(map(str, config.init[GATE_BIAS]))
+
+
+def check_gate_biases(biases: Mapping[str, GateBias], model: Model, called: str) -> Iterator[str]:
+    """A line for each bias that the model has no place for; called: the model, as a user chooses it."""
+    gates = {gate.name: gate for gate in model.cell.named_gates}
+    for name, bias in biases.items():
+        key, value = f"{_KEY}.{name}", describe_gate_bias(bias)
+        if not gates:
+            yield write_problem(key, value, f"model={called} has no gates")
+        elif name not in gates:
+            yield write_problem(key, value, f"model={called} has no such gate (gates: {', '.join(gates)})")
+        elif model.bias == "none":
+            yield write_problem(key, value, "model.bias=none leaves no bias to set; use model.bias=single")
+        elif isinstance(bias, Chrono) and gates[name].role is None:
+            fit = ", ".join(gate.name for gate in gates.values() if gate.role is not None)
+            says = f"chrono is for a gate that keeps the state, or writes to it (model={called}: {fit or 'none'})"
+            yield write_problem(key, value, says)

@@ -23,11 +23,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.build import check_configuration
 from bptt.configuration.errors import ConfigurationError, cut, write_problem
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import version_base
 from bptt.configuration.replaced import Loader
 from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
-from bptt.configuration.vocabulary import explain_words, join_torn, suggest_choice
+from bptt.configuration.vocabulary import explain_words, find_conf_folder, join_torn, suggest_choice
 
 _SEARCHPATH: Final = "hydra.searchpath"
 

@@ -1,6 +1,7 @@
-"""What other libraries call things, and what that is here: for messages alone, nothing is read by these names.
+"""The words of a configuration: which choices there are, and what other libraries call things that are here.
 
-A word counts in any spelling: `learning_rate`, `learning-rate` and `learningRate` are one.
+The latter is for messages alone, nothing is read by these names. A word counts in any spelling: `learning_rate`,
+`learning-rate` and `learningRate` are one.
 """
 
 import re
@@ -10,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import bptt
 from bptt.configuration.errors import quote, suggest, write_problem
-from bptt.configuration.paths import find_conf_folder, list_choices
 
 #: Each key or group with its other names.
 KEYS: Final = {
@@ -320,3 +321,16 @@ _CHOICE_WORDS: Final = {
     _fold(f"{choice.partition('=')[0]}={word}"): choice for choice, names in CHOICES.items() for word in names.split()
 }
 _ABSENT_WORDS: Final = {_fold(word): says for words, says in ABSENT.items() for word in words.split()}
+
+
+def find_conf_folder() -> Path:
+    """The folder of the shipped choices: beside the package in a wheel, in the repository when installed from it."""
+    package = Path(bptt.__file__).parent
+    in_wheel = package / "conf"
+    return in_wheel if in_wheel.is_dir() else package.parents[1] / "conf"
+
+
+def list_choices(group: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """The choices of a group by name, in alphabetical order; the folder that comes first has precedence."""
+    found = {path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")}
+    return dict(sorted(found.items()))

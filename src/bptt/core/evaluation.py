@@ -12,7 +12,6 @@ from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, Kernel, call_forward, c
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
-from bptt.core.packing import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack, sequence_arrays
 from bptt.core.parameters import list_parameters, parameter_count, to_flat
 from bptt.core.places import spread_weights
 from bptt.core.sequences import Floats, Sequences, stacked
@@ -26,7 +25,7 @@ from bptt.core.simd import (
     pointer_to,
     set_number,
 )
-from bptt.core.workspace import Workspace, as_mode
+from bptt.core.workspace import LENGTHS, PLACES, ROWS, SCORED, SHARES, Workspace, X, Y, as_mode, pack, sequence_arrays
 
 STARTS = types.Array(types.float64, 3, "C")  # (lanes, B or 0, numbers): states as in `Record.state`
 OUTPUTS = types.Array(types.float64, 4, "C")  # (lanes, N, T or 1, outputs)

@@ -14,7 +14,6 @@ from bptt.core import metrics
 from bptt.core.kernel import LANES, UNITS, check_memory
 from bptt.core.lanes import alpha_row, blocks_of_lanes, component_kernels, hyperparameters
 from bptt.core.metrics import saturation
-from bptt.core.packing import sequence_arrays
 from bptt.core.parameters import Parameter, list_parameters, parameter_count
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
@@ -35,7 +34,7 @@ from bptt.core.updates import (
     Stretch,
     train_updates,
 )
-from bptt.core.workspace import Workspace, as_mode, training_workspace
+from bptt.core.workspace import Workspace, as_mode, sequence_arrays, training_workspace
 
 
 @dataclass(frozen=True)

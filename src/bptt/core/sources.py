@@ -1,8 +1,9 @@
 """What computes, as one hash: a hash of syntax trees, whatever their comments say and whichever files they lie in.
 
 Every statement at the top of a module counts by its syntax tree without docstrings, and by those of the definitions
-that it names. So a comment, a docstring, a blank line, an import's form and a file that moves change nothing; a
-constant, an operator or a helper does. The hash does not depend on the version of Python that parses.
+that it names; what a program imports from elsewhere counts once. So a comment, a docstring, a blank line, an import's
+form, a file that moves and two that become one change nothing; a constant, an operator or a helper does. The hash does
+not depend on the version of Python that parses.
 """
 
 import ast
@@ -19,6 +20,8 @@ from pathlib import Path
 
 # What Python notes beside the program: places in the text, how a string was written, whether a name is read or bound.
 _BESIDE = frozenset({"lineno", "col_offset", "end_lineno", "end_col_offset", "kind", "type_comment", "ctx"})
+# How hashes are made: those that an earlier version kept are not taken for today's.
+_FORM = 2
 _WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -31,7 +34,7 @@ def hash_sources(modules: Mapping[str, str], known: Path | None = None) -> str:
 
     Raises SyntaxError where a text is no Python.
     """
-    text = json.dumps(sorted(modules.items()), ensure_ascii=True)
+    text = json.dumps([_FORM, sorted(modules.items())], ensure_ascii=True)
     kept = None if known is None else known / hashlib.sha256(text.encode()).hexdigest()
     if kept is not None:
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -39,6 +42,7 @@ def hash_sources(modules: Mapping[str, str], known: Path | None = None) -> str:
                 return found
     parsed = {name: _Module(name, text) for name, text in modules.items()}
     hashes = sorted(found for module in parsed.values() for found in module.hash_statements(parsed))
+    hashes += sorted({name for module in parsed.values() for name in module.foreign})
     found = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     if kept is not None:
         _keep(kept, found)
@@ -86,8 +90,9 @@ class _Module:
 
     def __init__(self, name: str, source: str) -> None:
         self.imported: dict[str, tuple[str, str]] = {}  # name → (module, name there)
-        self.bound: dict[str, list[str]] = defaultdict(list)  # name → texts of the statements that bind it
-        self.statements: list[tuple[str, set[str]]] = []  # all but imports from its own package: text, names used
+        self.foreign: set[str] = set()  # what is imported from elsewhere, by its name in full
+        self.bound: dict[str, list[str]] = defaultdict(list)  # name → texts of what binds it
+        self.statements: list[tuple[str, set[str]]] = []  # all but imports: text, names used
         self._package = name.partition(".")[0]
         for statement in ast.parse(source).body:
             self._take(statement)
@@ -98,6 +103,12 @@ class _Module:
         if isinstance(statement, ast.ImportFrom) and (statement.module or "").partition(".")[0] == self._package:
             for alias in statement.names:
                 self.imported[alias.asname or alias.name] = (statement.module or "", alias.name)
+            return
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            module = f"{statement.module}." if isinstance(statement, ast.ImportFrom) else ""
+            for alias in statement.names:
+                self.bound[alias.asname or alias.name.partition(".")[0]].append(f"{module}{alias.name}")
+                self.foreign.add(f"{module}{alias.name}")
             return
         pieces: list[str] = []
         names: set[str] = set()

@@ -19,7 +19,6 @@ from bptt.core.kernel import (
 )
 from bptt.core.layout import place_before, read_net, state_at
 from bptt.core.network import start_from_zero
-from bptt.core.packing import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack
 from bptt.core.places import collect_gradient, spread_weights, sum_of_places
 from bptt.core.simd import (
     WIDTH,
@@ -35,6 +34,7 @@ from bptt.core.simd import (
     vectors_at,
 )
 from bptt.core.simd.sums import norm
+from bptt.core.workspace import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack
 
 #: Rows of the `report` array, each (WIDTH,).
 LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM = range(7)
@@ -93,7 +93,7 @@ class Hyper(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What an update learns from; see `bptt.core.packing`."""
+    """What an update learns from; see `bptt.core.workspace`."""
 
     x: Any
     y: Any

@@ -1,15 +1,31 @@
-"""A network's layout in one mode, with the working memory for it."""
+"""A network's layout in one mode, the working memory for it, and how sequences are packed into that."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numba import types
 
 from bptt.core.kernel import LANES, check_memory
-from bptt.core.layout import Net, build_net
+from bptt.core.layout import Net, build_net, output_element
 from bptt.core.products import product
 from bptt.core.run import Loss, Model, Run
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.simd import WIDTH, aligned_zeros
+from bptt.core.simd import (
+    WIDTH,
+    ahead,
+    aligned_zeros,
+    copy_numbers,
+    elements,
+    has_units,
+    inline,
+    number_of,
+    numbers_of,
+    prefetch,
+    set_number,
+    transpose_lanes,
+)
 
 
 def as_mode(vectors: Floats, mode: str) -> Floats:
@@ -82,3 +98,106 @@ def training_workspace(run: Run, sequences: Sequences, mode: str) -> Workspace:
     """What such runs are trained in; sequences: some of those that they see."""
     settings, keeps_deltas = run.train, run.regularizer.keeps_deltas
     return Workspace(run.model, run.loss, sequences, settings.batch_size, mode, settings.truncation, keeps_deltas)
+
+
+X = types.Array(types.float64, 4, "C")  # (own, N, T, inputs): own data of each lane, or own = 1 where all share it
+Y = types.Array(types.float64, 4, "C")  # (own, N, T or 1, outputs)
+LENGTHS = types.Array(types.int64, 2, "C")  # (own, N)
+SCORED = types.Array(types.uint8, 3, "C")  # (own, N, T)
+ROWS = types.Array(types.int64, 3, "C")  # (own, updates, batch): the sequences that an update takes
+SHARES = types.Array(types.float64, 1, "C")  # (lanes,): of each scored timestep's loss
+PLACES = types.Array(types.int64, 2, "C")  # (2, WIDTH)
+
+
+@inline
+def pack(net, memory, x, y, lengths, scored, rows, update, batch, shares, alike, masked, places):
+    """Write the first `batch` sequences of rows[:, update] for every lane to the regions x, target, live and scored;
+    return the first timestep of the longest. Of earlier timesteps nothing but live and scored is written, which are 0.
+
+    alike: all sequences have all timesteps; masked: live and scored stand there already, and hold for all.
+    places (2, WIDTH): room for numbers of the kernel's own.
+    """
+    steps, lanes, first = net.timesteps, shares.shape[0], 0 if alike else net.timesteps
+    # Whole sequences of all lanes are moved as squares of numbers, which are transposed.
+    squares = not has_units(memory) and alike and net.rows == 1 and net.outputs == 1 and lanes == WIDTH
+    for lane in range(lanes):
+        own, drawn = min(lane, x.shape[0] - 1), min(lane, rows.shape[0] - 1)
+        for row in range(batch):
+            n = rows[drawn, update, row]
+            if update + 1 < rows.shape[1]:
+                later = rows[drawn, update + 1, row]
+                prefetch(x, own, later)
+                prefetch(y, own, later)
+            begin = 0 if alike else steps - lengths[own, n]
+            first = min(first, begin)
+            if not masked:
+                _mark(net, memory, scored, own, n, row, lane, begin, shares[lane])
+            places[0, lane] = (own * x.shape[1] + n) * x.shape[2] * net.inputs
+            places[1, lane] = (own * y.shape[1] + n) * y.shape[2] * net.outputs
+            if not squares:
+                _move(net, memory, numbers_of(x), numbers_of(y), y.shape[2] == 1, row, lane, begin, places)
+    if squares:
+        places_of_x, last_only = numbers_of(places), y.shape[2] == 1
+        _move_squares(memory, net.x, numbers_of(x), places_of_x, steps * net.inputs)
+        target = net.target + net.lead + (steps - 1 if last_only else 0)
+        _move_squares(memory, target, numbers_of(y), ahead(places_of_x, WIDTH), 1 if last_only else steps)
+    return first
+
+
+@inline
+def _move(net, memory, x, y, last_only, row, lane, begin, places):
+    """Write the numbers of one sequence of a lane, which begin at places[:, lane]."""
+    wide = net.rows * net.inputs
+    goes, came = elements(memory, net.x) + begin * wide + row * net.inputs, places[0, lane]
+    if has_units(memory) and net.rows == 1:
+        copy_numbers(memory, goes, x, came, (net.timesteps - begin) * net.inputs)
+    else:
+        for _ in range(net.timesteps - begin):
+            for i in range(net.inputs):
+                set_number(memory, goes + i, lane, number_of(x, came + i, 0))
+            goes += wide
+            came += net.inputs
+    asked = net.timesteps - 1 if last_only else begin
+    for o in range(net.outputs):
+        goes, came = output_element(net, memory, net.target, asked, o) + row, places[1, lane] + o
+        for _ in range(net.timesteps - asked):
+            set_number(memory, goes, lane, number_of(y, came, 0))
+            goes += net.rows
+            came += net.outputs
+
+
+@inline
+def _move_squares(memory, index, source, places, count):
+    """Vectors index … of all lanes = the numbers of `source` from each lane's place on, so many."""
+    i = 0
+    while i < count:
+        transpose_lanes(memory, index + i, source, places, i, min(WIDTH, count - i))
+        i += WIDTH
+
+
+@inline
+def _mark(net, memory, scored, own, n, row, lane, begin, share):
+    """When a sequence begins, and which of its timesteps count."""
+    live = output_element(net, memory, net.live, 0, 0) + row
+    counted = output_element(net, memory, net.scored, 0, 0) + row
+    for t in range(net.timesteps):
+        alive = t >= begin
+        counts = alive and scored[own, n, max(t - begin, 0)] != 0
+        set_number(memory, live + t * net.rows, lane, 1.0 if alive else 0.0)
+        set_number(memory, counted + t * net.rows, lane, share if counts else 0.0)
+
+
+def sequence_arrays(sets: Sequence[Sequences]) -> tuple[Any, ...]:
+    """(x, y, lengths, scored, alike) as `pack` takes them: sets that each lane has its own of, or one for all."""
+    parts = zip(*map(_arrays, sets), strict=True)
+    joined = [np.stack(arrays) if len(arrays) > 1 else arrays[0][None] for arrays in parts]
+    return *joined, all(s.lengths is None and (s.scored is None or s.scored.ndim == 1) for s in sets)
+
+
+def _arrays(sequences: Sequences) -> tuple[Any, ...]:
+    return (
+        np.ascontiguousarray(sequences.x, np.float64),
+        np.ascontiguousarray(sequences.y[:, None, :] if sequences.last_only else sequences.y, np.float64),
+        sequences.full_lengths,
+        np.ascontiguousarray(sequences.full_scored, np.uint8),
+    )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from bptt.doctor import folders, kernels, machine, program, store, sweeps, variables
+from bptt.doctor import machine, program, store, sweeps
 from bptt.doctor.finding import Finding, Situation
 
 Check = Callable[[Situation], Iterable[Finding]]
@@ -14,11 +14,11 @@ Check = Callable[[Situation], Iterable[Finding]]
 CHECKS: Final[dict[str, Check]] = {
     "program": program.examine,
     "processor": machine.examine,
-    "kernels": kernels.examine,
+    "kernels": machine.examine_kernels,
     "store": store.examine,
     "sweeps": sweeps.examine,
-    "folders": folders.examine,
-    "environment": variables.examine,
+    "folders": machine.examine_folders,
+    "environment": program.examine_variables,
 }
 _SECONDS: Final = 4.5
 _LONGEST: Final = 60.0

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bptt.doctor.finding import Finding, Situation, write_command, write_size
-from bptt.doctor.variables import name_origin
+from bptt.doctor.program import name_origin
 
 if TYPE_CHECKING:
     from bptt.tracking.store.address import Address
-    from bptt.tracking.store.state import StoreState
+    from bptt.tracking.store.opening import StoreState
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ _UNSET: Final = "unset MLFLOW_TRACKING_URI"
 def examine(situation: Situation) -> Iterator[Finding]:
     """Where the store is, whether it answers, the version of its tables, what it holds, and its size."""
     from bptt.tracking.store.address import ARTIFACTS, StoreError, find_file_store, resolve_address
-    from bptt.tracking.store.state import examine_store
+    from bptt.tracking.store.opening import examine_store
 
     old = find_file_store(situation.folder)
     named = name_origin(situation.variables, situation.uri)
@@ -159,7 +159,7 @@ def _write_copy_command(database: Path) -> str:
 
 def _examine_moves(address: "Address", named: str) -> Iterator[Finding]:
     """Whether the store was copied or moved, and looks for its artifacts where it lay."""
-    from bptt.tracking.store.moving import find_moves
+    from bptt.tracking.store.whereabouts import find_moves
 
     moves = find_moves(address, relative=False)
     if moves:

@@ -106,7 +106,7 @@ def _examine_stored(
 ) -> Iterator[Finding]:
     """Whether a store that is a file still has what it had; a server, which takes longer, `bptt sync --check` asks."""
     from bptt.tracking.store.address import StoreError
-    from bptt.tracking.store.state import count_lost
+    from bptt.tracking.store.opening import count_lost
     from bptt.tracking.store.whereabouts import find_whereabouts
 
     try:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import find_local_folder, put_files, refuse_elsewhere
-from bptt.tracking.store.connecting import connect, set_environment
-from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.connecting import connect, explain_refusal, set_environment
 from bptt.tracking.store.opening import find_store
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from bptt.analysis.tables import (
     write_right,
 )
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
-from bptt.tracking.store.params import flatten_config
 from bptt.tracking.store.sweep_page import make_run_path
+from bptt.tracking.store.tags import flatten_config
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -45,7 +45,7 @@ from bptt.tracking.provenance.environment import (
     pack_provenance,
 )
 from bptt.tracking.store.address import StoreError
-from bptt.tracking.store.run_log import RunLog
+from bptt.tracking.store.logs import RunLog
 from bptt.tracking.store.tags import OUTCOME_TAG
 
 if TYPE_CHECKING:

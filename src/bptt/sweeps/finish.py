@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 from bptt.analysis.sweep import hash_results, load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
-from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.session import Session
+from bptt.sweeps.stages import find_next
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status, make_place
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.logs import SweepLog, pack_journal
+from bptt.tracking.store.opening import count_lost
 from bptt.tracking.store.runs import make_run, make_run_key, write_setting
-from bptt.tracking.store.state import count_lost
-from bptt.tracking.store.sweep_log import SweepLog, pack_journal
 from bptt.tracking.store.sweep_page import make_compare_path, make_run_path, publish_view
 from bptt.tracking.store.tags import BEST_TAG, VIEW_TAG
 

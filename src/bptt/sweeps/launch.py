@@ -14,24 +14,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.sweep import Solved
-from bptt.configuration.build import Configuration, SweepSettings, Tracking
+from bptt.configuration.build import Configuration, SweepSettings, Tracking, list_conf_folders
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.paths import find_conf_folder
-from bptt.configuration.resolve import list_conf_folders
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
-from bptt.sweeps.jobs.arrangement import Arrangement, arrange
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.plan import MOST_LANES, PlannedRun, drop_repeated
-from bptt.sweeps.jobs.stages import TuningPlan, compose_first
+from bptt.sweeps.jobs.plan import MOST_LANES, Arrangement, PlannedRun, arrange, drop_repeated
 from bptt.sweeps.session import Session, SweepReporter
+from bptt.sweeps.stages import TuningPlan, compose_first
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import LOCK
-from bptt.tracking.folder.lock import LockedError, file_lock, is_locked
+from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken, is_locked
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal, is_sweep
-from bptt.tracking.folder.taken import find_why_taken
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
@@ -152,7 +149,7 @@ class Launch:
         assert session is not None
         session.train(added.runs, added.blocks)
         if session.journal.tuning or session.journal.confirm is not None:
-            from bptt.sweeps.choosing import train_following
+            from bptt.sweeps.stages import train_following
 
             train_following(session, self._allowed)
         if session.journal.tuning:
@@ -162,7 +159,7 @@ class Launch:
     def confirm(self) -> None:
         """Train what follows a search. Raises what `Session.train` does."""
         if self.session is not None and self.session.journal.confirm is not None:
-            from bptt.sweeps.choosing import train_following
+            from bptt.sweeps.stages import train_following
 
             train_following(self.session, self._allowed)
 

@@ -11,7 +11,7 @@ from bptt.analysis.bits import RunComparison, compare_runs, compare_texts
 from bptt.configuration.build import Checker
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Record, Run
 from bptt.core.sources import package_hash

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bptt.sweeps.finish import REPORT
-from bptt.sweeps.jobs.stages import find_next
 from bptt.sweeps.reopen import find_recorded_experiment
+from bptt.sweeps.stages import find_next
 from bptt.tracking.folder.block import ArchiveError, read_table
-from bptt.tracking.folder.digests import check_content
 from bptt.tracking.folder.files import (
     CONFIG,
     FLOW,
@@ -29,6 +28,7 @@ from bptt.tracking.folder.files import (
     PROVENANCE,
     TRACEBACK,
     WEIGHTS,
+    check_content,
     read_once,
 )
 from bptt.tracking.folder.run import Journal, make_single_key, read_config, write_journal
@@ -37,12 +37,11 @@ from bptt.tracking.history.from_folder import RunFolderHistory
 from bptt.tracking.provenance.environment import pack_provenance, recall_provenance_tags
 from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
 from bptt.tracking.store.base import Store, StoredRow
-from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.connecting import explain_refusal
+from bptt.tracking.store.logs import SweepLog, list_copy, place_below
 from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
-from bptt.tracking.store.params import flatten_config
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key, write_setting
-from bptt.tracking.store.sweep_log import SweepLog, list_copy, place_below
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SETTING_TAG, SWEEP_TAG
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
 from bptt.tracking.store.whereabouts import Noted, describe_lost, find_whereabouts, note_store
 
 T = TypeVar("T")

@@ -29,8 +29,8 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.logs import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key, write_setting
-from bptt.tracking.store.sweep_log import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.tags import KEY_TAG
 
 if TYPE_CHECKING:

@@ -114,10 +114,9 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
 
     from bptt.analysis.sweep import load_sweep
     from bptt.configuration.compose import Composer, add_folder
-    from bptt.configuration.hydra_release import choose_defaults
-    from bptt.configuration.modes import asks_for_sweep, refuse_unused
+    from bptt.configuration.hydra import asks_for_sweep, choose_defaults, refuse_unused
     from bptt.configuration.owners import check_kernel_folder
-    from bptt.configuration.paths import find_conf_folder
+    from bptt.configuration.vocabulary import find_conf_folder
 
     check_kernel_folder()
     choose_defaults()

@@ -9,9 +9,16 @@ import numpy as np
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Pool, Sequences, Stream
-from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
-from bptt.tasks.baseline import FAIR_BIT, find_baseline
-from bptt.tasks.encoding import Integers, encode_digits
+from bptt.tasks.common import (
+    FAIR_BIT,
+    Integers,
+    Predict,
+    Readout,
+    Shares,
+    encode_digits,
+    find_baseline,
+    score_sequences,
+)
 
 _MOST_BITS_FOR_ALL = 10
 _MOST_BITS_FOR_POOL = 7

@@ -8,8 +8,7 @@ import numpy as np
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, score_close
-from bptt.tasks.baseline import find_baseline
+from bptt.tasks.common import Readout, Shares, find_baseline, score_close
 
 
 @dataclass(frozen=True, kw_only=True)

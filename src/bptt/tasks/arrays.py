@@ -8,8 +8,15 @@ import numpy as np
 
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Readout, Shares, score_bits, score_class_sequences, score_classes, score_sequences
-from bptt.tasks.baseline import find_baseline_of
+from bptt.tasks.common import (
+    Readout,
+    Shares,
+    find_baseline_of,
+    score_bits,
+    score_class_sequences,
+    score_classes,
+    score_sequences,
+)
 from bptt.tasks.data_files import load_sequences
 
 

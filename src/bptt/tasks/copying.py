@@ -8,9 +8,7 @@ import numpy as np
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.accuracy import Readout, Shares, score_class_sequences, score_classes
-from bptt.tasks.baseline import find_baseline
-from bptt.tasks.encoding import one_hot
+from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_class_sequences, score_classes
 
 _SYMBOLS = 8
 _BLANK, _DELIMITER = _SYMBOLS, _SYMBOLS + 1

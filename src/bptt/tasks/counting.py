@@ -9,9 +9,7 @@ import numpy as np
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, score_sequences
-from bptt.tasks.baseline import find_baseline_of
-from bptt.tasks.encoding import format_bits, parse_bits
+from bptt.tasks.common import Predict, Readout, Shares, find_baseline_of, format_bits, parse_bits, score_sequences
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,18 @@ import numpy as np
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, score_bits, score_sequences
-from bptt.tasks.baseline import FAIR_BIT, find_baseline
-from bptt.tasks.encoding import Integers, format_bits, parse_bits
+from bptt.tasks.common import (
+    FAIR_BIT,
+    Integers,
+    Predict,
+    Readout,
+    Shares,
+    find_baseline,
+    format_bits,
+    parse_bits,
+    score_bits,
+    score_sequences,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,8 @@ import numpy as np
 from bptt.core.annotations import InvalidValue
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout, Shares, score_classes
-from bptt.tasks.baseline import find_baseline_of
+from bptt.tasks.common import Predict, Readout, Shares, find_baseline_of, one_hot, score_classes
 from bptt.tasks.data_files import read_text
-from bptt.tasks.encoding import one_hot
 
 LABELS = ("happy", "sad")
 _PARTS = ("training", "test")

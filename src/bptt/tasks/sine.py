@@ -11,8 +11,7 @@ from bptt.core.annotations import Range
 from bptt.core.elementwise import compute_sine
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.accuracy import Predict, Readout
-from bptt.tasks.baseline import find_baseline_of
+from bptt.tasks.common import Predict, Readout, find_baseline_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bptt.analysis.figures import draw_survival_curves
-from bptt.analysis.statistics.survival import survival
+from bptt.analysis.statistics.intervals import survival
 from tests.analysis.figures.swept import drawable, fail, legend, sweep_of
 
 

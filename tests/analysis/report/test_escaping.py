@@ -1,6 +1,6 @@
 import pytest
 
-from bptt.analysis.report.escaping import choose_fence, escape_latex, escape_markdown, escape_markdown_code, join_lines
+from bptt.analysis.report.rendering import choose_fence, escape_latex, escape_markdown, escape_markdown_code, join_lines
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,10 @@ import pytest
 from pylatexenc.latexencode import get_builtin_uni2latex_dict
 
 import bptt
+from bptt.analysis.report.contents import report_several, report_single
 from bptt.analysis.report.document import Column, Mono, Strong, Table
-from bptt.analysis.report.escaping import escape_latex
 from bptt.analysis.report.latex import render_latex
-from bptt.analysis.report.several import report_several
-from bptt.analysis.report.single import report_single
+from bptt.analysis.report.rendering import escape_latex
 from bptt.analysis.report.writing import render_tables
 from tests.analysis.report.planted import HOSTILE, planted
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bptt.analysis import figures
-from bptt.analysis.report import single, writing
+from bptt.analysis.report import contents, writing
 from bptt.analysis.report.document import Table
 from bptt.analysis.report.sections import results
 from bptt.analysis.report.writing import make_report_files
@@ -46,17 +46,17 @@ def _picture(patch: pytest.MonkeyPatch) -> None:
 
 
 def _section(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(single, "write_troubles", raising)
+    patch.setattr(contents, "write_troubles", raising)
 
 
 def _answer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(single, "write_in_short", raising)
+    patch.setattr(contents, "write_in_short", raising)
 
 
 def _table(patch: pytest.MonkeyPatch) -> None:
     made = results.write_settings_table
     patch.setattr(
-        single,
+        contents,
         "write_settings_table",
         lambda findings: Table("results", "Results by setting", (), cast("Any", Frame()), made(findings).columns),
     )

@@ -14,13 +14,13 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from bptt.analysis.report.contents import report_single
 from bptt.analysis.report.document import Report
 from bptt.analysis.report.rendering import render_pages
-from bptt.analysis.report.single import report_single
 from bptt.analysis.report.writing import make_report_files, render_tables, write_report
 from bptt.analysis.sweep import Sweep
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.provenance.work_tree import shorten_diff
+from bptt.tracking.provenance.environment import shorten_diff
 from tests.analysis.report.parsed import Page, cells_of
 from tests.analysis.report.planted import HOSTILE, folder_of, planted
 from tests.test_mlflow_pages import CHROMIUM

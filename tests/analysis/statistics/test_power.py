@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from bptt.analysis.statistics.differences import PairCounts, Successes, compute_shares_p, mcnemar, paired_difference
 from bptt.analysis.statistics.intervals import probability_of_improvement, share_difference
-from bptt.analysis.statistics.pairs import PairCounts, mcnemar, paired_difference
 from bptt.analysis.statistics.power import (
     count_pairs_for_difference,
     count_pairs_for_equivalence,
@@ -11,7 +11,6 @@ from bptt.analysis.statistics.power import (
     count_runs_for_equivalence,
     count_runs_for_improvement,
 )
-from bptt.analysis.statistics.strata import Successes, compute_shares_p
 
 TRIALS = 2000  # a share of 0.8 has a standard error of 0.009
 

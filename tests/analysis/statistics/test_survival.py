@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import CensoredData, beta, ecdf
 
-from bptt.analysis.statistics.intervals import Interval, clopper_pearson
-from bptt.analysis.statistics.survival import median_updates, survival
+from bptt.analysis.statistics.intervals import Interval, clopper_pearson, median_updates, survival
 
 # Seven runs: four solve the task, one is lost at 20, two are watched until 50.
 OBSERVED = np.array([50, 10, 20, 20, 30, 40, 50])

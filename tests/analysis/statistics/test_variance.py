@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import f_oneway
 
-from bptt.analysis.statistics.variance import variance_shares
+from bptt.analysis.statistics.settings import variance_shares
 
 EVERY = ["optimizer.alpha", "model.hidden_size", "model", "seed"]
 

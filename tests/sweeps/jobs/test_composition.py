@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.random import Generator
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant

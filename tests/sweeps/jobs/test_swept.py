@@ -9,8 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 
 import bptt
 from bptt.configuration.compose import Composer
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
 from bptt.sweeps.jobs.plan import PlannedRun, drop_repeated, find_swept, shorten_values

@@ -22,13 +22,13 @@ from omegaconf import DictConfig
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.hydra_release import version_base
-from bptt.configuration.paths import find_conf_folder
+from bptt.configuration.hydra import version_base
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import train
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.search.search import Prepared, Search, list_searched_keys
-from bptt.sweeps.search.space import Choices, Numbers, Space, search_space
+from bptt.sweeps.search.settings import Choices, Numbers, Space, search_space
 from bptt.sweeps.search.study import Outcome
 from bptt.sweeps.task import SweepTask
 from bptt.sweeps.workers.training import LaneResult, LaneTask, lose_lanes, train_lanes

@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.digests import dump_sealed, load_sealed
-from bptt.tracking.folder.files import read_arrays
+from bptt.tracking.folder.files import dump_sealed, load_sealed, read_arrays
 from tests.faults.flips import flip_bits, make_run, make_sweep, read_all
 from tests.recording import strip_digests
 

@@ -2,7 +2,7 @@ import pytest
 
 from bptt.tracking.history.base import Member
 from bptt.tracking.history.find import Narrowing, is_same, split_source
-from bptt.tracking.store.errors import SourceError
+from bptt.tracking.store.connecting import SourceError
 
 MEMBERS = [
     Member(number=number, name="", digest="", updates=None, swept=swept)

@@ -15,8 +15,8 @@ from bptt.tracking.folder.files import pack_record
 from bptt.tracking.store.base import Experiment, Store
 from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.database import DatabaseStore
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store, open_to_read
-from bptt.tracking.store.sweep_log import SweepLog
 from tests.tracking.store.test_bulk import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -19,11 +19,11 @@ from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.client import ClientStore
-from bptt.tracking.store.client_writer import ClientWriter
 from bptt.tracking.store.connecting import connect
 from bptt.tracking.store.database import DatabaseStore
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.runs import RunToWrite
-from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.writers import ClientWriter
 from tests import forking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -253,7 +253,7 @@ import pathlib, sys, time
 sys.path.insert(0, sys.argv[4])
 from tests.tracking.store.test_bulk import run
 from bptt.tracking.store.opening import open_store
-from bptt.tracking.store.sweep_log import SweepLog
+from bptt.tracking.store.logs import SweepLog
 store = open_store(sys.argv[1], sys.argv[2])
 record = SweepLog.begin(store, sys.argv[3], {}, "")
 here = pathlib.Path(sys.argv[5])

@@ -12,9 +12,9 @@ from bptt.export.mlflow_model import ModelContent, log_model
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_to_delete
 from bptt.tracking.store.runs import RunToWrite
-from bptt.tracking.store.sweep_log import SweepLog
 from bptt.tracking.store.sweep_page import publish_view
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -7,7 +7,7 @@ import pytest
 
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.run_log import RunLog
+from bptt.tracking.store.logs import RunLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 
@@ -51,7 +51,7 @@ def test_points_are_written_in_batches_while_it_trains(
 ) -> None:
     store = open_experiment()
     now = [0.0]
-    monkeypatch.setattr("bptt.tracking.store.run_log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bptt.tracking.store.logs.time.monotonic", lambda: now[0])
     record = RunLog.begin(store, "run", {}, {})
     batches: list[int] = []
     written = store.client.log_batch
@@ -91,7 +91,7 @@ def test_a_store_that_goes_away_loses_no_point(
     store = open_experiment()
     record = RunLog.begin(store, "run", {}, {})
     now = [1e9]
-    monkeypatch.setattr("bptt.tracking.store.run_log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bptt.tracking.store.logs.time.monotonic", lambda: now[0])
 
     def away(*_: object, **__: object) -> None:
         raise MlflowException("no answer\nfrom it")

@@ -15,7 +15,7 @@ import yaml
 from bptt.export.mlflow_model import ModelContent, load_model, log_model, save_model
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.run_log import RunLog
+from bptt.tracking.store.logs import RunLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

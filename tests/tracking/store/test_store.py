@@ -13,8 +13,7 @@ import pytest
 from bptt.tracking.folder.files import make_key
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.connecting import limit_patience
-from bptt.tracking.store.errors import wait_while_locked
+from bptt.tracking.store.connecting import limit_patience, wait_while_locked
 from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.tags import KEY_TAG
 from tests import forking
@@ -179,7 +178,7 @@ def test_a_database_that_another_process_holds_is_waited_for(monkeypatch: pytest
 
     assert ask(3) == 3
     refusals = [StoreError("sqlite:///mlflow.db: database is locked")] * 2
-    monkeypatch.setattr("bptt.tracking.store.errors._SECONDS_OF_PATIENCE", -1.0)
+    monkeypatch.setattr("bptt.tracking.store.connecting._SECONDS_OF_PATIENCE", -1.0)
     with pytest.raises(StoreError, match="locked"):
         ask(3)
     assert len(refusals) == 1

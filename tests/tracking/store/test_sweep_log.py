@@ -7,8 +7,8 @@ import pytest
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.base import Store
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.runs import RunToWrite
-from bptt.tracking.store.sweep_log import SweepLog
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 

@@ -12,8 +12,13 @@ from bptt.analysis.figures.material import Material, SweepFigure
 from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, draw_variance_bars
 from bptt.analysis.figures.performance import draw_performance_profiles
 from bptt.analysis.figures.run import draw_gradient_flow, draw_loss_curve
-from bptt.analysis.figures.survivals import draw_survival_curves
-from bptt.analysis.figures.training import draw_clipped_share, draw_convergence, draw_gradient_norm, draw_update_ratio
+from bptt.analysis.figures.training import (
+    draw_clipped_share,
+    draw_convergence,
+    draw_gradient_norm,
+    draw_survival_curves,
+    draw_update_ratio,
+)
 from bptt.analysis.style import save_figure
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.factors import Factor
-from bptt.analysis.figures.metrics import SPAN, pool_runs, tell_apart
+from bptt.analysis.figures.material import SPAN, pool_runs, tell_apart
 from bptt.analysis.figures.panels import choose_looks, compute_quartiles, draw_legend, make_panels
 from bptt.analysis.style import (
     COLUMN,

@@ -7,15 +7,20 @@ import numpy as np
 
 from bptt.analysis.figures.flow import choose_mapped, draw_flow_map, draw_profiles, have_equal_profiles
 from bptt.analysis.figures.material import (
+    DECAY,
+    RADIUS,
+    SOLVED,
     Material,
     SweepFigure,
     describe_lines,
     join_texts,
+    label_axis,
     name_level,
     name_pooled,
+    pool_runs,
+    tell_apart,
     write_digits,
 )
-from bptt.analysis.figures.metrics import DECAY, RADIUS, SOLVED, label_axis, pool_runs, tell_apart
 from bptt.analysis.figures.panels import choose_looks, draw_legend, make_panels
 from bptt.analysis.style import STYLE, set_logarithmic_ticks
 

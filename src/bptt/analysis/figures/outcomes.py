@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.factors import Factor, build_factor, combine_factors
-from bptt.analysis.figures.maps import draw_heat_map, fill_cells, is_grid
+from bptt.analysis.figures.maps import (
+    combine_settings,
+    describe_cells,
+    draw_heat_map,
+    draw_settings,
+    fill_cells,
+    is_grid,
+)
 from bptt.analysis.figures.material import (
+    SOLVED,
     Material,
     SweepFigure,
     describe_levels,
     describe_lines,
+    find_common_baseline,
     join_texts,
+    label_axis,
     name_pooled,
+    pool_runs,
 )
-from bptt.analysis.figures.metrics import SOLVED, find_common_baseline, label_axis, pool_runs
 from bptt.analysis.figures.panels import (
     Look,
     Window,
@@ -29,10 +39,9 @@ from bptt.analysis.figures.panels import (
     set_level_axis,
     set_percent_axis,
 )
-from bptt.analysis.figures.settings import combine_settings, describe_cells, draw_settings
-from bptt.analysis.figures.survivals import MOST_BANDS, draw_survival_curves
+from bptt.analysis.figures.training import MOST_BANDS, draw_survival_curves
 from bptt.analysis.statistics.intervals import clopper_pearson
-from bptt.analysis.statistics.variance import INTERACTIONS, REST, SEED, variance_shares
+from bptt.analysis.statistics.settings import INTERACTIONS, REST, SEED, variance_shares
 from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
 from bptt.analysis.tables import LOSS, take_final
 
@@ -209,7 +218,7 @@ def _find_gap(factor: Factor) -> float:
 def draw_variance_bars(shares: "pd.DataFrame") -> "Figure":
     """A bar for each source of variance; swept keys in blue, what is left to interactions and to the seed in grey.
 
-    shares  as of `bptt.analysis.statistics.variance.variance_shares`: source, share
+    shares  as of `bptt.analysis.statistics.settings.variance_shares`: source, share
     """
     import matplotlib as mpl
     import seaborn as sns

@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from bptt.analysis.comparison import choose_measure, select_ended
 from bptt.analysis.factors import Factor, Split, combine_factors, find_factors, split_runs
 from bptt.analysis.figures.material import (
     Material,
     SweepFigure,
     describe_levels,
     describe_lines,
+    find_common_baseline,
+    find_display,
+    group_runs,
     name_level,
     name_pooled,
+    pool_runs,
 )
-from bptt.analysis.figures.metrics import find_common_baseline, find_display, group_runs, pool_runs
 from bptt.analysis.figures.outcomes import BEYOND
 from bptt.analysis.figures.panels import (
     LinearWindow,
@@ -28,8 +32,7 @@ from bptt.analysis.figures.panels import (
     make_panels,
     set_percent_axis,
 )
-from bptt.analysis.figures.survivals import MOST_BANDS
-from bptt.analysis.questions import choose_measure, select_ended
+from bptt.analysis.figures.training import MOST_BANDS
 from bptt.analysis.statistics.intervals import exact_ends
 from bptt.analysis.style import STYLE, write_message
 from bptt.analysis.tables import ACCURACY, LOSS, is_smaller_better, take_final

@@ -1,11 +1,12 @@
 """What a report is made of, before it has a format: sections of paragraphs, tables, figures and commands.
 
-Text stands here as it is meant; each format escapes it when it is rendered.
+Text stands here as it is meant; each format escapes it when it is rendered. A part that can't be made is named in its
+place, and the others are there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,3 +188,25 @@ class Report:
     def _elements(self) -> Iterator[Element]:
         for section in self.sections:
             yield from section.elements
+
+
+T = TypeVar("T")
+
+
+def attempt(what: str, make: Callable[[], T]) -> T | Missing:
+    """What `make` returns, or, where it raises, what says so; what: its name, as a sentence begins with it."""
+    try:
+        return make()
+    except Exception as error:  # what was trained is told of, whatever a part of it leads to
+        return name_missing(what, error)
+
+
+def name_missing(what: str, error: Exception) -> Missing:
+    """What stands in the place of a part that raised."""
+    return Missing(what, " ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def attempt_section(id: str, title: str, write: Callable[[], Section], rest: Sequence[Element] = ()) -> Section:
+    """The section that `write` returns, or one with this title that says why there is none, and has the rest."""
+    made = attempt(f"The section “{title}”", write)
+    return Section(id, title, [made, *rest]) if isinstance(made, Missing) else made

@@ -12,8 +12,7 @@ from itertools import chain
 from typing import Final
 
 from bptt.analysis.report.document import Column, Mono, Span, Table
-from bptt.analysis.report.escaping import escape_latex, join_lines
-from bptt.analysis.report.rendering import Number, TableCell, load_template, write_rows
+from bptt.analysis.report.rendering import Number, TableCell, escape_latex, join_lines, load_template, write_rows
 
 #: Type, and how many em of it are 0.9 of an article's text width, which is 345 points.
 _SIZES: Final = {"small": 33.5, "footnotesize": 36.5, "scriptsize": 38.9}

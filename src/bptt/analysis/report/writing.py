@@ -1,17 +1,16 @@
 """A report's files: made from sweeps, with figures in each format that is asked for, and written into a folder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from bptt.analysis.report.attempting import name_missing, replace_tables
-from bptt.analysis.report.document import Missing, Report
+from bptt.analysis.report.contents import report_several, report_single
+from bptt.analysis.report.document import Element, Missing, Report, Table, attempt, name_missing
 from bptt.analysis.report.latex import render_table
-from bptt.analysis.report.rendering import render_pages
+from bptt.analysis.report.rendering import render_pages, write_rows
 from bptt.analysis.report.sections.repeating import find_inputs
-from bptt.analysis.report.several import report_several
-from bptt.analysis.report.single import report_single
 from bptt.tracking.folder.files import PAGE, PATCH, write_files
 
 if TYPE_CHECKING:
@@ -123,3 +122,18 @@ def _draw_images(drawn: "SweepFigure", formats: Sequence[Format]) -> dict[Format
         save_figure(drawn.figure, buffer, kind)
         found[kind] = buffer.getvalue()
     return found
+
+
+def replace_tables(report: Report) -> Report:
+    """The report with what says so in the place of each table that can't be rendered."""
+    sections = [replace(section, elements=_replace(section.elements)) for section in report.sections]
+    return replace(report, sections=sections)
+
+
+def _replace(elements: Sequence[Element]) -> list[Element]:
+    return [_try_table(element) if isinstance(element, Table) else element for element in elements]
+
+
+def _try_table(table: Table) -> Table | Missing:
+    made = attempt(f"The table “{table.title}”", lambda: (write_rows(table), render_table(table)))
+    return made if isinstance(made, Missing) else table

@@ -13,30 +13,27 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from bptt.analysis.statistics.families import correct_holm, correct_level
-from bptt.analysis.statistics.intervals import LEVEL, Interval
-from bptt.analysis.statistics.pairs import (
+from bptt.analysis.statistics.differences import (
+    Successes,
     add_counts,
+    compute_ranks_p,
+    compute_shares_p,
     count_pairs,
     mcnemar,
     median_difference,
     paired_difference,
     probability_on_pairs,
     restricted_mean_difference,
+    stratified_difference,
+    stratified_improvement,
 )
+from bptt.analysis.statistics.intervals import LEVEL, Interval
 from bptt.analysis.statistics.power import (
     count_pairs_for_difference,
     count_pairs_for_equivalence,
     count_runs_for_difference,
     count_runs_for_equivalence,
     count_runs_for_improvement,
-)
-from bptt.analysis.statistics.strata import (
-    Successes,
-    compute_ranks_p,
-    compute_shares_p,
-    stratified_difference,
-    stratified_improvement,
 )
 
 MARGIN: Final = 0.1  # ten percentage points
@@ -292,3 +289,26 @@ def _add_needs(gathered: _Gathered, found: Comparison) -> Comparison:
     per = len(found.conditions)
     each = [None if needed is None else ceil(needed / per) for needed in (differ, equal)]
     return replace(found, to_differ=each[0], to_equal=each[1])
+
+
+def correct_holm(p: Sequence[float]) -> list[float]:
+    """Each p-value as Holm's procedure corrects it, in their order.
+
+    With p₍₁₎ ≤ … ≤ p₍ₘ₎ the i-th becomes max over j ≤ i of min(1, (m − j + 1) p₍ⱼ₎): S. Holm, "A Simple Sequentially
+    Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6 (1979). Who calls what is at most α a
+    difference is wrong anywhere in the family with probability α at most, however the comparisons depend on each other.
+    """
+    corrected, reached = [0.0] * len(p), 0.0
+    for place, number in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        reached = max(reached, min(1.0, (len(p) - place) * p[number]))
+        corrected[number] = reached
+    return corrected
+
+
+def correct_level(comparisons: int, level: float = LEVEL) -> float:
+    """The level of each interval with which all of a family cover together: 1 − (1 − level)/m, Bonferroni's.
+
+    Holm's procedure has no two-sided intervals of its own that are as simple. Bonferroni's are a little wider, so that
+    one of them excludes 0 only where Holm's p-value is below 1 − level too.
+    """
+    return 1 - (1 - level) / comparisons

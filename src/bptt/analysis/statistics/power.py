@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bptt.analysis.statistics.differences import PairCounts, lower_tail
 from bptt.analysis.statistics.intervals import LEVEL, exact_ends
-from bptt.analysis.statistics.pairs import PairCounts, lower_tail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

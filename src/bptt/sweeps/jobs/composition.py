@@ -21,13 +21,12 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from bptt.configuration.build import Checker, Configuration
+from bptt.configuration.build import Checker, Configuration, list_conf_folders, resolve_config, resolve_entry
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.configuration.modes import find_other_setting
-from bptt.configuration.paths import find_conf_folder
-from bptt.configuration.resolve import list_conf_folders, resolve_config, resolve_entry
+from bptt.configuration.hydra import find_other_setting
 from bptt.configuration.trust import read_allowed
+from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.grammar import Job, expand, expand_override, strip_key
 
 

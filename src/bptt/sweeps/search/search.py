@@ -17,8 +17,7 @@ from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.grammar import strip_key
 from bptt.sweeps.launch import Launch
 from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
-from bptt.sweeps.search.settings import SearchSettings, search_settings
-from bptt.sweeps.search.space import Space, search_space
+from bptt.sweeps.search.settings import SearchSettings, Space, search_settings, search_space
 from bptt.sweeps.search.study import Outcome, Study
 from bptt.sweeps.session import Session, make_returns
 from bptt.sweeps.workers.training import LaneResult, LaneTask

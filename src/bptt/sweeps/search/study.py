@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from bptt.configuration.errors import ConfigurationError
-from bptt.sweeps.search.settings import SearchSettings
-from bptt.sweeps.search.space import Choices, Numbers, Space
+from bptt.sweeps.search.settings import Choices, Numbers, SearchSettings, Space
 from bptt.tracking.store.address import StoreError
 
 if TYPE_CHECKING:

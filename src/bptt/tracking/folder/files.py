@@ -6,6 +6,7 @@ Nothing here knows MLflow.
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +17,11 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.digests import check_content
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
+
 
 # In the folder of a run, or of a sweep; beside the first three in a block's.
 HISTORY: Final = "history.parquet"
@@ -301,3 +301,45 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 def make_key(*parts: str) -> str:
     """The key, 32 hexadecimal digits, of what these parts tell from everything else."""
     return sha256(" ".join(parts).encode()).hexdigest()[:32]
+
+
+_KEY: Final = "sha256"
+
+_ALTERED: Final = "not as it was written: a bit was flipped, or it was edited"
+
+
+def hash_content(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    return sha256(content).hexdigest()
+
+
+def check_content(content: bytes, digest: str | None) -> None:
+    """Raise ValueError where a content is not the one with this digest; None: it is not known, any is taken."""
+    if digest is not None and hash_content(content) != digest:
+        raise ValueError(_ALTERED)
+
+
+def dump_sealed(noted: Mapping[str, Any]) -> str:
+    """The JSON text of what is noted, with a digest of it beside the other keys."""
+    return json.dumps({**noted, _KEY: _seal(noted)}, indent=1) + "\n"
+
+
+def load_sealed(text: str) -> dict[str, Any]:
+    """What `dump_sealed` was given. A text without a digest, as earlier versions wrote it, is taken as it is.
+
+    Raises ValueError where it is no mapping, or not as it was written.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("holds no mapping")
+    seal = found.pop(_KEY, None)
+    # Where its key itself was damaged, the digest stands under another one.
+    like_it = [key for key, value in found.items() if seal is None and re.fullmatch("[0-9a-f]{64}", str(value))]
+    renamed = any(_seal({k: v for k, v in found.items() if k != key}) == found[key] for key in like_it)
+    if renamed or (seal is not None and seal != _seal(found)):
+        raise ValueError(f"{_ALTERED}; if by you, take out its line {_KEY}")
+    return found
+
+
+def _seal(noted: Mapping[str, Any]) -> str:
+    return hash_content(json.dumps(noted, sort_keys=True).encode())

@@ -8,7 +8,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.tracking.folder.digests import check_content, dump_sealed, hash_content, load_sealed
 from bptt.tracking.folder.files import (
     CHECKPOINT,
     CONFIG,
@@ -17,6 +16,10 @@ from bptt.tracking.folder.files import (
     JOURNAL,
     TRACEBACK,
     WEIGHTS,
+    check_content,
+    dump_sealed,
+    hash_content,
+    load_sealed,
     make_key,
     read_arrays,
     write_arrays,

@@ -32,8 +32,18 @@ from bptt.tracking.folder.block import (
     write_block,
     write_table,
 )
-from bptt.tracking.folder.digests import dump_sealed, hash_content, load_sealed
-from bptt.tracking.folder.files import JOBS, PROGRESS, STUDY, SWEEP, clear_part, sync_folder, write_text
+from bptt.tracking.folder.files import (
+    JOBS,
+    PROGRESS,
+    STUDY,
+    SWEEP,
+    clear_part,
+    dump_sealed,
+    hash_content,
+    load_sealed,
+    sync_folder,
+    write_text,
+)
 from bptt.tracking.folder.progress import Sign, read_sign
 
 if TYPE_CHECKING:

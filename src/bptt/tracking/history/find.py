@@ -21,9 +21,9 @@ from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHisto
 from bptt.tracking.history.from_store import RunsStoreHistory, SweepStoreHistory
 from bptt.tracking.store.address import resolve_address
 from bptt.tracking.store.base import Store, StoredRow
-from bptt.tracking.store.errors import SourceError, explain_refusal
+from bptt.tracking.store.connecting import SourceError, explain_refusal
+from bptt.tracking.store.logs import read_copy
 from bptt.tracking.store.opening import open_to_read
-from bptt.tracking.store.sweep_log import read_copy
 from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from bptt.tracking.folder.block import (
     make_empty_history,
     select_ends,
 )
-from bptt.tracking.folder.digests import check_content
 from bptt.tracking.folder.files import (
     FLOW,
     HISTORY,
@@ -20,6 +19,7 @@ from bptt.tracking.folder.files import (
     ONCE,
     TRACEBACK,
     WEIGHTS,
+    check_content,
     load_record,
     parse_table,
     read_once,

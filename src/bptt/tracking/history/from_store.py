@@ -32,10 +32,9 @@ from bptt.tracking.provenance.environment import parse_provenance_tags, read_pro
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
 from bptt.tracking.store.base import Store, StoredRow
-from bptt.tracking.store.errors import explain_refusal
-from bptt.tracking.store.params import list_swept
-from bptt.tracking.store.sweep_log import SweepCopy, read_flow_ends
-from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, STAGE_TAG, SWEEP_TAG
+from bptt.tracking.store.connecting import explain_refusal
+from bptt.tracking.store.logs import SweepCopy, read_flow_ends
+from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, STAGE_TAG, SWEEP_TAG, list_swept
 from bptt.tracking.store.whereabouts import find_home_of_stored
 
 if TYPE_CHECKING:

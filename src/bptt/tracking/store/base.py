@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, load_record
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import fetch
-from bptt.tracking.store.connecting import connect, limit_patience, set_environment
-from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.connecting import connect, explain_refusal, limit_patience, set_environment
 from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG
 

@@ -16,9 +16,7 @@ from bptt.tracking.store.base import (
     restore_infinities,
     sort_rows,
 )
-from bptt.tracking.store.client_writer import ClientWriter, HeldRun
-from bptt.tracking.store.connecting import UNKNOWN_RUN, limit_patience
-from bptt.tracking.store.errors import explain_query, explain_refusal, search_runs
+from bptt.tracking.store.connecting import UNKNOWN_RUN, explain_query, explain_refusal, limit_patience, search_runs
 from bptt.tracking.store.runs import Holding
 from bptt.tracking.store.tags import (
     DIGEST_TAG,
@@ -29,6 +27,7 @@ from bptt.tracking.store.tags import (
     SWEEP_TAG,
     VIEW_TAG,
 )
+from bptt.tracking.store.writers import ClientWriter, HeldRun
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,24 +1,29 @@
-"""MLflow's client for a store: its database made where missing, its version looked at, the environment set."""
+"""MLflow's client for a store: its database made where missing, its version looked at, the environment set; how long
+it is waited for, and what a store refuses, in one line for the user.
+"""
 
 import ast
 import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
-from bptt.tracking.store.moving import place_first_experiment, settle_artifacts
+from bptt.tracking.store.whereabouts import place_first_experiment, settle_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 #: The version of a database that has tables, but says of none.
 UNKNOWN = "unknown"
@@ -306,3 +311,98 @@ def _check_connection(address: Address) -> None:
 def has_timeout(address: Address) -> bool:
     """Whether a database can be told how long to wait for a connection."""
     return address.uri.startswith(("postgresql", "mysql", "mariadb"))
+
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+
+T = TypeVar("T")
+
+
+_LOCKED: Final = "database is locked"
+
+
+_SECONDS_OF_PATIENCE: Final = 60.0
+
+
+_PAGE: Final = 250  # runs in one answer: for seconds of patience, also where the server is slow
+
+
+@contextmanager
+def explain_refusal(address: Address) -> Iterator[None]:
+    """Within it a store that refuses, or that doesn't answer for seconds, raises StoreError with one line."""
+    try:
+        with limit_patience():
+            yield
+    except Exception as error:
+        if not isinstance(error, _list_refusals()):
+            raise
+        raise StoreError(f"{address.shown}: {summarize(error)}", is_passing(error)) from error
+
+
+def wait_while_locked(ask: Callable[P, T]) -> Callable[P, T]:
+    """Make what asks a store wait, for a minute, for another process that holds its database; MLflow waits for less."""
+
+    @wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        until = time.monotonic() + _SECONDS_OF_PATIENCE
+        while True:
+            try:
+                return ask(*args, **kwargs)
+            except StoreError as error:
+                # It was rolled back, so that nothing is done twice.
+                if _LOCKED not in str(error) or time.monotonic() > until:
+                    raise
+                _log.warning("waiting for another process that holds the database: %s", error)
+
+    return asked
+
+
+def _list_refusals() -> tuple[type[Exception], ...]:
+    """What a store refuses with; of packages that were not imported, which takes seconds, nothing can come."""
+    kinds = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
+    return OSError, *(getattr(sys.modules[module], kind) for module, kind in kinds.items() if module in sys.modules)
+
+
+def search_runs(
+    client: "MlflowClient", experiment_ids: Sequence[str], matching: str, deleted: bool = False
+) -> Iterator["Run"]:
+    """The runs that a filter in MLflow's words finds, the newest first; with those in MLflow's bin where `deleted`."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    token: str | None = None
+    while True:
+        page = client.search_runs([*experiment_ids], matching, view, _PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def summarize(error: Exception) -> str:
+    """What went wrong, in one line without a password."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    # A database's own words stand behind the class of its error, in the midst of SQLAlchemy's.
+    told = re.search(r"\(\w+(?:\.\w+)*Error\) (.+)", str(error))
+    return shorten(error) if told is None else hide_passwords(told[1].strip())
+
+
+class SourceError(Exception):
+    """What was named can't be found, or is not clear; the message is one line for the user."""
+
+
+@contextmanager
+def explain_query(query: str) -> Iterator[None]:
+    """Within it MLflow's complaint about a query raises SourceError, with one line."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+        raise SourceError(f"{query}: not a query that MLflow understands: {shorten(error)}") from None

@@ -19,9 +19,7 @@ from bptt.tracking.store.base import (
     sort_rows,
 )
 from bptt.tracking.store.client import ClientStore
-from bptt.tracking.store.connecting import set_environment
-from bptt.tracking.store.database_writer import DatabaseWriter
-from bptt.tracking.store.errors import explain_query, explain_refusal
+from bptt.tracking.store.connecting import explain_query, explain_refusal, set_environment
 from bptt.tracking.store.runs import Holding
 from bptt.tracking.store.tables import Database, delete_models, find_models, insert, split_values
 from bptt.tracking.store.tags import (
@@ -32,6 +30,7 @@ from bptt.tracking.store.tags import (
     SWEEP_TAG,
     VIEW_TAG,
 )
+from bptt.tracking.store.writers import DatabaseWriter
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
-from bptt.tracking.store.params import flatten_config
 from bptt.tracking.store.tags import (
     DIGEST_TAG,
     KEY_TAG,
@@ -20,6 +19,7 @@ from bptt.tracking.store.tags import (
     SETTING_TAG,
     STAGE_TAG,
     SWEEP_TAG,
+    flatten_config,
 )
 
 

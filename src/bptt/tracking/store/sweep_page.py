@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.errors import explain_refusal
+from bptt.tracking.store.connecting import explain_refusal
 from bptt.tracking.store.opening import open_address
 from bptt.tracking.store.tags import OUTCOME_TAG, SETTING_TAG, SHARED_VIEW_TAG
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError
-from bptt.tracking.store.errors import summarize
+from bptt.tracking.store.connecting import summarize
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

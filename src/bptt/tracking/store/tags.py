@@ -1,6 +1,14 @@
-"""The tags of runs in the store, MLflow's own and bptt's: what they are called is written here alone."""
+"""What the store has of a run in a few words: its tags, its configuration as MLflow's params, and its name.
 
-from typing import Final
+What tags are called, MLflow's own and bptt's, is written here alone.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from bptt.tracking.store.address import hide_passwords
 
 #: By which a run is found again when the process that began it died before it could note the run's id; no two runs
 #: have the same.
@@ -55,3 +63,108 @@ DIRTY_TAG: Final = "bptt.git.dirty"
 
 #: With a package's name behind it: its version.
 VERSION_TAG: Final = "bptt.version."
+
+
+_FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
+
+
+_LONGEST_KEY = 250
+
+
+_LONGEST_VALUE = 6000
+
+
+def hide_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole resolved configuration without a password that the store's address may hold."""
+    tracking = resolved["tracking"]
+    uri = tracking["uri"]
+    return {**resolved, "tracking": {**tracking, "uri": uri and hide_passwords(uri)}}
+
+
+def flatten_config(config: Mapping[str, Any]) -> dict[str, str]:
+    """The whole configuration, one entry per value, nested keys joined with dots.
+
+    Values are written as on the command line (null, true, 0.1, [1, 2]); an empty group stays visible as {}. What MLflow
+    refuses in a key becomes _, and a value of more than 6,000 characters is cut with a note: config.yaml has it whole.
+    """
+    params: dict[str, str] = {}
+    for path, value in _list_leaves(config, ()):
+        params[_find_unused(_make_key(path), params)] = _cut(_write(value))
+    return params
+
+
+def _list_leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping) and (value or not path):
+        for key, inner in value.items():
+            yield from _list_leaves(inner, (*path, str(key)))
+    else:
+        yield path, value
+
+
+def _make_key(path: tuple[str, ...]) -> str:
+    return _FORBIDDEN.sub("_", ".".join(path))[:_LONGEST_KEY]
+
+
+def _find_unused(key: str, taken: Mapping[str, str]) -> str:
+    if key not in taken:
+        return key
+    number = 2
+    while (candidate := f"{key[: _LONGEST_KEY - 8]}_{number}") in taken:
+        number += 1
+    return candidate
+
+
+def _write(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    note = f" ... (cut: {len(text)} characters; config.yaml has them all)"
+    return text[: _LONGEST_VALUE - len(note)] + note
+
+
+_SEED: Final = "seed"
+
+
+_WHERE: Final = "tracking."
+
+
+def list_swept(params: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Each run's params that tell it from the others.
+
+    Where choices of a group differ (`model`: elman, lstm), what only follows from the choices is left out.
+    """
+    keys = dict.fromkeys(key for one in params for key in one if not key.startswith(_WHERE))
+    differing = [key for key in keys if len({one.get(key) for one in params}) > 1]
+    choices = [key for key in differing if any(other.startswith(f"{key}.") for other in keys) or _chooses(key, params)]
+    kept = [key for key in differing if key in choices or key == _SEED or not _follows(key, choices, params)]
+    # As on the command line, where the seed stands last.
+    kept.sort(key=lambda key: (key == _SEED, key not in choices))
+    return [{key: one[key] for key in kept if key in one} for one in params]
+
+
+def _chooses(key: str, params: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a key is that of a choice of many values at once, as `experiment` is."""
+    return key in ("experiment", "sweep") and all("." not in one.get(key, "") for one in params)
+
+
+def _follows(key: str, choices: Sequence[str], params: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the choices decide the value of a key."""
+    values: dict[tuple[str | None, ...], set[str | None]] = {}
+    for one in params:
+        values.setdefault(tuple(one.get(choice) for choice in choices), set()).add(one.get(key))
+    return bool(choices) and all(len(found) == 1 for found in values.values())
+
+
+def name_run(resolved: Mapping[str, Any]) -> str:
+    """The name of a run on its own: `leftbit elman seed=0`."""
+    choices = [str(resolved[group]["_target_"]).split(".")[-2] for group in ("task", "model")]
+    return " ".join([*choices, f"seed={resolved['seed']}"])
+
+
+def name_swept(swept: Mapping[str, str], short: Mapping[str, str]) -> str:
+    """The name of a run among those of its sweep, by what was swept: `alpha=0.1 hidden_size=8 seed=3`."""
+    ordered = sorted(swept, key=lambda key: key == "seed")
+    return " ".join(f"{short[key]}={swept[key]}" for key in ordered)

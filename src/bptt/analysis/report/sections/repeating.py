@@ -14,7 +14,7 @@ from bptt.analysis.report.document import Element, Heading, Listing, Mono, Parag
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PATCH, PROVENANCE
 from bptt.tracking.folder.sweep import is_sweep
-from bptt.tracking.provenance.work_tree import shorten_diff
+from bptt.tracking.provenance.environment import shorten_diff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,398 @@
+"""What a run and a sweep write into the store while they go on.
+
+A run on its own: in batches while it trains, closed with a status. A sweep: its own run, the runs below that, and the
+copy of its folder that it keeps, in a folder `archive` among the artifacts of the sweep's own run, so that a whole
+sweep is read back with a few requests. What else a run has recorded is among its own artifacts.
+
+    sweep.json, jobs.parquet         as in the sweep's folder; from its begin on
+    reused.json                      number → id of each run that was taken from an earlier sweep; likewise
+    runs.parquet, history.parquet    of all its runs, `runs` with their ids in the store; from its end on
+    flow_ends.parquet                how gradients flowed, at each run's first and last recorded update; likewise
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bptt.tracking.folder.block import Tables, read_table
+from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status
+from bptt.tracking.folder.run import Journal, make_single_key, read_config
+from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.provenance.environment import make_provenance_tags
+from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.artifacts import fetch, list_names, put_files
+from bptt.tracking.store.base import Store
+from bptt.tracking.store.connecting import explain_refusal, limit_patience, shorten, wait_while_locked
+from bptt.tracking.store.opening import WantedExperiment, open_store
+from bptt.tracking.store.runs import Holding, RunToWrite
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Metric
+
+_log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_BATCHES: Final = 1.0
+
+
+_SECONDS_AFTER_A_FAILURE: Final = 30.0
+
+
+class RunLog:
+    """A run in the store. Points are kept here until their batch is written, so none is lost while a server is away.
+
+    A metric's step is the update. NaN is stored as such; MLflow stores an infinite value as ±1.8e308, whereas
+    history.parquet keeps it.
+    """
+
+    def __init__(
+        self, store: Store, run_id: str, artifact_uri: str, stored: Mapping[str, frozenset[int]] | None = None
+    ) -> None:
+        self.store, self.run_id, self.artifact_uri = store, run_id, artifact_uri
+        #: Why the last batch was not written; None: it was.
+        self.trouble: str | None = None
+        self._stored = stored or {}
+        self._waiting: list[Metric] = []
+        self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
+
+    @classmethod
+    def begin(
+        cls,
+        store: Store,
+        name: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        parent: str | None = None,
+    ) -> "RunLog":
+        """A new run of the store's experiment, below `parent` where that run is given."""
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        nesting = {} if parent is None else {PARENT_TAG: parent}
+        try:
+            run = store.client.create_run(store.experiment_id, tags={**tags, **nesting}, run_name=name)
+            record = cls(store, run.info.run_id, run.info.artifact_uri)
+            store.client.log_batch(record.run_id, params=[Param(key, value) for key, value in params.items()])
+        except MlflowException as error:
+            raise StoreError(f"{store.address.shown}: the run can't be recorded: {shorten(error)}") from error
+        return record
+
+    @classmethod
+    @wait_while_locked
+    def reopen(cls, store: Store, run_id: str, params: Mapping[str, str] | None = None) -> "RunLog":
+        """A run that was broken off, to go on with. Points that the store holds are not written again.
+
+        params  of the run, where it may lack them
+        """
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = store.client.get_run(run_id)
+            if run.info.lifecycle_stage == "deleted":
+                raise StoreError(
+                    f"{store.address.shown}: the run was deleted in MLflow; this brings it back: mlflow runs restore"
+                    f" --run-id {run_id}"
+                )
+            if params:
+                store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+            stored = {
+                name: frozenset(point.step for point in store.client.get_metric_history(run_id, name))
+                for name in run.data.metrics
+            }
+            store.client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: {shorten(error)}") from error
+        return cls(store, run_id, run.info.artifact_uri, stored)
+
+    def log(self, update: int, metrics: Mapping[str, float]) -> None:
+        """Take one point; at most once a second everything that waits is written in one batch."""
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        self._waiting += [
+            Metric(name, float(value), now, update)
+            for name, value in metrics.items()
+            if update not in self._stored.get(name, frozenset())
+        ]
+        if time.monotonic() >= self._next:
+            with limit_patience():
+                self._write()
+
+    @wait_while_locked
+    def close(self, status: Status, tags: Mapping[str, str], artifacts: Mapping[Path, str | None]) -> None:
+        """Write what still waits, the tags and the artifacts (file → folder in the run), and end the run.
+
+        Raises StoreError where the store doesn't take them.
+        """
+        from mlflow.entities import RunTag
+        from mlflow.exceptions import MlflowException
+
+        self._write()
+        if self.trouble is not None:
+            raise StoreError(f"{self.store.address.shown}: {self.trouble}")
+        client = self.store.client
+        try:
+            files = {f"{folder}/{path.name}" if folder else path.name: path for path, folder in artifacts.items()}
+            put_files(self.store.address, self.artifact_uri, {name: path.read_bytes() for name, path in files.items()})
+            client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+            client.set_terminated(self.run_id, status)
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"{self.store.address.shown}: {shorten(error)}") from error
+
+    def _write(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.store.client.log_batch(self.run_id, metrics=self._waiting)
+        except MlflowException as error:
+            self.trouble = shorten(error)
+            _log.warning("%s did not take %d points: %s", self.store.address.shown, len(self._waiting), self.trouble)
+            self._next = time.monotonic() + _SECONDS_AFTER_A_FAILURE
+        else:
+            self.trouble = None
+            self._waiting = []
+            self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
+
+
+def begin_recorded(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
+    """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
+    tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
+    return RunLog.begin(store, journal.name, flatten_config(recorded), tags)
+
+
+def reopen_recorded(folder: Path, journal: Journal, uri: str | None) -> RunLog | None:
+    """The run in the store that it was begun in; None where it is not tracked. Raises StoreError."""
+    if journal.uri is None:
+        return None
+    known = () if journal.run_id is None else (journal.run_id,)
+    store = open_store(uri, WantedExperiment(journal.experiment, journal.experiment_id, known))
+    # Who began it may have been stopped before it noted which run it is, or before there was one.
+    run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
+    if run_id is None:
+        return begin_recorded(store, folder, journal, read_config(folder))
+    params = {} if journal.run_id is not None else flatten_config(read_config(folder))  # which it may not have got yet
+    return RunLog.reopen(store, run_id, params)
+
+
+_LONGEST_TAG: Final = 8000
+
+
+_LONGEST_NAME: Final = 250
+
+
+_LONGEST_SETTING: Final = 1000
+
+
+_MOST_PARAMS: Final = 100  # that MLflow takes at a time
+
+
+class SweepLog:
+    """A sweep in the store. Every method raises StoreError where the store doesn't take what it is given.
+
+    Whatever failed may be called again: what the store has by then is not written twice.
+
+    parent  the id of the sweep's own run
+    """
+
+    def __init__(self, store: Store, name: str, run: Any, fresh: bool) -> None:
+        self.store, self.name = store, name
+        self.parent: str = run.info.run_id
+        self._artifact_uri: str = run.info.artifact_uri
+        self._writer = store.open_writer(self.parent, fresh)
+
+    @classmethod
+    @wait_while_locked
+    def begin(cls, store: Store, name: str, tags: Mapping[str, str], description: str) -> "SweepLog":
+        """Begin the sweep's own run, with a description in Markdown; its tag `bptt.sweep` is the name."""
+        own = {SWEEP_TAG: name, NOTE_TAG: _cut(description)}
+        with explain_refusal(store.address):
+            run = store.client.create_run(store.experiment_id, tags={**tags, **own}, run_name=name[:_LONGEST_NAME])
+            return cls(store, name, run, fresh=True)
+
+    @classmethod
+    @wait_while_locked
+    def reopen(cls, store: Store, parent: str, name: str) -> "SweepLog":
+        """Go on with a sweep whose own run was begun: that run is RUNNING again."""
+        with explain_refusal(store.address):
+            run = store.client.get_run(parent)
+            if run.info.lifecycle_stage == "deleted":
+                raise StoreError(
+                    f"{store.address.shown}: the sweep's own run was deleted in MLflow; this brings it back:"
+                    f" mlflow runs restore --run-id {parent}"
+                )
+            store.client.update_run(parent, status="RUNNING")
+            return cls(store, name, run, fresh=False)
+
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
+        """Write ended runs below the sweep's own; key → run id. Runs that the store has already stay as they are."""
+        with explain_refusal(self.store.address):
+            return self._writer.write([place_below(run, self.name, self.parent) for run in runs])
+
+    def complete(self, run: RunToWrite, held: Holding) -> None:
+        """Write what the store lacks of a run that it has; see `RunWriter.complete`."""
+        with explain_refusal(self.store.address):
+            self._writer.complete(place_below(run, self.name, self.parent), held)
+
+    def adopt(self, settings: Mapping[str, str]) -> None:
+        """Have runs belong to the sweep, given by id → setting in it, wherever they were trained."""
+        with explain_refusal(self.store.address):
+            self.store.adopt(
+                self.parent, {run_id: _shorten_setting(text, self.name) for run_id, text in settings.items()}
+            )
+
+    def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
+        """Key → id of those runs that the store has."""
+        with explain_refusal(self.store.address):
+            return self._writer.find_ids(keys)
+
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Keep files (path among the artifacts → content) with the sweep's own run; older ones are replaced."""
+        with explain_refusal(self.store.address):
+            put_files(self.store.address, self._artifact_uri, files)
+
+    @wait_while_locked
+    def close(
+        self,
+        status: Status,
+        description: str | None,
+        files: Mapping[str, bytes],
+        tags: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """End the sweep's own run with files (path among the artifacts → content); description None: it stays.
+
+        params  those that it has already keep their values
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        note = {} if description is None else {NOTE_TAG: _cut(description)}
+        now, client = int(1000 * time.time()), self.store.client
+        with explain_refusal(self.store.address):
+            put_files(self.store.address, self._artifact_uri, files)
+            client.log_batch(
+                self.parent,
+                metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
+                tags=[RunTag(key, value[:_LONGEST_TAG]) for key, value in {**tags, **note}.items()],
+            )
+            if params:
+                has_them = client.get_run(self.parent).data.params
+                new = [Param(key, value) for key, value in params.items() if key not in has_them]
+                for start in range(0, len(new), _MOST_PARAMS):
+                    client.log_batch(self.parent, params=new[start : start + _MOST_PARAMS])
+            client.set_terminated(self.parent, status)
+
+
+def place_below(run: RunToWrite, name: str, parent: str) -> RunToWrite:
+    """A run as it is recorded below the own run of the sweep with this name."""
+    tags = {**run.tags, KEY_TAG: run.key, SWEEP_TAG: name, PARENT_TAG: parent}
+    tags[SETTING_TAG + parent] = _shorten_setting(run.setting, name)
+    return replace(run, name=run.name[:_LONGEST_NAME], tags=tags)
+
+
+def _shorten_setting(setting: str, name: str) -> str:
+    return (setting or name)[:_LONGEST_SETTING]
+
+
+def _cut(description: str) -> str:
+    note = "\n\n… (cut)"
+    if len(description) <= _LONGEST_TAG:
+        return description
+    return description[: _LONGEST_TAG - len(note)] + note
+
+
+FOLDER: Final = "archive"
+
+
+_BEGUN: Final = (SWEEP, JOBS, REUSED)
+
+
+_ENDED: Final = (RUNS, HISTORY, FLOW_ENDS)
+
+
+@dataclass(frozen=True)
+class SweepCopy:
+    """What is kept of a sweep.
+
+    reused  number → id in the store of each run that was taken from an earlier sweep
+    tables  of all its runs, `runs` with run_id; None where it has not ended
+    """
+
+    journal: SweepJournal
+    jobs: list[SweepJob]
+    reused: dict[int, str]
+    tables: Tables | None
+
+
+def pack_begin(archive: SweepFolder, journal: SweepJournal) -> dict[str, bytes]:
+    """What is kept from a sweep's begin on: path among the artifacts → content."""
+    reused = {result.job: result.reused for result in archive.ended() if result.reused is not None}
+    taken = json.dumps(reused, indent=1) + "\n"
+    return pack_journal(journal) | _place(_BEGUN[1:], (archive.folder / JOBS).read_bytes(), taken.encode())
+
+
+def pack_journal(journal: SweepJournal) -> dict[str, bytes]:
+    """What is kept of it, alone: once more, when it says how the sweep has ended."""
+    return _place(_BEGUN[:1], (json.dumps(asdict(journal), indent=1) + "\n").encode())
+
+
+def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, bytes]:
+    """What is kept from its end on; run_ids: number → id in the store, of the runs that are there."""
+    tables = archive.tables()
+    ids = tables.runs["run"].map(run_ids)
+    runs = tables.runs.assign(run_id=ids.where(ids.notna(), tables.runs["reused"]))
+    flow = archive.gradient_flow(ends_only=True)
+    return _place(_ENDED, *map(_write_parquet, (runs, tables.history, flow)))
+
+
+def list_copy(ended: bool) -> list[str]:
+    """The paths of what is kept, of a sweep that has ended or has not."""
+    return [f"{FOLDER}/{name}" for name in (*_BEGUN, *(_ENDED if ended else ()))]
+
+
+def read_copy(address: Address, artifact_uri: str, ended: bool) -> SweepCopy | None:
+    """What is kept of a sweep with its own run, whose artifacts these are; None: it has no such files.
+
+    ended: whether the sweep has; otherwise tables may be of an earlier attempt. Raises ArchiveError where a file can't
+    be read.
+    """
+    there = {path.rpartition("/")[2] for path in list_names(address, artifact_uri, FOLDER)}
+    if not {*_BEGUN} <= there:
+        return None
+    whole = ended and {*_ENDED} <= there
+    wanted = (*_BEGUN, RUNS, HISTORY) if whole else _BEGUN
+    with fetch(address, artifact_uri, [f"{FOLDER}/{name}" for name in wanted]) as artifacts:
+        folder = artifacts / FOLDER
+        archive = SweepFolder(folder)
+        tables = (
+            Tables(*(read_table(folder / name).to_pandas(use_threads=False) for name in (RUNS, HISTORY)))
+            if whole
+            else None
+        )
+        reused = json.loads((folder / REUSED).read_text(encoding="utf-8"))
+        return SweepCopy(archive.journal, archive.jobs(), {int(run): key for run, key in reused.items()}, tables)
+
+
+def read_flow_ends(address: Address, artifact_uri: str) -> "pd.DataFrame":
+    """How gradients flowed at each run's first and last recorded update: run, update, lag, norm; of a whole sweep."""
+    name = f"{FOLDER}/{FLOW_ENDS}"
+    with fetch(address, artifact_uri, [name]) as artifacts:
+        flow: pd.DataFrame = read_table(artifacts / name).to_pandas(use_threads=False)
+        return flow
+
+
+def _place(files: Sequence[str], *contents: bytes) -> dict[str, bytes]:
+    return {f"{FOLDER}/{name}": content for name, content in zip(files, contents, strict=True)}
+
+
+def _write_parquet(table: "pd.DataFrame") -> bytes:
+    buffer = BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
