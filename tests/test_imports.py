@@ -35,7 +35,7 @@ MAY_IMPORT = {
         f"bptt{name}"
         for name in ("", ".cli", ".configuration", ".doctor", ".sweeps", ".analysis", ".export", ".tracking", ".core")
     },
-    "hydra_plugins": {"bptt.sweeps"},
+    "hydra_plugins": {"bptt.sweeps", "bptt.configuration"},
 }
 # Whatever hangs on another program's ways is in one place.
 ONLY_IN = {
@@ -43,6 +43,7 @@ ONLY_IN = {
     "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "hydra_plugins"},
     "optuna": {"bptt.sweeps"},
     "distributed": {"bptt.sweeps"},
+    "dask_jobqueue": {"bptt.sweeps"},
     "ray": {"bptt.sweeps"},
     "onnx": {"bptt.export", "bptt.cli"},
 }

@@ -67,7 +67,7 @@ _LAUNCHERS: Final = {
     "workers=0": "hydra.launcher.workers=0: must be a whole number at least 1, or null",
     "workers=x": "hydra.launcher.workers=x: ",
     "workers=1.5": "hydra.launcher.workers=1.5: ",
-    "backend=lokky": "hydra.launcher.backend=lokky: must be one of loky, dask, ray; did you mean loky?",
+    "backend=lokky": "hydra.launcher.backend=lokky: must be one of loky, dask, ray, slurm; did you mean loky?",
     "backend=null": "hydra.launcher.backend=null: ",
     "addres=x": "hydra.launcher.addres",
 }

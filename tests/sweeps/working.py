@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from bptt.core.parameters import Parameter
 from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Generated, Page
+from bptt.core.training import Training
 from bptt.sweeps.workers.pool import Lost
-from bptt.sweeps.workers.training import LaneResult, LaneTask
+from bptt.sweeps.workers.training import Checkpoint, LaneResult, LaneTask, train_lanes
 from tests.core.comparing import assert_same_record, finished
 from tests.core.making import Noise, make_model, make_run
 
@@ -147,3 +148,34 @@ def busy(folder: Path) -> None:
 
 def total(array: Floats) -> float:
     return float(array.sum())
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A block for a worker that sees no folder of the sweep's, and is killed once it has kept a checkpoint."""
+
+    task: LaneTask
+    mark: Path
+
+
+def train_apart(apart: Apart) -> LaneResult:
+    keep = Checkpoint.keep
+
+    def keep_and_die(self: Checkpoint, training: Training) -> None:
+        keep(self, training)
+        if training.update > 1 and not apart.mark.exists():
+            apart.mark.touch()
+            time.sleep(0.3)  # until the event is on its way
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Checkpoint.keep = keep_and_die  # type: ignore[method-assign]
+    try:
+        return train_lanes(hide_folder(apart.task))
+    finally:
+        Checkpoint.keep = keep  # type: ignore[method-assign]
+
+
+def hide_folder(task: LaneTask) -> LaneTask:
+    """The task as it is on a machine that does not have the folder."""
+    nowhere = Path("/nowhere")
+    return replace(task, checkpoint=nowhere / "block.npz", sign=nowhere / "block.json")

@@ -98,7 +98,7 @@ def write_store_option(uri: str | None) -> str:
 
 def add_workers(parser: "argparse._ArgumentGroup") -> None:
     """Add the options that say which workers go on with a sweep; `read_workers` reads them."""
-    parser.add_argument("--backend", type=_name_backend, help="loky, dask, ray, or a function of your own")
+    parser.add_argument("--backend", type=_name_backend, help="loky, dask, ray, slurm, or a function of your own")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--address")
 

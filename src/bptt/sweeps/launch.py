@@ -180,7 +180,7 @@ class Launch:
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
-        if self.settings.addressed:
+        if self.settings.elsewhere:
             self._open_workers()  # a cluster that does not answer is told before anything is begun
         if self.session is None and first.tracking.enabled:
             self._open_store(first.tracking)

@@ -47,7 +47,7 @@ def refusal(backend: str, *allow: str, **settings: object) -> str:
 
 
 def test_the_table_names_what_is_there() -> None:
-    assert list(BACKENDS) == ["loky", "dask", "ray"]
+    assert list(BACKENDS) == ["loky", "dask", "ray", "slurm"]
     for shipped in BACKENDS.values():
         module, _, function = shipped.path.rpartition(".")
         path = Path(bptt.__file__).parents[1] / f"{module.replace('.', '/')}.py"
@@ -65,8 +65,8 @@ def test_a_backend_that_the_command_allows_computes() -> None:
 @pytest.mark.parametrize("allow", [(), ("my_poo",), ("my_pools.own",)])
 def test_nothing_is_imported_that_the_command_does_not_allow(allow: tuple[str, ...]) -> None:
     assert refusal(OWN, *allow) == (
-        f"hydra.launcher.backend={OWN}: must be one of loky, dask, ray, or a function of a package that the command"
-        " allows: `bptt train` with allow=[my_pools], any other command with --allow my_pools"
+        f"hydra.launcher.backend={OWN}: must be one of loky, dask, ray, slurm, or a function of a package that the"
+        " command allows: `bptt train` with allow=[my_pools], any other command with --allow my_pools"
     )
     with pytest.raises(ConfigurationError, match="or a function of a package that the command allows"):
         bptt.sweep(["task=xor", "seed=0,1", f"hydra.launcher.backend={OWN}", "tracking.enabled=false"])
@@ -76,9 +76,9 @@ def test_nothing_is_imported_that_the_command_does_not_allow(allow: tuple[str, .
 @pytest.mark.parametrize(
     ("backend", "says"),
     [
-        ("lokky", "must be one of loky, dask, ray; did you mean loky?"),
-        ("my_pools", "must be one of loky, dask, ray"),
-        ("my_pools/own.open_here", "must be one of loky, dask, ray"),
+        ("lokky", "must be one of loky, dask, ray, slurm; did you mean loky?"),
+        ("my_pools", "must be one of loky, dask, ray, slurm"),
+        ("my_pools/own.open_here", "must be one of loky, dask, ray, slurm"),
         ("my_pools.gone.open_here", "a package is missing (my_pools.gone)"),
         ("my_pools.broken.open_here", "can't be imported (ZeroDivisionError: division by zero)"),
         (

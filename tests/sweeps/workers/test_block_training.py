@@ -146,7 +146,7 @@ def test_a_full_disk_fails_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "write_arrays", full)
+    monkeypatch.setattr(checkpoints, "write_bytes", full)
     monkeypatch.setattr(checkpoints, "monotonic", Clock(1000))
     task = checkpointed(tmp_path)
     assert_as_alone([task], [train_lanes(task)])

@@ -57,7 +57,7 @@ def test_settings_are_checked() -> None:
     assert construct("hydra.launcher", {"address": "tcp://localhost:8786"}, WorkerSettings, problems) is None
     assert problems == [
         "hydra.launcher.workers=0: must be a whole number at least 1, or null",
-        "hydra.launcher.backend=spark: must be one of loky, dask, ray",
+        "hydra.launcher.backend=spark: must be one of loky, dask, ray, slurm",
         "hydra.launcher.address=tcp://localhost:8786: needs backend=dask or backend=ray; loky has no address",
     ]
 

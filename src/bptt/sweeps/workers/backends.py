@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.sweeps.workers.calls import Answer, Retry
@@ -35,6 +35,15 @@ class WorkerPool(Protocol):
         ...
 
 
+@runtime_checkable
+class HearingPool(WorkerPool, Protocol):
+    """A pool whose workers can tell this process of what they compute, though they share no folder with it."""
+
+    def listen(self, hear: Callable[[str, Any], None]) -> None:
+        """From now on, hear(name, told) is called, in some thread, for what `relay.Relay` tells of a block's name."""
+        ...
+
+
 class Backend(Protocol):
     """Opens the workers that `hydra.launcher` asks for; a function of these three, by their places.
 
@@ -54,16 +63,21 @@ class Shipped:
 
     path       of its function
     addressed  whether hydra.launcher.address means something to it
+    elsewhere  whether its workers may be on other machines, and not answer
+    settings   the group of hydra.launcher that is its own, which its function gets as a fourth argument; None: none is
     """
 
     path: str
-    addressed: bool = True
+    addressed: bool = False
+    elsewhere: bool = True
+    settings: str | None = None
 
 
 BACKENDS: Final = {
-    "loky": Shipped("bptt.sweeps.workers.processes.open_processes", addressed=False),
-    "dask": Shipped("bptt.sweeps.workers.dask.open_dask"),
-    "ray": Shipped("bptt.sweeps.workers.ray.open_ray"),
+    "loky": Shipped("bptt.sweeps.workers.processes.open_processes", elsewhere=False),
+    "dask": Shipped("bptt.sweeps.workers.dask.open_dask", addressed=True),
+    "ray": Shipped("bptt.sweeps.workers.ray.open_ray", addressed=True),
+    "slurm": Shipped("bptt.sweeps.workers.slurm.open_slurm", settings="slurm"),
 }
 
 
@@ -87,8 +101,11 @@ def check_allowed(name: str, allow: Collection[str]) -> None:
         raise ConfigurationError([write_problem(KEY, name, says)])
 
 
-def load_backend(name: str) -> Backend:
-    """The function that opens the workers of a backend. Raises ConfigurationError where it can't be imported."""
+def load_backend(name: str) -> Callable[..., WorkerPool]:
+    """The function that opens the workers of a backend: a `Backend`, or one that takes settings of its own, too.
+
+    Raises ConfigurationError where it can't be imported.
+    """
     shipped = BACKENDS.get(name)
     module, _, function = (name if shipped is None else shipped.path).rpartition(".")
     try:
@@ -102,5 +119,4 @@ def load_backend(name: str) -> Backend:
         ) from error
     if not callable(found):
         raise ConfigurationError([write_problem(KEY, name, "must be a function that opens workers")])
-    backend: Backend = found
-    return backend
+    return found

@@ -5,7 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from distributed.utils import silence_logging_cmgr
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.workers.clusters import ClusterPool, count_workers
 from bptt.sweeps.workers.processes import interrupts_held
+from bptt.sweeps.workers.relay import TOPIC, fetch_kept, forget_kept
 
 _SECONDS_TO_ANSWER: Final = 5
 
@@ -32,24 +33,28 @@ _SILENT: Final = logging.CRITICAL + 1
 
 def open_dask(address: str | None, workers: int | None, most: int | None) -> ClusterPool:
     """See `backends.Backend`."""
-    return ClusterPool(DaskCluster(address, count_workers(address, workers, most)))
+    wanted = count_workers(address, workers, most)
+    if address is None:
+        return DaskPool(DaskCluster(_local(wanted), wanted))
+    _knock(address)
+    return DaskPool(DaskCluster(address, wanted))
 
 
 class DaskCluster:
     """See `clusters.Cluster`. A task whose worker dies is given to another one by Dask itself, three times."""
 
-    def __init__(self, address: str | None, workers: int | None) -> None:
+    def __init__(self, where: str | AbstractContextManager[Any], workers: int | None) -> None:
+        """where: the address of a scheduler, or a cluster that ends when this is closed."""
         self._running: set[Any] = set()
-        if address is not None:
-            _knock(address)
+        self._kept: set[str] = set()
         with ExitStack() as stack:
             stack.enter_context(_silence())
             stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}))
             with interrupts_held(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about versions that differ: those that matter are compared elsewhere
-                where = stack.enter_context(_local(workers)) if address is None else address
-                self._client = stack.enter_context(Client(where, timeout=_SECONDS_TO_ANSWER, set_as_default=False))
-            threads = _threads(self._client, address)
+                cluster = where if isinstance(where, str) else stack.enter_context(where)
+                self._client = stack.enter_context(Client(cluster, timeout=_SECONDS_TO_ANSWER, set_as_default=False))
+            threads = _threads(self._client, where) if isinstance(where, str) else workers or 1
             self._stack = stack.pop_all()
         self.count = workers or threads
         self.at_a_time = workers or 2 * threads
@@ -70,8 +75,44 @@ class DaskCluster:
         if self._client.status == "running":
             self._client.cancel(list(self._running), force=True)
 
+    def listen(self, hear: Callable[[str, Any], None]) -> None:
+        """See `backends.HearingPool`."""
+
+        async def receive(event: tuple[float, dict[str, Any]]) -> None:
+            told = event[1]
+            name = told["block"]
+            if "sign" in told:
+                await asyncio.to_thread(hear, name, told["sign"])
+                return
+            self.note_progress(told["task"])
+            if told["kept"]:
+                self._kept.add(name)
+                await asyncio.to_thread(fetch, name)
+
+        def fetch(name: str) -> None:
+            with suppress(TimeoutError, OSError):  # of a scheduler that is no more
+                if (content := fetch_kept(self._client, name)) is not None:
+                    hear(name, content)
+
+        self._client.subscribe_topic(TOPIC, receive)
+
+    def note_progress(self, task: str) -> None:
+        """A task can go on from here, should its worker die."""
+
     def close(self) -> None:
+        if self._client.status == "running":
+            with suppress(TimeoutError, OSError):
+                for name in self._kept:
+                    forget_kept(self._client, name)
         self._stack.close()
+
+
+class DaskPool(ClusterPool):
+    """See `backends.HearingPool`."""
+
+    def __init__(self, cluster: DaskCluster) -> None:
+        super().__init__(cluster)
+        self.listen = cluster.listen
 
 
 def _unpacked(call: bytes) -> Any:
@@ -107,7 +148,7 @@ async def _identity(address: str) -> None:
         await asyncio.wait_for(scheduler.identity(), _SECONDS_TO_ANSWER)
 
 
-def _threads(client: Client, address: str | None) -> int:
+def _threads(client: Client, address: str) -> int:
     try:
         client.wait_for_workers(1, timeout=_SECONDS_FOR_A_WORKER)
     except TimeoutError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from weakref import WeakSet
@@ -10,8 +10,9 @@ from weakref import WeakSet
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct
 from bptt.core.annotations import InvalidValue, Range
-from bptt.sweeps.workers.backends import BACKENDS, WorkerPool, check_allowed, load_backend, refuse_name
+from bptt.sweeps.workers.backends import BACKENDS, HearingPool, WorkerPool, check_allowed, load_backend, refuse_name
 from bptt.sweeps.workers.calls import Answer, Retry
+from bptt.sweeps.workers.slurm_settings import SlurmSettings
 
 T = TypeVar("T")
 
@@ -23,34 +24,39 @@ R = TypeVar("R")
 class WorkerSettings:
     """Which workers: the values of `hydra.launcher`.
 
-    backend  a name of `backends.BACKENDS`: loky (processes of this machine), dask or ray; or the path of a function of
-             the user's own, see `backends.Backend`
+    backend  a name of `backends.BACKENDS`: loky (processes of this machine), dask, ray or slurm; or the path of a
+             function of the user's own, see `backends.Backend`
     workers  how many tasks are computed at a time; None: one per core, of this machine or of the cluster. loky's only
              worker is this process
     address  of the cluster; None: one on this machine is started, and ends with the sweep
+    slurm    the jobs of backend=slurm
     """
 
     backend: str = "loky"
     workers: Annotated[int, Range(at_least=1)] | None = None
     address: str | None = None
+    slurm: SlurmSettings = field(default_factory=SlurmSettings)
 
     def __post_init__(self) -> None:
         if (wrong := refuse_name(self.backend)) is not None:
             raise InvalidValue("backend", self.backend, wrong)
-        if self.address is not None and not self.addressed:
-            others = " or ".join(f"backend={name}" for name, shipped in BACKENDS.items() if shipped.addressed)
+        shipped = BACKENDS.get(self.backend)
+        if self.address is not None and shipped is not None and not shipped.addressed:
+            others = " or ".join(f"backend={name}" for name, other in BACKENDS.items() if other.addressed)
             raise InvalidValue("address", self.address, f"needs {others}; {self.backend} has no address")
 
     @property
-    def addressed(self) -> bool:
-        """Whether the workers may be elsewhere, and not answer."""
-        return self.backend not in BACKENDS or BACKENDS[self.backend].addressed
+    def elsewhere(self) -> bool:
+        """Whether the workers may be on other machines, and not answer."""
+        return self.backend not in BACKENDS or BACKENDS[self.backend].elsewhere
 
     @property
     def wanted(self) -> int:
         """How many workers are asked for, as far as that is known before a cluster has answered."""
         from joblib import cpu_count
 
+        if self.backend == "slurm":
+            return self.slurm.count_workers(self.workers)
         return self.workers or cpu_count()
 
 
@@ -80,7 +86,9 @@ class Workers:
 
     def __enter__(self) -> Self:
         settings = self._settings
-        self._pool = load_backend(settings.backend)(settings.address, settings.workers, self._most)
+        own = BACKENDS[settings.backend].settings if settings.backend in BACKENDS else None
+        more = () if own is None else (getattr(settings, own),)
+        self._pool = load_backend(settings.backend)(settings.address, settings.workers, self._most, *more)
         self.count = self._pool.count
         return self
 
@@ -94,6 +102,13 @@ class Workers:
     def warm(self) -> None:
         """Let worker processes start and import what training needs while this one does something else."""
         self._pool.warm()
+
+    def listen(self, hear: Callable[[str, Any], None]) -> bool:
+        """See `backends.HearingPool`. Returns whether these workers can be heard."""
+        if not isinstance(self._pool, HearingPool):
+            return False
+        self._pool.listen(hear)
+        return True
 
     def run(
         self, function: Callable[[T], R], tasks: Sequence[T], retried: Callable[[T, str], None] | None = None

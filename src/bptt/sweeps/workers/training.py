@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -24,7 +24,8 @@ from bptt.core.training import Training, join_checkpoints, rescue_record, select
 from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
-from bptt.tracking.folder.files import read_arrays, write_arrays
+from bptt.sweeps.workers.relay import Inbox, Places, find_relay, name_block
+from bptt.tracking.folder.files import pack_arrays, parse_arrays, write_bytes
 from bptt.tracking.folder.progress import BlockBeacon, remove_sign
 
 _log = logging.getLogger(__name__)
@@ -44,8 +45,9 @@ class LaneTask:
     compared            whether what the runs recorded so far is wanted, even of those that have not ended
     checkpoint          the file to go on from and to keep the state in; None: there is none
     checkpoint_seconds  how often that is done; None: never
+    kept                what that file held when the task was handed to workers that may not see it; None: nothing
     sign                the file that tells other processes how far it is; None: nobody is told
-    identity            which runs they are: only a file that was written under the same one is used
+    identity            which runs they are: only a checkpoint that was kept under the same one is used
     """
 
     number: int
@@ -55,6 +57,7 @@ class LaneTask:
     compared: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float | None = None
+    kept: bytes | None = None
     sign: Path | None = None
     identity: str = ""
 
@@ -98,14 +101,27 @@ def hand_out(
     The runs of a task whose workers died end with an error that says so. retried: see `Workers.run`. Raises
     KeyboardInterrupt and WorkersError.
     """
+    names = {task.number: name_block(task.identity) for task in tasks}
+    inbox = Inbox({names[task.number]: Places(task.checkpoint, task.sign) for task in tasks if task.checkpoint})
     with interrupts.raising():
+        if workers.listen(inbox.take):
+            tasks = [_take_along(task) for task in tasks]
         outcomes = workers.run(train_lanes, tasks, retried)
     while True:
         with interrupts.raising():
             outcome = next(outcomes, None)
         if outcome is None:
             return
-        yield lose_lanes(outcome.task, outcome.reason) if isinstance(outcome, Lost) else outcome
+        result = lose_lanes(outcome.task, outcome.reason) if isinstance(outcome, Lost) else outcome
+        inbox.close(names[result.number])
+        yield result
+
+
+def _take_along(task: LaneTask) -> LaneTask:
+    """The task with what its checkpoint's file holds, for workers that may not see it."""
+    with suppress(OSError):
+        return task if task.checkpoint is None else replace(task, kept=task.checkpoint.read_bytes())
+    return task
 
 
 def lose_lanes(task: LaneTask, reason: str) -> LaneResult:
@@ -122,7 +138,7 @@ def train_lanes(task: LaneTask) -> LaneResult:
     with suppress(Exception):  # which comes once more where it is told
         _compile(task.runs)
     began = time.time()
-    checkpoint = Checkpoint(task.checkpoint, task.identity, task.checkpoint_seconds)
+    checkpoint = Checkpoint(task.checkpoint, task.identity, task.checkpoint_seconds, task.kept)
     # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
     with threadpool_limits(1, user_api="blas"):
         lanes, state = _train(task, checkpoint)
@@ -147,7 +163,9 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     try:
         _compile(task.runs)
         training = (checkpoint and checkpoint.resume(task.runs)) or Training(task.runs, task.start)
-        beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update)
+        relay = None if checkpoint is None else find_relay()
+        send = None if relay is None else partial(relay.signal, name_block(task.identity))
+        beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update, send)
         while training.update < task.update and training.advance() is not None:
             beacon.tell(training.update)
             if checkpoint is not None:
@@ -193,35 +211,51 @@ def _sort_ended(task: LaneTask, training: Training) -> tuple[list[Lane], LaneArr
 class Checkpoint:
     """Where the state of lanes is kept while they are trained, and how often: they go on from it to the same bits.
 
-    path      None, or in a folder that is not there, as on a cluster's machines: nothing is kept
-    identity  of the runs: a file of others is as good as none, and so is a damaged one
+    path      None: nothing is kept. In a folder that is not there, as on a cluster's machines: it is kept with Dask's
+              scheduler and the command, see `relay`; nowhere, where there is no Dask
+    identity  of the runs: a checkpoint of others is as good as none, and so is a damaged one
     seconds   between two of them; None: none is written
+    kept      the one before, where a command has brought it
     """
 
-    def __init__(self, path: Path | None, identity: str, seconds: float | None) -> None:
+    def __init__(self, path: Path | None, identity: str, seconds: float | None, kept: bytes | None = None) -> None:
         self._path = path if path is not None and path.parent.is_dir() else None
-        self._identity, self._seconds = identity, seconds
+        self._relay = None if path is None else find_relay()
+        self._identity, self._seconds, self._kept = identity, seconds, kept
+        self._name = name_block(identity)
         self._last = monotonic()
 
     def resume(self, runs: Sequence[Run]) -> Training | None:
         """The training as it was when the last checkpoint was written; None: there is none."""
-        if self._path is None or not self._path.exists():
-            return None
-        try:
-            arrays = read_arrays(self._path)
-            if arrays.pop(_IDENTITY).item() == self._identity:
-                return Training(runs, arrays)
-        except Exception:
+        for content in self._contents():
             # Whatever is wrong, the runs can be trained anew; and what is wrong with the runs is seen then.
-            return None
+            with suppress(Exception):
+                arrays = parse_arrays(content)
+                if arrays.pop(_IDENTITY).item() == self._identity:
+                    return Training(runs, arrays)
         return None
+
+    def _contents(self) -> Iterator[bytes]:
+        """What may be the last checkpoint, from the newest on."""
+        if self._path is not None:
+            with suppress(OSError):
+                yield self._path.read_bytes()
+        elif self._relay is not None and (content := self._relay.recall(self._name)) is not None:
+            yield content
+        if self._kept is not None:
+            yield self._kept
 
     def keep(self, training: Training) -> None:
         """Write a checkpoint, if it is time."""
-        if self._path is None or self._seconds is None or monotonic() < self._last + self._seconds:
+        nowhere = self._path is None and self._relay is None
+        if nowhere or self._seconds is None or monotonic() < self._last + self._seconds:
             return
+        content = pack_arrays(training.checkpoint() | {_IDENTITY: np.array(self._identity)})
         with suppress(OSError):  # a full disk must not fail a run
-            write_arrays(self._path, training.checkpoint() | {_IDENTITY: np.array(self._identity)})
+            if self._path is not None:
+                write_bytes(self._path, content)
+            if self._relay is not None:
+                self._relay.keep(self._name, content if self._path is None else None)
         self._last = monotonic()
 
     def remove(self) -> None:
@@ -230,3 +264,5 @@ class Checkpoint:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
                 self._path.with_name(f".{self._path.name}.part").unlink(missing_ok=True)
+        elif self._relay is not None:
+            self._relay.forget(self._name)

@@ -75,12 +75,10 @@ def tabulate_flow(record: "Record") -> "pd.DataFrame":
 
 def pack_record(record: "Record") -> dict[str, bytes]:
     """history.parquet, gradient_flow.parquet and weights.npz: what they hold, by name."""
-    weights = io.BytesIO()
-    np.savez(weights, allow_pickle=False, **record.parameters)
     return {
         HISTORY: _write_parquet(_list_history_columns(record), record.once),
         FLOW: _write_parquet(_list_flow_columns(record)),
-        WEIGHTS: weights.getvalue(),
+        WEIGHTS: pack_arrays(record.parameters),
     }
 
 
@@ -116,8 +114,20 @@ def dump_config(resolved: Mapping[str, Any]) -> str:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an npz file, whole or not at all, even when the machine stops."""
+    write_bytes(path, pack_arrays(arrays))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, even when the machine stops."""
     with _replace(path, durable=True) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        file.write(content)
+
+
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """What the npz file of these arrays holds."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
 
 
 def sync_folder(folder: Path) -> None:
@@ -139,10 +149,15 @@ def read_arrays(path: Path, digest: str | None = None) -> dict[str, NDArray[Any]
     try:
         content = path.read_bytes()
         check_content(content, digest)
-        with zipfile.ZipFile(io.BytesIO(content)) as members:
-            return {name.removesuffix(".npy"): _parse_array(members.read(name)) for name in members.namelist()}
+        return parse_arrays(content)
     except Exception as error:  # whatever else a damaged zip file leads to
         raise ValueError(f"{path}: cut off or damaged ({' '.join(str(error).split())})") from error
+
+
+def parse_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of what an npz file holds. Raises whatever a damaged one leads to."""
+    with zipfile.ZipFile(io.BytesIO(content)) as members:
+        return {name.removesuffix(".npy"): _parse_array(members.read(name)) for name in members.namelist()}
 
 
 def _parse_array(content: bytes) -> NDArray[Any]:

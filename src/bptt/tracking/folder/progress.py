@@ -15,6 +15,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from bptt.tracking.folder.files import LOCK, PROGRESS, write_text
 from bptt.tracking.folder.lock import is_locked
 
 _SECONDS_BETWEEN: Final = 1.0
+
+
+_SECONDS_BETWEEN_MESSAGES: Final = 5.0
 
 
 _SECONDS_TO_BE_SEEN: Final = 5.0  # at the latest, where nothing has changed
@@ -160,11 +164,21 @@ class Beacon:
 class BlockBeacon:
     """Keeps the sign of runs that are trained together, at recorded updates but not more often than once a second.
 
-    path  of its file; None, or in a folder that is not there, as on a cluster's machines: nothing is kept
+    path  of its file; None: nobody is told
+    send  takes the sign where the file's folder is not there, as on a cluster's machines; None: nobody is told
     """
 
-    def __init__(self, path: Path | None, runs: int, first: int, last: int) -> None:
-        self._path = None if path is None or not path.parent.is_dir() else path
+    def __init__(
+        self,
+        path: Path | None,
+        runs: int,
+        first: int,
+        last: int,
+        send: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        here = path is not None and path.parent.is_dir()
+        self._path = path if here else None
+        self._send = None if here or path is None else send
         self._sign = make_sign(runs=runs, first=first, last=last, update=first, since=time.time())
         self._begun = time.monotonic()
         self._next = 0.0
@@ -173,9 +187,14 @@ class BlockBeacon:
     def tell(self, update: int) -> None:
         """So many updates are done."""
         now = time.monotonic()
-        if self._path is not None and now >= self._next:
-            self._next = now + _SECONDS_BETWEEN
-            write_sign(self._path, replace(self._sign, update=update, seen=self._sign.began + now - self._begun))
+        if now < self._next or (self._path is None and self._send is None):
+            return
+        sign = replace(self._sign, update=update, seen=self._sign.began + now - self._begun)
+        self._next = now + (_SECONDS_BETWEEN if self._send is None else _SECONDS_BETWEEN_MESSAGES)
+        if self._path is not None:
+            write_sign(self._path, sign)
+        elif self._send is not None:
+            self._send(asdict(sign))
 
 
 def remove_sign(path: Path | None) -> None:
