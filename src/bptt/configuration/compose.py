@@ -14,6 +14,7 @@ from typing import Any, Final
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -22,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.build import check_configuration
-from bptt.configuration.errors import ConfigurationError, cut, write_problem
+from bptt.configuration.errors import ConfigurationError, cut, suggest, write_problem
 from bptt.configuration.hydra import version_base
 from bptt.configuration.replaced import Loader
 from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
@@ -294,6 +295,15 @@ def _find_unmerged(error: Exception) -> str:
     return found[1] if found else ""
 
 
+def _suggest_launcher_key(key: str) -> str:
+    """Which key of the launcher was meant, as the end of a sentence; empty where none is near."""
+    group, _, name = key.rpartition(".")
+    launcher = {"hydra": {"launcher": ConfigStore.instance().load("hydra/launcher/lanes.yaml").node}}
+    node = OmegaConf.select(OmegaConf.create(launcher), group)
+    is_launchers = group.startswith("hydra.launcher") and isinstance(node, DictConfig)
+    return suggest(name, map(str, node), f"{group}.") if is_launchers else ""
+
+
 def _put_in_one_line(error: Exception) -> str:
     """What Hydra says, where there is nothing better to say."""
     text = str(error)
@@ -310,8 +320,9 @@ def _put_in_one_line(error: Exception) -> str:
         return f"+{found[1]}: the key is there already; leave out the +"
     if found := re.match(r"Could not override '(.+)'", text):
         # That others mean nothing was found out before, so this one does.
-        is_hydras = found[1].startswith("hydra.") and not found[1].startswith(f"{_SWEEPER}.")
-        return f"{found[1]}: unknown key" if is_hydras else f"{found[1]}: in none of the files; write +{found[1]}=…"
+        if found[1].startswith("hydra.") and not found[1].startswith(f"{_SWEEPER}."):
+            return f"{found[1]}: unknown key{_suggest_launcher_key(found[1])}"
+        return f"{found[1]}: in none of the files; write +{found[1]}=…"
     if found := re.match(r"Could not delete from config. '(.+)' does not exist", text):
         return f"~{found[1]}: no such key"
     if found := re.match(r"Could not delete from config. The value of '(.+)' is (.+) and not (.+)\.$", text):

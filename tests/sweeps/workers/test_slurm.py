@@ -1,6 +1,8 @@
 """Workers that are jobs of Slurm, on a real one of this machine and on commands in its stead."""
 
+import dataclasses
 import os
+import re
 import shutil
 import sys
 import threading
@@ -79,6 +81,12 @@ def test_as_many_blocks_are_trained_at_a_time_as_all_jobs_have_cores() -> None:
     for workers, expected in ((None, 12), (5, 5), (50, 12)):
         settings = WorkerSettings(backend="slurm", workers=workers, slurm=SlurmSettings(cores=4, maximum=3))
         assert settings.wanted == expected
+
+
+def test_the_page_names_every_setting() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "slurm.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == [field.name for field in dataclasses.fields(SlurmSettings)]
 
 
 @pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.slow)])
