@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from bptt.tracking.folder.progress import Sign, read_sign
 from tests import slurm_machine
 from tests.core.comparing import assert_same_record
 from tests.slurm_machine import Slurm
-from tests.sweeps.working import block, double, lane
+from tests.sweeps.working import block, double, lane, where
 
 SMALL: dict[str, Any] = {"cores": 1, "memory": "500MB", "maximum": 2}
 
@@ -142,6 +143,42 @@ def test_jobs_whose_workers_never_report_are_given_up(slurm: Slurm) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("slurm", ["stand-in"], indirect=True)
+def test_jobs_follow_what_is_to_be_computed(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bptt.sweeps.workers import slurm as module
+
+    monkeypatch.setattr(module, "_SECONDS_IDLE", 1.0)
+    with workers_of(cores=2) as workers:
+        assert len(slurm.jobs()) == 1  # by which it is known that Slurm takes them
+        assert workers.count == 4
+        found = workers.run(where, range(500))
+        assert os.getpid() not in {next(found) for _ in range(50)}
+        await_jobs(slurm, 2)
+        assert len(list(found)) == 450
+        await_jobs(slurm, 0)
+        assert set(workers.run(double, range(3))) == {0, 2, 4}
+
+
+def await_jobs(slurm: Slurm, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(slurm.jobs()) != count:
+        assert time.monotonic() < deadline, slurm.jobs()
+        time.sleep(0.1)
+
+
+def test_a_checkpoint_absolves_a_task_of_the_workers_that_died_with_it() -> None:
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install 'bptt[slurm]'")
+    from bptt.sweeps.workers.slurm import Jobs
+
+    jobs, task = Jobs(SlurmSettings(), lambda: None), SimpleNamespace(suspicious=3)
+    jobs._cluster = SimpleNamespace(scheduler=SimpleNamespace(tasks={"block": task}))
+    jobs.absolve("gone")
+    assert task.suspicious == 3
+    jobs.absolve("block")
+    assert task.suspicious == 0
+
+
+@pytest.mark.slow
 def test_a_cancelled_job_is_replaced_and_its_block_goes_on_from_its_checkpoint(slurm: Slurm, tmp_path: Path) -> None:
     """The folder of the sweep is on no node: each job has another one mounted over it, where that can be done."""
     import dask
@@ -180,6 +217,7 @@ def test_a_cancelled_job_is_replaced_and_its_block_goes_on_from_its_checkpoint(s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("slurm", ["real"], indirect=True)
 def test_a_sweep_has_the_bits_that_it_has_here(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = ["task=xor", "train.updates=200", "model=elman,gru", "seed=range(10)", "report=false", "reuse=false"]

@@ -36,6 +36,9 @@ _SECONDS_TO_ANSWER: Final = 30
 _SECONDS_IDLE: Final = 60.0
 
 
+_SECONDS_AFTER_TROUBLE: Final = 60.0
+
+
 _MOST_IN_VAIN: Final = 3
 
 
@@ -98,8 +101,9 @@ class Jobs:
         self._settings, self._give_up = settings, give_up
         self._over = threading.Event()
         self._seen: set[str] = set()  # jobs whose workers have reported
-        self._busy: dict[str, float] = {}  # job → when it had work last
+        self._needed: dict[str, float] = {}  # job → when there was work for it last
         self._in_vain = 0  # how many jobs in a row have ended, or were refused, before a worker reported
+        self._again = 0.0  # when the next one is submitted, after so many in vain
 
     @contextmanager
     def keep(self) -> Iterator[SLURMCluster]:
@@ -138,7 +142,7 @@ class Jobs:
                 self._cluster.sync(self._tend, there)
             except Exception as error:
                 _log.warning("slurm: %s", error)
-            if self._in_vain >= _MOST_IN_VAIN and self.trouble is None:
+            if self._in_vain >= _MOST_IN_VAIN and not self._cluster.scheduler.workers and self.trouble is None:
                 where = self._settings.logs or "nowhere: hydra.launcher.slurm.logs names a folder for it"
                 self.trouble = (
                     f"slurm: {self._in_vain} jobs in a row ended before a worker of theirs reported; what they printed"
@@ -151,27 +155,35 @@ class Jobs:
         cluster, now = self._cluster, time.monotonic()
         states = {name: self._workers_of(name) for name in cluster.workers}
         for name, job in list(cluster.workers.items()):
-            if states[name]:
+            if states[name] and name not in self._seen:
                 self._seen.add(name)
                 self._in_vain = 0
             if job.job_id in there:
                 continue
-            self._in_vain += name not in self._seen
+            if name not in self._seen:
+                self._note_in_vain(now)
             _log.warning("slurm: job %s has ended; what its workers were at is done by others", job.job_id)
+            self._seen.discard(name)
             del cluster.workers[name]
             cluster.worker_spec.pop(name, None)
         wanted = self._count_wanted()
+        surplus = len(cluster.worker_spec) - wanted
         for name in cluster.worker_spec:
-            if any(state.processing for state in states.get(name, ())) or name not in self._busy:
-                self._busy[name] = now
-        spare = [
-            name for name in cluster.worker_spec if not states.get(name) or now > self._busy[name] + _SECONDS_IDLE
-        ][: max(len(cluster.worker_spec) - wanted, 0)]
-        if spare:
-            await cluster.scale_down(spare)
+            if surplus <= 0 or any(state.processing for state in states.get(name, ())):
+                self._needed[name] = now
+        spare = [name for name in cluster.worker_spec if now > self._needed.setdefault(name, now) + _SECONDS_IDLE]
+        if surplus > 0 and spare:
+            await cluster.scale_down(spare[:surplus])
+        if now < self._again:  # as where a node ends each job that it is given
+            return
         if (refused := await self._submit(wanted)) is not None:
-            self._in_vain += not self._cluster.scheduler.workers
+            self._note_in_vain(now)
             _log.warning("slurm: %s", refused)
+
+    def _note_in_vain(self, now: float) -> None:
+        self._in_vain += 1
+        if self._in_vain >= _MOST_IN_VAIN:
+            self._again = now + _SECONDS_AFTER_TROUBLE
 
     def _count_wanted(self) -> int:
         """How many jobs there should be for what is to be computed."""
