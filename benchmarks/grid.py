@@ -164,7 +164,11 @@ def main() -> int:
     path, lanes = arguments.out or report.choose_path("-grid"), tuple(arguments.lanes or _LANES)
     clock = "processor" if arguments.shared else "wall"
     described = {"machine": machine.describe(), "at_a_time": len(chosen), "clock": clock}
-    found = _read_measured(path, described)
+    try:
+        found = read_measured(path, described)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     there = {(cell.task, cell.cell, cell.lanes) for cell in found}
     pairs = product(arguments.task or TASKS, arguments.cell or CELLS)
     lacking = {pair: [n for n in lanes if (*pair, n) not in there] for pair in pairs}
@@ -179,7 +183,7 @@ def main() -> int:
     return 0
 
 
-def _read_measured(path: Path, described: dict[str, Any]) -> list[Cell]:
+def read_measured(path: Path, described: dict[str, Any]) -> list[Cell]:
     """What a file has already; raises ValueError where it was measured in another way, or elsewhere."""
     if not path.exists():
         return []

@@ -19,7 +19,6 @@ from benchmarks.sides import cpp_side, jax_side, ours, torch_side
 from benchmarks.workloads import Workload
 
 _CHECKED = 32  # updates
-_TRIAL_ROUNDS = 3
 _MOST_NUMBERS = 6_000_000  # of data kept for the others: 48 MB
 _MOST_UPDATES = 65_536
 
@@ -92,7 +91,7 @@ def measure(workload: Workload, rates: limit.Rates, rounds: int, target: float, 
         if forms:
             worst[side] = check(side, trained, forms, title)
             timed = {form: prepared.seconds_per_update for form, prepared in forms.items()}
-            least[side] = find_least(timed, _TRIAL_ROUNDS)
+            least[side] = find_least(timed, workload.tries)
     chosen = {side: min(times, key=times.__getitem__) for side, times in least.items()}
     fastest = {side: min(times.values()) for side, times in least.items()}
     most = max(1, min(_MOST_UPDATES, _MOST_NUMBERS * small.updates // (small.x.size + small.y.size)))

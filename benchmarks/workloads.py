@@ -44,6 +44,7 @@ class Workload:
              limit: the least share of the machine's limit
     sides    who is compared (`suite.SIDES`)
     checked  updates after which all must agree, 32 at most
+    tries    how often each form of a side is timed before the fastest is chosen
     """
 
     name: str
@@ -52,6 +53,7 @@ class Workload:
     targets: Mapping[str, float] = field(default_factory=dict)
     sides: tuple[str, ...] = OTHERS
     checked: int = 32
+    tries: int = 3
 
     def runs(self, updates: int, log_points: int) -> list[Run]:
         return [self.run(seed, updates, log_points) for seed in range(self.lanes)]
@@ -191,6 +193,7 @@ LARGE = tuple(
         lanes=1,
         sides=("torch", "torch32", "jax"),
         checked=2,
+        tries=1,
     )
     for name, model, batch in (
         ("tanh", build_elman(256), 64),

@@ -19,6 +19,7 @@ from bptt.core.sequences import Floats
 
 jax.config.update("jax_enable_x64", True)
 _MOST_UNROLLED = 24  # timesteps: of longer sequences the program would be compiled for minutes
+_LARGE = 256  # hidden units from which on products take the time, however the rest is written
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Variant:
 
 
 def list_variants(problem: Problem) -> list[Variant]:
-    unrolls = sorted({1, 4, min(problem.timesteps, _MOST_UNROLLED)})
+    large = problem.run.model.hidden_size >= _LARGE
+    unrolls = sorted({1, 4} if large else {1, 4, min(problem.timesteps, _MOST_UNROLLED)})
     products = ("matmul", "sum") if problem.run.train.batch_size == 1 else ("matmul",)  # of a batch sums are slower
     written = (False, True) if jax_written.is_written(problem.run.model) else (False,)
     found = [Variant(*form) for form in itertools.product(unrolls, products, written)]

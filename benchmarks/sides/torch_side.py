@@ -18,6 +18,7 @@ from bptt.core.sequences import Floats
 torch.set_num_threads(1)
 _LOOP = "loop"
 _MOST_COMPILED = 24  # timesteps
+_LARGE = 256  # hidden units from which on products take the time, however the rest is written
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def list_variants(problem: Problem) -> list[Variant]:
     # A module has one set of weights, lets the gradient flow through all timesteps, and knows no masks.
     if problem.lanes == 1 and problem.run.train.truncation is None and problem.live is None:
         forms += [f"nn.{kind.__name__}" for kind in [torch_cells.find_module(problem.run.model)] if kind is not None]
-    found = [Variant(form, fused) for form, fused in itertools.product(forms, (False, True))]
+    optimizers = (False, True) if problem.run.model.hidden_size < _LARGE else (True,)
+    found = [Variant(form, fused) for form, fused in itertools.product(forms, optimizers)]
     if problem.lanes > 1 and problem.run.train.batch_size > 1:  # each lane as if it were alone
         alone = [form for form in list_variants(problem.of_lane(0)) if form.form.startswith("nn.") and form.fused]
         found += [replace(form, in_turn=True) for form in alone]
