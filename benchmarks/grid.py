@@ -76,9 +76,9 @@ def _list_quick(side: str, problem: Any) -> list[Any]:
     forms = SIDES[side].list_variants(problem)
     if side == "torch":
         return [form for form in forms if not form.compiled]
-    unroll = max(form.unroll for form in forms if form.unroll <= _MOST_UNROLLED)
+    unrolls = {1, max(form.unroll for form in forms if form.unroll <= _MOST_UNROLLED)}
     products = ("matmul",) if problem.lanes > 1 else ("matmul", "sum")
-    return [form for form in forms if form.unroll == unroll and form.product in products]
+    return [form for form in forms if form.unroll in unrolls and form.product in products]
 
 
 def _measure_micros(workload: "Workload", forms: dict[str, Any], target: float) -> dict[str, float]:

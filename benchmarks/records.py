@@ -139,7 +139,9 @@ def _list_torch(problem: Problem) -> dict[str, Callable[[], Floats]]:
 def _list_jax(problem: Problem) -> dict[str, Callable[[], Floats]]:
     found: dict[str, Callable[[], Floats]] = {}
     # There is one way forward, with whatever gradient.
-    for variant in dict.fromkeys(replace(variant, written=False) for variant in jax_side.list_variants(problem)):
+    for variant in dict.fromkeys(
+        replace(variant, written=False, batched=False) for variant in jax_side.list_variants(problem)
+    ):
         found[str(variant)] = jax_side.compile_evaluation(problem, variant)
     return found
 

@@ -30,16 +30,18 @@ class Variant:
     product  as `@`, or as a sum that XLA can fuse
     written  the gradient written out (`jax_written`), not by `jax.grad`
     in_turn  lanes one after the other (`lax.map`), not side by side (`vmap`)
+    batched  lanes side by side without `vmap`
     """
 
     unroll: int
     product: str
     written: bool = False
     in_turn: bool = False
+    batched: bool = False
 
     def __str__(self) -> str:
         told = f"unroll {self.unroll}, {self.product}" + ", backward written out" * self.written
-        return told + ", lanes in turn" * self.in_turn
+        return told + ", lanes in turn" * self.in_turn + " for all lanes" * self.batched
 
 
 def list_variants(problem: Problem) -> list[Variant]:
@@ -50,6 +52,8 @@ def list_variants(problem: Problem) -> list[Variant]:
     found = [Variant(*form) for form in itertools.product(unrolls, products, written)]
     if problem.lanes > 1 and problem.run.train.batch_size > 1:  # one lane alone fills the vectors
         found += [replace(form, in_turn=True) for form in found if form.written or len(written) == 1]
+    if jax_written.is_batched(problem) and problem.timesteps <= _MOST_UNROLLED:
+        found.append(Variant(problem.timesteps, "matmul", written=True, batched=True))
     return found
 
 
@@ -101,7 +105,9 @@ def _build_program(problem: Problem, variant: Variant) -> Callable[..., Any]:
         one_lane: Any = functools.partial(jax_written.compute_gradient, problem, variant.unroll, times)
     else:
         one_lane = jax.value_and_grad(functools.partial(_compute_loss, problem, variant), has_aux=True)
-    gradients = one_lane if problem.lanes == 1 else jax.vmap(one_lane)
+    gradients: Any = one_lane if problem.lanes == 1 else jax.vmap(one_lane)
+    if variant.batched:
+        gradients = functools.partial(jax_written.compute_gradients_of_lanes, problem)
     _, step = jax_cells.optimizer(problem.run.optimizer)
     carry = problem.run.train.carry_state
 

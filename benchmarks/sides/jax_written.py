@@ -158,3 +158,51 @@ def compute_gradient(problem: Any, unroll: int, times: Product, p: Any, start: A
     if "cell.0.recurrent_bias" in p:
         gradient["cell.0.recurrent_bias"] = recurrent.sum((0, 1))
     return (loss, (last, output)), gradient
+
+
+def is_batched(problem: Any) -> bool:
+    """Whether `compute_gradients_of_lanes` is written for this."""
+    run = problem.run
+    plain = problem.live is None and problem.scored is None and len(problem.asked) == problem.timesteps
+    through = run.train.truncation is None and not run.train.carry_state and run.train.batch_size == 1
+    return problem.lanes > 1 and type(run.model).__name__ == "Elman" and plain and through
+
+
+def compute_gradients_of_lanes(problem: Any, p: Any, start: Any, data: Any) -> tuple[Any, Any]:
+    """All lanes' (loss (L,), start) and gradients (L, …): products are `@` of arrays with lanes on the first axis.
+
+    Each lane's states stand together, (L, T, H), so that a block's gradient is one product over T; XLA takes this
+    better than what `jax.vmap` makes of one lane.
+    """
+    model, steps = problem.run.model, problem.timesteps
+    slope, activate = _SLOPES[model.activation], jax_cells.ACTIVATIONS[model.activation]
+    x, y, recurrent = data["x"][:, :, 0], data["y"][:, :, 0], p["cell.0.recurrent"]
+    biases = [p[name][:, None] for name in ("cell.0.bias", "cell.0.recurrent_bias") if name in p]
+    arriving = sum(biases, x @ p["cell.0.input"])
+    states = [activate(arriving[:, :1])]
+    for t in range(1, steps):
+        states.append(activate(arriving[:, t : t + 1] + states[-1] @ recurrent))
+    h = jnp.concatenate(states, 1)
+    z = h @ p["readout.weight"] + (p["readout.bias"][:, None] if "readout.bias" in p else 0.0)
+
+    def add_terms(z: Any) -> tuple[Any, Any]:
+        losses = jax_cells.terms(problem.run, z, y).sum((1, 2)) * problem.loss_weight
+        return losses.sum(), losses
+
+    above, losses = jax.grad(add_terms, has_aux=True)(z)
+    weight = p["readout.weight"]
+    d = above * weight[:, None, :, 0] if weight.shape[-1] == 1 else above @ weight.swapaxes(1, 2)
+    deltas = [d[:, -1:] * slope(states[-1])]
+    for t in reversed(range(steps - 1)):
+        back = d[:, t : t + 1] + deltas[-1] @ recurrent.swapaxes(1, 2)
+        deltas.append(back * slope(states[t]))
+    delta = jnp.concatenate(deltas[::-1], 1)
+    gradient = {
+        "cell.0.input": x.swapaxes(1, 2) @ delta,
+        "cell.0.recurrent": h[:, :-1].swapaxes(1, 2) @ delta[:, 1:],
+        "readout.weight": h.swapaxes(1, 2) @ above,
+        "cell.0.bias": delta.sum(1),
+        "cell.0.recurrent_bias": delta.sum(1),
+        "readout.bias": above.sum(1),
+    }
+    return (losses, start), {name: gradient[name] for name in p}
