@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.cores import TARGET, Cores
 from benchmarks.machine import name_processor
 from benchmarks.measure import Spread
-from benchmarks.start import TARGETS, Start
+from benchmarks.start import COMMAND, TARGETS, Start
 
 if TYPE_CHECKING:
     from benchmarks.limit import Rates
@@ -107,8 +107,8 @@ def show_cores(found: Sequence[Cores], console: Console) -> None:
 
 def show_start(start: Start, console: Console) -> None:
     console.print(
-        f"bptt train experiment=roelants_counting: first update after {_write_spread(start.first_update)} s "
-        f"(target ≤ {TARGETS['first_update']:g} s), all of it {_write_spread(start.warm)} s; the first time ever "
+        f"bptt {' '.join(COMMAND)}: first update after {_write_spread(start.first_update)} s, "
+        f"all of it {_write_spread(start.warm)} s (target ≤ {TARGETS['warm']:g} s); the first time ever "
         f"{start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
     )
 
