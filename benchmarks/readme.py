@@ -65,7 +65,9 @@ def write_table(found: Mapping[str, Any]) -> str:
         lines.append(_write_row("" if name == before else _TITLES[name], result))
         before = name
     disturbed = sorted({_TITLES[row["name"]] for row in found["results"] if row["core_share"] < _NOISY})
-    if found["method"].get("clock") == "processor":
+    if any("forms" not in row for row in found["results"]):
+        lines += ["", "Without C++, and without JAX's and PyTorch's faster forms: to be measured again."]
+    elif found["method"].get("clock") == "processor":
         lines += ["", "Measured in processor time on a machine that others used: to be measured again on a quiet one."]
     elif disturbed:
         lines += ["", f"Disturbed by other programs, and to be measured again: {'; '.join(disturbed)}."]

@@ -15,7 +15,7 @@ def _row(name: str, lanes: int, micros: dict[str, float], **more: Any) -> dict[s
     ratios = {side: _spread(value / micros["ours"]) for side, value in micros.items() if side != "ours"}
     spreads = {side: _spread(value) for side, value in micros.items()}
     row = {"name": name, "lanes": lanes, "targets": {}, "micros": spreads, "ratios": ratios, "share": _spread(0.5)}
-    return row | {"core_share": 1.0} | more
+    return row | {"core_share": 1.0, "forms": {}} | more
 
 
 def test_rows_have_the_best_of_the_others_and_what_is_aimed_at() -> None:
@@ -37,6 +37,8 @@ def test_a_disturbed_measurement_is_told() -> None:
     row = _row("sine", 1, {"ours": 1.0, "torch": 2.0, "jax": 2.0}, core_share=0.6)
     told = "Disturbed by other programs, and to be measured again: sine: T 20, H 32, batches of 32, Adam."
     assert write_table({"results": [row], "method": {"clock": "wall"}}).endswith(f"\n\n{told}\n")
+    before = {key: value for key, value in row.items() if key != "forms"}
+    assert "faster forms: to be measured again" in write_table({"results": [before], "method": {}})
     shared = write_table({"results": [row], "method": {"clock": "processor"}})
     assert shared.endswith("to be measured again on a quiet one.\n")
 
