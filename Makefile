@@ -4,7 +4,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 SWEEP := leftbit_hidden_size
 
-.PHONY: help sweep results notebooks docs docs-serve test test-slow test-ray test-arm fuzz faults bench bench-grid bench-sweeps ui lint format lock clean
+.PHONY: help sweep results notebooks docs docs-serve test test-slow test-ray test-arm fuzz faults bench bench-table bench-grid bench-sweeps ui lint format lock clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,10 +69,13 @@ format: .venv/ready  ## what the linter and the formatter can mend themselves
 faults: .venv/ready  ## disturb real sweeps at a hundred random moments, and prove that nothing came of it; make faults ARGS=--write
 	$(BIN)/python -m tests.faults $(ARGS)
 
-bench: .venv-bench/others  ## side by side with PyTorch and JAX, in an environment of its own; forty minutes
-	.venv-bench/bin/python -m benchmarks
+bench: .venv-bench/others  ## side by side with PyTorch, JAX and plain C++, in an environment of its own; an hour
+	.venv-bench/bin/python -m benchmarks --readme
 
-bench-grid: .venv-bench/others  ## every task with every cell; an hour on one core
+bench-table: .venv-bench/others  ## README's table alone, measured again and written; twenty minutes
+	.venv-bench/bin/python -m benchmarks --part table --rounds 7 --readme
+
+bench-grid: .venv-bench/others  ## every task with every cell; goes on where it was broken off
 	.venv-bench/bin/python -m benchmarks.grid
 
 bench-sweeps: .venv-bench/others  ## whole sweeps, beside the usual way to run them

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import machine
 
-PARTS = ("table", "cores", "growth", "start")
+PARTS = ("table", "large", "records", "cores", "growth", "start")
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -20,6 +20,8 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", help="only workloads of this name, e.g. adder; may be repeated")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
+    parser.add_argument("--shared", action="store_true", help="processor time, where others use the machine too")
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--core", type=int, help="the core to run on (the last)")
     return parser.parse_args()
 
@@ -41,8 +43,10 @@ def main() -> int:
     machine.settle(arguments.core)  # before anything that imports NumPy
     from rich.console import Console
 
-    from benchmarks import figures, growth, limit, report, start, suite
-    from benchmarks.workloads import TABLE
+    from benchmarks import figures, growth, limit, readme, records, report, start, suite
+    from benchmarks.measure import count_processor_time
+    from benchmarks.sides import cpp_side
+    from benchmarks.workloads import LARGE, TABLE
 
     chosen = [workload for workload in TABLE if arguments.only is None or workload.name in arguments.only]
     if not chosen:
@@ -50,8 +54,14 @@ def main() -> int:
         print(f"no such workload; there are: {names}", file=sys.stderr)
         return 2
     path = arguments.out or report.choose_path()
-    method = {"rounds": rounds, "seconds_per_side_and_round": target}
-    found: dict[str, Any] = {"machine": machine.describe(), "method": method}
+    clock = "processor" if arguments.shared else "wall"
+    method = {"rounds": rounds, "seconds_per_side_and_round": target, "clock": clock}
+    if arguments.shared:
+        count_processor_time()
+    if cpp_side.is_missing():
+        print("g++ is not installed here: plain C++ and torch.compile are left out", file=sys.stderr)
+    described = machine.describe() | {"compiler": cpp_side.describe_compiler()}
+    found: dict[str, Any] = {"machine": described, "method": method}
     wide = Console() if sys.stdout.isatty() else Console(width=180)
     with Console(stderr=True).status("the machine's limit") as status:
         found["limit"] = rates = limit.measure_rates()
@@ -62,6 +72,17 @@ def main() -> int:
                 found["results"].append(suite.measure(workload, rates, rounds, target, status.update))
                 report.write_json(path, found)  # what was measured outlives an interruption
             report.show_results(found["results"], wide)
+        if "large" in parts:
+            found["large"] = []
+            for workload in LARGE:
+                found["large"].append(suite.measure(workload, rates, min(rounds, 5), target, status.update))
+                report.write_json(path, found)
+            report.show_results(found["large"], wide)
+        if "records" in parts:
+            found["evaluations"] = records.measure_evaluations(min(rounds, 7), target / 4, status.update)
+            found["records"] = records.measure_records(min(rounds, 7), status.update)
+            report.show_records(found["evaluations"], found["records"], wide)
+            report.write_json(path, found)
         if "cores" in parts:
             status.update("two cores")
             found["cores"] = cores.measure(all_cores, rounds, target)
@@ -74,6 +95,8 @@ def main() -> int:
             report.show_start(found["start"], wide)
     report.write_json(path, found)
     print(f"written to {path}")
+    if arguments.readme:
+        readme.main([str(path)])
     for figure in figures.write(path):
         print(f"written to {figure}")
     return 0

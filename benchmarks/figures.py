@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 7.0  # inches: both columns of a paper
-_OTHERS = {"torch": ("PyTorch, eager", ORANGE, "s"), "jax": ("JAX, jit", BLUE, "o")}
+_OTHERS = {"torch": ("PyTorch", ORANGE, "s"), "jax": ("JAX, jit", BLUE, "o"), "cpp": ("plain C++", GREY, "^")}
 _SERIES = {"adder": (BLUE, "o"), "sine": (ORANGE, "s")}
 
 
@@ -32,32 +32,37 @@ def write(path: Path) -> Iterator[Path]:
 
 
 def draw_ratios(results: Sequence[Mapping[str, Any]]) -> "Figure":
-    """A row for each workload: how many times our time PyTorch and JAX take, with the range over the rounds."""
+    """A row for each workload: how many times our time the others take, with the range over the rounds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, 0.6 + 0.2 * len(results)), layout="constrained")
     axes = figure.subplots()
     rows = list(range(len(results)))[::-1]
     for side, (label, colour, marker) in _OTHERS.items():
-        spreads = [result["ratios"][side] for result in results]
+        measured = [
+            (row, result["ratios"][side]) for row, result in zip(rows, results, strict=True) if side in result["ratios"]
+        ]
+        if not measured:
+            continue
+        at, spreads = zip(*measured, strict=True)
         middle = [spread["median"] for spread in spreads]
         low = [spread["median"] - spread["lowest"] for spread in spreads]
         high = [spread["highest"] - spread["median"] for spread in spreads]
-        axes.errorbar(middle, rows, xerr=(low, high), fmt=marker, color=colour, markersize=4, label=label)
-        aimed = [
-            (result["targets"][side], row)
-            for result, row in zip(results, rows, strict=True)
-            if side in result["targets"]
-        ]
-        name = "target" if side == "jax" else None
-        axes.plot(*zip(*aimed, strict=True), "|", color="black", markersize=9, markeredgewidth=1.2, label=name)
+        axes.errorbar(middle, at, xerr=(low, high), fmt=marker, color=colour, markersize=4, label=label)
+    aimed = [
+        (result["targets"]["best"], row)
+        for result, row in zip(results, rows, strict=True)
+        if "best" in result["targets"]
+    ]
+    if aimed:
+        axes.plot(*zip(*aimed, strict=True), "|", color="black", markersize=9, markeredgewidth=1.2, label="target")
     axes.axvline(1.0, color=GREY, linewidth=0.8)
     axes.set_xscale("log")
-    set_logarithmic_ticks(axes.xaxis, 1.0, 1000.0)
+    set_logarithmic_ticks(axes.xaxis, 0.2, 1000.0)
     axes.set_yticks(rows, [_write_title(result) for result in results])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel("time of an update ÷ bptt's (median and range of the rounds)")
-    figure.legend(loc="outside upper right", ncols=3, frameon=False)
+    figure.legend(loc="outside upper right", ncols=4, frameon=False)
     return figure
 
 

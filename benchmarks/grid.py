@@ -1,6 +1,7 @@
-"""python -m benchmarks.grid: every task with every cell, at 1, 16, 64 and 256 lanes, beside PyTorch and JAX."""
+"""python -m benchmarks.grid: every task with every cell, at 1 and 256 lanes, beside PyTorch and JAX."""
 
 import argparse
+import json
 import multiprocessing
 import statistics
 import sys
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     from benchmarks.workloads import Workload
 
-_TRIED_AT = 16  # lanes at which the form of the other sides is chosen; all lanes are timed in it
 _MOST_NUMBERS = 3_000_000  # of data kept for each of the others: 24 MB
 _MOST_UNROLLED = 8  # timesteps: JAX compiles a program of all of them for half a minute
 _CHECKED = 8  # updates
 _ROUNDS = 3
+_LANES = (1, 256)
 _FEWEST_UPDATES = 4
 
 
@@ -36,38 +37,48 @@ class Cell:
     variants: dict[str, str]
 
 
-def measure(task: str, cell: str, target: float) -> Iterator[Cell]:
-    """All numbers of lanes; the sides in turn, each some `target` seconds a round."""
+def measure(task: str, cell: str, lanes: Sequence[int], target: float) -> Iterator[Cell]:
+    """These numbers of lanes; the sides in turn, each some `target` seconds a round, in the fastest of their forms."""
     from benchmarks.workloads import GRID
 
-    by_lanes = {workload.lanes: workload for workload in GRID if workload.name == f"{task}, {cell}"}
-    several = _find_fastest_forms(by_lanes[_TRIED_AT], ("torch", "jax"))
-    single = _find_fastest_forms(by_lanes[1], ("torch",))  # one network may be PyTorch's own module
-    for lanes, workload in by_lanes.items():
-        forms = several | (single if lanes == 1 else {})
-        yield Cell(
-            task=task,
-            cell=cell,
-            lanes=lanes,
-            micros=_measure_micros(workload, forms, target),
-            variants={side: str(form) for side, form in forms.items()},
-        )
+    for workload in GRID:
+        if workload.name == f"{task}, {cell}" and workload.lanes in lanes:
+            forms = _find_fastest_forms(workload)
+            yield Cell(
+                task=task,
+                cell=cell,
+                lanes=workload.lanes,
+                micros=_measure_micros(workload, forms, target),
+                variants={side: str(form) for side, form in forms.items()},
+            )
 
 
-def _find_fastest_forms(workload: "Workload", names: Sequence[str]) -> dict[str, Any]:
+def _find_fastest_forms(workload: "Workload") -> dict[str, Any]:
     """Each side's fastest form; raises Disagreement where one does not train as we do."""
-    from benchmarks.measure import find_fastest
+    from benchmarks.measure import find_least
     from benchmarks.problem import build_problem
     from benchmarks.sides import ours
     from benchmarks.suite import SIDES, check
 
     small, trained, chosen = build_problem(workload, _CHECKED), ours.train_workload(workload, _CHECKED), {}
-    for side in names:
-        quick = [form for form in SIDES[side].variants(small) if getattr(form, "unroll", 1) <= _MOST_UNROLLED]
-        forms = {form: SIDES[side].prepared(small, form) for form in quick}
+    for side in ("torch", "jax"):
+        forms = {form: SIDES[side].prepare(small, form) for form in _list_quick(side, small)}
         check(side, trained, forms, workload.name)
-        chosen[side], _ = find_fastest({form: one.seconds_per_update for form, one in forms.items()}, _ROUNDS)
+        least = find_least({form: one.seconds_per_update for form, one in forms.items()}, _ROUNDS)
+        chosen[side] = min(least, key=least.__getitem__)
     return chosen
+
+
+def _list_quick(side: str, problem: Any) -> list[Any]:
+    """The forms that are compiled in seconds, less those that were never the fastest of many lanes."""
+    from benchmarks.suite import SIDES
+
+    forms = SIDES[side].list_variants(problem)
+    if side == "torch":
+        return [form for form in forms if not form.compiled]
+    unrolls = {1, max(form.unroll for form in forms if form.unroll <= _MOST_UNROLLED)}
+    products = ("matmul",) if problem.lanes > 1 else ("matmul", "sum")
+    return [form for form in forms if form.unroll in unrolls and form.product in products]
 
 
 def _measure_micros(workload: "Workload", forms: dict[str, Any], target: float) -> dict[str, float]:
@@ -82,13 +93,18 @@ def _measure_micros(workload: "Workload", forms: dict[str, Any], target: float) 
     # Of the others as many as take a round's time where they take three times ours.
     data = build_problem(workload, choose_updates(target, 3 * mine.seconds_per_update(), most=most))
     sides = {"ours": mine.seconds_per_update}
-    sides |= {side: SIDES[side].prepared(data, form).seconds_per_update for side, form in forms.items()}
+    sides |= {side: SIDES[side].prepare(data, form).seconds_per_update for side, form in forms.items()}
     seconds = alternate(sides, _ROUNDS)
     return {side: statistics.median(times) / workload.lanes * 1e6 for side, times in seconds.items()}
 
 
-def _measure_all(job: tuple[str, str, float]) -> list[Cell]:
-    return list(measure(*job))
+def _measure_all(job: tuple[str, str, Sequence[int], float, bool]) -> list[Cell]:
+    task, cell, lanes, seconds, shared = job
+    if shared:
+        from benchmarks.measure import count_processor_time
+
+        count_processor_time()
+    return list(measure(task, cell, lanes, seconds))
 
 
 def _settle(cores: Any) -> None:
@@ -103,7 +119,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cores", type=int, default=1, help="how many pairs are measured at a time, each on a core (1)"
     )
-    parser.add_argument("--out", type=Path, help="where to write the results")
+    parser.add_argument("--lanes", type=int, action="append", help="this many lanes; may be repeated (1 and 256)")
+    parser.add_argument("--shared", action="store_true", help="processor time, where others use the machine too")
+    parser.add_argument(
+        "--out", type=Path, help="where to write the results; what it has already is not measured again"
+    )
     return parser.parse_args()
 
 
@@ -118,6 +138,8 @@ def _show(cells: Sequence[Cell], lanes: Sequence[int], console: "Console") -> No
         table.add_column(column, justify="left" if column in ("task", "cell") else "right")
     found = {(cell.task, cell.cell, cell.lanes): cell.micros for cell in cells}
     for task, cell in dict.fromkeys((cell.task, cell.cell) for cell in cells):
+        if any((task, cell, n) not in found for n in lanes):
+            continue
         rows = [found[task, cell, n] for n in lanes]
         ratios = [
             f"{write_number(row['torch'] / row['ours'])}, {write_number(row['jax'] / row['ours'])}" for row in rows
@@ -137,19 +159,41 @@ def main() -> int:
     from rich.console import Console
 
     from benchmarks import report
-    from benchmarks.workloads import CELLS, LANES, TASKS
+    from benchmarks.workloads import CELLS, TASKS
 
-    described, found = machine.describe(), list[Cell]()
-    path = arguments.out or report.choose_path("-grid")
-    jobs = [(*pair, arguments.seconds) for pair in product(arguments.task or TASKS, arguments.cell or CELLS)]
+    path, lanes = arguments.out or report.choose_path("-grid"), tuple(arguments.lanes or _LANES)
+    clock = "processor" if arguments.shared else "wall"
+    described = {"machine": machine.describe(), "at_a_time": len(chosen), "clock": clock}
+    try:
+        found = read_measured(path, described)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    there = {(cell.task, cell.cell, cell.lanes) for cell in found}
+    pairs = product(arguments.task or TASKS, arguments.cell or CELLS)
+    lacking = {pair: [n for n in lanes if (*pair, n) not in there] for pair in pairs}
+    jobs = [(*pair, asked, arguments.seconds, arguments.shared) for pair, asked in lacking.items() if asked]
     with context.Pool(len(chosen), _settle, (cores,)) as pool:
         for cells in pool.imap(_measure_all, jobs):
             found += cells
-            report.write_json(path, {"machine": described, "at_a_time": len(chosen), "grid": found})
+            report.write_json(path, described | {"grid": found})
             print(f"{cells[0].task}, {cells[0].cell}", file=sys.stderr, flush=True)
-    _show(found, LANES, Console() if sys.stdout.isatty() else Console(width=140))
+    _show(found, lanes, Console() if sys.stdout.isatty() else Console(width=140))
     print(f"written to {path}")
     return 0
+
+
+def read_measured(path: Path, described: dict[str, Any]) -> list[Cell]:
+    """What a file has already; raises ValueError where it was measured in another way, or elsewhere."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for what in ("clock", "at_a_time"):
+        if found.get(what) != described[what]:
+            raise ValueError(f"{path}: {what} was {found.get(what)}, is {described[what]}; name another --out")
+    if found["machine"]["versions"] != described["machine"]["versions"]:
+        raise ValueError(f"{path} was measured with other versions; name another --out")
+    return [Cell(**cell) for cell in found["grid"]]
 
 
 if __name__ == "__main__":

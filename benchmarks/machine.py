@@ -41,6 +41,15 @@ def name_processor() -> str:
     return (names[0] if names else platform.processor() or platform.machine()).strip()
 
 
+def _read_generation() -> str | None:
+    """The processor's family and model, which its name may not tell: of AMD family 25 are Zen 3 and 4, 26 is Zen 5."""
+    info = Path("/proc/cpuinfo")
+    found = (
+        dict(re.findall(r"^(cpu family|model)\s*:\s*(\d+)$", info.read_text(), re.MULTILINE)) if info.exists() else {}
+    )
+    return f"family {found['cpu family']}, model {found['model']}" if len(found) == 2 else None
+
+
 def describe() -> dict[str, object]:
     """What a reader must know to place the figures; nothing that names the machine or its user."""
     import bptt
@@ -48,6 +57,7 @@ def describe() -> dict[str, object]:
 
     return {
         "processor": name_processor(),
+        "generation": _read_generation(),
         "cores": os.cpu_count(),
         "pinned": hasattr(os, "sched_setaffinity"),
         "load_before": round(os.getloadavg()[0], 2),

@@ -12,6 +12,8 @@ from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
 
 Marks = NDArray[np.bool_]
+#: Losses (updates, lanes), and the last parameters, name → (lanes, …).
+Trained = tuple[Floats, Mapping[str, Floats]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +54,29 @@ class Problem:
         live, scored = (None if marks is None else marks[:updates] for marks in (self.live, self.scored))
         return replace(self, x=self.x[:updates], y=self.y[:updates], live=live, scored=scored)
 
+    def of_lane(self, lane: int) -> "Problem":
+        """One lane's."""
+        live, scored = (None if marks is None else marks[:, lane : lane + 1] for marks in (self.live, self.scored))
+        named = {name: value[lane : lane + 1] for name, value in self.parameters.items()}
+        x, y = self.x[:, lane : lane + 1], self.y[:, lane : lane + 1]
+        return replace(self, parameters=named, x=x, y=y, live=live, scored=scored)
+
     @property
     def loss_weight(self) -> float:
         """What the sum of all scored terms is multiplied with."""
         return float(self.run.loss.weight / self.run.train.batch_size)
+
+
+class Disagreement(Exception):
+    """Two sides did not train the same: their times say nothing about each other."""
+
+
+def measure_difference(ours_trained: Trained, other: Trained) -> float:
+    """The largest difference of a loss, relative to that loss, or of a parameter, relative to its block's largest."""
+    worst = float(np.max(np.abs(other[0] - ours_trained[0]) / np.abs(ours_trained[0])))
+    for name, value in ours_trained[1].items():
+        worst = max(worst, float(np.max(np.abs(other[1][name] - value)) / np.max(np.abs(value))))
+    return worst
 
 
 def build_problem(workload: Workload, updates: int) -> Problem:

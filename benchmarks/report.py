@@ -14,15 +14,16 @@ from rich.table import Table
 from benchmarks.cores import TARGET, Cores
 from benchmarks.machine import name_processor
 from benchmarks.measure import Spread
-from benchmarks.start import TARGETS, Start
+from benchmarks.start import COMMAND, TARGETS, Start
 
 if TYPE_CHECKING:
     from benchmarks.limit import Rates
+    from benchmarks.records import Evaluated, Recorded
     from benchmarks.suite import Result
 
 FOLDER = Path(__file__).parent / "results"
 _QUIET = 0.97  # share of the core below which the table says so
-_TITLES = {"ours": "bptt", "torch": "PyTorch", "jax": "JAX"}
+_TITLES = {"ours": "bptt", "torch": "PyTorch", "torch32": "PyTorch, float32", "jax": "JAX", "cpp": "C++"}
 
 
 def choose_path(suffix: str = "") -> Path:
@@ -45,25 +46,52 @@ def _write_verdict(target: float | None, reached: float, unit: str = " ×") -> s
 
 
 def show_results(results: "Sequence[Result]", console: Console) -> None:
-    """Print the table of ratios."""
+    """Print the table of times and ratios."""
     table = Table(title="µs per lane and update: median (min–max) of alternating rounds, one core, float64")
-    for column in ("workload", "lanes", *_TITLES.values()):
+    sides = [side for side in _TITLES if any(side in result.micros for result in results)]
+    for column in ("workload", "lanes", *(_TITLES[side] for side in sides)):
         table.add_column(column, justify="left" if column == "workload" else "right")
-    for title in (*(f"{_TITLES[side]} ÷ bptt" for side in ("torch", "jax")), "limit ÷ bptt"):
+    for title in (*(f"{_TITLES[side]} ÷ bptt" for side in sides[1:]), "limit ÷ bptt", "targets"):
         table.add_column(title, justify="right")
-        table.add_column("target", justify="right")
     for result in results:
-        cells = [result.name, str(result.lanes), *(_write_spread(result.micros[side]) for side in _TITLES)]
-        for side in ("torch", "jax"):
-            ratio = result.ratios[side]
-            cells += [_write_spread(ratio), _write_verdict(result.targets.get(side), ratio.median)]
-        wanted = result.targets.get("limit")
-        share = _write_verdict(None if wanted is None else 100 * wanted, 100 * result.share.median, " %")
-        table.add_row(*cells, f"{result.share.median:.0%}", share)
+        micros = [_write_spread(result.micros[side]) if side in result.micros else "" for side in sides]
+        ratios = [_write_spread(result.ratios[side]) if side in result.ratios else "" for side in sides[1:]]
+        table.add_row(
+            *(result.name, str(result.lanes), *micros, *ratios, f"{result.share.median:.0%}", _write_verdicts(result))
+        )
     console.print(table)
     least = min(result.core_share for result in results)
     if least < _QUIET:
         console.print(f"Not quiet: other programs took up to {1 - least:.0%} of the core.")
+
+
+def _write_verdicts(result: "Result") -> str:
+    ahead = min(result.ratios[side].median for side in ("torch", "jax") if side in result.ratios)
+    reached = {"micros": -result.micros["ours"].median, "best": ahead, "limit": result.share.median}
+    written = {"micros": "≤ {:g} µs", "best": "≥ {:g} ×", "limit": "≥ {:.0%}"}
+    return ", ".join(
+        f"{written[what].format(aim)} {'✓' if reached[what] >= (-aim if what == 'micros' else aim) else '✗'}"
+        for what, aim in result.targets.items()
+    )
+
+
+def show_records(evaluations: "Sequence[Evaluated]", records: "Sequence[Recorded]", console: Console) -> None:
+    """Print what a sweep does beside training."""
+    table = Table(title="evaluating, µs per sequence: median (min–max)")
+    for column in ("workload", "lanes", "bptt", "PyTorch", "JAX", "PyTorch ÷ bptt", "JAX ÷ bptt", "target"):
+        table.add_column(column, justify="left" if column == "workload" else "right")
+    for one in evaluations:
+        spreads = [*(one.micros[side] for side in ("ours", "torch", "jax")), *(one.ratios[s] for s in ("torch", "jax"))]
+        met = (
+            "" if one.target is None else f"≤ {one.target:g} {'✓' if one.micros['ours'].median <= one.target else '✗'}"
+        )
+        table.add_row(one.name, str(one.lanes), *(_write_spread(spread) for spread in spreads), met)
+    console.print(table)
+    for record in records:
+        console.print(
+            f"a record of the {record.name}, lanes {record.lanes}, evaluated on {record.sequences} sequences: "
+            f"{_write_spread(record.micros)} µs a run"
+        )
 
 
 def show_limit(rates: "Rates", console: Console) -> None:
@@ -79,8 +107,8 @@ def show_cores(found: Sequence[Cores], console: Console) -> None:
 
 def show_start(start: Start, console: Console) -> None:
     console.print(
-        f"bptt train experiment=roelants_counting: first update after {_write_spread(start.first_update)} s "
-        f"(target ≤ {TARGETS['first_update']:g} s), all of it {_write_spread(start.warm)} s; the first time ever "
+        f"bptt {' '.join(COMMAND)}: first update after {_write_spread(start.first_update)} s, "
+        f"all of it {_write_spread(start.warm)} s (target ≤ {TARGETS['warm']:g} s); the first time ever "
         f"{start.cold:.1f} s, of which {start.compiling:.1f} s compile (target ≤ {TARGETS['cold']:g} s)"
     )
 

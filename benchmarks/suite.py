@@ -1,10 +1,8 @@
 """One workload: first that all sides train the same, then how long each takes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from benchmarks import limit
 from benchmarks.measure import (
@@ -12,31 +10,47 @@ from benchmarks.measure import (
     alternate,
     choose_updates,
     compare_rounds,
-    find_fastest,
+    find_least,
     measure_core_share,
     summarise,
 )
-from benchmarks.problem import build_problem
-from benchmarks.sides import jax_side, ours, torch_side
-from benchmarks.workloads import OTHERS, Workload
-from bptt.core.sequences import Floats
+from benchmarks.problem import Disagreement, Problem, Trained, build_problem, measure_difference
+from benchmarks.sides import cpp_side, jax_side, ours, torch_side
+from benchmarks.workloads import Workload
 
 _CHECKED = 32  # updates
-_TRIAL_ROUNDS = 3
-_AGREEMENT = 1e-9  # relative
 _MOST_NUMBERS = 6_000_000  # of data kept for the others: 48 MB
 _MOST_UPDATES = 65_536
 
-SIDES: Mapping[str, Any] = {"torch": torch_side, "jax": jax_side}
 
-Trained = tuple[Floats, Mapping[str, Floats]]
+@dataclass(frozen=True)
+class Side:
+    """Who is compared.
+
+    list_variants  problem → the forms in which this side is written; none: it has nothing of the kind
+    prepare        (problem, form) → what can be trained and timed
+    agreement      relative to ours: what its losses and parameters may differ by
+    """
+
+    list_variants: Callable[[Problem], Sequence[Any]]
+    prepare: Callable[[Problem, Any], Any]
+    agreement: float = 1e-9
+
+
+SIDES: Mapping[str, Side] = {
+    "torch": Side(torch_side.list_variants, torch_side.prepare),
+    "torch32": Side(torch_side.list_float32_variants, torch_side.prepare, 1e-3),
+    "jax": Side(jax_side.list_variants, jax_side.prepare),
+    "cpp": Side(cpp_side.list_variants, cpp_side.prepare),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What was found for one workload; times in µs per lane and update, ratios are the other's time over ours.
 
-    limit       µs that the machine needs at least (`limit.work`); share: of it in our time
+    limit       µs that the machine needs at least (`limit.count_work`); share: of it in our time
+    forms       of each side in each form the fastest of a few short tries, µs; `variants` has the fastest form
     core_share  of the time, how much this process had the core; below 1, others used it too
     """
 
@@ -49,28 +63,17 @@ class Result:
     share: Spread
     updates: Mapping[str, int]
     variants: Mapping[str, str]
-    jax_compile_seconds: float
+    forms: Mapping[str, Mapping[str, float]]
+    jax_compile_seconds: float | None
     disagreement: Mapping[str, float]
     core_share: float
 
 
-class Disagreement(Exception):
-    """Two sides did not train the same: their times say nothing about each other."""
-
-
-def measure_difference(ours_trained: Trained, other: Trained) -> float:
-    """The largest difference of a loss, relative to that loss, or of a parameter, relative to its block's largest."""
-    worst = float(np.max(np.abs(other[0] - ours_trained[0]) / np.abs(ours_trained[0])))
-    for name, value in ours_trained[1].items():
-        worst = max(worst, float(np.max(np.abs(other[1][name] - value)) / np.max(np.abs(value))))
-    return worst
-
-
 def check(side: str, trained: Trained, forms: Mapping[Any, Any], title: str) -> float:
-    """The worst difference of any form of a side; raises Disagreement above the bound."""
+    """The worst difference of any form of a side; raises Disagreement above the side's bound."""
     worst = {form: measure_difference(trained, prepared.trained()) for form, prepared in forms.items()}
     for form, found in worst.items():
-        if not found <= _AGREEMENT:  # NaN too
+        if not found <= SIDES[side].agreement:  # NaN too
             raise Disagreement(f"{title}: {side} ({form}) differs by {found:.1e}")
     return max(worst.values())
 
@@ -79,19 +82,27 @@ def measure(workload: Workload, rates: limit.Rates, rounds: int, target: float, 
     """Alternating rounds of about `target` seconds a side."""
     title = f"{workload.name}, lanes {workload.lanes}"
     say(f"{title}: the same training, and each side's fastest form")
-    small, trained = build_problem(workload, _CHECKED), ours.train_workload(workload, _CHECKED)
-    chosen, least, worst = {}, {}, {}
-    for side, module in SIDES.items():
-        forms = {form: module.prepared(small, form) for form in module.variants(small)}
-        worst[side] = check(side, trained, forms, title)
-        timed = {form: prepared.seconds_per_update for form, prepared in forms.items()}
-        chosen[side], least[side] = find_fastest(timed, _TRIAL_ROUNDS)
+    checked = min(_CHECKED, workload.checked)
+    small, trained = build_problem(workload, checked), ours.train_workload(workload, checked)
+    least: dict[str, Mapping[Any, float]] = {}
+    worst: dict[str, float] = {}
+    for side in workload.sides:
+        forms = {form: SIDES[side].prepare(small, form) for form in SIDES[side].list_variants(small)}
+        if forms:
+            worst[side] = check(side, trained, forms, title)
+            timed = {form: prepared.seconds_per_update for form, prepared in forms.items()}
+            least[side] = find_least(timed, workload.tries)
+    chosen = {side: min(times, key=times.__getitem__) for side, times in least.items()}
+    fastest = {side: min(times.values()) for side, times in least.items()}
     most = max(1, min(_MOST_UPDATES, _MOST_NUMBERS * small.updates // (small.x.size + small.y.size)))
-    data = build_problem(workload, choose_updates(target, min(least.values()), most=most))
+    reading = min(
+        seconds for side, seconds in fastest.items() if side != "cpp"
+    )  # C++ reads few numbers again and again
+    data = build_problem(workload, choose_updates(target, reading, most=most))
     mine = ours.prepare(workload, target)
     prepared = {
-        side: module.prepared(data.first(choose_updates(target, least[side], most=most)), chosen[side])
-        for side, module in SIDES.items()
+        side: SIDES[side].prepare(data.first(choose_updates(target, fastest[side], most=most)), form)
+        for side, form in chosen.items()
     }
     say(f"{title}: measuring")
     sides = {"ours": mine.seconds_per_update} | {name: side.seconds_per_update for name, side in prepared.items()}
@@ -103,12 +114,16 @@ def measure(workload: Workload, rates: limit.Rates, rounds: int, target: float, 
         lanes=workload.lanes,
         targets=workload.targets,
         micros={side: summarise(values) for side, values in micros.items()},
-        ratios={side: compare_rounds(micros[side], micros["ours"]) for side in OTHERS},
+        ratios={side: compare_rounds(micros[side], micros["ours"]) for side in prepared},
         limit=bound,
         share=summarise(bound / value for value in micros["ours"]),
-        updates={"ours": mine.updates} | {name: side.problem.updates for name, side in prepared.items()},
+        updates={"ours": mine.updates} | {name: side.updates for name, side in prepared.items()},
         variants={name: str(form) for name, form in chosen.items()},
-        jax_compile_seconds=prepared["jax"].compile_seconds,
+        forms={
+            side: {str(form): seconds / workload.lanes * 1e6 for form, seconds in times.items()}
+            for side, times in least.items()
+        },
+        jax_compile_seconds=prepared["jax"].compile_seconds if "jax" in prepared else None,
         disagreement=worst,
         core_share=share,
     )

@@ -1,1 +1,2 @@
-"""Who is compared: each side has `trained` (losses and parameters, for the check) and `seconds_per_update`."""
+"""Who is compared: each has the forms in which it is written, and what it prepares of one has `trained` (losses and
+parameters, for the check), `seconds_per_update`, and `updates`, how many a measurement has."""

@@ -13,8 +13,8 @@ from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 
 Product = Callable[[Any, Any], Any]
-_ACTIVATIONS = {"identity": lambda z: z, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "relu": jax.nn.relu}
-_READOUTS = _ACTIVATIONS | {"softmax": jax.nn.softmax}
+ACTIVATIONS = {"identity": lambda z: z, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "relu": jax.nn.relu}
+_READOUTS = ACTIVATIONS | {"softmax": jax.nn.softmax}
 
 
 def arriving(model: Any, p: Any, x: Any, times: Product) -> Any:
@@ -42,7 +42,7 @@ def step(model: Any, p: Any, state: Any, context: Any, arrived: Any, times: Prod
         m = z[..., 2 * n :] + p["cell.0.recurrent_bias"][2 * n :] if "cell.0.recurrent_bias" in p else z[..., 2 * n :]
         new = jnp.tanh(arrived[..., 2 * n :] + r * m)
         return new + update * (state - new)
-    return _ACTIVATIONS[model.activation](arrived + times(context, recurrent))
+    return ACTIVATIONS[model.activation](arrived + times(context, recurrent))
 
 
 def logits(model: Any, p: Any, h: Any, times: Product) -> Any:

@@ -33,7 +33,7 @@ def take_over(model: Any, inputs: int, p: dict[str, torch.Tensor]) -> torch.nn.M
 
     Without a second bias the module's own stays 0 and is not trained.
     """
-    module = find_module(model)(inputs, model.hidden_size, bias="cell.0.bias" in p, dtype=torch.float64)
+    module = find_module(model)(inputs, model.hidden_size, bias="cell.0.bias" in p, dtype=p["cell.0.input"].dtype)
     for ours, theirs in _MODULE_NAMES.items():
         if not hasattr(module, theirs):
             continue
@@ -111,8 +111,8 @@ def terms(run: Any, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return -(y * torch.log_softmax(z, -1))
 
 
-def zero_state(model: Any, shape: tuple[int, ...]) -> Any:
-    h = torch.zeros(*shape, model.hidden_size, dtype=torch.float64)
+def zero_state(model: Any, shape: tuple[int, ...], dtype: torch.dtype) -> Any:
+    h = torch.zeros(*shape, model.hidden_size, dtype=dtype)
     return (h, h) if _name_kind(model) == "Lstm" else h
 
 

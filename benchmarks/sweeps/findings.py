@@ -37,7 +37,7 @@ def summarise_adder(sweeps: Sequence[OurSweep]) -> list[Finding]:
     runs, workers = sweeps[0].runs, sweeps[0].workers
     whole = f"{runs:,} runs on {workers} cores, from the command to its end"
     return [
-        finding(whole, "s", lambda sweep: sweep.seconds, 35),
+        finding(whole, "s", lambda sweep: sweep.seconds, 10),
         finding("runs", "1/s", lambda sweep: sweep.runs / sweep.seconds),
         finding("training, per run", "ms", lambda sweep: 1e3 * sweep.training / sweep.runs),
         finding("not training, per run", "ms", lambda sweep: 1e3 * sweep.not_training, 35),

@@ -85,7 +85,7 @@ def test_findings_of_the_adder() -> None:
         "memory at its peak": 1.0,
     }
     assert found[0].values == Spread(85.0, 80.0, 100.0)
-    assert [finding.target for finding in found] == [Target(35), None, None, Target(35), None, Target(1.5)]
+    assert [finding.target for finding in found] == [Target(10), None, None, Target(35), None, Target(1.5)]
 
 
 def test_the_usual_way_is_compared_round_by_round() -> None:

@@ -15,7 +15,7 @@ from benchmarks.workloads import (
     CELLS,
     GRID,
     LANES,
-    TABLE,
+    LARGE,
     TASKS,
     Workload,
     build_adder,
@@ -71,7 +71,7 @@ def test_work_is_counted_from_the_equations() -> None:
 
 def test_figures_are_drawn_from_the_file(tmp_path: Path) -> None:
     ones = Spread(2.0, 1.0, 4.0)
-    row = {"name": "adder", "lanes": 1, "targets": {"jax": 2.5}, "ratios": {"torch": ones, "jax": ones}}
+    row = {"name": "adder", "lanes": 1, "targets": {"best": 2.5}, "ratios": {"torch": ones, "jax": ones}}
     points = [
         Growth(what=what, series="adder", size=size, micros=ones, limit=0.5)
         for what in ("lanes", "hidden units")
@@ -86,5 +86,17 @@ def test_figures_are_drawn_from_the_file(tmp_path: Path) -> None:
     assert [np.asarray(line.get_xdata())[0] for line in axes.lines if line.get_label() == "target"] == [2.5]
 
 
-def test_every_target_is_of_a_side_that_is_measured() -> None:
-    assert {side for workload in TABLE for side in workload.targets} == {"torch", "jax", "limit"}
+def test_large_networks_are_as_they_are_called() -> None:
+    for workload in LARGE:
+        run = workload.run(0, 1, 1)
+        assert workload.name.endswith(f"H {run.model.hidden_size}, batch {run.train.batch_size}")
+        assert run.task.timesteps == 200
+        assert "torch32" in workload.sides
+
+
+def test_a_problem_of_one_lane_has_its_numbers() -> None:
+    found = build_problem(Workload(name="adder", run=build_adder, lanes=3), 4)
+    lane = found.of_lane(1)
+    assert (lane.lanes, lane.updates) == (1, 4)
+    assert np.array_equal(lane.x[:, 0], found.x[:, 1])
+    assert np.array_equal(lane.parameters["cell.0.recurrent"][0], found.parameters["cell.0.recurrent"][1])

@@ -1,0 +1,111 @@
+"""python -m benchmarks.readme [FILE]: README's figure and table, from a file of results or from the newest."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import FOLDER, write_number
+
+README = Path(__file__).parents[1] / "README.md"
+_BEGIN, _END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+_HEAD = (
+    "| training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt | C++ ÷ bptt | limit |",
+    "|---|---:|---:|---:|---:|---:|---:|",
+)
+_TITLES = {
+    "adder": "adder: T 8, H 16, one addition per update",
+    "leftbit": "LEFTBIT: T 7, H 3, one window per update",
+    "sine": "sine: T 20, H 32, batches of 32, Adam",
+    "wide": "sine: T 50, H 128, batches of 32, Adam",
+    "lstm, adder": "LSTM, adder: H 16",
+    "lstm, sine": "LSTM, sine: H 32",
+    "gru, adder": "GRU, adder: H 16",
+    "gru, sine": "GRU, sine: H 32",
+}
+_NAMES = {"torch": "PyTorch", "jax": "JAX"}
+_NOISY = 0.97  # share of the core below which a row is to be measured again
+
+
+def find_best(result: Mapping[str, Any]) -> str:
+    """PyTorch or JAX: the one with the shorter median time. C++ is no other: it trains these shapes and no more."""
+    return min((side for side in _NAMES if side in result["micros"]), key=lambda side: result["micros"][side]["median"])
+
+
+def _aim(target: float | None, reached: float, *, least: bool) -> str:
+    if target is None:
+        return ""
+    sign, met = ("≥", reached >= target) if least else ("≤", reached <= target)
+    return f" ({sign} {target:g} {'✓' if met else '✗'})"
+
+
+def _write_row(title: str, result: Mapping[str, Any]) -> str:
+    targets, ratios, best = result["targets"], result["ratios"], find_best(result)
+    ours, share, ahead = result["micros"]["ours"]["median"], result["share"]["median"], ratios[best]["median"]
+    limit = None if "limit" not in targets else 100 * targets["limit"]
+    cells = (
+        title,
+        str(result["lanes"]),
+        write_number(ours) + _aim(targets.get("micros"), ours, least=False),
+        f"{_NAMES[best]}, {write_number(ahead)}" + _aim(targets.get("best"), ahead, least=True),
+        write_number(ratios["torch"]["median"]),
+        write_number(ratios["cpp"]["median"]) if "cpp" in ratios else "",
+        f"{100 * share:.{int(limit is not None)}f} %" + _aim(limit, 100 * share, least=True),
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_table(found: Mapping[str, Any]) -> str:
+    """The table, and a line where a row was disturbed; nothing of it is written by hand."""
+    lines, before = list(_HEAD), None
+    for result in found["results"]:
+        name = result["name"]
+        lines.append(_write_row("" if name == before else _TITLES[name], result))
+        before = name
+    disturbed = sorted({_TITLES[row["name"]] for row in found["results"] if row["core_share"] < _NOISY})
+    if any("forms" not in row for row in found["results"]):
+        lines += ["", "Without C++, and without JAX's and PyTorch's faster forms: to be measured again."]
+    elif found["method"].get("clock") == "processor":
+        lines += ["", "Measured in processor time on a machine that others used: to be measured again on a quiet one."]
+    elif disturbed:
+        lines += ["", f"Disturbed by other programs, and to be measured again: {'; '.join(disturbed)}."]
+    return "\n".join(lines) + "\n"
+
+
+def write_block(path: Path) -> str:
+    """The figure, the table, and where both are from."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    machine, at = found["machine"], os.path.relpath(path, README.parent).replace(os.sep, "/")
+    generation = f" ({machine['generation']})" if machine.get("generation") else ""
+    figure = f"![For each workload, how many times bptt's time the others take]({at.removesuffix('.json')}.png)"
+    source = (
+        f"[Measured]({at}) on {found['date']}, {found['method']['rounds']} rounds, {machine['processor']}{generation}."
+    )
+    return f"{figure}\n\n{write_table(found)}\n{source}\n"
+
+
+def place_table(page: str, table: str) -> str:
+    """The page with the table between its two marks; raises ValueError where one is missing."""
+    if page.count(_BEGIN) != 1 or page.count(_END) != 1:
+        raise ValueError(f"the page must have {_BEGIN} and {_END} once each")
+    before, _, rest = page.partition(_BEGIN)
+    return f"{before}{_BEGIN}\n\n{table}\n{_END}{rest.partition(_END)[2]}"
+
+
+def find_newest() -> Path:
+    """The newest results of whole tables."""
+    named = [path for path in FOLDER.glob("*.json") if not path.stem.endswith(("-grid", "-sweeps"))]
+    return max(named)
+
+
+def main(argv: Sequence[str]) -> int:
+    path = Path(argv[0]) if argv else find_newest()
+    README.write_text(place_table(README.read_text(encoding="utf-8"), write_block(path)), encoding="utf-8")
+    print(f"{README.name} has the table of {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

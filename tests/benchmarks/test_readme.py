@@ -1,0 +1,57 @@
+"""README's table is what the results say."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.readme import README, find_best, find_newest, place_table, write_block, write_table
+
+
+def _spread(value: float) -> dict[str, float]:
+    return {"median": value, "lowest": value, "highest": value}
+
+
+def _row(name: str, lanes: int, micros: dict[str, float], **more: Any) -> dict[str, Any]:
+    ratios = {side: _spread(value / micros["ours"]) for side, value in micros.items() if side != "ours"}
+    spreads = {side: _spread(value) for side, value in micros.items()}
+    row = {"name": name, "lanes": lanes, "targets": {}, "micros": spreads, "ratios": ratios, "share": _spread(0.5)}
+    return row | {"core_share": 1.0, "forms": {}} | more
+
+
+def test_rows_have_the_best_of_the_others_and_what_is_aimed_at() -> None:
+    rows = [
+        _row("adder", 1, {"ours": 0.5, "torch": 200.0, "jax": 2.0, "cpp": 0.4}, targets={"micros": 0.52, "best": 5.0}),
+        _row("adder", 256, {"ours": 0.2, "torch": 8.0, "jax": 1.0, "cpp": 0.18}),
+        _row("lstm, sine", 64, {"ours": 100.0, "torch": 150.0, "jax": 300.0}, targets={"limit": 0.7}),
+    ]
+    table = write_table({"results": rows, "method": {"clock": "wall"}})
+    assert table.splitlines()[2:] == [
+        "| adder: T 8, H 16, one addition per update | 1 | 0.5 (≤ 0.52 ✓) | JAX, 4 (≥ 5 ✗) | 400 | 0.8 | 50 % |",
+        "|  | 256 | 0.2 | JAX, 5 | 40 | 0.9 | 50 % |",
+        "| LSTM, sine: H 32 | 64 | 100 | PyTorch, 1.5 | 1.5 |  | 50.0 % (≥ 70 ✗) |",
+    ]
+    assert find_best(rows[2]) == "torch"
+
+
+def test_a_disturbed_measurement_is_told() -> None:
+    row = _row("sine", 1, {"ours": 1.0, "torch": 2.0, "jax": 2.0}, core_share=0.6)
+    told = "Disturbed by other programs, and to be measured again: sine: T 20, H 32, batches of 32, Adam."
+    assert write_table({"results": [row], "method": {"clock": "wall"}}).endswith(f"\n\n{told}\n")
+    before = {key: value for key, value in row.items() if key != "forms"}
+    assert "faster forms: to be measured again" in write_table({"results": [before], "method": {}})
+    shared = write_table({"results": [row], "method": {"clock": "processor"}})
+    assert shared.endswith("to be measured again on a quiet one.\n")
+
+
+def test_the_table_stands_between_its_marks_alone() -> None:
+    page = "a\n<!-- benchmarks: begin -->\nold\n<!-- benchmarks: end -->\nb\n"
+    placed = place_table(page, "new\n")
+    assert placed == "a\n<!-- benchmarks: begin -->\n\nnew\n\n<!-- benchmarks: end -->\nb\n"
+    assert place_table(placed, "new\n") == placed
+    with pytest.raises(ValueError, match="benchmarks: begin"):
+        place_table("a", "new\n")
+
+
+def test_readme_has_the_newest_table() -> None:
+    page = README.read_text(encoding="utf-8")
+    assert place_table(page, write_block(find_newest())) == page
