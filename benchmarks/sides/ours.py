@@ -11,6 +11,8 @@ from bptt.core.run import seed_of
 from bptt.core.sequences import Floats
 from bptt.core.training import Training, train
 
+_LARGE = 256  # hidden units, whose spectral radius takes as long as some updates
+
 
 def train_workload(workload: Workload, updates: int) -> tuple[Floats, Mapping[str, Floats]]:
     """The losses (updates, lanes) and the last parameters, name → (lanes, …)."""
@@ -49,14 +51,13 @@ class Ours:
 def prepare(workload: Workload, target: float) -> Ours:
     """As many updates as take about `target` seconds: whole pages of data, so that none is drawn and left unused.
 
-    Where a page would take ten times as long, as of large networks, drawing is little and a record is much: then some
-    updates are enough, less what their records take.
+    Of large networks drawing is little and a record is much: as many updates as take that time, without their records.
     """
     Ours(workload, 2).seconds_per_update()  # compiles, or loads what was compiled
-    some = _choose_updates(workload, 0.0, 1.0)
-    few = Ours(workload, 2).seconds_per_update()
-    if few * some > 10 * target:
+    if workload.run(0, 1, 1).model.hidden_size >= _LARGE:
+        few = Ours(workload, 8, further=True).seconds_per_update()
         return Ours(workload, max(4, choose_updates(target, few)), further=True)
+    some = _choose_updates(workload, 0.0, 1.0)
     trial = min(Ours(workload, some).seconds_per_update() for _ in range(2))
     return Ours(workload, _choose_updates(workload, target, trial))
 
