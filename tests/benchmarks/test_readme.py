@@ -31,6 +31,10 @@ def test_rows_have_the_best_of_the_others_and_what_is_aimed_at() -> None:
         "| LSTM, sine: H 32 | 64 | 100 | PyTorch, 1.5 | 1.5 |  | 50.0 % (≥ 70 ✗) |",
     ]
     assert find_best(rows[2]) == "torch"
+    other = write_table(
+        {"results": rows, "method": {"clock": "wall"}, "machine": {"generation": "family 25, model 17"}}
+    )
+    assert other.splitlines()[2].split(" | ")[2:4] == ["0.5", "JAX, 4 (≥ 5 ✗)"]
 
 
 def test_a_disturbed_measurement_is_told() -> None:
