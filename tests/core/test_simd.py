@@ -297,24 +297,39 @@ def test_elements_within_a_range() -> None:
 
 
 @numba.njit(error_model="numpy")
-def moved(target: Any, source: Any, rows: Any, columns: Any, whole: Any) -> None:
-    into, given = simd.pointer_to(target), simd.pointer_to(source)
-    if whole:
-        simd.transpose_all(into, 3, 2 * WIDTH, given, 1, WIDTH + 3)
-    else:
-        simd.transpose_few(into, 3, 2 * WIDTH, given, 1, WIDTH + 3, rows, columns)
+def moved(target: Any, source: Any, rows: Any, columns: Any) -> None:
+    simd.transpose(simd.pointer_to(target), 3, 2 * WIDTH, simd.pointer_to(source), 1, 2 * WIDTH + 3, rows, columns)
 
 
 def test_transposing_writes_what_is_asked_and_nothing_else() -> None:
-    source = stored(WIDTH * (WIDTH + 3) + 1)
-    square = np.lib.stride_tricks.as_strided(source[1:], (WIDTH, WIDTH), (8 * (WIDTH + 3), 8))
-    for rows in range(1, WIDTH + 1):
-        for columns in range(1, WIDTH + 1):
-            for whole in {False, rows == columns == WIDTH}:
-                target, expected = np.full(2 * WIDTH * WIDTH + 3, 7.0), np.full(2 * WIDTH * WIDTH + 3, 7.0)
-                for c in range(columns):
-                    expected[3 + 2 * WIDTH * c :][:rows] = square[:rows, c]
-                moved(target, source, rows, columns, whole)
+    most = 2 * WIDTH
+    source = stored(most * (most + 3) + 1)
+    square = np.lib.stride_tricks.as_strided(source[1:], (most, most), (8 * (most + 3), 8))
+    for rows in range(1, most + 1):
+        for columns in range(1, most + 1):
+            target, expected = np.full(most * most + 3, 7.0), np.full(most * most + 3, 7.0)
+            for c in range(columns):
+                expected[3 + most * c :][:rows] = square[:rows, c]
+            moved(target, source, rows, columns)
+            assert np.array_equal(target, expected)
+
+
+@numba.njit(error_model="numpy")
+def moved_lanes(target: Any, source: Any, first: Any, count: Any, inside: Any, run: Any, step: Any) -> None:
+    given, places = simd.pointer_to(source), simd.pointer_to(first)
+    simd.transpose_lanes(simd.pointer_to(target), 2, given, places, 3, count, inside, run, step)
+
+
+def test_lanes_are_moved_to_vectors_in_runs_and_nothing_else_is_written() -> None:
+    source, first = stored(20 * WIDTH), np.arange(WIDTH) * 17
+    for run, step in ((1, 1), (1, 4), (2, 5), (3, 3), (WIDTH + 1, 40)):
+        for inside in range(run):
+            for count in range(1, WIDTH + 1):
+                target, expected = aligned_zeros(5 * WIDTH + 45, WIDTH), np.zeros((5 * WIDTH + 45, WIDTH))
+                for i in range(count):
+                    whole, rest = divmod(inside + i, run)
+                    expected[2 - inside + whole * step + rest] = source[first + 3 + i]
+                moved_lanes(target, source, first, count, inside, run, step)
                 assert np.array_equal(target, expected)
 
 

@@ -8,7 +8,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from bptt.core.elementwise import add_up
-from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, Kernel, call_forward, call_loss
+from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, UNITS, Kernel, call_forward, call_loss
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
@@ -18,19 +18,28 @@ from bptt.core.sequences import Floats, Sequences, stacked
 from bptt.core.simd import (
     WIDTH,
     aligned_zeros,
+    copy_numbers,
+    element,
     elements,
     has_units,
     inline,
     number_of,
+    numbers_of,
     pointer_to,
+    set_element,
     set_number,
+    splat,
+    transpose,
 )
 from bptt.core.workspace import LENGTHS, PLACES, ROWS, SCORED, SHARES, Workspace, X, Y, as_mode, pack, sequence_arrays
 
 STARTS = types.Array(types.float64, 3, "C")  # (lanes, B or 0, numbers): states as in `Record.state`
 OUTPUTS = types.Array(types.float64, 4, "C")  # (lanes, N, T or 1, outputs)
 LOSSES = types.Array(types.float64, 2, "C")  # (lanes, N)
-_PLACES = 256  # rows times timesteps that are evaluated at once, about
+# Rows times timesteps that are evaluated at once, about: so few with LANES that states stay in the nearest cache, but
+# as many rows as a block of a product has; so many with UNITS that they fill vectors.
+_PLACES = {LANES: 32, UNITS: 256}
+_LEAST_ROWS = {LANES: 4, UNITS: 1}
 
 
 @inline
@@ -54,20 +63,49 @@ def _start(net, memory, starts, lanes, first, begin):
 
 
 @inline
-def _unpack(net, memory, starts, n, r, lane, length, outputs, losses):
-    """What a forward pass gave for sequence n of a lane, left-aligned, and its loss."""
+def _unpack(net, memory, starts, n, batch, lengths, outputs, losses):
+    """What a forward pass gave for the sequences n … of all lanes, left-aligned."""
     steps, given = outputs.shape[2], starts.shape[1]
-    taken = min(length, steps)
-    for o in range(net.outputs):
-        for t in range(taken):
-            place = output_element(net, memory, net.output, net.timesteps - taken + t, o) + r
-            outputs[lane, n, t, o] = number_of(memory, place, lane)
-        behind = starts[lane, n % given, starts.shape[2] - net.outputs + o] if given > 0 else 0.0
-        for t in range(taken, steps):
-            outputs[lane, n, t, o] = behind
-    losses[lane, n] = 0.0
-    for t in range(net.timesteps - taken, net.timesteps):
-        losses[lane, n] += number_of(memory, output_element(net, memory, net.loss, t, 0) + r, lane)
+    for lane in range(losses.shape[0]):
+        own = min(lane, lengths.shape[0] - 1)
+        for r in range(batch):
+            taken = min(lengths[own, n + r], steps)
+            for o in range(net.outputs):
+                for t in range(taken):
+                    place = output_element(net, memory, net.output, net.timesteps - taken + t, o) + r
+                    outputs[lane, n + r, t, o] = number_of(memory, place, lane)
+                behind = starts[lane, (n + r) % given, starts.shape[2] - net.outputs + o] if given > 0 else 0.0
+                for t in range(taken, steps):
+                    outputs[lane, n + r, t, o] = behind
+
+
+@inline
+def _unpack_squares(net, memory, n, batch, outputs):
+    """`_unpack` with LANES of sequences that all have all timesteps: squares of numbers, which are transposed."""
+    lanes, count, steps, last = outputs.shape[0], outputs.shape[1], outputs.shape[2], net.outputs
+    goes, lane_step = numbers_of(outputs), count * steps * last
+    # Outputs of a timestep lie side by side, or a single output of all timesteps.
+    along, step = (steps, net.rows) if last == 1 else (last, net.places)
+    for r in range(batch):
+        for t in range(1 if last == 1 else steps):
+            came = (output_element(net, memory, net.output, net.timesteps - steps + t, 0) + r) * WIDTH
+            place = ((n + r) * steps + t) * last
+            transpose(goes, place, lane_step, memory, came, step * WIDTH, along, lanes)
+
+
+@inline
+def _add_losses(net, memory, begin, n, batch, steps, losses):
+    """The loss of each of the sequences n …, its timesteps' one after the other; 0 where a timestep does not count."""
+    sums, count = elements(memory, net.logit_delta), losses.shape[1]
+    for r in range(batch):
+        total = splat(0.0)
+        for t in range(max(begin, net.timesteps - steps), net.timesteps):
+            total = total + element(memory, output_element(net, memory, net.loss, t, 0) + r)
+        set_element(memory, sums + r, total)
+    if has_units(memory):
+        copy_numbers(numbers_of(losses), n, memory, sums, batch)
+    else:
+        transpose(numbers_of(losses), n, count, memory, sums * WIDTH, WIDTH, batch, losses.shape[0])
 
 
 def _evaluate(
@@ -98,10 +136,11 @@ def _evaluate(
         _start(net, memory, starts, lanes, n, begin)
         call_forward(forward, (sizes, weights, memory, begin))
         call_loss(loss, (sizes, memory, begin))
-        for lane in range(lanes):
-            own = min(lane, lengths.shape[0] - 1)
-            for r in range(batch):
-                _unpack(net, memory, starts, n + r, r, lane, lengths[own, n + r], outputs, losses)
+        _add_losses(net, memory, begin, n, batch, outputs.shape[2], losses)
+        if alike and not has_units(memory):
+            _unpack_squares(net, memory, n, batch, outputs)
+        else:
+            _unpack(net, memory, starts, n, batch, lengths, outputs, losses)
 
 
 evaluate_chunks = Kernel(
@@ -141,14 +180,12 @@ class Evaluation:
         first = sets[0]
         self._shape = (first.count, 1 if first.last_only else first.timesteps, first.y.shape[-1])
         self._last_only = first.last_only
-        rows = max(1, min(first.count, _PLACES // first.timesteps))
-        numbers = np.arange(-(-first.count // rows) * rows).reshape(1, -1, rows)
         passes: dict[str, _Pass] = {}
         data: dict[int, Any] = {}
         self._blocks = []
         for mode, lanes in blocks_of_lanes(model, batch, len(sets)):
             if mode not in passes:
-                passes[mode] = _Pass(model, loss, first, rows, mode)
+                passes[mode] = _Pass(model, loss, first, mode)
             of_lanes = [sets[lane] for lane in lanes]
             together = stacked(of_lanes)
             if id(together) not in data:
@@ -156,8 +193,8 @@ class Evaluation:
                     together,
                     *sequence_arrays([together] if together is sets[lanes[0]] else of_lanes),
                 )
-            same, x, y, lengths, scored, alike = data[id(together)]
-            self._blocks.append((lanes, passes[mode], same, (x, y, lengths, scored, numbers), alike))
+            same, *arrays, alike = data[id(together)]
+            self._blocks.append((lanes, passes[mode], same, tuple(arrays), alike))
 
     def by_block(
         self, thetas: Floats, states: Floats | None, wanted: NDArray[np.bool_]
@@ -185,7 +222,9 @@ class Evaluation:
 class _Pass:
     """The forward pass and the loss of a model, in one mode, and the memory for it."""
 
-    def __init__(self, model: Any, loss: Any, sequences: Sequences, rows: int, mode: str) -> None:
+    def __init__(self, model: Any, loss: Any, sequences: Sequences, mode: str) -> None:
+        rows = min(sequences.count, max(_LEAST_ROWS[mode], _PLACES[mode] // sequences.timesteps))
+        self._rows = np.arange(-(-sequences.count // rows) * rows).reshape(1, -1, rows)
         self._space = Workspace(model, loss, sequences, rows, mode)
         count = parameter_count(list_parameters(model, sequences.x.shape[2], sequences.y.shape[-1]))
         self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
@@ -199,10 +238,10 @@ class _Pass:
             self._theta[:, :lanes] = thetas.T
         else:
             self._theta[:count] = thetas[0]
-        evaluate_chunks.compile(space.mode)
-        evaluate_chunks.dispatcher(
+        # Called as compiled: to find out the types of what it is given takes Numba as long as some sequences.
+        evaluate_chunks.compile(space.mode).entry_point(
             *(*self._kernels, space.sizes, self._theta, space.memory),
-            *(*data, np.ones(lanes), alike, space.places, states, outputs, losses),
+            *(*data, self._rows, np.ones(lanes), alike, space.places, states, outputs, losses),
         )
 
 

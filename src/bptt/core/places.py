@@ -19,8 +19,8 @@ from bptt.core.simd import (
     has_units,
     inline,
     splat,
+    transpose,
     transpose_all,
-    transpose_few,
 )
 from bptt.core.simd.sums import sum_vectors
 
@@ -67,19 +67,6 @@ def _copy_rows(target, place, target_row, source, first, source_row, rows, count
 
 
 @inline
-def _transpose(target, place, target_row, source, first, source_row, rows, columns):
-    """target[place + c·target_row + r] = source[first + r·source_row + c]."""
-    for r in range(0, rows, WIDTH):
-        for c in range(0, columns, WIDTH):
-            goes, came = place + c * target_row + r, first + r * source_row + c
-            few_rows, few_columns = min(WIDTH, rows - r), min(WIDTH, columns - c)
-            if few_rows + few_columns == 2 * WIDTH:
-                transpose_all(target, goes, target_row, source, came, source_row)
-            else:
-                transpose_few(target, goes, target_row, source, came, source_row, few_rows, few_columns)
-
-
-@inline
 def _width(net, layer):
     return net.inputs if layer == 0 else net.hidden
 
@@ -97,18 +84,18 @@ def spread_weights(net, theta, memory):
                 first, column, _ = input_columns(net, layer)
                 if layer > 0:
                     goes = elements(memory, first + g * net.span * column)
-                    _transpose(memory, goes, net.span, theta, came + g * net.hidden, wide, net.hidden, net.hidden)
+                    transpose(memory, goes, net.span, theta, came + g * net.hidden, wide, net.hidden, net.hidden)
                 first, column, _ = recurrent_columns(net, layer)
                 if net.feedback == 0:
                     goes = elements(memory, first + g * net.span * column)
                     rows_before = came + _width(net, layer) * wide + g * net.hidden
-                    _transpose(memory, goes, net.span, theta, rows_before, wide, net.hidden, net.hidden)
+                    transpose(memory, goes, net.span, theta, rows_before, wide, net.hidden, net.hidden)
             came += rows * wide
         if net.readout != 0:
             numbers = (net.hidden + (1 if net.biases > 0 else 0)) * net.outputs
             copy_numbers(memory, elements(memory, readout_weights(net)), theta, came, numbers)
             first, _, _ = readout_columns(net)
-            _transpose(memory, elements(memory, first), net.span, theta, came, net.outputs, net.hidden, net.outputs)
+            transpose(memory, elements(memory, first), net.span, theta, came, net.outputs, net.hidden, net.outputs)
 
 
 @inline
@@ -123,7 +110,7 @@ def collect_gradient(net, memory, gradient):
             goes += rows * wide
         if net.readout != 0:
             came = elements(memory, gradient_at(net, readout_weights(net)))
-            _transpose(gradient, goes, net.outputs, memory, came, net.span, net.outputs, net.hidden)
+            transpose(gradient, goes, net.outputs, memory, came, net.span, net.outputs, net.hidden)
             if net.biases > 0:
                 came += net.outputs * net.span
                 copy_numbers(gradient, goes + net.hidden * net.outputs, memory, came, net.outputs)

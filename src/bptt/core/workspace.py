@@ -23,7 +23,9 @@ from bptt.core.simd import (
     number_of,
     numbers_of,
     prefetch,
+    set_element,
     set_number,
+    splat,
     transpose_lanes,
 )
 
@@ -117,12 +119,14 @@ def pack(net, memory, x, y, lengths, scored, rows, update, batch, shares, alike,
     alike: all sequences have all timesteps; masked: live and scored stand there already, and hold for all.
     places (2, WIDTH): room for numbers of the kernel's own.
     """
-    steps, lanes, first = net.timesteps, shares.shape[0], 0 if alike else net.timesteps
+    steps, lanes, first, last_only = net.timesteps, shares.shape[0], 0 if alike else net.timesteps, y.shape[2] == 1
+    # All lanes have the same sequences: what is moved is written to all lanes at once.
+    shared = not has_units(memory) and lanes > 1 and x.shape[0] == 1 and rows.shape[0] == 1
     # Whole sequences of all lanes are moved as squares of numbers, which are transposed.
-    squares = not has_units(memory) and alike and net.rows == 1 and net.outputs == 1 and lanes == WIDTH
-    for lane in range(lanes):
-        own, drawn = min(lane, x.shape[0] - 1), min(lane, rows.shape[0] - 1)
-        for row in range(batch):
+    squares = not has_units(memory) and alike and net.outputs == 1 and lanes == WIDTH and not shared
+    for row in range(batch):
+        for lane in range(lanes):
+            own, drawn = min(lane, x.shape[0] - 1), min(lane, rows.shape[0] - 1)
             n = rows[drawn, update, row]
             if update + 1 < rows.shape[1]:
                 later = rows[drawn, update + 1, row]
@@ -134,19 +138,28 @@ def pack(net, memory, x, y, lengths, scored, rows, update, batch, shares, alike,
                 _mark(net, memory, scored, own, n, row, lane, begin, shares[lane])
             places[0, lane] = (own * x.shape[1] + n) * x.shape[2] * net.inputs
             places[1, lane] = (own * y.shape[1] + n) * y.shape[2] * net.outputs
-            if not squares:
-                _move(net, memory, numbers_of(x), numbers_of(y), y.shape[2] == 1, row, lane, begin, places)
-    if squares:
-        places_of_x, last_only = numbers_of(places), y.shape[2] == 1
-        _move_squares(memory, net.x, numbers_of(x), places_of_x, steps * net.inputs)
-        target = net.target + net.lead + (steps - 1 if last_only else 0)
-        _move_squares(memory, target, numbers_of(y), ahead(places_of_x, WIDTH), 1 if last_only else steps)
+            if not squares and (lane == 0 or not shared):
+                _move(net, memory, numbers_of(x), numbers_of(y), last_only, row, lane, begin, places, shared)
+        if squares:
+            of_x, wide = numbers_of(places), net.rows * net.inputs
+            _move_squares(memory, net.x + row * net.inputs, numbers_of(x), of_x, steps * net.inputs, net.inputs, wide)
+            asked, target = steps - 1 if last_only else 0, net.target + net.lead + row
+            goes, of_y = target + asked * net.rows, ahead(of_x, WIDTH)
+            _move_squares(memory, goes, numbers_of(y), of_y, steps - asked, 1, net.rows)
     return first
 
 
 @inline
-def _move(net, memory, x, y, last_only, row, lane, begin, places):
-    """Write the numbers of one sequence of a lane, which begin at places[:, lane]."""
+def _put(memory, place, lane, number, shared):
+    if shared:
+        set_element(memory, place, splat(number))
+    else:
+        set_number(memory, place, lane, number)
+
+
+@inline
+def _move(net, memory, x, y, last_only, row, lane, begin, places, shared):
+    """Write the numbers of one sequence, which begin at places[:, lane], to a lane or to all."""
     wide = net.rows * net.inputs
     goes, came = elements(memory, net.x) + begin * wide + row * net.inputs, places[0, lane]
     if has_units(memory) and net.rows == 1:
@@ -154,24 +167,29 @@ def _move(net, memory, x, y, last_only, row, lane, begin, places):
     else:
         for _ in range(net.timesteps - begin):
             for i in range(net.inputs):
-                set_number(memory, goes + i, lane, number_of(x, came + i, 0))
+                _put(memory, goes + i, lane, number_of(x, came + i, 0), shared)
             goes += wide
             came += net.inputs
     asked = net.timesteps - 1 if last_only else begin
     for o in range(net.outputs):
         goes, came = output_element(net, memory, net.target, asked, o) + row, places[1, lane] + o
         for _ in range(net.timesteps - asked):
-            set_number(memory, goes, lane, number_of(y, came, 0))
+            _put(memory, goes, lane, number_of(y, came, 0), shared)
             goes += net.rows
             came += net.outputs
 
 
 @inline
-def _move_squares(memory, index, source, places, count):
-    """Vectors index … of all lanes = the numbers of `source` from each lane's place on, so many."""
+def _move_squares(memory, index, source, places, count, run, step):
+    """Vectors of all lanes = the numbers of `source` from each lane's place on, so many.
+
+    The first `run` of them go to index …, as many more to index + step …
+    """
     i = 0
     while i < count:
-        transpose_lanes(memory, index + i, source, places, i, min(WIDTH, count - i))
+        whole, inside = i // run, i % run
+        goes = index + whole * step + inside
+        transpose_lanes(memory, goes, source, places, i, min(WIDTH, count - i), inside, run, step)
         i += WIDTH
 
 

@@ -24,7 +24,7 @@ from bptt.core.simd.memory import (
     within,
 )
 from bptt.core.simd.named import NamedVectors
-from bptt.core.simd.numbers import copy_few, copy_numbers, transpose_all, transpose_few, transpose_lanes
+from bptt.core.simd.numbers import copy_few, copy_numbers, transpose, transpose_all, transpose_lanes
 from bptt.core.simd.register_block import MOST_COLUMNS, ahead, multiply_block, multiply_row
 from bptt.core.simd.types import ALIGNMENT, VECTOR_BYTES, WIDTH, aligned_zeros, mask, vector
 
@@ -76,8 +76,8 @@ __all__ = [
     "store",
     "tanh",
     "total",
+    "transpose",
     "transpose_all",
-    "transpose_few",
     "transpose_lanes",
     "vector",
     "vectors_at",

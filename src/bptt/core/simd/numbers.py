@@ -5,8 +5,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from bptt.core.compiler import declare, inline
-from bptt.core.simd.memory import numbers_at
-from bptt.core.simd.types import BITS, I64, INTEGERS, VECTOR, WIDTH, splat_value
+from bptt.core.simd.memory import numbers_at, store_vector
+from bptt.core.simd.types import BITS, F64, I64, INTEGERS, VECTOR, WIDTH, splat_value
 
 
 def _first(builder, count):
@@ -18,6 +18,12 @@ def _first(builder, count):
 def _whole(builder, pointer):
     """Where a whole vector stands that begins at any number."""
     return builder.bitcast(pointer, VECTOR.as_pointer())
+
+
+def _load_whole(builder, pointer):
+    value = builder.load(_whole(builder, pointer))
+    value.align = 8
+    return value
 
 
 def _load(builder, pointer, mask):
@@ -42,8 +48,7 @@ def _copy_vector(typingctx, target, place, source, first):
     """target[place : place + WIDTH] = source[first : first + WIDTH]."""
 
     def codegen(context, builder, sig, args):
-        value = builder.load(_whole(builder, numbers_at(context, builder, args[2], first, args[3], 1)))
-        value.align = 8
+        value = _load_whole(builder, numbers_at(context, builder, args[2], first, args[3], 1))
         goes = _whole(builder, numbers_at(context, builder, args[0], place, args[1], 1))
         builder.store(value, goes).align = 8
         return context.get_dummy_value()
@@ -132,10 +137,7 @@ def transpose_all(typingctx, target, place, target_row, source, first, source_ro
         goes = numbers_at(context, builder, args[0], place, args[1], 1)
         vectors = []
         for r in range(WIDTH):
-            row = builder.gep(came, [builder.mul(args[5], ir.Constant(I64, r))])
-            value = builder.load(_whole(builder, row))
-            value.align = 8
-            vectors.append(value)
+            vectors.append(_load_whole(builder, builder.gep(came, [builder.mul(args[5], ir.Constant(I64, r))])))
         for c, value in enumerate(_transposed(builder, vectors)):
             row = builder.gep(goes, [builder.mul(args[2], ir.Constant(I64, c))])
             builder.store(value, _whole(builder, row)).align = 8
@@ -145,30 +147,60 @@ def transpose_all(typingctx, target, place, target_row, source, first, source_ro
     return types.void(target, place, whole, source, first, whole), codegen
 
 
-@intrinsic
-def transpose_lanes(typingctx, target, index, source, first, shift, count):
-    """Vector index + i of lanes = the numbers source[first[e] + shift + i] of lanes e, for i < count ≤ WIDTH.
+@inline
+def transpose(target, place, target_row, source, first, source_row, rows, columns):
+    """target[place + c·target_row + r] = source[first + r·source_row + c] for r < rows and c < columns, of any number."""
+    for r in range(0, rows, WIDTH):
+        for c in range(0, columns, WIDTH):
+            goes, came = place + c * target_row + r, first + r * source_row + c
+            few_rows, few_columns = min(WIDTH, rows - r), min(WIDTH, columns - c)
+            if few_rows + few_columns == 2 * WIDTH:
+                transpose_all(target, goes, target_row, source, came, source_row)
+            else:
+                transpose_few(target, goes, target_row, source, came, source_row, few_rows, few_columns)
 
-    Nothing else is written. `first` is a pointer to WIDTH places.
+
+def _from_lanes(builder, args, few):
+    """Code of `transpose_lanes`, for fewer than WIDTH numbers or for as many."""
+    target, index, source, first, shift, count, inside, run, step = args
+    target, source = (builder.bitcast(pointer, F64.as_pointer()) for pointer in (target, source))
+    vectors = []
+    for e in range(WIDTH):
+        place = builder.load(builder.gep(first, [ir.Constant(I64, e)]))
+        came = builder.gep(source, [builder.add(place, shift)])
+        vectors.append(_load(builder, came, _first(builder, count)) if few else _load_whole(builder, came))
+    one, zero = ir.Constant(I64, 1), ir.Constant(I64, 0)
+    back = builder.sub(step, builder.sub(run, one))
+    for i, value in enumerate(_transposed(builder, vectors)):
+        goes = builder.gep(target, [builder.mul(index, ir.Constant(I64, WIDTH))])
+        if few:
+            wanted = builder.icmp_signed("<", ir.Constant(I64, i), count)
+            _store(builder, goes, value, _first(builder, builder.select(wanted, ir.Constant(I64, WIDTH), zero)))
+        else:
+            store_vector(builder, goes, value)
+        inside = builder.add(inside, one)
+        ends = builder.icmp_signed("==", inside, run)
+        index = builder.add(index, builder.select(ends, back, one))
+        inside = builder.select(ends, zero, inside)
+
+
+@intrinsic
+def transpose_lanes(typingctx, target, index, source, first, shift, count, inside, run, step):
+    """Vectors of lanes = the numbers source[first[e] + shift + i] of lanes e, for i < count ≤ WIDTH.
+
+    Nothing else is written. `first` is a pointer to WIDTH places. The first vector is `index`, the others follow each
+    other, but that after `run` of them the next is at `step` from where the run began; `inside` < run says how many of
+    a run were before.
     """
 
     def codegen(context, builder, sig, args):
-        vectors = []
-        for e in range(WIDTH):
-            place = builder.load(builder.gep(args[3], [ir.Constant(I64, e)]))
-            came = numbers_at(context, builder, args[2], types.int64, builder.add(place, args[4]), 1)
-            vectors.append(_load(builder, came, _first(builder, args[5])))
-        goes = numbers_at(context, builder, args[0], index, args[1], WIDTH)
-        for i, value in enumerate(_transposed(builder, vectors)):
-            row = builder.gep(goes, [ir.Constant(I64, i * WIDTH)])
-            inside = builder.icmp_signed("<", ir.Constant(I64, i), args[5])
-            _store(
-                builder,
-                row,
-                value,
-                _first(builder, builder.select(inside, ir.Constant(I64, WIDTH), ir.Constant(I64, 0))),
-            )
+        whole = builder.icmp_signed("==", args[5], ir.Constant(I64, WIDTH))
+        with builder.if_else(whole, likely=True) as (of_all, of_few):
+            with of_all:
+                _from_lanes(builder, args, few=False)
+            with of_few:
+                _from_lanes(builder, args, few=True)
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(target, index, source, types.CPointer(whole), whole, whole), codegen
+    return types.void(target, whole, source, types.CPointer(whole), *[whole] * 5), codegen
