@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 
@@ -39,7 +40,11 @@ class InvalidValue(ValueError):
 
 def per_lane_fields(component: Any) -> tuple[str, ...]:
     """The names of a dataclass's (or its type's) PerLane fields, in the order they are declared."""
-    kind = component if isinstance(component, type) else type(component)
+    return _per_lane_fields(component if isinstance(component, type) else type(component))
+
+
+@cache
+def _per_lane_fields(kind: Any) -> tuple[str, ...]:
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
         field.name for field in dataclasses.fields(kind) if PER_LANE in getattr(hints[field.name], "__metadata__", ())

@@ -173,8 +173,7 @@ def _apply(kernel: Kernel, x: Numbers) -> Numbers:
     source = aligned_zeros(-(-x.size // WIDTH), WIDTH)
     source.reshape(-1)[: x.size] = x.ravel()
     found = aligned_zeros(*source.shape)
-    kernel.compile(LANES)
-    kernel.dispatcher(source, found)
+    kernel.compile(LANES).entry_point(source, found)
     return found.reshape(-1)[: x.size].reshape(x.shape)
 
 

@@ -1,6 +1,8 @@
 """Outputs and losses of networks on sets of sequences."""
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.parameters import list_parameters, parameter_count, to_flat
 from bptt.core.places import spread_weights
-from bptt.core.sequences import Floats, Sequences, stacked
+from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import (
     WIDTH,
     aligned_zeros,
@@ -40,6 +42,7 @@ LOSSES = types.Array(types.float64, 2, "C")  # (lanes, N)
 # as many rows as a block of a product has; so many with UNITS that they fill vectors.
 _PLACES = {LANES: 32, UNITS: 256}
 _LEAST_ROWS = {LANES: 4, UNITS: 1}
+_OUTPUT_BYTES = 2**18  # of the networks whose outputs are looked at together, about
 
 
 @inline
@@ -180,34 +183,41 @@ class Evaluation:
         first = sets[0]
         self._shape = (first.count, 1 if first.last_only else first.timesteps, first.y.shape[-1])
         self._last_only = first.last_only
+        own = any(one is not first for one in sets)
+        *arrays, self._alike = sequence_arrays(sets if own else [first])
         passes: dict[str, _Pass] = {}
-        data: dict[int, Any] = {}
-        self._blocks = []
+        self._parts: list[_Part] = []
+        most = max(1, _OUTPUT_BYTES // (8 * math.prod(self._shape)))
         for mode, lanes in blocks_of_lanes(model, batch, len(sets)):
             if mode not in passes:
                 passes[mode] = _Pass(model, loss, first, mode)
-            of_lanes = [sets[lane] for lane in lanes]
-            together = stacked(of_lanes)
-            if id(together) not in data:
-                data[id(together)] = (
-                    together,
-                    *sequence_arrays([together] if together is sets[lanes[0]] else of_lanes),
-                )
-            same, *arrays, alike = data[id(together)]
-            self._blocks.append((lanes, passes[mode], same, tuple(arrays), alike))
+            place = slice(lanes.start, lanes.stop)
+            if not self._parts or place.stop - self._parts[-1].begin > most:
+                self._parts.append(_Part(lanes.start, []))
+            data = tuple(array[place] for array in arrays) if own else tuple(arrays)
+            self._parts[-1].blocks.append((place, passes[mode], data))
+        for part in self._parts:
+            part.sequences = _view_sequences(arrays, slice(part.begin, part.end), first.last_only) if own else first
 
-    def by_block(
+    def by_part(
         self, thetas: Floats, states: Floats | None, wanted: NDArray[np.bool_]
     ) -> Iterator[tuple[slice, Sequences, Floats, Floats]]:
-        """`evaluate` some networks at a time, if any of them is wanted: (which, their sequences, losses, outputs)."""
-        for lanes, forward, sequences, data, alike in self._blocks:
-            place, count = slice(lanes.start, lanes.stop), len(lanes)
+        """`evaluate` some networks at a time, if any of them is wanted: (which, their sequences, losses, outputs).
+
+        Of networks that are not wanted, losses and outputs are any numbers.
+        """
+        for part in self._parts:
+            place = slice(part.begin, part.end)
             if wanted[place].any():
-                given = np.empty((count, 0, 0)) if states is None else np.ascontiguousarray(states[place])
-                outputs, losses = np.empty((count, *self._shape)), np.empty((count, self._shape[0]))
-                forward(thetas[place], given, data, alike, outputs, losses)
+                count, make = part.end - part.begin, np.empty if wanted[place].all() else np.zeros
+                outputs, losses = make((count, *self._shape)), make((count, self._shape[0]))
+                for block, forward, data in part.blocks:
+                    if wanted[block].any():
+                        lanes = slice(block.start - part.begin, block.stop - part.begin)
+                        given = None if states is None else np.ascontiguousarray(states[block])
+                        forward(thetas[block], given, data, self._alike, outputs[lanes], losses[lanes])
                 mean = add_up(losses) / self._shape[0]
-                yield place, sequences, mean, outputs[:, :, 0] if self._last_only else outputs
+                yield place, part.sequences, mean, outputs[:, :, 0] if self._last_only else outputs
 
     def evaluate(self, thetas: Floats, states: Floats | None = None) -> tuple[Floats, Floats]:
         """(losses (L,), outputs (L, N, T, outputs), or (L, N, outputs) for targets at the end) with parameters (L, P).
@@ -215,8 +225,27 @@ class Evaluation:
         states (L, batch, numbers), see `Record.state`: sequence n starts from row n mod batch; None: from zero. Behind
         a sequence's end its outputs are what they were before its first timestep.
         """
-        found = list(self.by_block(thetas, states, np.ones(len(thetas), bool)))
+        found = list(self.by_part(thetas, states, np.ones(len(thetas), bool)))
         return np.concatenate([losses for *_, losses, _ in found]), np.concatenate([outputs for *_, outputs in found])
+
+
+@dataclass
+class _Part:
+    """Networks that are evaluated together, in blocks of those that share vectors: (which, how, data)."""
+
+    begin: int
+    blocks: list[tuple[slice, "_Pass", tuple[Any, ...]]]
+    sequences: Any = None
+
+    @property
+    def end(self) -> int:
+        return self.blocks[-1][0].stop
+
+
+def _view_sequences(arrays: Sequence[Any], place: slice, last_only: bool) -> Sequences:
+    """The sets of some networks together, of which nothing is copied."""
+    x, y, lengths, scored = (array[place] for array in arrays)
+    return Sequences(x, y[:, :, 0] if last_only else y, lengths, None if last_only else scored.view(np.bool_))
 
 
 class _Pass:
@@ -229,19 +258,21 @@ class _Pass:
         count = parameter_count(list_parameters(model, sequences.x.shape[2], sequences.y.shape[-1]))
         self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
         self._kernels = model.cell.forward.address(mode), loss.kernel.address(mode)
+        self._evaluate = evaluate_chunks.compile(mode).entry_point
 
     def __call__(
-        self, thetas: Floats, states: Floats, data: tuple[Any, ...], alike: bool, outputs: Floats, losses: Floats
+        self, thetas: Floats, states: Floats | None, data: tuple[Any, ...], alike: bool, outputs: Floats, losses: Floats
     ) -> None:
         space, lanes, count = self._space, *thetas.shape
+        given = np.empty((lanes, 0, 0)) if states is None else states
         if space.mode == LANES:
             self._theta[:, :lanes] = thetas.T
         else:
             self._theta[:count] = thetas[0]
         # Called as compiled: to find out the types of what it is given takes Numba as long as some sequences.
-        evaluate_chunks.compile(space.mode).entry_point(
+        self._evaluate(
             *(*self._kernels, space.sizes, self._theta, space.memory),
-            *(*data, self._rows, np.ones(lanes), alike, space.places, states, outputs, losses),
+            *(*data, self._rows, np.ones(lanes), alike, space.places, given, outputs, losses),
         )
 
 

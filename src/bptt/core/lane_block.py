@@ -3,17 +3,17 @@
 Runs that fuse, cut into blocks and trained together; from outside one block of all lanes.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bptt.core import metrics
 from bptt.core.kernel import LANES, UNITS, check_memory
 from bptt.core.lanes import alpha_row, blocks_of_lanes, component_kernels, hyperparameters
-from bptt.core.metrics import saturation
+from bptt.core.metrics import count_activations
 from bptt.core.parameters import Parameter, list_parameters, parameter_count
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
@@ -39,22 +39,60 @@ from bptt.core.workspace import Workspace, as_mode, sequence_arrays, training_wo
 
 @dataclass(frozen=True)
 class BlockReport:
-    """What the lanes of a block did up to a recorded update, (lanes,) each; formulas in `stability`.
+    """What lanes did up to a recorded update; formulas in `bptt.core.metrics`.
 
-    diverged_at  0: it did not diverge
-    flow         (lanes, T), lag 0 first
-    state        (lanes, batch, …): as `Record.state`
+    numbers    (REPORT_ROWS, lanes), as `train_updates` left them
+    saturated  (2, lanes): how many activations are saturated, and of how many
+    flow       (lanes, T), lag 0 first
+    state      (lanes, batch, …): as `Record.state`
     """
 
-    loss: Floats
-    gradient_norm: Floats
-    clipped: Floats
-    update_ratio: Floats
-    saturation: Floats
+    numbers: Floats
+    saturated: NDArray[np.int64]
     flow: Floats
-    diverged_at: Floats
-    diverged_loss: Floats
     state: Floats
+
+    @property
+    def loss(self) -> Floats:
+        return self.numbers[LOSS_VALUE]
+
+    @property
+    def gradient_norm(self) -> Floats:
+        return self.numbers[GRADIENT_NORM]
+
+    @property
+    def clipped(self) -> Floats:
+        """How many updates' gradients were clipped."""
+        return self.numbers[CLIPPED]
+
+    @property
+    def update_ratio(self) -> Floats:
+        return metrics.update_ratio(self.numbers[STEP_NORM], self.numbers[WEIGHTS_NORM])
+
+    @property
+    def saturation(self) -> Floats:
+        counted, of = self.saturated
+        return counted / np.maximum(of, 1)
+
+    @property
+    def diverged_at(self) -> Floats:
+        """0: a lane did not diverge."""
+        return self.numbers[DIVERGED_AT]
+
+    @property
+    def diverged_loss(self) -> Floats:
+        return self.numbers[DIVERGED_LOSS]
+
+
+def _join_reports(reports: Sequence[BlockReport]) -> BlockReport:
+    if len(reports) == 1:
+        return reports[0]
+    return BlockReport(
+        numbers=np.concatenate([one.numbers for one in reports], axis=1),
+        saturated=np.concatenate([one.saturated for one in reports], axis=1),
+        flow=np.concatenate([one.flow for one in reports]),
+        state=np.concatenate([one.state for one in reports]),
+    )
 
 
 def _side_by_side(runs: Sequence[Run], mode: str) -> Hyper:
@@ -94,9 +132,14 @@ class LaneBlock:
             slots=self._slots,
         )
         self._shares = np.array([run.loss.weight / self._batch for run in runs])
-        self._live = np.ones(len(runs))
+        self._live_vector = aligned_zeros(1, WIDTH)
+        self._live = self._live_vector[0, : len(runs)]
+        self._live[:] = 1.0
         self._states = np.zeros((len(runs), net.layers, self._batch, net.slots, net.hidden))
         self._outputs = np.zeros((len(runs), net.outputs, self._batch))
+        self._last_states = workspace.last_states[: len(runs), :, : self._batch, :, : net.hidden]
+        self._last_outputs = workspace.last_outputs[: len(runs), :, : self._batch]
+        self._flow = workspace.lanes_first(net.flow, net.timesteps)[: len(runs), ::-1]
         self._report = aligned_zeros(REPORT_ROWS, WIDTH)
         self._pages: list[Page] = []
         self._data: tuple[Any, ...] = ()
@@ -109,15 +152,20 @@ class LaneBlock:
         """(P,): one lane's numbers among vectors of parameters, as a view."""
         return vectors[:, place] if self._mode == LANES else vectors.reshape(-1)[: self._count]
 
+    def _of_lanes(self, vectors: Floats) -> Floats:
+        if self._mode == LANES:
+            return np.array(vectors[:, : len(self.runs)].T, order="C")
+        return self._of_lane(vectors, 0)[None].copy()
+
     @property
     def parameters(self) -> Floats:
         """(lanes, P), copied."""
-        return np.stack([self._of_lane(self._parameters, place) for place in range(len(self.runs))])
+        return self._of_lanes(self._parameters)
 
     @property
     def gradients(self) -> Floats:
         """(lanes, P) of the last update, after clipping, copied."""
-        return np.stack([self._of_lane(self._gradient, place) for place in range(len(self.runs))])
+        return self._of_lanes(self._gradient)
 
     @property
     def states(self) -> Floats:
@@ -153,15 +201,13 @@ class LaneBlock:
         return self._pages[0]
 
     def _call(self, page: Page, done: int, count: int, measure: bool) -> None:
-        settings, space, lanes, batch = self.runs[0].train, self.space, len(self.runs), self._batch
+        settings, space, live = self.runs[0].train, self.space, self._live_vector
         _, x, y, lengths, scored, alike = self._data
         space.data[:] = 0.0
-        states = space.last_states[:lanes, :, :batch, :, : space.net.hidden]
-        outputs = space.last_outputs[:lanes, :, :batch]
         if settings.carry_state:
-            states[:], outputs[:] = self._states, self._outputs
-        live = aligned_zeros(1, WIDTH)
-        live[0, : lanes if self._mode == LANES else WIDTH] = self._live
+            self._last_states[:], self._last_outputs[:] = self._states, self._outputs
+        if self._mode == UNITS:
+            live[0] = self._live[0]
         stretch = Stretch(
             place=done - page.first,
             update=done + 1,
@@ -184,20 +230,14 @@ class LaneBlock:
             live,
             self._report,
         )
-        self._states[:], self._outputs[:], self._live[:] = states, outputs, live[0, :lanes]
+        self._states[:], self._outputs[:] = self._last_states, self._last_outputs
 
     def _reported(self) -> BlockReport:
         lanes, space, model = len(self.runs), self.space, self.runs[0].model
-        report = self._report[:, :lanes].copy()
         return BlockReport(
-            loss=report[LOSS_VALUE],
-            gradient_norm=report[GRADIENT_NORM],
-            clipped=report[CLIPPED],
-            update_ratio=metrics.update_ratio(report[STEP_NORM], report[WEIGHTS_NORM]),
-            saturation=saturation(space.sizes, space.memory, model.cell.squashed, model.activation, lanes),
-            flow=space.lanes_first(space.net.flow, space.net.timesteps)[:lanes, ::-1].copy(),
-            diverged_at=report[DIVERGED_AT],
-            diverged_loss=report[DIVERGED_LOSS],
+            numbers=self._report[:, :lanes].copy(),
+            saturated=count_activations(space.sizes, space.memory, model.cell.squashed, model.activation, lanes),
+            flow=self._flow.copy(),
             state=self.states,
         )
 
@@ -252,9 +292,7 @@ class FusedRuns:
 
     def train(self, since: int, update: int) -> BlockReport:
         """Train from update `since` (done already) to `update`, and report on each lane."""
-        reports = [block.train(since, update) for block in self._blocks]
-        names = [field.name for field in dataclasses.fields(BlockReport)]
-        return BlockReport(**{name: np.concatenate([getattr(one, name) for one in reports]) for name in names})
+        return _join_reports([block.train(since, update) for block in self._blocks])
 
     @property
     def parameters(self) -> Floats:

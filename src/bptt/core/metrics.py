@@ -9,7 +9,7 @@ grad/clipped             share of the updates since the last recorded one whose 
 grad/decay               see `decay_rate`
 update/ratio             see `update_ratio`
 weights/spectral_radius  see `spectral_radius`
-activations/saturation   see `bptt.core.metrics.saturation`
+activations/saturation   see `count_activations`
 
 The spectral radius of small matrices, by squaring.
 
@@ -17,10 +17,12 @@ How many of a batch's activations are saturated, counted where a forward pass le
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from bptt.core.elementwise import add_up, compute_log, log_each
 from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel, call_product
@@ -138,8 +140,7 @@ def spectral_radii(matrices: Floats) -> Floats:
     size = matrices.shape[1]
     room = [aligned_zeros(size * -(-size // WIDTH) * WIDTH) for _ in range(2)]
     radii = np.empty(len(sound))
-    radii_of.compile(UNITS)
-    radii_of.dispatcher(product.address(UNITS), sound, *room, radii)
+    radii_of.compile(UNITS).entry_point(product.address(UNITS), sound, *room, radii)
     found[finite] = radii
     return found
 
@@ -151,10 +152,10 @@ def decay_rate(flow: Floats) -> Floats:
     gradient vanishes going back, above 0 it explodes. Lags whose norm is 0 or not finite are left
     out; NaN where fewer than two are left.
     """
+    flow = np.ascontiguousarray(flow)
     usable = np.isfinite(flow) & (flow > 0)
     slopes = np.empty(len(flow))
-    slope_of.compile(UNITS)
-    slope_of.dispatcher(usable, compute_log(np.where(usable, flow, 1.0)), slopes)
+    slope_of.compile(UNITS).entry_point(usable, compute_log(np.where(usable, flow, 1.0)), slopes)
     return slopes
 
 
@@ -256,18 +257,20 @@ count_saturated = Kernel(
 )
 
 
-def saturation(
-    sizes: object, memory: Floats, squashed: tuple[tuple[int, Activation], ...], activation: Activation, lanes: int
-) -> Floats:
-    """activations/saturation (lanes,): the share that is `saturated`, over layers, timesteps, rows and units.
-
-    squashed: as in `models.cell.Cell`, the gates that count; without any the hidden states do, with their activation.
-    """
+@cache
+def _list_groups(squashed: tuple[tuple[int, Activation], ...], activation: Activation) -> tuple[Any, Any]:
     groups = squashed or ((_STATE, activation),)
-    kept = np.array([number for number, _ in groups])
-    functions = np.array([ACTIVATIONS[name] for _, name in groups])
-    counts, of = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
-    mode = LANES if memory.ndim == 2 else UNITS
-    count_saturated.compile(mode)
-    count_saturated.dispatcher(sizes, memory, kept, functions, counts, of)
-    return counts / np.maximum(of, 1)
+    return np.array([number for number, _ in groups]), np.array([ACTIVATIONS[name] for _, name in groups])
+
+
+def count_activations(
+    sizes: object, memory: Floats, squashed: tuple[tuple[int, Activation], ...], activation: Activation, lanes: int
+) -> NDArray[np.int64]:
+    """(2, lanes): how many are `saturated`, over layers, timesteps, rows and units, and of how many.
+
+    activations/saturation is their ratio. squashed: as in `models.cell.Cell`, the gates that count; without any the
+    hidden states do, with their activation.
+    """
+    found, mode = np.zeros((2, lanes), np.int64), LANES if memory.ndim == 2 else UNITS
+    count_saturated.compile(mode).entry_point(sizes, memory, *_list_groups(squashed, activation), *found)
+    return found

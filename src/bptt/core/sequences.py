@@ -1,7 +1,7 @@
 """Sequences, and the streams that say which of them serve which update."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -31,7 +31,7 @@ class Sequences:
     lengths  (N,) valid timesteps of each sequence, 1..T; None: all T. Values behind a sequence's end are ignored.
     scored   (T,) or (N, T) bool: the timesteps whose target counts; None: all. Only with targets at every timestep.
 
-    Several sets, `stacked`, have one more axis before N.
+    Several sets together have one more axis before N.
     """
 
     x: Floats
@@ -67,16 +67,6 @@ class Sequences:
             return steps == self.full_lengths[..., None] - 1
         inside = steps < self.full_lengths[..., None]
         return inside if self.scored is None else inside & self.scored
-
-
-def stacked(sets: Sequence[Sequences]) -> Sequences:
-    """Sets of equal shapes with a first axis for the sets; where all are the same set, that one as it is."""
-    first = sets[0]
-    if all(one is first for one in sets):
-        return first
-    x, y = (np.stack([getattr(one, name) for one in sets]) for name in ("x", "y"))
-    lengths = np.stack([one.full_lengths for one in sets])
-    return Sequences(x, y, lengths, None if first.last_only else np.stack([one.full_scored for one in sets]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@
 can go on alone (`select_lanes`), or those of several trainings together (`join_checkpoints`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -95,6 +95,47 @@ class Points:
     lane_update: NDArray[np.int64]
 
 
+class _History:
+    """What lanes recorded, a row of numbers for each metric and point, in memory that is taken as it is written."""
+
+    def __init__(self, names: Sequence[str], points: int, lanes: int, timesteps: int) -> None:
+        self._names = names
+        self._metrics = np.empty((len(names), points, lanes))
+        self._flow = np.empty((points, lanes, timesteps))
+        self._recorded = np.empty((points, lanes), bool)
+        self._lane_update = np.empty((points, lanes), np.int64)
+
+    def begin(self, point: int, update: int) -> Points:
+        """The arrays of a point, to be filled: NaN so far."""
+        self._metrics[:, point], self._flow[point] = np.nan, np.nan
+        metrics = dict(zip(self._names, self._metrics[:, point], strict=True))
+        return Points(update, metrics, self._flow[point], self._recorded[point], self._lane_update[point])
+
+    def by_lane(self, points: int) -> Iterator[tuple[dict[str, NDArray[Any]], Floats]]:
+        """`Record.history` and `Record.flow` of each lane, of the first points."""
+        numbers = np.ascontiguousarray(self._metrics[:, :points].transpose(2, 0, 1))
+        for lane, rows in enumerate(numbers):
+            recorded = self._recorded[:points, lane]
+            kept = rows if recorded.all() else rows[:, recorded]
+            named = dict(zip(self._names, kept, strict=True))
+            yield {"update": self._lane_update[:points, lane][recorded], **named}, self._flow[:points, lane][recorded]
+
+    def saved(self, points: int) -> dict[str, NDArray[Any]]:
+        """For a checkpoint, lanes first."""
+        return {name: array.swapaxes(0, 1).copy() for name, array in self._named(points)}
+
+    def restore(self, saved: Checkpoint, points: int) -> None:
+        for name, array in self._named(points):
+            array[:] = saved[name].swapaxes(0, 1)
+
+    def _named(self, points: int) -> Iterator[tuple[str, NDArray[Any]]]:
+        yield "history.flow", self._flow[:points]
+        yield "history.recorded", self._recorded[:points]
+        yield "history.lane_update", self._lane_update[:points]
+        for name, array in zip(self._names, self._metrics, strict=True):
+            yield f"metric.{name}", array[:points]
+
+
 def kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
     """The kernels, each with its mode, that training these runs side by side calls."""
     run = runs[0]
@@ -143,7 +184,8 @@ class Training:
         if len(set(self._names)) < len(self._names):
             raise ValueError(f"two metrics have the same name: {', '.join(sorted(self._names))}")
         self._next = 0
-        self._history: list[Points] = []
+        self._history = _History(self._names, len(self.points), len(self.runs), self._lanes.timesteps)
+        self._weights = np.array([run.loss.weight for run in self.runs])
         self._outcome = np.zeros(len(self.runs), np.int64)
         self._ended = np.zeros(len(self.runs), np.int64)  # the update at which a lane ended; 0: it is trained
         self._baselines = _find_baselines(self.runs)
@@ -165,7 +207,6 @@ class Training:
             return None
         since, update, going_on = self.update, int(self.points[self._next]), self._ended == 0
         points = self._recorded(self._lanes.train(since, update), since, update)
-        self._history.append(points)
         self._next += 1
         self._stop_early(points)
         if self._next == len(self.points):
@@ -216,8 +257,8 @@ class Training:
         place = slice(lanes.start, lanes.stop)
         found = {name: np.full(len(lanes), np.nan) for name in ("loss/eval", *scores)}
         given = None if states is None else states[place]
-        weights = np.array([run.loss.weight for run in self.runs[place]])
-        for some, sequences, loss, output in evaluation.by_block(thetas[place], given, wanted[place]):
+        weights = self._weights[place]
+        for some, sequences, loss, output in evaluation.by_part(thetas[place], given, wanted[place]):
             found["loss/eval"][some] = weights[some] * loss
             for name in scores:
                 shares = np.asarray(self._scores[name](output, sequences))
@@ -233,23 +274,26 @@ class Training:
         self._outcome[diverged], self._ended[diverged] = _DIVERGED, report.diverged_at[diverged]
         self._states[diverged] = np.nan
         sound = self._ended == 0
-        self._states[sound] = report.state[sound]
-        metrics = {name: np.full(len(self.runs), np.nan) for name in self._names}
+        which: Any = slice(None) if sound.all() else sound
+        self._states[which] = report.state[which]
+        points = self._history.begin(self._next, update)
+        metrics, flow = points.metrics, points.flow
         metrics["loss/train"][diverged] = report.diverged_loss[diverged]
-        flow = np.full((len(self.runs), self._lanes.timesteps), np.nan)
-        flow[sound] = report.flow[sound]
+        flow[which] = report.flow[which]
         if sound.any():
             thetas = self._lanes.parameters
             for name, values in self._seen(report, thetas, sound, update - since).items():
-                metrics[name][sound] = values[sound]
-            for name, values in measure_all(self._measurements, self._snapshot(update, thetas, sound)).items():
-                metrics[name][sound] = values
-        metrics["grad/decay"] = decay_rate(flow)
-        return Points(update, metrics, flow, running, np.where(sound, update, self._ended))
+                metrics[name][which] = values[which]
+            snapshot = self._snapshot(update, thetas[which], self._states[which], sound)
+            for name, values in measure_all(self._measurements, snapshot).items():
+                metrics[name][which] = values
+        metrics["grad/decay"][:] = decay_rate(flow)
+        points.recorded[:], points.lane_update[:] = running, np.where(sound, update, self._ended)
+        return points
 
-    def _snapshot(self, update: int, thetas: Floats, sound: NDArray[np.bool_]) -> Snapshot:
-        runs = [self.runs[lane] for lane in np.flatnonzero(sound)]
-        return Snapshot(runs, update, self.blocks, thetas[sound], self._states[sound])
+    def _snapshot(self, update: int, thetas: Floats, states: Floats, sound: NDArray[np.bool_]) -> Snapshot:
+        runs = self.runs if sound.all() else [self.runs[lane] for lane in np.flatnonzero(sound)]
+        return Snapshot(runs, update, self.blocks, thetas, states)
 
     def _seen(self, report: BlockReport, thetas: Floats, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
         """Metrics (lanes,) of the sound lanes; of the others something."""
@@ -276,18 +320,15 @@ class Training:
 
     def records(self) -> list[Record]:
         """What each run has left so far; whole once `advance()` returned None."""
-        return [self._record(lane, flat) for lane, flat in enumerate(self._lanes.parameters)]
+        history = self._history.by_lane(self._next)
+        return [self._record(lane, flat, *next(history)) for lane, flat in enumerate(self._lanes.parameters)]
 
-    def _record(self, lane: int, flat: Floats) -> Record:
-        seen = [points for points in self._history if points.recorded[lane]]
+    def _record(self, lane: int, flat: Floats, history: dict[str, NDArray[Any]], flow: Floats) -> Record:
         return Record(
             outcome=_OUTCOMES[self._outcome[lane]],
             updates=int(self._ended[lane]) or self.update,
-            history={
-                "update": np.array([points.lane_update[lane] for points in seen], np.int64),
-                **{name: np.array([points.metrics[name][lane] for points in seen]) for name in self._names},
-            },
-            flow=np.array([points.flow[lane] for points in seen]).reshape(len(seen), self._lanes.timesteps),
+            history=history,
+            flow=flow,
             parameters=to_named(self.blocks, flat),
             state=self._states[lane].copy(),
             once={name: float(tests[lane]) for name, tests in self._tests.items() if not np.isnan(tests[lane])}
@@ -296,40 +337,23 @@ class Training:
 
     def checkpoint(self) -> dict[str, NDArray[Any]]:
         """All that is needed to go on with the same bits, as plain arrays; see the `checkpoint` argument."""
-        history = self._history
         saved: dict[str, NDArray[Any]] = {
             "next": np.array(self._next),
-            "history.update": np.array([points.update for points in history], np.int64),
+            "history.update": self.points[: self._next].copy(),
             "outcome": self._outcome.copy(),
             "ended": self._ended.copy(),
             "states": self._states.copy(),
-            "history.flow": self._lanes_first([points.flow for points in history], self._lanes.timesteps),
-            "history.recorded": self._lanes_first([points.recorded for points in history]),
-            "history.lane_update": self._lanes_first([points.lane_update for points in history]),
+            **self._history.saved(self._next),
         }
-        for name in self._names:
-            saved[f"metric.{name}"] = self._lanes_first([points.metrics[name] for points in history])
         saved |= {_TEST + name: values.copy() for name, values in self._tests.items()}
         return saved | {_LANE + name: arrays for name, arrays in self._lanes.saved().items()}
-
-    def _lanes_first(self, points: Sequence[NDArray[Any]], *shape: int) -> NDArray[Any]:
-        return np.array(points).reshape(len(points), len(self.runs), *shape).swapaxes(0, 1)
 
     def _restore(self, saved: Checkpoint) -> None:
         if saved["outcome"].shape != self._outcome.shape:
             raise ValueError(f"the checkpoint has {saved['outcome'].size} lanes, this training {len(self.runs)}")
         self._next = int(saved["next"])
         self._outcome, self._ended, self._states = (saved[key].copy() for key in ("outcome", "ended", "states"))
-        self._history = [
-            Points(
-                int(update),
-                {name: saved[f"metric.{name}"][:, point] for name in self._names},
-                saved["history.flow"][:, point],
-                saved["history.recorded"][:, point],
-                saved["history.lane_update"][:, point],
-            )
-            for point, update in enumerate(saved["history.update"])
-        ]
+        self._history.restore(saved, self._next)
         self._tests |= {name: saved[_TEST + name].copy() for name in self._tests}
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
         self._lanes.restore(own)

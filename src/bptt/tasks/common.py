@@ -57,7 +57,9 @@ def _share_whole(right: Any, sequences: Sequences) -> Any:
     if sequences.last_only:
         return right.all(axis=-1).mean(axis=-1)
     wrong = ~right & sequences.full_scored[..., None]
-    return (~wrong.any(axis=(-2, -1))).mean(axis=-1)
+    # With the sequences side by side in memory: to go through the few numbers of each takes ten times as long.
+    numbers = np.ascontiguousarray(wrong.reshape(*wrong.shape[:-2], -1).T)
+    return (~numbers.any(axis=0)).T.mean(axis=-1)
 
 
 def _share_right(right: NDArray[np.bool_], sequences: Sequences) -> Any:

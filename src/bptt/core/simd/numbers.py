@@ -135,9 +135,8 @@ def transpose_all(typingctx, target, place, target_row, source, first, source_ro
     def codegen(context, builder, sig, args):
         came = numbers_at(context, builder, args[3], first, args[4], 1)
         goes = numbers_at(context, builder, args[0], place, args[1], 1)
-        vectors = []
-        for r in range(WIDTH):
-            vectors.append(_load_whole(builder, builder.gep(came, [builder.mul(args[5], ir.Constant(I64, r))])))
+        rows = [builder.gep(came, [builder.mul(args[5], ir.Constant(I64, r))]) for r in range(WIDTH)]
+        vectors = [_load_whole(builder, row) for row in rows]
         for c, value in enumerate(_transposed(builder, vectors)):
             row = builder.gep(goes, [builder.mul(args[2], ir.Constant(I64, c))])
             builder.store(value, _whole(builder, row)).align = 8
@@ -149,7 +148,7 @@ def transpose_all(typingctx, target, place, target_row, source, first, source_ro
 
 @inline
 def transpose(target, place, target_row, source, first, source_row, rows, columns):
-    """target[place + c·target_row + r] = source[first + r·source_row + c] for r < rows and c < columns, of any number."""
+    """`transpose_few` of any number of rows and columns."""
     for r in range(0, rows, WIDTH):
         for c in range(0, columns, WIDTH):
             goes, came = place + c * target_row + r, first + r * source_row + c
