@@ -3,13 +3,18 @@
 import dataclasses
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
+from bptt.core.kernel import UNITS
 from bptt.core.measurements.measurement import Measurement, Snapshot, shipped_measurements
+from bptt.core.measurements.spectral_radius import _limit, spectral_radii
 from bptt.core.optimizers.sgd import Sgd
+from bptt.core.products import product
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats
+from bptt.core.simd import WIDTH, aligned_zeros, elements_at, pointer_to
 from bptt.core.training import Training, kernels_of
 from tests.core.comparing import assert_same_bits
 from tests.core.making import make_model, make_run
@@ -103,3 +108,42 @@ def test_what_gives_no_number_for_each_lane_or_takes_a_name_is_refused() -> None
         trained([make_run(), make_run(seed=1)], [Wrong()])
     with pytest.raises(ValueError, match=r"^two metrics have the same name: .*own/state, own/state"):
         Training([make_run()], None, [Largest(), Largest()])
+
+
+def large_matrices(size: int) -> Floats:
+    """Drawn, near the identity, symmetric, positive, graded, orthogonal, triangular, two of one size, nilpotent, 0."""
+    rng = np.random.default_rng(size)
+    drawn, one = rng.standard_normal((size, size)) / np.sqrt(size), np.eye(size)
+    two = np.diag(np.r_[1.0, -1.0, np.full(size - 2, 0.5)]) + 0.01 * np.triu(drawn, 1)
+    graded = drawn * np.logspace(0, -8, size)[:, None]
+    made = [drawn, one + 0.05 * drawn, drawn + drawn.T, rng.random((size, size)), graded, np.linalg.qr(drawn)[0]]
+    return np.stack([*made, np.triu(drawn), two, np.eye(size, k=1), 0.0 * one])
+
+
+@pytest.mark.parametrize("size", [129, 200])
+def test_the_spectral_radius_of_large_matrices_is_the_largest_eigenvalue(size: int) -> None:
+    matrices = large_matrices(size)
+    expected = [*np.abs(np.linalg.eigvals(matrices[:-2])).max(axis=-1), 0.0, 0.0]
+    found = spectral_radii(matrices)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert [spectral_radii(one[None])[0] for one in matrices] == found.tolist()
+    for scale in (1e-290, 1e290):
+        np.testing.assert_allclose(spectral_radii(scale * matrices), scale * found, rtol=1e-12)
+    broken = matrices.copy()
+    broken[3, 1, 2] = np.inf
+    assert np.array_equal(spectral_radii(broken), np.where(np.arange(len(found)) == 3, np.nan, found), equal_nan=True)
+
+
+@numba.njit(error_model="numpy")
+def only_squared(multiply: Any, room: Any, size: Any, units: Any) -> Any:
+    memory = pointer_to(room)
+    return _limit(multiply, memory, elements_at(memory, size * units * WIDTH), size, units)
+
+
+def test_few_squarings_give_what_all_of_them_give() -> None:
+    matrices = large_matrices(136)
+    few = spectral_radii(matrices)
+    power, size, units = aligned_zeros(2 * 136 * 136), 136, 136 // WIDTH
+    for matrix, expected in zip(matrices, few, strict=True):
+        power[: 136 * 136] = matrix.ravel()
+        np.testing.assert_allclose(only_squared(product.address(UNITS), power, size, units), expected, rtol=1e-12)

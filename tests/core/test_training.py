@@ -22,7 +22,8 @@ from bptt.core.lanes import recorded_updates
 from bptt.core.layout import ACTIVATIONS
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.measurements.measurement import shipped_measurements
-from bptt.core.metrics import decay_rate, saturated, spectral_radii, spectral_radius
+from bptt.core.measurements.spectral_radius import spectral_radii, spectral_radius
+from bptt.core.metrics import decay_rate, saturated
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.rprop import Rprop

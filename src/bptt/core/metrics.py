@@ -8,15 +8,12 @@ grad/norm                ‖∂loss/∂θ‖₂ over all parameters, with what t
 grad/clipped             share of the updates since the last recorded one whose gradient was clipped
 grad/decay               see `decay_rate`
 update/ratio             see `update_ratio`
-weights/spectral_radius  see `spectral_radius`
+weights/spectral_radius  see `bptt.core.measurements.spectral_radius`
 activations/saturation   see `count_activations`
-
-The spectral radius of small matrices, by squaring.
 
 How many of a batch's activations are saturated, counted where a forward pass left them.
 """
 
-import math
 from functools import cache
 from typing import Any
 
@@ -24,125 +21,17 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from bptt.core.elementwise import add_up, compute_log, log_each
-from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel, call_product
+from bptt.core.elementwise import compute_log, log_each
+from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel
 from bptt.core.layout import ACTIVATIONS, gate_at, output_element, read_net, state_at
 from bptt.core.models.cell import Activation
-from bptt.core.parameters import Parameter
-from bptt.core.products import product
 from bptt.core.sequences import Floats
 from bptt.core.simd import (
-    WIDTH,
-    absolute,
-    aligned_zeros,
     elements,
-    elements_at,
-    exp,
     inline,
-    largest,
-    load,
-    log,
     number_of,
     pointer_to,
-    select,
-    set_number,
-    splat,
-    store,
-    vectors_at,
 )
-
-_LN_2 = 0.6931471805599453
-_SQUARINGS = 50  # of ‖A^m‖ ≤ c·ρ^m, the m-th root of c is then below 1 + 10⁻¹⁵ ln c
-
-
-_MATRICES = types.Array(types.float64, 3, "C")
-
-
-@inline
-def _largest(matrix, count):
-    """The largest |a| of `count` vectors, none of which is NaN."""
-    top = splat(0.0)
-    for i in range(count):
-        size = absolute(load(matrix, i))
-        top = select(size > top, size, top)
-    return largest(top)
-
-
-@inline
-def _norm(matrix, size, span):
-    """‖A‖∞, the largest sum of a row's |a|."""
-    result = 0.0
-    for i in range(size):
-        total = 0.0
-        for j in range(size):
-            total += abs(number_of(matrix, i * span + j, 0))
-        result = max(result, total)
-    return result
-
-
-def _radii(multiply, matrices, room, more_room, result):
-    size, power, square = matrices.shape[1], pointer_to(room), pointer_to(more_room)
-    units = (size + WIDTH - 1) // WIDTH
-    span, count = units * WIDTH, size * units
-    for n in range(matrices.shape[0]):
-        for i in range(size):
-            for j in range(size):
-                set_number(power, i * span + j, 0, matrices[n, i, j])
-        level, weight = 0.0, 1.0
-        for _ in range(_SQUARINGS):
-            top = _largest(power, count)
-            if top == 0.0:
-                break
-            _, exponent = math.frexp(top)
-            scale = splat(math.ldexp(1.0, -exponent))
-            for i in range(count):
-                store(power, i, load(power, i) * scale)
-            call_product(
-                multiply,
-                (
-                    vectors_at(square, 0),
-                    units,
-                    1,
-                    elements_at(power, 0),
-                    span,
-                    1,
-                    vectors_at(power, 0),
-                    units,
-                    1,
-                    size,
-                    size,
-                    units,
-                    False,
-                ),
-            )
-            level += weight * exponent
-            weight *= 0.5
-            power, square = square, power
-        norm = _norm(power, size, span)
-        result[n] = 0.0
-        if norm > 0.0:
-            whole = math.floor(level)
-            part = exp(splat((level - whole) * _LN_2) + log(splat(norm)) * weight)
-            result[n] = math.ldexp(largest(part), int(whole))
-
-
-radii_of = Kernel(_radii, {UNITS: types.void(types.int64, _MATRICES, *[NUMBER_ARRAY] * 3)})
-
-
-def spectral_radii(matrices: Floats) -> Floats:
-    """(N,): the largest |eigenvalue| of each matrix (N, n, n); NaN where it is not finite.
-
-    lim ‖A^m‖^(1/m) (Gelfand 1941, "Normierte Ringe") at m = 2⁵⁰: the matrix is squared and scaled by a power of two,
-    again and again.
-    """
-    finite = np.isfinite(matrices).all(axis=(1, 2))
-    sound, found = np.ascontiguousarray(matrices[finite]), np.full(len(matrices), np.nan)
-    size = matrices.shape[1]
-    room = [aligned_zeros(size * -(-size // WIDTH) * WIDTH) for _ in range(2)]
-    radii = np.empty(len(sound))
-    radii_of.compile(UNITS).entry_point(product.address(UNITS), sound, *room, radii)
-    found[finite] = radii
-    return found
 
 
 def decay_rate(flow: Floats) -> Floats:
@@ -185,29 +74,6 @@ def update_ratio(step: Floats, weights: Floats) -> Floats:
     """update/ratio: ‖θ_t − θ_{t−1}‖₂ / ‖θ_{t−1}‖₂ over all parameters, how far one update moves; NaN from θ = 0."""
     with np.errstate(over="ignore", invalid="ignore"):  # where weights are that large
         return np.divide(step, weights, out=np.full(step.shape, np.nan), where=weights != 0)
-
-
-def spectral_radius(model: Any, blocks: tuple[Parameter, ...], flat: Floats) -> Floats:
-    """weights/spectral_radius: the largest |eigenvalue| of the state-to-state matrix; of a stack's layers the largest.
-
-    flat (lanes, P) gives (lanes,). The matrix is R (H, H); for LSTM and GRU the block of the candidate (gate g or n),
-    for Jordan's network V R: from state to output and back. NaN where that is not finite.
-    """
-    named = {b.name: flat[:, b.first : b.first + b.size].reshape(-1, *b.shape) for b in blocks}
-    hidden = model.hidden_size
-    largest = np.zeros(len(flat))
-    for layer in range(model.layers):
-        matrices = named[f"cell.{layer}.recurrent"]
-        if model.cell.gates > 1:
-            matrices = matrices[:, :, 2 * hidden : 3 * hidden]
-        if model.cell.feedback and "readout.weight" in named:
-            with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
-                written = named["readout.weight"]
-                matrices = add_up(
-                    np.stack([written[:, :, o, None] * matrices[:, o, None] for o in range(written.shape[2])], -1)
-                )
-        largest = np.maximum(largest, spectral_radii(matrices))
-    return largest
 
 
 _TANH, _SIGMOID, _RELU = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"], ACTIVATIONS["relu"]
