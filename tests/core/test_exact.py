@@ -62,7 +62,7 @@ EXACT_MATH = {"prod", "ceil", "floor", "frexp", "ldexp", "sqrt"}
 #: Methods that add floating-point numbers in an order of NumPy's, and where what they add is whole numbers.
 SUMS = {"sum", "mean", "var", "std", "dot", "prod", "cumprod"}
 WHOLE = {
-    "tasks/accuracy.py": "shares of what is right, counted",
+    "tasks/common.py": "shares of what is right, counted",
     "tasks/counting.py": "bits, counted",
     "tasks/arrays.py": "a check of the data",
     "tasks/sine.py": "the error that is shown at the end",
