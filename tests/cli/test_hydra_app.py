@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
 
-from bptt.cli import hydra_app
+from bptt.cli import hydra_app, plan
 from bptt.configuration import build
 from bptt.configuration.build import Configuration
 
@@ -52,6 +53,20 @@ def test_one_run_is_composed_and_checked_once(seeds: list[int], monkeypatch: pyt
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", composed)
     assert hydra_app.run(["seed=3"], remember(seeds)) == 0
     assert (seeds, done) == ([3], ["composed", "checked"])
+
+
+def test_what_a_sweep_asks_for_is_composed_once(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its runs twice: as one, from which the others are made, and a random one of them alone, to compare."""
+    modes: list[RunMode] = []
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self: ConfigLoaderImpl, **asked: Any) -> Any:
+        modes.append(asked["run_mode"])
+        return load(self, **asked)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    assert plan.main(["-m", "seed=range(4)", "train.updates=5", "tracking.enabled=false"]) == 0
+    assert modes == [RunMode.MULTIRUN, RunMode.RUN, RunMode.RUN]
 
 
 @pytest.mark.parametrize("arguments", [["-m", "seed=range(1,4)"], ["hydra.mode=MULTIRUN", "seed=1,2,3"]])

@@ -46,6 +46,26 @@ def vary(composer: Composer, *overrides: str) -> dict[str, Any]:
     return {str(name): value for name, value in node.items() if value not in ([], {}) and name != "_target_"}
 
 
+def test_a_file_is_parsed_again_where_it_has_changed_and_nobody_changes_what_others_get(
+    composer: Composer, tmp_path: Path
+) -> None:
+    file = tmp_path / "optimizer" / "mine.yaml"
+    file.parent.mkdir()
+    for alpha in (0.5, 0.7):  # files of the same size
+        file.write_text(f"_target_: bptt.core.optimizers.sgd.Sgd\nalpha: {alpha}\n", encoding="utf-8")
+        assert resolve(composer, "optimizer=mine")["optimizer"]["alpha"] == alpha
+        found = [composer.loader.repository.load_config("optimizer/mine") for _ in range(2)]
+        assert found[0] is not None
+        assert found[1] is not None
+        found[0].config["alpha"] = 0.9
+        assert found[1].config["alpha"] == alpha
+        assert resolve(composer, "optimizer=mine")["optimizer"]["alpha"] == alpha
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="optimizer=mine: no such choice"):
+        composer.compose(["optimizer=mine"])
+    assert resolve(composer, "optimizer=sgd")["optimizer"]["alpha"] == 0.1
+
+
 def test_another_model_has_none_of_the_experiment_s_values_and_a_line_says_so(composer: Composer) -> None:
     alone = resolve(composer, "model=lstm", "task=adder")["model"]
     found = resolve(composer, "experiment=zhu_adder", "model=lstm")

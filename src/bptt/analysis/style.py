@@ -156,12 +156,24 @@ def save_figure(
             layout.execute(figure)
             figure.set_layout_engine("none")
         content = BytesIO()
-        figure.savefig(content, format=format, dpi=dpi, metadata=_UNDATED[format])
+        _print(figure, content, format, dpi)
     written = _shorten(content.getvalue()) if format == "svg" else content.getvalue()
     if isinstance(to, Path | str):
         Path(to).write_bytes(written)
     else:
         to.write(written)
+
+
+def _print(figure: "Figure", to: BytesIO, format: Literal["png", "svg", "pdf"], dpi: int) -> None:
+    """What `Figure.savefig` does, which would draw all once more before, for a layout that is there already."""
+    from matplotlib.backend_bases import get_registered_canvas_class
+
+    canvas, before = get_registered_canvas_class(format)(figure), figure.dpi
+    figure.dpi = dpi
+    try:
+        getattr(canvas, f"print_{format}")(to, metadata=_UNDATED[format])
+    finally:
+        figure.dpi = before
 
 
 def _shorten(svg: bytes) -> bytes:

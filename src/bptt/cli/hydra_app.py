@@ -158,6 +158,14 @@ def _tell(composer: "Composer") -> None:
         say(line)
 
 
+def _give_composed(config: DictConfig, **_asked: Any) -> DictConfig:
+    """In the place of Hydra's `compose_config` for several runs, which would compose the same once more."""
+    from hydra.core.utils import configure_log
+
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    return config
+
+
 class _Application:
     def __init__(
         self,
@@ -242,7 +250,8 @@ class _Application:
 
         args, overrides = self._args, self._args.overrides
         several = composer.sweeps(overrides)
-        config = composer.compose(overrides, RunMode.MULTIRUN if args.multirun or several else RunMode.RUN)
+        mode = RunMode.MULTIRUN if args.multirun or several else RunMode.RUN
+        config = composer.compose(overrides, mode)
         parsed, _ = composer.parse(self._typed)
         sweep = asks_for_sweep(config, parsed, multirun=args.multirun, single=args.run)
         if isinstance(self._calls, WholeTask) and not (args.run or config.hydra.mode is RunMode.RUN):
@@ -251,6 +260,8 @@ class _Application:
         if sweep:
             refuse_unused(config, parsed, sweep)
             self._check_jobs(composer, config)
+            if mode is RunMode.MULTIRUN:
+                hydra.compose_config = partial(_give_composed, config)
             with _shown_log(config.hydra.verbose, config.hydra.hydra_logging):
                 hydra.multirun(config_name=self._config_name, task_function=self._calls, overrides=overrides)
             return self._calls.code

@@ -9,13 +9,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra.core.default_element import ConfigDefault, GroupDefault
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,6 +29,8 @@ _BESIDE: Final = {"task": ("loss", "model.readout"), "model": ("init.gate_bias",
 _HYDRA: Final = "hydra/"
 _DELETED: Final = "~"
 _WORDS: Final = re.compile(r"[\w./-]+")
+#: By source and name what a file held when it was parsed last, and what came of it.
+_PARSED: Final[dict[tuple[str, str, str], tuple[bytes, ConfigResult]]] = {}
 
 
 class Loader(ConfigLoaderImpl):
@@ -36,6 +41,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, search_path: Any) -> None:
         super().__init__(search_path)
+        self.repository = _Files(search_path)
         self.given: frozenset[str] | None = None
         self._found: dict[str, None] = {}
         self._told = 0
@@ -53,6 +59,42 @@ class Loader(ConfigLoaderImpl):
         with suppress(OmegaConfBaseException):  # of a file that can't be read so; Hydra tells of it
             self._found |= dict.fromkeys(_Choices(config_name, parsed, repository).drop_replaced(self.given))
         return parsed, repository
+
+
+class _Files(ConfigRepository):
+    """Hydra's files of some folders, each parsed once as long as it stays as it is.
+
+    A sweep is composed some times, of the same twenty files, whose parsing takes a third of that.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """What a file says, for the caller to change; None where there is none."""
+        source = self._find_object_source(config_path, ObjectType.CONFIG)
+        content = None if source is None else _read(source, config_path)
+        if source is None or content is None:
+            return super().load_config(config_path)
+        key = (source.provider, source.full_path(), config_path)
+        before, found = _PARSED.get(key, (None, None))
+        if found is None or before != content:
+            found = super().load_config(config_path)
+            if found is None:
+                return None
+            _PARSED[key] = content, found
+        return deepcopy(found)
+
+
+def _read(source: ConfigSource, config_path: str) -> bytes | None:
+    """What the file holds; None of a source that has no files, and where it can't be read, which Hydra tells of."""
+    name = f"{config_path.removesuffix('.yaml')}.yaml"
+    try:
+        # Hydra imports the classes of its sources once more for itself, so that `isinstance` knows none of them.
+        if source.scheme() == "file":
+            return (Path(source.path) / name).read_bytes()
+        if source.scheme() == "pkg":
+            return resources.files(source.path).joinpath(name).read_bytes()
+    except OSError:
+        pass
+    return None
 
 
 class _Choices:
@@ -165,10 +207,7 @@ class _Choices:
             return None
         if path not in self._loaded:
             found = self._repository.load_config(path) if self._repository.config_exists(path) else None
-            whole = found is not None and isinstance(found.config, DictConfig)
-            self._loaded[path] = deepcopy(found) if whole else None
-            if whole:
-                self._repository.cache[f"config_path={path}"] = self._loaded[path]
+            self._loaded[path] = found if found is not None and isinstance(found.config, DictConfig) else None
         return self._loaded[path]
 
     def _list_files(self, path: str) -> list[str]:

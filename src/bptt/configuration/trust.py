@@ -80,7 +80,8 @@ def find_untrusted(config: DictConfig, allow: Collection[str]) -> list[str]:
             _ = hydra.sweep.dir  # its last part is the sweep's name
     except OmegaConfBaseException as error:
         if was_refused(error):
-            found.append(write_problem("hydra.sweep.dir", _read_raw(hydra.sweep, "dir"), REFUSAL))
+            raw: Any = OmegaConf.to_container(hydra.sweep, resolve=False)
+            found.append(write_problem("hydra.sweep.dir", raw["dir"], REFUSAL))
     return list(dict.fromkeys(found))
 
 
@@ -107,27 +108,25 @@ def _list_values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     if key.count(".") > _DEEPEST:
         raise ConfigurationError([f"{key[:80]}…: refers to itself"])
     if OmegaConf.is_dict(node):
+        raw: Any = OmegaConf.to_container(node, resolve=False)
         for name in node:
-            yield from _list_values(_follow(node, name), f"{key}.{name}")
+            yield from _list_values(_follow(node, name, raw[name]), f"{key}.{name}")
     elif OmegaConf.is_list(node):
+        raw = OmegaConf.to_container(node, resolve=False)
         for place in range(len(node)):
-            yield from _list_values(_follow(node, place), f"{key}[{place}]")
+            yield from _list_values(_follow(node, place, raw[place]), f"{key}[{place}]")
     else:
         yield key, node
 
 
-def _follow(node: Any, name: Any) -> Any:
-    raw = _read_raw(node, name)
+def _follow(node: Any, name: Any, raw: Any) -> Any:
+    """The value of a node's key, whose text is raw: what it stands for, where that can be known."""
     if isinstance(raw, str) and _ENVIRONMENT in raw:
         return raw
     try:
         return raw if OmegaConf.is_missing(node, name) else node[name]
     except OmegaConfBaseException:
         return raw  # no class and no object, then, but text
-
-
-def _read_raw(node: Any, name: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[index]
 
 
 def read_allowed(config: DictConfig) -> frozenset[str]:
