@@ -32,10 +32,12 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist workst
 # By a name of its own: a line that names MAKE is run by `make --dry-run` too.
 ANOTHER_MAKE := $(MAKE) --no-print-directory
 
-test: .venv/ready  ## linter, types and documentation, and beside them the tests but for the slow ones
+MARKS := not slow
+
+test: .venv/ready  ## linter, types and documentation, and beside them the tests but for the slow ones; make test MARKS= has all
 	-$(BIN)/bptt warm
 	@said=$$(mktemp); $(ANOTHER_MAKE) lint docs > $$said 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
-	$(PYTEST) -m 'not slow'; tests=$$?; \
+	$(PYTEST) -m '$(MARKS)'; tests=$$?; \
 	wait $$checks; checks=$$?; cat $$said; rm -f $$said; \
 	if [ $$checks = 0 ]; then echo 'lint, docs: passed'; else echo 'lint, docs: FAILED, see above'; fi; \
 	[ $$tests = 0 ] && [ $$checks = 0 ]

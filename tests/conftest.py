@@ -12,7 +12,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.parameters import list_parameters
 from bptt.tracking.store.connecting import set_environment
-from tests import forking
+from tests import drawing, forking
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()
@@ -37,6 +37,13 @@ def own_environment() -> Iterator[None]:
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blank_figures() -> Iterator[None]:
+    """Figures are drawn where a test looks at them, which has another fixture of this name."""
+    with drawing.blank():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests import drawing
 from tests.relay import early
 
 _RELAY = Path(__file__).with_name("relay.py")
@@ -107,10 +108,11 @@ def _prepare() -> None:
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(found.name)
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        for words in _PREPARING:
-            if code := main(words):
-                raise RuntimeError(f"bptt {' '.join(words)}: exit code {code}\n{said.getvalue()}")
+    for drawn in (contextlib.nullcontext(), drawing.blank()):
+        with drawn, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            for words in _PREPARING:
+                if code := main(words):
+                    raise RuntimeError(f"bptt {' '.join(words)}: exit code {code}\n{said.getvalue()}")
     for module in list(sys.modules.values()):
         getattr(module, "__warningregistry__", {}).clear()
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
@@ -210,6 +212,7 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     for place, path in enumerate(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))):
         if path not in sys.path:
             sys.path.insert(place + 1, path)
+    drawing.blank_where_asked()
     sys.argv[1:] = request["arguments"]
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = _writing(1, "strict")

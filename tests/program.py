@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,14 @@ from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.whereabouts import find_whereabouts
 from tests import forking
 
+# A program that was installed has its own folder in sys.path, where `python -c` has the one that it is started in.
+_INSTALLED = """
+import os, sys
+sys.argv = sys.argv[1:]
+sys.path[0] = os.path.dirname(sys.argv[0])
+from bptt.cli.main import main
+sys.exit(main())
+"""
 _PROGRAM = "import sys; from bptt.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -100,3 +109,10 @@ class Folder:
     def newest(self) -> Run:
         """The run that was begun last."""
         return Run(max((self.path / "multirun" / "runs").iterdir()))
+
+
+def write_program(path: Path) -> None:
+    """`bptt` as it is installed, in a forked process."""
+    words = forking.command(_INSTALLED, str(Path(sys.executable).with_name("bptt")))
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)

@@ -25,6 +25,11 @@ ALONE = "hydra.launcher.workers=1"  # without worker processes, where they are n
 SWEPT = ("optimizer.eta_plus=1.2,1.3", "seed=0,3", "report=false")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blank_figures() -> None:
+    """None: reports are compared with that of a process of its own, which draws them."""
+
+
 @pytest.fixture(scope="module")
 def sweep(work: Any, undisturbed: Any) -> tuple[subprocess.CompletedProcess[str], Swept]:
     """Four runs, one of which was asked for twice; the first sweep in its folder."""

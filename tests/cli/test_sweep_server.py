@@ -25,6 +25,15 @@ SWEEP = (
 )
 
 
+# What is said of the waiting is what is tested, not half a minute of it.
+SLEEPLESS = """
+import time
+from types import SimpleNamespace
+import bptt.sweeps.restoring as restoring
+restoring.time = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: None)
+"""
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path)
@@ -56,7 +65,7 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(cold: Any, server:
     unnamed = cold.bptt("sync", str(folder))
     assert (unnamed.returncode, unnamed.stdout) == (2, "")
     assert f"{server.uri}: {folder} names this server, and you have not" in unnamed.stderr
-    away = cold.bptt("sync", str(folder), **named)
+    away = cold.bptt("sync", str(folder), first=SLEEPLESS, **named)
     assert away.returncode == 1
     assert [line.split("; ")[-1] for line in away.stderr.splitlines()] == [
         *(f"asked again in {seconds} s" for seconds in (1, 2, 4, 8, 16)),

@@ -1,7 +1,5 @@
 """What can't be run is refused before anything starts, in one line for each thing that is wrong."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError, quote
+from tests.program import Folder
 
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
@@ -212,11 +211,6 @@ def test_file_of_the_users_own_that_is_no_yaml(tmp_path: Path) -> None:
     assert "mine.yaml" in caught.value.lines[0]
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bptt", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
@@ -233,7 +227,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:
-    result = run(*arguments, cwd=tmp_path)
+    result = Folder(tmp_path).bptt(*arguments)
     assert result.stderr.splitlines() == lines
     assert result.stdout == ""
     assert result.returncode == 2

@@ -11,20 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-from tests import forking
+from tests.program import write_program
 
 _SECONDS = 600
 _STARTING_SECONDS = 60
 _ADDRESS = re.compile(r"(?:https?|tcp)://(127\.0\.0\.1|localhost|0\.0\.0\.0|[\w.-]+):(\d+)")
 _UNSET = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH")
-# A program that was installed has its own folder in sys.path, where `python -c` has the one that it is started in.
-_BPTT = """
-import os, sys
-sys.argv = sys.argv[1:]
-sys.path[0] = os.path.dirname(sys.argv[0])
-from bptt.cli.main import main
-sys.exit(main())
-"""
 #: What depends on the time that things take: no page shows it.
 _PROGRESS = re.compile(r"^(compiling the kernels, once per machine.*| +\d+ %  .*)\n", re.MULTILINE)
 
@@ -38,7 +30,7 @@ class Shell:
         (state / "exported").touch()
         self._programs = state / "bin"
         self._programs.mkdir()
-        _write_program(self._programs / "bptt")
+        write_program(self._programs / "bptt")
         (state / "folder").write_text(str(folder))
 
     def run(self, command: str) -> tuple[str, int]:
@@ -100,13 +92,6 @@ class Shell:
 
     def _file(self, name: str) -> str:
         return shlex.quote(str(self._state / name))
-
-
-def _write_program(path: Path) -> None:
-    """`bptt` as it is installed, in a forked process."""
-    words = forking.command(_BPTT, str(Path(sys.executable).with_name("bptt")))
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
 
 
 def commands_of(text: str) -> list[tuple[int, str]]:

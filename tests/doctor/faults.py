@@ -1,5 +1,6 @@
 """Faults that are made for real, and the shell that carries out what mends them."""
 
+import atexit
 import os
 import sqlite3
 import subprocess
@@ -7,11 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from bptt.doctor.finding import Finding
+from tests.program import write_program
 
 NOBODY = 65534
 
@@ -19,9 +22,21 @@ NOBODY = 65534
 def carried_out(command: str, folder: Path) -> None:
     """Run a command that was printed, as in a shell with the programs of this environment."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    if sys.platform == "linux" and os.geteuid() == os.getuid():  # the server that forks has its own rights
+        folders.insert(0, _programs())
+    variables["PATH"] = os.pathsep.join(folders)
     done = subprocess.run(command, shell=True, cwd=folder, env=variables, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+@cache
+def _programs() -> str:
+    """A folder with `bptt`, in a forked process."""
+    folder = tempfile.TemporaryDirectory(prefix="bptt-programs-")
+    atexit.register(folder.cleanup)
+    write_program(Path(folder.name) / "bptt")
+    return folder.name
 
 
 def of(findings: Iterable[Finding], subject: str) -> Finding:

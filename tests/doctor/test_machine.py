@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from bptt.core.kernel import kernel_folder
+from bptt.core.kernel import kernel_folder, kernel_hash
 from bptt.doctor import machine, program
 from bptt.doctor.finding import Finding, Situation
 from bptt.sweeps.workers import kernels as warming
@@ -114,6 +114,7 @@ def test_narrow_vectors_are_noted() -> None:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for kernels, into which those look too that were called before in this process."""
+    kernel_hash()  # whose sources would be noted in that folder, were it asked for first within it
     monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path / "cache"))
     _forget_folders()
     yield tmp_path / "cache"

@@ -8,6 +8,8 @@ import hashlib
 import importlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,12 @@ def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
 
 def read(group: str, name: str) -> dict[str, Any]:
     """The values of a choice, as its file has them."""
-    return dict(OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml")))  # type: ignore[arg-type]
+    return deepcopy(_parse(CONF / group / f"{name}.yaml"))
+
+
+@cache
+def _parse(file: Path) -> dict[str, Any]:
+    return dict(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
 
 
 def name_of(choice: Choice) -> str:

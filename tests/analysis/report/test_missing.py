@@ -15,6 +15,7 @@ from bptt.analysis.report.document import Table
 from bptt.analysis.report.sections import results
 from bptt.analysis.report.writing import make_report_files
 from bptt.cli import report
+from tests import drawing
 from tests.analysis.report.parsed import Page
 from tests.analysis.report.planted import planted
 from tests.bad_input.case import outcome
@@ -73,9 +74,11 @@ PARTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
 
 @pytest.fixture(scope="module")
 def whole() -> dict[str, bytes]:
-    return make_report_files([planted()])
+    with drawing.blank():
+        return make_report_files([planted()])
 
 
+@pytest.mark.usefixtures("blank")
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_can_not_be_made_is_named_in_its_place(
     part: str, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -97,6 +100,7 @@ def test_a_part_that_can_not_be_made_is_named_in_its_place(
     assert {*whole} - {*files} == lost.get(part, set())
 
 
+@pytest.mark.usefixtures("blank")
 @pytest.mark.parametrize("part", ["a figure", "a section"])
 def test_several_sweeps_in_one_report(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare, says = PARTS[part]
@@ -107,6 +111,7 @@ def test_several_sweeps_in_one_report(part: str, monkeypatch: pytest.MonkeyPatch
     assert Page(files["report.html"].decode()).text.count(says) == 2
 
 
+@pytest.mark.usefixtures("blank")
 def test_the_command_tells_of_it_and_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +123,7 @@ def test_the_command_tells_of_it_and_ends_with_1(
     assert told.err == "The figure “nothing” can't be shown: OverflowError: too large by far\n"
 
 
+@pytest.mark.usefixtures("blank")
 @pytest.mark.parametrize(
     ("code", "says", "lost"),
     [
@@ -143,6 +149,7 @@ def test_the_end_of_a_sweep_tells_of_it(
     assert (found.code, Path("s/report/report.html").exists()) == (code, not lost)
 
 
+@pytest.mark.usefixtures("blank")
 def test_a_file_of_a_run_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = ["task=xor", "task.length=3", "train.updates=2", "model.hidden_size=2", "tracking.enabled=false"]

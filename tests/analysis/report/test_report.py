@@ -319,6 +319,7 @@ def test_without_a_record_of_the_environment() -> None:
     assert "The command was not recorded" in page.text
 
 
+@pytest.mark.usefixtures("blank")
 def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
     patch = f"diff --git a/x b/x\n+{HOSTILE}\n"
     (tmp_path / "dirty.patch").write_text(patch)
@@ -340,6 +341,7 @@ def test_a_changed_program_comes_with_its_patch(tmp_path: Path) -> None:
         make_report_files([replace(planted(), folder=tmp_path, provenance=changed)])
 
 
+@pytest.mark.usefixtures("blank")
 def test_several_sweeps_side_by_side() -> None:
     first = planted(kinds=("plain", HOSTILE), name="one", question="First?")
     second = planted(kinds=(HOSTILE, "other"), name="two", solved="loss/eval<=0.01")
