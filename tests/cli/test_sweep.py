@@ -294,6 +294,7 @@ def folders(work: Any) -> set[Path]:
     return set((work.path / "multirun").glob("*"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_seconds_and_keeps_what_has_ended(work: Any, whole: Swept) -> None:
     before = folders(work)
     process = begun(work, "train", "-m", *LONG)
@@ -349,7 +350,7 @@ Session.note = ending
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGINT"])
 def test_stopped_while_it_is_begun_in_the_store_a_sweep_is_not_there_twice(
-    work: Any, whole: Swept, signal: str
+    work: Any, undisturbed: Any, signal: str
 ) -> None:
     done = work.bptt("train", "-m", *EXPERIMENT, *SWEPT, ALONE, "reuse=false", first=UNNOTED.format(signal=signal))
     found = newest(work)
@@ -391,10 +392,9 @@ def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(empty: Any
     assert held(found.artifact(found.parent, "report")) == held(found.folder / "report")
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize("blocks", [pytest.param(0, marks=SLOW), 1, pytest.param(3, marks=SLOW)])
+# Of other moments the next test draws some, and `make faults` a hundred.
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [0, 1])
 def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks: int) -> None:
     before = folders(work)
     process = begun(work, "train", "-m", *LONG)
@@ -419,7 +419,7 @@ def test_killed_again_and_again_at_any_moment_it_comes_to_the_same_end(work: Any
     moments = np.random.Generator(np.random.PCG64(11))
     found, kills, before = None, 0, folders(work)
     process = begun(work, "train", "-m", *LONG)
-    while kills < 8:
+    while kills < 5:
         time.sleep(moments.uniform(1.0, 5.0))
         if process.poll() is not None:
             break

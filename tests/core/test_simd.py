@@ -534,6 +534,7 @@ def test_a_kernel_is_compiled_anew_when_a_helper_in_another_file_changed(tmp_pat
     assert step() == -1.0
 
 
+@pytest.mark.slow  # a machine's first time compiles all of it once more
 @pytest.mark.skipif("BPTT_OTHER_WIDTH" in os.environ, reason="this is the other width")
 def test_all_of_this_holds_for_the_other_width() -> None:
     if WIDTH == 4 and not llvmlite.binding.get_host_cpu_features().get("avx512f", False):
