@@ -39,6 +39,12 @@ def test_neither_order_nor_time_nor_name_counts(sweep: Sweep) -> None:
     assert len(found) == 16
 
 
+def test_a_sweep_none_of_whose_runs_recorded_anything_has_one(sweep: Sweep) -> None:
+    empty = replace(sweep, history=sweep.history.iloc[:0])
+    failed = replace(empty, runs=empty.runs.assign(status="FAILED"))
+    assert len({hash_results([one]) for one in (sweep, empty, failed)}) == 3
+
+
 def test_a_report_tells_it_and_verifies_it(sweep: Sweep, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = hash_results([sweep])
     assert main([str(sweep.folder), "-o", str(tmp_path / "r")]) == 0

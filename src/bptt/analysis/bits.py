@@ -216,7 +216,8 @@ def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> list[str]:
     # Which NaN it is says nothing.
     columns = {name: np.nan_to_num(history[name].to_numpy("float64", na_value=np.nan), nan=np.nan) for name in names}
     owners, firsts = np.unique(history["run"].to_numpy(), return_index=True)
-    places = dict(zip(owners.tolist(), zip(firsts, [*firsts[1:], len(history)], strict=True), strict=True))
+    ends = np.append(firsts, len(history))[1:]
+    places = dict(zip(owners.tolist(), zip(firsts, ends, strict=True), strict=True))
     return [_hash_run(row, told, columns, slice(*places.get(row["run"], (0, 0)))) for row in runs.to_dict("records")]
 
 
