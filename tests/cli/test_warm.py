@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from bptt.core.inits.orthogonal import orthonormalize
 from bptt.core.kernel import LANES, UNITS, Kernel
 from bptt.core.lanes import fewest_lanes
 from bptt.core.run import Run
+from bptt.core.shapes import choice
+from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH
 from bptt.core.training import kernels_of
 from bptt.sweeps.search.settings import Choices, Numbers, Space
@@ -42,6 +45,8 @@ def broken(gradient, count, hyper):
 class Broken:
     kernel: ClassVar[Kernel] = broken
 """
+#: All kernels but those that are made for a shape, which are taken where they are kept.
+KEPT = "import bptt.core.kernel as k; k.Kernel.is_kept = lambda kernel, mode: not hasattr(kernel, 'shape')"
 TRAINING = """
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
@@ -90,6 +95,15 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
     assert needed | beside == every
 
 
+def test_a_long_sweep_has_kernels_for_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [make_run(seed=seed, outputs=1) for seed in range(WIDTH + 1)]
+    known = called(kernels.of_sweep(runs))
+    monkeypatch.setattr(choice, "_WORTH", 1)
+    made = [recipe for recipe in kernels.of_sweep(runs) if not called([recipe]) <= known]
+    assert [(type(recipe.kernel), recipe.modes) for recipe in made] == [(ShapeKernel, (m,)) for m in (LANES, UNITS)]
+    assert all(pickle.loads(pickle.dumps(recipe)).kernel is recipe.kernel for recipe in made)
+
+
 @pytest.mark.parametrize("lanes", [1, WIDTH, WIDTH + 1])
 def test_a_sweep_has_what_its_runs_call_side_by_side(lanes: int) -> None:
     runs = [make_run(seed=seed) for seed in range(lanes)]
@@ -122,9 +136,7 @@ def test_samples_of_a_search_have_each_choice() -> None:
 
 
 def test_a_search_is_asked_for_like_a_sweep(cold: Any) -> None:
-    done = cold.bptt(
-        "warm", "sweep=optuna_adder", first="import bptt.core.kernel as k; k.Kernel.is_kept = lambda *_: True"
-    )
+    done = cold.bptt("warm", "sweep=optuna_adder", first=KEPT)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"16 kernels ready in .*: all were there\n", done.stdout)
     assert list(cold.path.iterdir()) == []

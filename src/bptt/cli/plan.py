@@ -118,9 +118,10 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     found = find_groups([planned.run for planned in runs])
     cut = cut_blocks(found, workers)
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
-    if needs_compiling(timed):
+    planned = plan.count_planned(found, cut)
+    if any(needs_compiling([lanes], updates) for lanes, updates in zip(timed, planned, strict=True)):
         print(compiling_notice(), file=sys.stderr, flush=True)
-    paces = [plan.measure_pace(lanes) for lanes in timed]
+    paces = [plan.measure_pace(lanes, updates) for lanes, updates in zip(timed, planned, strict=True)]
     for line in _write_table(
         runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]
     ):

@@ -156,6 +156,17 @@ def call_at(context: Any, builder: Any, address: Any, signature: Any, values: An
     return result
 
 
+def call_helper(context: Any, builder: Any, helper: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+    """Call a helper from the code generator of an intrinsic: its code is linked in, to be inlined."""
+    function = context.typing_context.resolve_value_type(helper)
+    signature = context.typing_context.resolve_function_type(function, tuple(kinds), {})
+    implementation = context.get_function(function, signature)
+    cast = [
+        context.cast(builder, value, kind, to) for value, kind, to in zip(values, kinds, signature.args, strict=True)
+    ]
+    return implementation(builder, cast)
+
+
 def address_of(result: Any) -> int:
     """Where the machine code of a compile result begins."""
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))

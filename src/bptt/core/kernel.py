@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,18 @@ def _caller(signatures: list[Any]) -> Any:
         return signature.return_type(address, arguments), codegen
 
     return call
+
+
+@dataclass(frozen=True)
+class Step:
+    """An optimizer's equation for one parameter, such that it can be applied as a gradient comes about.
+
+    equation  (θ, g, each slot, each rate) → (θ, each slot) after the update, of vectors
+    rates     (hyper, update) → what holds for all parameters of an update; None: the hyperparameters, in their order
+    """
+
+    equation: Callable[..., Any]
+    rates: Callable[..., Any] | None = None
 
 
 _INTEGER = types.int64

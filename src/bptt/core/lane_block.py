@@ -17,6 +17,8 @@ from bptt.core.metrics import count_activations
 from bptt.core.parameters import Parameter, list_parameters, parameter_count
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
+from bptt.core.shapes.choice import find_kernel
+from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH, aligned_zeros
 from bptt.core.updates import (
     CLIPPED,
@@ -111,9 +113,15 @@ class LaneBlock:
     """Parameters, optimizer state and data of some lanes, and their way through updates."""
 
     def __init__(
-        self, runs: Sequence[Run], *, workspace: Workspace, stream: Stream, parameters: Sequence[Floats]
+        self,
+        runs: Sequence[Run],
+        *,
+        workspace: Workspace,
+        stream: Stream,
+        parameters: Sequence[Floats],
+        made: ShapeKernel | None = None,
     ) -> None:
-        """parameters: (P,) of each run, to start from."""
+        """parameters: (P,) of each run, to start from; made: the kernel that is made for their shape."""
         first, mode, net = runs[0], workspace.mode, workspace.net
         self.runs, self.space, self._mode = runs, workspace, mode
         self._stream, self._seeds = stream, [seed_of(run, 1) for run in runs]
@@ -141,6 +149,8 @@ class LaneBlock:
         self._last_outputs = workspace.last_outputs[: len(runs), :, : self._batch]
         self._flow = workspace.lanes_first(net.flow, net.timesteps)[: len(runs), ::-1]
         self._report = aligned_zeros(REPORT_ROWS, WIDTH)
+        self._made = made
+        self._packed = as_mode(aligned_zeros(made.shape.packed if made is not None else 0, WIDTH), mode)
         self._pages: list[Page] = []
         self._data: tuple[Any, ...] = ()
         self._addresses = Addresses(
@@ -208,6 +218,7 @@ class LaneBlock:
             self._last_states[:], self._last_outputs[:] = self._states, self._outputs
         if self._mode == UNITS:
             live[0] = self._live[0]
+        data = Data(x, y, lengths, scored, self._rows, self._shares, alike, space.places)
         stretch = Stretch(
             place=done - page.first,
             update=done + 1,
@@ -219,17 +230,19 @@ class LaneBlock:
             measure=measure,
         )
         # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
-        train_updates.compile(self._mode).entry_point(
-            self._addresses,
-            space.sizes,
-            self._learning,
-            self._hyper,
-            Data(x, y, lengths, scored, self._rows, self._shares, alike, space.places),
-            stretch,
-            space.memory,
-            live,
-            self._report,
-        )
+        general = train_updates.compile(self._mode).entry_point
+        quick = None if self._made is None or not alike else self._made.compile(self._mode).entry_point
+        while stretch.length and live.any():
+            if quick is not None and stretch.length > 1:
+                some = stretch._replace(length=stretch.length - 1)
+                made = quick(None, self._learning, self._packed, self._hyper.optimizer, data, some, space.memory, live)
+                stretch = stretch.behind(made)
+            some = stretch if quick is None else stretch._replace(length=1, measure=measure and stretch.length == 1)
+            general(
+                *(self._addresses, space.sizes, self._learning, self._hyper, data, some),
+                *(space.memory, live, self._report),
+            )
+            stretch = stretch.behind(some.length)
         self._states[:], self._outputs[:] = self._last_states, self._last_outputs
 
     def _reported(self) -> BlockReport:
@@ -275,18 +288,24 @@ def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS)
 class FusedRuns:
     """Parameters, optimizer state and data of runs that fuse, and their way through updates."""
 
-    def __init__(self, runs: Sequence[Run], blocks: tuple[Parameter, ...]) -> None:
-        """blocks: the parameter blocks of the runs' networks."""
+    def __init__(self, runs: Sequence[Run], blocks: tuple[Parameter, ...], planned: int) -> None:
+        """blocks: the parameter blocks of the runs' networks; planned: updates of all lanes, as of `find_kernel`."""
         first, batch = runs[0], runs[0].train.batch_size
-        stream, spaces = first.task.training(), dict[str, Workspace]()
+        stream = first.task.training()
+        if hasattr(stream, "until"):
+            stream = stream.until(first.train.updates)
+        spaces, made = dict[str, Workspace](), dict[str, ShapeKernel | None]()
         sequences = stream.page(seed_of(first, 1), 0, batch).sequences
         self._blocks: list[LaneBlock] = []
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
                 spaces[mode] = training_workspace(first, sequences, mode)
+                made[mode] = find_kernel(first, spaces[mode].net, planned)
             block = [runs[lane] for lane in lanes]
             start = [run.init.parameters(seed_of(run, 0), blocks) for run in block]
-            self._blocks.append(LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start))
+            self._blocks.append(
+                LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start, made=made[mode])
+            )
         self._places = [(block, place) for block in self._blocks for place in range(len(block.runs))]
         self.timesteps = sequences.timesteps
 

@@ -114,12 +114,12 @@ def build_net(
     truncation: int | None,
     keeps_deltas: bool,
     mode: str,
-    product: int,
 ) -> Net:
     """Lay out a model (see `bptt.core.models`) for batches of so many sequences of so many timesteps.
 
     keeps_deltas: whether ∂loss/∂state is asked for after the backward pass, of each timestep
-    product: the address of `products.product` for the mode
+
+    The address of the product is left to who has it.
     """
     # A layer without gates puts ∂loss/∂pre-activation in the place of ∂loss/∂state, unless windows are to be added up.
     alone = model.cell.deltas == model.cell.slots == 1 and (truncation is None or truncation == 1)
@@ -199,7 +199,7 @@ def build_net(
         span=span,
         places=places,
         lead=lead,
-        product=product,
+        product=0,
         size=first + WIDTH * cell.slots * units,  # `places.by_place` may read as many behind the last state
         **places_of,
     )

@@ -99,6 +99,25 @@ def spread_weights(net, theta, memory):
 
 
 @inline
+def spread_columns(net, theta, memory):
+    """With UNITS: from the flat row of a network of one layer to rows as the region gradient has them, the read-out's
+    by column, and to R's columns.
+    """
+    wide, came = net.gates * net.hidden, 0
+    rows = net.inputs + net.context + net.biases
+    _copy_rows(memory, elements(memory, net.gradient), net.span, theta, 0, net.hidden, rows * net.gates, net.hidden)
+    first, column, _ = recurrent_columns(net, 0)
+    for g in range(net.gates):
+        goes, came = elements(memory, first + g * net.span * column), net.inputs * wide + g * net.hidden
+        transpose(memory, goes, net.span, theta, came, wide, net.hidden, net.hidden)
+    goes, came = elements(memory, gradient_at(net, readout_weights(net))), rows * wide
+    transpose(memory, goes, net.span, theta, came, net.outputs, net.hidden, net.outputs)
+    if net.biases > 0:
+        came += net.hidden * net.outputs
+        copy_numbers(memory, goes + net.outputs * net.span, theta, came, net.outputs)
+
+
+@inline
 def collect_gradient(net, memory, gradient):
     """With UNITS: from the region gradient to a flat row."""
     if has_units(gradient):

@@ -1,6 +1,7 @@
 """The read-out: y_t = f(h_t V + c) with f the identity, the logistic function or soft-max; or y_t = h_t without one."""
 
 from bptt.core.layout import (
+    ACTIVATIONS,
     READOUTS,
     gradient_at,
     output_element,
@@ -11,11 +12,13 @@ from bptt.core.layout import (
     state_at,
     state_delta_at,
 )
+from bptt.core.models.activations import activate, slope
 from bptt.core.places import by_place, sum_of_places
 from bptt.core.products import multiply
-from bptt.core.simd import element, elements, exp, inline, load, select, set_element, sigmoid, splat, store, within
+from bptt.core.simd import element, elements, exp, inline, load, select, set_element, splat, store, within
 
 _NONE, _SIGMOID, _SOFTMAX = READOUTS["none"], READOUTS["sigmoid"], READOUTS["softmax"]
+_LOGISTIC = ACTIVATIONS["sigmoid"]
 
 
 @inline
@@ -46,7 +49,7 @@ def read_out(net, theta, memory, start, stop):
             place = o * net.places
             value = load(memory, z + place)
             if net.readout == _SIGMOID:
-                value = sigmoid(value)
+                value = activate(_LOGISTIC, value)
             if net.readout == _SOFTMAX:
                 value = load(memory, y + place)
             before = splat(0.0)
@@ -90,7 +93,7 @@ def read_out_back(net, theta, memory, start, stop, logit_delta, inject):
             value = load(memory, y + o * step)
             d = _output_delta(net, memory, given + o * step, context + o * step, inject)
             if net.readout == _SIGMOID:
-                d = d * (value * (1.0 - value))
+                d = d * slope(_LOGISTIC, value)
             if net.readout == _SOFTMAX:
                 d = value * (d - mean)
             if inject and net.fused == 1:

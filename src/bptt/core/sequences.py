@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -87,7 +87,8 @@ class Stream(Protocol):
     """Training data without end, in pages.
 
     A page is a pure function of the seed and its place, so a resumed run, or one that records at other updates, sees
-    the same data.
+    the same data. A stream may have a method more:
+    until(stop)  a stream of the same data, of which no update from `stop` on is asked for
     """
 
     def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
@@ -108,13 +109,21 @@ class Pool:
     order: random, each row of a batch drawn uniformly with replacement; shuffled, every sequence once per epoch in an
     order drawn anew each epoch (a batch may span two epochs); sequential, row r of update u is sequence
     (u·batch + r) mod N.
+    stop: the update at which the last page may end; None: pages have their whole length.
     """
 
     sequences: Sequences
     order: Literal["random", "shuffled", "sequential"]
+    stop: int | None = None
+
+    def until(self, stop: int) -> "Pool":
+        """The same rows, and none drawn for updates from `stop` on."""
+        return replace(self, stop=stop)
 
     def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
         number, first, updates = _doubling(update, max(1, _FIRST_ROWS // batch), max(1, _MOST_ROWS // batch))
+        if self.stop is not None and update < self.stop:
+            updates = min(updates, self.stop - first)
         count, place, size = self.sequences.count, first * batch, updates * batch
         if self.order == "random":
             rows = make_generator(seed, number).integers(count, size=size)

@@ -22,7 +22,9 @@ from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
 from bptt.core.run import Record, Run, Task, seed_of
 from bptt.core.sequences import Floats, Sequences
+from bptt.core.shapes.choice import find_kernel
 from bptt.core.updates import train_updates
+from bptt.core.workspace import training_layout
 
 Checkpoint = Mapping[str, NDArray[Any]]
 
@@ -136,19 +138,38 @@ class _History:
             yield f"metric.{name}", array[:points]
 
 
-def kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
-    """The kernels, each with its mode, that training these runs side by side calls."""
+def kernels_of(runs: Sequence[Run], planned: int | None = None) -> list[tuple[Kernel, str]]:
+    """The kernels, each with its mode, that training these runs side by side calls; planned: as of `Training`."""
     run = runs[0]
     modes = {mode for mode, _ in blocks_of_lanes(run.model, run.train.batch_size, len(runs))}
+    return kernels_in(run, modes, count_updates(runs) if planned is None else planned)
+
+
+def kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kernel, str]]:
+    """The kernels, each with its mode, that training such runs calls in these modes."""
     components = [kernel for kernel in component_kernels(run) if kernel is not None]
     kernels = (product, *components, evaluate_chunks, train_updates, count_saturated)
     measured = [called for measurement in shipped_measurements() for called in measurement.kernels]
-    return [(kernel, mode) for kernel in kernels for mode in sorted(modes)] + measured + [*DRAWS, *SLOPES]
+    sequences = run.task.training().page(seed_of(run, 1), 0, run.train.batch_size).sequences
+    made = {mode: find_kernel(run, training_layout(run, sequences, mode), planned) for mode in sorted(modes)}
+    return [
+        *((kernel, mode) for kernel in kernels for mode in sorted(modes)),
+        *(*measured, *DRAWS, *SLOPES),
+        *((kernel, mode) for mode, kernel in made.items() if kernel is not None),
+    ]
 
 
-def needs_compiling(blocks: Iterable[Sequence[Run]]) -> bool:
-    """Whether a kernel must be compiled before such blocks of runs can be trained: the first time ever on a machine."""
-    called = {(kernel, mode) for runs in blocks for kernel, mode in kernels_of(runs)}
+def count_updates(runs: Sequence[Run]) -> int:
+    """Updates of all lanes of runs that fuse."""
+    return runs[0].train.updates * len(runs)
+
+
+def needs_compiling(blocks: Iterable[Sequence[Run]], planned: int | None = None) -> bool:
+    """Whether a kernel must be compiled before such blocks of runs can be trained: the first time ever on a machine.
+
+    planned: as of `Training`, of each block.
+    """
+    called = {(kernel, mode) for runs in blocks for kernel, mode in kernels_of(runs, planned)}
     return not all(kernel.is_ready(mode) for kernel, mode in called)
 
 
@@ -165,15 +186,20 @@ class Training:
         runs: Sequence[Run],
         checkpoint: Checkpoint | None = None,
         measurements: Sequence[Measurement] | None = None,
+        planned: int | None = None,
     ) -> None:
-        """measurements: of recorded updates; None: those that are shipped."""
+        """measurements: of recorded updates; None: those that are shipped.
+
+        planned: updates of all lanes in the long run, by which it is decided whether a kernel is made for their shape,
+        which changes no bit; None: those of these runs.
+        """
         if len({fusing_key(run) for run in runs}) != 1:
             raise ValueError("only runs that differ in seed, init and per-lane hyperparameters can be trained together")
         self.runs = list(runs)
         self.first = first = self.runs[0]
         self.points = recorded_updates(first.train.updates, first.train.log_points, first.train.log_spacing)
         self.blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
-        self._lanes = FusedRuns(self.runs, self.blocks)
+        self._lanes = FusedRuns(self.runs, self.blocks, count_updates(runs) if planned is None else planned)
         sets = [first.task.evaluation(self._generator(lane, 2)) for lane in range(len(self.runs))]
         self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)
         self._scores = _list_scores(first.task, sets[0])

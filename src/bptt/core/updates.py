@@ -42,7 +42,7 @@ REPORT_ROWS = 7
 
 
 @inline
-def _start_from_end(net, memory, begin):
+def start_from_end(net, memory, begin):
     """Let timestep `begin` start from where the last update ended."""
     for layer in range(net.layers):
         _copy(
@@ -53,6 +53,14 @@ def _start_from_end(net, memory, begin):
             output = net.output + o * net.places
             start, end = output + place_before(net, begin - 1), output + place_before(net, net.timesteps - 1)
             _copy(memory, start, end, net.lead)
+
+
+@inline
+def carry_back(net, memory):
+    """Let what timestep 0 started from be where the last update ended, so that the next one starts from it again."""
+    for layer in range(net.layers):
+        end = state_at(net, layer, net.timesteps)
+        _copy(memory, end, state_at(net, layer, 0), net.rows * net.slots * net.units)
 
 
 @inline
@@ -125,6 +133,10 @@ class Stretch(NamedTuple):
     carry: bool
     measure: bool
 
+    def behind(self, made: int) -> "Stretch":
+        """What is left when so many of them are made."""
+        return self._replace(place=self.place + made, update=self.update + made, length=self.length - made)
+
 
 def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memory_array, live_array, report_array):
     sizes, memory = pointer_to(sizes_array), pointer_to(memory_array)
@@ -140,7 +152,7 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         masked, place, update = alike and k > 0, stretch.place + k, stretch.update + k
         begin = pack(net, memory, x, y, lengths, scored, rows, place, rows.shape[2], shares, alike, masked, places)
         if stretch.carry:
-            _start_from_end(net, memory, begin)
+            start_from_end(net, memory, begin)
         else:
             start_from_zero(net, memory, begin)
         spread_weights(net, theta, memory)
@@ -185,7 +197,8 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             store(report, STEP_NORM, norm(previous, 0, numbers))
 
 
-def _signature(memory):
+def tuple_types(memory):
+    """Numba's types of the tuples above, by name, where parameters and working memory are such arrays."""
     vectors, number = VECTOR_ARRAY, types.int64
     kinds = {
         Addresses: [number] * len(Addresses._fields),
@@ -194,9 +207,13 @@ def _signature(memory):
         Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
         Stretch: [number] * 6 + [types.boolean] * 2,
     }
-    tuples = {kind: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
-    given = tuples[Learning], tuples[Hyper], tuples[Data], tuples[Stretch]
-    return types.void(tuples[Addresses], SIZES_ARRAY, *given, memory, vectors, vectors)
+    return {kind.__name__: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
+
+
+def _signature(memory):
+    given = tuple_types(memory)
+    parts = [given[kind.__name__] for kind in (Learning, Hyper, Data, Stretch)]
+    return types.void(given["Addresses"], SIZES_ARRAY, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)
 
 
 #: train_updates(Addresses, sizes of the net, Learning, Hyper, Data, Stretch, working memory, live, report): `live`

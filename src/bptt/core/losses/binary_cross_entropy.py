@@ -1,5 +1,6 @@
 """Cross-entropy of independent binary outputs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -9,7 +10,17 @@ from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.losses.cross_entropy import entropy
 from bptt.core.sequences import Floats
-from bptt.core.simd import absolute, exp, fma, load, log1p, select, splat, store
+from bptt.core.simd import absolute, exp, fma, inline, load, log1p, select, splat, store
+
+
+@inline
+def binary_cross_entropy_slope(scored, target, z, y):
+    """(∂L/∂z, a number that is not finite where L isn't, whether the output is scored or not).
+
+    The latter is no less than L, as max(z, 0) − z·target + ln 2 ≤ 2·(z² + target² + 1), and costs less.
+    """
+    bound = scored * (2.0 * fma(z, z, fma(target, target, splat(1.0))))
+    return select(scored > splat(0.0), scored * (y - target), splat(0.0)), bound
 
 
 @LOSS
@@ -21,10 +32,10 @@ def binary_cross_entropy(sizes, memory, begin):
         for o in range(net.outputs):
             place = q + o * net.places
             z, target = load(memory, net.logit + place), load(memory, net.target + place)
-            error = load(memory, net.output + place) - target
+            slope, _ = binary_cross_entropy_slope(scored, target, z, load(memory, net.output + place))
             positive = select(z < splat(0.0), splat(0.0), z)
             entropy = positive - z * target + log1p(exp(-absolute(z)))
-            store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
+            store(memory, net.output_delta + place, slope)
             value = select(counts, fma(scored, entropy, value), value)
         store(memory, net.loss + q, value)
 
@@ -41,6 +52,7 @@ class BinaryCrossEntropy:
 
     kernel: ClassVar[Kernel] = binary_cross_entropy
     fused: ClassVar[bool] = True
+    slope: ClassVar[Callable[..., Any]] = binary_cross_entropy_slope
 
     def constant_cost(self, mean: Floats, variance: Floats) -> Any:
         """(…): the least mean loss of one answer for all targets, of which (…, outputs) are mean and variance.

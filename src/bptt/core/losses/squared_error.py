@@ -1,5 +1,6 @@
 """Squared error."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -8,7 +9,15 @@ from bptt.core.elementwise import add_up
 from bptt.core.kernel import LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.sequences import Floats
-from bptt.core.simd import fma, load, select, splat, store
+from bptt.core.simd import fma, inline, load, select, splat, store
+
+
+@inline
+def squared_error_slope(scored, target, z, y):
+    """(∂L/∂y, a number that is not finite where L isn't, whether the output is scored or not)."""
+    error = y - target
+    weighted = select(scored > splat(0.0), scored * error, splat(0.0))
+    return weighted + weighted, scored * error * (error + error)
 
 
 @LOSS
@@ -19,10 +28,11 @@ def squared_error(sizes, memory, begin):
         counts = scored > splat(0.0)
         for o in range(net.outputs):
             place = q + o * net.places
-            error = load(memory, net.output + place) - load(memory, net.target + place)
-            weighted = select(counts, scored * error, splat(0.0))
-            store(memory, net.output_delta + place, weighted + weighted)
-            value = select(counts, fma(weighted, error, value), value)
+            target, y = load(memory, net.target + place), load(memory, net.output + place)
+            slope, _ = squared_error_slope(scored, target, load(memory, net.logit + place), y)
+            store(memory, net.output_delta + place, slope)
+            error = y - target
+            value = select(counts, fma(scored * error, error, value), value)
         store(memory, net.loss + q, value)
 
 
@@ -37,6 +47,7 @@ class SquaredError:
 
     kernel: ClassVar[Kernel] = squared_error
     fused: ClassVar[bool] = False
+    slope: ClassVar[Callable[..., Any]] = squared_error_slope
 
     def constant_cost(self, mean: Floats, variance: Floats) -> Any:
         """(…): the least mean loss of one answer for all targets, of which (…, outputs) are mean and variance.

@@ -37,6 +37,12 @@ class Cell:
     slots     numbers that make up a unit's state
     feedback  whether the recurrent weights see the previous output in place of the layer's own previous state
     squashed  (kept value, function) of each gate whose saturation is measured; none: the state's is
+    unit      one unit's timestep, of vectors: (activation, live, its pre-activations, state before) → (what is kept,
+              state); a kernel is made for the shape of a network whose cell has it and
+    unit_back  its reverse: (activation, live, what is kept, or else the state, state before, ∂loss/∂state) →
+              (∂loss/∂pre-activations, and what flows to ∂loss/∂state before past the weights)
+    context_sums  the pre-activations to which the columns of the recurrent weights add; none: the first `gates`
+    carried   the number of the state to which the latter flows; None: nothing does
     named_gates  what the columns are, in the order in which they are stacked; none: a cell without gates
 
     Raises ValueError where the named gates are not as many as `gates`.
@@ -51,6 +57,10 @@ class Cell:
     slots: int = 1
     feedback: bool = False
     squashed: tuple[tuple[int, Activation], ...] = ()
+    unit: Callable[..., Any] | None = None
+    unit_back: Callable[..., Any] | None = None
+    context_sums: tuple[int, ...] = ()
+    carried: int | None = None
     named_gates: tuple[Gate, ...] = ()
 
     def __post_init__(self) -> None:

@@ -1,7 +1,4 @@
-"""Elman's simple recurrent network (Elman 1990, "Finding Structure in Time").
-
-Activation functions of a hidden unit, and their derivatives from the function's value.
-"""
+"""Elman's simple recurrent network (Elman 1990, "Finding Structure in Time")."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +16,6 @@ from bptt.core.layers import (
     set_input_gradient,
 )
 from bptt.core.layout import (
-    ACTIVATIONS,
     cell_bias,
     delta_at,
     is_live,
@@ -28,36 +24,23 @@ from bptt.core.layout import (
     state_at,
     state_delta_at,
 )
+from bptt.core.models.activations import activate, slope
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import elman
-from bptt.core.simd import inline, load, select, sigmoid, splat, store, tanh
-
-_TANH, _SIGMOID, _RELU = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"], ACTIVATIONS["relu"]
+from bptt.core.simd import inline, load, select, splat, store
 
 
 @inline
-def activate(kind, x):
-    """f(x): x, tanh x, 1/(1 + e^(−x)), or max(x, 0) (NaN stays NaN)."""
-    if kind == _TANH:
-        return tanh(x)
-    if kind == _SIGMOID:
-        return sigmoid(x)
-    if kind == _RELU:
-        return select(x < splat(0.0), splat(0.0), x)
-    return x
+def elman_unit(kind, live, a, before):
+    """h_t = f(a); it stays until a sequence begins."""
+    return (select(live, activate(kind, a), before),)
 
 
 @inline
-def slope(kind, h):
-    """f′(x) where h = f(x): 1, 1 − h², h(1 − h), or 1 where h > 0 and 0 elsewhere."""
-    if kind == _TANH:
-        return 1.0 - h * h
-    if kind == _SIGMOID:
-        return h * (1.0 - h)
-    if kind == _RELU:
-        return select(h > splat(0.0), splat(1.0), splat(0.0))
-    return splat(1.0)
+def elman_unit_back(kind, live, h, before, dh):
+    """δ_t = ∂L/∂h_t ⊙ f′."""
+    return (select(live, dh * slope(kind, h), splat(0.0)),)
 
 
 @inline
@@ -70,14 +53,15 @@ def elman_prepare(net, theta, memory, layer, start, stop):
 
 @inline
 def elman_step(net, theta, memory, layer, t):
-    """h_t = f(x_t W + b + b′ + c_{t−1} R), the context c being h or, for Jordan, y; h stays until a sequence begins."""
+    """h_t = f(x_t W + b + b′ + c_{t−1} R), the context c being h or, for Jordan, y."""
     n = net.units
     h, before = state_at(net, layer, t + 1), state_at(net, layer, t)
     add_context(net, theta, memory, layer, t, h, n, 0, n)
     for r in range(net.rows):
         live = is_live(net, memory, t, r)
         for j in range(r * n, r * n + n):
-            store(memory, h + j, select(live, activate(net.activation, load(memory, h + j)), load(memory, before + j)))
+            (new,) = elman_unit(net.activation, live, load(memory, h + j), load(memory, before + j))
+            store(memory, h + j, new)
 
 
 @inline
@@ -88,8 +72,9 @@ def elman_step_back(net, theta, memory, layer, t, steps, base, onward):
     for r in range(steps * net.rows):
         live = is_live(net, memory, t, r)
         for j in range(r * n, r * n + n):
-            d = load(memory, dh + j) * slope(net.activation, load(memory, h + j))
-            store(memory, delta + j, select(live, d, splat(0.0)))
+            now = load(memory, h + j)
+            (d,) = elman_unit_back(net.activation, live, now, now, load(memory, dh + j))
+            store(memory, delta + j, d)
     if onward:
         add_context_back(net, theta, memory, layer, t, delta, 0, 1)
 
@@ -146,4 +131,6 @@ class Elman:
     bias: Bias
     readout: Readout
 
-    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward, plain=elman)
+    cell: ClassVar[Cell] = Cell(
+        forward=elman_forward, backward=elman_backward, plain=elman, unit=elman_unit, unit_back=elman_unit_back
+    )

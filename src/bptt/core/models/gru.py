@@ -34,10 +34,27 @@ def gru_prepare(net, theta, memory, layer, start, stop):
 
 
 @inline
-def gru_step(net, theta, memory, layer, t):
-    """r, z = σ(x_t W + b + b′ + h_{t−1} R);  m = h_{t−1} R_n + b′_n;  n = tanh(x_t W_n + b_n + r ⊙ m);
-    h_t = n + z ⊙ (h_{t−1} − n).
+def gru_unit(kind, live, r, z, n, m, before):
+    """r, z = σ(·);  n = tanh(· + r ⊙ m);  h_t = n + z ⊙ (h_{t−1} − n); h stays until a sequence begins."""
+    r, z = sigmoid(r), sigmoid(z)
+    n = tanh(fma(r, m, n))
+    return r, z, n, m, select(live, fma(z, before - n, n), before)
+
+
+@inline
+def gru_unit_back(kind, live, r, z, n, m, before, dh):
+    """δ_z = ∂L/∂h_t ⊙ (h_{t−1} − n) ⊙ z(1 − z);  δ_n = ∂L/∂h_t ⊙ (1 − z) ⊙ (1 − n²);  δ_m = δ_n ⊙ r;
+    δ_r = δ_n ⊙ m ⊙ r(1 − r);  and ∂L/∂h_t ⊙ z, which is part of ∂L/∂h_{t−1}.
     """
+    zero = splat(0.0)
+    d_n = select(live, dh * (1.0 - z) * (1.0 - n * n), zero)
+    d_z = select(live, dh * (before - n) * (z * (1.0 - z)), zero)
+    return d_n * m * (r * (1.0 - r)), d_z, d_n, d_n * r, select(live, dh * z, zero)
+
+
+@inline
+def gru_step(net, theta, memory, layer, t):
+    """The sums of r, z and n with h_{t−1} R;  m = h_{t−1} R_n + b′_n."""
     n = net.units
     h, before, gates = state_at(net, layer, t + 1), state_at(net, layer, t), gate_at(net, layer, t)
     add_context(net, theta, memory, layer, t, gates, 4 * n, 0, 2 * n)
@@ -46,39 +63,35 @@ def gru_step(net, theta, memory, layer, t):
         live = is_live(net, memory, t, row)
         for j in range(n):
             a = gates + row * 4 * n + j
-            r, z = sigmoid(load(memory, a)), sigmoid(load(memory, a + n))
-            candidate = tanh(fma(r, load(memory, a + 3 * n), load(memory, a + 2 * n)))
+            r, z, candidate, m = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)
             h_before = load(memory, before + row * n + j)
+            r, z, candidate, m, new = gru_unit(net.activation, live, r, z, candidate, m, h_before)
             store(memory, a, r)
             store(memory, a + n, z)
             store(memory, a + 2 * n, candidate)
-            store(memory, h + row * n + j, select(live, fma(z, h_before - candidate, candidate), h_before))
+            store(memory, h + row * n + j, new)
 
 
 @inline
 def gru_step_back(net, theta, memory, layer, t, steps, base, onward):
-    """δ_z = ∂L/∂h_t ⊙ (h_{t−1} − n) ⊙ z(1 − z);  δ_n = ∂L/∂h_t ⊙ (1 − z) ⊙ (1 − n²);  δ_m = δ_n ⊙ r;
-    δ_r = δ_n ⊙ m ⊙ r(1 − r);  ∂L/∂h_{t−1} += ∂L/∂h_t ⊙ z + (δ_r, δ_z, δ_m) Rᵀ.
-    """
+    """∂L/∂h_{t−1} += ∂L/∂h_t ⊙ z + (δ_r, δ_z, δ_m) Rᵀ."""
     n = net.units
     before, gates = state_at(net, layer, t), gate_at(net, layer, t)
     d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
-    zero = splat(0.0)
     for row in range(steps * net.rows):
         live = is_live(net, memory, t, row)
         for j in range(n):
             a, p, unit = gates + row * 4 * n + j, delta + row * 4 * n + j, row * n + j
             r, z, candidate, m = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)
-            dh = load(memory, d_state + unit)
-            d_n = select(live, dh * (1.0 - z) * (1.0 - candidate * candidate), zero)
-            d_z = select(live, dh * (load(memory, before + unit) - candidate) * (z * (1.0 - z)), zero)
-            store(memory, p, d_n * m * (r * (1.0 - r)))
+            h_before, dh = load(memory, before + unit), load(memory, d_state + unit)
+            d_r, d_z, d_n, d_m, past = gru_unit_back(net.activation, live, r, z, candidate, m, h_before, dh)
+            store(memory, p, d_r)
             store(memory, p + n, d_z)
             store(memory, p + 2 * n, d_n)
-            store(memory, p + 3 * n, d_n * r)
+            store(memory, p + 3 * n, d_m)
             if onward:
                 earlier = state_delta_at(net, layer, t - 1) + unit
-                store(memory, earlier, load(memory, earlier) + select(live, dh * z, zero))
+                store(memory, earlier, load(memory, earlier) + past)
     if onward:
         add_context_back(net, theta, memory, layer, t, delta, 0, 2)
         add_context_back(net, theta, memory, layer, t, delta + 3 * n, 2, 1)
@@ -138,6 +151,10 @@ class Gru:
         gates=3,
         deltas=4,
         kept=4,
+        unit=gru_unit,
+        unit_back=gru_unit_back,
+        context_sums=(0, 1, 3),
+        carried=0,
         squashed=((0, "sigmoid"), (1, "sigmoid"), (2, "tanh")),
         named_gates=(Gate("reset"), Gate("update", "keeps"), Gate("new")),
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
-from bptt.core.models.elman import elman_backward, elman_forward
+from bptt.core.models.elman import elman_backward, elman_forward, elman_unit, elman_unit_back
 from bptt.core.plain import elman
 
 
@@ -22,4 +22,6 @@ class Linear:
     readout: Readout
 
     activation: ClassVar[Activation] = "identity"
-    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward, plain=elman)
+    cell: ClassVar[Cell] = Cell(
+        forward=elman_forward, backward=elman_backward, plain=elman, unit=elman_unit, unit_back=elman_unit_back
+    )

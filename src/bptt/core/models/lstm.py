@@ -31,8 +31,33 @@ def lstm_prepare(net, theta, memory, layer, start, stop):
 
 
 @inline
+def lstm_unit(kind, live, i, f, g, o, h_before, c_before):
+    """i, f, o = σ(·), g = tanh(·);  c_t = f ⊙ c_{t−1} + i ⊙ g;  h_t = o ⊙ tanh c_t; else both stay."""
+    i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
+    c = fma(f, c_before, i * g)
+    squashed = tanh(c)
+    return i, f, g, o, squashed, select(live, o * squashed, h_before), select(live, c, c_before)
+
+
+@inline
+def lstm_unit_back(kind, live, i, f, g, o, s, h_before, c_before, dh, dc):
+    """With s = tanh c_t and dc = ∂L/∂c_t + ∂L/∂h_t ⊙ o ⊙ (1 − s²): δ_i = dc ⊙ g ⊙ i(1 − i);
+    δ_f = dc ⊙ c_{t−1} ⊙ f(1 − f);  δ_g = dc ⊙ i ⊙ (1 − g²);  δ_o = ∂L/∂h_t ⊙ s ⊙ o(1 − o);  ∂L/∂c_{t−1} = dc ⊙ f.
+    """
+    zero = splat(0.0)
+    dc = dc + dh * o * (1.0 - s * s)
+    return (
+        select(live, dc * g * (i * (1.0 - i)), zero),
+        select(live, dc * c_before * (f * (1.0 - f)), zero),
+        select(live, dc * i * (1.0 - g * g), zero),
+        select(live, dh * s * (o * (1.0 - o)), zero),
+        select(live, dc * f, zero),
+    )
+
+
+@inline
 def lstm_step(net, theta, memory, layer, t):
-    """i, f, o = σ(·), g = tanh(·) of x_t W + b + b′ + h_{t−1} R;  c_t = f ⊙ c_{t−1} + i ⊙ g;  h_t = o ⊙ tanh c_t."""
+    """The gates' sums with h_{t−1} R, and what becomes of them."""
     n = net.units
     state, before, gates = state_at(net, layer, t + 1), state_at(net, layer, t), gate_at(net, layer, t)
     add_context(net, theta, memory, layer, t, gates, 5 * n, 0, 4 * n)
@@ -40,45 +65,39 @@ def lstm_step(net, theta, memory, layer, t):
         live = is_live(net, memory, t, r)
         for j in range(n):
             a, h, c = gates + r * 5 * n + j, r * 2 * n + j, r * 2 * n + n + j
-            i, f = sigmoid(load(memory, a)), sigmoid(load(memory, a + n))
-            g, o = tanh(load(memory, a + 2 * n)), sigmoid(load(memory, a + 3 * n))
-            c_before = load(memory, before + c)
-            c_new = fma(f, c_before, i * g)
-            squashed = tanh(c_new)
+            i, f, g, o = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)
+            h_before, c_before = load(memory, before + h), load(memory, before + c)
+            i, f, g, o, squashed, h_new, c_new = lstm_unit(net.activation, live, i, f, g, o, h_before, c_before)
             store(memory, a, i)
             store(memory, a + n, f)
             store(memory, a + 2 * n, g)
             store(memory, a + 3 * n, o)
             store(memory, a + 4 * n, squashed)
-            store(memory, state + c, select(live, c_new, c_before))
-            store(memory, state + h, select(live, o * squashed, load(memory, before + h)))
+            store(memory, state + c, c_new)
+            store(memory, state + h, h_new)
 
 
 @inline
 def lstm_step_back(net, theta, memory, layer, t, steps, base, onward):
-    """From ∂L/∂h_t and ∂L/∂c_t, with s = tanh c_t:
-
-    dc = ∂L/∂c_t + ∂L/∂h_t ⊙ o ⊙ (1 − s²);  ∂L/∂c_{t−1} = dc ⊙ f;  ∂L/∂h_{t−1} += δ Rᵀ
-    δ_i = dc ⊙ g ⊙ i(1 − i);  δ_f = dc ⊙ c_{t−1} ⊙ f(1 − f);  δ_g = dc ⊙ i ⊙ (1 − g²);  δ_o = ∂L/∂h_t ⊙ s ⊙ o(1 − o)
-    """
+    """∂L/∂h_{t−1} += δ Rᵀ;  ∂L/∂c_{t−1} is what `lstm_unit_back` says."""
     n = net.units
     before, gates = state_at(net, layer, t), gate_at(net, layer, t)
     d_state, delta = state_delta_at(net, layer, t), delta_at(net, base, layer, t)
-    zero = splat(0.0)
     for r in range(steps * net.rows):
         live = is_live(net, memory, t, r)
         for j in range(n):
             a, h, c, p = gates + r * 5 * n + j, r * 2 * n + j, r * 2 * n + n + j, delta + r * 4 * n + j
             i, f, g = load(memory, a), load(memory, a + n), load(memory, a + 2 * n)
             o, s = load(memory, a + 3 * n), load(memory, a + 4 * n)
-            dh = load(memory, d_state + h)
-            dc = load(memory, d_state + c) + dh * o * (1.0 - s * s)
-            store(memory, p, select(live, dc * g * (i * (1.0 - i)), zero))
-            store(memory, p + n, select(live, dc * load(memory, before + c) * (f * (1.0 - f)), zero))
-            store(memory, p + 2 * n, select(live, dc * i * (1.0 - g * g), zero))
-            store(memory, p + 3 * n, select(live, dh * s * (o * (1.0 - o)), zero))
+            h_before, c_before = load(memory, before + h), load(memory, before + c)
+            dh, dc = load(memory, d_state + h), load(memory, d_state + c)
+            d_i, d_f, d_g, d_o, past = lstm_unit_back(net.activation, live, i, f, g, o, s, h_before, c_before, dh, dc)
+            store(memory, p, d_i)
+            store(memory, p + n, d_f)
+            store(memory, p + 2 * n, d_g)
+            store(memory, p + 3 * n, d_o)
             if onward:
-                store(memory, state_delta_at(net, layer, t - 1) + c, select(live, dc * f, zero))
+                store(memory, state_delta_at(net, layer, t - 1) + c, past)
     if onward:
         add_context_back(net, theta, memory, layer, t, delta, 0, 4)
 
@@ -144,6 +163,9 @@ class Lstm:
         deltas=4,
         kept=5,
         slots=2,
+        unit=lstm_unit,
+        unit_back=lstm_unit_back,
+        carried=1,
         squashed=((0, "sigmoid"), (1, "sigmoid"), (2, "tanh"), (3, "sigmoid")),
         named_gates=(Gate("input", "writes"), Gate("forget", "keeps"), Gate("cell"), Gate("output")),
     )

@@ -4,23 +4,36 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.simd import integer_power, load, select, splat, sqrt, store
+from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.simd import inline, integer_power, load, select, splat, sqrt, store
+
+
+@inline
+def adam_rates(hyper, update):
+    """β₁, β₂, c, and what holds for all parameters of an update: α/(1 − β₁ᵘ), √(1 − β₂ᵘ)."""
+    beta1, beta2 = hyper.beta1, hyper.beta2
+    rate = hyper.alpha / (1.0 - integer_power(beta1, update))
+    root = sqrt(1.0 - integer_power(beta2, update))
+    return beta1, beta2, hyper.small_constant, rate, root
+
+
+@inline
+def adam_step(theta, g, mean, square, beta1, beta2, small, rate, root):
+    mean = beta1 * mean + (1.0 - beta1) * g
+    square = beta2 * square + (1.0 - beta2) * (g * g)
+    return theta - rate * mean / (sqrt(square) / root + small), mean, square
 
 
 @OPTIMIZER("alpha", "beta1", "beta2", "small_constant")
 def adam(parameters, gradient, slots, count, hyper, live, update):
-    alpha, beta1, beta2, small = hyper.alpha, hyper.beta1, hyper.beta2, hyper.small_constant
+    beta1, beta2, small, rate, root = adam_rates(hyper, update)
     moves = load(live, 0) > splat(0.0)
-    rate = alpha / (1.0 - integer_power(beta1, update))
-    root = sqrt(1.0 - integer_power(beta2, update))
     for p in range(count):
-        theta, g = load(parameters, p), load(gradient, p)
-        mean = beta1 * load(slots, p) + (1.0 - beta1) * g
-        square = beta2 * load(slots, count + p) + (1.0 - beta2) * (g * g)
+        theta, g, mean, square = load(parameters, p), load(gradient, p), load(slots, p), load(slots, count + p)
+        moved, mean, square = adam_step(theta, g, mean, square, beta1, beta2, small, rate, root)
         store(slots, p, mean)
         store(slots, count + p, square)
-        store(parameters, p, select(moves, theta - rate * mean / (sqrt(square) / root + small), theta))
+        store(parameters, p, select(moves, moved, theta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,4 +49,5 @@ class Adam:
     small_constant: Annotated[PerLane, Range(above=0)]
 
     kernel: ClassVar[Kernel] = adam
+    step: ClassVar[Step] = Step(adam_step, adam_rates)
     slots: ClassVar[int] = 2

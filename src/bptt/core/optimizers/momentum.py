@@ -4,8 +4,14 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.simd import load, select, splat, store
+from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.simd import inline, load, select, splat, store
+
+
+@inline
+def momentum_step(theta, g, before, alpha, epsilon):
+    change = alpha * g + epsilon * before
+    return theta - change, change
 
 
 @OPTIMIZER("alpha", "epsilon")
@@ -14,9 +20,9 @@ def momentum(parameters, gradient, slots, count, hyper, live, update):
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta = load(parameters, p)
-        change = alpha * load(gradient, p) + epsilon * load(slots, p)
+        moved, change = momentum_step(theta, load(gradient, p), load(slots, p), alpha, epsilon)
         store(slots, p, change)
-        store(parameters, p, select(moves, theta - change, theta))
+        store(parameters, p, select(moves, moved, theta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +36,5 @@ class Momentum:
     epsilon: Annotated[PerLane, Range(at_least=0, below=1)]
 
     kernel: ClassVar[Kernel] = momentum
+    step: ClassVar[Step] = Step(momentum_step)
     slots: ClassVar[int] = 1

@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.simd import load, select, splat, store
+from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.simd import inline, load, select, splat, store
+
+
+@inline
+def nesterov_step(theta, g, before, alpha, epsilon):
+    step = alpha * g
+    change = step + epsilon * before
+    return theta - (step + epsilon * change), change
 
 
 @OPTIMIZER("alpha", "epsilon")
@@ -13,10 +20,10 @@ def nesterov(parameters, gradient, slots, count, hyper, live, update):
     alpha, epsilon = hyper.alpha, hyper.epsilon
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
-        theta, step = load(parameters, p), alpha * load(gradient, p)
-        change = step + epsilon * load(slots, p)
+        theta = load(parameters, p)
+        moved, change = nesterov_step(theta, load(gradient, p), load(slots, p), alpha, epsilon)
         store(slots, p, change)
-        store(parameters, p, select(moves, theta - (step + epsilon * change), theta))
+        store(parameters, p, select(moves, moved, theta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,4 +39,5 @@ class Nesterov:
     epsilon: Annotated[PerLane, Range(at_least=0, below=1)]
 
     kernel: ClassVar[Kernel] = nesterov
+    step: ClassVar[Step] = Step(nesterov_step)
     slots: ClassVar[int] = 1

@@ -4,8 +4,14 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.simd import load, select, splat, sqrt, store
+from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.simd import inline, load, select, splat, sqrt, store
+
+
+@inline
+def rmsprop_step(theta, g, before, alpha, decay, small):
+    square = decay * before + (1.0 - decay) * (g * g)
+    return theta - alpha * g / (sqrt(square) + small), square
 
 
 @OPTIMIZER("alpha", "decay", "small_constant")
@@ -13,10 +19,10 @@ def rmsprop(parameters, gradient, slots, count, hyper, live, update):
     alpha, decay, small = hyper.alpha, hyper.decay, hyper.small_constant
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
-        theta, g = load(parameters, p), load(gradient, p)
-        square = decay * load(slots, p) + (1.0 - decay) * (g * g)
+        theta = load(parameters, p)
+        moved, square = rmsprop_step(theta, load(gradient, p), load(slots, p), alpha, decay, small)
         store(slots, p, square)
-        store(parameters, p, select(moves, theta - alpha * g / (sqrt(square) + small), theta))
+        store(parameters, p, select(moves, moved, theta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,4 +38,5 @@ class Rmsprop:
     small_constant: Annotated[PerLane, Range(above=0)]
 
     kernel: ClassVar[Kernel] = rmsprop
+    step: ClassVar[Step] = Step(rmsprop_step)
     slots: ClassVar[int] = 1

@@ -4,8 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.simd import load, select, splat, store
+from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.simd import inline, load, select, splat, store
+
+
+@inline
+def sgd_step(theta, g, alpha):
+    return (theta - alpha * g,)
 
 
 @OPTIMIZER("alpha")
@@ -14,7 +19,8 @@ def sgd(parameters, gradient, slots, count, hyper, live, update):
     moves = load(live, 0) > splat(0.0)
     for p in range(count):
         theta = load(parameters, p)
-        store(parameters, p, select(moves, theta - alpha * load(gradient, p), theta))
+        (moved,) = sgd_step(theta, load(gradient, p), alpha)
+        store(parameters, p, select(moves, moved, theta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,4 +30,5 @@ class Sgd:
     alpha: Annotated[PerLane, Range(at_least=0)]
 
     kernel: ClassVar[Kernel] = sgd
+    step: ClassVar[Step] = Step(sgd_step)
     slots: ClassVar[int] = 0

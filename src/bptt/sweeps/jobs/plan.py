@@ -221,13 +221,24 @@ class Pace:
         return settings.updates * self.update + points * self.record
 
 
-def measure_pace(runs: Sequence[Run]) -> Pace:
-    """The pace of runs that fill a vector; their first updates are trained, again and again more of them."""
+def count_planned(groups: Sequence[Group], blocks: Sequence[Sequence[int]]) -> list[int]:
+    """Of each group the updates of all lanes in its largest block."""
+    return [
+        group.first.train.updates * max(len(block) for block in blocks if block[0] in set(group.places))
+        for group in groups
+    ]
+
+
+def measure_pace(runs: Sequence[Run], planned: int) -> Pace:
+    """The pace of runs that fill a vector; their first updates are trained, again and again more of them.
+
+    planned: updates of all lanes of a whole block.
+    """
     check_kernel_folder()
     most = runs[0].train.updates
     updates = min(most, _FIRST)
     while True:
-        pace, taken = _time_updates(runs, updates)
+        pace, taken = _time_updates(runs, updates, planned)
         if taken >= _SECONDS or updates == most:
             return pace
         updates = min(most, 4 * updates)
@@ -250,9 +261,9 @@ def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], wo
     return (1 + busy * (workers > 1)) * _WORKER_BYTES + sum(sizes[:busy])
 
 
-def _time_updates(runs: Sequence[Run], updates: int) -> tuple[Pace, float]:
+def _time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:
     settings = dataclasses.replace(runs[0].train, updates=updates, log_points=3, log_spacing="log")
-    training = Training([dataclasses.replace(run, train=settings) for run in runs])
+    training = Training([dataclasses.replace(run, train=settings) for run in runs], planned=planned)
     training.advance()  # the first update also makes the data
     # Two stretches of different length, each with one record, tell an update's time from a record's.
     stretches = []

@@ -1,6 +1,7 @@
 """Kernels: compiled once per machine, however many processes need them, on demand or ahead of time."""
 
 import importlib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +12,10 @@ from typing import Any, Final
 import bptt.core
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
-from bptt.core.kernel import Kernel, cache_folder, kernel_folder
+from bptt.core.kernel import MODES, Kernel, cache_folder, kernel_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
-from bptt.core.training import kernels_of, needs_compiling
+from bptt.core.training import count_updates, kernels_in, kernels_of, needs_compiling
 from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.tracking.folder.lock import LockedError, file_lock
 
@@ -132,7 +133,8 @@ def of_sweep(runs: Iterable[Run]) -> list[Recipe]:
 
 def of_search(runs: Iterable[Run]) -> list[Recipe]:
     """What a search calls that has such trials: in all modes, as how many stand side by side is decided on the way."""
-    return _recipes((run, kernel, mode) for run in runs for kernel in _kernels(run) for mode in kernel.signatures)
+    called = ((run, kernels_in(run, MODES, count_updates([run]))) for run in runs)
+    return _recipes((run, kernel, mode) for run, some in called for kernel, _ in some for mode in kernel.signatures)
 
 
 def check_folder() -> None:
@@ -155,8 +157,10 @@ def _recipes(called: Iterable[tuple[Run, Kernel, str]]) -> list[Recipe]:
 
 
 def _kernels(run: Run | None) -> Sequence[Kernel]:
-    """Each kernel that training a run calls once, or all that ship with bptt; in an order that all processes have."""
-    return _load_shipped() if run is None else list(dict.fromkeys(kernel for kernel, _ in kernels_of([run])))
+    """Each kernel that training a run may call, or all that ship with bptt, once; in the same order everywhere."""
+    if run is None:
+        return _load_shipped()
+    return list(dict.fromkeys(kernel for kernel, _ in kernels_in(run, MODES, sys.maxsize)))
 
 
 @cache
