@@ -92,12 +92,12 @@ def test_points_that_wait_for_their_batch_when_it_is_killed_reach_the_store(work
 # The run is in the store, and nobody has noted which one it is.
 UNNOTED = """
 import os, signal
-from mlflow import MlflowClient
-create = MlflowClient.create_run
+from bptt.tracking.store.sqlite import SqliteStore
+begin = SqliteStore.begin_run
 def ending(self, *arguments, **options):
-    create(self, *arguments, **options)
+    begin(self, *arguments, **options)
     os.kill(os.getpid(), signal.SIGKILL)
-MlflowClient.create_run = ending
+SqliteStore.begin_run = ending
 """
 
 

@@ -10,8 +10,8 @@ from bptt.doctor import store
 from bptt.doctor.finding import Finding, Situation
 from bptt.doctor.store import find_holders
 from bptt.tracking.store.address import Address, resolve_address
-from bptt.tracking.store.connecting import read_revisions
 from bptt.tracking.store.opening import _examine_database, open_store, open_to_delete
+from bptt.tracking.store.revisions import read_revisions
 from tests.doctor.faults import (
     carried_out,
     empty_database,
@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opened = open_store(f"sqlite:///{folder}/mlflow.db", "bptt")
     for _ in range(3):
         opened.client.create_run(opened.experiment_id)
-    database = Database.of(opened.client)
+    database = Database.of(opened.address, opened.client)
     assert database is not None
     database.engine.dispose()
     return folder

@@ -16,7 +16,7 @@ from bptt.cli.main import main
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.sweeps import restoring
-from bptt.sweeps.single import train_single
+from bptt.sweeps.single import illustrate_run, train_single
 from bptt.tracking.folder.block import read_table
 from bptt.tracking.folder.run import read_journal
 from bptt.tracking.folder.sweep import SweepFolder
@@ -131,7 +131,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
         bptt.sweep([*TINY, "seed=0,1,2", "report=false", "hydra.sweep.dir=multirun/s"])
         single = folder / "multirun" / "runs" / "r"
         single.mkdir(parents=True)
-        train_single(check_configuration(compose([*TINY, "seed=7"])), single, Quiet())
+        illustrate_run(train_single(check_configuration(compose([*TINY, "seed=7"])), single, Quiet()), Quiet())
     finally:
         os.chdir(before)
     whole = folder.with_name("whole")

@@ -12,14 +12,16 @@ def resume_run(folder: Path, allow: Collection[str] = (), uri: str | None = None
     """Go on with the single run in this folder; returns the exit code. Raises what `resume_single` does."""
     from bptt.cli.progress import RunProgress
     from bptt.cli.summary import tell, tell_interruption
-    from bptt.sweeps.single import resume_single
+    from bptt.sweeps.single import illustrate_run, resume_single
 
+    reporter = RunProgress()
     try:
-        trained = resume_single(folder, allow, RunProgress(), uri)
+        trained = resume_single(folder, allow, reporter, uri)
     except KeyboardInterrupt:  # a second one
         tell_interruption(folder)
         raise
     tell(trained)
+    illustrate_run(trained, reporter)
     if trained.interrupted:
         return 130
     return int(trained.ended.status == "FAILED" or trained.ended.unstored is not None)

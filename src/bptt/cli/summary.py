@@ -5,7 +5,7 @@ import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.tables import write_duration, write_lines
 from bptt.cli.common import say, write_allow_options, write_store_option
@@ -13,9 +13,7 @@ from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.sweeps.execution import Ended
-from bptt.sweeps.finish import Summary
 from bptt.sweeps.log import SWEEP_LOG
-from bptt.sweeps.session import Session
 from bptt.sweeps.single import Trained
 from bptt.tracking.folder.files import JOURNAL
 from bptt.tracking.folder.run import Journal, read_config
@@ -23,6 +21,10 @@ from bptt.tracking.store.address import Address, write_sqlite_uri
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.logs import RunLog
 from bptt.tracking.store.sweep_page import make_run_path
+
+if TYPE_CHECKING:
+    from bptt.sweeps.finish import Summary
+    from bptt.sweeps.session import Session
 
 
 def tell(trained: Trained) -> None:
@@ -118,7 +120,7 @@ _WIDTH: Final = 100  # characters of a line of a sentence
 _MOST_FAILURES: Final = 10
 
 
-def summary_lines(session: Session, summary: Summary) -> list[str]:
+def summary_lines(session: "Session", summary: "Summary") -> list[str]:
     """The end of a sweep, in lines."""
     return [
         _headline(session, summary),
@@ -130,7 +132,7 @@ def summary_lines(session: Session, summary: Summary) -> list[str]:
     ]
 
 
-def _headline(session: Session, summary: Summary) -> str:
+def _headline(session: "Session", summary: "Summary") -> str:
     jobs, results = len(session.jobs), session.results.values()
     stages = Counter(job.stage for job in session.jobs)
     counts = Counter(summary.runs["outcome"].where(summary.runs["status"] != "FAILED", "failed").dropna())
@@ -150,7 +152,7 @@ def _headline(session: Session, summary: Summary) -> str:
     return f"sweep {session.journal.name}: {jobs:,} run{'s'[: jobs != 1]} in {write_duration(summary.seconds)}: {told}"
 
 
-def _failures(session: Session) -> list[str]:
+def _failures(session: "Session") -> list[str]:
     ended = sorted(session.results.values(), key=lambda result: result.job)
     failed = [result for result in ended if result.error is not None]
     if not failed:
@@ -163,14 +165,14 @@ def _failures(session: Session) -> list[str]:
     return ["failed:", *rows, *more]
 
 
-def _retries(session: Session) -> list[str]:
+def _retries(session: "Session") -> list[str]:
     """What was done twice; nothing where nothing was."""
     count = session.journal.retried
     times = "once" if count == 1 else f"{count:,} times"
     return [f"trained again {times}, as workers died: {session.archive.folder / SWEEP_LOG} says when"] if count else []
 
 
-def _whereabouts(session: Session, summary: Summary) -> list[str]:
+def _whereabouts(session: "Session", summary: "Summary") -> list[str]:
     found = [f"files   {session.archive.folder}"]
     if summary.report is not None:
         found.append(f"report  {summary.report}")

@@ -23,12 +23,12 @@ def train_one(configuration: "Configuration") -> int:
     from bptt.cli.progress import RunProgress
     from bptt.cli.summary import tell, tell_interruption
     from bptt.configuration.errors import ConfigurationError
-    from bptt.sweeps.single import train_single
+    from bptt.sweeps.single import illustrate_run, train_single
     from bptt.tracking.store.address import StoreError
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    folder, reporter = Path(HydraConfig.get().runtime.output_dir), RunProgress()
     try:
-        trained = train_single(configuration, folder, RunProgress())
+        trained = train_single(configuration, folder, reporter)
     except (ConfigurationError, StoreError) as error:
         say(str(error))
         return 2
@@ -36,6 +36,7 @@ def train_one(configuration: "Configuration") -> int:
         tell_interruption(folder)
         raise
     tell(trained)
+    illustrate_run(trained, reporter)
     if trained.interrupted:
         raise KeyboardInterrupt
     return int(trained.ended.status == "FAILED" or trained.ended.unstored is not None)

@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -26,9 +25,6 @@ from bptt.tracking.folder.files import (
     CONFIG,
     TRACEBACK,
     Status,
-    tabulate_flow,
-    tabulate_history,
-    write_files,
     write_record,
     write_text,
 )
@@ -253,27 +249,6 @@ def _files(job: SingleRun, record: Record | None, error: str | None) -> dict[Pat
     files |= dict.fromkeys(job.folder / name for name in pack_provenance(job.folder))
     if record is not None:
         files |= dict.fromkeys(write_record(job.folder, record))
-        files |= dict.fromkeys(_figures(job, record), "figures")
     if error is not None:
         files[write_text(job.folder / TRACEBACK, error)] = None
     return files
-
-
-def _figures(job: SingleRun, record: Record) -> list[Path]:
-    names = ("figures/loss.png", "figures/gradient_flow.png")
-    try:
-        from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
-
-        name, baseline = job.journal.name, record.once.get("baseline")
-        drawn = (
-            draw_loss_curve(tabulate_history(record), name, baseline),
-            draw_gradient_flow(tabulate_flow(record), name),
-        )
-        for path, figure in zip(names, drawn, strict=True):
-            content = BytesIO()
-            save_figure(figure, content, "png")
-            write_files(job.folder, {path: content.getvalue()})
-    except Exception as error:
-        # A trained run is worth more than its picture.
-        job.reporter.say(f"the figures can't be drawn: {error!r}")
-    return [job.folder / name for name in names if (job.folder / name).exists()]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from threadpoolctl import threadpool_limits
+
 from bptt.analysis.sweep import hash_results, load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
@@ -182,8 +184,9 @@ def _answer(session: Session, sweep: "Sweep") -> list[str]:
     try:
         from bptt.analysis.report.findings import Findings
 
-        findings = Findings(sweep)
-        return [*findings.leading, *findings.notes]
+        with threadpool_limits(1, user_api="blas"):  # as for a report
+            findings = Findings(sweep)
+            return [*findings.leading, *findings.notes]
     except Exception as error:
         # What was trained is worth more than what is told of it.
         session.reporter.say(f"the runs can't be compared: {error!r}")

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -23,6 +24,9 @@ from bptt.tracking.folder.files import (
     PATCH,
     PROVENANCE,
     dump_config,
+    list_flow_columns,
+    list_history_columns,
+    write_files,
     write_text,
 )
 from bptt.tracking.folder.lock import file_lock
@@ -43,13 +47,11 @@ from bptt.tracking.provenance.environment import (
     write_provenance,
 )
 from bptt.tracking.store.address import StoreError, recall_uri, resolve_address
+from bptt.tracking.store.experiments import WantedExperiment, choose_experiment
 from bptt.tracking.store.logs import RunLog, begin_recorded, reopen_recorded
-from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
+from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.tags import hide_secrets, name_run
 from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, note_place, note_store
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 
@@ -228,3 +230,34 @@ def remove_unused(folder: Path) -> None:
             for parent in folder.parents[:2]:
                 if parent.is_relative_to(Path.cwd()) and parent != Path.cwd():
                     parent.rmdir()
+
+
+def illustrate_run(trained: Trained, reporter: RunReporter) -> None:
+    """Draw what a run recorded, into its folder and among its artifacts in the store; what can't be drawn is told.
+
+    This comes last, when the run is recorded and told of: it takes as long as all the rest of a short one.
+    """
+    record = trained.ended.record
+    if record is None or trained.ended.unwritten is not None:
+        return
+    try:
+        from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
+
+        name, baseline = trained.journal.name, record.once.get("baseline")
+        drawn = {
+            "figures/loss.png": draw_loss_curve(list_history_columns(record), name, baseline),
+            "figures/gradient_flow.png": draw_gradient_flow(list_flow_columns(record), name),
+        }
+        files = {}
+        for path, figure in drawn.items():
+            content = BytesIO()
+            save_figure(figure, content, "png")
+            files[path] = content.getvalue()
+        write_files(trained.folder, files)
+        if trained.tracker is not None and trained.ended.unstored is None:
+            trained.tracker.keep(files)
+    except Exception as error:
+        # A trained run is worth more than its picture.
+        reporter.say(f"the figures can't be drawn: {error!r}")
+    except KeyboardInterrupt:
+        reporter.say("the figures are not drawn")

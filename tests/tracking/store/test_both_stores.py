@@ -17,6 +17,7 @@ from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store, open_to_read
+from bptt.tracking.store.sqlite import SqliteStore
 from tests.tracking.store.test_bulk import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -44,7 +45,7 @@ def test_both_classes_give_the_same_answers(tmp_path: Path) -> None:
     into = Experiment(name=store.experiment, experiment_id=store.experiment_id, asked=None)
     client = ClientStore(store.address, store.client, into)
     reader = open_to_read(store.address.uri)
-    assert (type(store), type(reader)) == (DatabaseStore, DatabaseStore)
+    assert (type(store), type(reader)) == (SqliteStore, DatabaseStore)
 
     own = client.find_run(log.parent)
     assert own is not None

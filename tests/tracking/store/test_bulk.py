@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bptt.tracking.store import opening, tables
+from bptt.tracking.store import connecting, opening, tables
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.base import Store
@@ -23,6 +23,7 @@ from bptt.tracking.store.connecting import connect
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.runs import RunToWrite
+from bptt.tracking.store.sqlite import SqliteStore
 from bptt.tracking.store.writers import ClientWriter
 from tests import forking
 
@@ -292,7 +293,9 @@ def test_tables_that_are_not_known_are_left_to_mlflows_client(
         monkeypatch.setattr(client._tracking_client.store, "engine", None)
         return client
 
-    assert isinstance(open_experiment(), DatabaseStore)
+    assert isinstance(open_experiment(), SqliteStore)
+    monkeypatch.setattr(connecting, "KNOWN_REVISIONS", frozenset())
+    assert type(open_experiment()) is DatabaseStore
     known = dict(tables._COLUMNS)
     if change == "a new column":
         known["metrics"] = known["metrics"][:-1]

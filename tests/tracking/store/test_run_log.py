@@ -54,13 +54,13 @@ def test_points_are_written_in_batches_while_it_trains(
     monkeypatch.setattr("bptt.tracking.store.logs.time.monotonic", lambda: now[0])
     record = RunLog.begin(store, "run", {}, {})
     batches: list[int] = []
-    written = store.client.log_batch
+    written = store.add
 
-    def counted(run_id: str, **entities: Any) -> None:
-        batches.append(len(entities["metrics"]))
-        written(run_id, **entities)
+    def counted(run_id: str, points: Any) -> None:
+        batches.append(len(points))
+        written(run_id, points)
 
-    monkeypatch.setattr(store.client, "log_batch", counted)
+    monkeypatch.setattr(store, "add", counted)
     for update in range(1, 25):
         now[0] = update / 10
         record.log(update, {"a": 1.0, "b": 2.0})
@@ -97,7 +97,7 @@ def test_a_store_that_goes_away_loses_no_point(
         raise MlflowException("no answer\nfrom it")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.client, "log_batch", away)
+        patch.setattr(store, "add", away)
         record.log(1, {"a": 1.0})
         assert record.trouble is not None
         with pytest.raises(StoreError, match=r"no answer$"):

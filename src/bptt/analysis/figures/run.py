@@ -1,6 +1,7 @@
 """Figures of a run: tidy tables in, a figure out, no file touched."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    #: A table, or its columns: pandas takes half a second to import, and is not needed here.
+    Table: TypeAlias = pd.DataFrame | Mapping[str, NDArray[Any]]
 
-def draw_loss_curve(history: "pd.DataFrame", title: str = "", baseline: float | None = None) -> "Figure":
+
+def draw_loss_curve(history: "Table", title: str = "", baseline: float | None = None) -> "Figure":
     """Loss against updates, training and evaluation, on a logarithmic axis; accuracy below, where the task has one.
 
     history: columns `update`, `loss/train`, and, where measured, `loss/eval`, `accuracy/eval`. Where a loss stops being
@@ -43,9 +47,9 @@ def draw_loss_curve(history: "pd.DataFrame", title: str = "", baseline: float | 
             2 if accuracy else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1] if accuracy else [1]
         )
         top, bottom = panels[0, 0], panels[-1, 0]
-        updates = history["update"].to_numpy()
+        updates = np.asarray(history["update"])
         curves = {
-            name: (clip_drawable(history[column].to_numpy(dtype=float)), colour, style)
+            name: (clip_drawable(np.asarray(history[column], dtype=float)), colour, style)
             for name, column, colour, style in (
                 ("training", "loss/train", BLUE, "-"),
                 ("evaluation", "loss/eval", ORANGE, "--"),
@@ -68,7 +72,8 @@ def draw_loss_curve(history: "pd.DataFrame", title: str = "", baseline: float | 
             top.set_yticks([])
         top.set_title(title)
         if accuracy:
-            _draw_curve(bottom, updates, 100 * history["accuracy/eval"].to_numpy(dtype=float), "evaluation", GREEN, "-")
+            percent = 100 * np.asarray(history["accuracy/eval"], dtype=float)
+            _draw_curve(bottom, updates, percent, "evaluation", GREEN, "-")
             bottom.set_ylim(-4, 104)
             bottom.set_yticks([0, 50, 100])
             bottom.set_ylabel("accuracy (%)")
@@ -77,7 +82,7 @@ def draw_loss_curve(history: "pd.DataFrame", title: str = "", baseline: float | 
     return figure
 
 
-def draw_gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
+def draw_gradient_flow(flow: "Table", title: str = "") -> "Figure":
     """How far back the gradient reaches while training goes on: ‖∂loss/∂h‖ by lag (down) and update (across).
 
     flow: columns `update`, `lag`, `norm`. Colours are logarithmic; grey is zero (the gradient was cut off, or died out
@@ -86,9 +91,10 @@ def draw_gradient_flow(flow: "pd.DataFrame", title: str = "") -> "Figure":
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    table = flow.pivot_table(index="lag", columns="update", values="norm", aggfunc="first", dropna=False)
-    norms = clip_drawable(table.to_numpy(dtype=float))
-    updates, lags = table.columns.to_numpy(), table.index.to_numpy()
+    updates, across = np.unique(np.asarray(flow["update"]), return_inverse=True)
+    lags, down = np.unique(np.asarray(flow["lag"]), return_inverse=True)
+    norms = np.full((len(lags), len(updates)), np.nan)
+    norms[down, across] = clip_drawable(np.asarray(flow["norm"], dtype=float))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
         axes = figure.subplots()

@@ -6,6 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from threadpoolctl import threadpool_limits
+
 from bptt.analysis.report.contents import report_several, report_single
 from bptt.analysis.report.document import Element, Missing, Report, Table, attempt, name_missing
 from bptt.analysis.report.latex import render_table
@@ -43,6 +45,14 @@ def make_report_files(
     options  of `bptt report`, as they were given
     missing  takes a line for each figure, table and section that can't be made; the report says so in its place
     """
+    # Two threads of BLAS wait for each other where the cores are busy: thirty times as long for a small matrix.
+    with threadpool_limits(1, user_api="blas"):
+        return _make_files(sweeps, formats, options, missing)
+
+
+def _make_files(
+    sweeps: "Sequence[Sweep]", formats: Sequence[Format], options: Sequence[str], missing: list[str] | None
+) -> dict[str, bytes]:
     images: dict[int, dict[Format, bytes]] = {}
     failed: list[list[Missing]] = [[] for _ in sweeps]
     figures = [_draw_figures(sweep, formats, images, own) for sweep, own in zip(sweeps, failed, strict=True)]

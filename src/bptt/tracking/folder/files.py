@@ -18,8 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bptt.core.run import Record
 
 
@@ -59,25 +57,27 @@ MULTIRUN: Final = "multirun"
 SINGLE_RUNS: Final = "runs"
 
 
-def tabulate_history(record: "Record") -> "pd.DataFrame":
+def list_history_columns(record: "Record") -> dict[str, NDArray[Any]]:
     """One row per recorded update: `update`, then the metrics in the record's order."""
-    import pandas as pd
+    columns = {"update": np.asarray(record.history["update"], np.int64)}
+    return columns | {name: np.asarray(values) for name, values in record.history.items() if name != "update"}
 
-    return pd.DataFrame(_list_history_columns(record))
 
-
-def tabulate_flow(record: "Record") -> "pd.DataFrame":
+def list_flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
     """One row per recorded update and lag: `update`, `lag` (timesteps before the end, from 0), `norm`."""
-    import pandas as pd
-
-    return pd.DataFrame(_list_flow_columns(record))
+    points, timesteps = record.flow.shape
+    return {
+        "update": np.repeat(np.asarray(record.history["update"], np.int64), timesteps),
+        "lag": np.tile(np.arange(timesteps), points),
+        "norm": record.flow.reshape(-1),
+    }
 
 
 def pack_record(record: "Record") -> dict[str, bytes]:
     """history.parquet, gradient_flow.parquet and weights.npz: what they hold, by name."""
     return {
-        HISTORY: _write_parquet(_list_history_columns(record), record.once),
-        FLOW: _write_parquet(_list_flow_columns(record)),
+        HISTORY: _write_parquet(list_history_columns(record), record.once),
+        FLOW: _write_parquet(list_flow_columns(record)),
         WEIGHTS: pack_arrays(record.parameters),
     }
 
@@ -169,28 +169,23 @@ def _parse_array(content: bytes) -> NDArray[Any]:
     return array
 
 
-def _list_history_columns(record: "Record") -> dict[str, NDArray[Any]]:
-    columns = {"update": np.asarray(record.history["update"], np.int64)}
-    return columns | {name: np.asarray(values) for name, values in record.history.items() if name != "update"}
-
-
-def _list_flow_columns(record: "Record") -> dict[str, NDArray[Any]]:
-    points, timesteps = record.flow.shape
-    return {
-        "update": np.repeat(np.asarray(record.history["update"], np.int64), timesteps),
-        "lag": np.tile(np.arange(timesteps), points),
-        "norm": record.flow.reshape(-1),
-    }
-
-
 def _write_parquet(columns: Mapping[str, NDArray[Any]], once: Mapping[str, float] | None = None) -> bytes:
     """once: kept beside the columns, in the file's metadata."""
     import pyarrow as pa
 
-    table = pa.table(dict(columns))
+    # Given arrays themselves, Arrow imports pandas, half a second, to see whether they are its.
+    table = pa.table({name: _make_arrow_array(values) for name, values in columns.items()})
     if once:
         table = table.replace_schema_metadata({_ONCE_KEY: json.dumps(dict(once))})
     return pack_table(table, "snappy")
+
+
+def _make_arrow_array(values: NDArray[Any]) -> Any:
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(values)
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 def pack_table(table: Any, compression: Literal["zstd", "snappy"] = "zstd") -> bytes:

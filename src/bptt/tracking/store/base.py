@@ -2,16 +2,16 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, load_record
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import fetch
-from bptt.tracking.store.connecting import connect, explain_refusal, limit_patience, set_environment
+from bptt.tracking.store.connecting import UNKNOWN_RUN, connect, explain_refusal, limit_patience, set_environment
 from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG
 
@@ -93,6 +93,27 @@ class Experiment:
     restored: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A run that was begun.
+
+    deleted  whether it is in MLflow's bin
+    """
+
+    run_id: str
+    artifact_uri: str
+    deleted: bool = False
+
+
+class Point(NamedTuple):
+    """A value of a metric: time in milliseconds since 1970, step the update."""
+
+    name: str
+    value: float
+    time: int
+    step: int
+
+
 class RunWriter(ABC):
     """Writes the ended runs of one sweep, below its own run. What failed may be called again: nothing is doubled."""
 
@@ -112,9 +133,10 @@ class RunWriter(ABC):
 class Store(ABC):
     """An open MLflow store.
 
-    Two classes keep this contract: `DatabaseStore` asks MLflow's tables themselves, with one statement for hundreds of
-    runs; `ClientStore` goes through MLflow's client. Which of them a store is decides `bptt.tracking.store.opening`
-    alone, and nobody else has to know. What both leave behind is the same.
+    Three classes keep this contract: `ClientStore` goes through MLflow's client; `DatabaseStore` asks MLflow's tables
+    themselves where many runs are concerned, with one statement for hundreds, and `SqliteStore` always. Which of them
+    a store is decides `bptt.tracking.store.opening` alone, and nobody else has to know. What they leave behind is the
+    same.
 
     Every method raises StoreError, with one line for the user, where the store doesn't answer, or refuses. Runs in
     MLflow's bin count as deleted, unless it is said that they don't. Methods that are about an experiment, and
@@ -232,7 +254,65 @@ class Store(ABC):
         sweep   the name of the sweep that has them; None: they are on their own
         """
 
-    # --- Writing
+    # --- Writing: one run, step by step. What the store refuses with is raised as it is, see `list_refusals`.
+
+    def begin_run(self, name: str, tags: Mapping[str, str], params: Mapping[str, str]) -> Begun:
+        """Begin a run of the experiment now."""
+        run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
+        self.add(run.info.run_id, params=params)
+        return Begun(run_id=run.info.run_id, artifact_uri=run.info.artifact_uri)
+
+    def find_begun(self, run_id: str) -> Begun | None:
+        """A run, in MLflow's bin or not; None: there is none with this id."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            info = self.client.get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code in UNKNOWN_RUN:
+                return None
+            raise
+        deleted = info.lifecycle_stage == "deleted"
+        return Begun(run_id=info.run_id, artifact_uri=info.artifact_uri, deleted=deleted)
+
+    def read_steps(self, run_id: str) -> dict[str, frozenset[int]]:
+        """Metric → updates of which the store has its value."""
+        names = self.client.get_run(run_id).data.metrics
+        return {name: frozenset(point.step for point in self.client.get_metric_history(run_id, name)) for name in names}
+
+    def add(
+        self,
+        run_id: str,
+        points: Sequence[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Give a run that is not deleted points that it may have already, params that it lacks, and tags."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(point.name, point.value, point.time, point.step) for point in points],
+            params=[Param(key, value) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+    def set_status(self, run_id: str, status: str) -> None:
+        """Say how a run ended, now; RUNNING: that it goes on."""
+        if status == "RUNNING":
+            self.client.update_run(run_id, status=status)
+        else:
+            self.client.set_terminated(run_id, status)
+
+    def read_params(self, run_id: str) -> Iterable[str]:
+        """The names of a run's params."""
+        return self.client.get_run(run_id).data.params
+
+    def tag_experiment(self, key: str, value: str) -> None:
+        """Set a tag of the experiment."""
+        self.client.set_experiment_tag(self.experiment_id, key, value)
+
+    # --- Writing: many runs
 
     @abstractmethod
     def open_writer(self, parent: str | None, fresh: bool) -> RunWriter:

@@ -2,7 +2,6 @@
 it is waited for, and what a store refuses, in one line for the user.
 """
 
-import ast
 import logging
 import os
 import re
@@ -11,58 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import cache, wraps
+from functools import wraps
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
+from bptt.tracking.store.revisions import KNOWN_REVISIONS, check_schema, read_revisions, read_schema
+from bptt.tracking.store.template import copy_template, keep_template
 from bptt.tracking.store.whereabouts import place_first_experiment, settle_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-#: The version of a database that has tables, but says of none.
-UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Revisions:
-    """The versions that an MLflow knows: `heads` are those that it works with, of the others it can upgrade."""
-
-    heads: frozenset[str]
-    known: frozenset[str]
-
-
-@cache
-def read_revisions() -> Revisions:
-    """Those of the installed MLflow. Its migrations are read, not run: importing them takes seconds."""
-    spec = find_spec("mlflow")
-    assert spec is not None
-    assert spec.origin is not None
-    known: set[str] = set()
-    before: set[str] = set()
-    for path in (Path(spec.origin).parent / "store" / "db_migrations" / "versions").glob("*.py"):
-        names = dict(_read_constants(path))
-        if isinstance(revision := names.get("revision"), str):
-            known.add(revision)
-        down = names.get("down_revision")
-        before |= {down} if isinstance(down, str) else {*down} if isinstance(down, tuple) else set()
-    return Revisions(frozenset(known - before), frozenset(known))
-
-
-def _read_constants(path: Path) -> Iterator[tuple[str, object]]:
-    """What a module's names are, as far as they stand for constants."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            try:
-                yield node.targets[0].id, ast.literal_eval(node.value)
-            except ValueError:
-                continue
-
 
 # What MLflow is told unless the user said otherwise: no telemetry, no lines of its own among the program's, and in a
 # model no project files of whatever folder it is started in.
@@ -154,20 +114,30 @@ def is_passing(error: BaseException) -> bool:
     return _PASSING.search(str(error)) is not None
 
 
+def make_ready(address: Address) -> bool:
+    """Make a database in a file that is not there, and put right what is to be put right in one; whether its tables are
+    known here, so that MLflow is not needed. Raises StoreError, with one line, where it can't be.
+    """
+    if address.database is None:
+        return False
+    if not address.database.exists():
+        _make(address, address.database)
+        _forget_earlier_stores()
+    # Before anything is written to it: what is refused stays as it is.
+    found = read_schema(address.database)
+    check_schema(address, found)
+    if found is None:
+        _forget_earlier_stores()
+    _prepare(address.database)
+    check_reading(address)
+    settle_artifacts(address)
+    otherwise = address.query or os.environ.get(_WORKSPACES)
+    return found in KNOWN_REVISIONS and not otherwise
+
+
 def connect(address: Address) -> "MlflowClient":
     """MLflow's client; a database that is not there is made. Raises StoreError, with one line, where it can't be."""
-    if address.database is not None:
-        if not address.database.exists():
-            _make(address, address.database)
-            _forget_earlier_stores()
-        # Before anything is written to it: what is refused stays as it is.
-        found = _read_schema(address.database)
-        _check_schema(address, found)
-        if found is None:
-            _forget_earlier_stores()
-        _prepare(address.database)
-        check_reading(address)
-        settle_artifacts(address)
+    make_ready(address)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -181,6 +151,9 @@ def connect(address: Address) -> "MlflowClient":
         return client
     except (MlflowException, ImportError) as error:
         raise StoreError(f"{address.shown}: MLflow can't open it: {shorten(error)}", is_passing(error)) from error
+
+
+_WORKSPACES: Final = "MLFLOW_ENABLE_WORKSPACES"  # experiments belong to one each then
 
 
 _LONGEST_PATH: Final = 480  # bytes; with what SQLite sets behind it, and stands before it, 512
@@ -204,24 +177,41 @@ def _make(address: Address, database: Path) -> None:
     _remove(part)
     try:
         _prepare(part)
-        import sqlalchemy
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-
-        _forget_earlier_stores()
+        heads = read_revisions().heads
+        if not (len(heads) == 1 and copy_template(part, *heads)):
+            _remove(part)
+            _prepare(part)
+            _make_tables(address, part)
+            keep_template(part)
         try:
-            made = MlflowClient(write_sqlite_uri(part, address.query))
-            made._tracking_client.store.engine.dispose()
             place_first_experiment(address, part)
-        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
+            with closing(sqlite3.connect(part)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.Error as error:
             raise StoreError(f"{address.shown}: can't be made: {shorten(error)}") from error
         part.rename(database)
     finally:
         _remove(part)
 
 
+def _make_tables(address: Address, part: Path) -> None:
+    """Have MLflow make its tables in an empty file."""
+    import sqlalchemy
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    _forget_earlier_stores()
+    try:
+        made = MlflowClient(write_sqlite_uri(part, address.query))
+        made._tracking_client.store.engine.dispose()
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        raise StoreError(f"{address.shown}: can't be made: {shorten(error)}") from error
+
+
 def _forget_earlier_stores() -> None:
     """Have MLflow look at a database anew: once it has made tables in a file, it makes none in another by that name."""
+    if "mlflow.store.tracking.sqlalchemy_store" not in sys.modules:
+        return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
 
@@ -247,33 +237,6 @@ def _prepare(database: Path) -> None:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"{database}: can't be used as an SQLite database: {error}") from error
-
-
-def _read_schema(database: Path) -> str | None:
-    """The version of MLflow's tables in the file; None: it holds none."""
-    try:
-        with closing(sqlite3.connect(database, timeout=20)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "alembic_version" not in tables:
-                return UNKNOWN if tables else None
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"{database}: can't be used as an SQLite database: {error}") from error
-    return row[0] if row else UNKNOWN
-
-
-def _check_schema(address: Address, found: str | None) -> None:
-    # MLflow by itself upgrades some old databases unasked, and answers others with a page of text.
-    revisions = read_revisions()
-    if found is None or found in revisions.heads:
-        return
-    installed = version("mlflow")
-    remedy = (
-        f"make a copy of it, then: mlflow db upgrade {address.shown}"
-        if found in revisions.known
-        else f"install the newer MLflow that wrote it; `mlflow db upgrade` of {installed} can't read it"
-    )
-    raise StoreError(f"{address.shown}: its tables have version {found}, MLflow {installed} needs another: {remedy}")
 
 
 def check_reading(address: Address) -> None:
@@ -313,6 +276,10 @@ def has_timeout(address: Address) -> bool:
     return address.uri.startswith(("postgresql", "mysql", "mariadb"))
 
 
+class RefusalError(Exception):
+    """What a store says no with that is written here, without MLflow; the message is one line."""
+
+
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -337,7 +304,7 @@ def explain_refusal(address: Address) -> Iterator[None]:
         with limit_patience():
             yield
     except Exception as error:
-        if not isinstance(error, _list_refusals()):
+        if not isinstance(error, list_refusals()):
             raise
         raise StoreError(f"{address.shown}: {summarize(error)}", is_passing(error)) from error
 
@@ -360,10 +327,15 @@ def wait_while_locked(ask: Callable[P, T]) -> Callable[P, T]:
     return asked
 
 
-def _list_refusals() -> tuple[type[Exception], ...]:
+def list_refusals() -> tuple[type[Exception], ...]:
     """What a store refuses with; of packages that were not imported, which takes seconds, nothing can come."""
     kinds = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
-    return OSError, *(getattr(sys.modules[module], kind) for module, kind in kinds.items() if module in sys.modules)
+    return (
+        OSError,
+        sqlite3.Error,
+        RefusalError,
+        *(getattr(sys.modules[module], kind) for module, kind in kinds.items() if module in sys.modules),
+    )
 
 
 def search_runs(

@@ -21,7 +21,7 @@ from bptt.tracking.store.base import (
 from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.connecting import explain_query, explain_refusal, set_environment
 from bptt.tracking.store.runs import Holding
-from bptt.tracking.store.tables import Database, delete_models, find_models, insert, split_values
+from bptt.tracking.store.tables import Database, delete_models, find_models, split_values, write_places
 from bptt.tracking.store.tags import (
     DIGEST_TAG,
     OUTCOME_TAG,
@@ -58,7 +58,7 @@ class DatabaseStore(Store):
 
     def close(self) -> None:
         """See `Store.close`."""
-        self._database.engine.dispose()
+        self._database.close()
 
     def find_sweeps(self, name: str) -> list[StoredRow]:
         """See `Store.find_sweeps`."""
@@ -173,22 +173,16 @@ class DatabaseStore(Store):
 
     def find_finished(self, digests: Collection[str]) -> dict[str, str]:
         """See `Store.find_finished`."""
-        from sqlalchemy import select
-
-        database, runs, tags = self._database, self._database.runs.c, self._database.tags.c
-        finished = (
-            select(tags.value, runs.run_uuid, runs.start_time)
-            .join_from(database.tags, database.runs, tags.run_uuid == runs.run_uuid)
-            .where(tags.key == DIGEST_TAG, runs.experiment_id == int(self.experiment_id))
-            .where(runs.status == "FINISHED", runs.lifecycle_stage == "active")
-        )
-        with self._connection() as connection:
-            rows = [
-                row
-                for part in split_values([*digests])
-                for row in connection.execute(finished.where(tags.value.in_(part)))
-            ]
-        return {str(digest): str(run_id) for digest, run_id, _ in sorted(rows, key=lambda row: row.start_time)}
+        found: list[tuple[int, str, str]] = []
+        with explain_refusal(self.address), self._database.connection() as connection:
+            for part in split_values([*digests]):
+                found += connection.read(
+                    "SELECT start_time, value, runs.run_uuid FROM tags JOIN runs ON tags.run_uuid = runs.run_uuid"
+                    " WHERE tags.\"key\" = ? AND status = 'FINISHED' AND lifecycle_stage = 'active'"
+                    f" AND experiment_id = ? AND value IN {write_places(part)}",
+                    (DIGEST_TAG, int(self.experiment_id), *part),
+                )
+        return {str(digest): str(run_id) for _, digest, run_id in sorted(found, key=lambda row: row[0])}
 
     def read_holdings(self, wanted: Mapping[str, str | None], sweep: str | None) -> dict[str, Holding]:  # noqa: ARG002
         """See `Store.read_holdings`; a run that was written here has its key for its id."""
@@ -238,21 +232,21 @@ class DatabaseStore(Store):
 
     def open_writer(self, parent: str | None, fresh: bool) -> RunWriter:  # noqa: ARG002 (a tag names each run's parent)
         """See `Store.open_writer`."""
-        location = self.client.get_experiment(self.experiment_id).artifact_location
-        return DatabaseWriter(self, self._database, location)
+        with explain_refusal(self.address), self._database.connection() as connection:
+            where = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
+            ((location,),) = connection.read(where, (int(self.experiment_id),))
+        return DatabaseWriter(self, self._database, str(location))
 
     def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
         """See `Store.adopt`."""
-        from sqlalchemy import select
-
-        key, database = SETTING_TAG + parent, self._database
-        runs, tags = database.runs.c, database.tags.c
-        with explain_refusal(self.address), database.transaction() as connection:
+        key = SETTING_TAG + parent
+        with explain_refusal(self.address), self._database.transaction() as connection:
             for part in split_values([*settings]):
-                there = set(connection.scalars(select(runs.run_uuid).where(runs.run_uuid.in_(part))))
-                has_it = select(tags.run_uuid).where(tags.key == key, tags.run_uuid.in_(part))
-                wanted = there - set(connection.scalars(has_it))
-                insert(connection, database.tags, [(key, settings[run_id], run_id) for run_id in wanted])
+                among = f"run_uuid IN {write_places(part)}"
+                there = {run_id for (run_id,) in connection.read(f"SELECT run_uuid FROM runs WHERE {among}", part)}
+                has_it = connection.read(f'SELECT run_uuid FROM tags WHERE {among} AND "key" = ?', (*part, key))
+                wanted = there - {run_id for (run_id,) in has_it}
+                connection.insert("tags", [(key, settings[run_id], run_id) for run_id in wanted])
 
     def list_sweeps(self, name: str) -> list[str]:
         """See `Store.list_sweeps`."""
@@ -313,13 +307,10 @@ class DatabaseStore(Store):
         return gone, sorted(str(run_id) for run_id, _, its in rows if not its)
 
     def _disown(self, parent: str, run_ids: Sequence[str]) -> None:
-        from sqlalchemy import delete
-
-        tags = self._database.tags
         with self._database.transaction() as connection:
             for part in split_values(run_ids):
-                gone = (tags.c.key == SETTING_TAG + parent) & tags.c.run_uuid.in_(part)
-                connection.execute(delete(tags).where(gone))
+                gone = f'DELETE FROM tags WHERE run_uuid IN {write_places(part)} AND "key" = ?'
+                connection.run(gone, (*part, SETTING_TAG + parent))
 
     def _delete(self, sweep: SweepToRemove) -> list[str]:
         run_ids = list(sweep.runs)

@@ -26,15 +26,22 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names, put_files
-from bptt.tracking.store.base import Store
-from bptt.tracking.store.connecting import explain_refusal, limit_patience, shorten, wait_while_locked
-from bptt.tracking.store.opening import WantedExperiment, open_store
+from bptt.tracking.store.base import Begun, Point, Store
+from bptt.tracking.store.connecting import (
+    explain_refusal,
+    limit_patience,
+    list_refusals,
+    shorten,
+    summarize,
+    wait_while_locked,
+)
+from bptt.tracking.store.experiments import WantedExperiment
+from bptt.tracking.store.opening import open_store
 from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Metric
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +65,7 @@ class RunLog:
         #: Why the last batch was not written; None: it was.
         self.trouble: str | None = None
         self._stored = stored or {}
-        self._waiting: list[Metric] = []
+        self._waiting: list[Point] = []
         self._next = time.monotonic() + _SECONDS_BETWEEN_BATCHES
 
     @classmethod
@@ -71,17 +78,12 @@ class RunLog:
         parent: str | None = None,
     ) -> "RunLog":
         """A new run of the store's experiment, below `parent` where that run is given."""
-        from mlflow.entities import Param
-        from mlflow.exceptions import MlflowException
-
         nesting = {} if parent is None else {PARENT_TAG: parent}
         try:
-            run = store.client.create_run(store.experiment_id, tags={**tags, **nesting}, run_name=name)
-            record = cls(store, run.info.run_id, run.info.artifact_uri)
-            store.client.log_batch(record.run_id, params=[Param(key, value) for key, value in params.items()])
-        except MlflowException as error:
-            raise StoreError(f"{store.address.shown}: the run can't be recorded: {shorten(error)}") from error
-        return record
+            begun = store.begin_run(name, {**tags, **nesting}, params)
+        except list_refusals() as error:
+            raise StoreError(f"{store.address.shown}: the run can't be recorded: {summarize(error)}") from error
+        return cls(store, begun.run_id, begun.artifact_uri)
 
     @classmethod
     @wait_while_locked
@@ -90,34 +92,28 @@ class RunLog:
 
         params  of the run, where it may lack them
         """
-        from mlflow.entities import Param
-        from mlflow.exceptions import MlflowException
-
         try:
-            run = store.client.get_run(run_id)
-            if run.info.lifecycle_stage == "deleted":
+            begun = store.find_begun(run_id)
+            if begun is None:
+                raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: there is no such run")
+            if begun.deleted:
                 raise StoreError(
                     f"{store.address.shown}: the run was deleted in MLflow; this brings it back: mlflow runs restore"
                     f" --run-id {run_id}"
                 )
             if params:
-                store.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
-            stored = {
-                name: frozenset(point.step for point in store.client.get_metric_history(run_id, name))
-                for name in run.data.metrics
-            }
-            store.client.update_run(run_id, status="RUNNING")
-        except MlflowException as error:
-            raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: {shorten(error)}") from error
-        return cls(store, run_id, run.info.artifact_uri, stored)
+                store.add(run_id, params=params)
+            stored = store.read_steps(run_id)
+            store.set_status(run_id, "RUNNING")
+        except list_refusals() as error:
+            raise StoreError(f"{store.address.shown}: run {run_id} can't be reopened: {summarize(error)}") from error
+        return cls(store, run_id, begun.artifact_uri, stored)
 
     def log(self, update: int, metrics: Mapping[str, float]) -> None:
         """Take one point; at most once a second everything that waits is written in one batch."""
-        from mlflow.entities import Metric
-
         now = time.time_ns() // 1_000_000
         self._waiting += [
-            Metric(name, float(value), now, update)
+            Point(name, float(value), now, update)
             for name, value in metrics.items()
             if update not in self._stored.get(name, frozenset())
         ]
@@ -131,27 +127,26 @@ class RunLog:
 
         Raises StoreError where the store doesn't take them.
         """
-        from mlflow.entities import RunTag
-        from mlflow.exceptions import MlflowException
-
         self._write()
         if self.trouble is not None:
             raise StoreError(f"{self.store.address.shown}: {self.trouble}")
-        client = self.store.client
         try:
             files = {f"{folder}/{path.name}" if folder else path.name: path for path, folder in artifacts.items()}
             put_files(self.store.address, self.artifact_uri, {name: path.read_bytes() for name, path in files.items()})
-            client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-            client.set_terminated(self.run_id, status)
-        except (MlflowException, OSError) as error:
+            self.store.add(self.run_id, tags=tags)
+            self.store.set_status(self.run_id, status)
+        except list_refusals() as error:
             raise StoreError(f"{self.store.address.shown}: {shorten(error)}") from error
 
-    def _write(self) -> None:
-        from mlflow.exceptions import MlflowException
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Keep files (path among the artifacts → content) with the run; older ones are replaced."""
+        with explain_refusal(self.store.address):
+            put_files(self.store.address, self.artifact_uri, files)
 
+    def _write(self) -> None:
         try:
-            self.store.client.log_batch(self.run_id, metrics=self._waiting)
-        except MlflowException as error:
+            self.store.add(self.run_id, self._waiting)
+        except list_refusals() as error:
             self.trouble = shorten(error)
             _log.warning("%s did not take %d points: %s", self.store.address.shown, len(self._waiting), self.trouble)
             self._next = time.monotonic() + _SECONDS_AFTER_A_FAILURE
@@ -201,10 +196,9 @@ class SweepLog:
     parent  the id of the sweep's own run
     """
 
-    def __init__(self, store: Store, name: str, run: Any, fresh: bool) -> None:
+    def __init__(self, store: Store, name: str, own: Begun, fresh: bool) -> None:
         self.store, self.name = store, name
-        self.parent: str = run.info.run_id
-        self._artifact_uri: str = run.info.artifact_uri
+        self.parent, self._artifact_uri = own.run_id, own.artifact_uri
         self._writer = store.open_writer(self.parent, fresh)
 
     @classmethod
@@ -213,22 +207,23 @@ class SweepLog:
         """Begin the sweep's own run, with a description in Markdown; its tag `bptt.sweep` is the name."""
         own = {SWEEP_TAG: name, NOTE_TAG: _cut(description)}
         with explain_refusal(store.address):
-            run = store.client.create_run(store.experiment_id, tags={**tags, **own}, run_name=name[:_LONGEST_NAME])
-            return cls(store, name, run, fresh=True)
+            return cls(store, name, store.begin_run(name[:_LONGEST_NAME], {**tags, **own}, {}), fresh=True)
 
     @classmethod
     @wait_while_locked
     def reopen(cls, store: Store, parent: str, name: str) -> "SweepLog":
         """Go on with a sweep whose own run was begun: that run is RUNNING again."""
         with explain_refusal(store.address):
-            run = store.client.get_run(parent)
-            if run.info.lifecycle_stage == "deleted":
+            begun = store.find_begun(parent)
+            if begun is None:
+                raise StoreError(f"{store.address.shown}: Run with id={parent} not found")
+            if begun.deleted:
                 raise StoreError(
                     f"{store.address.shown}: the sweep's own run was deleted in MLflow; this brings it back:"
                     f" mlflow runs restore --run-id {parent}"
                 )
-            store.client.update_run(parent, status="RUNNING")
-            return cls(store, name, run, fresh=False)
+            store.set_status(parent, "RUNNING")
+            return cls(store, name, begun, fresh=False)
 
     def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
         """Write ended runs below the sweep's own; key → run id. Runs that the store has already stay as they are."""
@@ -271,23 +266,21 @@ class SweepLog:
 
         params  those that it has already keep their values
         """
-        from mlflow.entities import Metric, Param, RunTag
-
         note = {} if description is None else {NOTE_TAG: _cut(description)}
-        now, client = int(1000 * time.time()), self.store.client
-        with explain_refusal(self.store.address):
-            put_files(self.store.address, self._artifact_uri, files)
-            client.log_batch(
+        now, store = int(1000 * time.time()), self.store
+        with explain_refusal(store.address):
+            put_files(store.address, self._artifact_uri, files)
+            store.add(
                 self.parent,
-                metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
-                tags=[RunTag(key, value[:_LONGEST_TAG]) for key, value in {**tags, **note}.items()],
+                [Point(name, value, now, 0) for name, value in (metrics or {}).items()],
+                tags={key: value[:_LONGEST_TAG] for key, value in {**tags, **note}.items()},
             )
             if params:
-                has_them = client.get_run(self.parent).data.params
-                new = [Param(key, value) for key, value in params.items() if key not in has_them]
+                has_them = {*store.read_params(self.parent)}
+                new = [(key, value) for key, value in params.items() if key not in has_them]
                 for start in range(0, len(new), _MOST_PARAMS):
-                    client.log_batch(self.parent, params=new[start : start + _MOST_PARAMS])
-            client.set_terminated(self.parent, status)
+                    store.add(self.parent, params=dict(new[start : start + _MOST_PARAMS]))
+            store.set_status(self.parent, status)
 
 
 def place_below(run: RunToWrite, name: str, parent: str) -> RunToWrite:

@@ -12,62 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bptt.tracking.folder.lock import file_lock
-from bptt.tracking.store.address import Address, StoreError, locate_artifacts, resolve_address
+from bptt.tracking.store.address import Address, StoreError, resolve_address
 from bptt.tracking.store.base import Experiment, Store
 from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.connecting import (
-    REFUSALS,
     SECONDS_AT_THE_START,
-    UNKNOWN,
-    UNKNOWN_RUN,
     check_reading,
     connect,
     explain_refusal,
     has_timeout,
-    is_passing,
     limit_patience,
+    make_ready,
     set_environment,
     shorten,
     summarize,
 )
 from bptt.tracking.store.database import DatabaseStore
+from bptt.tracking.store.experiments import ClientExperiments, TableExperiments, WantedExperiment, find_experiment
+from bptt.tracking.store.revisions import UNKNOWN
+from bptt.tracking.store.sqlite import SqliteStore
 from bptt.tracking.store.tables import Database, split_values
 from bptt.tracking.store.whereabouts import settle_artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_NAME: Final = "MLFLOW_EXPERIMENT_NAME"
-
-
-_ID: Final = "MLFLOW_EXPERIMENT_ID"
-
-
-_NAME_BY_DEFAULT: Final = "bptt"
-
-
-@dataclass(frozen=True)
-class WantedExperiment:
-    """The experiment that runs are to go to.
-
-    name           None: it goes by its id; without one either, it is `bptt`
-    experiment_id  None: it goes by its name, and is made where missing
-    runs           that may be in it: the first of them that there is says which it is, should it have another name
-    """
-
-    name: str | None
-    experiment_id: str | None = None
-    runs: Sequence[str] = ()
-
-
-def choose_experiment(configured: str | None) -> WantedExperiment:
-    """The experiment of new runs: tracking.experiment, otherwise as MLflow has it: MLFLOW_EXPERIMENT_NAME, which is
-    made where missing, then MLFLOW_EXPERIMENT_ID, then `bptt`.
-    """
-    if configured is not None:
-        return WantedExperiment(configured)
-    name, number = (os.environ.get(variable) or None for variable in (_NAME, _ID))
-    return WantedExperiment(name or (_NAME_BY_DEFAULT if number is None else None), number)
 
 
 def open_store(uri: str | None, wanted: WantedExperiment | str, restore: bool = False) -> Store:
@@ -88,9 +56,13 @@ def open_store(uri: str | None, wanted: WantedExperiment | str, restore: bool = 
             file_lock(address.lock),
             limit_patience(seconds=SECONDS_AT_THE_START, retries=0),
         ):
-            client = connect(address)
             wanted = WantedExperiment(wanted) if isinstance(wanted, str) else wanted
-            return _choose(address, client, _find_experiment(client, address, wanted, uri, restore))
+            if make_ready(address):
+                database = Database(address)
+                found = find_experiment(TableExperiments(address, database), address, wanted, uri, restore)
+                return SqliteStore(address, database, None, found)
+            client = connect(address)
+            return _choose(address, client, find_experiment(ClientExperiments(client), address, wanted, uri, restore))
     except OSError as error:
         raise StoreError(f"{address.shown}: can't be opened: {error}") from error
 
@@ -122,7 +94,7 @@ def open_address(address: Address) -> Store:
     if not address.is_server:
         check_reading(address)
         settle_artifacts(address, relative=False)
-        return DatabaseStore(address, Database.at(address))
+        return DatabaseStore(address, Database(address))
     set_environment()
     with explain_refusal(address):
         return ClientStore(address, connect(address))
@@ -149,78 +121,8 @@ def find_store(uri: str | None, folder: Path | None = None) -> Address:
 
 def _choose(address: Address, client: "MlflowClient", into: Experiment | None = None) -> Store:
     """What a store is, by its client: a database with the tables that are known here, or what MLflow makes of it."""
-    database = Database.of(client)
+    database = Database.of(address, client)
     return ClientStore(address, client, into) if database is None else DatabaseStore(address, database, client, into)
-
-
-def _find_experiment(
-    client: "MlflowClient", address: Address, wanted: WantedExperiment, asked: str | None, restore: bool
-) -> Experiment:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = _find_by_runs(client, wanted.runs) or _find_by_name(client, address, wanted)
-        name, deleted = str(found.name), found.lifecycle_stage != "active"
-        if deleted and restore:
-            client.restore_experiment(found.experiment_id)
-            found = client.get_experiment(found.experiment_id)
-    except MlflowException as error:
-        silent = address.is_server and error.error_code not in REFUSALS
-        trouble = "can't be reached" if silent else "can't be used"
-        says = f"{address.shown}: the store {trouble}: {shorten(error)}"
-        raise StoreError(says, is_passing(error)) from error
-    if found.lifecycle_stage != "active":
-        raise StoreError(
-            f"tracking.experiment={name}: this experiment was deleted; choose another name, or restore it with:"
-            f" mlflow experiments restore -x {found.experiment_id}"
-        )
-    if not address.is_server and found.artifact_location.startswith("mlflow-artifacts:"):
-        raise StoreError(
-            f"{address.shown}: the files of experiment {name} are behind a tracking server: record there, with its"
-            " address in tracking.uri, or in another tracking.experiment"
-        )
-    return Experiment(name=name, experiment_id=str(found.experiment_id), asked=asked, restored=deleted)
-
-
-def _find_by_runs(client: "MlflowClient", runs: Sequence[str]) -> Any:
-    """The experiment that has the first of these runs that there is, whatever the experiment is called by now."""
-    from mlflow.exceptions import MlflowException
-
-    for run_id in runs:
-        try:
-            return client.get_experiment(client.get_run(run_id).info.experiment_id)
-        except MlflowException as error:
-            if error.error_code not in UNKNOWN_RUN:
-                raise
-    return None
-
-
-def _find_by_name(client: "MlflowClient", address: Address, wanted: WantedExperiment) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    name, number = wanted.name, wanted.experiment_id
-    if name is None and number is not None:
-        try:
-            return client.get_experiment(number)
-        except MlflowException as error:
-            if error.error_code not in UNKNOWN_RUN:
-                raise
-            raise StoreError(f"{_ID}={number}: there is no such experiment in {address.shown}") from error
-    name = name or _NAME_BY_DEFAULT
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            made = client.create_experiment(name, locate_artifacts(address, name))
-            settle_artifacts(address, tell=False)  # MLflow makes a whole path of a relative one
-            found = client.get_experiment(made)
-        except MlflowException:
-            # Another machine's process may have been quicker.
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if number not in (None, found.experiment_id):
-        raise StoreError(f"{_ID}={number}: is not the experiment {name}, which {_NAME} names; set one of them")
-    return found
 
 
 _SECONDS: Final = 2

@@ -249,7 +249,7 @@ def publish_view(
         return None
     try:
         with explain_refusal(store.address):
-            store.client.set_experiment_tag(store.experiment_id, SHARED_VIEW_TAG + parent, value)
+            store.tag_experiment(SHARED_VIEW_TAG + parent, value)
     except StoreError:
         return None
     return _make_runs_path(store.experiment_id, {"viewStateShareKey": parent})

@@ -1,8 +1,10 @@
 """MLflow's tables in a database: found, checked for being the known ones, written to and deleted from."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError
@@ -10,7 +12,8 @@ from bptt.tracking.store.connecting import summarize
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from sqlalchemy import Connection, Engine, Table, TableClause
+    from sqlalchemy import Connection as SqlalchemyConnection
+    from sqlalchemy import Engine, Table, TableClause
 
 T = TypeVar("T")
 
@@ -50,19 +53,50 @@ _COLUMNS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Database:
-    """The database of a store."""
+class Connection:
+    """A connection to a database. In a statement ? stands for a value, and "key" is a column's name."""
 
-    engine: "Engine"
-    runs: "TableClause"
-    metrics: "TableClause"
-    latest_metrics: "TableClause"
-    params: "TableClause"
-    tags: "TableClause"
+    def __init__(self, ask: Callable[[str, Any], Any], ask_often: Callable[[str, Any], Any]) -> None:
+        self._ask, self._ask_often = ask, ask_often
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows that a statement finds."""
+        return list(self._ask(statement, tuple(values)).fetchall())
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Carry a statement out that finds nothing."""
+        self._ask(statement, tuple(values))
+
+    def run_for_each(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Carry a statement out once for each row of values."""
+        if rows:
+            self._ask_often(statement, rows)
+
+    def insert(self, table: str, rows: Sequence[Sequence[Any]], otherwise: str = "") -> None:
+        """Add rows to a table, with the values in the order of `_COLUMNS`; otherwise: what is done with one that is
+        there, in SQL.
+        """
+        columns = _COLUMNS[table]
+        names, places = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+        self.run_for_each(f"INSERT INTO {table} ({names}) VALUES ({places}) {otherwise}", rows)
+
+
+class Database:
+    """The database of a store.
+
+    A SQLite file is opened by Python's own sqlite3, for as long as it is asked: SQLAlchemy takes a quarter of a second
+    to import, and as much again for each row as SQLite itself. Where there is an engine, or another database,
+    statements go through that.
+    """
+
+    def __init__(self, address: Address, engine: "Engine | None" = None) -> None:
+        self._address = address
+        self._file = address.database if engine is None and not address.query else None
+        if engine is not None:
+            self.engine = engine
 
     @classmethod
-    def of(cls, client: "MlflowClient") -> "Database | None":
+    def of(cls, address: Address, client: "MlflowClient") -> "Database | None":
         """The client's database; None where it has none, or where MLflow's tables are no longer those known here."""
         engine = getattr(getattr(getattr(client, "_tracking_client", None), "store", None), "engine", None)
         if engine is None:
@@ -72,75 +106,122 @@ class Database:
         tables = SqlRun.metadata.tables
         if not all(name in tables and _is_known(tables[name], columns) for name, columns in _COLUMNS.items()):
             return None
-        return cls(engine, *(tables[name] for name in _COLUMNS))
+        return cls(address, engine)
 
-    @classmethod
-    def at(cls, address: Address) -> "Database":
-        """The database at an address, to be read without importing MLflow, which takes seconds."""
+    @cached_property
+    def engine(self) -> "Engine":
+        """SQLAlchemy's way to the database, made when it is first needed."""
         import sqlalchemy as sa
 
         try:
-            engine = sa.create_engine(address.uri)
+            return sa.create_engine(self._address.uri)
         except (sa.exc.SQLAlchemyError, ImportError) as error:
-            raise StoreError(f"{address.shown}: the database can't be opened: {summarize(error)}") from error
-        return cls(engine, *(sa.table(name, *map(sa.column, columns)) for name, columns in _COLUMNS.items()))
+            raise StoreError(f"{self._address.shown}: the database can't be opened: {summarize(error)}") from error
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    @cached_property
+    def runs(self) -> "TableClause":
+        """The table of the runs, for SQLAlchemy; so are the others."""
+        return _describe_table("runs")
+
+    @cached_property
+    def metrics(self) -> "TableClause":
+        """All points of the runs' metrics."""
+        return _describe_table("metrics")
+
+    @cached_property
+    def latest_metrics(self) -> "TableClause":
+        """The last point of each of a run's metrics."""
+        return _describe_table("latest_metrics")
+
+    @cached_property
+    def params(self) -> "TableClause":
+        """The runs' params."""
+        return _describe_table("params")
+
+    @cached_property
+    def tags(self) -> "TableClause":
+        """The runs' tags."""
+        return _describe_table("tags")
 
     @contextmanager
-    def transaction(self) -> Iterator["Connection"]:
-        """A connection all of whose changes are made when the block ends, or none."""
-        with self.engine.connect() as connection:
-            if self.engine.dialect.name == "sqlite":
-                connection.exec_driver_sql(f"PRAGMA busy_timeout = {_MILLISECONDS_OF_PATIENCE}")
-                # A block's metrics, which the usual 2 MB would write to the disk twice.
-                connection.exec_driver_sql(f"PRAGMA cache_size = -{_KIBIBYTES_OF_CACHE}")
-                # One that begins by reading is refused at once, not after the patience, when others have written since.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def connection(self) -> Iterator[Connection]:
+        """A connection to read by."""
+        with self._open() as (connection, _):
             yield connection
-            connection.commit()
 
-    def read_statuses(self, run_ids: Sequence[str], connection: "Connection | None" = None) -> dict[str, str]:
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection all of whose changes are made when the block ends, or none."""
+        with self._open() as (connection, commit):
+            if self._file is not None or self.engine.dialect.name == "sqlite":
+                connection.run(f"PRAGMA busy_timeout = {_MILLISECONDS_OF_PATIENCE}")
+                # A block's metrics, which the usual 2 MB would write to the disk twice.
+                connection.run(f"PRAGMA cache_size = -{_KIBIBYTES_OF_CACHE}")
+                # One that begins by reading is refused at once, not after the patience, when others have written since.
+                connection.run("BEGIN IMMEDIATE")
+            yield connection
+            commit()
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[Connection, Callable[[], None]]]:
+        if self._file is not None:
+            # Closed with a transaction that has not ended, it takes that back. One for good would outlive its file.
+            with closing(sqlite3.connect(f"{self._file.as_uri()}?mode=rw", uri=True, isolation_level=None)) as opened:
+                yield Connection(opened.execute, opened.executemany), opened.commit
+            return
+        with self.engine.connect() as connection:
+            ask = partial(_ask_engine, connection)
+            yield Connection(ask, ask), connection.commit
+
+    def read_statuses(self, run_ids: Sequence[str], connection: Connection | None = None) -> dict[str, str]:
         """The status of each of these runs that the store holds, in MLflow's bin or not."""
-        from sqlalchemy import select
-
         if connection is None:
-            with self.engine.connect() as own:
+            with self.connection() as own:
                 return self.read_statuses(run_ids, own)
-        runs = self.runs.c
         return {
             str(run_id): str(status)
             for part in split_values(run_ids)
-            for run_id, status in connection.execute(select(runs.run_uuid, runs.status).where(runs.run_uuid.in_(part)))
+            for run_id, status in connection.read(
+                f"SELECT run_uuid, status FROM runs WHERE run_uuid IN {write_places(part)}", part
+            )
         }
 
-    def delete(self, connection: "Connection", run_ids: Sequence[str]) -> None:
+    def delete(self, connection: Connection, run_ids: Sequence[str]) -> None:
         """Delete runs for good."""
-        from sqlalchemy import delete
-
         for part in split_values(run_ids):
             # The table of the runs last: the others refer to it.
-            for table in (self.metrics, self.latest_metrics, self.params, self.tags, self.runs):
-                connection.execute(delete(table).where(table.c.run_uuid.in_(part)))
+            for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
+                connection.run(f"DELETE FROM {table} WHERE run_uuid IN {write_places(part)}", part)
+
+
+def _describe_table(name: str) -> "TableClause":
+    import sqlalchemy as sa
+
+    return sa.table(name, *map(sa.column, _COLUMNS[name]))
+
+
+def _ask_engine(connection: "SqlalchemyConnection", statement: str, values: Any) -> Any:
+    dialect = connection.dialect
+    if dialect.name != "sqlite":
+        # How a value's place and a name are written differs between databases.
+        statement = statement.replace("?", "%s").replace('"', dialect.identifier_preparer.initial_quote)
+    return connection.exec_driver_sql(statement, values)
+
+
+def write_places(values: Sequence[Any]) -> str:
+    """The places of so many values, for IN."""
+    return f"({', '.join('?' * len(values))})"
 
 
 def split_values(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """The values in portions that one statement can name."""
     for start in range(0, len(values), _MOST_VALUES):
         yield values[start : start + _MOST_VALUES]
-
-
-def insert(connection: "Connection", table: "TableClause", rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add rows to one of the tables; the values stand in the order of `_COLUMNS`."""
-    import sqlalchemy
-
-    if not rows:
-        return
-    columns = _COLUMNS[table.name]
-    if connection.dialect.name == "sqlite":
-        # What SQLAlchemy does to each row costs half as much again as what SQLite does.
-        places = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({places})", rows)
-    else:
-        connection.execute(sqlalchemy.insert(table), [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 @dataclass(frozen=True)
@@ -153,33 +234,24 @@ class LoggedModel:
 
 def find_models(database: Database, run_ids: Sequence[str]) -> list[LoggedModel]:
     """The models that were logged from these runs."""
-    from mlflow.store.tracking.dbmodels.models import SqlLoggedModel
-    from sqlalchemy import select
-
-    models = SqlLoggedModel.__table__.c
-    with database.engine.connect() as connection:
+    found = "SELECT model_id, artifact_location FROM logged_models WHERE source_run_id IN"
+    with database.connection() as connection:
         return [
             LoggedModel(str(model_id), str(uri))
             for part in split_values(run_ids)
-            for model_id, uri in connection.execute(
-                select(models.model_id, models.artifact_location).where(models.source_run_id.in_(part))
-            )
+            for model_id, uri in connection.read(f"{found} {write_places(part)}", part)
         ]
 
 
-def delete_models(connection: "Connection", models: Sequence[LoggedModel]) -> None:
+def delete_models(connection: Connection, models: Sequence[LoggedModel]) -> None:
     """Delete models from a database for good."""
-    from mlflow.store.tracking.dbmodels.models import SqlInput, SqlLoggedModel
-    from sqlalchemy import delete, or_
-
-    tables = SqlLoggedModel.metadata.tables
-    ids = [model.model_id for model in models]
-    for part in split_values(ids):
-        ends = SqlInput.__table__.c
-        connection.execute(delete(SqlInput).where(or_(ends.source_id.in_(part), ends.destination_id.in_(part))))
+    for part in split_values([model.model_id for model in models]):
+        places = write_places(part)
+        connection.run(f"DELETE FROM inputs WHERE source_id IN {places}", part)
+        connection.run(f"DELETE FROM inputs WHERE destination_id IN {places}", part)
         # The table of the models last: the others refer to it.
-        for name in ("logged_model_metrics", "logged_model_params", "logged_model_tags", "logged_models"):
-            connection.execute(delete(tables[name]).where(tables[name].c.model_id.in_(part)))
+        for table in ("logged_model_metrics", "logged_model_params", "logged_model_tags", "logged_models"):
+            connection.run(f"DELETE FROM {table} WHERE model_id IN {places}", part)
 
 
 def _is_known(table: "Table", columns: Sequence[str]) -> bool:
