@@ -150,6 +150,34 @@ def test_killed_before_the_first_checkpoint(work: Any, undisturbed: Any) -> None
     assert_same(run, undisturbed)
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["before the store has them", "when the store has them"])
+def test_killed_while_its_figures_are_drawn(work: Any, undisturbed: Any, kept: bool) -> None:
+    ends = f"""
+import os, signal
+import bptt.sweeps.single as single
+keep = single.RunLog.keep
+def ending(*arguments):
+    if {kept}:
+        keep(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+single.RunLog.keep = ending
+"""
+    done = work.bptt("train", *EXPERIMENT, first=ends)
+    run = work.newest
+    assert done.returncode == -9
+    assert run.stored.info.status == "FINISHED"
+    assert not list(run.folder.glob("figures/*"))
+    resumed = work.bptt("resume", run.folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "the run had finished; its figures were lacking" in resumed.stderr
+    assert_same(work.newest, undisturbed)
+    for name in ("figures/loss.png", "figures/gradient_flow.png"):
+        assert work.newest.artifacts[name].read_bytes() == (run.folder / name).read_bytes()
+    again = work.bptt("resume", run.folder)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "its run has finished; there is nothing to go on with" in again.stderr
+
+
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
 def test_interrupted(work: Any, undisturbed: Any, signal: str) -> None:
     done = work.bptt("train", *EXPERIMENT, first=ENDS.format(signal=signal))

@@ -36,11 +36,11 @@ from tests.core.test_bits import environment
 from tests.golden.runs import TABLE, hash_all, list_choices
 
 HIDDEN, TIMESTEPS, SIDE_BY_SIDE = (1, 3, 8, 13, 16, 21), (1, 2, 7, 9), (1, 8, 13, 16, 21, 256)
-#: A few of the grid that have each hidden size and each number of lanes; the others are for `make test-slow`.
-FEW = {(16, 9, 256), (3, 7, 21), (1, 1, 13), (8, 2, 8), (13, 9, 1), (21, 7, 16)}
+#: A few that have each hidden size and each number of lanes; the whole grid is for `make test-slow`.
+FEW = ((16, 9, 256), (3, 7, 21), (1, 1, 13), (8, 2, 8), (13, 9, 1), (21, 7, 16))
 GRID = [
-    pytest.param(*shape, marks=() if shape in FEW else pytest.mark.slow)
-    for shape in itertools.product(HIDDEN, TIMESTEPS, SIDE_BY_SIDE)
+    *(pytest.param(hidden, timesteps, (count,)) for hidden, timesteps, count in FEW),
+    *(pytest.param(*sizes, SIDE_BY_SIDE, marks=pytest.mark.slow) for sizes in itertools.product(HIDDEN, TIMESTEPS)),
 ]
 #: What an update is made of; together every path through the kernel.
 WAYS: dict[str, dict[str, Any]] = {
@@ -94,10 +94,12 @@ def trained(runs: Sequence[Run], monkeypatch: pytest.MonkeyPatch) -> list[Record
     return found
 
 
-@pytest.mark.parametrize(("hidden_size", "timesteps", "count"), GRID)
-def test_the_same_bits(hidden_size: int, timesteps: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    ways = [*WAYS]
-    for way in ways if count == 13 else [ways[(hidden_size + timesteps + count) % len(ways)]]:
+@pytest.mark.parametrize(("hidden_size", "timesteps", "counts"), GRID)
+def test_the_same_bits(
+    hidden_size: int, timesteps: int, counts: Sequence[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = [*WAYS][(hidden_size + timesteps) % len(WAYS)]  # of every cell all ways are tried below
+    for count in counts:
         trained([make(way, hidden_size, timesteps, seed=seed) for seed in range(count)], monkeypatch)
 
 

@@ -20,6 +20,8 @@ def resume_run(folder: Path, allow: Collection[str] = (), uri: str | None = None
     except KeyboardInterrupt:  # a second one
         tell_interruption(folder)
         raise
+    if trained is None:
+        return 0
     tell(trained)
     illustrate_run(trained, reporter)
     if trained.interrupted:

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.errors import ConfigurationError
-from bptt.core.run import Run
+from bptt.core.run import Record, Run
 from bptt.sweeps.execution import Ended, RunReporter, SingleRun, execute
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.tracking.folder.files import (
@@ -54,6 +54,8 @@ from bptt.tracking.store.tags import hide_secrets, name_run
 from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, note_place, note_store
 
 _log = logging.getLogger(__name__)
+
+_FIGURES: Final = ("figures/loss.png", "figures/gradient_flow.png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +143,12 @@ def _do_without_store(error: StoreError, reporter: RunReporter) -> str:
     return str(error)
 
 
-def resume_single(folder: Path, allow: Collection[str], reporter: RunReporter, uri: str | None = None) -> Trained:
+def resume_single(
+    folder: Path, allow: Collection[str], reporter: RunReporter, uri: str | None = None
+) -> Trained | None:
     """Go on with the run in this folder, from its last checkpoint or its first update, whatever the store says.
+
+    None: it had finished, and only its figures were lacking, which are drawn.
 
     allow  see `check_configuration`
     uri    of the store; None: the one that it was begun in
@@ -151,12 +157,33 @@ def resume_single(folder: Path, allow: Collection[str], reporter: RunReporter, u
     """
     journal = read_journal(folder)
     with file_lock(folder / LOCK, wait=False):
+        if journal.status == "FINISHED":
+            _complete_figures(folder, journal, reporter, uri)
+            return None
         return _resume(folder, journal, allow, reporter, uri)
 
 
-def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter, uri: str | None) -> Trained:
-    if journal.status == "FINISHED":
+def _complete_figures(folder: Path, journal: Journal, reporter: RunReporter, uri: str | None) -> None:
+    """Draw the figures of a run that was killed when all else of it was done; raises ResumeError where they are there.
+
+    See `illustrate_run`.
+    """
+    from bptt.sweeps.restoring import Patience, restore_run
+    from bptt.tracking.history.from_folder import RunFolderHistory
+
+    if all((folder / name).is_file() for name in _FIGURES):
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
+    record = RunFolderHistory(folder).record(1)
+    if record is None:
+        raise ResumeError(f"{folder}: its run has finished, and what it recorded is not there")
+    files = _draw_figures(record, journal.name, reporter)
+    write_files(folder, files)
+    reporter.say("the run had finished; its figures were lacking")
+    if journal.uri is not None and (trouble := restore_run(folder, journal, uri, Patience(reporter.say)).trouble):
+        reporter.say(trouble)
+
+
+def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter, uri: str | None) -> Trained:
     check_program(journal, compute_version())
     start = read_checkpoint(folder, journal)
     where = find_whereabouts(folder, journal, journal.run_id)
@@ -235,29 +262,42 @@ def remove_unused(folder: Path) -> None:
 def illustrate_run(trained: Trained, reporter: RunReporter) -> None:
     """Draw what a run recorded, into its folder and among its artifacts in the store; what can't be drawn is told.
 
-    This comes last, when the run is recorded and told of: it takes as long as all the rest of a short one.
+    This comes last, when the run is recorded and told of: it takes as long as all the rest of a short one. The folder
+    gets them when the store has them, so that `bptt resume` knows from the folder whether any are lacking.
     """
     record = trained.ended.record
     if record is None or trained.ended.unwritten is not None:
         return
     try:
+        files = _draw_figures(record, trained.journal.name, reporter)
+        if trained.tracker is not None and trained.ended.unstored is None:
+            try:
+                trained.tracker.keep(files)
+            except StoreError as error:
+                reporter.say(f"the store doesn't have the figures: {error}; later: bptt sync {trained.folder}")
+        write_files(trained.folder, files)
+    except OSError as error:
+        reporter.say(f"the figures can't be drawn: {error}")
+    except KeyboardInterrupt:
+        reporter.say(f"the figures are not drawn; later: bptt resume {trained.folder}")
+
+
+def _draw_figures(record: Record, name: str, reporter: RunReporter) -> dict[str, bytes]:
+    """The figures of a run as PNG, by place in its folder; none, and why is told, where they can't be drawn."""
+    try:
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
-        name, baseline = trained.journal.name, record.once.get("baseline")
-        drawn = {
-            "figures/loss.png": draw_loss_curve(list_history_columns(record), name, baseline),
-            "figures/gradient_flow.png": draw_gradient_flow(list_flow_columns(record), name),
-        }
+        drawn = (
+            draw_loss_curve(list_history_columns(record), name, record.once.get("baseline")),
+            draw_gradient_flow(list_flow_columns(record), name),
+        )
         files = {}
-        for path, figure in drawn.items():
+        for path, figure in zip(_FIGURES, drawn, strict=True):
             content = BytesIO()
             save_figure(figure, content, "png")
             files[path] = content.getvalue()
-        write_files(trained.folder, files)
-        if trained.tracker is not None and trained.ended.unstored is None:
-            trained.tracker.keep(files)
     except Exception as error:
         # A trained run is worth more than its picture.
         reporter.say(f"the figures can't be drawn: {error!r}")
-    except KeyboardInterrupt:
-        reporter.say("the figures are not drawn")
+        return {}
+    return files
