@@ -20,6 +20,7 @@ from bptt.sweeps.single import illustrate_run, train_single
 from bptt.tracking.folder.block import read_table
 from bptt.tracking.folder.run import read_journal
 from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.store import connecting
 from bptt.tracking.store.address import Address, StoreError, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.client import ClientStore
@@ -158,7 +159,8 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         def through_the_client(address: Address) -> Store:
             return ClientStore(address, connect(address))
 
-        monkeypatch.setattr(Database, "of", lambda _: None)
+        monkeypatch.setattr(connecting, "KNOWN_REVISIONS", frozenset())
+        monkeypatch.setattr(Database, "of", lambda _address, _client: None)
         monkeypatch.setattr(restoring, "open_address", through_the_client)
     return str(request.param)
 
