@@ -140,23 +140,41 @@ class _History:
 
 def kernels_of(runs: Sequence[Run], planned: int | None = None) -> list[tuple[Kernel, str]]:
     """The kernels, each with its mode, that training these runs side by side calls; planned: as of `Training`."""
-    run = runs[0]
-    modes = {mode for mode, _ in blocks_of_lanes(run.model, run.train.batch_size, len(runs))}
-    return kernels_in(run, modes, count_updates(runs) if planned is None else planned)
+    return [*general_kernels_of(runs), *made_kernels_of(runs, planned)]
+
+
+def general_kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
+    """Those of `kernels_of` that serve all shapes."""
+    return general_kernels_in(runs[0], _modes_of(runs))
+
+
+def made_kernels_of(runs: Sequence[Run], planned: int | None = None) -> list[tuple[Kernel, str]]:
+    """Those of `kernels_of` that are made for a shape; to find them calls kernels that draw sequences."""
+    return made_kernels_in(runs[0], _modes_of(runs), count_updates(runs) if planned is None else planned)
+
+
+def _modes_of(runs: Sequence[Run]) -> set[str]:
+    return {mode for mode, _ in blocks_of_lanes(runs[0].model, runs[0].train.batch_size, len(runs))}
 
 
 def kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kernel, str]]:
     """The kernels, each with its mode, that training such runs calls in these modes."""
+    return [*general_kernels_in(run, modes), *made_kernels_in(run, modes, planned)]
+
+
+def general_kernels_in(run: Run, modes: Iterable[str]) -> list[tuple[Kernel, str]]:
+    """The kernels for all shapes, each with its mode, that training such runs calls in these modes."""
     components = [kernel for kernel in component_kernels(run) if kernel is not None]
     kernels = (product, *components, evaluate_chunks, train_updates, count_saturated)
     measured = [called for measurement in shipped_measurements() for called in measurement.kernels]
+    return [*((kernel, mode) for kernel in kernels for mode in sorted(modes)), *measured, *DRAWS, *SLOPES]
+
+
+def made_kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kernel, str]]:
+    """The kernels made for the shape of such runs, each with its mode."""
     sequences = run.task.training().page(seed_of(run, 1), 0, run.train.batch_size).sequences
     made = {mode: find_kernel(run, training_layout(run, sequences, mode), planned) for mode in sorted(modes)}
-    return [
-        *((kernel, mode) for kernel in kernels for mode in sorted(modes)),
-        *(*measured, *DRAWS, *SLOPES),
-        *((kernel, mode) for mode, kernel in made.items() if kernel is not None),
-    ]
+    return [(kernel, mode) for mode, kernel in made.items() if kernel is not None]
 
 
 def count_updates(runs: Sequence[Run]) -> int:
@@ -169,8 +187,11 @@ def needs_compiling(blocks: Iterable[Sequence[Run]], planned: int | None = None)
 
     planned: as of `Training`, of each block.
     """
-    called = {(kernel, mode) for runs in blocks for kernel, mode in kernels_of(runs, planned)}
-    return not all(kernel.is_ready(mode) for kernel, mode in called)
+    blocks = [*blocks]
+    general = {called for runs in blocks for called in general_kernels_of(runs)}
+    if not all(kernel.is_ready(mode) for kernel, mode in general):
+        return True  # and nothing is drawn, for which kernels may be missing
+    return not all(kernel.is_ready(mode) for runs in blocks for kernel, mode in made_kernels_of(runs, planned))
 
 
 class Training:

@@ -15,7 +15,14 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import MODES, Kernel, cache_folder, kernel_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
-from bptt.core.training import count_updates, kernels_in, kernels_of, needs_compiling
+from bptt.core.training import (
+    count_updates,
+    general_kernels_of,
+    kernels_in,
+    kernels_of,
+    made_kernels_of,
+    needs_compiling,
+)
 from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.tracking.folder.lock import LockedError, file_lock
 
@@ -48,8 +55,17 @@ def compile_kernels(runs: Sequence[Run]) -> None:
     check_kernel_folder()
     if not needs_compiling([runs]):
         return
+    try:
+        for find in (general_kernels_of, made_kernels_of):
+            _share(find(runs))
+    except OSError:  # nothing can be kept, so nothing can be shared
+        return
+
+
+def _share(kernels: Iterable[tuple[Kernel, str]]) -> None:
+    """Compile kernels, save those that another process is at. Raises OSError where nothing can be kept."""
     modes: dict[Kernel, set[str]] = {}
-    for kernel, mode in kernels_of(runs):
+    for kernel, mode in kernels:
         modes.setdefault(kernel, set()).add(mode)
     for wait in (False, True):
         for kernel in list(modes):
@@ -57,8 +73,6 @@ def compile_kernels(runs: Sequence[Run]) -> None:
                 compile_kernel(kernel, modes[kernel], wait)
             except LockedError:
                 continue
-            except OSError:  # nothing can be kept, so nothing can be shared
-                return
             del modes[kernel]
 
 
