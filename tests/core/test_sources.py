@@ -1,10 +1,13 @@
 """The hash of what computes: what is said changes nothing, what is computed does."""
 
+import ast
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bptt.core.sources import hash_sources, package_hash
+from bptt.core import sources
+from bptt.core.sources import hash_sources, package_hash, parse_source
 
 HELPER = """
 def double(x):
@@ -146,3 +149,10 @@ def test_the_hash_of_a_package_is_of_its_sources_wherever_they_lie(
         (there / changed).write_text("x = 2\n")
         assert hashed(name, here) != hashed(name, there)
     assert package_hash("no_such_package") == ""
+
+
+def test_threads_may_ask_for_it_at_once() -> None:
+    source = Path(sources.__file__).read_text(encoding="utf-8")
+    with ThreadPoolExecutor(8) as pool:
+        trees = list(pool.map(parse_source, [source] * 64))
+    assert len({ast.dump(tree) for tree in trees}) == 1

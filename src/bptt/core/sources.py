@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -22,7 +23,15 @@ from pathlib import Path
 _BESIDE = frozenset({"lineno", "col_offset", "end_lineno", "end_col_offset", "kind", "type_comment", "ctx"})
 # How hashes are made: those that an earlier version kept are not taken for today's.
 _FORM = 2
+_PARSING = threading.Lock()
+
 _WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def parse_source(source: str) -> ast.Module:
+    """The syntax tree of a module; by one thread at a time, as Python 3.11 counts the depth of all trees together."""
+    with _PARSING:
+        return ast.parse(source)
 
 
 def hash_sources(modules: Mapping[str, str], known: Path | None = None) -> str:
@@ -94,7 +103,7 @@ class _Module:
         self.bound: dict[str, list[str]] = defaultdict(list)  # name → texts of what binds it
         self.statements: list[tuple[str, set[str]]] = []  # all but imports: text, names used
         self._package = name.partition(".")[0]
-        for statement in ast.parse(source).body:
+        for statement in parse_source(source).body:
             self._take(statement)
 
     def _take(self, statement: ast.stmt) -> None:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from bptt.core.sources import parse_source
 from bptt.tracking.store.address import Address, StoreError
 
 #: The version of a database that has tables, but says of none.
@@ -44,7 +45,7 @@ def read_revisions() -> Revisions:
 
 def _read_constants(path: Path) -> Iterator[tuple[str, object]]:
     """What a module's names are, as far as they stand for constants."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parse_source(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
                 yield node.targets[0].id, ast.literal_eval(node.value)
