@@ -14,6 +14,20 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
+def ending(started: subprocess.Popen[bytes]) -> Iterator[None]:
+    """At its end a program, which leads a group of its own, is ended with all that it started."""
+    try:
+        yield
+    finally:
+        started.terminate()
+        try:
+            started.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+
+
+@contextmanager
 def program(*words: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command of Dask's, which is ended with all that it started."""
     started = subprocess.Popen(
@@ -24,15 +38,8 @@ def program(*words: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    try:
+    with ending(started):
         yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
 
 
 def await_listener(port: int) -> None:

@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.dask_programs import ending
 from tests.serving import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
@@ -122,7 +122,7 @@ def stand_in(folder: Path) -> Iterator[Slurm]:
 _SCRIPTS = {
     "sbatch": """#!/bin/sh
 grep -q '^#SBATCH -p nowhere' "$1" && { echo 'sbatch: error: invalid partition specified: nowhere' >&2; exit 1; }
-script=$(mktemp "$JOBS/script.XXXXXX"); cp "$1" "$script"
+script="$JOBS/script.$$"; cp "$1" "$script"
 setsid bash "$script" < /dev/null > /dev/null 2>&1 &
 touch "$JOBS/$!"
 echo "Submitted batch job $!"
@@ -146,15 +146,8 @@ def _daemon(command: list[str], slurm: Slurm) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    try:
+    with ending(started):
         yield
-    finally:
-        started.terminate()
-        try:
-            started.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
 
 
 def _await(there: Callable[[], bool], what: str) -> None:

@@ -11,7 +11,7 @@ from bptt.core.gradcheck import gradient_of
 from bptt.core.kernel import LANES, MODES, UNITS
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH
-from bptt.core.workspace import Workspace
+from bptt.core.workspace import Workspace, lay_out
 from tests.core import calling
 from tests.core.comparing import finished
 from tests.core.discovering import components
@@ -57,7 +57,7 @@ def derivative_of(name: str, z: Floats, target: Floats) -> Floats:
 def prepared(name: str, mode: str, logit: Floats, target: Floats, weights: Floats) -> Workspace:
     """A working memory in which a forward pass has left logits (lanes, T, rows, outputs); weights (lanes, T, rows)."""
     shape = Sequences(np.zeros((1, STEPS, 2)), np.zeros((1, STEPS, OUTPUTS)))
-    space = Workspace(make_model("linear", readout=READOUT[name]), LOSSES[name], shape, ROWS, mode)
+    space = Workspace(lay_out(make_model("linear", readout=READOUT[name]), LOSSES[name], shape, ROWS, mode), mode)
     net = space.net
     with np.errstate(invalid="ignore"):  # NaN among the logits
         output = output_of(name, logit)

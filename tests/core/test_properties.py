@@ -17,7 +17,7 @@ from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH, pointer_to
-from bptt.core.workspace import Workspace, pack, sequence_arrays
+from bptt.core.workspace import Workspace, lay_out, pack, sequence_arrays
 from tests.core.comparing import assert_same_bits, finished
 from tests.core.discovering import components
 from tests.core.making import make_model, make_run
@@ -81,7 +81,7 @@ def pack_once(space: Workspace, sets: list[Sequences], rows: Any, shares: Any) -
 def test_packing_is_undone_by_reading_from_the_right(kind: str, mode: str, sequences: Sequences) -> None:
     count, timesteps, inputs = sequences.x.shape
     model = make_model(kind, bias="none")
-    space = Workspace(model, SquaredError(weight=1.0), sequences, count, mode)
+    space = Workspace(lay_out(model, SquaredError(weight=1.0), sequences, count, mode), mode)
     order = np.random.default_rng(1).permutation(count)
     begin = pack_once(space, [sequences], order[None], np.array([0.25]))
     assert begin == timesteps - sequences.full_lengths.max()
@@ -123,10 +123,10 @@ def test_all_lanes_at_once_are_packed_as_each_alone(timesteps: int, inputs: int,
     sets = [some() for _ in range(WIDTH if own else 1)]
     rows, shares = rng.integers(7, size=(WIDTH, 1)), rng.random(WIDTH)
     model = make_model("elman")
-    together = Workspace(model, SquaredError(weight=1.0), sets[0], 1, LANES)
+    together = Workspace(lay_out(model, SquaredError(weight=1.0), sets[0], 1, LANES), LANES)
     pack_once(together, sets, rows, shares)
     for lane in range(WIDTH):
-        alone = Workspace(model, SquaredError(weight=1.0), sets[0], 1, UNITS)
+        alone = Workspace(lay_out(model, SquaredError(weight=1.0), sets[0], 1, UNITS), UNITS)
         pack_once(alone, [sets[lane if own else 0]], rows[lane : lane + 1], shares[lane : lane + 1])
         for region in ("x", "live", "scored", "target"):
             count = timesteps * (inputs if region == "x" else 1)

@@ -33,7 +33,20 @@ from bptt.core.simd import (
     splat,
     transpose,
 )
-from bptt.core.workspace import LENGTHS, PLACES, ROWS, SCORED, SHARES, Workspace, X, Y, as_mode, pack, sequence_arrays
+from bptt.core.workspace import (
+    LENGTHS,
+    PLACES,
+    ROWS,
+    SCORED,
+    SHARES,
+    Workspace,
+    X,
+    Y,
+    as_mode,
+    lay_out,
+    pack,
+    sequence_arrays,
+)
 
 STARTS = types.Array(types.float64, 3, "C")  # (lanes, B or 0, numbers): states as in `Record.state`
 OUTPUTS = types.Array(types.float64, 4, "C")  # (lanes, N, T or 1, outputs)
@@ -254,7 +267,7 @@ class _Pass:
     def __init__(self, model: Any, loss: Any, sequences: Sequences, mode: str) -> None:
         rows = min(sequences.count, max(_LEAST_ROWS[mode], _PLACES[mode] // sequences.timesteps))
         self._rows = np.arange(-(-sequences.count // rows) * rows).reshape(1, -1, rows)
-        self._space = Workspace(model, loss, sequences, rows, mode)
+        self._space = Workspace(lay_out(model, loss, sequences, rows, mode), mode)
         count = parameter_count(list_parameters(model, sequences.x.shape[2], sequences.y.shape[-1]))
         self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
         self._kernels = model.cell.forward.address(mode), loss.kernel.address(mode)

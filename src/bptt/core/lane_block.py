@@ -36,7 +36,7 @@ from bptt.core.updates import (
     Stretch,
     train_updates,
 )
-from bptt.core.workspace import Workspace, as_mode, sequence_arrays, training_workspace
+from bptt.core.workspace import Workspace, as_mode, sequence_arrays, training_layout
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ class LaneBlock:
 def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS) -> LaneBlock:
     """One run alone, in either mode."""
     sequences = stream.page(seed_of(run, 1), 0, run.train.batch_size).sequences
-    workspace = training_workspace(run, sequences, mode)
+    workspace = Workspace(training_layout(run, sequences, mode), mode)
     return LaneBlock([run], workspace=workspace, stream=stream, parameters=[parameters])
 
 
@@ -299,7 +299,7 @@ class FusedRuns:
         self._blocks: list[LaneBlock] = []
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
-                spaces[mode] = training_workspace(first, sequences, mode)
+                spaces[mode] = Workspace(training_layout(first, sequences, mode), mode)
                 made[mode] = find_kernel(first, spaces[mode].net, planned)
             block = [runs[lane] for lane in lanes]
             start = [run.init.parameters(seed_of(run, 0), blocks) for run in block]

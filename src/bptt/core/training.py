@@ -22,7 +22,7 @@ from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
 from bptt.core.run import Record, Run, Task, seed_of
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.shapes.choice import find_kernel
+from bptt.core.shapes.choice import find_kernel, may_have_kernel
 from bptt.core.updates import train_updates
 from bptt.core.workspace import training_layout
 
@@ -172,6 +172,8 @@ def general_kernels_in(run: Run, modes: Iterable[str]) -> list[tuple[Kernel, str
 
 def made_kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kernel, str]]:
     """The kernels made for the shape of such runs, each with its mode."""
+    if not may_have_kernel(run):
+        return []  # and no sequences are drawn
     sequences = run.task.training().page(seed_of(run, 1), 0, run.train.batch_size).sequences
     made = {mode: find_kernel(run, training_layout(run, sequences, mode), planned) for mode in sorted(modes)}
     return [(kernel, mode) for mode, kernel in made.items() if kernel is not None]

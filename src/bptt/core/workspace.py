@@ -44,7 +44,7 @@ def lay_out(
     truncation: int | None = None,
     keeps_deltas: bool = False,
 ) -> Net:
-    """The layout that a `Workspace` of these has."""
+    """The layout of a network that sees such sequences, so many at a time; keeps_deltas: as of a `Regularizer`."""
     return build_net(
         model=model,
         inputs=sequences.x.shape[-1],
@@ -62,19 +62,8 @@ def lay_out(
 class Workspace:
     """A network's layout in one mode, with the memory for it. Who takes turns may share it."""
 
-    def __init__(
-        self,
-        model: Model,
-        loss: Loss,
-        sequences: Sequences,
-        batch: int,
-        mode: str,
-        truncation: int | None = None,
-        keeps_deltas: bool = False,
-    ) -> None:
-        """sequences: some of those that the network sees, so many at a time; keeps_deltas: as of a `Regularizer`."""
+    def __init__(self, net: Net, mode: str) -> None:
         self.mode = mode
-        net = lay_out(model, loss, sequences, batch, mode, truncation, keeps_deltas)
         self.net: Net = net._replace(product=product.address(mode))
         self.sizes = np.array(self.net, np.int64)
         self.memory = as_mode(aligned_zeros(self.net.size, WIDTH), mode)
@@ -109,19 +98,10 @@ class Workspace:
         return self.lanes_first(net.output, net.outputs, net.places * net.per)[:, :, end - net.rows : end]
 
 
-def _of_training(run: Run, sequences: Sequences, mode: str) -> tuple[Any, ...]:
-    settings, keeps_deltas = run.train, run.regularizer.keeps_deltas
-    return run.model, run.loss, sequences, settings.batch_size, mode, settings.truncation, keeps_deltas
-
-
-def training_workspace(run: Run, sequences: Sequences, mode: str) -> Workspace:
-    """What such runs are trained in; sequences: some of those that they see."""
-    return Workspace(*_of_training(run, sequences, mode))
-
-
 def training_layout(run: Run, sequences: Sequences, mode: str) -> Net:
-    """The layout that such runs are trained in."""
-    return lay_out(*_of_training(run, sequences, mode))
+    """The layout that such runs are trained in; sequences: some of those that they see."""
+    settings, keeps_deltas = run.train, run.regularizer.keeps_deltas
+    return lay_out(run.model, run.loss, sequences, settings.batch_size, mode, settings.truncation, keeps_deltas)
 
 
 X = types.Array(types.float64, 4, "C")  # (own, N, T, inputs): own data of each lane, or own = 1 where all share it

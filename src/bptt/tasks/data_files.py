@@ -39,7 +39,7 @@ def check_members(file: Path) -> None:
             _check_size(sum(info.file_size for info in infos))
             for info in infos:
                 _check_array(archive, info)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last as zipfile says of other formats
+    except (OSError, zipfile.BadZipFile, RuntimeError) as error:  # the last of formats that zipfile does not know
         raise ValueError(f"the file can't be read ({_join_lines(error)})") from None
 
 

@@ -30,14 +30,11 @@ def find_kernel(run: Run, net: Net, updates: int) -> ShapeKernel | None:
     return kernel if updates >= _WORTH or kernel.is_ready(shape.mode) else None
 
 
-def _can_be_made(run: Run, net: Net) -> bool:
+def may_have_kernel(run: Run) -> bool:
+    """Whether there are shapes of such runs for which there is a kernel; what hangs on the layout is not asked."""
     parts: tuple[Any, ...] = (run.model, run.loss, run.optimizer)
     return (
         run.model.cell.unit is not None
-        and net.feedback == 0
-        and net.layers == 1
-        and net.hidden <= _MOST_UNITS
-        and net.rows <= _MOST_ROWS
         and run.model.readout in ("identity", "sigmoid")
         and hasattr(run.loss, "slope")
         and hasattr(run.optimizer, "step")
@@ -46,5 +43,15 @@ def _can_be_made(run: Run, net: Net) -> bool:
         and run.schedule.kernel is None
         and run.regularizer.kernel is None
         and run.train.truncation in (None, 1)
+    )
+
+
+def _can_be_made(run: Run, net: Net) -> bool:
+    return (
+        may_have_kernel(run)
+        and net.feedback == 0
+        and net.layers == 1
+        and net.hidden <= _MOST_UNITS
+        and net.rows <= _MOST_ROWS
         and (net.per == 1 or net.outputs == 1)
     )
