@@ -16,7 +16,7 @@ _KERNELS = (
     "bptt.core.layout",
     "bptt.core.network",
     "bptt.core.simd.sums",
-    "bptt.core.simd.arithmetic",
+    "bptt.core.simd.vectors",
     "bptt.core.simd.elementary",
     "bptt.core.simd.memory",
 )

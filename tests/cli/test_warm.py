@@ -21,7 +21,7 @@ from bptt.core.inits.orthogonal import orthonormalize
 from bptt.core.kernel import LANES, UNITS, Kernel
 from bptt.core.lanes import fewest_lanes
 from bptt.core.run import Run
-from bptt.core.shapes import choice
+from bptt.core.shapes import training
 from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH
 from bptt.core.training import kernels_of
@@ -98,7 +98,7 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
 def test_a_long_sweep_has_kernels_for_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [make_run(seed=seed, outputs=1) for seed in range(WIDTH + 1)]
     known = called(kernels.of_sweep(runs))
-    monkeypatch.setattr(choice, "_WORTH", 1)
+    monkeypatch.setattr(training, "_WORTH", 1)
     made = [recipe for recipe in kernels.of_sweep(runs) if not called([recipe]) <= known]
     assert [(type(recipe.kernel), recipe.modes) for recipe in made] == [(ShapeKernel, (m,)) for m in (LANES, UNITS)]
     assert all(pickle.loads(pickle.dumps(recipe)).kernel is recipe.kernel for recipe in made)

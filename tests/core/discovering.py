@@ -6,7 +6,8 @@ import inspect
 import pkgutil
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from bptt.core.annotations import Range, per_lane_fields
+from bptt.core.annotations import Range
+from bptt.core.lanes import per_lane_fields
 
 
 def components(kind: str) -> dict[str, type[Any]]:

@@ -7,9 +7,9 @@ import pytest
 from numba.core.errors import TypingError
 
 from bptt.configuration.components import find_lacking
-from bptt.core.annotations import PerLane, Range, per_lane_fields
+from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import CLIP, LANES, OPTIMIZER, UNITS, Kernel
-from bptt.core.lanes import hyperparameters
+from bptt.core.lanes import hyperparameters, per_lane_fields
 from bptt.core.optimizers.momentum import Momentum, momentum
 from bptt.core.optimizers.sgd import sgd
 from bptt.core.run import Optimizer

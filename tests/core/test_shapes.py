@@ -14,7 +14,7 @@ import pytest
 
 from bptt.core import lane_block, lanes
 from bptt.core.clips.norm import Norm
-from bptt.core.kernel import LANES, MODES, UNITS
+from bptt.core.kernel import LANES, MODES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.momentum import Momentum
@@ -23,7 +23,7 @@ from bptt.core.parameters import Parameter
 from bptt.core.random import Generator
 from bptt.core.run import EarlyStop, Record, Run
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.core.shapes import choice
+from bptt.core.shapes import training
 from bptt.core.shapes.shape import Shape
 from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH
@@ -64,8 +64,8 @@ WAYS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "_WORTH", 0)
-    monkeypatch.setattr(choice, "_MOST_ROWS", 3)  # they give the same bits, and take longer
+    monkeypatch.setattr(training, "_WORTH", 0)
+    monkeypatch.setattr(training, "_MOST_ROWS", 3)  # they give the same bits, and take longer
 
 
 def make(
@@ -240,7 +240,7 @@ def test_it_is_asked_for_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
         return sum(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of(runs, planned))
 
     run = make("through one", 6, 11)  # of a shape that no other test has
-    monkeypatch.setattr(choice, "_WORTH", 24 * WIDTH)
+    monkeypatch.setattr(training, "_WORTH", 24 * WIDTH)
     monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 2)  # as with vectors of eight numbers
     assert count([run] * WIDTH) == 1
     assert count([run] * (WIDTH + 1)) == 2
@@ -252,7 +252,7 @@ def test_one_that_is_kept_is_taken_in_any_case(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("BPTT_CACHE_DIR", str(tmp_path))
     run = make("through one", 7, 3)
     ((kernel, mode),) = [(k, mode) for k, mode in kernels_of([run]) if isinstance(k, ShapeKernel)]
-    monkeypatch.setattr(choice, "_WORTH", 10**18)
+    monkeypatch.setattr(training, "_WORTH", 10**18)
     assert (kernel, mode) not in kernels_of([run])
     kernel.compile(mode)
     assert kernel.is_kept(mode)

@@ -16,10 +16,10 @@ from omegaconf import OmegaConf
 from bptt.configuration.errors import suggest, write_problem
 from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.vocabulary import find_conf_folder, list_choices, write_unknown_key
-from bptt.core.annotations import per_lane_fields
 from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
 from bptt.core.kernel import Kernel, Kind
+from bptt.core.lanes import per_lane_fields
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model
 from bptt.tasks.data_files import check_members

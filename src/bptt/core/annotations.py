@@ -1,9 +1,7 @@
 """What a component's field may hold, said where the field stands; configuration checks and fusing both read it."""
 
-import dataclasses
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 
 @dataclass(frozen=True)
@@ -36,16 +34,3 @@ class InvalidValue(ValueError):
     def __init__(self, field: str, value: object, allowed: str) -> None:
         super().__init__(f"{field}={value}: {allowed}")
         self.field, self.value, self.allowed = field, value, allowed
-
-
-def per_lane_fields(component: Any) -> tuple[str, ...]:
-    """The names of a dataclass's (or its type's) PerLane fields, in the order they are declared."""
-    return _per_lane_fields(component if isinstance(component, type) else type(component))
-
-
-@cache
-def _per_lane_fields(kind: Any) -> tuple[str, ...]:
-    hints = get_type_hints(kind, include_extras=True)
-    return tuple(
-        field.name for field in dataclasses.fields(kind) if PER_LANE in getattr(hints[field.name], "__metadata__", ())
-    )

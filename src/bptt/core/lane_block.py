@@ -17,8 +17,7 @@ from bptt.core.metrics import count_activations
 from bptt.core.parameters import Parameter, list_parameters, parameter_count
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
-from bptt.core.shapes.choice import find_kernel
-from bptt.core.shapes.training import ShapeKernel
+from bptt.core.shapes.training import ShapeKernel, find_kernel
 from bptt.core.simd import WIDTH, aligned_zeros
 from bptt.core.updates import (
     CLIPPED,

@@ -3,16 +3,30 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 import numpy as np
 
-from bptt.core.annotations import per_lane_fields
+from bptt.core.annotations import PER_LANE
 from bptt.core.elementwise import compute_exp, compute_log
 from bptt.core.kernel import LANES, UNITS, Kernel
 from bptt.core.run import Model, Run
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
+
+
+def per_lane_fields(component: Any) -> tuple[str, ...]:
+    """The names of a dataclass's (or its type's) PerLane fields, in the order they are declared."""
+    return _per_lane_fields(component if isinstance(component, type) else type(component))
+
+
+@cache
+def _per_lane_fields(kind: Any) -> tuple[str, ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        field.name for field in dataclasses.fields(kind) if PER_LANE in getattr(hints[field.name], "__metadata__", ())
+    )
 
 
 def fusing_key(run: Run) -> tuple[Any, ...]:

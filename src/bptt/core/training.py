@@ -22,7 +22,7 @@ from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
 from bptt.core.run import Record, Run, Task, seed_of
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.shapes.choice import find_kernel, may_have_kernel
+from bptt.core.shapes.training import find_kernel, may_have_kernel
 from bptt.core.updates import train_updates
 from bptt.core.workspace import training_layout
 

@@ -13,7 +13,7 @@ from numba import types
 
 from bptt.core.compiler import call_helper, declare
 from bptt.core.simd.memory import LANES_MEMORY, load_vector, store_vector
-from bptt.core.simd.types import BITS, F64, I64, VECTOR, VECTOR_BYTES, WIDTH, mask, splat_value, vector
+from bptt.core.simd.vectors import BITS, F64, I64, VECTOR, VECTOR_BYTES, WIDTH, mask, splat_value, vector
 
 Value = Any  # one of LLVM's
 

@@ -1,12 +1,12 @@
 """The vector vocabulary in which the kernels are written, so that they read like scalar mathematics."""
 
 from bptt.core.compiler import inline, kernel
-from bptt.core.simd.arithmetic import absolute, any_of, copysign, fma, largest, select, splat, sqrt, total
 from bptt.core.simd.elementary import exp, integer_power, log, log1p, scaled_log, sigmoid, split, tanh
 from bptt.core.simd.memory import (
     LANES_MEMORY,
     UNITS_MEMORY,
     VECTORS,
+    NamedVectors,
     element,
     elements,
     elements_at,
@@ -23,10 +23,25 @@ from bptt.core.simd.memory import (
     vectors_at,
     within,
 )
-from bptt.core.simd.named import NamedVectors
 from bptt.core.simd.numbers import copy_few, copy_numbers, transpose, transpose_all, transpose_lanes
 from bptt.core.simd.register_block import MOST_COLUMNS, ahead, multiply_block, multiply_row
-from bptt.core.simd.types import ALIGNMENT, VECTOR_BYTES, WIDTH, aligned_zeros, mask, vector
+from bptt.core.simd.vectors import (
+    ALIGNMENT,
+    VECTOR_BYTES,
+    WIDTH,
+    absolute,
+    aligned_zeros,
+    any_of,
+    copysign,
+    fma,
+    largest,
+    mask,
+    select,
+    splat,
+    sqrt,
+    total,
+    vector,
+)
 
 __all__ = [
     "ALIGNMENT",

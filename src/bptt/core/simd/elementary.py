@@ -7,8 +7,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from bptt.core.compiler import constant_table, declare, inline
-from bptt.core.simd.arithmetic import absolute, copysign, fma, select, splat
-from bptt.core.simd.types import F64, I64, INTEGERS, VECTOR, WIDTH, vector
+from bptt.core.simd.vectors import F64, I64, INTEGERS, VECTOR, WIDTH, absolute, copysign, fma, select, splat, vector
 
 _STEPS = 16  # of the table of 2^(k/16)
 

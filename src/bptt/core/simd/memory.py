@@ -7,16 +7,18 @@ says what stands side by side in a vector:
     UNITS_MEMORY  WIDTH neighbouring numbers of one run
 
 Vector i is at the same place in both. An *element* is one number of the mathematics: with lanes a vector of its own,
-with units a number, which as a vector is broadcast.
+with units a number, which as a vector is broadcast. Vectors may have names: `hyper.alpha` in a kernel is the vector
+that belongs to the name `alpha`.
 """
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from collections.abc import Sequence
 
-from bptt.core.compiler import declare
-from bptt.core.simd.arithmetic import folded
-from bptt.core.simd.types import F64, I64, INTEGERS, VECTOR, VECTOR_BYTES, WIDTH, mask, splat_value, vector
+from llvmlite import ir
+from numba import TypingError, types
+from numba.extending import intrinsic, models, register_model
+
+from bptt.core.compiler import declare, define_attributes
+from bptt.core.simd.vectors import F64, I64, INTEGERS, VECTOR, VECTOR_BYTES, WIDTH, folded, mask, splat_value, vector
 
 LANES_MEMORY = types.CPointer(vector)
 UNITS_MEMORY = types.CPointer(types.float64)
@@ -232,3 +234,31 @@ def prefetch(typingctx, array, i, j):
         return context.get_dummy_value()
 
     return types.void(array, i, j), codegen
+
+
+class NamedVectors(types.Type):
+    """Memory of one vector for each name, in the names' order; to the machine a pointer like `VECTORS`."""
+
+    dtype = vector  # what it points to
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(f"NamedVectors({', '.join(self.names)})")
+
+
+register_model(NamedVectors)(models.PointerModel)
+
+
+def _vector_of_name(named, name):
+    if name not in named.names:
+        read = ", ".join(named.names) or "nothing"
+        raise TypingError(f"a kernel reads {name}, and says that it reads {read}")
+    return vector
+
+
+def _load_vector_of_name(context, builder, named, memory, name):
+    place = context.get_constant(types.intp, named.names.index(name))
+    return load_vector(builder, numbers_at(context, builder, memory, types.intp, place, WIDTH))
+
+
+define_attributes(NamedVectors, _vector_of_name, _load_vector_of_name)

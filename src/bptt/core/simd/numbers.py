@@ -6,7 +6,7 @@ from numba.extending import intrinsic
 
 from bptt.core.compiler import declare, inline
 from bptt.core.simd.memory import numbers_at, store_vector
-from bptt.core.simd.types import BITS, F64, I64, INTEGERS, VECTOR, WIDTH, splat_value
+from bptt.core.simd.vectors import BITS, F64, I64, INTEGERS, VECTOR, WIDTH, splat_value
 
 
 def _first(builder, count):

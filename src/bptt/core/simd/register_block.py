@@ -8,7 +8,7 @@ from numba.extending import intrinsic
 
 from bptt.core.compiler import declare
 from bptt.core.simd.memory import LANES_MEMORY, VECTORS, load_vector, store_vector
-from bptt.core.simd.types import F64, I64, VECTOR, VECTOR_BYTES, WIDTH, splat_value
+from bptt.core.simd.vectors import F64, I64, VECTOR, VECTOR_BYTES, WIDTH, splat_value
 
 #: Columns of a block by its rows: as many as the registers hold, 32 with AVX-512 and 16 without.
 MOST_COLUMNS = {4: 4 if WIDTH == 8 else 3, 2: 4, 1: 8}
