@@ -4,16 +4,15 @@ A module of its own and not a package: Hydra's search for plugins runs a package
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 
-from bptt.configuration.fields import make_plain
 from bptt.sweeps.task import SweepTask
-from bptt.sweeps.workers.slurm_settings import SlurmSettings
+from bptt.sweeps.workers.pool import SlurmSettings
 
 
 @dataclass
@@ -23,14 +22,14 @@ class LanesLauncherConf:
     backend  what runs the workers, see `bptt.sweeps.workers.backends`
     workers  how many; null: one for each core; 1: none, the runs are trained in this process
     address  of a running Dask or Ray cluster; null: one is started on this machine
-    slurm    the jobs of backend=slurm, see `bptt.sweeps.workers.slurm_settings`
+    slurm    the jobs of backend=slurm, see `bptt.sweeps.workers.pool.SlurmSettings`
     """
 
     _target_: str = "hydra_plugins.bptt_lanes.LanesLauncher"
     backend: str = "loky"
     workers: int | None = None
     address: str | None = None
-    slurm: dict[str, Any] = field(default_factory=lambda: make_plain(SlurmSettings()))
+    slurm: dict[str, Any] = field(default_factory=lambda: {one.name: one.default for one in fields(SlurmSettings)})
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="lanes", node=LanesLauncherConf, provider="bptt")

@@ -1,6 +1,7 @@
 import pytest
 
-from bptt.analysis.tables import write_duration, write_moment
+from bptt.analysis.tables import write_moment
+from bptt.tracking.folder.progress import write_duration
 
 
 @pytest.mark.parametrize(

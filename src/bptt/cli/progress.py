@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
-from bptt.analysis.tables import write_duration
 from bptt.cli.common import say
-from bptt.tracking.folder.progress import estimate_left
+from bptt.tracking.folder.progress import estimate_left, write_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

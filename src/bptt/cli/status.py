@@ -110,9 +110,8 @@ class _SweepLook:
 
     def report(self) -> _Report:
         """Raises ArchiveError where something can't be read."""
-        from bptt.analysis.tables import write_duration
         from bptt.tracking.folder.files import PROGRESS
-        from bptt.tracking.folder.progress import is_at_work, read_sign
+        from bptt.tracking.folder.progress import is_at_work, read_sign, write_duration
 
         archive = self._archive
         sign = read_sign(archive.folder / PROGRESS)
@@ -292,9 +291,8 @@ class _RunLook:
 
     def report(self) -> _Report:
         """Raises ResumeError where it can't be read."""
-        from bptt.analysis.tables import write_duration
         from bptt.tracking.folder.files import PROGRESS, TRACEBACK
-        from bptt.tracking.folder.progress import is_at_work, read_sign
+        from bptt.tracking.folder.progress import is_at_work, read_sign, write_duration
         from bptt.tracking.folder.run import read_journal
 
         sign = read_sign(self._folder / PROGRESS)

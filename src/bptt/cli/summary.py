@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.tables import write_duration, write_lines
+from bptt.analysis.tables import write_lines
 from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
@@ -16,11 +16,11 @@ from bptt.sweeps.execution import Ended
 from bptt.sweeps.log import SWEEP_LOG
 from bptt.sweeps.single import Trained
 from bptt.tracking.folder.files import JOURNAL
+from bptt.tracking.folder.progress import write_duration
 from bptt.tracking.folder.run import Journal, read_config
-from bptt.tracking.store.address import Address, write_sqlite_uri
+from bptt.tracking.store.address import Address, make_run_path, write_sqlite_uri
 from bptt.tracking.store.artifacts import find_local_folder
 from bptt.tracking.store.logs import RunLog
-from bptt.tracking.store.sweep_page import make_run_path
 
 if TYPE_CHECKING:
     from bptt.sweeps.finish import Summary

@@ -116,13 +116,13 @@ def refuse_unused(config: DictConfig, parsed: Iterable[Override], sweep: bool) -
 
 
 def _find_unused(override: Override, sweep: bool) -> Iterator[str]:
-    key, text = override.key_or_group, cut(str(override.input_line))
+    key = override.key_or_group
     value = str(override.input_line).partition("=")[2]
     own = _IN_A_SWEEP if sweep else _IN_A_RUN
     for parent, says in {**_NEVER, **own}.items():
         named, _, wanted = parent.partition("=")
         if says and _is_below(key, [named]) and (not wanted or value.lower() == wanted) and not _is_nothing(override):
-            yield f"{text}: {says.format(value=value)}"
+            yield f"{cut(str(override.input_line))}: {says.format(value=value)}"
 
 
 def _is_nothing(override: Override) -> bool:

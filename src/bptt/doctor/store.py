@@ -125,7 +125,7 @@ def _write_server_command(address: "Address") -> str:
 
 
 def _examine_schema(address: "Address", found: str) -> Finding:
-    from bptt.tracking.store.revisions import UNKNOWN, read_revisions
+    from bptt.tracking.store.schema import UNKNOWN, read_revisions
 
     revisions, installed = read_revisions(), version("mlflow")
     says = f"version {found}, as MLflow {installed} has it"

@@ -16,11 +16,11 @@ from bptt.analysis.tables import (
     show_values,
     tabulate_settings,
     take_final,
-    write_duration,
     write_right,
 )
+from bptt.tracking.folder.progress import write_duration
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
-from bptt.tracking.store.sweep_page import make_run_path
+from bptt.tracking.store.address import make_run_path
 from bptt.tracking.store.tags import flatten_config
 
 if TYPE_CHECKING:

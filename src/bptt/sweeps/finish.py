@@ -19,11 +19,11 @@ from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status, make_place
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
-from bptt.tracking.store.address import StoreError
+from bptt.tracking.store.address import StoreError, make_run_path
 from bptt.tracking.store.logs import SweepLog, pack_journal
 from bptt.tracking.store.opening import count_lost
 from bptt.tracking.store.runs import make_run, make_run_key, write_setting
-from bptt.tracking.store.sweep_page import make_compare_path, make_run_path, publish_view
+from bptt.tracking.store.sweep_page import make_compare_path, publish_view
 from bptt.tracking.store.tags import BEST_TAG, VIEW_TAG
 
 if TYPE_CHECKING:

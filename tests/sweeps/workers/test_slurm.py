@@ -20,8 +20,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.fields import construct
 from bptt.sweeps.workers.calls import WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
-from bptt.sweeps.workers.pool import Workers, WorkerSettings
-from bptt.sweeps.workers.slurm_settings import SlurmSettings
+from bptt.sweeps.workers.pool import SlurmSettings, Workers, WorkerSettings
 from bptt.sweeps.workers.training import hand_out, train_lanes
 from bptt.tracking.folder.progress import Sign, read_sign
 from tests import slurm_machine

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
+from bptt.tracking.store.address import make_run_path
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.sweep_page import (
     EXPERIMENTS,
     find_axis_ranges,
     make_children_path,
     make_compare_path,
-    make_run_path,
     publish_view,
 )
 

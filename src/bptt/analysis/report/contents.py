@@ -42,7 +42,8 @@ from bptt.analysis.report.sections.setup import (
     write_swept,
     write_value,
 )
-from bptt.analysis.tables import LOSS, shorten_keys, write_duration, write_moment
+from bptt.analysis.tables import LOSS, shorten_keys, write_moment
+from bptt.tracking.folder.progress import write_duration
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure

@@ -23,7 +23,7 @@ from distributed import Security, Status
 
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.workers.dask import DaskCluster, DaskPool
-from bptt.sweeps.workers.slurm_settings import SlurmSettings
+from bptt.sweeps.workers.pool import SlurmSettings
 
 _log = logging.getLogger(__name__)
 

@@ -223,3 +223,13 @@ def estimate_left(done: float, left: float, seconds: float) -> float | None:
     The seconds are those of training alone: kernels are compiled once, at its begin.
     """
     return max(seconds, 0.0) / done * left if done > 0 else None
+
+
+def write_duration(seconds: float) -> str:
+    """`8.3 s`, `1 min 32 s`, `2 h 5 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from shlex import quote as quote_word
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
 
@@ -50,6 +50,10 @@ _DEFAULT: Final = "sqlite:///mlflow.db"
 
 
 _KEY: Final = "tracking.uri"
+
+
+#: Of a page's address: without it MLflow's pages turn to what it offers for language models.
+MODEL_TRAINING: Final = {"workflowType": "machine_learning"}
 
 
 _NAMES = {"databricks", "databricks-uc", "uc"}
@@ -285,6 +289,12 @@ def check_name(path: Path) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode(errors="backslashreplace")
         raise StoreError(f"{shown}: this name is not UTF-8, and can't be recorded; rename the folder") from None
+
+
+def make_run_path(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
+    """The page of a run, or of a file among its artifacts, among MLflow's pages."""
+    within = "" if artifact is None else f"/artifacts/{artifact}"
+    return f"/#/experiments/{experiment_id}/runs/{run_id}{within}?{urlencode(MODEL_TRAINING)}"
 
 
 def find_file_store(folder: Path) -> list[Path]:

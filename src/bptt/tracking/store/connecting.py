@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
-from bptt.tracking.store.revisions import KNOWN_REVISIONS, check_schema, read_revisions, read_schema
-from bptt.tracking.store.template import copy_template, keep_template
+from bptt.tracking.store.schema import (
+    KNOWN_REVISIONS,
+    check_schema,
+    copy_template,
+    keep_template,
+    read_revisions,
+    read_schema,
+)
 from bptt.tracking.store.whereabouts import place_first_experiment, settle_artifacts
 
 if TYPE_CHECKING:

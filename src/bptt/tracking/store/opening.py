@@ -29,7 +29,7 @@ from bptt.tracking.store.connecting import (
 )
 from bptt.tracking.store.database import DatabaseStore
 from bptt.tracking.store.experiments import ClientExperiments, TableExperiments, WantedExperiment, find_experiment
-from bptt.tracking.store.revisions import UNKNOWN
+from bptt.tracking.store.schema import UNKNOWN
 from bptt.tracking.store.sqlite import SqliteStore
 from bptt.tracking.store.tables import Database, split_values
 from bptt.tracking.store.whereabouts import settle_artifacts

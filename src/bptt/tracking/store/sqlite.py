@@ -10,8 +10,7 @@ from uuid import uuid4
 from bptt.tracking.store.base import Begun, Point
 from bptt.tracking.store.connecting import RefusalError
 from bptt.tracking.store.database import DatabaseStore
-from bptt.tracking.store.rows import check_names, check_values, make_artifact_uri, make_rows, make_run_row
-from bptt.tracking.store.tables import Connection
+from bptt.tracking.store.tables import Connection, check_names, check_values, make_artifact_uri, make_rows, make_run_row
 from bptt.tracking.store.tags import KEY_TAG, NAME_TAG, USER_TAG
 
 # As MLflow has it, the last point is the one of the last update; of several there the latest, then the largest.

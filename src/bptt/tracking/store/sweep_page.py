@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.address import MODEL_TRAINING, Address, StoreError
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import explain_refusal
 from bptt.tracking.store.opening import open_address
@@ -206,10 +206,6 @@ _LONGEST_TAG: Final = 5000  # of an experiment; later versions of MLflow take mo
 _MOST_COMPARED: Final = 100
 
 
-# Without it MLflow's pages turn to what it offers for language models.
-_MODEL_TRAINING: Final = {"workflowType": "machine_learning"}
-
-
 def publish_view(
     store: Store,
     sweep_name: str,
@@ -275,13 +271,7 @@ def find_axis_ranges(history: "pd.DataFrame", diverged: Collection[int]) -> dict
 
 
 #: The path of the page of all experiments.
-EXPERIMENTS: Final = f"/#/experiments?{urlencode(_MODEL_TRAINING)}"
-
-
-def make_run_path(experiment_id: str, run_id: str, artifact: str | None = None) -> str:
-    """The page of a run, or of a file among its artifacts."""
-    within = "" if artifact is None else f"/artifacts/{artifact}"
-    return f"/#/experiments/{experiment_id}/runs/{run_id}{within}?{urlencode(_MODEL_TRAINING)}"
+EXPERIMENTS: Final = f"/#/experiments?{urlencode(MODEL_TRAINING)}"
 
 
 def make_children_path(experiment_id: str, parent: str) -> str:
@@ -296,11 +286,11 @@ def make_compare_path(store: Store, run_ids: Sequence[str]) -> str:
     """
     compared = {"runs": run_ids[:_MOST_COMPARED], "experiments": [store.experiment_id]}
     query = {key: json.dumps([*ids], separators=(",", ":")) for key, ids in compared.items()}
-    return f"/#/compare-runs?{urlencode(query | _MODEL_TRAINING)}"
+    return f"/#/compare-runs?{urlencode(query | MODEL_TRAINING)}"
 
 
 def _make_runs_path(experiment_id: str, query: Mapping[str, str]) -> str:
-    return f"/#/experiments/{experiment_id}/runs?{urlencode({**_MODEL_TRAINING, **query, 'compareRunsMode': 'CHART'})}"
+    return f"/#/experiments/{experiment_id}/runs?{urlencode({**MODEL_TRAINING, **query, 'compareRunsMode': 'CHART'})}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.tracking.store.artifacts import put_files
 from bptt.tracking.store.base import RunWriter, Store
 from bptt.tracking.store.connecting import search_runs
-from bptt.tracking.store.rows import check_run, make_artifact_uri, make_rows, make_run_row
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, list_points, supersedes, to_milliseconds
-from bptt.tracking.store.tables import Connection, Database, split_values, write_places
+from bptt.tracking.store.tables import (
+    Connection,
+    Database,
+    check_run,
+    make_artifact_uri,
+    make_rows,
+    make_run_row,
+    split_values,
+    write_places,
+)
 from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, USER_TAG
 
 if TYPE_CHECKING:

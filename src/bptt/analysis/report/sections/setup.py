@@ -10,8 +10,9 @@ from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
 from bptt.analysis.statistics.settings import clopper_pearson
 from bptt.analysis.sweep import hash_results
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, show_values, write_duration, write_moment
+from bptt.analysis.tables import ACCURACY, LOSS, SEED, show_values, write_moment
 from bptt.tracking.folder.files import ONCE
+from bptt.tracking.folder.progress import write_duration
 
 if TYPE_CHECKING:
     import pandas as pd
