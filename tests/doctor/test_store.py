@@ -10,8 +10,9 @@ from bptt.doctor import store
 from bptt.doctor.finding import Finding, Situation
 from bptt.doctor.store import find_holders
 from bptt.tracking.store.address import Address, resolve_address
-from bptt.tracking.store.opening import _examine_database, open_store, open_to_delete
+from bptt.tracking.store.opening import open_store, open_to_delete
 from bptt.tracking.store.schema import read_revisions
+from bptt.tracking.store.state import _examine_database
 from tests.doctor.faults import (
     carried_out,
     empty_database,

@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from bptt.cli.main import main
-from bptt.sweeps.log import SWEEP_LOG, keep_log
+from bptt.tracking.folder.progress import SWEEP_LOG, keep_log
 from bptt.tracking.folder.sweep import SweepFolder
 
 SWEEP = (

@@ -18,8 +18,7 @@ from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.store import connecting
 from bptt.tracking.store.address import StoreError, resolve_address
 from bptt.tracking.store.connecting import connect
-from bptt.tracking.store.experiments import choose_experiment
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import choose_experiment, open_store
 from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -91,8 +91,7 @@ def _find_held(runs: "Sequence[PlannedRun]", arguments: Sequence[str]) -> set[st
     if address.is_missing:
         return set()
     refuse_unnamed(first.tracking.uri, arguments)
-    from bptt.tracking.store.experiments import choose_experiment
-    from bptt.tracking.store.opening import open_store
+    from bptt.tracking.store.opening import choose_experiment, open_store
 
     try:
         store = open_store(first.tracking.uri, choose_experiment(first.tracking.experiment))

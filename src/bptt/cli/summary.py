@@ -13,10 +13,9 @@ from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.sweeps.execution import Ended
-from bptt.sweeps.log import SWEEP_LOG
 from bptt.sweeps.single import Trained
 from bptt.tracking.folder.files import JOURNAL
-from bptt.tracking.folder.progress import write_duration
+from bptt.tracking.folder.progress import SWEEP_LOG, write_duration
 from bptt.tracking.folder.run import Journal, read_config
 from bptt.tracking.store.address import Address, make_run_path, write_sqlite_uri
 from bptt.tracking.store.artifacts import find_local_folder

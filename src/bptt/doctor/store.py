@@ -14,7 +14,7 @@ from bptt.doctor.program import name_origin
 
 if TYPE_CHECKING:
     from bptt.tracking.store.address import Address
-    from bptt.tracking.store.opening import StoreState
+    from bptt.tracking.store.state import StoreState
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ _UNSET: Final = "unset MLFLOW_TRACKING_URI"
 def examine(situation: Situation) -> Iterator[Finding]:
     """Where the store is, whether it answers, the version of its tables, what it holds, and its size."""
     from bptt.tracking.store.address import ARTIFACTS, StoreError, find_file_store, resolve_address
-    from bptt.tracking.store.opening import examine_store
+    from bptt.tracking.store.state import examine_store
 
     old = find_file_store(situation.folder)
     named = name_origin(situation.variables, situation.uri)

@@ -34,8 +34,7 @@ from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import try_to_make
-from bptt.tracking.store.experiments import WantedExperiment, choose_experiment
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
 from bptt.tracking.store.whereabouts import note_place, note_store
 
 _LONGEST: int = 100_000  # characters of a choice

@@ -13,8 +13,7 @@ from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.store.address import StoreError, recall_uri
-from bptt.tracking.store.experiments import WantedExperiment
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import WantedExperiment, open_store
 from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts
 
 

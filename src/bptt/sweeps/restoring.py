@@ -38,9 +38,8 @@ from bptt.tracking.provenance.environment import pack_provenance, recall_provena
 from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
 from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.connecting import explain_refusal
-from bptt.tracking.store.experiments import WantedExperiment
 from bptt.tracking.store.logs import SweepLog, list_copy, place_below
-from bptt.tracking.store.opening import open_address, open_store
+from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key, write_setting
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
 from bptt.tracking.store.whereabouts import Noted, describe_lost, find_whereabouts, note_store

@@ -18,13 +18,12 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
-from bptt.sweeps.log import keep_log
 from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
 from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.progress import Beacon
+from bptt.tracking.folder.progress import Beacon, keep_log
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError

@@ -47,9 +47,8 @@ from bptt.tracking.provenance.environment import (
     write_provenance,
 )
 from bptt.tracking.store.address import StoreError, recall_uri, resolve_address
-from bptt.tracking.store.experiments import WantedExperiment, choose_experiment
 from bptt.tracking.store.logs import RunLog, begin_recorded, reopen_recorded
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
 from bptt.tracking.store.tags import hide_secrets, name_run
 from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, note_place, note_store
 

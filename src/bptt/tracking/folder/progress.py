@@ -1,4 +1,4 @@
-"""progress.json: a sign of life of the process that trains in a folder, and how far it is; and what time is left.
+"""What a process tells in a folder while it trains: that it lives and how far it is, and what went wrong on the way.
 
     progress.json                  in a sweep's or a run's folder: who trains there, since when, when it was seen last
     blocks/block-12.progress.json  how far the block is that a worker trains, where the folder is within its reach; of
@@ -6,17 +6,26 @@
 
 Both go when what they tell of has ended, so that one which stays is of a process that was killed. Nothing depends on
 them: where the disk is full there is none, or an old one.
+
+    sweep.log                      in a sweep's folder: what was mended without a word, as retries, workers that died
+                                   and waits; one in which nothing went wrong has no such file
+
+    2026-05-01T12:00:07Z bptt.sweeps.workers.processes: a worker process died, SIGKILL(-9): 2 tasks are computed again
+
+All of `bptt` logs through Python's `logging`, and nothing of it is on show unless that is set up; `hydra.verbose=true`
+does so. Warnings of the sweep's own process are what sweep.log has.
 """
 
 import atexit
 import json
+import logging
 import math
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +33,7 @@ from typing import Any, Final, Self
 
 from bptt.tracking.folder.files import LOCK, PROGRESS, write_text
 from bptt.tracking.folder.lock import is_locked
+from bptt.tracking.store.address import hide_passwords
 
 _SECONDS_BETWEEN: Final = 1.0
 
@@ -233,3 +243,35 @@ def write_duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+SWEEP_LOG: Final = "sweep.log"
+
+_LOGGER: Final = logging.getLogger("bptt")
+
+
+class FolderLog(logging.Handler):
+    """Appends a line to a folder's sweep.log for each warning; opened for each, as there are few. Use `keep_log`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.WARNING)
+        self._path = folder.absolute() / SWEEP_LOG
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the record's line. A full disk must not fail a sweep."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        line = hide_passwords(f"{when} {record.name}: {' '.join(record.getMessage().split())}\n")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # a link may lead elsewhere
+        with suppress(OSError), os.fdopen(os.open(self._path, flags, 0o644), "a", encoding="utf-8") as file:
+            file.write(line)
+
+
+@contextmanager
+def keep_log(folder: Path) -> Iterator[None]:
+    """Keep the warnings of all of `bptt` in this folder, until it is left."""
+    handler = FolderLog(folder)
+    _LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(handler)

@@ -35,8 +35,7 @@ from bptt.tracking.store.connecting import (
     summarize,
     wait_while_locked,
 )
-from bptt.tracking.store.experiments import WantedExperiment
-from bptt.tracking.store.opening import open_store
+from bptt.tracking.store.opening import WantedExperiment, open_store
 from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
 

@@ -3,30 +3,27 @@
 And what is recorded as their rows: what MLflow's client refuses is refused, what it cuts is cut.
 """
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
 
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.connecting import summarize
+from bptt.tracking.store.runs import RunToWrite
+from bptt.tracking.store.tags import NAME_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from sqlalchemy import Connection as SqlalchemyConnection
     from sqlalchemy import Engine, Table, TableClause
-import re
-import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from itertools import repeat
-
-import numpy as np
-
-from bptt.tracking.store.runs import RunToWrite
-from bptt.tracking.store.tags import NAME_TAG
 
 T = TypeVar("T")
 
