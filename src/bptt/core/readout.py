@@ -12,7 +12,7 @@ from bptt.core.layout import (
     state_at,
     state_delta_at,
 )
-from bptt.core.models.activations import activate, slope
+from bptt.core.models.cell import activate, slope
 from bptt.core.places import by_place, sum_of_places
 from bptt.core.products import multiply
 from bptt.core.simd import element, elements, exp, inline, load, select, set_element, splat, store, within

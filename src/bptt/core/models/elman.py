@@ -24,8 +24,7 @@ from bptt.core.layout import (
     state_at,
     state_delta_at,
 )
-from bptt.core.models.activations import activate, slope
-from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size
+from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size, activate, slope
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import elman
 from bptt.core.simd import inline, load, select, splat, store

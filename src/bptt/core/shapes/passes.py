@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from bptt.core.layout import ACTIVATIONS, READOUTS, delta_at, gate_at, place_before, place_behind, state_at
-from bptt.core.models.activations import activate, slope
+from bptt.core.models.cell import activate, slope
 from bptt.core.shapes.shape import Shape
 from bptt.core.shapes.tape import Memory, Tape, Value, Whole
 from bptt.core.simd import WIDTH, select, transpose_all, within
