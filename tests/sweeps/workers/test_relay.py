@@ -30,6 +30,7 @@ def test_a_block_is_named_by_its_runs() -> None:
 
 
 def test_nobody_is_told_where_there_is_no_cluster() -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'bptt[dask]'")
     assert find_relay() is None
 
 
@@ -66,7 +67,8 @@ def test_a_block_goes_on_where_another_worker_died_without_a_folder_in_common(tm
     assert task.checkpoint is not None
     inbox = Inbox({NAME: Places(task.checkpoint, task.sign)})
     with Workers(WorkerSettings(backend="dask", workers=2)) as workers:
-        assert workers.listen(inbox.take)
+        assert workers.can_be_heard
+        workers.listen(inbox.take)
         (found,) = workers.run(train_apart, [Apart(task, tmp_path / "died")])
         assert not isinstance(found, Lost)
         assert_as_alone([task], [found])
@@ -87,8 +89,9 @@ def test_a_command_takes_a_checkpoint_to_workers_that_do_not_see_it(
     tasks = []
 
     class Hearing(Workers):
-        def listen(self, hear: Any) -> bool:
-            return True
+        can_be_heard = True
+
+        def listen(self, hear: Any) -> None: ...
 
         def run(self, function: Any, given: Any, retried: Any = None) -> Any:
             tasks.extend(given)
@@ -101,6 +104,22 @@ def test_a_command_takes_a_checkpoint_to_workers_that_do_not_see_it(
         (result,) = hand_out([task], workers, interrupts)
     assert_as_alone([task], [result])
     assert [given.kept for given in tasks] == [b"what was kept"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_of_lost_runs_goes_with_them(tmp_path: Path) -> None:
+    class Losing(Workers):
+        def run(self, function: Any, given: Any, retried: Any = None) -> Any:
+            return iter([Lost(task, "its workers died") for task in given])
+
+    task = kept_block(tmp_path)
+    assert task.checkpoint is not None
+    assert task.sign is not None
+    task.checkpoint.touch()
+    task.sign.touch()
+    with Losing(WorkerSettings(workers=1)) as workers, Interrupts() as interrupts:
+        (result,) = hand_out([task], workers, interrupts)
+    assert [lane.error for lane in result.lanes] == ["its workers died"] * len(task.runs)
     assert list(tmp_path.iterdir()) == []
 
 

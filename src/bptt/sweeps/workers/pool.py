@@ -180,12 +180,15 @@ class Workers:
         """Let worker processes start and import what training needs while this one does something else."""
         self._pool.warm()
 
-    def listen(self, hear: Callable[[str, Any], None]) -> bool:
-        """See `backends.HearingPool`. Returns whether these workers can be heard."""
-        if not isinstance(self._pool, HearingPool):
-            return False
+    @property
+    def can_be_heard(self) -> bool:
+        """Whether these workers can tell of what they compute; see `backends.HearingPool`."""
+        return isinstance(self._pool, HearingPool)
+
+    def listen(self, hear: Callable[[str, Any], None]) -> None:
+        """See `backends.HearingPool`, which these workers must be."""
+        assert isinstance(self._pool, HearingPool)
         self._pool.listen(hear)
-        return True
 
     def run(
         self, function: Callable[[T], R], tasks: Sequence[T], retried: Callable[[T, str], None] | None = None

@@ -6,7 +6,6 @@ sweep's folder. How far a block is comes as an event, too.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,9 +64,7 @@ class Relay:
 
 
 def find_relay() -> Relay | None:
-    """The way from this worker of a Dask cluster to its command; None: this is none."""
-    if "distributed" not in sys.modules:
-        return None
+    """The way from this worker of a Dask cluster to its command; None: this is none. Imports `distributed`."""
     from distributed import get_worker
 
     try:

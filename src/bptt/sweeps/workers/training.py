@@ -5,6 +5,7 @@ A sweep's block, a stage of a search and runs that are trained again from their 
 
 import gc
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from bptt.core.training import Training, join_checkpoints, rescue_record, select
 from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Lost, Workers
-from bptt.sweeps.workers.relay import Inbox, Places, find_relay, name_block
+from bptt.sweeps.workers.relay import Inbox, Places, Relay, find_relay, name_block
 from bptt.tracking.folder.files import pack_arrays, parse_arrays, write_bytes
 from bptt.tracking.folder.progress import BlockBeacon, remove_sign
 
@@ -101,10 +102,12 @@ def hand_out(
     The runs of a task whose workers died end with an error that says so. retried: see `Workers.run`. Raises
     KeyboardInterrupt and WorkersError.
     """
-    names = {task.number: name_block(task.identity) for task in tasks}
-    inbox = Inbox({names[task.number]: Places(task.checkpoint, task.sign) for task in tasks if task.checkpoint})
+    names, inbox = dict[int, str](), None
     with interrupts.raising():
-        if workers.listen(inbox.take):
+        if workers.can_be_heard:
+            names = {task.number: name_block(task.identity) for task in tasks}
+            inbox = Inbox({names[task.number]: Places(task.checkpoint, task.sign) for task in tasks if task.checkpoint})
+            workers.listen(inbox.take)
             tasks = [_take_along(task) for task in tasks]
         outcomes = workers.run(train_lanes, tasks, retried)
     while True:
@@ -113,8 +116,19 @@ def hand_out(
         if outcome is None:
             return
         result = lose_lanes(outcome.task, outcome.reason) if isinstance(outcome, Lost) else outcome
-        inbox.close(names[result.number])
+        if inbox is not None:
+            inbox.close(names[result.number])
+        elif isinstance(outcome, Lost):
+            _remove_files(outcome.task)
         yield result
+
+
+def _remove_files(task: LaneTask) -> None:
+    """Remove what is kept of a task that has ended."""
+    with suppress(OSError):
+        for path in (task.checkpoint, task.sign):
+            if path is not None:
+                path.unlink(missing_ok=True)
 
 
 def _take_along(task: LaneTask) -> LaneTask:
@@ -163,7 +177,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     try:
         _compile(task.runs)
         training = (checkpoint and checkpoint.resume(task.runs)) or Training(task.runs, task.start)
-        relay = None if checkpoint is None else find_relay()
+        relay = None if checkpoint is None else _find_relay()
         send = None if relay is None else partial(relay.signal, name_block(task.identity))
         beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update, send)
         while training.update < task.update and training.advance() is not None:
@@ -208,6 +222,11 @@ def _sort_ended(task: LaneTask, training: Training) -> tuple[list[Lane], LaneArr
     return lanes, select_lanes(state, going_on) if going_on else None
 
 
+def _find_relay() -> Relay | None:
+    """See `find_relay`; a worker that is no Dask's has none."""
+    return find_relay() if "distributed" in sys.modules else None
+
+
 class Checkpoint:
     """Where the state of lanes is kept while they are trained, and how often: they go on from it to the same bits.
 
@@ -220,9 +239,9 @@ class Checkpoint:
 
     def __init__(self, path: Path | None, identity: str, seconds: float | None, kept: bytes | None = None) -> None:
         self._path = path if path is not None and path.parent.is_dir() else None
-        self._relay = None if path is None else find_relay()
+        self._relay = None if path is None else _find_relay()
         self._identity, self._seconds, self._kept = identity, seconds, kept
-        self._name = name_block(identity)
+        self._name = "" if self._relay is None else name_block(identity)
         self._last = monotonic()
 
     def resume(self, runs: Sequence[Run]) -> Training | None:
