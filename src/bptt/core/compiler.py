@@ -51,11 +51,13 @@ _CACHE: Final = (
     "numba.core.caching:FunctionCache._guard_against_spurious_io_errors",
     "numba.core.caching:FunctionCache._impl_class",
     "numba.core.caching:FunctionCache._index_key",
+    "numba.core.caching:FunctionCache._load_overload",
     "numba.core.caching:IndexDataCacheFile._load_index",
     "numba.core.caching:_CacheLocator.from_function",
     "numba.core.caching:_CacheLocator.get_cache_path",
     "numba.core.caching:_CacheLocator.get_disambiguator",
     "numba.core.caching:_CacheLocator.get_source_stamp",
+    "numba.core.runtime.nrt:rtsys.initialize",
 )
 #: What is done otherwise because this Numba lacks something, in a sentence each.
 lacking: list[str] = []
@@ -281,6 +283,7 @@ def disk_cache(place_of: Callable[[Callable[..., Any]], Place]) -> Any:
     if not _has(_CACHE, "every process compiles its own kernels"):
         return None
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+    from numba.core.runtime.nrt import rtsys
 
     class Locator(_CacheLocator):
         def __init__(self, place: Place) -> None:
@@ -308,6 +311,14 @@ def disk_cache(place_of: Callable[[Callable[..., Any]], Place]) -> Any:
         def _guard_against_spurious_io_errors(self) -> contextlib.suppress:
             """Where nothing can be read or written, a kernel is compiled for this process alone."""
             return contextlib.suppress(OSError)
+
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            """What is kept, without what only compiling needs: all that Numba knows of NumPy, and scipy.linalg, whose
+            imports take longer than a short run.
+            """
+            rtsys.initialize(target_context)  # machine code may count references
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
 
         def holds(self, signature: Any, dispatcher: Any) -> bool:
             with self._guard_against_spurious_io_errors():

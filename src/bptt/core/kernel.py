@@ -42,7 +42,7 @@ MODES = {LANES: LANES_MEMORY, UNITS: UNITS_MEMORY}
 VECTOR_ARRAY, NUMBER_ARRAY = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 1))
 ARRAYS = {LANES: VECTOR_ARRAY, UNITS: NUMBER_ARRAY}
 SIZES_ARRAY = types.Array(types.int64, 1, "C")
-_ONCE = "compiling the kernels, once per machine: up to a minute"
+_ONCE = "compiling the kernels, once per machine: about half a minute, longer where the cores are busy"
 
 
 @functools.cache

@@ -214,7 +214,7 @@ def _examine_there(folder: Path) -> Finding:
     says = f"{ready} of {len(recipes)} that ship with bptt are compiled, {write_size(_count_bytes(folder))} in all"
     if ready == len(recipes):
         return Finding(subject="compiled", says=says)
-    means = "the others are compiled when they are first needed, which takes up to a minute"
+    means = "the others are compiled when they are first needed, which takes about half a minute or longer"
     return Finding(mark="note", subject="compiled", says=says, means=means, command="bptt warm")
 
 

@@ -9,11 +9,11 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from bptt.core.training import Training
 
 _log = logging.getLogger(__name__)
+
+_SECONDS_TO_IMPORT_IN: Final = 1.0
 
 
 class Progress(Protocol):
@@ -126,7 +128,9 @@ def _execute_seen(
             training = _prepare(job)
             if job.start is not None and tracker is not None:
                 _log_again(training, tracker)
-            if _advance(training, job, tracker, interrupts, beacon):
+            with _importing_figures():
+                ended = _advance(training, job, tracker, interrupts, beacon)
+            if ended:
                 status = "FINISHED"
             else:
                 _save(training, job)
@@ -158,8 +162,8 @@ def _execute_seen(
     noted: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING" if unwritten else status
     with suppress(OSError):  # of a full disk, of which was told: the journal says that the run goes on
         files = compute_digests(job.folder, RECORDED) | job.journal.files
-        ended = replace(job.journal, status=noted, outcome=outcome, recorded=unstored is None, seconds=seconds)
-        write_journal(job.folder, replace(ended, files=files))
+        last = replace(job.journal, status=noted, outcome=outcome, recorded=unstored is None, seconds=seconds)
+        write_journal(job.folder, replace(last, files=files))
     return Ended(status=status, record=record, error=error, unwritten=unwritten, unstored=unstored, seconds=seconds)
 
 
@@ -174,9 +178,21 @@ def _prepare(job: SingleRun) -> "Training":
     # What was imported stays; see `train.main`.
     gc.freeze()
     gc.enable()
-    # Compiled training leaves the interpreter free for the import, which takes half a second.
-    threading.Thread(target=importlib.import_module, args=("matplotlib.figure",), daemon=True).start()
     return training
+
+
+@contextmanager
+def _importing_figures() -> Iterator[None]:
+    """Import what draws figures beside a training, which leaves the interpreter free for it; not where that ends sooner
+    than the import, by which it would only be held up.
+    """
+    timer = threading.Timer(_SECONDS_TO_IMPORT_IN, importlib.import_module, ("matplotlib.figure",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _log_again(training: "Training", tracker: RunLog) -> None:
