@@ -20,7 +20,8 @@ class LanesLauncherConf:
     """The node hydra.launcher.
 
     backend  what runs the workers, see `bptt.sweeps.workers.backends`
-    workers  how many; null: one for each core; 1: none, the runs are trained in this process
+    workers  how many; null: one for each core, and none where the runs are trained sooner than they start; 1: none, the
+             runs are trained in this process
     address  of a running Dask or Ray cluster; null: one is started on this machine
     slurm    the jobs of backend=slurm, see `bptt.sweeps.workers.pool.SlurmSettings`
     """

@@ -114,10 +114,12 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
 
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(launcher, dict)
-    workers = read_worker_settings({str(key): value for key, value in launcher.items()}, config.allow).wanted
+    settings = read_worker_settings({str(key): value for key, value in launcher.items()}, config.allow)
     found = find_groups([planned.run for planned in runs])
-    cut = cut_blocks(found, workers)
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
+    stays = settings.may_stay and plan.is_little(found) and not needs_compiling(timed)
+    workers = 1 if stays else settings.wanted
+    cut = cut_blocks(found, 0 if stays else workers)
     planned = plan.count_planned(found, cut)
     if any(needs_compiling([lanes], updates) for lanes, updates in zip(timed, planned, strict=True)):
         print(compiling_notice(), file=sys.stderr, flush=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from threadpoolctl import threadpool_limits
-
 from bptt.analysis.sweep import hash_results, load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
+from bptt.sweeps.reporting import MadeReport, answer_sweep, make_whole_report
 from bptt.sweeps.session import Session
 from bptt.sweeps.stages import find_next
 from bptt.sweeps.workers.calls import Stopped
@@ -35,20 +34,12 @@ if TYPE_CHECKING:
 REPORT: Final = "report"
 
 
-def make_report(session: "Session", sweep: "Sweep") -> dict[str, bytes]:
-    """The files of the sweep's report; none where it can't be made. That, and parts that can't be made, are told."""
-    try:
-        from bptt.analysis.report.writing import make_report_files
-
-        missing: list[str] = []
-        files = make_report_files([sweep], missing=missing)
-        for line in missing:
-            session.reporter.say(f"the report: {line[0].lower()}{line[1:]}")
-        return files
-    except Exception as error:
-        # What was trained is worth more than what is told of it.
-        session.reporter.say(f"the report can't be made: {error!r}")
-    return {}
+def make_report(session: "Session", sweep: "Sweep") -> MadeReport:
+    """The sweep's report, by the process that was asked for it, or else here. What can't be made is told."""
+    made = session.report.take() or make_whole_report(sweep)
+    for line in made.says:
+        session.reporter.say(line)
+    return made
 
 
 def save_report(session: "Session", files: dict[str, bytes]) -> Path | None:
@@ -122,10 +113,14 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     except OSError as error:
         ended = False
         session.reporter.say(f"{session.archive.folder}: can't be written: {error.strerror or error}")
+    wanted = session.journal.report and not interrupted
+    if wanted:
+        session.report.ask(session.archive.folder)
     sweep = load_sweep(session.archive.folder)
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
     settings = tabulate_settings(runs, session.journal.swept)
-    files = make_report(session, sweep) if session.journal.report and not interrupted else {}
+    made = make_report(session, sweep) if wanted else None
+    files = {} if made is None else made.files
     report = save_report(session, files)
     view = compare = None
     if session.record is not None and unstored is None:
@@ -165,10 +160,13 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view, own)
         if unstored is None:
             unstored = _find_loss(session.record, runs["run_id"].dropna().tolist())
+    answers = [] if made is None else made.answers
+    if made is None and not interrupted:
+        answers = answer_sweep(sweep, session.reporter.say)
     return Summary(
         runs=runs,
         settings=settings,
-        answers=[] if interrupted else _answer(session, sweep),
+        answers=answers,
         status=status if ended else "KILLED",  # as its folder says, of which there is more to write
         report=report,
         unstored=unstored,
@@ -178,19 +176,6 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         seconds=seconds,
         results=None if interrupted else hash_results([sweep]),
     )
-
-
-def _answer(session: Session, sweep: "Sweep") -> list[str]:
-    try:
-        from bptt.analysis.report.findings import Findings
-
-        with threadpool_limits(1, user_api="blas"):  # as for a report
-            findings = Findings(sweep)
-            return [*findings.leading, *findings.notes]
-    except Exception as error:
-        # What was trained is worth more than what is told of it.
-        session.reporter.say(f"the runs can't be compared: {error!r}")
-    return []
 
 
 def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:

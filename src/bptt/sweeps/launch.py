@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,23 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.analysis.sweep import Solved
-from bptt.configuration.build import Configuration, SweepSettings, Tracking, list_conf_folders
+from bptt.configuration.build import Configuration, SweepSettings, Tracking, check_configuration, list_conf_folders
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
+from bptt.core.training import needs_compiling
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.plan import MOST_LANES, Arrangement, PlannedRun, arrange, drop_repeated
+from bptt.sweeps.jobs.plan import (
+    MOST_LANES,
+    Arrangement,
+    PlannedRun,
+    arrange,
+    drop_repeated,
+    find_groups,
+    is_little,
+    seem_little,
+)
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.stages import TuningPlan, compose_first
 from bptt.sweeps.workers.interrupts import Interrupts
@@ -133,6 +143,7 @@ class Launch:
         self._number_of: dict[str, int] = {}  # digest → run
         self._plan: TuningPlan | None = None
         self.next_block = itertools.count()
+        self._parts: int | None = None  # what blocks are cut for, where it is not the workers
         self._held = ExitStack()
 
     def launch(self, jobs: Sequence[Sequence[str]]) -> list[RunResult]:
@@ -141,7 +152,7 @@ class Launch:
         Raises ConfigurationError, with everything that is wrong with any job, before anything is begun; StoreError;
         and what `Session.train` raises.
         """
-        if len(jobs) > MOST_LANES:
+        if len(jobs) > MOST_LANES and not self._seem_little(len(jobs)):
             # They need as long to start as the jobs to be composed.
             self._open_workers().warm()
         added = self.add(jobs)
@@ -180,6 +191,8 @@ class Launch:
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
+        if self._plan is None and first.sweep.confirm is None:
+            self._choose_place([planned.run for planned in new])
         if self.settings.elsewhere:
             self._open_workers()  # a cluster that does not answer is told before anything is begun
         if self.session is None and first.tracking.enabled:
@@ -204,13 +217,34 @@ class Launch:
             blocks=arranged.blocks,
         )
 
+    def _seem_little(self, jobs: int) -> bool:
+        """Whether no workers may be needed for so many jobs, by the sweep's own configuration; what is right is found
+        out when they are composed.
+        """
+        if not self.settings.may_stay:
+            return False
+        try:
+            return seem_little(check_configuration(self._config).run, jobs)
+        except ConfigurationError:  # which each job may mend
+            return False
+
+    def _choose_place(self, new: Sequence[Run]) -> None:
+        """Train in this process what is trained sooner than workers have started; not where kernels are compiled, which
+        workers share, nor in a search, which asks for more.
+        """
+        unasked = self.session is None and self._keys is None and self._workers is None and self.settings.may_stay
+        groups = find_groups(new) if unasked else []
+        little = bool(groups) and is_little(groups)
+        if little and not needs_compiling([new[place] for place in group.places] for group in groups):
+            self.settings, self._parts = replace(self.settings, workers=1), 0
+
     def _arrange(self, new: Sequence[PlannedRun], before: int, store: Store | None) -> Arrangement:
         try:
             return arrange(
                 new,
                 first=before,
                 next_block=self.next_block,
-                workers=self.settings.wanted,
+                workers=self.settings.wanted if self._parts is None else self._parts,
                 store=store,
                 keys=self._keys if self._plan is None else self._plan.keys,
                 stage="result" if self._plan is None else "tuning",

@@ -3,7 +3,6 @@
 The store gets finished blocks one after the other, by a thread of its own, while others are trained.
 """
 
-import importlib
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.reporting import ReportProcess
 from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
@@ -36,12 +36,6 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
 
 _log = logging.getLogger(__name__)
-
-
-def import_what_a_report_needs() -> None:
-    """Import what takes long; imported again it takes no time."""
-    for name in ("scipy.stats", "matplotlib.figure", "seaborn", "bptt.analysis.figures"):
-        importlib.import_module(name)
 
 
 _SECONDS_AFTER_A_FAILURE: Final = 30.0
@@ -184,6 +178,7 @@ class Session:
     results  of the runs that have ended, by job number, without what they recorded
     last     of each run that has ended: `update` and metrics as they were recorded last
     no_store why there is none, though there should be; None: there is, or should not be
+    report   what makes the sweep's report
     """
 
     def __init__(
@@ -215,7 +210,8 @@ class Session:
         self._beacon = self._log.enter_context(Beacon(archive.folder, worked=self.journal.seconds))
         self._trained = False
         self._workers = workers
-        self._importing = False
+        self._left = 0  # blocks that have not ended, where that is known
+        self.report = ReportProcess()
         self._asked_to_record = False
 
     @property
@@ -253,8 +249,11 @@ class Session:
         if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
             self.reporter.say(compiling_notice())
         self.begin(sum(len(task.runs) for task in tasks))
-        jobs_of = dict(blocks)
+        jobs_of, self._left = dict(blocks), len(tasks)
+        if self._left <= self.wanted:
+            self._prepare_report()
         for result in self.advance(tasks, most=len(tasks)):
+            self._left -= 1
             self.take(result.number, _results(jobs_of[result.number], result))
         self.reporter.end()
 
@@ -278,6 +277,11 @@ class Session:
         except WorkersError as error:
             raise Stopped(str(error)) from error
 
+    def _prepare_report(self) -> None:
+        """No block waits for a worker any more: a core has time for what the report takes."""
+        if self.journal.report:
+            self.report.begin()
+
     def _note_retry(self, task: LaneTask, why: str) -> None:
         """A block, or a stage of a search, is trained once more."""
         what = f"a stage of the search, to update {task.update}" if task.checkpoint is None else f"block {task.number}"
@@ -298,9 +302,8 @@ class Session:
         for result in results:
             if result.error is not None:
                 _log.warning("run %s failed: %s", self.jobs[result.job].name, result.error.rstrip().splitlines()[-1])
-        if self.journal.report and not self._importing:
-            self._importing = True
-            threading.Thread(target=import_what_a_report_needs, name="imports", daemon=True).start()
+        if self._left <= self.wanted:
+            self._prepare_report()
         if self._how.on_error == "stop" and any(result.status == "FAILED" for result in results):
             raise Stopped("a run failed, and on_error=stop gives up the others")
 
@@ -390,6 +393,7 @@ class Session:
 
     def close_log(self) -> None:
         """What goes wrong from now on is no longer of this sweep, and it is no longer at work."""
+        self.report.close()
         self._log.close()
 
     def _ended_now(self, results: Sequence[RunResult]) -> None:

@@ -44,6 +44,14 @@ _BLOCKS_PER_WORKER: Final = 8  # so that the workers end at about the same time
 _MOST_BYTES: Final = 256 * 2**20  # of a block, in its worker
 
 
+#: Multiplications that a core does in the second or two which a worker takes to start.
+_LITTLE: Final = 6e9
+
+
+#: What a record of a block takes beside, however few its lanes are, in multiplications.
+_RECORD_COST: Final = 3e6
+
+
 _PAGE_BYTES: Final = 2**20  # of a lane's training data and the indices into it
 
 
@@ -69,12 +77,14 @@ class Group:
 
     places  of the runs, in the sequence that the group was found in
     cost    of one run, in multiplications: what decides how long it takes
+    points  updates of it that are recorded
     bytes   of one run's lane while it is trained
     """
 
     first: Run
     places: tuple[int, ...]
     cost: float
+    points: int
     bytes: int
 
     @cached_property
@@ -163,12 +173,23 @@ def find_groups(runs: Sequence[Run]) -> list[Group]:
     return [_group(runs[found[0]], tuple(found)) for found in places.values()]
 
 
+def is_little(found: Sequence[Group]) -> bool:
+    """Whether runs are trained sooner by this process alone than workers have started."""
+    return sum(group.cost * len(group.places) + group.points * _RECORD_COST for group in found) < _LITTLE
+
+
+def seem_little(run: Run, count: int) -> bool:
+    """What `is_little` says of so many runs like this one."""
+    return is_little([_group(run, tuple(range(count)))])
+
+
 def cut_blocks(found: Sequence[Group], workers: int) -> list[tuple[int, ...]]:
     """The places of the runs that are trained together: blocks that fit the memory and keep all workers busy.
 
-    The longest come first, so that none is waited for at the end.
+    workers: 0: there is nothing to be kept busy, and as few blocks as possible are made. The longest come first, so
+    that none is waited for at the end.
     """
-    share = sum(group.cost * len(group.places) for group in found) / (workers * _BLOCKS_PER_WORKER)
+    share = sum(group.cost * len(group.places) for group in found) / (workers * _BLOCKS_PER_WORKER or 1)
     cut = []
     for group in found:
         lanes = min(MOST_LANES, _MOST_BYTES // group.bytes, share / group.cost)
@@ -192,7 +213,8 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
     recorded = points * (task.timesteps + task.outputs + 16)
     state = settings.batch_size * (model.layers * model.cell.slots * model.hidden_size + task.outputs)
     numbers = recorded + (2 + run.optimizer.slots) * parameters + 2 * state
-    return Group(first=run, places=places, cost=cost, bytes=_MACHINE_BYTES * numbers + _PAGE_BYTES)
+    size = _MACHINE_BYTES * numbers + _PAGE_BYTES
+    return Group(first=run, places=places, cost=cost, points=points, bytes=size)
 
 
 _SECONDS: Final = 0.1  # of measuring per group, about
@@ -328,7 +350,7 @@ def arrange(
 
     first       the number of the first
     next_block  gives each block its number
-    workers     that the blocks keep busy
+    workers     that the blocks keep busy, see `cut_blocks`
     store       in which runs that are there already are looked for; None: all are trained
     keys        what was swept; None: what tells these runs apart
     """

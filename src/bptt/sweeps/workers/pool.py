@@ -103,8 +103,8 @@ class WorkerSettings:
 
     backend  a name of `backends.BACKENDS`: loky (processes of this machine), dask, ray or slurm; or the path of a
              function of the user's own, see `backends.Backend`
-    workers  how many tasks are computed at a time; None: one per core, of this machine or of the cluster. loky's only
-             worker is this process
+    workers  how many tasks are computed at a time; None: one per core, of this machine or of the cluster, but for a
+             sweep that is trained sooner than loky's start. loky's only worker is this process
     address  of the cluster; None: one on this machine is started, and ends with the sweep
     slurm    the jobs of backend=slurm
     """
@@ -126,6 +126,11 @@ class WorkerSettings:
     def elsewhere(self) -> bool:
         """Whether the workers may be on other machines, and not answer."""
         return self.backend not in BACKENDS or BACKENDS[self.backend].elsewhere
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether runs may be trained in this process as well, as nobody has said how many workers there are to be."""
+        return self.backend == "loky" and self.workers is None
 
     @property
     def wanted(self) -> int:

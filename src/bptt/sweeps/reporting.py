@@ -1,0 +1,163 @@
+"""A sweep's report and its answers, made by a process that imports what they take while runs are still being trained.
+
+Where this process has imported that already, or no other can be had, they are made in it; what is made is the same.
+"""
+
+import base64
+import gc
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from threadpoolctl import threadpool_limits
+
+if TYPE_CHECKING:
+    from bptt.analysis.sweep import Sweep
+
+#: What takes long to import; imported again it takes no time.
+_NEEDED: Final = (
+    "scipy.stats",
+    "matplotlib.figure",
+    "seaborn",
+    "bptt.analysis.figures",
+    "bptt.analysis.report.findings",
+    "bptt.analysis.report.writing",
+)
+_PROGRAM: Final = "import sys; sys.path[:] = {path!r}; from bptt.sweeps.reporting import serve; serve()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeReport:
+    """What was made of a sweep.
+
+    files    of the report, by their place in its folder; none where it can't be made
+    answers  what follows from the runs, in a sentence or two
+    says     a line about everything that can't be made
+    """
+
+    files: dict[str, bytes]
+    answers: list[str]
+    says: list[str]
+
+    def pack(self) -> bytes:
+        """As it goes from one process to another."""
+        files = {name: base64.b64encode(content).decode() for name, content in self.files.items()}
+        return json.dumps({"files": files, "answers": self.answers, "says": self.says}).encode()
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """What was packed. Raises ValueError."""
+        found = json.loads(content)
+        files = {name: base64.b64decode(text) for name, text in found["files"].items()}
+        return cls(files=files, answers=found["answers"], says=found["says"])
+
+
+def make_whole_report(sweep: "Sweep") -> MadeReport:
+    """The report of a sweep and its answers, as far as they can be made: what was trained is worth more."""
+    says: list[str] = []
+    return MadeReport(files=_make_files(sweep, says.append), answers=answer_sweep(sweep, says.append), says=says)
+
+
+def _make_files(sweep: "Sweep", say: Callable[[str], None]) -> dict[str, bytes]:
+    try:
+        from bptt.analysis.report.writing import make_report_files
+
+        missing: list[str] = []
+        files = make_report_files([sweep], missing=missing)
+        for line in missing:
+            say(f"the report: {line[0].lower()}{line[1:]}")
+        return files
+    except Exception as error:
+        say(f"the report can't be made: {error!r}")
+    return {}
+
+
+def answer_sweep(sweep: "Sweep", say: Callable[[str], None]) -> list[str]:
+    """What follows from the runs; nothing, and why is said, where they can't be compared."""
+    try:
+        from bptt.analysis.report.findings import Findings
+
+        with threadpool_limits(1, user_api="blas"):  # as for a report
+            findings = Findings(sweep)
+            return [*findings.leading, *findings.notes]
+    except Exception as error:
+        say(f"the runs can't be compared: {error!r}")
+    return []
+
+
+class ReportProcess:
+    """The process that makes a sweep's report: begun while runs are trained, asked when all have ended.
+
+    It sees no Ctrl-C, and ends when whoever began it has, however that ended.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """Let it start and import; nothing where it has begun, or where it would gain nothing."""
+        from joblib import cpu_count
+
+        here = "matplotlib.figure" in sys.modules or _NEEDED[-1] in sys.modules
+        if self._process is not None or here or cpu_count() < 2:
+            return
+        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        with suppress(OSError, ValueError):  # without memory, or processes, the report is made in this one
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM.format(path=sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **one},
+                start_new_session=True,
+            )
+
+    def ask(self, folder: Path) -> None:
+        """Have the report of the sweep in this folder made, by the process that has begun."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):  # of one that has died
+                self._process.stdin.write(f"{json.dumps(str(folder.absolute()))}\n".encode())
+                self._process.stdin.flush()
+
+    def take(self) -> MadeReport | None:
+        """What it has made of what it was asked for; None: it has not begun, or has died."""
+        if self._process is None:
+            return None
+        content, _ = self._process.communicate()
+        self._process = None
+        try:
+            return MadeReport.parse(content)
+        except (ValueError, KeyError):
+            return None
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            with process:  # which closes its pipes and waits for it
+                pass
+
+
+def serve() -> None:
+    """What the process does: it imports, waits for a folder, and writes what it has made of the sweep there."""
+    answers_to = os.dup(1)
+    os.dup2(2, 1)  # what others print is no part of the answer
+    gc.disable()  # a fifth of the time would go into searching what is being imported for garbage
+    for name in _NEEDED:
+        importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+    asked: Any = sys.stdin.readline()
+    if not asked:
+        return
+    from bptt.analysis.sweep import load_sweep
+
+    with suppress(OSError), os.fdopen(answers_to, "wb") as to:  # whoever asked may have gone
+        to.write(make_whole_report(load_sweep(Path(json.loads(asked)))).pack())

@@ -1,0 +1,128 @@
+"""A report is made by a process of its own, beside the training; what it makes is what this process would make."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bptt.analysis.sweep import load_sweep
+from bptt.sweeps.reporting import MadeReport, ReportProcess, make_whole_report
+from tests.program import Folder
+
+SMALL = ("task=leftbit", "train.updates=20", "train.log_points=5", "task.eval_size=32")
+SWEEP = ("train", "-m", *SMALL, "optimizer.alpha=0.01,0.1", "seed=range(3)", "reuse=false")
+
+# Says what of this was imported by the time when all is over, and how many processes it took.
+COMMAND = """
+import subprocess, sys
+begun, original = [], subprocess.Popen.__init__
+def noting(self, arguments, *more, **options):
+    begun.append(arguments)
+    original(self, arguments, *more, **options)
+subprocess.Popen.__init__ = noting
+from bptt.cli.main import main
+code = main(sys.argv[1:])
+heavy = ("matplotlib", "scipy.stats", "seaborn", "mlflow", "sqlalchemy", "scipy.linalg")
+print([name for name in heavy if name in sys.modules])
+print(sum("import serve" in str(arguments) for arguments in begun))
+print("joblib.externals.loky.backend.popen_loky_posix" in sys.modules)
+raise SystemExit(code)
+"""
+
+
+@pytest.fixture
+def blank_figures() -> None:
+    """None: reports are compared with that of a process of its own, which draws them."""
+
+
+def run_afresh(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=folder,
+        env=Folder.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_small_sweep_imports_nothing_of_a_report_and_starts_no_workers(tmp_path: Path) -> None:
+    done = run_afresh(tmp_path, *SWEEP, "hydra.sweep.dir=s")
+    assert done.returncode == 0, done.stderr
+    *said, imported, reports, workers = done.stdout.splitlines()
+    assert (imported, reports, workers) == ("[]", "1", "False")
+    written = {
+        path.relative_to(tmp_path / "s/report").as_posix(): path.read_bytes()
+        for path in (tmp_path / "s/report").rglob("*")
+        if path.is_file()
+    }
+    here = make_whole_report(load_sweep(tmp_path / "s"))
+    assert written == here.files
+    assert any(name.startswith("figures/") for name in written)
+    assert here.says == []
+    assert " ".join(here.answers) in " ".join(" ".join(said).split())
+    kept = {path.name for path in (tmp_path / "mlruns").rglob("report/*")}
+    assert {"report.html", "report.md"} <= kept
+
+
+@pytest.mark.parametrize("end", [["-c", "pass"], ["-c", "import os; os._exit(1)"], ["-c", "print('{')"]])
+def test_where_the_process_has_died_there_is_no_report_of_it(end: list[str], tmp_path: Path) -> None:
+    maker = ReportProcess()
+    maker._process = subprocess.Popen([sys.executable, *end], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    maker._process.wait()
+    maker.ask(tmp_path)
+    assert maker.take() is None
+    assert maker.take() is None
+    maker.close()
+
+
+def test_one_that_is_not_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("matplotlib.figure", "bptt.analysis.report.writing"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    maker = ReportProcess()
+    maker.begin()
+    process = maker._process
+    assert process is not None
+    maker.begin()
+    assert maker._process is process
+    maker.close()
+    assert process.returncode is not None
+    assert maker.take() is None
+
+
+def test_it_ends_with_whoever_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("matplotlib.figure", "bptt.analysis.report.writing"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    maker = ReportProcess()
+    maker.begin()
+    process = maker._process
+    assert process is not None
+    assert process.stdin is not None
+    process.stdin.close()  # as the system does where its other end has died
+    assert process.wait(120) == 0
+    maker.close()
+
+
+@pytest.mark.parametrize(("cores", "imported"), [(1, False), (2, True)])
+def test_it_is_not_begun_where_nothing_is_gained(cores: int, imported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("matplotlib.figure", "bptt.analysis.report.writing"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    if imported:
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", sys)
+    monkeypatch.setattr("joblib.cpu_count", lambda: cores)
+    maker = ReportProcess()
+    maker.begin()
+    assert maker._process is None
+
+
+def test_what_was_made_comes_whole() -> None:
+    made = MadeReport(files={"a/b.svg": b"\x00\xff", "c": b""}, answers=["α > β."], says=["one"])
+    found: Any = MadeReport.parse(made.pack())
+    assert found == made
+    with pytest.raises(ValueError, match="Expecting value"):
+        MadeReport.parse(b"")
