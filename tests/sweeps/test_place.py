@@ -9,6 +9,7 @@ import pytest
 from bptt.cli.main import main
 from bptt.sweeps import launch
 from bptt.sweeps.jobs.plan import cut_blocks, find_groups, is_little, seem_little
+from bptt.sweeps.stages import compose_first
 from bptt.sweeps.workers import processes
 from bptt.tracking.folder.sweep import SweepFolder
 from tests.sweeps.jobs.test_plan import run
@@ -70,13 +71,11 @@ def test_a_long_sweep_of_many_runs_warms_its_workers_before_it_is_composed(
     asked: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    original = launch.compose_first
-
     def composing(*arguments: Any) -> Any:
         order.extend(["workers"] * len(asked))
-        return original(*arguments)
+        return compose_first(*arguments)
 
-    monkeypatch.setattr(launch, "compose_first", composing)
+    monkeypatch.setattr("bptt.sweeps.launch.compose_first", composing)
     monkeypatch.setattr(launch, "seem_little", lambda _run, _count: False)
     assert main([*SMALL, "seed=range(70)"]) == 0
     assert (order, asked) == (["workers"], [None])
