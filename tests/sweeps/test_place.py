@@ -71,6 +71,7 @@ def test_a_long_sweep_of_many_runs_warms_its_workers_before_it_is_composed(
     asked: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
+
     def composing(*arguments: Any) -> Any:
         order.extend(["workers"] * len(asked))
         return compose_first(*arguments)

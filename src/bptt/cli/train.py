@@ -36,6 +36,7 @@ def train_one(configuration: "Configuration") -> int:
         tell_interruption(folder)
         raise
     tell(trained)
+    gc.disable()  # as in `main`: what comes is an import that takes as long as a short run
     illustrate_run(trained, reporter)
     if trained.interrupted:
         raise KeyboardInterrupt

@@ -114,6 +114,7 @@ class ReportProcess:
                 [sys.executable, "-c", _PROGRAM.format(path=sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # where it fails, this process makes the report and tells of it
                 env={**os.environ, **one},
                 start_new_session=True,
             )
@@ -141,7 +142,7 @@ class ReportProcess:
         if self._process is not None:
             process, self._process = self._process, None
             process.kill()
-            with process:  # which closes its pipes and waits for it
+            with suppress(OSError), process:  # which closes its pipes, one with nobody at its end too, and waits for it
                 pass
 
 
