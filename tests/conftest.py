@@ -13,6 +13,7 @@ from bptt.configuration.compose import compose
 from bptt.core.parameters import list_parameters
 from bptt.tracking.store.connecting import set_environment
 from tests import drawing, forking
+from tests.ordering import longest_first
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()
@@ -27,6 +28,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Where several processes test side by side, one server forks the commands of all."""
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         forking.share()
+
+
+@pytest.hookimpl(trylast=True)  # when those that are not asked for are gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes test side by side, the longest tests begin first."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        items[:] = longest_first(items, processes)
 
 
 @pytest.fixture(autouse=True)

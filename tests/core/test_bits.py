@@ -370,19 +370,6 @@ def test_same_in_another_process(batch: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(found[name], values, name)
 
 
-NARROW = "BPTT_SIMD_WIDTH"
-
-
-@pytest.mark.slow  # a machine's first time compiles the kernels once more
-@pytest.mark.skipif(os.environ.get(NARROW) == "4", reason="this is the narrow one")
-def test_the_rules_hold_with_narrow_vectors() -> None:
-    chosen = "(elman and not process) or room or again or recording or early or (optimizer and adam)"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__)), "-k", chosen]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment(**{NARROW: "4"}), timeout=600)
-    assert result.returncode == 0, result.stdout[-4000:]
-    assert "passed" in result.stdout
-
-
 def test_losses_weigh_each_lane_for_itself() -> None:
     runs = [make_run(loss=SquaredError(weight=weight), optimizer=Sgd(alpha=0.05)) for weight in (0.5, 1.0, 1 / 13)]
     for run, record in zip(runs, finished(runs), strict=True):

@@ -3,8 +3,6 @@
 import dataclasses
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,6 @@ from tests.core.comparing import assert_same_record, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
 from tests.core.pairs import every_pair
-from tests.core.test_bits import environment
 from tests.golden.runs import TABLE, hash_all, list_choices
 
 HIDDEN, TIMESTEPS, SIDE_BY_SIDE = (1, 3, 8, 13, 16, 21), (1, 2, 7, 9), (1, 8, 13, 16, 21, 256)
@@ -279,13 +276,3 @@ def test_rows_that_no_update_takes_are_not_drawn(order: Any) -> None:
 @pytest.mark.slow
 def test_golden_bits(tmp_path: Path) -> None:
     assert dict(hash_all(list_choices(), tmp_path)) == json.loads(TABLE.read_text(encoding="utf-8"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [width for width in (2, 4, 8) if width < WIDTH])
-def test_at_other_widths(width: int) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", __file__]
-    done = subprocess.run(
-        command, env=environment(BPTT_SIMD_WIDTH=str(width)), capture_output=True, text=True, timeout=1800
-    )
-    assert done.returncode == 0, done.stdout

@@ -11,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import llvmlite.binding
 import numba
 import numpy as np
 import pytest
@@ -532,28 +531,6 @@ def test_a_kernel_is_compiled_anew_when_a_helper_in_another_file_changed(tmp_pat
     assert text.count("splat(1.0)") == 1
     helper.write_text(text.replace("splat(1.0)", "splat(2.0)"))
     assert step() == -1.0
-
-
-@pytest.mark.slow  # a machine's first time compiles all of it once more
-@pytest.mark.skipif("BPTT_OTHER_WIDTH" in os.environ, reason="this is the other width")
-def test_all_of_this_holds_for_the_other_width() -> None:
-    if WIDTH == 4 and not llvmlite.binding.get_host_cpu_features().get("avx512f", False):
-        pytest.skip("this machine has no vectors of 8 numbers")
-    changed = environment(BPTT_SIMD_WIDTH=str(12 - WIDTH), BPTT_OTHER_WIDTH="1")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        str(Path(__file__)),
-        "-k",
-        "not key and not anew",
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, env=changed, timeout=300)
-    assert result.returncode == 0, result.stdout[-4000:]
-    assert "passed" in result.stdout
 
 
 def test_a_width_that_is_not_there_is_refused() -> None:

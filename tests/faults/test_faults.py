@@ -1,16 +1,19 @@
 """Some faults once, of those that no other test has; `make faults` has all of them, many times."""
 
+import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.faults import changing, full_disks, interrupting, kernels, killing, memory, page, stores, together
 from tests.faults.contents import Contents
 from tests.faults.outcomes import Tally, as_json, as_markdown, from_json
 from tests.faults.programs import end_all
-from tests.faults.sweep import undisturbed
+from tests.faults.sweep import contents_of, undisturbed
 from tests.faults.trial import Blow, Scenario, Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -20,7 +23,18 @@ needs_root = pytest.mark.skipif(not full_disks.AVAILABLE, reason="only root can 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Contents:
-    return undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    """Made once for all processes that test side by side."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, ready = root / "undisturbed", root / "undisturbed.ready"
+    with FileLock(root / "undisturbed.lock"):
+        if not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            undisturbed(folder)
+            ready.touch()
+    return contents_of(folder)
 
 
 @pytest.mark.slow
