@@ -88,8 +88,10 @@ def test_every_experiment_has_a_claim() -> None:
     assert sorted(SOLVED) == NAMES
 
 
-#: Trained in seconds; `seven_of_eight` trains all.
-QUICK = ["charlm", "hull_sentiment", "roelants_counting", "sullivan_sine", "xor", "zhu_adder"]
+#: Trained in a second or two; the slow test after it trains all.
+QUICK = ["roelants_counting", "xor", "zhu_adder"]
+#: How long those train that take longest.
+SECONDS = {"adding": 20, "copying": 40, "temporal_order": 20}
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -99,13 +101,14 @@ def test_two_seeds_reach_what_the_experiment_claims(name: str) -> None:
         assert SOLVED[name](result)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RELIABLE)
-def test_seven_of_eight_seeds_reach_what_the_experiment_claims(name: str) -> None:
-    results = trained(name, range(8))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow(seconds=SECONDS.get(name, 0))) for name in RELIABLE]
+)
+def test_all_seeds_but_one_reach_what_the_experiment_claims(name: str) -> None:
+    results = trained(name, range(8 if name in QUICK else 4))
     assert {result.record.outcome for result in results} == {"completed"}
     solved = [SOLVED[name](result) for result in results]
-    assert sum(solved) >= (6 if name == "adding" else 7), f"solved by seed: {solved}"
+    assert sum(solved) >= len(solved) - 1, f"solved by seed: {solved}"
 
 
 def test_counting_ends_where_the_article_does() -> None:

@@ -414,7 +414,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(work: Any, whole: Swept, blocks
     assert len(found.runs) == RUNS
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_killed_again_and_again_at_any_moment_it_comes_to_the_same_end(work: Any, whole: Swept) -> None:
     moments = np.random.Generator(np.random.PCG64(11))
     found, kills, before = None, 0, folders(work)

@@ -120,7 +120,7 @@ def large_matrices(size: int) -> Floats:
     return np.stack([*made, np.triu(drawn), two, np.eye(size, k=1), 0.0 * one])
 
 
-@pytest.mark.parametrize("size", [129, 200])
+@pytest.mark.parametrize("size", [129, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_spectral_radius_of_large_matrices_is_the_largest_eigenvalue(size: int) -> None:
     matrices = large_matrices(size)
     expected = [*np.abs(np.linalg.eigvals(matrices[:-2])).max(axis=-1), 0.0, 0.0]

@@ -209,19 +209,19 @@ def element_by_element(array: Any) -> None:
 def test_arithmetic_is_numpys_to_the_bit() -> None:
     rng = np.random.default_rng(5)
     memory = aligned_zeros(10, WIDTH)
-    memory[0] = [2.5, -0.5, 1.0 + 2.0**-30, -3.5, *rng.standard_normal(WIDTH - 4)]
-    memory[1] = [1.0, -2.0, 1.0 - 2.0**-30, 4.0, *rng.standard_normal(WIDTH - 4)]
-    memory[2] = [2.0, 0.25, -1.0, 5.0, *rng.standard_normal(WIDTH - 4)]
+    first = [[1.0 + 2.0**-30, 2.5, -0.5, -3.5], [1.0 - 2.0**-30, 1.0, -2.0, 4.0], [-1.0, 2.0, 0.25, 5.0]]
+    for row, numbers in zip(memory[:3], first, strict=True):
+        row[:] = [*numbers, *rng.standard_normal(WIDTH)][:WIDTH]
     x, y, z = memory[:3].copy()
     element_by_element(memory)
-    assert memory[3, 2] == -(2.0**-60)  # rounded once: twice would give 0
+    assert memory[3, 0] == -(2.0**-60)  # rounded once: twice would give 0
     np.testing.assert_allclose(memory[3], x * y + z, rtol=1e-14, atol=1e-15)
     assert np.array_equal(memory[4], np.sqrt(np.abs(x)))
     assert np.array_equal(memory[5], np.copysign(x, y))
     assert np.array_equal(memory[7], np.where((x < y) & (y <= z), x, z))
     assert np.array_equal(memory[8], -x / y + 2.0 * z - 1.0)
     assert np.array_equal(memory[9], x * y + z)  # never contracted to an fma
-    assert memory[9, 2] == 0.0
+    assert memory[9, 0] == 0.0
 
 
 def test_an_elements_bits_do_not_depend_on_its_place_or_neighbours() -> None:

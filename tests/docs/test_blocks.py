@@ -34,7 +34,7 @@ def test_slow_pages_are_there() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, id=name_of(path), marks=[pytest.mark.slow] if name_of(path) in _SLOW else [])
+        pytest.param(path, id=name_of(path), marks=[pytest.mark.slow(seconds=20)] if name_of(path) in _SLOW else [])
         for path in PAGES
     ],
 )

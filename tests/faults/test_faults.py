@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.faults import changing, full_disks, interrupting, kernels, killing, memory, page, stores, together
+from tests.faults import changing, full_disks, interrupting, killing, memory, page, stores, together
 from tests.faults.contents import Contents
 from tests.faults.outcomes import Tally, as_json, as_markdown, from_json
 from tests.faults.programs import end_all
@@ -43,7 +43,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Contents:
     [
         killing.during_sync,
         interrupting.hangup,
-        together.resumed_twice,
         together.same_sweep_twice,
         together.resumed_while_it_runs,
         changing.flipped,
@@ -53,7 +52,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Contents:
         pytest.param(full_disks.database, marks=needs_root),
         pytest.param(full_disks.resumed_without_inodes, marks=needs_root),
         pytest.param(full_disks.read_only, marks=needs_root),
-        pytest.param(kernels.planted, marks=needs_root),
     ],
 )
 def test_nothing_comes_of_it(scenario: Scenario, reference: Contents, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_report_of_losses_from_the_least_to_the_largest_number_is_whole() -> N
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", sorted(LOSSES.keys() - {"from the least to the largest"}))
 def test_a_report_of_extreme_losses_is_whole(kind: str) -> None:
     _assert_whole(LOSSES[kind])
 
