@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "bptt": {"bptt.analysis"},
     "bptt.__main__": {"bptt.cli"},
     "bptt.core": {"bptt.core"},
+    "bptt.dynamics": {"bptt.dynamics", "bptt.core"},
     "bptt.tasks": {
         "bptt.tasks",
         "bptt.core.annotations",

@@ -3,6 +3,13 @@
 _SHOWN = (
     "bptt",
     "bptt.analysis.sweep",
+    "bptt.dynamics",
+    "bptt.dynamics.networks",
+    "bptt.dynamics.lyapunov",
+    "bptt.dynamics.singular_values",
+    "bptt.dynamics.gradients",
+    "bptt.dynamics.sharpness",
+    "bptt.dynamics.fixed_points",
     "bptt.core.run",
     "bptt.core.sequences",
     "bptt.core.annotations",

@@ -91,6 +91,23 @@ def test_a_run_has_all_that_it_came_to(from_folder: Sweep) -> None:
     assert runs["digest"].tolist() == [job.digest for job in jobs()]
 
 
+def test_weights_of_runs_that_are_alike_stand_in_one_array(from_folder: Sweep, place: Place) -> None:
+    some = load_sweep(f"{place.archive.folder}:optimizer.alpha=0.1")
+    numbers = some.runs["run"].tolist()
+    left = [from_folder._recording.record(run) for run in numbers]
+    assert len(left) > 1
+    found = some.parameters()
+    assert left[0] is not None
+    assert found.keys() == left[0].parameters.keys()
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, [record.parameters[name] for record in left if record is not None])
+
+
+def test_weights_that_runs_did_not_leave_are_told_in_a_line(from_folder: Sweep) -> None:
+    with pytest.raises(ValueError, match=r"^the sweep: .* left no weights; load runs that did$"):
+        from_folder.parameters()
+
+
 def test_what_is_known_of_a_sweep(from_folder: Sweep, place: Place) -> None:
     assert from_folder.name == "the sweep"
     assert from_folder.folder == place.archive.folder

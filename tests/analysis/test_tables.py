@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.tables import show_value, tabulate_runs, tabulate_settings, take_final, write_lines
+from bptt.analysis.tables import (
+    show_value,
+    stack_parameters,
+    tabulate_runs,
+    tabulate_settings,
+    take_final,
+    write_lines,
+)
+from bptt.core.run import Record
 from bptt.tracking.folder.sweep import SweepJob
 
 
@@ -193,3 +201,14 @@ def test_one_run_alone_is_no_table() -> None:
 )
 def test_values_as_text(value: object, text: str) -> None:
     assert show_value(value) == text
+
+
+def test_weights_of_several_shapes_are_told_in_a_line() -> None:
+    def left(size: int) -> Any:
+        return Record("completed", 1, {}, np.zeros((1, 1)), {"cell.0.recurrent": np.eye(size)}, np.zeros((1, 1)))
+
+    with pytest.raises(ValueError, match=r"^mine: the weights of b have other shapes than those of a; load runs of"):
+        stack_parameters("mine", ["a", "b"], [left(2), left(3)])
+    with pytest.raises(ValueError, match=r"^mine: no run left no weights"):
+        stack_parameters("mine", [], [])
+    assert stack_parameters("mine", ["a", "b"], [left(2), left(2)])["cell.0.recurrent"].shape == (2, 2, 2)

@@ -18,6 +18,7 @@ from bptt.analysis.tables import (
     SEED,
     choose_conditions,
     drop_seed,
+    stack_parameters,
     tabulate_runs,
     take_final,
     write_settings,
@@ -29,6 +30,7 @@ from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 _SHARE_OF_FIRST: Final = 0.01
@@ -183,6 +185,14 @@ class Sweep:
     def overrides(self) -> dict[int, list[str]]:
         """Run → what makes its configuration, as for `bptt train`; empty unknown."""
         return {run: self._recording.overrides(run) for run in self._numbers}
+
+    def parameters(self) -> dict[str, "NDArray[Any]"]:
+        """Name → (runs, …): the weights with which runs ended, in the order of `runs`, as `bptt.dynamics` takes them.
+
+        Raises ValueError with one line where a run left none, or weights differ in their shapes.
+        """
+        left = [self._recording.record(run) for run in self._numbers]
+        return stack_parameters(self.name, list(self.runs["name"]), left)
 
     @property
     def _numbers(self) -> list[int]:

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bptt.tracking.folder.files import ONCE
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
+
+    from bptt.core.run import Record
 
 SEED = "seed"
 
@@ -25,6 +28,24 @@ def shorten_keys(keys: Sequence[str]) -> dict[str, str]:
 def drop_seed(keys: Iterable[str]) -> list[str]:
     """The keys but the seed."""
     return [key for key in keys if key != SEED]
+
+
+def stack_parameters(whose: str, names: Sequence[str], records: Sequence["Record | None"]) -> dict[str, "NDArray[Any]"]:
+    """Name → (runs, …): the weights that runs left. Raises ValueError with one line; see `Sweep.parameters`."""
+    import numpy as np
+
+    left = [record.parameters for record in records if record is not None]
+    if len(left) < len(records) or not left:
+        without = [name for name, record in zip(names, records, strict=True) if record is None]
+        raise ValueError(f"{whose}: {without[0] if without else 'no run'} left no weights; load runs that did")
+    shapes = [{name: np.shape(array) for name, array in own.items()} for own in left]
+    other = [name for name, own in zip(names, shapes, strict=True) if own != shapes[0]]
+    if other:
+        raise ValueError(
+            f"{whose}: the weights of {other[0]} have other shapes than those of {names[0]}; load runs of one shape, "
+            "as SOURCE:model=lstm"
+        )
+    return {name: np.stack([own[name] for own in left]) for name in left[0]}
 
 
 def choose_conditions(swept: Iterable[str], given: Iterable[str] | None) -> list[str]:

@@ -1,0 +1,79 @@
+"""The sharpness of a loss: the largest eigenvalue of its Hessian."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bptt.core.random import Generator
+from bptt.core.run import Run
+from bptt.core.sequences import Floats
+from bptt.dynamics.gradients import Batches, Gradients, dot_rows, read_batches
+from bptt.dynamics.networks import Networks
+
+_STEP = 1e-5  # of the central difference, relative to 1 + ‖θ‖
+
+
+def sharpness(
+    run: Run,
+    parameters: Mapping[str, Any],
+    sequences: Batches,
+    *,
+    tolerance: float = 1e-6,
+    iterations: int = 100,
+) -> Floats:
+    """λ_max of ∂²loss/∂θ², (lanes,), on a batch: gradient descent is stable below 2/α, with momentum below 2(1 + ε)/α.
+
+    Lanczos' iteration from a random vector, its basis orthogonalised again and again, on H v =
+    (g(θ + h v) − g(θ − h v)) / 2h, h = 10⁻⁵ (1 + ‖θ‖) / ‖v‖, with g the gradient that the kernels give, the run's
+    truncation and regularizer included. It ends where the residual ‖H u − λ u‖ is not above tolerance · |λ|, or after
+    so many iterations: then λ is a lower bound.
+
+    run, parameters and sequences are as for `bptt.dynamics.gradients.truncation_bias`. λ has the loss's unit per unit
+    of θ²; its error is some 10⁻⁹ of the gradient's change, below tolerance². NaN where a gradient is not finite. With
+    truncation H is that of no loss, and not symmetric: its symmetric part is what counts here.
+    Lanczos 1950; Cohen, Kaur, Li, Kolter & Talwalkar 2021, "Gradient descent on neural networks typically occurs at the
+    edge of stability". Cost: two gradients an iteration, some 10 to 30 of them. A network's number is the same to the
+    bit alone and among others. Raises ValueError with one line where shapes do not fit.
+    """
+    if not (tolerance > 0.0 and iterations >= 1):
+        raise ValueError(f"tolerance={tolerance}, iterations={iterations}: above 0, and at least 1")
+    networks = Networks(run.model, parameters)
+    flat, gradients = (
+        networks.flat,
+        Gradients(run, read_batches(sequences, networks.lanes), run.train.truncation),
+    )
+    lanes, size = flat.shape
+    step = _STEP * (1.0 + np.sqrt(dot_rows(flat, flat)))[:, None]
+    start = Generator(np.random.SeedSequence(size)).standard_normal(size)
+    basis = np.broadcast_to(start / np.sqrt(start @ start), (1, lanes, size)).copy()
+    diagonal, beside = np.empty((lanes, 0)), np.empty((lanes, 0))
+    found, done = np.full(lanes, np.nan), np.zeros(lanes, bool)
+    for k in range(min(iterations, size)):
+        turned = (gradients(flat + step * basis[k]) - gradients(flat - step * basis[k])) / (2.0 * step)
+        diagonal = np.column_stack([diagonal, dot_rows(turned, basis[k])])
+        for _ in range(2):  # once is not enough (Parlett 1980, "twice is enough")
+            for past in basis:
+                turned -= dot_rows(turned, past)[:, None] * past
+        rest = np.sqrt(dot_rows(turned, turned))
+        values, last = _solve_tridiagonal(diagonal, beside)
+        found = np.where(done, found, values)
+        done |= ~(rest * np.abs(last) > tolerance * np.abs(values))
+        if done.all():
+            break
+        basis = np.concatenate([basis, (turned / np.where(rest > 0.0, rest, 1.0)[:, None])[None]])
+        beside = np.column_stack([beside, rest])
+    return found
+
+
+def _solve_tridiagonal(diagonal: Floats, beside: Floats) -> tuple[Floats, Floats]:
+    """The largest eigenvalue of each lane's matrix, (lanes,), and its eigenvector's last number; NaN of NaN."""
+    count = diagonal.shape[1]
+    sound = np.isfinite(diagonal).all(axis=1) & np.isfinite(beside).all(axis=1)
+    matrices = np.zeros((len(diagonal), count, count))
+    matrices[:, range(count), range(count)] = diagonal
+    matrices[:, range(1, count), range(count - 1)] = beside  # eigh reads what is below the diagonal
+    largest, last = np.full(len(diagonal), np.nan), np.full(len(diagonal), np.nan)
+    values, vectors = np.linalg.eigh(matrices[sound])
+    largest[sound], last[sound] = values[:, -1], vectors[:, -1, -1]
+    return largest, last
