@@ -103,6 +103,16 @@ def test_every_bit_counts() -> None:
         assert part(found, "loss/eval").first is not None, bit
 
 
+def test_weights_along_the_way_are_compared_where_both_have_them() -> None:
+    kept = {0: {"cell.0.input": np.array([[1.0, 2.0]])}, 10: {"cell.0.input": np.array([[3.0, 4.0]])}}
+    other = {**kept, 10: {"cell.0.input": changed(kept[10]["cell.0.input"], (0, 1))}}
+    assert compare_runs(record(snapshots=kept), record(snapshots=kept)).same_bits
+    assert compare_runs(record(snapshots=kept), record()).same_bits
+    found = compare_runs(record(snapshots=kept), record(snapshots=other))
+    assert part(found, "cell.0.input after 0").first is None
+    assert part(found, "cell.0.input after 10").first == Deviation(None, "[0, 1]", 4.0, np.nextafter(4.0, np.inf))
+
+
 def test_no_number_is_like_any_other_that_is_none() -> None:
     then, now = record(), record()
     now.history["grad/decay"].view(np.int64)[0] ^= 1

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.tables import (
+    list_kept,
     show_value,
     stack_parameters,
     tabulate_runs,
@@ -212,3 +213,22 @@ def test_weights_of_several_shapes_are_told_in_a_line() -> None:
     with pytest.raises(ValueError, match=r"^mine: no run left no weights"):
         stack_parameters("mine", [], [])
     assert stack_parameters("mine", ["a", "b"], [left(2), left(2)])["cell.0.recurrent"].shape == (2, 2, 2)
+
+
+def test_weights_of_an_update_are_those_that_every_run_kept() -> None:
+    def left(updates: int, *kept: int) -> Any:
+        snapshots = {update: {"w": np.array([float(update)])} for update in kept}
+        return Record(
+            "completed", updates, {}, np.zeros((1, 1)), {"w": np.array([-1.0])}, np.zeros((1, 1)), {}, snapshots
+        )
+
+    records = [left(9, 0, 1, 5, 9), left(5, 0, 1)]
+    assert list_kept(records) == [0, 1, 5]
+    assert list_kept([*records, None]) == []
+    np.testing.assert_array_equal(stack_parameters("mine", ["a", "b"], records, 1)["w"], [[1.0], [1.0]])
+    np.testing.assert_array_equal(stack_parameters("mine", ["a", "b"], records, 5)["w"], [[5.0], [-1.0]])
+    np.testing.assert_array_equal(stack_parameters("mine", ["a", "b"], records)["w"], [[-1.0], [-1.0]])
+    with pytest.raises(
+        ValueError, match=r"^mine: b has no weights after update 9; it has those after 0, 1, 5, and with"
+    ):
+        stack_parameters("mine", ["a", "b"], records, 9)

@@ -108,6 +108,11 @@ def compare_runs(then: Record, now: Record, tolerance: float | None = None, ende
     else:
         parts.append(_compare_text(f"{FLOW}'s timesteps", then.flow.shape[1], now.flow.shape[1]))
     parts += _compare_arrays(then.parameters, now.parameters, tolerance)
+    for update in sorted(then.snapshots.keys() & now.snapshots.keys()):
+        kept = [
+            {f"{name} after {update}": array for name, array in own.snapshots[update].items()} for own in (then, now)
+        ]
+        parts += _compare_arrays(kept[0], kept[1], tolerance)
     if then.state.size and now.state.size:
         parts += _compare_arrays({STATE: then.state}, {STATE: now.state}, tolerance)
     return RunComparison(

@@ -18,6 +18,7 @@ from bptt.analysis.tables import (
     SEED,
     choose_conditions,
     drop_seed,
+    list_kept,
     stack_parameters,
     tabulate_runs,
     take_final,
@@ -186,13 +187,17 @@ class Sweep:
         """Run → what makes its configuration, as for `bptt train`; empty unknown."""
         return {run: self._recording.overrides(run) for run in self._numbers}
 
-    def parameters(self) -> dict[str, "NDArray[Any]"]:
-        """Name → (runs, …): the weights with which runs ended, in the order of `runs`, as `bptt.dynamics` takes them.
+    def parameters(self, update: int | None = None) -> dict[str, "NDArray[Any]"]:
+        """Name → (runs, …): weights, in the order of `runs`; update: after which, of `snapshots`; None: the last ones.
 
-        Raises ValueError with one line where a run left none, or weights differ in their shapes.
+        Raises ValueError with one line where a run left none, or none of that update, or where shapes differ.
         """
-        left = [self._recording.record(run) for run in self._numbers]
-        return stack_parameters(self.name, list(self.runs["name"]), left)
+        return stack_parameters(self.name, list(self.runs["name"]), self._recording.records(self._numbers), update)
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The updates after which there are weights of every run: as `train.snapshots` says, 0 being the start."""
+        return list_kept(self._recording.records(self._numbers))
 
     @property
     def _numbers(self) -> list[int]:

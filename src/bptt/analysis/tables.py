@@ -30,22 +30,47 @@ def drop_seed(keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key != SEED]
 
 
-def stack_parameters(whose: str, names: Sequence[str], records: Sequence["Record | None"]) -> dict[str, "NDArray[Any]"]:
-    """Name → (runs, …): the weights that runs left. Raises ValueError with one line; see `Sweep.parameters`."""
+def _list_own(record: "Record") -> set[int]:
+    """The updates after which a record has weights."""
+    return {record.updates, *record.snapshots}
+
+
+def list_kept(records: Sequence["Record | None"]) -> list[int]:
+    """The updates after which every record has weights; none where a run left none."""
+    kept = [set() if record is None else _list_own(record) for record in records]
+    return sorted(set.intersection(*kept)) if kept else []
+
+
+def stack_parameters(
+    whose: str, names: Sequence[str], records: Sequence["Record | None"], update: int | None = None
+) -> dict[str, "NDArray[Any]"]:
+    """Name → (runs, …): weights that runs left. Raises ValueError with one line; see `Sweep.parameters`."""
     import numpy as np
 
-    left = [record.parameters for record in records if record is not None]
-    if len(left) < len(records) or not left:
-        without = [name for name, record in zip(names, records, strict=True) if record is None]
+    left = {name: record for name, record in zip(names, records, strict=True) if record is not None}
+    if len(left) < len(names) or not left:
+        without = [name for name in names if name not in left]
         raise ValueError(f"{whose}: {without[0] if without else 'no run'} left no weights; load runs that did")
-    shapes = [{name: np.shape(array) for name, array in own.items()} for own in left]
-    other = [name for name, own in zip(names, shapes, strict=True) if own != shapes[0]]
+    for name, record in left.items():
+        if update is not None and update not in (kept := _list_own(record)):
+            there = ", ".join(map(str, sorted(kept)))
+            raise ValueError(
+                f"{whose}: {name} has no weights after update {update}; it has those after {there}, and with "
+                "train.snapshots=20 a run keeps some along the way"
+            )
+    ended = [record.updates if update is None else update for record in left.values()]
+    own = [
+        record.parameters if at == record.updates else record.snapshots[at]
+        for at, record in zip(ended, left.values(), strict=True)
+    ]
+    shapes = [{name: np.shape(array) for name, array in each.items()} for each in own]
+    other = [name for name, each in zip(left, shapes, strict=True) if each != shapes[0]]
     if other:
         raise ValueError(
             f"{whose}: the weights of {other[0]} have other shapes than those of {names[0]}; load runs of one shape, "
             "as SOURCE:model=lstm"
         )
-    return {name: np.stack([own[name] for own in left]) for name in left[0]}
+    return {name: np.stack([each[name] for each in own]) for name in own[0]}
 
 
 def choose_conditions(swept: Iterable[str], given: Iterable[str] | None) -> list[str]:

@@ -183,7 +183,7 @@ def check_sizes(run: Run) -> list[str]:
 
 
 def _find_uncountable(run: Run) -> Iterator[str]:
-    for name in ("updates", "batch_size", "truncation", "log_points"):
+    for name in ("updates", "batch_size", "truncation", "log_points", "snapshots"):
         if (value := getattr(run.train, name) or 0) > _WHOLE:
             yield write_problem(f"train.{name}", value, f"must be at most {_WHOLE:,}")
 
@@ -194,6 +194,7 @@ def _find_too_large(run: Run) -> list[str]:
     parts = {
         "the weights": _OF_A_WEIGHT * _count_weights(run),
         "a batch": train.batch_size * task.timesteps * (task.inputs + task.outputs + units),
+        "the snapshots": _count_snapshots(run) * _count_weights(run),
         "what is recorded": min(train.log_points, train.updates) * task.timesteps,
     }
     part = max(parts, key=lambda name: parts[name])
@@ -204,14 +205,21 @@ def _find_too_large(run: Run) -> list[str]:
         "model.layers": model.layers,
         "model.hidden_size": model.hidden_size,
         "train.batch_size": train.batch_size if part == "a batch" else 0,
+        "train.snapshots": train.snapshots if part == "the snapshots" else 0,
         "train.log_points": train.log_points if part == "what is recorded" else 0,
-        "task.timesteps": task.timesteps if part != "the weights" else 0,
+        "task.timesteps": task.timesteps if part in ("a batch", "what is recorded") else 0,
     }
     key = max(sizes, key=lambda name: sizes[name])
     says = f"{part} would take {needed:.3g} GiB of memory, this machine has {there:.3g} GiB"
     if key == "task.timesteps":  # which no key says, but what makes them differs from task to task
         return [write_problem("task", type(task).__name__.lower(), f"with {sizes[key]:.3g} timesteps {says}")]
     return [write_problem(key, sizes[key], says)]
+
+
+def _count_snapshots(run: Run) -> int:
+    """At most, that of the start too."""
+    train = run.train
+    return min(train.snapshots, train.log_points, train.updates) + 2 if train.snapshots else 0
 
 
 def _count_weights(run: Run) -> int:

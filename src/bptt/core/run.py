@@ -161,6 +161,8 @@ class Settings:
     carry_state  whether the state an update ends with is the state the next one starts from
     log_points   how many updates are recorded; the first and the last always are
     log_spacing  linear or log: how the recorded updates are spaced
+    snapshots    after how many of the recorded updates the parameters are kept, and before the first one; 0: none
+    snapshot_spacing  linear or log: how those are spaced
     """
 
     updates: Annotated[int, Range(at_least=1)]
@@ -169,6 +171,8 @@ class Settings:
     carry_state: bool = False
     log_points: Annotated[int, Range(at_least=1)] = 100
     log_spacing: Literal["linear", "log"] = "linear"
+    snapshots: Annotated[int, Range(at_least=0)] = 0
+    snapshot_spacing: Literal["linear", "log"] = "linear"
     early_stop: EarlyStop = EarlyStop()
 
 
@@ -210,6 +214,8 @@ class Record:
                 where the run diverged
     once        what there is one number of: `baseline` where the task knows it; `loss/test` and `accuracy/test` where
                 it has a test set, and the run came to its end
+    snapshots   update → the parameters after it, name → array; of the start, 0, and of some recorded updates, see
+                `bptt.core.snapshots`
     """
 
     outcome: Literal["completed", "early_stopped", "diverged"]
@@ -219,3 +225,4 @@ class Record:
     parameters: Mapping[str, Floats]
     state: Floats
     once: Mapping[str, float] = field(default_factory=dict)
+    snapshots: Mapping[int, Mapping[str, Floats]] = field(default_factory=dict)

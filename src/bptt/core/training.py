@@ -23,6 +23,7 @@ from bptt.core.random import DRAWS, Generator
 from bptt.core.run import Record, Run, Task, seed_of
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.shapes.training import find_kernel, may_have_kernel
+from bptt.core.snapshots import KeptParameters
 from bptt.core.updates import train_updates
 from bptt.core.workspace import training_layout
 
@@ -242,6 +243,7 @@ class Training:
         self._tests = {name: np.full(len(self.runs), np.nan) for name in tests}  # nan of a lane that was not tested
         # Kept here because a block goes on computing the states of lanes that have ended.
         self._states = self._lanes.states
+        self._kept = KeptParameters(first.train, self._lanes.parameters)
         if checkpoint is not None:
             self._restore(checkpoint)
 
@@ -331,6 +333,7 @@ class Training:
         flow[which] = report.flow[which]
         if sound.any():
             thetas = self._lanes.parameters
+            self._kept.keep(update, thetas, which)
             for name, values in self._seen(report, thetas, sound, update - since).items():
                 metrics[name][which] = values[which]
             snapshot = self._snapshot(update, thetas[which], self._states[which], sound)
@@ -382,6 +385,7 @@ class Training:
             state=self._states[lane].copy(),
             once={name: float(tests[lane]) for name, tests in self._tests.items() if not np.isnan(tests[lane])}
             | self._baselines[lane],
+            snapshots=self._kept.of_lane(lane, self.blocks),
         )
 
     def checkpoint(self) -> dict[str, NDArray[Any]]:
@@ -393,6 +397,7 @@ class Training:
             "ended": self._ended.copy(),
             "states": self._states.copy(),
             **self._history.saved(self._next),
+            **self._kept.saved(self.update),
         }
         saved |= {_TEST + name: values.copy() for name, values in self._tests.items()}
         return saved | {_LANE + name: arrays for name, arrays in self._lanes.saved().items()}
@@ -403,6 +408,7 @@ class Training:
         self._next = int(saved["next"])
         self._outcome, self._ended, self._states = (saved[key].copy() for key in ("outcome", "ended", "states"))
         self._history.restore(saved, self._next)
+        self._kept.restore(saved)
         self._tests |= {name: saved[_TEST + name].copy() for name in self._tests}
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
         self._lanes.restore(own)

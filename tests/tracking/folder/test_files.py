@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bptt.core.run import Record
-from bptt.tracking.folder.block import read_table, write_block
+from bptt.tracking.folder.block import RunResult, open_block, read_block, read_table, write_block
 from bptt.tracking.folder.files import load_record, read_arrays, read_once, write_arrays, write_record, write_text
 
 
@@ -54,6 +54,52 @@ def test_what_there_is_one_number_of_is_beside_the_history(tmp_path: Path, once:
     assert read is not None
     assert read.once == once
     assert read_once(read_table(tmp_path / "history.parquet")) == once
+
+
+def kept(*updates: int) -> dict[int, dict[str, np.ndarray]]:
+    return {u: {"cell.0.input": np.array([[u + 0.1, 1 / 3]]), "readout.bias": np.array([float(u)])} for u in updates}
+
+
+def test_snapshots_are_beside_the_weights(tmp_path: Path) -> None:
+    written = replace(record(), snapshots=kept(0, 1, 7))
+    write_record(tmp_path, written)
+    read = load_record("diverged", tmp_path)
+    assert read is not None
+    assert sorted(read.parameters) == ["cell.0.input", "readout.bias"]
+    assert_same_snapshots(read, written)
+    arrays = read_arrays(tmp_path / "weights.npz")
+    assert arrays["snapshots/update"].tolist() == [0, 1, 7]
+    assert arrays["snapshots/cell.0.input"].shape == (3, 1, 2)
+
+
+def test_runs_of_a_block_keep_snapshots_of_their_own(tmp_path: Path) -> None:
+    """One of three ended early, one has none at all."""
+    records = [replace(record(), snapshots=kept(*updates)) for updates in ((0, 1, 7), (0,), ())]
+    results = [
+        RunResult(job=job, status="FINISHED", record=one, error=None, began=0.0, ended=1.0)
+        for job, one in zip((4, 2, 3), records, strict=True)
+    ]
+    write_block(tmp_path / "000", results)
+    for result, expected in zip(read_block(open_block(tmp_path / "000")), records, strict=True):
+        assert result.record is not None
+        assert sorted(result.record.parameters) == ["cell.0.input", "readout.bias"]
+        assert_same_snapshots(result.record, expected)
+
+
+def test_a_file_whose_snapshots_do_not_fit_is_damaged(tmp_path: Path) -> None:
+    write_record(tmp_path, replace(record(), snapshots=kept(0, 1, 7)))
+    arrays = read_arrays(tmp_path / "weights.npz")
+    write_arrays(tmp_path / "weights.npz", arrays | {"snapshots/update": np.array([0, 1])})
+    with pytest.raises(ValueError, match="its snapshots are not of the same updates"):
+        load_record("diverged", tmp_path)
+
+
+def assert_same_snapshots(found: Record, expected: Record) -> None:
+    assert list(found.snapshots) == list(expected.snapshots)
+    for update, named in expected.snapshots.items():
+        assert found.snapshots[update].keys() == named.keys()
+        for name, array in named.items():
+            np.testing.assert_array_equal(found.snapshots[update][name], array)
 
 
 def test_an_older_file_stays_when_writing_fails(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.random import Generator
 from bptt.core.run import Record, Run
+from bptt.core.snapshots import snapshot_updates
 from bptt.core.training import Training
 from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
 from bptt.tracking.folder.block import RunResult
@@ -212,7 +213,8 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
     model = run.model
     recorded = points * (task.timesteps + task.outputs + 16)
     state = settings.batch_size * (model.layers * model.cell.slots * model.hidden_size + task.outputs)
-    numbers = recorded + (2 + run.optimizer.slots) * parameters + 2 * state
+    kept = len(snapshot_updates(settings))
+    numbers = recorded + (2 + run.optimizer.slots + kept) * parameters + 2 * state
     size = _MACHINE_BYTES * numbers + _PAGE_BYTES
     return Group(first=run, places=places, cost=cost, points=points, bytes=size)
 

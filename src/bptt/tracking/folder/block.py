@@ -33,6 +33,7 @@ from bptt.tracking.folder.files import (
     read_arrays,
     sync_folder,
 )
+from bptt.tracking.folder.snapshots import stack_snapshots, take_snapshots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -240,6 +241,7 @@ def _make_record(
         },
         state=arrays["state"][place],
         once=once,
+        snapshots=take_snapshots(arrays, place),
     )
 
 
@@ -363,6 +365,7 @@ def _stack_arrays(recorded: Sequence[tuple[int, "Record"]]) -> dict[str, NDArray
         arrays["state"] = np.stack([record.state for _, record in recorded])
         for name in recorded[0][1].parameters:
             arrays[f"weights/{name}"] = np.stack([record.parameters[name] for _, record in recorded])
+        arrays |= stack_snapshots([record for _, record in recorded])
     return arrays
 
 

@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.tracking.folder.snapshots import drop_snapshots, list_snapshots, take_snapshots
+
 if TYPE_CHECKING:
     from bptt.core.run import Record
 
@@ -78,7 +80,7 @@ def pack_record(record: "Record") -> dict[str, bytes]:
     return {
         HISTORY: _write_parquet(list_history_columns(record), record.once),
         FLOW: _write_parquet(list_flow_columns(record)),
-        WEIGHTS: pack_arrays(record.parameters),
+        WEIGHTS: pack_arrays({**record.parameters, **list_snapshots(record)}),
     }
 
 
@@ -280,7 +282,7 @@ def load_record(outcome: Any, folder: Path, digests: Mapping[str, str] | None = 
     known = digests or {}
     recorded, flow_table = (parse_table((folder / name).read_bytes(), known.get(name)) for name in (HISTORY, FLOW))
     history, flow = _list_columns(recorded), _list_columns(flow_table)
-    parameters = read_arrays(folder / WEIGHTS, known.get(WEIGHTS))
+    arrays = read_arrays(folder / WEIGHTS, known.get(WEIGHTS))
     updates = history["update"]
     timesteps = len(flow["update"]) // len(updates)
     whole = (
@@ -295,9 +297,10 @@ def load_record(outcome: Any, folder: Path, digests: Mapping[str, str] | None = 
         updates=int(updates[-1]),
         history=history,
         flow=flow["norm"].reshape(len(updates), timesteps),
-        parameters=parameters,
+        parameters=drop_snapshots(arrays),
         state=np.empty((0, 0)),
         once=read_once(recorded),
+        snapshots=take_snapshots(arrays),
     )
 
 

@@ -145,6 +145,10 @@ class History(ABC):
     def record(self, number: int) -> "Record | None":
         """What a run recorded; None: nothing. Its `state` is (0, 0) where it was not kept."""
 
+    def records(self, numbers: Sequence[int]) -> "list[Record | None]":
+        """What each of these runs recorded."""
+        return [self.record(number) for number in numbers]
+
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
         """What the runs were made with; empty unknown."""
