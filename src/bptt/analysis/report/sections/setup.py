@@ -145,6 +145,8 @@ def _write_values(part: str, own: dict[str, Any]) -> Iterator[str]:
             continue
         if name.startswith("early_stop.") and own.get("train.early_stop.metric") is None:
             continue
+        if name in ("snapshots", "snapshot_spacing") and not own.get("train.snapshots"):
+            continue
         if name.endswith(_TARGET):
             name, value = name.removesuffix(_TARGET), name_choice(value)
         yield f"{name}={write_value(value)}"
