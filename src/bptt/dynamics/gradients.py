@@ -12,7 +12,7 @@ from bptt.core.lane_block import LaneBlock
 from bptt.core.lanes import blocks_of_lanes
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, parameter_count
-from bptt.core.run import Run
+from bptt.core.run import Run, Settings
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Page, Sequences
 from bptt.core.workspace import Workspace, training_layout
@@ -55,9 +55,7 @@ class Gradients:
 
     def __init__(self, run: Run, batches: list[Sequences], truncation: int | None = None) -> None:
         """run: whose model, loss and regularizer count; truncation as in `bptt.core.run.Settings`."""
-        settings = dataclasses.replace(
-            run.train, batch_size=batches[0].count, updates=1, truncation=truncation, carry_state=False
-        )
+        settings = Settings(updates=1, batch_size=batches[0].count, truncation=truncation)
         still = dataclasses.replace(
             run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
         )
