@@ -236,3 +236,10 @@ def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: P
     assert result.stdout == ""
     assert result.returncode == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_snapshots_that_would_fill_the_memory_are_refused_by_their_key() -> None:
+    many = [f"train.{key}=1000000" for key in ("snapshots", "updates", "log_points")]
+    says = r"train\.snapshots=1000000: the snapshots would take [\d.e+]+ GiB of memory, this machine has"
+    with pytest.raises(ConfigurationError, match=says):
+        check_configuration(compose(["task=adder", "model.hidden_size=500", *many]))
