@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import bptt
+from bptt.cli.main import main
 from bptt.tracking.provenance.digest import compute_digest
 from bptt.tracking.store.tags import flatten_config
 
@@ -237,3 +238,16 @@ def test_two_commands_at_once_in_a_cold_folder(cold: Any) -> None:
     runs = cold.newest.client.search_runs(["1"])
     assert sorted(run.info.run_name for run in runs) == ["counting linear seed=0", "counting linear seed=1"]
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_run_that_compiles_leaves_no_kernel_to_the_next(empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(empty.path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    compiled: list[list[str]] = []
+    monkeypatch.setattr("bptt.core.training.needs_compiling", lambda _blocks, _planned=None: True)
+    monkeypatch.setattr(
+        "bptt.sweeps.workers.kernels.compile_kernels",
+        lambda runs: compiled.append([type(run.task).__name__ for run in runs]),
+    )
+    assert main(["train", "task=xor", "train.updates=4", "train.log_points=2"]) == 0
+    assert compiled == [["Xor"]]

@@ -173,7 +173,11 @@ def _prepare(job: SingleRun) -> "Training":
 
     check_kernel_folder()
     if needs_compiling([[job.run]]):
+        from bptt.sweeps.workers.kernels import compile_kernels
+
         job.reporter.say(compiling_notice())
+        # Those too that this run does not come to call: else the next one would tell of compiling again.
+        compile_kernels([job.run])
     training = Training([job.run], job.start[1] if job.start else None)
     # What was imported stays; see `train.main`.
     gc.freeze()
