@@ -392,6 +392,40 @@ def test_a_sweep_that_is_interrupted_while_it_ends_is_ended_by_resume(empty: Any
     assert held(found.artifact(found.parent, "report")) == held(found.folder / "report")
 
 
+# All runs have ended and are recorded; the signal comes while is imported what ends the sweep.
+IMPORTING = """
+import os, signal, sys
+sys.modules.pop("bptt.cli.sweep", None)
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "bptt.cli.sweep":
+            sys.meta_path.remove(self)
+            for _ in range({times}):
+                os.kill(os.getpid(), signal.{signal})
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(("signal", "times"), [("SIGINT", 1), ("SIGTERM", 1), ("SIGINT", 2)])
+def test_interrupted_before_it_is_ended_a_sweep_is_ended_and_a_second_signal_leaves_it(
+    empty: Any, signal: str, times: int
+) -> None:
+    first = IMPORTING.format(signal=signal, times=times)
+    done = empty.bptt("train", "-m", *EXPERIMENT, "seed=0,3", ALONE, first=first)
+    found = newest(empty)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.endswith(f"go on with: bptt resume multirun/{found.folder.name}\n")
+    ended = ("KILLED" if times == 1 else "RUNNING",) * 2
+    assert (found.archive.journal.status, found.parent.info.status) == ended
+    assert (found.archive.journal.seconds > 0) == (times == 1)
+    if times == 1:
+        assert [run.info.status for run in found.runs] == ["FINISHED"] * 2
+    again = empty.bptt("resume", str(found.folder))
+    assert again.returncode == 0, again.stderr
+    assert [run.info.status for run in [found.parent, *found.runs]] == ["FINISHED"] * 3
+
+
 # Of other moments the next test draws some, and `make faults` a hundred.
 @pytest.mark.slow
 @pytest.mark.parametrize("blocks", [0, 1])

@@ -17,7 +17,6 @@ from tests.faults.sweep import DATABASE, RUNS, begin, go_on, swept
 from tests.faults.trial import Blow, Trial
 
 _SECONDS_TO_STOP = 45.0  # on a machine that others use too
-_SECONDS_BEFORE_PYTHON_LISTENS = 0.5
 
 
 def ctrl_c(trial: Trial) -> None:
@@ -39,16 +38,22 @@ def twice(trial: Trial) -> None:
     """A second Ctrl-C, soon after the first."""
 
     def blow(program: Program) -> None:
+        early = not program.listens
         program.signal(signal.SIGINT, group=True)
         program.runs_for(trial.seconds(0.5))
-        _stopped(trial, signal.SIGINT, True, program, at_once=True)
+        _stopped(trial, signal.SIGINT, True, program, early, at_once=True)
 
     again_and_again(trial, blow)
 
 
-def _stopped(trial: Trial, number: signal.Signals, group: bool, program: Program, at_once: bool = False) -> None:
-    """Send the signal: the program ends soon, says how to go on, and has marked what it didn't train as KILLED."""
-    early = program.seconds < _SECONDS_BEFORE_PYTHON_LISTENS
+def _stopped(
+    trial: Trial, number: signal.Signals, group: bool, program: Program, early: bool = False, at_once: bool = False
+) -> None:
+    """Send the signal: the program ends soon, says how to go on, and has marked what it didn't train as KILLED.
+
+    early  whether it got a signal before it listened
+    """
+    early |= not program.listens
     program.signal(number, group)
     assert until(lambda: not program.running, _SECONDS_TO_STOP, pause=0.01), f"{program} goes on: {program.told()}"
     code, folder = program.process.returncode, swept(trial.folder)

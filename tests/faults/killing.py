@@ -8,13 +8,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from bptt.tracking.folder.sweep import SweepFolder
-from tests.faults.phases import await_moment
+from tests.faults.phases import Phase, await_moment, measure, phase
 from tests.faults.programs import Program
 from tests.faults.proof import prove
 from tests.faults.sweep import DATABASE, RUNS, begin, go_on, swept
 from tests.faults.trial import Blow, Trial
-
-_SECONDS_OF_A_COMMAND = 4.0
 
 # The store takes nothing, so that all of it is left to `bptt sync`.
 _AWAY = """
@@ -48,27 +46,39 @@ def during_resume(trial: Trial) -> None:
 
 def during_sync(trial: Trial) -> None:
     """`bptt sync` dies, while it sends a sweep of which the store has nothing."""
-    begin(trial, first=_AWAY).ended_with(1)
-    folder = swept(trial.folder)
-    assert folder is not None
-    assert not SweepFolder(folder).stored()
+
+    def prepare(trial: Trial) -> None:
+        begin(trial, first=_AWAY).ended_with(1)
+        folder = swept(trial.folder)
+        assert folder is not None
+        assert not SweepFolder(folder).stored()
 
     def sync(trial: Trial) -> Program:
-        return Program.start(trial.folder, "sync", str(folder))
+        return Program.start(trial.folder, "sync", str(swept(trial.folder)))
 
-    again_and_again(trial, Program.kill, sync(trial), sync)
+    def measured(apart: Trial) -> tuple[float, ...]:
+        prepare(apart)
+        return (sync(apart).ended_with(0),)
+
+    (seconds,) = measure(trial, "bptt sync", measured)
+
+    def within(trial: Trial, program: Program) -> Phase | None:
+        return phase(swept(trial.folder)) if program.runs_for(trial.seconds(seconds)) else None
+
+    prepare(trial)
+    again_and_again(trial, Program.kill, sync(trial), sync, moment=within)
 
 
 def worker(trial: Trial) -> None:
     """A worker process dies, twice in a sweep: it goes on by itself."""
     program = begin(trial, workers=2)
     for _ in range(2):
-        phase = await_moment(trial, program, "training", "archiving", "storing")
-        if phase is None or not (workers := program.workers()):
+        hit = await_moment(trial, program, "training", "archiving", "storing")
+        if hit is None or not (workers := program.workers()):
             break
         with suppress(psutil.NoSuchProcess):
             trial.one_of(*workers).kill()
-        trial.blows.append(Blow(phase, ended(trial), kills=1))
+        trial.blows.append(Blow(hit, ended(trial), kills=1))
     trial.recoveries.append(program.ended_with(0))
     prove(trial, program.process.pid)
 
@@ -97,14 +107,23 @@ def during_rm(trial: Trial) -> None:
 
 def _killed_over(trial: Trial, *command: str) -> Path:
     """A sweep that has ended, and a command on it that is killed up to three times before it may end."""
-    begin(trial).ended_with(0)
-    folder = swept(trial.folder)
-    assert folder is not None
+
+    def prepare(trial: Trial) -> Path:
+        begin(trial).ended_with(0)
+        folder = swept(trial.folder)
+        assert folder is not None
+        return folder
+
+    def measured(apart: Trial) -> tuple[float, ...]:
+        return (Program.start(apart.folder, *command, str(prepare(apart))).ended_with(0),)
+
+    (seconds,) = measure(trial, f"bptt {command[0]}", measured)
+    folder = prepare(trial)
     # `bptt rm` that is killed when all is done already leaves nothing that the next one could delete.
     codes = (0, 2) if command[0] == "rm" else (0,)
     for _ in range(min(3, trial.most_blows)):
         program = Program.start(trial.folder, *command, str(folder))
-        if not program.runs_for(trial.seconds(_SECONDS_OF_A_COMMAND)):
+        if not program.runs_for(trial.seconds(seconds)):
             program.ended_with(*codes)
             trial.recoveries.append(program.seconds)
             return folder
@@ -121,6 +140,7 @@ def again_and_again(
     program: Program | None = None,
     going_on: Callable[[Trial], Program] = go_on,
     tidied: bool = True,
+    moment: Callable[[Trial, Program], Phase | None] = await_moment,
 ) -> None:
     """Let one blow after the other hit the sweep, whatever goes on with it, and at last let it come to its end."""
     if program is None:
@@ -128,12 +148,12 @@ def again_and_again(
         program = begin(trial, cold=trial.one_of(True, False, False), **how)
     pids = [program.process.pid]
     for _ in range(int(trial.rng.integers(1, trial.most_blows + 1))):
-        phase = await_moment(trial, program)
-        if phase is None:
+        hit = moment(trial, program)
+        if hit is None:
             break
         before = ended(trial)
         blow(program)
-        trial.blows.append(Blow(phase, before, kills=1))
+        trial.blows.append(Blow(hit, before, kills=1))
         program = going_on(trial)
         pids.append(program.process.pid)
     trial.recoveries.append(program.ended_with(0))

@@ -1,20 +1,25 @@
-"""Which phase a sweep is in, seen from outside, and the moment at which one is to be disturbed."""
+"""Which phase a sweep is in, seen from outside, and the moment at which one is to be disturbed.
 
+How long a command takes is measured, once in a process of these tests: machines differ, and commands become faster.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
 from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.programs import Program, until
-from tests.faults.sweep import swept
+from tests.faults.sweep import begin, swept
 from tests.faults.trial import Trial
 
 Phase = Literal["starting", "training", "archiving", "storing", "ending"]
 PHASES: Final[tuple[Phase, ...]] = ("starting", "training", "archiving", "storing", "ending")
 
-_SECONDS_TO_START: Final = 3.5
-_SECONDS_TO_END: Final = 2.0  # the report
 _SECONDS_OF: Final[dict[Phase, float]] = {"training": 0.2, "archiving": 0.004, "storing": 0.03}
+_measured: Final[dict[str, tuple[float, ...]]] = {}
 
 
 def phase(folder: Path | None) -> Phase:
@@ -43,14 +48,39 @@ def await_moment(trial: Trial, program: Program, *aims: Phase) -> Phase | None:
         return phase(folder) == aim and len(SweepFolder(folder).blocks()) >= wanted
 
     if aim == "starting":
-        program.runs_for(trial.seconds(_SECONDS_TO_START))
+        program.runs_for(trial.seconds(seconds_of_sweep(trial)[0]))
     else:
         before = swept(trial.folder)
         there = 0 if before is None else len(SweepFolder(before).blocks())
         wanted = there + int(trial.rng.integers(4))
         until(lambda: reached(wanted), 120)
-        program.runs_for(trial.seconds(_SECONDS_OF.get(aim, _SECONDS_TO_END)))
+        program.runs_for(trial.seconds(_SECONDS_OF.get(aim) or seconds_of_sweep(trial)[1]))
     return phase(swept(trial.folder)) if program.running else None
+
+
+def measure(trial: Trial, what: str, command: Callable[[Trial], tuple[float, ...]]) -> tuple[float, ...]:
+    """The seconds that a command takes which nothing disturbs, as it finds them itself in a trial apart."""
+    if what not in _measured:
+        folder = trial.folder / "undisturbed"
+        folder.mkdir()
+        _measured[what] = command(replace(trial, folder=folder, blows=[], recoveries=[]))
+        shutil.rmtree(folder)
+    return _measured[what]
+
+
+def seconds_of_sweep(trial: Trial) -> tuple[float, float]:
+    """How long a sweep takes until it has its folder, and how long to end once all is stored."""
+    starting, ending = measure(trial, "a sweep", _time_sweep)
+    return starting, ending
+
+
+def _time_sweep(apart: Trial) -> tuple[float, ...]:
+    program = begin(apart, report=True)
+    until(lambda: swept(apart.folder) is not None or not program.running, 120)
+    started = program.seconds
+    until(lambda: phase(swept(apart.folder)) == "ending" or not program.running, 120)
+    stored = program.seconds
+    return started, program.ended_with(0) - stored
 
 
 @cache

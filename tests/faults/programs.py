@@ -54,6 +54,15 @@ class Program:
         return self.process.poll() is None
 
     @property
+    def listens(self) -> bool:
+        """Whether it has come so far that it catches SIGTERM, which Python by itself does not; asked of Linux."""
+        with suppress(OSError):
+            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+                if line.startswith("SigCgt:"):
+                    return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+        return False
+
+    @property
     def seconds(self) -> float:
         """Since it was started."""
         return time.monotonic() - self.began

@@ -8,12 +8,11 @@ from pathlib import Path
 from bptt.tracking.folder.files import CHECKPOINT
 from bptt.tracking.folder.run import ResumeError, read_journal
 from tests.faults.contents import stored
+from tests.faults.phases import measure
 from tests.faults.programs import Program, until
 from tests.faults.proof import assert_same, prove_clean
 from tests.faults.sweep import DATABASE, alone, with_empty_store
 from tests.faults.trial import Blow, Trial
-
-_SECONDS_TO_START = 4.0
 
 
 def killed(trial: Trial) -> None:
@@ -28,13 +27,15 @@ def interrupted(trial: Trial) -> None:
 
 def _again_and_again(trial: Trial, number: signal.Signals) -> None:
     with_empty_store(trial.folder, trial.undisturbed.archive.folder.parents[1])
+    starting, rest = measure(trial, "a run", _time_run)
     program = _begin(trial)
     pids = [program.process.pid]
     for _ in range(int(trial.rng.integers(1, trial.most_blows + 1))):
-        moment = trial.seconds(_SECONDS_TO_START)
         if trial.one_of(True, False):  # only then, so that training and ending are hit as often as starting
             until(partial(_has_checkpoint, trial.folder, program), 60)
-        program.runs_for(moment)
+            program.runs_for(trial.seconds(rest))
+        else:
+            program.runs_for(trial.seconds(starting))
         if not program.running:
             break
         trial.blows.append(Blow(_phase(trial.folder), 0, kills=1))
@@ -50,6 +51,15 @@ def _again_and_again(trial: Trial, number: signal.Signals) -> None:
         assert code == 0, f"{program} ended with {code}: {program.told()}"
     trial.recoveries.append(program.seconds)
     _prove(trial, *pids)
+
+
+def _time_run(apart: Trial) -> tuple[float, ...]:
+    """How long a run takes until it has a checkpoint, and how long from there to its end."""
+    with_empty_store(apart.folder, apart.undisturbed.archive.folder.parents[1])
+    program = _begin(apart)
+    until(partial(_has_checkpoint, apart.folder, program), 120)
+    started = program.seconds
+    return started, program.ended_with(0) - started
 
 
 def _begin(trial: Trial) -> Program:

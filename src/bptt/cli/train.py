@@ -99,12 +99,16 @@ class _Training(HydraTask, TrainTask):
         if self.session is None:
             self.finish(interrupted)
             return 0
+        from bptt.sweeps.workers.interrupts import Interrupts
+
         try:
-            from bptt.cli.sweep import end_sweep
-        except KeyboardInterrupt:  # a second one comes easily while that is imported
+            # A signal comes easily while that is imported; what is imported by halves might not be imported again.
+            with Interrupts(requested=interrupted, insists=False) as asked:
+                from bptt.cli.sweep import end_sweep
+        except KeyboardInterrupt:  # a second one
             say(f"interrupted; go on with: bptt resume {shlex.quote(str(self.session.archive.folder))}")
             return 130
-        return end_sweep(self.session, self.finish, interrupted)
+        return end_sweep(self.session, self.finish, asked.requested)
 
 
 class _Progress(SweepProgress):

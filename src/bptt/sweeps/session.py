@@ -6,9 +6,9 @@ The store gets finished blocks one after the other, by a thread of its own, whil
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -252,9 +252,11 @@ class Session:
         jobs_of, self._left = dict(blocks), len(tasks)
         if self._left <= self.wanted:
             self._prepare_report()
-        for result in self.advance(tasks, most=len(tasks)):
-            self._left -= 1
-            self.take(result.number, _results(jobs_of[result.number], result))
+        # Left at whatever moment, signals are no longer those of the training.
+        with closing(self.advance(tasks, most=len(tasks))) as outcomes:
+            for result in outcomes:
+                self._left -= 1
+                self.take(result.number, _results(jobs_of[result.number], result))
         self.reporter.end()
 
     def begin(self, runs: int) -> None:
@@ -263,7 +265,7 @@ class Session:
         self._trained = True
         self.reporter.begin(runs)
 
-    def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Iterator[LaneResult]:
+    def advance(self, tasks: Sequence[LaneTask], most: int | None = None) -> Generator[LaneResult]:
         """Train tasks by the sweep's workers, see `training.hand_out`. Raises KeyboardInterrupt and Stopped.
 
         most: how many tasks there will ever be, where that is known
@@ -274,6 +276,8 @@ class Session:
                     if self._workers is None:
                         self._workers = self._stack.enter_context(Workers(self._how.workers, tasks=most))
                 yield from hand_out(tasks, self._workers, interrupts, self._note_retry)
+            if interrupts.requested:
+                raise KeyboardInterrupt
         except WorkersError as error:
             raise Stopped(str(error)) from error
 

@@ -138,6 +138,7 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
         for line in composer.take_told():
             warnings.warn(line, stacklevel=3)
         hydra.multirun(config_name="config", task_function=task, overrides=[*overrides])
+        summary = task.finish(interrupted=False)
     except BaseException as error:
         task.finish(interrupted=isinstance(error, KeyboardInterrupt))
         raise
@@ -145,7 +146,7 @@ def sweep(overrides: str | Sequence[str], config_dir: Path | None = None) -> "Sw
         GlobalHydra.instance().clear()
         GlobalHydra.instance().hydra = before
     assert task.session is not None
-    summary, folder = task.finish(interrupted=False), task.session.archive.folder
+    folder = task.session.archive.folder
     if summary is not None and summary.unstored is not None:
         warnings.warn(f"the store doesn't have all of it: {summary.unstored}; later: bptt sync {folder}", stacklevel=3)
     return load_sweep(folder)

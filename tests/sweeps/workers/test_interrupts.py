@@ -1,6 +1,8 @@
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -35,6 +37,59 @@ def test_who_settles_is_left_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:
     with Interrupts() as asked:
         os.kill(os.getpid(), signal.SIGINT)
         asked.settle()
+        time.sleep(0.2)
+    assert asked.requested
+
+
+def test_what_was_sent_before_it_settled_is_not_heard_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = threading.Event()
+
+    def late(number: int, signalled: int, kill: Callable[[int, int], None] = os.kill) -> None:
+        """The timer has run out, and the signal comes when all has been settled."""
+        sent.set()
+        time.sleep(0.2)
+        kill(number, signalled)
+
+    monkeypatch.setattr(interrupts, "_SECONDS", 0.0)
+    with Interrupts() as asked:
+        kill = os.kill
+        monkeypatch.setattr(os, "kill", late)
+        kill(os.getpid(), signal.SIGINT)
+        assert sent.wait(10)
+        asked.settle()
+    assert asked.requested
+    time.sleep(0.5)
+
+
+def test_a_second_signal_is_the_last_that_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_SECONDS", 0.3)
+    with Interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.6)  # what is done then is left to finish
+
+
+def test_while_it_is_left_a_signal_asks_and_nothing_comes_of_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_SECONDS", 0.05)
+
+    class Leaving(Interrupts):
+        def settle(self) -> None:
+            super().settle()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with Leaving() as asked:
+        pass
+    assert asked.requested
+    time.sleep(0.2)
+
+
+def test_who_was_asked_before_is_left_at_once_and_the_patient_never_insist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_SECONDS", 0.05)
+    with pytest.raises(KeyboardInterrupt), Interrupts(requested=True):
+        os.kill(os.getpid(), signal.SIGINT)
+    with Interrupts(insists=False) as asked:
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.2)
     assert asked.requested
 

@@ -19,21 +19,21 @@ def stop_signals() -> list[signal.Signals]:
     return asked
 
 
-def _insist() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 class Interrupts:
     """While it is entered, a first of `stop_signals` sets `requested` and is otherwise ignored.
 
     The training loop looks at `requested` at each recorded update, where a checkpoint can be written. Should the next
     one be far, KeyboardInterrupt is raised after two seconds; a second signal raises it at once. `settle` ends that
-    wait: what follows is left to finish, save for a further signal. Within `raising` nothing is half done, so the first
-    signal raises KeyboardInterrupt at once.
+    wait, and so does leaving: what follows is left to finish, save for a further signal. Within `raising` nothing is
+    half done, so the first signal raises KeyboardInterrupt at once.
+
+    requested  whether a signal has come, be it before this was entered
+    insists    whether KeyboardInterrupt is raised by itself
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, requested: bool = False, insists: bool = True) -> None:
+        self.requested = requested
+        self._insists, self._insisted, self._leaves = insists, False, False
         self._raising = False
         self._timer: threading.Timer | None = None
         self._before: dict[int, Any] = {}
@@ -46,9 +46,12 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.settle()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._leaves = True
+        try:
+            self.settle()
+        finally:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
     @contextmanager
     def raising(self) -> Iterator[None]:
@@ -63,15 +66,26 @@ class Interrupts:
 
     def settle(self) -> None:
         """Don't raise KeyboardInterrupt by itself any more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            timer.join()  # from here on it sends nothing; what it has sent, `_receive` knows by `_insisted`
+
+    def _insist(self) -> None:
+        self._insisted = True
+        os.kill(os.getpid(), signal.SIGINT)
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        insisted, self._insisted = self._insisted, False
+        if insisted and self._timer is None:
+            return  # it was settled meanwhile
         if self.requested:
+            self.settle()
             raise KeyboardInterrupt
         self.requested = True
         if self._raising:
             raise KeyboardInterrupt
-        self._timer = threading.Timer(_SECONDS, _insist)
-        self._timer.daemon = True
-        self._timer.start()
+        if self._insists and not self._leaves:
+            self._timer = threading.Timer(_SECONDS, self._insist)
+            self._timer.daemon = True
+            self._timer.start()
