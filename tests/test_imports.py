@@ -17,6 +17,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 MAY_IMPORT = {
     "bptt": {"bptt.analysis"},
     "bptt.__main__": {"bptt.cli"},
+    "bptt.printable": set[str](),
     "bptt.core": {"bptt.core"},
     "bptt.dynamics": {"bptt.dynamics", "bptt.core"},
     "bptt.tasks": {
@@ -26,15 +27,42 @@ MAY_IMPORT = {
         "bptt.core.random",
         "bptt.core.sequences",
     },
-    "bptt.configuration": {"bptt", "bptt.configuration", "bptt.core", "bptt.tasks"},
-    "bptt.tracking": {"bptt", "bptt.tracking", "bptt.core"},
-    "bptt.analysis": {"bptt", "bptt.analysis", "bptt.tracking", "bptt.configuration", "bptt.core"},
-    "bptt.export": {"bptt", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
-    "bptt.sweeps": {"bptt.sweeps", "bptt.analysis", "bptt.configuration", "bptt.tracking", "bptt.core", "bptt.tasks"},
-    "bptt.doctor": {"bptt", "bptt.doctor", "bptt.sweeps", "bptt.tracking", "bptt.configuration", "bptt.core"},
+    "bptt.configuration": {"bptt", "bptt.printable", "bptt.configuration", "bptt.core", "bptt.tasks"},
+    "bptt.tracking": {"bptt", "bptt.printable", "bptt.tracking", "bptt.core"},
+    "bptt.analysis": {"bptt", "bptt.printable", "bptt.analysis", "bptt.tracking", "bptt.configuration", "bptt.core"},
+    "bptt.export": {"bptt", "bptt.printable", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
+    "bptt.sweeps": {
+        "bptt.printable",
+        "bptt.sweeps",
+        "bptt.analysis",
+        "bptt.configuration",
+        "bptt.tracking",
+        "bptt.core",
+        "bptt.tasks",
+    },
+    "bptt.doctor": {
+        "bptt",
+        "bptt.printable",
+        "bptt.doctor",
+        "bptt.sweeps",
+        "bptt.tracking",
+        "bptt.configuration",
+        "bptt.core",
+    },
     "bptt.cli": {
         f"bptt{name}"
-        for name in ("", ".cli", ".configuration", ".doctor", ".sweeps", ".analysis", ".export", ".tracking", ".core")
+        for name in (
+            "",
+            ".printable",
+            ".cli",
+            ".configuration",
+            ".doctor",
+            ".sweeps",
+            ".analysis",
+            ".export",
+            ".tracking",
+            ".core",
+        )
     },
     "hydra_plugins": {"bptt.sweeps", "bptt.configuration"},
 }

@@ -2,7 +2,6 @@
 
 import os
 
-from tests.faults.phases import seconds_of_sweep
 from tests.faults.proof import prove
 from tests.faults.sweep import RUNS, begin
 from tests.faults.trial import Blow, Trial
@@ -30,7 +29,7 @@ _ZONES = (
 
 def goes_back(trial: Trial) -> None:
     """By up to two days, each process at a moment of its own."""
-    starting, _ = seconds_of_sweep(trial)
+    starting = trial.undisturbed.starting
     hours, delay = 0.5 + trial.seconds(48), trial.seconds(2 * starting)
     _go(trial, [(delay, hours)], "training" if delay > starting else "starting")
 

@@ -36,11 +36,17 @@ class Stored:
 
 @dataclass(frozen=True)
 class Contents:
-    """A sweep: its folder, and the runs that the store has below it, by name; and a run that was trained alone."""
+    """A sweep: its folder, and the runs that the store has below it, by name; and a run that was trained alone.
+
+    starting  how many seconds it takes until the sweep has its folder
+    ending    how many it takes to end once all is stored
+    """
 
     archive: SweepFolder
     runs: dict[str, Stored]
     alone: Stored
+    starting: float
+    ending: float
 
 
 def stored(database: Path, artifacts: Path) -> list[Stored]:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from bptt.tracking.folder.sweep import SweepFolder
 from tests.faults.programs import Program, until
-from tests.faults.sweep import begin, swept
+from tests.faults.sweep import swept
 from tests.faults.trial import Trial
 
 Phase = Literal["starting", "training", "archiving", "storing", "ending"]
@@ -48,13 +48,13 @@ def await_moment(trial: Trial, program: Program, *aims: Phase) -> Phase | None:
         return phase(folder) == aim and len(SweepFolder(folder).blocks()) >= wanted
 
     if aim == "starting":
-        program.runs_for(trial.seconds(seconds_of_sweep(trial)[0]))
+        program.runs_for(trial.seconds(trial.undisturbed.starting))
     else:
         before = swept(trial.folder)
         there = 0 if before is None else len(SweepFolder(before).blocks())
         wanted = there + int(trial.rng.integers(4))
         until(lambda: reached(wanted), 120)
-        program.runs_for(trial.seconds(_SECONDS_OF.get(aim) or seconds_of_sweep(trial)[1]))
+        program.runs_for(trial.seconds(_SECONDS_OF.get(aim, trial.undisturbed.ending)))
     return phase(swept(trial.folder)) if program.running else None
 
 
@@ -66,21 +66,6 @@ def measure(trial: Trial, what: str, command: Callable[[Trial], tuple[float, ...
         _measured[what] = command(replace(trial, folder=folder, blows=[], recoveries=[]))
         shutil.rmtree(folder)
     return _measured[what]
-
-
-def seconds_of_sweep(trial: Trial) -> tuple[float, float]:
-    """How long a sweep takes until it has its folder, and how long to end once all is stored."""
-    starting, ending = measure(trial, "a sweep", _time_sweep)
-    return starting, ending
-
-
-def _time_sweep(apart: Trial) -> tuple[float, ...]:
-    program = begin(apart, report=True)
-    until(lambda: swept(apart.folder) is not None or not program.running, 120)
-    started = program.seconds
-    until(lambda: phase(swept(apart.folder)) == "ending" or not program.running, 120)
-    stored = program.seconds
-    return started, program.ended_with(0) - stored
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from tests.faults.contents import Contents, stored
-from tests.faults.programs import Program
+from tests.faults.programs import Program, until
 from tests.faults.trial import Trial
 
 RUNS = 16
@@ -39,19 +39,35 @@ def swept(folder: Path) -> Path | None:
 
 
 def undisturbed(folder: Path) -> Contents:
-    """Train the sweep, and the run on its own, in this folder, and return what they left."""
+    """Train the sweep, and the run on its own, in this folder; what they left, and how long the sweep takes."""
     Program.start(folder, *words(report=True)).ended_with(0)
     Program.start(folder, *alone()).ended_with(0)
-    return contents_of(folder)
-
-
-def contents_of(folder: Path) -> Contents:
-    """What `undisturbed` left in this folder."""
     found = swept(folder)
     assert found is not None
     runs = stored(folder / DATABASE, folder)
     (single,) = [run for run in runs if not run.below and run.name != found.name]
-    return Contents(SweepFolder(found), {run.name: run for run in runs if run.below}, single)
+    return Contents(SweepFolder(found), {run.name: run for run in runs if run.below}, single, *_time_sweep(folder))
+
+
+def _time_sweep(like: Path) -> tuple[float, float]:
+    """How long a sweep takes to have its folder, and to end once all is stored, in a folder with an empty store."""
+    folder = like / "timed"
+    folder.mkdir()
+    with_empty_store(folder, like)
+    program = Program.start(folder, *words(report=True))
+    until(lambda: swept(folder) is not None or not program.running, 120)
+    starting = program.seconds
+    until(lambda: _is_stored(folder) or not program.running, 120)
+    begins = program.seconds
+    return starting, program.ended_with(0) - begins
+
+
+def _is_stored(folder: Path) -> bool:
+    found = swept(folder)
+    if found is None:
+        return False
+    archive = SweepFolder(found)
+    return len(archive.ended()) == RUNS and archive.stored() == archive.blocks()
 
 
 def with_empty_store(folder: Path, like: Path) -> None:

@@ -7,8 +7,11 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
-from typing import NoReturn, TextIO
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO, cast
+
+from bptt.printable import make_lines_printable, make_printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +29,48 @@ def refuse(command: str, message: str) -> NoReturn:
     """Say what is wrong with a command's arguments, and end with exit code 2."""
     print(f"{command}: {message}; {command} --help says more", file=sys.stderr)
     raise SystemExit(2)
+
+
+class _TextAlone:
+    """A stream on which text stays text: what would do something to a terminal is written out."""
+
+    def __init__(self, raw: TextIO) -> None:
+        self.drawn_on = raw
+
+    def write(self, text: str) -> int:
+        self.drawn_on.write(make_lines_printable(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.drawn_on, name)
+
+
+@contextmanager
+def print_text_alone() -> Iterator[None]:
+    """Let nothing that is printed do anything to a terminal: names, errors of other programs, warnings, logs.
+
+    What is to draw takes the stream from `find_drawn_on`, and sees to its texts by itself.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", _TextAlone(find_drawn_on(stream))) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def find_drawn_on(stream: TextIO) -> TextIO:
+    """The stream itself, on which colours and bars are drawn."""
+    return stream.drawn_on if isinstance(stream, _TextAlone) else stream
+
+
+def print_lines(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines that hold names from elsewhere, each on one line whatever it holds; on stdout unless told."""
+    print("\n".join(map(make_printable, lines)), file=sys.stdout if stream is None else stream, flush=True)
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

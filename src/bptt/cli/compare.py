@@ -23,7 +23,8 @@ from bptt.analysis.comparison import (
     take_metric,
 )
 from bptt.analysis.tables import LOSS, NOTHING, drop_seed, is_smaller_better
-from bptt.cli.common import Parser, add_store, refuse
+from bptt.cli.common import Parser, add_store, print_lines, refuse
+from bptt.printable import make_printable
 
 if TYPE_CHECKING:
     from bptt.analysis.statistics.conclusions import Comparison
@@ -45,6 +46,7 @@ def write_share_interval(interval: "Interval", signed: bool = False) -> str:
 
 def align_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows with their columns below each other."""
+    rows = [[make_printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -380,7 +382,7 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
 
-    print("\n".join(write_comparison(sides, metrics, args.metric, by_criterion=alike)))
+    print_lines(write_comparison(sides, metrics, args.metric, by_criterion=alike))
     return 0
 
 

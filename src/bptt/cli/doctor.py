@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
-from bptt.cli.common import Parser, add_store
+from bptt.cli.common import Parser, add_store, find_drawn_on
+from bptt.printable import make_printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
             return 2
     found = examine_all(args.uri)
     if args.json:
-        print(json.dumps(_anonymise(_make_report(found)), indent=1, ensure_ascii=False))
+        print(json.dumps(_anonymise(_make_report(found)), indent=1))
     else:
         _print(found)
     return int(any(finding.mark == "wrong" for _, finding in _list_all(found)))
@@ -55,7 +56,8 @@ def _list_all(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[tuple[str, 
 def _print(found: "Mapping[str, Sequence[Finding]]") -> None:
     from rich.console import Console
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)  # without colours where it is no terminal
+    # Without colours where it is no terminal.
+    console = Console(file=find_drawn_on(sys.stdout), soft_wrap=True, highlight=False, markup=False)
     for line in _write_lines(found):
         console.print(line)
 
@@ -63,6 +65,7 @@ def _print(found: "Mapping[str, Sequence[Finding]]") -> None:
 def _write_lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
     from rich.text import Text
 
+    found = {concern: [_make_printable(one) for one in findings] for concern, findings in found.items()}
     for concern, findings in found.items():
         yield Text(concern, "bold")
         width = max((len(finding.subject) for finding in findings), default=0)
@@ -78,6 +81,16 @@ def _write_lines(found: "Mapping[str, Sequence[Finding]]") -> "Iterator[Text]":
             yield Text(f"       {finding.command}", "bold")
     wrong = sum(finding.mark == "wrong" for _, finding in troubles)
     yield Text(f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong" if wrong else "nothing is wrong")
+
+
+def _make_printable(finding: "Finding") -> "Finding":
+    return replace(
+        finding,
+        subject=make_printable(finding.subject),
+        says=make_printable(finding.says),
+        means=make_printable(finding.means),
+        command=make_printable(finding.command),
+    )
 
 
 def _make_report(found: "Mapping[str, Sequence[Finding]]") -> dict[str, Any]:

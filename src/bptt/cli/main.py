@@ -10,7 +10,7 @@ from importlib import import_module
 from types import FrameType
 
 from bptt import __version__
-from bptt.cli.common import forget, say
+from bptt.cli.common import forget, print_text_alone, say
 from bptt.configuration.errors import explain_shortage
 from bptt.sweeps.workers.interrupts import stop_signals
 
@@ -51,6 +51,11 @@ usage: bptt COMMAND …
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 all went well, 1 some run failed, 2 a wrong request, 130 interrupted."""
+    with print_text_alone():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     command, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     if command in ("-h", "--help", "help"):
         print(_USAGE, end="")

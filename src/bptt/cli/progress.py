@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
-from bptt.cli.common import say
+from bptt.cli.common import find_drawn_on, say
+from bptt.printable import make_printable
 from bptt.tracking.folder.progress import estimate_left, write_duration
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def progress(name: str, updates: int, done: int = 0, stream: TextIO | None = Non
         MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}", markup=False),
     )
-    with RichProgress(*columns, console=Console(file=stream), transient=True, refresh_per_second=5) as bar:
-        yield _Bar(bar, bar.add_task(name, total=updates, completed=done, loss=""), updates)
+    with RichProgress(
+        *columns, console=Console(file=find_drawn_on(stream)), transient=True, refresh_per_second=5
+    ) as bar:
+        yield _Bar(bar, bar.add_task(make_printable(name), total=updates, completed=done, loss=""), updates)
 
 
 def write_metrics(metrics: Mapping[str, float]) -> str:
@@ -110,7 +113,7 @@ class _Lines:
         self._last = time.monotonic()
         self._next = done + updates / 10
         beginning = f", going on after update {done:,}" if done else ""
-        say(f"{name}: {updates:,} updates{beginning}", stream)
+        say(f"{make_printable(name)}: {updates:,} updates{beginning}", stream)
 
     def point(self, update: int, metrics: Mapping[str, float]) -> None:
         now, left = time.monotonic(), self._pace.write_left(update)
@@ -200,4 +203,4 @@ def _bar(stream: TextIO) -> "RichProgress":
         MofNCompleteColumn(),
         TextColumn("runs{task.fields[counts]}", markup=False),
     )
-    return RichProgress(*columns, console=Console(file=stream), transient=True, refresh_per_second=5)
+    return RichProgress(*columns, console=Console(file=find_drawn_on(stream)), transient=True, refresh_per_second=5)

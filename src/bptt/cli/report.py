@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.analysis.report.writing import FORMATS
-from bptt.cli.common import Parser, add_store
+from bptt.cli.common import Parser, add_store, print_lines
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         print(f"{folder}: can't be written: {error.strerror or error}", file=sys.stderr)
         return 1
-    for line in missing:
-        print(line, file=sys.stderr)
+    if missing:
+        print_lines(missing, sys.stderr)
     return int(bool(missing))
 
 

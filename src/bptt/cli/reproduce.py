@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.bits import ComparedPart, Deviation, RunComparison
-from bptt.cli.common import Parser, add_allow, add_store
+from bptt.cli.common import Parser, add_allow, add_store, print_lines
 from bptt.sweeps.reproduce import NotCompared, Verdict
 from bptt.tracking.history.find import PastRun
 from bptt.tracking.provenance.environment import MACHINE, list_changes
@@ -258,9 +258,9 @@ def _reproduce(source: str, uri: str | None, tolerance: float | None, most: int 
     check_kernel_folder()
     recorded = find_past_runs(source, uri, pick_best)
     runs = _choose_runs(recorded, most)
-    print("\n".join(write_beginning(runs, len(recorded), describe_environment())), flush=True)
+    print_lines(write_beginning(runs, len(recorded), describe_environment()))
     verdicts = reproduce(runs, tolerance, SweepProgress(), allow)
-    print("\n".join(write_result(verdicts, tolerance)), flush=True)
+    print_lines(write_result(verdicts, tolerance))
     return _choose_code(verdicts)
 
 

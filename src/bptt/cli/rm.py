@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser, add_store
+from bptt.cli.common import Parser, add_store, print_lines
+from bptt.printable import OneLineError
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.sweep import SweepJournal
     from bptt.tracking.store.base import Store, SweepToRemove
 
 
-class _Refused(Exception):
+class _Refused(OneLineError):
     """The request can't be carried out; the message is one line for the user."""
 
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         folder = _choose_folder(args.sweep)
         with nullcontext() if folder is None else file_lock(folder / LOCK, wait=False):
             found = _find(args.sweep, args.uri, folder)
-            print("\n".join(_describe(found)), flush=True)
+            print_lines(_describe(found))
             if not args.yes and not _ask():
                 print("nothing was deleted")
                 return 0
@@ -149,7 +150,7 @@ def _remove(found: _Target) -> int:
         if found.stored is not None:
             store, sweep = found.stored
             for note in store.delete(sweep):
-                print(note)
+                print_lines([note])
             done.append(f"{len(sweep.runs):,} runs")
         if found.folder is not None:
             # What makes it a sweep's folder goes last: a removal that is broken off can be repeated.
@@ -161,7 +162,7 @@ def _remove(found: _Target) -> int:
             shutil.rmtree(found.folder)
             done.append(str(found.folder))
     except (StoreError, OSError) as error:
-        print(f"{error}\nnot all of it was deleted; the same command goes on", file=sys.stderr)
+        print_lines([str(error), "not all of it was deleted; the same command goes on"], sys.stderr)
         return 1
-    print(f"deleted {' and '.join(done)}")
+    print_lines([f"deleted {' and '.join(done)}"])
     return 0

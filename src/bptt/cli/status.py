@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from bptt.cli.common import Parser, call_on_folder
+from bptt.cli.common import Parser, call_on_folder, find_drawn_on, print_lines
+from bptt.printable import make_printable
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.progress import Sign
@@ -68,7 +69,7 @@ def _look_at(folder: Path, watch: bool) -> int:
     look = _SweepLook(folder) if is_sweep(folder) else _RunLook(folder)
     if not watch:
         report = look.report()
-        print("\n".join(report.lines), flush=True)
+        print_lines(report.lines)
         return int(report.wrong)
     return _watch(look)
 
@@ -81,9 +82,10 @@ def _watch(look: "_SweepLook | _RunLook") -> int:
             report = look.report()
             if report.lines != shown:
                 if sys.stdout.isatty() and shown:
-                    print(f"\x1b[{len(shown)}F\x1b[J", end="")  # over what was said before
+                    # Over what was said before.
+                    print(f"\x1b[{len(shown)}F\x1b[J", end="", file=find_drawn_on(sys.stdout))
                 shown = [_fit(line) for line in report.lines] if sys.stdout.isatty() else report.lines
-                print("\n".join(shown), flush=True)
+                print_lines(shown)
             if not report.goes_on:
                 return int(report.wrong)
             time.sleep(_SECONDS_BETWEEN)
@@ -95,7 +97,7 @@ def _fit(line: str) -> str:
     """A line that takes one of a terminal's, so that it is known how many have to be written over."""
     from shutil import get_terminal_size
 
-    width = get_terminal_size().columns
+    line, width = make_printable(line), get_terminal_size().columns
     return line if len(line) <= width else line[: width - 1] + "…"
 
 

@@ -12,6 +12,7 @@ from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
+from bptt.printable import make_printable
 from bptt.sweeps.execution import Ended
 from bptt.sweeps.single import Trained
 from bptt.tracking.folder.files import JOURNAL
@@ -32,7 +33,7 @@ def tell(trained: Trained) -> None:
         *describe_result(trained.run, trained.journal, trained.ended),
         *describe_whereabouts(trained.tracker, trained.folder),
     ]
-    say("\n".join(lines), sys.stdout)
+    say("\n".join(map(make_printable, lines)), sys.stdout)
     for line in suggest_remedies(trained.ended, trained.folder, trained.journal.uri):
         say(line)
 

@@ -12,6 +12,7 @@ from bptt.analysis.sweep import load_sweep
 from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
+from bptt.printable import make_printable
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.restoring import Patience
@@ -109,7 +110,7 @@ def _tell(session: Session, summary: Summary) -> int:
     """Tell of a sweep that was ended; 1 where a run failed or is missing, the store doesn't have all, or the report
     that it was to end by could not be made.
     """
-    say("\n".join(summary_lines(session, summary)), sys.stdout)
+    say("\n".join(map(make_printable, summary_lines(session, summary))), sys.stdout)
     if session.journal.search and summary.status == "KILLED":
         say(f"go on with: {shlex.join(going_on(session.journal.command, session.archive.folder))}")
     elif len(session.results) == len(session.jobs) and summary.unstored is not None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.cli.common import Parser, add_allow, add_store, call_on_folder, say, write_store_option
+from bptt.cli.common import Parser, add_allow, add_store, call_on_folder, print_lines, say, write_store_option
 
 if TYPE_CHECKING:
     from bptt.sweeps.restoring import Difference, Patience
@@ -152,15 +152,13 @@ def _sync_run(shown: Path, folder: Path, request: _Request) -> int:
 def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) -> int:
     """Say what a store lacked, and lacks; 1 where it does."""
     for note in found.notes:
-        print(f"{shown}: {note}")
+        print_lines([f"{shown}: {note}"])
     runs = f"{found.count:,} run{'s'[: found.count != 1]}"
     left = found.lacked if request.check else found.left
     if found.lacked:
         print(f"{shown}: the store {'lacks' if request.check else 'lacked'} something of {_count(found.lacked, runs)}")
         lines = [f"  {name}: {what}" for name, what in found.lacked.items()]
-        print(
-            "\n".join(lines[:_MOST_SHOWN] + [f"  and {len(lines) - _MOST_SHOWN:,} more"] * (len(lines) > _MOST_SHOWN))
-        )
+        print_lines(lines[:_MOST_SHOWN] + [f"  and {len(lines) - _MOST_SHOWN:,} more"] * (len(lines) > _MOST_SHOWN))
     elif not left and found.trouble is None:
         print(f"{shown}: the store has all of it, {runs}")
     if not left and found.trouble is None:
@@ -171,7 +169,7 @@ def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) 
     else:
         trouble = f"{found.trouble}; " if found.trouble else ""
         missing = f"{_count(left, runs)} may not be there" if left else "what is there is not known"
-        print(f"{shown}: {trouble}{missing}; later: {again}", file=sys.stderr)
+        print_lines([f"{shown}: {trouble}{missing}; later: {again}"], sys.stderr)
     return 1
 
 

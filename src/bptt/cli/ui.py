@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser, add_store
+from bptt.cli.common import Parser, add_store, print_lines
 
 if TYPE_CHECKING:
     from bptt.tracking.store.address import Address
@@ -91,7 +91,7 @@ def _print_links(sweep: "NewestSweep | None", root: str, note: str) -> None:
     from bptt.tracking.store.sweep_page import EXPERIMENTS
 
     if sweep is not None:
-        print(f"Open {root}{sweep.path}\n     the newest sweep, {sweep.name}", flush=True)
+        print_lines([f"Open {root}{sweep.path}", f"     the newest sweep, {sweep.name}"])
     print(f"{'Open' if sweep is None else 'All '} {root}{EXPERIMENTS}\n     all experiments; {note}", flush=True)
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bptt.cli import hydra_app
-from bptt.cli.common import Parser
+from bptt.cli.common import Parser, find_drawn_on
 from bptt.configuration.errors import ConfigurationError
+from bptt.printable import make_printable
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -123,7 +124,7 @@ def _compile(missing: "list[Recipe]", workers: int | None) -> int:
             one_more()
             if ended.error is not None:
                 failed += 1
-                print(f"{ended.name}: {ended.error}", file=sys.stderr, flush=True)
+                print(f"{make_printable(ended.name)}: {ended.error}", file=sys.stderr, flush=True)
     return failed
 
 
@@ -143,7 +144,7 @@ def _show_progress(count: int, workers: int, stream: TextIO | None = None) -> It
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("compiling"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("kernels"))
-    console = Console(file=stream)
+    console = Console(file=find_drawn_on(stream))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, refresh_per_second=5) as bar:
         task = bar.add_task("", total=count)
         yield lambda: bar.advance(task)

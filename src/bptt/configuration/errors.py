@@ -5,6 +5,8 @@ import errno
 from collections.abc import Iterable
 from typing import Any, Final
 
+from bptt.printable import make_printable
+
 _LONGEST = 80
 _NO_THREAD: Final = "can't start new thread"
 _UNMAPPED: Final = ("failed to map segment", "cannot allocate memory")  # what the loader says of a library
@@ -19,7 +21,7 @@ class ConfigurationError(ValueError):
     """The configuration can't be run; `lines` says everything that is wrong with it, in a line each."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(dict.fromkeys(map(_make_printable, lines)))
+        self.lines = tuple(dict.fromkeys(map(make_printable, lines)))
         super().__init__("\n".join(self.lines))
 
 
@@ -42,11 +44,6 @@ def cut(text: str) -> str:
     """A text that a user gave, in one line, cut where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-
-
-def _make_printable(line: str) -> str:
-    """The line with what would move a terminal's cursor, or break the line, written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _reads_as_another_type(text: str) -> bool:

@@ -22,6 +22,7 @@ from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.export.mlflow_model import ModelContent
+from bptt.printable import OneLineError
 from bptt.tracking.history.find import PastRun
 
 # Linear is Elman's with the identity for its activation.
@@ -33,7 +34,7 @@ _TRIED_SEQUENCES = 100
 ALLOWED = 1e-9
 
 
-class ExportError(Exception):
+class ExportError(OneLineError):
     """A run can't be exported; the message is one line for the user."""
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bptt.configuration.errors import ConfigurationError
+from bptt.printable import OneLineError
 
 
-class Stopped(Exception):
+class Stopped(OneLineError):
     """Training was given up; the message is one line for the user."""
 
 
@@ -19,7 +20,7 @@ class TooLittleMemory(MemoryError):
     """There is too little to begin; nothing was, and nothing has failed. The message is one line for the user."""
 
 
-class WorkersError(Exception):
+class WorkersError(OneLineError):
     """The workers as a whole can't go on; the message is one line for the user."""
 
 

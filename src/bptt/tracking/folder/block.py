@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.printable import OneLineError
 from bptt.tracking.folder.files import (
     DIGESTS,
     FLOW,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from bptt.core.run import Record
 
 
-class ArchiveError(Exception):
+class ArchiveError(OneLineError):
     """A folder is no sweep's, or is damaged; the message is one line for the user."""
 
 

@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from bptt.printable import make_printable
 from bptt.tracking.folder.files import LOCK, PROGRESS, write_text
 from bptt.tracking.folder.lock import is_locked
 from bptt.tracking.store.address import hide_passwords
@@ -260,7 +261,8 @@ class FolderLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record's line. A full disk must not fail a sweep."""
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        line = hide_passwords(f"{when} {record.name}: {' '.join(record.getMessage().split())}\n")
+        said = make_printable(" ".join(record.getMessage().split()))
+        line = hide_passwords(f"{when} {record.name}: {said}\n")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # a link may lead elsewhere
         with suppress(OSError), os.fdopen(os.open(self._path, flags, 0o644), "a", encoding="utf-8") as file:
             file.write(line)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.printable import OneLineError
 from bptt.tracking.folder.files import (
     CHECKPOINT,
     CONFIG,
@@ -75,7 +76,7 @@ class Journal:
     files: dict[str, str] = field(default_factory=dict)
 
 
-class ResumeError(Exception):
+class ResumeError(OneLineError):
     """A folder holds no run that can go on; the message is one line for the user."""
 
 

@@ -11,6 +11,8 @@ from shlex import quote as quote_word
 from typing import Final
 from urllib.parse import quote, unquote, urlencode
 
+from bptt.printable import OneLineError
+
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
 
 
@@ -59,14 +61,14 @@ MODEL_TRAINING: Final = {"workflowType": "machine_learning"}
 _NAMES = {"databricks", "databricks-uc", "uc"}
 
 
-class StoreError(Exception):
-    """The store can't be used as asked; the message is one line for the user, whatever names stand in it.
+class StoreError(OneLineError):
+    """The store can't be used as asked; the message is one line for the user.
 
     passing  whether that may come right by itself, as with a server that is away
     """
 
     def __init__(self, says: str, passing: bool = False) -> None:
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in says))
+        super().__init__(says)
         self.passing = passing
 
 

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from bptt.printable import OneLineError
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, write_sqlite_uri
 from bptt.tracking.store.schema import (
     KNOWN_REVISIONS,
@@ -282,7 +283,7 @@ def has_timeout(address: Address) -> bool:
     return address.uri.startswith(("postgresql", "mysql", "mariadb"))
 
 
-class RefusalError(Exception):
+class RefusalError(OneLineError):
     """What a store says no with that is written here, without MLflow; the message is one line."""
 
 
@@ -369,7 +370,7 @@ def summarize(error: Exception) -> str:
     return shorten(error) if told is None else hide_passwords(told[1].strip())
 
 
-class SourceError(Exception):
+class SourceError(OneLineError):
     """What was named can't be found, or is not clear; the message is one line for the user."""
 
 
