@@ -3,10 +3,11 @@
 Names of runs, sweeps and experiments, tags, values and errors may come from a store or a folder of another's.
 """
 
+import re
 import unicodedata
 from typing import Final
 
-_KEPT_IN_LISTINGS: Final = "\n\t"
+_UNUSUAL: Final = re.compile(r"[^\n\t -~]")
 
 
 def make_printable(text: str) -> str:
@@ -16,7 +17,7 @@ def make_printable(text: str) -> str:
 
 def make_lines_printable(text: str) -> str:
     """The same of a text of several lines, which it keeps, and tabs."""
-    return "".join(c if c in _KEPT_IN_LISTINGS else _write_out(c) for c in text)
+    return _UNUSUAL.sub(lambda found: _write_out(found[0]), text)
 
 
 def _write_out(character: str) -> str:

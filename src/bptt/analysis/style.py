@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from bptt.printable import make_lines_printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -157,7 +159,9 @@ def save_figure(
             figure.set_layout_engine("none")
         content = BytesIO()
         _print(figure, content, format, dpi)
-    written = _shorten(content.getvalue()) if format == "svg" else content.getvalue()
+    written = content.getvalue()
+    if format == "svg":  # XML has no control characters
+        written = make_lines_printable(_shorten(written).decode()).encode()
     if isinstance(to, Path | str):
         Path(to).write_bytes(written)
     else:

@@ -18,6 +18,7 @@ from bptt.analysis.tables import (
     take_final,
     write_right,
 )
+from bptt.printable import make_printable
 from bptt.tracking.folder.progress import write_duration
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
 from bptt.tracking.store.address import make_run_path
@@ -196,7 +197,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
-    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    escaped = _SPECIAL.sub(r"\\\1", make_printable(" ".join(text.split())))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 

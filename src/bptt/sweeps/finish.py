@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.sweep import hash_results, load_sweep
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
+from bptt.printable import make_printable
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
 from bptt.sweeps.reporting import MadeReport, answer_sweep, make_whole_report
 from bptt.sweeps.session import Session
@@ -38,7 +39,7 @@ def make_report(session: "Session", sweep: "Sweep") -> MadeReport:
     """The sweep's report, by the process that was asked for it, or else here. What can't be made is told."""
     made = session.report.take() or make_whole_report(sweep)
     for line in made.says:
-        session.reporter.say(line)
+        session.reporter.say(make_printable(line))
     return made
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from bptt.analysis.report.document import Column, Mono, Span, Table
 from bptt.analysis.report.rendering import Number, TableCell, escape_latex, join_lines, load_template, write_rows
+from bptt.printable import make_lines_printable
 
 #: Type, and how many em of it are 0.9 of an article's text width, which is 345 points.
 _SIZES: Final = {"small": 33.5, "footnotesize": 36.5, "scriptsize": 38.9}
@@ -126,7 +127,8 @@ class _Placed:
 
 def render_table(table: Table) -> dict[str, bytes]:
     """A table's files: tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
-    files = {f"tables/{table.name}.csv": table.frame.to_csv(index=False, lineterminator="\n").encode()}
+    written = make_lines_printable(table.frame.to_csv(index=False, lineterminator="\n"))
+    files = {f"tables/{table.name}.csv": written.encode()}
     if table.latex:
         files[f"tables/{table.name}.tex"] = render_latex(table).encode()
     return files

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
 from bptt.analysis.report.document import Column, Figures, Report, Table
+from bptt.printable import make_lines_printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,9 +163,8 @@ def render_pages(report: Report, images: Mapping[str, bytes], linked: str) -> di
     policy = _POLICY.format(b64encode(sha256(css.encode()).digest()).decode())
     whole = {"title": report.title, "facts": report.facts, "sections": sections}
     values = {"report": whole, "version": __version__, "linked": linked, "css": css, "policy": policy}
-    return {
-        f"report.{ending}": load_template(f"report.{ending}.j2").render(values).encode() for ending in ("html", "md")
-    }
+    pages = {f"report.{ending}": load_template(f"report.{ending}.j2").render(values) for ending in ("html", "md")}
+    return {name: make_lines_printable(page).encode() for name, page in pages.items()}
 
 
 def _view(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes]) -> Any:
