@@ -1,6 +1,6 @@
 """`make faults`: disturbs real sweeps at random moments, and proves each time that nothing came of it.
 
-python -m tests.faults [--kills 100] [--seed 0] [--only WORD] [--write]
+python -m tests.faults [--kills 100] [--seed 0] [--only WORD …] [--write]
 """
 
 import argparse
@@ -39,16 +39,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__, allow_abbrev=False)
     parser.add_argument("--kills", type=int, default=100, help="how many processes are to be ended")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
-    parser.add_argument("--only", metavar="WORD", default="", help="only the faults with this in their names")
+    parser.add_argument(
+        "--only", metavar="WORD", action="append", help="only the faults with this in their names; repeatable"
+    )
     parser.add_argument("--write", action="store_true", help="write the table into docs/trust")
     args = parser.parse_args()
     possible = [fault for fault in FAULTS if fault.available and (AVAILABLE or not fault.needs_root)]
-    chosen = [fault for fault in possible if args.only in fault.name]
-    if not chosen:
-        print(
-            f"--only {args.only}: no such fault (faults: {', '.join(fault.name for fault in FAULTS)})", file=sys.stderr
-        )
-        return 2
+    chosen = [fault for fault in possible if any(word in fault.name for word in args.only or ("",))]
+    for word in args.only or ():
+        if not any(word in fault.name for fault in possible):
+            print(
+                f"--only {word}: no such fault (faults: {', '.join(fault.name for fault in possible)})", file=sys.stderr
+            )
+            return 2
     set_environment()
     began = time.monotonic()
     tallies = {fault.name: Tally(fault.name) for fault in chosen}
@@ -122,7 +125,7 @@ def _about(args: argparse.Namespace, seconds: float) -> dict[str, Any]:
     return {
         "date": date.today().isoformat(),
         "machine": f"{found['cpu']}, {os.cpu_count()} cores, {platform.system()}, Python {found['python']}",
-        "command": " ".join([*words, *([f"--only '{args.only}'"] if args.only else [])]),
+        "command": " ".join([*words, *(f"--only '{word}'" for word in args.only or ())]),
         "minutes": round(seconds / 60),
     }
 
