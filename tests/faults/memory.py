@@ -17,6 +17,7 @@ from tests.faults.trial import Blow, Trial
 _GROUPS = Path("/sys/fs/cgroup/memory")
 AVAILABLE = _GROUPS.is_dir() and os.access(_GROUPS, os.W_OK)
 _GIGABYTES = (0.7, 2.2)
+_enough: list[float] = [_GIGABYTES[1]]  # of which a sweep had enough, less and less
 
 
 def worker(trial: Trial) -> None:
@@ -36,7 +37,8 @@ def worker(trial: Trial) -> None:
 
 def little(trial: Trial) -> None:
     """No process of the sweep gets more than some address space: it ends in lines that name memory, or at its end."""
-    limit = int(trial.rng.uniform(*_GIGABYTES) * 2**30)
+    gigabytes = float(trial.rng.uniform(_GIGABYTES[0], _enough[-1]))
+    limit = int(gigabytes * 2**30)
     program = Program.start(
         trial.folder,
         *words(workers=trial.one_of(1, 2)),
@@ -49,6 +51,8 @@ def little(trial: Trial) -> None:
     if code:
         assert "memory" in told or "failed to map segment" in told or "MemoryError" in told, told
         trial.blows.append(Blow("training" if swept(trial.folder) else "starting", ended(trial), kills=0))
+    else:
+        _enough.append(gigabytes)
     again = go_on(trial)
     trial.recoveries.append(again.ended_with(0))
     prove(trial, program.process.pid, again.process.pid)
