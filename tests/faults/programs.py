@@ -37,10 +37,10 @@ class Program:
         env      environment variables, besides the usual ones
         options  of `subprocess.Popen`
         """
-        for number in (signal.SIGINT, signal.SIGHUP):
+        for ignored in (signal.SIGINT, signal.SIGHUP):
             # Below `nohup`, or in the background of a script, they are ignored, and so they would be in the process.
-            if signal.getsignal(number) is signal.SIG_IGN:
-                signal.signal(number, lambda *_: None)
+            if signal.getsignal(ignored) is signal.SIG_IGN:
+                signal.signal(ignored, lambda *_: None)
         said = folder / "said"
         said.mkdir(exist_ok=True)
         number = sum(path.suffix == ".err" for path in said.iterdir())
