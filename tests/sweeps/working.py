@@ -24,6 +24,12 @@ from tests.core.comparing import assert_same_record, finished
 from tests.core.making import Noise, make_model, make_run
 
 
+def holds_interrupts(_: int) -> bool:
+    """Whether the process was started with Ctrl-C held; it waits, so that another one takes the next task."""
+    time.sleep(0.5)
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @dataclass(frozen=True)
 class Raising:
     """An init that raises."""

@@ -208,5 +208,17 @@ def test_an_interrupt_ends_all_and_no_worker_speaks(tmp_path: Path) -> None:
     assert said == ("interrupted\n", "")
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal is held there")
+def test_no_worker_hears_an_interrupt_while_it_starts() -> None:
+    code = """
+from bptt.sweeps.workers.pool import WorkerSettings, Workers
+from tests.sweeps.working import holds_interrupts
+with Workers(WorkerSettings(workers=2)) as workers:
+    print(list(workers.run(holds_interrupts, [1, 2, 3, 4])))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[True, True, True, True]\n"
+
+
 def test_workers_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     stop_with(lambda program: program.kill(), tmp_path)

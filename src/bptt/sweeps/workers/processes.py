@@ -139,6 +139,10 @@ class Processes:
         with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_begin, initargs=(os.getpid(),)):
             parallel = Parallel(n_jobs=self.count, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
         self._started = self.count > 1
+        if self._started:
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()  # which, beside the first worker, would let go of a signal that is held
         with interrupts_held():
             return parallel(calls)
 
