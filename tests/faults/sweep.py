@@ -1,5 +1,6 @@
 """The sweep that is disturbed, and its folder."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ RUNS = 16
 UPDATES = 30_000
 UPDATES_ALONE = 250_000  # some seconds
 DATABASE = "mlflow.db"
+_SECONDS = "seconds.json"
 
 _EXPERIMENT = ("experiment=roelants_counting", "train.log_points=20", "tracking.checkpoint_seconds=0.1")
 
@@ -42,11 +44,18 @@ def undisturbed(folder: Path) -> Contents:
     """Train the sweep, and the run on its own, in this folder; what they left, and how long the sweep takes."""
     Program.start(folder, *words(report=True)).ended_with(0)
     Program.start(folder, *alone()).ended_with(0)
+    (folder / _SECONDS).write_text(json.dumps(_time_sweep(folder)))
+    return contents_of(folder)
+
+
+def contents_of(folder: Path) -> Contents:
+    """What `undisturbed` left in this folder."""
     found = swept(folder)
     assert found is not None
     runs = stored(folder / DATABASE, folder)
     (single,) = [run for run in runs if not run.below and run.name != found.name]
-    return Contents(SweepFolder(found), {run.name: run for run in runs if run.below}, single, *_time_sweep(folder))
+    starting, ending = json.loads((folder / _SECONDS).read_text())
+    return Contents(SweepFolder(found), {run.name: run for run in runs if run.below}, single, starting, ending)
 
 
 def _time_sweep(like: Path) -> tuple[float, float]:
