@@ -38,7 +38,7 @@ def refusal(overrides: list[str]) -> list[str]:
         ("sseed=1", f"unknown key; did you mean seed? {ROOT_KEYS}"),
         ("zzz=1", f"unknown key {ROOT_KEYS}"),
         ("clip.threshold=1", "unknown key; clip=norm or value has it (allowed: nothing)"),
-        ("tracking.url=x", "unknown key; did you mean tracking.uri? (allowed: tracking.uri, tracking.experiment, tracking.enabled, tracking.checkpoint_seconds)"),
+        ("tracking.url=x", "unknown key; did you mean tracking.uri? (allowed: tracking.uri, tracking.experiment, tracking.enabled, tracking.checkpoint_seconds, tracking.detail)"),
         ("train.early_stop.metrics=x", "unknown key; did you mean train.early_stop.metric? (allowed: train.early_stop.metric, train.early_stop.threshold)"),
         # types and ranges
         ("model.hidden_size=three", "must be a whole number at least 1"),

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,9 @@ _MOST_SHOWN: Final = 10
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
+    name: str
     check: bool
+    full: bool
     uri: str | None
     allow: Sequence[str]
     patience: "Patience"
@@ -40,6 +42,12 @@ def main(argv: Sequence[str]) -> int:
         nargs="*",
         help="of a sweep or a run, or its name; latest; otherwise all in ./multirun",
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="write all of these runs, curves and files too, where tracking.detail=last or sweep left that out;"
+        " FOLDER:12 is run 12 of a sweep, FOLDER:best its best one, FOLDER:KEY=VALUE those with this value",
+    )
     parser.add_argument("--check", action="store_true", help="only say what is missing, and end with 1 if anything is")
     add_store(parser, "the one that each folder names")
     add_allow(parser)
@@ -52,8 +60,10 @@ def main(argv: Sequence[str]) -> int:
         return 2
     for name in names:
         os.chdir(here)
-        request = _Request(check=args.check, uri=args.uri, allow=args.allow, patience=Patience(say))
-        code = max(code, call_on_folder(name, partial(_sync, name, request)))
+        request = _Request(
+            name=name, check=args.check, full=args.full, uri=args.uri, allow=args.allow, patience=Patience(say)
+        )
+        code = max(code, call_on_folder(name, partial(_sync, request)))
         if code > 2:
             break
     return code
@@ -81,18 +91,35 @@ def _find_folder(name: str) -> Path:
     return next((folder for folder in (Path(name), *named) if is_sweep(folder) or is_run(folder)), Path(name))
 
 
-def _sync(name: str, request: _Request) -> int:
+def _find_meant(name: str) -> tuple[Path, frozenset[int] | None]:
+    """The folder that is meant, and the numbers of the runs; None: it is of a single run.
+
+    Raises SourceError where it is not here, and ArchiveError.
+    """
+    from bptt.analysis.sweep import pick_best
+    from bptt.tracking.history.find import SourceError, find
+    from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
+
+    found = find(name, choose=pick_best)
+    if isinstance(found.recording, SweepFolderHistory):
+        return found.recording.folder, found.numbers
+    if isinstance(found.recording, RunFolderHistory):
+        return found.recording.folder, None
+    raise SourceError(f"{name}: its folder, which has all of it, is not here")
+
+
+def _sync(request: _Request) -> int:
     from bptt.tracking.folder.files import LOCK
     from bptt.tracking.folder.lock import LockedError, file_lock, is_locked
     from bptt.tracking.folder.run import read_journal
     from bptt.tracking.history.from_folder import is_run
     from bptt.tracking.store.address import resolve_address
 
-    shown = _find_folder(name)
+    shown, full = _find_meant(request.name) if request.full else (_find_folder(request.name), None)
     folder = shown.resolve()
     # As seen from here: going on with a sweep may lead to another folder.
     uri = None if request.uri is None else resolve_address(request.uri).uri
-    request = _Request(check=request.check, uri=uri, allow=request.allow, patience=request.patience)
+    request = replace(request, uri=uri)
     noted = read_journal(folder) if is_run(folder) else _open_sweep(folder, request.allow).journal
     if noted.uri is None and uri is None:
         print(f"{shown}: was not to be recorded in a store, and is not (tracking.enabled=false)")
@@ -100,9 +127,9 @@ def _sync(name: str, request: _Request) -> int:
     if request.check:
         if is_locked(folder / LOCK):
             raise LockedError
-        return _sync_held(shown, folder, request)
+        return _sync_held(shown, folder, full, request)
     with file_lock(folder / LOCK, wait=False):
-        return _sync_held(shown, folder, request)
+        return _sync_held(shown, folder, full, request)
 
 
 def _open_sweep(folder: Path, allow: Sequence[str]) -> "SweepFolder":
@@ -116,21 +143,22 @@ def _open_sweep(folder: Path, allow: Sequence[str]) -> "SweepFolder":
     return archive
 
 
-def _sync_held(shown: Path, folder: Path, request: _Request) -> int:
+def _sync_held(shown: Path, folder: Path, full: frozenset[int] | None, request: _Request) -> int:
     from bptt.tracking.folder.sweep import is_sweep
 
-    return (_sync_sweep if is_sweep(folder) else _sync_run)(shown, folder, request)
+    return _sync_sweep(shown, folder, full, request) if is_sweep(folder) else _sync_run(shown, folder, request)
 
 
-def _sync_sweep(shown: Path, folder: Path, request: _Request) -> int:
+def _sync_sweep(shown: Path, folder: Path, full: frozenset[int] | None, request: _Request) -> int:
     from bptt.sweeps.restoring import compare_sweep, restore_sweep
+    from bptt.sweeps.stored import OWN
     from bptt.tracking.folder.sweep import SweepFolder
 
     archive = SweepFolder.open(folder)
     find = compare_sweep if request.check else restore_sweep
-    found = find(archive, request.uri, request.patience)
+    found = find(archive, request.uri, request.patience, full)
     code = _tell(shown, found, request, archive.journal.uri)
-    if request.check or code or not found.lacked:
+    if request.check or code or not found.lacked or (full is not None and OWN not in found.lacked):
         return code
     from bptt.cli.sweep import end_synced
 
@@ -163,7 +191,8 @@ def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) 
         print(f"{shown}: the store has all of it, {runs}")
     if not left and found.trouble is None:
         return 0
-    again = f"bptt sync {shlex.quote(str(shown))}{write_store_option(request.uri or uri)}"
+    meant = f"{shlex.quote(request.name)} --full" if request.full else shlex.quote(str(shown))
+    again = f"bptt sync {meant}{write_store_option(request.uri or uri)}"
     if request.check and found.trouble is None:
         print(f"  this writes it: {again}")
     else:
@@ -174,7 +203,7 @@ def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) 
 
 
 def _count(named: Mapping[str, str], of: str) -> str:
-    from bptt.sweeps.restoring import OWN
+    from bptt.sweeps.stored import OWN
 
     number = sum(name != OWN for name in named)
     return " and ".join([*([f"{number:,} of {of}"] if number else []), *([OWN] if OWN in named else [])])

@@ -141,12 +141,14 @@ class Tracking:
     experiment  the name of the MLflow experiment; None: what MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID say
     enabled     False: nothing is recorded in MLflow
     checkpoint_seconds  how often a run that trains for long writes a checkpoint; None: never
+    detail      what MLflow gets of each run of a sweep: all, what was recorded last, or nothing
     """
 
     uri: str | None
     experiment: str | None
     enabled: bool
     checkpoint_seconds: Annotated[float, Range(above=0)] | None = 60.0
+    detail: Literal["full", "last", "sweep"] = "full"
 
     def __post_init__(self) -> None:
         if self.experiment is not None and not self.experiment.strip():

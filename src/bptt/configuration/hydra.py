@@ -49,6 +49,8 @@ _IN_A_RUN: Final = {
     "solved": f"says which runs of a sweep have solved their task{_TAKES}; bptt report RUN --solved … asks it of a run",
     "conditions": f"says what makes the question of a sweep harder{_TAKES}",
     "reuse=true": f"takes runs of a sweep from the store{_TAKES}; a single run is always trained",
+    "tracking.detail=last": f"is for the runs of a sweep{_TAKES}; a single run is recorded in full",
+    "tracking.detail=sweep": f"is for the runs of a sweep{_TAKES}; a single run is recorded in full",
     "report=true": f"is the report of a sweep{_TAKES}; bptt report RUN makes that of a run",
 }
 

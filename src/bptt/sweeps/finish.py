@@ -128,17 +128,18 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         store, journal, parent = session.record.store, session.journal, session.record.parent
         metrics = [name for name in sweep.history if name not in ("run", "update")]
         diverged = set(runs.loc[runs["outcome"] == "diverged", "run"])
-        view = publish_view(
-            store,
-            journal.name,
-            parent,
-            _common(session),
-            metrics,
-            sweep.history,
-            diverged,
-            settings=[write_setting(job) for job in session.jobs],
-            worded=[key for key in journal.swept if key in runs and runs[key].dtype.kind not in "if"],
-        )
+        if journal.detail != "sweep":  # else there are no runs to be shown
+            view = publish_view(
+                store,
+                journal.name,
+                parent,
+                _common(session),
+                metrics,
+                sweep.history,
+                diverged,
+                settings=[write_setting(job) for job in session.jobs],
+                worded=[key for key in journal.swept if key in runs and runs[key].dtype.kind not in "if"],
+            )
         best = _best_of_each(runs, sweep)
         compare = make_compare_path(store, best) if best else None
         note = describe_sweep(
@@ -188,7 +189,7 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
         if session.writer is None or session.record is None:
             return session.no_store
         session.writer.finish(session.reporter.say)
-        if session.writer.trouble is None and missing:
+        if session.writer.trouble is None and missing and session.journal.detail != "sweep":
             now = time.time()
             session.record.write(
                 [make_run(session.journal, job, _killed(job, now), session.writer.tags) for job in missing]

@@ -330,6 +330,7 @@ class Launch:
             conditions=None if first.sweep.conditions is None else [*first.sweep.conditions],
             report=first.sweep.report,
             reuse=first.sweep.reuse,
+            detail=tracking.detail,
             tuned=[] if first.sweep.tune is None else [*first.sweep.tune.keys],
             tuning=[] if plan is None else plan.number_settings(numbers),
             confirm=first.sweep.confirm,

@@ -7,23 +7,21 @@ experiment were deleted; the server was away.
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from bptt.sweeps.finish import REPORT
 from bptt.sweeps.reopen import find_recorded_experiment
-from bptt.sweeps.stages import find_next
+from bptt.sweeps.stored import GONE, OWN, StoredSweep, Taken
 from bptt.tracking.folder.block import ArchiveError, read_table
 from bptt.tracking.folder.files import (
     CONFIG,
     FLOW,
     HISTORY,
     OWN_FOLDERS,
-    PAGE,
     PATCH,
     PROVENANCE,
     TRACEBACK,
@@ -32,31 +30,23 @@ from bptt.tracking.folder.files import (
     read_once,
 )
 from bptt.tracking.folder.run import Journal, make_single_key, read_config, write_journal
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.from_folder import RunFolderHistory
-from bptt.tracking.provenance.environment import pack_provenance, recall_provenance_tags
+from bptt.tracking.provenance.environment import recall_provenance_tags
 from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
-from bptt.tracking.store.base import Store, StoredRow
+from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import explain_refusal
-from bptt.tracking.store.logs import SweepLog, list_copy, place_below
+from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
-from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key, write_setting
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, OUTCOME_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
+from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, write_setting
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG, SETTING_TAG, flatten_config
 from bptt.tracking.store.whereabouts import Noted, describe_lost, find_whereabouts, note_store
 
 T = TypeVar("T")
 
-#: Runs that were taken from an earlier sweep, as the store has them.
-Taken = Sequence[tuple[SweepJob, StoredRow]]
-
 _WAITS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 _SECONDS_WITHOUT_AN_ANSWER: Final = 60.0
-
-#: What the sweep's own run is called among the runs.
-OWN: Final = "the sweep's own run"
-
-_GONE: Final = "is not there"
 
 _UNWRITTEN: Final = "could not be written"
 
@@ -115,115 +105,6 @@ class Difference:
     trouble: str | None = None
 
 
-class _Sweep:
-    """A sweep as a store is to have it.
-
-    tags  that all of its runs have
-    """
-
-    def __init__(self, archive: SweepFolder, tags: Mapping[str, str]) -> None:
-        self.archive, self.tags, self.journal = archive, tags, archive.journal
-        self._jobs = {job.number: job for job in archive.jobs()}
-        try:
-            self._ids = archive.run_ids()
-        except ArchiveError:  # a damaged note of what the store has: it is looked up
-            self._ids = {}
-
-    def read_block(self, number: int, store: Store) -> tuple[list[RunToWrite], Taken]:
-        """The runs of a block that the store is to have as the sweep's own, and those that it has as an earlier one's.
-
-        Raises ArchiveError.
-        """
-        results = self.archive.results(number)
-        elsewhere = [result.reused for result in results if result.reused is not None]
-        there = {row.run_id: row for row in store.find_runs(elsewhere)} if elsewhere else {}
-        own = [replace(result, reused=None) for result in results if result.reused not in there]
-        taken = [(self._jobs[result.job], there[result.reused]) for result in results if result.reused in there]
-        return [make_run(self.journal, self._jobs[result.job], result, self.tags) for result in own], taken
-
-    def place(self, runs: Sequence[RunToWrite], parent: str) -> list[RunToWrite]:
-        return [place_below(run, self.journal.name, parent) for run in runs]
-
-    def read_held(self, runs: Sequence[RunToWrite], store: Store) -> dict[str, Holding]:
-        """Key → what the store has of a run."""
-        return store.read_holdings({run.key: self._ids.get(run.key) for run in runs}, self.journal.name)
-
-    def name_all(self, what: str) -> dict[str, str]:
-        """All that a store may lack."""
-        return {OWN: what} | self.name_runs(self.archive.blocks(), what)
-
-    def name_runs(self, blocks: Iterable[int], what: str) -> dict[str, str]:
-        """The runs of blocks."""
-        wanted = set(blocks)
-        return {job.name: what for number, job in self._jobs.items() if self._blocks.get(number) in wanted}
-
-    @cached_property
-    def _blocks(self) -> dict[int, int]:
-        return self.archive.block_of()
-
-    def describe_own_lack(self, store: Store) -> str | None:
-        """What the store lacks of the sweep's own run, in words; None: nothing."""
-        journal, folder = self.journal, self.archive.folder
-        key = make_sweep_key(journal)
-        held = store.read_holdings({key: journal.parent}, journal.name).get(key)
-        if held is None:
-            return _GONE
-        files = [*list_copy(ended=True), *pack_provenance(folder)]
-        if (folder / REPORT / PAGE).is_file() and journal.report:
-            files.append(f"{REPORT}/{PAGE}")
-        own = RunToWrite(
-            key=key,
-            name=journal.name,
-            status="KILLED" if journal.status == "RUNNING" else journal.status,
-            params={},
-            tags={SWEEP_TAG: journal.name},
-            began=journal.began,
-            ended=journal.began,
-            history={},
-            files=dict.fromkeys(files, b"something"),
-        )
-        lack = find_lack(own, held)
-        if journal.status == "RUNNING" or self._was_left_before_its_end or not held.tags.get(NOTE_TAG):
-            lack = replace(lack, ended=True)
-        return str(lack) if lack else None
-
-    @property
-    def _was_left_before_its_end(self) -> bool:
-        """Whether all has been trained, and the end was interrupted; of a search that can't be known."""
-        if self.journal.status != "KILLED" or self.journal.search:
-            return False
-        results = {result.job: result for result in self.archive.ended()}
-        jobs = [self._jobs[number] for number in sorted(self._jobs)]
-        return len(results) == len(jobs) and find_next(self.journal, jobs, results) is None
-
-    def find_own(self, store: Store) -> SweepLog:
-        """The sweep's own run: as it is, out of MLflow's bin, or begun anew; noted in the sweep's folder."""
-        journal = self.journal
-        key = make_sweep_key(journal)
-        held = store.read_holdings({key: journal.parent}, journal.name).get(key)
-        with explain_refusal(store.address):
-            if held is not None and held.deleted:
-                store.client.restore_run(held.run_id)
-            run_id = store.find_by_key(key) if held is None else held.run_id
-            if run_id is None:
-                record = SweepLog.begin(store, journal.name, {**self.tags, KEY_TAG: key}, "")
-            else:
-                own = store.find_begun(run_id)
-                if own is None:
-                    raise StoreError(f"{store.address.shown}: Run with id={run_id} not found")
-                record = SweepLog(store, journal.name, own, fresh=False)
-        self.journal = replace(
-            journal,
-            parent=record.parent,
-            uri=journal.uri if store.asked is None else note_store(store.address, Path.cwd()),
-            experiment=store.experiment,
-            experiment_id=None,
-        )
-        if self.journal != journal:
-            self.archive.write_journal(self.journal)
-        return record
-
-
 def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> tuple[str | None, list[str]]:
     """Go to the project that a folder lies in; the address of the store to open, as seen from there, and remarks on it.
 
@@ -242,22 +123,28 @@ def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> 
     return recall_uri(where.uri, asked, folder), [remark.removeprefix(f"{folder}: ") for remark in remarks]
 
 
-def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> Difference:
-    """What the store lacks of a sweep; nothing is written. uri: of another store than the sweep notes.
+def compare_sweep(
+    archive: SweepFolder, uri: str | None, patience: Patience, full: frozenset[int] | None = None
+) -> Difference:
+    """What the store lacks of a sweep; nothing is written.
+
+    uri   of another store than the sweep notes
+    full  the runs that are meant, by number, and that are to be there in full, whatever the sweep asks for; None: all
 
     Raises ArchiveError, and StoreError where the store may not be asked, see `recall_uri`, or refuses.
     """
     to_open, notes = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
     address = resolve_address(to_open)
-    sweep, found = _Sweep(archive, {}), Difference(count=len(archive.ended()), notes=notes)
+    sweep = StoredSweep(archive, {}, full)
+    found = Difference(count=sweep.count, notes=notes)
     if is_lost(address):
-        found.lacked |= sweep.name_all(f"{_GONE}, as the store itself is not")
+        found.lacked |= sweep.name_all(f"{GONE}, as the store itself is not")
         return found
     try:
         store = patience.persist(lambda: open_address(address))
         if (own := patience.persist(lambda: sweep.describe_own_lack(store))) is not None:
             found.lacked[OWN] = own
-        for number in sorted(archive.blocks()):
+        for number in sweep.list_blocks():
             found.lacked |= patience.persist(partial(_compare_block, sweep, number, store))
     except StoreError as trouble:
         if not trouble.passing:
@@ -266,7 +153,7 @@ def compare_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
     return found
 
 
-def _compare_block(sweep: _Sweep, number: int, store: Store) -> dict[str, str]:
+def _compare_block(sweep: StoredSweep, number: int, store: Store) -> dict[str, str]:
     """Run → what the store lacks of it."""
     parent = sweep.journal.parent or ""
     own, taken = sweep.read_block(number, store)
@@ -280,19 +167,23 @@ def _describe_strays(taken: Taken, parent: str) -> dict[str, str]:
 
 
 def _describe_lacks(runs: Sequence[RunToWrite], held: Mapping[str, Holding]) -> dict[str, str]:
-    lacks = {run.name: find_lack(run, held[run.key]) if run.key in held else _GONE for run in runs}
+    lacks = {run.name: find_lack(run, held[run.key]) if run.key in held else GONE for run in runs}
     return {name: str(lack) for name, lack in lacks.items() if lack}
 
 
-def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> Difference:
+def restore_sweep(
+    archive: SweepFolder, uri: str | None, patience: Patience, full: frozenset[int] | None = None
+) -> Difference:
     """Write what the store lacks of a sweep's runs; what its own run lacks is found, for the end of the sweep to write.
+
+    full  see `compare_sweep`
 
     Raises what `compare_sweep` does.
     """
     to_open, notes = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
     lost = is_lost(resolve_address(to_open))
-    sweep = _Sweep(archive, recall_provenance_tags(archive.folder, archive.journal.command))
-    found = Difference(count=len(archive.ended()), notes=notes)
+    sweep = StoredSweep(archive, recall_provenance_tags(archive.folder, archive.journal.command), full)
+    found = Difference(count=sweep.count, notes=notes)
     try:
         store = patience.persist(lambda: open_store(to_open, find_recorded_experiment(archive), restore=True))
         found.notes += _tell_of_experiment(store, archive.journal.experiment)
@@ -304,8 +195,8 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
         found.trouble, found.left = str(trouble), sweep.name_all("is not known to be there")
         return found
     if lost or own is not None:
-        found.lacked[OWN] = own or _GONE
-    waiting = deque(sorted(archive.blocks()))
+        found.lacked[OWN] = own or GONE
+    waiting = deque(sweep.list_blocks())
     while waiting:
         number = waiting.popleft()
         try:
@@ -327,7 +218,7 @@ def restore_sweep(archive: SweepFolder, uri: str | None, patience: Patience) -> 
     return found
 
 
-def _restore_block(sweep: _Sweep, number: int, record: SweepLog, told: dict[str, str]) -> None:
+def _restore_block(sweep: StoredSweep, number: int, record: SweepLog, told: dict[str, str]) -> None:
     """Write what the store lacks of the runs of a block; told gets what that is, when it is first found out."""
     runs, taken = sweep.read_block(number, record.store)
     placed = sweep.place(runs, record.parent)
@@ -344,9 +235,11 @@ def _restore_block(sweep: _Sweep, number: int, record: SweepLog, told: dict[str,
             record.complete(run, held[run.key])
     if strays:
         record.adopt({row.run_id: write_setting(job) for job, row in taken})
-    if absent or number not in sweep.archive.stored():
+    stored = number in sweep.archive.stored()
+    # A block some of whose runs were sent is not there, unless it was.
+    if (absent or not stored) and (stored or sweep.full is None):
         with suppress(OSError):  # of a full disk: it is looked up again
-            sweep.archive.mark_stored(number, ids)
+            sweep.archive.mark_stored(number, sweep.recall_ids(number) | ids)
 
 
 def _tell_of_experiment(store: Store, noted: str | None) -> Iterator[str]:
@@ -367,7 +260,7 @@ def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patie
     address = resolve_address(to_open)
     found, run = Difference(count=1, notes=notes), _pack_run(folder, journal)
     if is_lost(address):
-        found.lacked[run.name] = f"{_GONE}, as the store itself is not"
+        found.lacked[run.name] = f"{GONE}, as the store itself is not"
         return found
     try:
         store = patience.persist(lambda: open_address(address))

@@ -121,7 +121,7 @@ class Writer:
         runs = [
             make_run(self._journal, self._jobs[result.job], result, self.tags)
             for result in results
-            if result.reused is None
+            if result.reused is None and self._journal.detail != "sweep"
         ]
         try:
             if self._described < len(self._jobs):
@@ -129,7 +129,7 @@ class Writer:
                 self._record.keep(pack_begin(self._archive, self._journal))
             run_ids = self._record.write(runs)
             taken = {result.reused: write_setting(self._jobs[result.job]) for result in results if result.reused}
-            if taken:
+            if taken and self._journal.detail != "sweep":
                 self._record.adopt(taken)
         except StoreError as error:
             self._described = 0
@@ -370,7 +370,8 @@ class Session:
         wanted = unsent or self.journal.parent is not None  # even if only the end of the sweep's own run is missing
         if wanted and (writer := self.begin_recording()) is not None:
             try:
-                self._adopt_all()
+                if self.journal.detail != "sweep":
+                    self._adopt_all()
             except StoreError as error:  # what is trained matters more than which page shows it
                 _log.warning("the store did not take which runs belong to the sweep: %s", error)
             for number in unsent:

@@ -310,6 +310,9 @@ def _list_columns(table: Any) -> dict[str, NDArray[Any]]:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+#: What a store gets of each run of a sweep: all; params, tags and what was recorded last; nothing.
+Detail = Literal["full", "last", "sweep"]
+
 
 def make_key(*parts: str) -> str:
     """The key, 32 hexadecimal digits, of what these parts tell from everything else."""

@@ -37,6 +37,7 @@ from bptt.tracking.folder.files import (
     PROGRESS,
     STUDY,
     SWEEP,
+    Detail,
     clear_part,
     dump_sealed,
     hash_content,
@@ -126,6 +127,7 @@ class SweepJournal:
     trials         how many runs a search asks for; None: it is none, or that is not known
     seconds        how long commands have worked on it, until what they trained was recorded; 0.0: not known
     sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
+    detail         what the store gets of each run
     """
 
     name: str
@@ -157,6 +159,7 @@ class SweepJournal:
     seconds: float = 0.0
     place: str | None = None
     sealed: bool = True
+    detail: Detail = "full"
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
@@ -169,6 +172,8 @@ def _check_counts(journal: SweepJournal) -> None:
         raise ValueError(f"trials={journal.trials!r}")
     if journal.status not in get_args(SweepJournal.__annotations__["status"]):
         raise ValueError(f"status={journal.status!r}")
+    if journal.detail not in get_args(Detail):
+        raise ValueError(f"detail={journal.detail!r}")
 
 
 class SweepFolder:
@@ -302,13 +307,17 @@ class SweepFolder:
         """Key → id in the store, of all runs that were written there. Raises ArchiveError where they can't be read."""
         found: dict[str, str] = {}
         for number in sorted(self.stored()):
-            path = self._stored / f"{number:06d}"
-            try:
-                found |= load_sealed(path.read_text(encoding="utf-8") or "{}")  # earlier ones are empty
-            except (OSError, ValueError, TypeError) as error:
-                again = f"delete it, and `bptt sync {self.folder}` asks the store"
-                raise ArchiveError(f"{path}: can't be read: {error}; {again}") from error
+            found |= self.read_mark(number)
         return found
+
+    def read_mark(self, number: int) -> dict[str, str]:
+        """Key → id in the store, of the runs of a block that it has. Raises ArchiveError where they can't be read."""
+        path = self._stored / f"{number:06d}"
+        try:
+            return load_sealed(path.read_text(encoding="utf-8") or "{}")  # earlier ones are empty
+        except (OSError, ValueError, TypeError) as error:
+            again = f"delete it, and `bptt sync {self.folder}` asks the store"
+            raise ArchiveError(f"{path}: can't be read: {error}; {again}") from error
 
     def place_sign(self, number: int, of: Literal["block", "stage"] = "block") -> Path:
         """Where the sign of a block, or of a stage of a search, is kept while it is trained."""

@@ -34,7 +34,15 @@ from bptt.tracking.store.artifacts import fetch, list_names
 from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.connecting import explain_refusal
 from bptt.tracking.store.logs import SweepCopy, read_flow_ends
-from bptt.tracking.store.tags import COMMAND_TAG, DIGEST_TAG, OUTCOME_TAG, STAGE_TAG, SWEEP_TAG, list_swept
+from bptt.tracking.store.tags import (
+    COMMAND_TAG,
+    DETAIL_TAG,
+    DIGEST_TAG,
+    OUTCOME_TAG,
+    STAGE_TAG,
+    SWEEP_TAG,
+    list_swept,
+)
 from bptt.tracking.store.whereabouts import find_home_of_stored
 
 if TYPE_CHECKING:
@@ -74,6 +82,7 @@ class StoreHistory(History):
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         row = self.row(number)
+        refuse_less(self._store.address, row)
         text = None if row is None else self.read(row, [CONFIG], lambda folder: (folder / CONFIG).read_bytes())
         try:
             found = None if text is None else yaml.load(text, loader)
@@ -122,6 +131,7 @@ class StoreHistory(History):
 
         def table(number: int) -> Any:
             row = self.row(number)
+            refuse_less(self._store.address, row)
             found = None if row is None else self.read(row, [name], lambda folder: read_table(folder / name))
             if found is None:
                 return None
@@ -137,6 +147,7 @@ class StoreHistory(History):
 
     def _record(self, number: int) -> "Record | None":
         row = self.row(number)
+        refuse_less(self._store.address, row)
         if row is None or OUTCOME_TAG not in row.tags:
             return None
         outcome = row.tags[OUTCOME_TAG]
@@ -144,6 +155,17 @@ class StoreHistory(History):
         if found is None:
             raise StoreError(f"{self._store.address.shown}: what run {row.run_id} recorded is damaged")
         return found
+
+
+def refuse_less(address: Address, row: StoredRow | None) -> None:
+    """Raise StoreError where a store has less of a run than its sweep's folder."""
+    if row is not None and _is_less(row):
+        says = f"has run {row.run_id} without curves and files (tracking.detail=last); its sweep's folder has them"
+        raise StoreError(f"{address.shown}: {says}")
+
+
+def _is_less(row: StoredRow) -> bool:
+    return row.tags.get(DETAIL_TAG) == "last"
 
 
 def _read_whole(outcome: str, folder: Path) -> "Record | None":
@@ -197,13 +219,26 @@ class SweepStoreHistory(StoreHistory):
 
     def row(self, number: int) -> StoredRow | None:
         """See `StoreHistory.row`."""
-        run_id = self._run_ids.get(number)
+        run_id = self._run_ids.get(number) or self._sent_since.get(self._kept.jobs[number].digest)
         return None if run_id is None else self._rows.get(run_id)
+
+    def record(self, number: int) -> "Record | None":
+        """See `History.record`."""
+        if self._kept.journal.detail == "sweep" and self.row(number) is None:
+            says = f"has no run {number} of {self.head.name} (tracking.detail=sweep); the sweep's folder has it"
+            raise StoreError(f"{self._store.address.shown}: {says}")
+        return super().record(number)
 
     @cached_property
     def _run_ids(self) -> dict[int, str]:
         known = self._tables.runs.dropna(subset="run_id")
         return dict(zip(known["run"].tolist(), known["run_id"], strict=True))
+
+    @cached_property
+    def _sent_since(self) -> dict[str, str]:
+        """Digest → id of the runs that a store got which was to have none of them."""
+        asked = self._kept.journal.detail == "sweep"
+        return {row.tags[DIGEST_TAG]: run_id for run_id, row in self._rows.items() if DIGEST_TAG in row.tags and asked}
 
     @cached_property
     def _rows(self) -> dict[str, StoredRow]:
@@ -339,7 +374,11 @@ class RunsStoreHistory(StoreHistory):
         """From the files where they are at hand, faster than from the metrics; and each run's `Record.once`."""
         import pandas as pd
 
-        at_hand = [number for number, row in rows.items() if OUTCOME_TAG in row.tags and self._store.has_at_hand(row)]
+        at_hand = [
+            number
+            for number, row in rows.items()
+            if OUTCOME_TAG in row.tags and not _is_less(row) and self._store.has_at_hand(row)
+        ]
         others = {number: row for number, row in rows.items() if number not in at_hand}
         once: dict[int, dict[str, float]] = {}
         tables = [self.joined(HISTORY, at_hand, make_empty_history(), once)]
@@ -362,7 +401,7 @@ class RunsStoreHistory(StoreHistory):
         )
 
     def _error(self, row: StoredRow) -> str | None:
-        if row.status != "FAILED":
+        if row.status != "FAILED" or _is_less(row):
             return None
         return self.read(row, [TRACEBACK], lambda folder: (folder / TRACEBACK).read_text(encoding="utf-8"))
 

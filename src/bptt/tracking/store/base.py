@@ -208,7 +208,7 @@ class Store(ABC):
 
     @abstractmethod
     def find_finished(self, digests: Collection[str]) -> dict[str, str]:
-        """Digest → id of the newest run of the experiment that has this digest and FINISHED."""
+        """Digest → id of the newest run of the experiment that has this digest and FINISHED, and is there in full."""
 
     def find_by_key(self, key: str) -> str | None:
         """The id of the run of the experiment with this key; None: there is none."""

@@ -19,6 +19,7 @@ from bptt.tracking.store.base import (
 from bptt.tracking.store.connecting import UNKNOWN_RUN, explain_query, explain_refusal, limit_patience, search_runs
 from bptt.tracking.store.runs import Holding
 from bptt.tracking.store.tags import (
+    DETAIL_TAG,
     DIGEST_TAG,
     KEY_TAG,
     OUTCOME_TAG,
@@ -126,7 +127,7 @@ class ClientStore(Store):
         with explain_refusal(self.address):
             for run in search_runs(self.client, [self.experiment_id], matching):
                 digest = run.data.tags[DIGEST_TAG]
-                if digest in wanted:
+                if digest in wanted and run.data.tags.get(DETAIL_TAG) != "last":
                     found.setdefault(digest, run.info.run_id)
                     if len(found) == len(wanted):
                         break

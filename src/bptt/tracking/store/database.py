@@ -23,6 +23,7 @@ from bptt.tracking.store.connecting import explain_query, explain_refusal, set_e
 from bptt.tracking.store.runs import Holding
 from bptt.tracking.store.tables import Database, delete_models, find_models, split_values, write_places
 from bptt.tracking.store.tags import (
+    DETAIL_TAG,
     DIGEST_TAG,
     OUTCOME_TAG,
     PARENT_TAG,
@@ -177,10 +178,12 @@ class DatabaseStore(Store):
         with explain_refusal(self.address), self._database.connection() as connection:
             for part in split_values([*digests]):
                 found += connection.read(
-                    "SELECT start_time, value, runs.run_uuid FROM tags JOIN runs ON tags.run_uuid = runs.run_uuid"
+                    "SELECT start_time, tags.value, runs.run_uuid FROM tags JOIN runs ON tags.run_uuid = runs.run_uuid"
                     " WHERE tags.\"key\" = ? AND status = 'FINISHED' AND lifecycle_stage = 'active'"
-                    f" AND experiment_id = ? AND value IN {write_places(part)}",
-                    (DIGEST_TAG, int(self.experiment_id), *part),
+                    f" AND experiment_id = ? AND tags.value IN {write_places(part)}"
+                    " AND NOT EXISTS (SELECT 1 FROM tags less"
+                    " WHERE less.run_uuid = runs.run_uuid AND less.\"key\" = ? AND less.value = 'last')",
+                    (DIGEST_TAG, int(self.experiment_id), *part, DETAIL_TAG),
                 )
         return {str(digest): str(run_id) for _, digest, run_id in sorted(found, key=lambda row: row[0])}
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import CONFIG, TRACEBACK, Status, dump_config, make_key, pack_record
+from bptt.tracking.folder.files import CONFIG, TRACEBACK, Detail, Status, dump_config, make_key, pack_record
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
 from bptt.tracking.store.tags import (
+    DETAIL_TAG,
     DIGEST_TAG,
     KEY_TAG,
     OUTCOME_TAG,
@@ -98,6 +99,8 @@ def find_lack(run: RunToWrite, held: Holding) -> Lack:
     """What a store lacks of a run that it has."""
     points = {name: len(values) for name, values, _, _ in list_points(run)}
     telling = [*_TELLING, *(name for name in run.tags if name.startswith(SETTING_TAG))]
+    if run.tags.get(DETAIL_TAG) == "full":  # what is there in full is not made less by being sent again
+        telling.append(DETAIL_TAG)
     return Lack(
         deleted=held.deleted,
         ended=supersedes(run, held.status),
@@ -122,20 +125,29 @@ def _identify(sweep: SweepJournal) -> tuple[str, str, str]:
     return sweep.name, repr(sweep.began), sweep.current_folder
 
 
-def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str]) -> RunToWrite:
-    """A run as it ended; `tags` are those that all runs of its sweep have."""
+def make_run(
+    sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str], detail: Detail | None = None
+) -> RunToWrite:
+    """A run as it ended; `tags` are those that all runs of its sweep have.
+
+    detail  how much of it; None: as much as its sweep asks for, of one that asks for nothing all
+    """
     own = {DIGEST_TAG: job.digest, SWEEP_TAG: sweep.name}
     if job.stage != "result":
         own[STAGE_TAG] = job.stage
-    files = {CONFIG: dump_config(job.config).encode()}
-    record = result.record
+    full = (detail or sweep.detail) != "last"
+    if sweep.detail != "full":
+        own[DETAIL_TAG] = "full" if full else "last"
+    files = {CONFIG: dump_config(job.config).encode()} if full else {}
+    record, history = result.record, dict[str, NDArray[np.generic]]()
     if record is not None:
-        files |= pack_record(record)
+        files |= pack_record(record) if full else {}
+        history = {name: values if full else values[-1:] for name, values in record.history.items()}
         if result.status != "FAILED":
             own[OUTCOME_TAG] = record.outcome
         if result.status == "KILLED":
             own[PRUNED_TAG] = "true"  # by a search; one that was interrupted has no record
-    if result.error is not None:
+    if result.error is not None and full:
         files[TRACEBACK] = result.error.encode()
     params = flatten_config(job.config)
     # A choice of a group, `model=lstm`, is no value of the configuration, but a column that one looks for.
@@ -148,7 +160,7 @@ def make_run(sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mappin
         tags={**tags, **own},
         began=result.began,
         ended=result.ended,
-        history={} if record is None else record.history,
+        history=history,
         files=files,
         once={} if record is None else record.once,
         setting=write_setting(job),

@@ -31,6 +31,9 @@ OUTCOME_TAG: Final = "bptt.outcome"
 #: Of a run that was trained to choose a tuned value, or to confirm the best setting: which.
 STAGE_TAG: Final = "bptt.stage"
 
+#: Of a run of a sweep of which the store has less than its folder: `last`, or `full` once that was sent after all.
+DETAIL_TAG: Final = "bptt.detail"
+
 #: Of a run that a search stopped.
 PRUNED_TAG: Final = "bptt.pruned"
 
