@@ -12,6 +12,8 @@ from benchmarks.measure import Spread
 from benchmarks.sweeps import __main__ as command
 from benchmarks.sweeps import findings, ours, report, rounds, usual
 from benchmarks.sweeps.findings import Finding, Target
+from benchmarks.sweeps.many import ManyRuns, write_growth
+from benchmarks.sweeps.many import main as measure_many
 from benchmarks.sweeps.ours import OurSweep
 from benchmarks.sweeps.program import ProgramFailed, Usage, compute_others_share, measure_program, sum_memory
 from benchmarks.sweeps.rounds import Measurement, Sizes
@@ -225,3 +227,21 @@ def test_a_hydra_app_is_sampled() -> None:
 def test_the_usual_way_trains_what_we_train() -> None:
     pytest.importorskip("torch")
     assert usual.measure_difference() < 1e-12
+
+
+def test_many_runs_are_measured_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [
+        ManyRuns(
+            runs=runs, detail="last", report=False, seconds=5 + runs / 500, processor=8 + runs / 250,
+            resident=300_000_000 + 10_000 * runs, disk=20_000 * runs, load=1.5,
+        )
+        for runs in (1000, 10_000)
+    ]  # fmt: skip
+    first, second = write_growth(many).splitlines()[1:]
+    assert first.split() == ["1,000", "7.0", "7.00", "12.00", "310", "20", "1.5"]
+    assert second.split() == ["10,000", "25.0", "2.00", "4.00", "400", "10.0", "200", "1.5"]
+    measured = iter(many)
+    monkeypatch.setattr("benchmarks.sweeps.many.measure", lambda runs, detail, report: next(measured))
+    assert measure_many(["--runs", "10000", "1000", "--out", str(tmp_path / "many.json")]) == 0
+    written = json.loads((tmp_path / "many.json").read_text(encoding="utf-8"))
+    assert [one["runs"] for one in written["sweeps"]] == [1000, 10_000]

@@ -223,11 +223,13 @@ def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> list[str]:
     owners, firsts = np.unique(history["run"].to_numpy(), return_index=True)
     ends = np.append(firsts, len(history))[1:]
     places = dict(zip(owners.tolist(), zip(firsts, ends, strict=True), strict=True))
-    return [_hash_run(row, told, columns, slice(*places.get(row["run"], (0, 0)))) for row in runs.to_dict("records")]
+    rows = zip(runs["run"].tolist(), *(runs[name].tolist() for name in told), strict=True)
+    return [_hash_run(told, values, columns, slice(*places.get(run, (0, 0)))) for run, *values in rows]
 
 
-def _hash_run(row: Mapping[str, Any], told: Sequence[str], columns: Mapping[str, Any], place: slice) -> str:
-    found = sha256("\n".join(f"{name} {_write_known(row[name])}" for name in told).encode())
+def _hash_run(told: Sequence[str], values: Sequence[Any], columns: Mapping[str, Any], place: slice) -> str:
+    named = (f"{name} {_write_known(value)}" for name, value in zip(told, values, strict=True))
+    found = sha256("\n".join(named).encode())
     for name, every in columns.items():
         numbers = every[place]
         if not np.isnan(numbers).all():  # a metric that this run did not have

@@ -1,9 +1,11 @@
 """`bptt plan [overrides]`: what a sweep would do, without doing it."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from bptt.analysis.tables import SEED
 from bptt.cli import hydra_app
 from bptt.cli.common import say
 
@@ -34,19 +36,35 @@ class _Plan(hydra_app.WholeTask):
     def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
         from bptt.configuration.compose import Composer
         from bptt.sweeps.jobs.composition import Composition
-        from bptt.sweeps.jobs.plan import drop_repeated
+        from bptt.sweeps.jobs.plan import PlannedRun, drop_repeated
+        from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns
         from bptt.sweeps.stages import compose_first
         from bptt.tracking.provenance.digest import compute_version
 
         composer = Composer(loader, config.hydra.job.config_name)
         composition = Composition(composer, config)
-        every, configurations, plan = compose_first(jobs, config, composition, loader)
+        seeded = SeededJobs.of(jobs) if config.get("tune") is None else None
+        every, configurations, plan = compose_first(
+            jobs if seeded is None else seeded.firsts, config, composition, loader
+        )
         if plan is not None:
             every = [*plan.jobs, *plan.list_stand_ins()]
             configurations = composition.all(every)
+        elif seeded is not None and not composition.ignores_seeds:
+            every, configurations, seeded = jobs, composition.all(jobs), None
         for line in composer.take_told():
             say(line)
-        runs, repeated = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
+        runs: Sequence[PlannedRun]
+        if seeded is None:
+            runs, _ = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
+        else:
+            every = jobs
+            settings = [
+                PlannedRun(overrides=job, configuration=configuration, digest="")
+                for job, configuration in zip(seeded.firsts, configurations, strict=True)
+            ]
+            runs = SeededRuns.of(settings, seeded, compute_version())
+        repeated = len(every) - len(runs)
         held = _find_held(runs, [*config.hydra.overrides.task]) if self._reuses else set()
         print(f"runs    {len(runs):,}")
         if plan is not None:
@@ -59,11 +77,15 @@ class _Plan(hydra_app.WholeTask):
         if (confirm := configurations[0].sweep.confirm) is not None:
             print(f"        and {_count(confirm, 'run')} more for the best setting of each condition")
         if repeated:
-            print(f"        {len(repeated):,} of {len(every):,} jobs repeat another one and are left out")
+            print(f"        {repeated:,} of {len(every):,} jobs repeat another one and are left out")
         if held:
             print(f"        {len(held):,} are in the store already (reuse=false trains them again)")
-        if left := [planned for planned in runs if planned.digest not in held]:
-            _print_plan(config, left)
+        if isinstance(runs, SeededRuns):
+            runs = runs.without(held)
+        else:
+            runs = [planned for planned in runs if planned.digest not in held]
+        if len(runs):
+            _print_plan(config, runs)
         return []
 
     def search(self, _config: "DictConfig", _loader: "ConfigLoader", search: "Search") -> None:
@@ -95,12 +117,18 @@ def _find_held(runs: "Sequence[PlannedRun]", arguments: Sequence[str]) -> set[st
 
     try:
         store = open_store(first.tracking.uri, choose_experiment(first.tracking.experiment))
-        return set(store.find_finished([planned.digest for planned in runs]))
+        return set(store.find_finished([*_list_digests(runs)]))
     except StoreError as error:
         if not error.passing:
             raise
         print(f"{error}; what it has already is not known", file=sys.stderr)
         return set()
+
+
+def _list_digests(runs: "Sequence[PlannedRun]") -> Iterable[str]:
+    from bptt.sweeps.jobs.seeded import SeededRuns
+
+    return runs.digests() if isinstance(runs, SeededRuns) else (planned.digest for planned in runs)
 
 
 def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
@@ -110,12 +138,13 @@ def _print_plan(config: "DictConfig", runs: "Sequence[PlannedRun]") -> None:
     from bptt.core.training import needs_compiling
     from bptt.sweeps.jobs import plan
     from bptt.sweeps.jobs.plan import cut_blocks, find_groups
+    from bptt.sweeps.jobs.seeded import SeededRuns
     from bptt.sweeps.workers.pool import read_worker_settings
 
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(launcher, dict)
     settings = read_worker_settings({str(key): value for key, value in launcher.items()}, config.allow)
-    found = find_groups([planned.run for planned in runs])
+    found = runs.groups() if isinstance(runs, SeededRuns) else find_groups([planned.run for planned in runs])
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
     stays = settings.may_stay and plan.is_little(found) and not needs_compiling(timed)
     workers = 1 if stays else settings.wanted
@@ -140,15 +169,18 @@ def _write_table(
 ) -> list[str]:
     import pandas as pd
 
+    from bptt.sweeps.jobs.plan import number_blocks
+
+    cut = Counter(number_blocks(groups, blocks))
     labels = [" ".join(f"{key}={text}" for key, text in values.items()) for values in _label_groups(runs, groups)]
     rows = [
         {
             "runs that fuse": label or "all",
             "runs": len(group.places),
-            "blocks": sum(block[0] in set(group.places) for block in blocks),
+            "blocks": cut[number],
             "s per block of " + str(group.lanes_per_vector): f"{taken:.2g}",
         }
-        for label, group, taken in zip(labels, groups, seconds, strict=True)
+        for number, (label, group, taken) in enumerate(zip(labels, groups, seconds, strict=True))
     ]
     return str(pd.DataFrame(rows).to_string(index=False)).splitlines()
 
@@ -156,15 +188,17 @@ def _write_table(
 def _label_groups(runs: "Sequence[PlannedRun]", groups: "Sequence[Group]") -> list[dict[str, str]]:
     """What tells the runs of each group from those of the others: of what was swept, all but what varies inside one."""
     from bptt.sweeps.jobs.plan import find_swept
+    from bptt.sweeps.jobs.seeded import SeededRuns
 
+    places: list[Sequence[int]] = [group.places for group in groups]
+    if isinstance(runs, SeededRuns):
+        places = [[*dict.fromkeys(map(runs.find_setting, group.places))] for group in groups]
+        runs, inside = runs.settings, {SEED}
+    else:
+        inside = set()
     values = find_swept(runs)
-    inside = {
-        key
-        for group in groups
-        for key in values[group.places[0]]
-        if len({values[place].get(key) for place in group.places}) > 1
-    }
-    return [{key: text for key, text in values[group.places[0]].items() if key not in inside} for group in groups]
+    inside |= {key for own in places for key in values[own[0]] if len({values[at].get(key) for at in own}) > 1}
+    return [{key: text for key, text in values[own[0]].items() if key not in inside} for own in places]
 
 
 def _write_duration(seconds: float) -> str:

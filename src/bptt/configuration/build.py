@@ -205,6 +205,10 @@ class Configuration:
     sweep: SweepSettings
     resolved: dict[str, Any]
 
+    def with_seed(self, seed: int) -> "Configuration":
+        """The same with another seed, from 0 on."""
+        return replace(self, run=replace(self.run, seed=seed), resolved=self.resolved | {"seed": seed})
+
 
 def check_configuration(config: DictConfig | dict[str, Any], allow: Collection[str] | None = None) -> Configuration:
     """Check a composed configuration, or a resolved one, and build what it describes.

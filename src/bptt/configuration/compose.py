@@ -8,6 +8,7 @@ it.
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,8 +77,14 @@ def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) ->
     parsed: list[Override] = []
     lines: list[str] = []
     given = [*texts]
+    alone = {*given}
+    numbers: dict[str, Override] = {}
     for text in join_torn(given):
-        if text not in given:
+        plain = _KEY_AND_NUMBER.fullmatch(text)
+        if plain is not None and plain["key"] in numbers:
+            parsed.append(replace(numbers[plain["key"]], _value=int(plain["number"]), input_line=text))
+            continue
+        if text not in alone:
             lines.append(f"{cut(text)}: a shell parts it at its blanks{explain_words(text)}")
             continue
         if _count_depth(text) > _DEEPEST:
@@ -90,9 +97,15 @@ def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) ->
             continue
         if override.key_or_group:
             parsed.append(override)
+            if plain is not None and type(override.value()) is int:
+                numbers[plain["key"]] = override
         else:
             lines.append(_explain_grammar(text, ValueError()))
     return parsed, lines
+
+
+# What the grammar, which takes a millisecond, makes of another whole number for the same key, is known.
+_KEY_AND_NUMBER: Final = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
 
 
 def _check_current_folder() -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -47,12 +47,16 @@ from bptt.tracking.store.connecting import try_to_make
 from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
 from bptt.tracking.store.whereabouts import note_place, note_store
 
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+
 _LONGEST: int = 100_000  # characters of a choice
 
 
 def hash_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The files that resolved configurations name as a `path`: the path → SHA-256 of what they hold now."""
-    paths = dict.fromkeys(path for config in configs for path in _paths(config))
+    seen: dict[int, Any] = {}  # parts, which many configurations have in common
+    paths = dict.fromkeys(path for config in configs for path in _paths(config, seen))
     return {path: sha256(Path(path).read_bytes()).hexdigest() for path in paths if Path(path).is_file()}
 
 
@@ -77,13 +81,14 @@ def collect_choices(composer: Composer, folders: Sequence[Path], structures: Ite
     return found
 
 
-def _paths(node: Any) -> Iterator[str]:
+def _paths(node: Any, seen: dict[int, Any]) -> Iterator[str]:
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key == "path" and isinstance(value, str):
                 yield value
-            else:
-                yield from _paths(value)
+            elif isinstance(value, Mapping) and id(value) not in seen:
+                seen[id(value)] = value
+                yield from _paths(value, seen)
 
 
 def _shorten_path(path: Path) -> str:
@@ -402,3 +407,37 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
             Solved.parse(text)
         except ValueError as error:
             raise ConfigurationError([str(error)]) from None
+
+
+class Returns(Sequence["JobReturn"]):
+    """A return for each run; its value is the metrics as they were recorded last, and raises where the run FAILED.
+
+    Each is made when it is asked for.
+    """
+
+    def __init__(self, session: Session, results: Sequence[RunResult]) -> None:
+        self._session, self._results = session, results
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @overload
+    def __getitem__(self, place: int) -> "JobReturn": ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Returns": ...
+
+    def __getitem__(self, place: int | slice) -> "JobReturn | Returns":
+        if isinstance(place, slice):
+            return Returns(self._session, self._results[place])
+        return _make_return(self._session, self._results[place])
+
+
+def _make_return(session: Session, result: RunResult) -> "JobReturn":
+    from hydra.core.utils import JobReturn, JobStatus
+
+    failed = result.status == "FAILED"
+    told = JobReturn(overrides=session.jobs[result.job].overrides)
+    told.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
+    told.return_value = RuntimeError(result.error) if failed else session.find_last(result.job)
+    return told

@@ -6,12 +6,13 @@ The store gets finished blocks one after the other, by a thread of its own, whil
 import logging
 import threading
 import time
+from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from queue import Queue
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
@@ -31,9 +32,6 @@ from bptt.tracking.store.base import Store
 from bptt.tracking.store.logs import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key, write_setting
 from bptt.tracking.store.tags import KEY_TAG
-
-if TYPE_CHECKING:
-    from hydra.core.utils import JobReturn
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +174,6 @@ class Session:
     """A sweep from the first run that is trained to the last that is recorded.
 
     results  of the runs that have ended, by job number, without what they recorded
-    last     of each run that has ended: `update` and metrics as they were recorded last
     no_store why there is none, though there should be; None: there is, or should not be
     report   what makes the sweep's report
     """
@@ -203,7 +200,8 @@ class Session:
         self.record: SweepLog | None = None
         self._how = how
         self.results: dict[int, RunResult] = {}
-        self.last: dict[int, dict[str, float]] = {}
+        self._last: dict[int, tuple[tuple[str, ...], array[float]]] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.writer: Writer | None = None
         self._stack, self._log = ExitStack(), ExitStack()
         self._log.enter_context(keep_log(archive.folder))
@@ -406,7 +404,14 @@ class Session:
         for result in results:
             if result.record is not None:
                 last = {name: float(values[-1]) for name, values in result.record.history.items()}
-                self.last[result.job] = last | dict(result.record.once)
+                last |= result.record.once
+                names = tuple(last)
+                self._last[result.job] = self._names.setdefault(names, names), array("d", last.values())
+
+    def find_last(self, number: int) -> dict[str, float]:
+        """`update` and metrics of a run as they were recorded last; empty where nothing was."""
+        names, values = self._last.get(number, ((), ()))
+        return dict(zip(names, values, strict=True))
 
     def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> LaneTask:
         return LaneTask(
@@ -433,17 +438,3 @@ def _results(jobs: Sequence[int], trained: LaneResult) -> list[RunResult]:
         )
         for job, lane in zip(jobs, trained.lanes, strict=True)
     ]
-
-
-def make_returns(session: Session, results: Sequence[RunResult]) -> "list[JobReturn]":
-    """A return for each run; its value is the metrics as they were recorded last, and raises where the run FAILED."""
-    from hydra.core.utils import JobReturn, JobStatus
-
-    returns = []
-    for result in results:
-        failed = result.status == "FAILED"
-        told = JobReturn(overrides=session.jobs[result.job].overrides)
-        told.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
-        told.return_value = RuntimeError(result.error) if failed else session.last.get(result.job, {})
-        returns.append(told)
-    return returns

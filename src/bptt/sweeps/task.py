@@ -63,14 +63,16 @@ class TrainTask(SweepTask):
         """None as long as nothing was begun."""
         return None if self._launch is None else self._launch.session
 
-    def sweep(self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]) -> "list[JobReturn]":
+    def sweep(
+        self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]
+    ) -> "Sequence[JobReturn]":
         """Train jobs. Raises what `Launch.launch` does."""
-        from bptt.sweeps.session import make_returns
+        from bptt.sweeps.launch import Returns
 
         launch = self._begin(config, loader, None)
         results = launch.launch(jobs)
         assert launch.session is not None
-        return make_returns(launch.session, results)
+        return Returns(launch.session, results)
 
     def search(self, config: "DictConfig", loader: "ConfigLoader", search: "Search") -> Any:
         """Train what a search asks for; its outcome. Raises what `Launch.launch` does."""

@@ -10,6 +10,7 @@ from bptt.analysis.statistics.intervals import (
     iqm_interval,
     location_intervals,
     median_interval,
+    probability_of_improvement,
     share_difference,
 )
 
@@ -143,3 +144,40 @@ def test_intervals_cover_the_truth_as_often_as_they_say(size: int) -> None:
     for true, intervals in zip(truth, ([one.median for one in found], [one.iqm for one in found]), strict=True):
         covered = np.mean([interval.low <= true <= interval.high for interval in intervals])
         assert 0.92 < covered < 0.98
+
+
+@pytest.mark.parametrize("kind", ["normal", "skewed", "ties", "some infinite"])
+def test_ends_of_many_values_are_those_of_a_bootstrap(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = rng(7)
+    values = {
+        "normal": draw.normal(size=2000),
+        "skewed": draw.exponential(size=2000),
+        "ties": draw.integers(0, 9, 2000).astype(float),
+        "some infinite": np.where(draw.random(2000) < 0.15, np.inf, draw.normal(size=2000)),
+    }[kind]
+    (drawn,) = location_intervals([values])
+    monkeypatch.setattr("bptt.analysis.statistics.intervals.LARGE", 1999)
+    (direct,) = location_intervals([values])
+    assert (direct.median.value, direct.iqm.value) == (drawn.median.value, drawn.iqm.value)
+    width = drawn.iqm.high - drawn.iqm.low
+    for ours, theirs in ((direct.median, drawn.median), (direct.iqm, drawn.iqm)):
+        assert ours.low == pytest.approx(theirs.low, abs=0.15 * width)
+        assert ours.high == pytest.approx(theirs.high, abs=0.15 * width)
+
+
+def test_many_values_more_than_a_quarter_of_which_are_infinite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bptt.analysis.statistics.intervals.LARGE", 9)
+    found = location_intervals([[*range(20), *[np.inf] * 8], [*range(20), *[np.inf] * 6]])
+    assert found[0].iqm == Interval(np.inf, np.inf, np.inf)
+    assert np.isfinite([found[1].iqm.value, found[1].iqm.low, found[1].iqm.high]).all()
+    assert np.isfinite(found[0].median.value)
+
+
+@pytest.mark.parametrize("smaller_is_better", [True, False])
+def test_improvement_is_the_share_of_all_pairs(smaller_is_better: bool) -> None:
+    draw = rng(3)
+    for sizes in ((1, 1), (3, 7), (50, 31)):
+        first, second = (np.append(draw.integers(0, 9, size), np.inf) for size in sizes)
+        better = np.less if smaller_is_better else np.greater
+        wins = better.outer(first, second) + 0.5 * np.equal.outer(first, second)
+        assert probability_of_improvement(first, second, smaller_is_better).value == wins.mean()

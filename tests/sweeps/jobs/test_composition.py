@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bptt.configuration.build import Configuration, check_configuration
-from bptt.configuration.compose import Composer, add_folder
+from bptt.configuration.compose import Composer, add_folder, parse_overrides
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra import version_base
 from bptt.configuration.vocabulary import find_conf_folder
@@ -221,6 +221,63 @@ def test_order_is_kept(composer: Counting) -> None:
         (seed, model) for seed in range(3) for model in ("Gru", "Elman")
     ]
     assert Composition(composer).all([]) == []
+
+
+SEEDED = {
+    "follows": ["train.updates=${seed}"],
+    "follows by another": ["train.updates=${train.log_points}", "train.log_points=${seed}"],
+    "follows by a name that is put together": ["tracking.experiment=seed", "train.updates=${${tracking.experiment}}"],
+    "does not follow": ["train.updates=${train.log_points}"],
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+@pytest.mark.parametrize("where", ["given", "in a file"])
+def test_what_follows_the_seed(name: str, where: str, own: tuple[Counting, Path]) -> None:
+    composer, folder = own
+    given = SEEDED[name]
+    if where == "in a file":
+        (folder / "experiment").mkdir()
+        lines = [text.replace("=", ": ").split(".") for text in given if text.startswith(("train", "tracking"))]
+        nested: dict[str, list[str]] = {}
+        for group, line in lines:
+            nested.setdefault(group, []).append(f"  {line}\n")
+        text = "".join(f"{group}:\n{''.join(inner)}" for group, inner in nested.items())
+        (folder / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}", encoding="utf-8")
+        given = ["experiment=mine"]
+    jobs = [[*given, f"loss.weight={weight}", f"seed={seed}"] for weight in (1, 2) for seed in (30, 40, 50)]
+    found = Composition(composer).all(jobs)
+    assert [contents(one) for one in found] == [by_hydra(composer, job) for job in jobs]
+    assert [one.run.train.updates for one in found] == ([100] * 6 if name == "does not follow" else [30, 40, 50] * 2)
+
+
+def test_seeds_of_one_setting_share_all_but_the_seed(composer: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[Override]] = []
+    values = Variant.values
+
+    def counted(self: Variant, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[str]]:
+        asked.append(overrides)
+        return values(self, overrides)
+
+    monkeypatch.setattr(Variant, "values", counted)
+    jobs = [[f"optimizer.alpha={alpha}", f"seed={seed}"] for alpha in (1, 2) for seed in range(50)]
+    found = Composition(composer).all(jobs)
+    assert len(asked) == 2
+    assert [(one.run.seed, one.resolved["seed"]) for one in found] == 2 * [(seed, seed) for seed in range(50)]
+    assert contents(found[-1]) == by_hydra(composer, jobs[-1])
+    lines = quickly(Composition(composer), [[f"seed={seed}"] for seed in (1, -1, 2, -2)])
+    assert lines == [("seed=-1: must be a whole number at least 0", "seed=-2: must be a whole number at least 0")]
+
+
+def test_numbers_are_read_as_hydra_reads_them() -> None:
+    texts = ["seed=1", "seed=0", "seed=007", "seed=12", "seed=1_0", "seed=-3", "seed=1e3", "seed=1.0", "seed=0x1"]
+    texts += ["+seed=2", "++seed=3", "~seed", "model=gru", "model=3", "model=4", "a.b-c=1", "a.b-c=2", "seed=1,2"]
+    texts += ["seed=3", "a@b=1", "a@b=2", "seed=' 4'", "seed=4 ", "seed=" + 30 * "9", "x=true", "x=1", "x=2", "x=null"]
+    found, lines = parse_overrides(texts)
+    alone = [parse_overrides([text]) for text in texts]
+    assert found == [override for parsed, _ in alone for override in parsed]
+    assert [type(override.value()) for override in found] == [type(o.value()) for parsed, _ in alone for o in parsed]
+    assert lines == [line for _, own in alone for line in own]
 
 
 def test_what_is_equal_is_the_same_object(composer: Counting) -> None:

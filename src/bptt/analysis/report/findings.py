@@ -103,10 +103,15 @@ class Findings:
     @cached_property
     def common(self) -> dict[str, Any]:
         """What all configurations have in common, key → value, in the order of a configuration's parts."""
-        flat = self.flat
-        if not flat:
+        configs = list(self.sweep.configs.values())
+        if not configs:
             return {}
-        shared = {key: value for key, value in flat[0].items() if all(_has(other, key, value) for other in flat[1:])}
+        shared: dict[str, Any] = {}
+        for name in configs[0]:
+            # A part that is one object in many configurations is looked at once.
+            parts = {id(part): part for part in (config.get(name, {}) for config in configs)}
+            first, *others = (dict(list_leaves(part, str(name))) for part in parts.values())
+            shared |= {key: value for key, value in first.items() if all(_has(one, key, value) for one in others)}
         ordered = [*_PARTS, *(key for key in shared if key.partition(".")[0] not in _PARTS)]
         return {key: shared[key] for part in ordered for key in shared if key == part or key.startswith(f"{part}.")}
 

@@ -91,9 +91,11 @@ def _estimate(runs: "pd.DataFrame", setting: "NDArray[np.int64]", settings: int)
     """The columns with intervals, of runs that ended and the number of each one's setting."""
     import pandas as pd
 
+    order = np.argsort(setting, kind="stable")
+    bounds = np.searchsorted(setting[order], np.arange(1, settings))
+
     def grouped(column: "pd.Series") -> "list[NDArray[Any]]":
-        values = column.to_numpy()
-        return [values[setting == number] for number in range(settings)]
+        return np.split(column.to_numpy()[order], bounds) if settings else []
 
     columns: dict[str, Any] = {}
     if "solved" in runs:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
@@ -233,12 +233,14 @@ class _Base:
 
     quick   whether values may be set in it
     agrees  whether Hydra made the same of a job; None: not known yet
+    seeded  whether nothing in it may follow the seed
     """
 
     config: DictConfig
     checker: Checker
     quick: bool
     agrees: bool | None = None
+    seeded: bool = False
 
 
 class Composition:
@@ -283,6 +285,11 @@ class Composition:
         """The choices of all jobs so far, as overrides."""
         return list(self._bases)
 
+    @property
+    def ignores_seeds(self) -> bool:
+        """Whether no job so far would be composed to anything else with another seed, but for that."""
+        return all(base.quick and base.seeded and base.agrees for base in self._bases.values())
+
     def _group(self, structure: tuple[str, ...], members: Mapping[int, SplitJob]) -> dict[int, _Outcome]:
         """The outcomes of jobs of one structure; of those that can't be composed for one reason, that of the first."""
         try:
@@ -307,9 +314,9 @@ class Composition:
             with flag_override(config, ["struct", "readonly"], False):
                 hydra = config.pop("hydra")
             self._check_settings(structure, hydra)
-            written = texts(OmegaConf.to_container(config))
+            written = [*texts(OmegaConf.to_container(config))]
             quick = not hydra.searchpath and not any(map(depends_on_the_job, written))
-            self._bases[structure] = _Base(config, checker, quick)
+            self._bases[structure] = _Base(config, checker, quick, seeded=not any(map(_may_follow_seed, written)))
         return self._bases[structure]
 
     def _quick(self, base: _Base, members: Mapping[int, SplitJob]) -> dict[int, _Outcome] | None:
@@ -321,7 +328,12 @@ class Composition:
         for alike in shapes.values():
             variant: Variant | None = None
             refused = False
+            known: dict[tuple[int, ...], Configuration] = {}
             for number, job in alike.items():
+                rest, seed = _split_seed(job) if base.seeded else ((), None)
+                if seed is not None and rest in known:
+                    outcomes[number] = known[rest].with_seed(seed)
+                    continue
                 try:
                     if variant is None:
                         variant = Variant(base.config, job.plain)
@@ -334,7 +346,9 @@ class Composition:
                         if isinstance(outcomes[number], Configuration):
                             return None
                 else:
-                    outcomes[number] = _outcome(base.checker, values, problems)
+                    outcomes[number] = outcome = _outcome(base.checker, values, problems)
+                    if isinstance(outcome, Configuration) and outcome.run.seed == seed:
+                        known[rest] = outcome
         return outcomes
 
     def _agrees(self, outcomes: Mapping[int, _Outcome], members: Mapping[int, SplitJob]) -> bool:
@@ -371,6 +385,31 @@ class Composition:
         # What a file sweeps can't allow more than the command did.
         allow = None if self._sweep is None else read_allowed(self._sweep)
         return self._checkers.setdefault(folders, Checker(folders, allow))
+
+
+def _split_seed(job: SplitJob) -> tuple[tuple[int, ...], int | None]:
+    """Which overrides a job has beside that of its seed, and the seed; None: it is given as no plain number.
+
+    Equal overrides of jobs are the same objects. No check looks at the seed but for its range.
+    """
+    own = [override.value() for override in job.plain if override.key_or_group == _SEED]
+    if len(own) != 1 or type(own[0]) is not int or own[0] < 0 or any("$" in text for text in job.shape):
+        return (), None
+    return tuple(id(override) for override in job.plain if override.key_or_group != _SEED), own[0]
+
+
+_SEED: Final = "seed"
+
+
+def _may_follow_seed(text: str) -> bool:
+    """Whether a value of a configuration may come to something else with another seed: one that names it, or one that
+    names what is not written out.
+    """
+    hidden = text.count("${") > 1 or "oc." in text or _NAMELESS.search(text) is not None
+    return "${" in text and (_SEED in text or hidden)
+
+
+_NAMELESS: Final = re.compile(r"\$\{[.\s]*\}")
 
 
 def _outcome(checker: Checker, values: Mapping[str, object], problems: Iterable[str]) -> _Outcome:

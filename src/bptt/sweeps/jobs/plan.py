@@ -28,7 +28,7 @@ from bptt.core.training import Training
 from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import Stage, SweepJob
-from bptt.tracking.provenance.digest import compute_digest
+from bptt.tracking.provenance.digest import Digester
 from bptt.tracking.store.address import hide_passwords
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.tags import hide_secrets, name_run, name_swept
@@ -99,9 +99,9 @@ def drop_repeated(
 ) -> tuple[list[PlannedRun], list[tuple[Sequence[str], PlannedRun]]]:
     """The different runs among jobs, in their order, and the overrides of each job that repeats one, with that one."""
     runs: dict[str, PlannedRun] = {}
-    duplicates = []
+    duplicates, digester = [], Digester(version)
     for overrides, configuration in jobs:
-        own = compute_digest(configuration.resolved, version)
+        own = digester.compute(configuration.resolved)
         if own in runs:
             duplicates.append((overrides, runs[own]))
         else:
@@ -169,8 +169,13 @@ def _shorten_number(text: str) -> str:
 def find_groups(runs: Sequence[Run]) -> list[Group]:
     """The runs that fuse, whatever their order, together."""
     places: dict[tuple[Any, ...], list[int]] = {}
+    known: dict[tuple[int, ...], list[int]] = {}  # runs of the same parts, of which a sweep has few, are of one group
     for place, run in enumerate(runs):
-        places.setdefault(fusing_key(run), []).append(place)
+        parts = run.task, run.train, run.model, run.loss, run.optimizer, run.schedule, run.regularizer, run.clip
+        same = tuple(map(id, parts))
+        if same not in known:
+            known[same] = places.setdefault(fusing_key(run), [])
+        known[same].append(place)
     return [_group(runs[found[0]], tuple(found)) for found in places.values()]
 
 
@@ -247,10 +252,17 @@ class Pace:
 
 def count_planned(groups: Sequence[Group], blocks: Sequence[Sequence[int]]) -> list[int]:
     """Of each group the updates of all lanes in its largest block."""
-    return [
-        group.first.train.updates * max(len(block) for block in blocks if block[0] in set(group.places))
-        for group in groups
-    ]
+    largest = [0] * len(groups)
+    for number, block in zip(number_blocks(groups, blocks), blocks, strict=True):
+        largest[number] = max(largest[number], len(block))
+    return [group.first.train.updates * lanes for group, lanes in zip(groups, largest, strict=True)]
+
+
+def number_blocks(groups: Sequence[Group], blocks: Sequence[Sequence[int]]) -> list[int]:
+    """Of each block the number of the group that it was cut from."""
+    firsts = {block[0] for block in blocks}
+    numbers = {place: number for number, group in enumerate(groups) for place in group.places if place in firsts}
+    return [numbers[block[0]] for block in blocks]
 
 
 def measure_pace(runs: Sequence[Run], planned: int) -> Pace:
@@ -279,8 +291,8 @@ def estimate_seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: in
 
 def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int) -> int:
     """Bytes of the whole program while it trains its largest blocks at once."""
-    group_of = {place: group for group in groups for place in group.places}
-    sizes = sorted((len(block) * group_of[block[0]].bytes for block in blocks), reverse=True)
+    numbers = number_blocks(groups, blocks)
+    sizes = sorted((len(block) * groups[at].bytes for at, block in zip(numbers, blocks, strict=True)), reverse=True)
     busy = min(workers, len(blocks))
     return (1 + busy * (workers > 1)) * _WORKER_BYTES + sum(sizes[:busy])
 
@@ -396,10 +408,13 @@ def _make_jobs(
     short = shorten_keys(list(dict.fromkeys(key for values in swept for key in values)))
     shown = {key: shorten_values({values[key] for values in swept if key in values}) for key in short}
     before = "" if stage == "result" else f"{stage} "
+    hidden: dict[int, Any] = {}  # so that what is equal in several configurations stays one object
 
     def made() -> Iterator[SweepJob]:
         for (number, planned), values in zip(runs.items(), swept, strict=True):
             resolved = planned.configuration.resolved
+            if id(resolved["tracking"]) not in hidden:
+                hidden[id(resolved["tracking"])] = hide_secrets(resolved)["tracking"]
             yield SweepJob(
                 number=number,
                 name=before + (name_swept(_show(values, shown), short) if values else name_run(resolved)),
@@ -407,7 +422,7 @@ def _make_jobs(
                 block=block_of[number],
                 swept=values,
                 overrides=[hide_passwords(text) for text in planned.overrides],
-                config=hide_secrets(resolved),
+                config=resolved | {"tracking": hidden[id(resolved["tracking"])]},
                 stage=stage,
             )
 

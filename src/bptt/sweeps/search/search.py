@@ -15,11 +15,11 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.grammar import strip_key
-from bptt.sweeps.launch import Launch
+from bptt.sweeps.launch import Launch, Returns
 from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
 from bptt.sweeps.search.settings import SearchSettings, Space, search_settings, search_space
 from bptt.sweeps.search.study import Outcome, Study
-from bptt.sweeps.session import Session, make_returns
+from bptt.sweeps.session import Session
 from bptt.sweeps.workers.training import LaneResult, LaneTask
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import STUDY
@@ -228,7 +228,7 @@ def run_search(launch: Launch, search: Search) -> Outcome:
     def trained(jobs: list[list[str]], _first: int) -> Sequence:
         results = launch.launch(jobs)
         assert launch.session is not None
-        return make_returns(launch.session, results)
+        return Returns(launch.session, results)
 
     return search.by_batches(trained)
 

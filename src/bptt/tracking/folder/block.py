@@ -46,7 +46,7 @@ class ArchiveError(OneLineError):
     """A folder is no sweep's, or is damaged; the message is one line for the user."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
     """How a run of a sweep ended.
 

@@ -30,7 +30,6 @@ from bptt.tracking.folder.block import (
     read_tables,
     refuse_repeated,
     write_block,
-    write_table,
 )
 from bptt.tracking.folder.files import (
     JOBS,
@@ -38,13 +37,12 @@ from bptt.tracking.folder.files import (
     STUDY,
     SWEEP,
     Detail,
-    clear_part,
     dump_sealed,
-    hash_content,
     load_sealed,
     sync_folder,
     write_text,
 )
+from bptt.tracking.folder.portions import MappingTexts, read_rows, write_rows
 from bptt.tracking.folder.progress import Sign, read_sign
 
 if TYPE_CHECKING:
@@ -53,7 +51,17 @@ if TYPE_CHECKING:
 _JSON_COLUMNS: Final = ("swept", "overrides", "config")
 
 _OUTCOME: Final = ("run", "status", "outcome", "reused", "began", "error")
-_DIGEST: Final = b"bptt.sha256"  # of the rows, in the metadata of jobs.parquet
+#: Of jobs.parquet, with their kinds.
+_JOB_COLUMNS: Final = {
+    "number": "int64",
+    "name": "string",
+    "digest": "string",
+    "block": "int64",
+    "swept": "string",
+    "overrides": "string",
+    "config": "string",
+    "stage": "string",
+}
 
 _COPY: Final = "the sweep's own run in the store has a copy among its artifacts, in archive/"
 
@@ -228,30 +236,31 @@ class SweepFolder:
 
     def write_jobs(self, jobs: Sequence[SweepJob]) -> None:
         """Write jobs.parquet, whole or not at all."""
-        import pyarrow as pa
+        texts = MappingTexts()
 
-        columns = {name: [getattr(job, name) for job in jobs] for name in SweepJob.__dataclass_fields__}
-        table = pa.table(columns | {name: list(map(json.dumps, columns[name])) for name in _JSON_COLUMNS})
-        table = table.replace_schema_metadata({_DIGEST: _hash_rows(table.to_pylist())})
-        part = clear_part(self.folder / JOBS)
-        write_table(part, table)
-        part.replace(self.folder / JOBS)
+        def write(name: str, value: Any) -> object:
+            if name not in _JSON_COLUMNS:
+                return value
+            return json.dumps(value) if isinstance(value, list) else texts.write(value)
+
+        rows = ({name: write(name, getattr(job, name)) for name in _JOB_COLUMNS} for job in jobs)
+        write_rows(self.folder / JOBS, _JOB_COLUMNS, rows)
         self._whose = {job.number: job.digest for job in jobs}
 
     def jobs(self) -> list[SweepJob]:
         """All runs of the sweep, by number. Raises ArchiveError where they can't be read."""
         path = self.folder / JOBS
-        table = read_table(path)
+        texts: dict[str, Any] = {"swept": json.loads, "overrides": json.loads, "config": MappingTexts().read}
         try:
-            rows = table.to_pylist()
-            digest = (table.schema.metadata or {}).get(_DIGEST)
-            if digest is not None and digest.decode() != _hash_rows(rows):
-                raise ValueError("not as it was written: a bit was flipped, or it was edited")
-            jobs = [SweepJob(**(row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})) for row in rows]
+            jobs = [
+                SweepJob(**(row | {name: read(row[name]) for name, read in texts.items()})) for row in read_rows(path)
+            ]
             if not all(type(job.number) is type(job.block) is int for job in jobs):
                 raise ValueError("runs and blocks have whole numbers")
             if [job.number for job in jobs] != [*range(len(jobs))]:
                 raise ValueError("a run is missing, or stands in it twice")
+        except OSError as error:
+            raise ArchiveError(f"{path}: can't be read: {error.strerror or error}") from error
         except (TypeError, KeyError, ValueError) as error:
             raise ArchiveError(f"{path}: can't be read: {error}; {_COPY}") from error
         self._whose = {job.number: job.digest for job in jobs}
@@ -372,10 +381,6 @@ class SweepFolder:
 def _list_numbers(folder: Path) -> set[int]:
     """The numbers that files, or folders, are called by."""
     return {int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdigit()}
-
-
-def _hash_rows(rows: Sequence[Mapping[str, object]]) -> str:
-    return hash_content(json.dumps(rows).encode())
 
 
 def is_sweep(folder: Path) -> bool:

@@ -25,11 +25,38 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     absence means, and so does a task's value that its class has a default for: runs that were recorded before there was
     the part, or the key, are still the same ones.
     """
-    absent = _absent()
-    told = {key: value for key, value in config.items() if key not in _NOT_NUMERICAL and value != absent.get(key)}
-    kept = {key: _canonicalize(_drop_defaults(value) if key == "task" else value, key) for key, value in told.items()}
-    text = json.dumps([kept, numerical_version], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return sha256(text.encode()).hexdigest()[:16]
+    return Digester(numerical_version).compute(config)
+
+
+class Digester:
+    """Computes the digests of many configurations, see `compute_digest`; a part that several have is looked at once."""
+
+    def __init__(self, numerical_version: str) -> None:
+        self._version = json.dumps(numerical_version)
+        # With the part, so that its id stays its own.
+        self._known: dict[tuple[str, int], tuple[object, str | None]] = {}
+
+    def compute(self, config: Mapping[str, Any]) -> str:
+        """The digest of a resolved configuration, whose parts stay as they are."""
+        texts = ((key, self._write(key, config[key])) for key in sorted(config) if key not in _NOT_NUMERICAL)
+        kept = ",".join(f"{json.dumps(key)}:{text}" for key, text in texts if text is not None)
+        return sha256(f"[{{{kept}}},{self._version}]".encode()).hexdigest()[:16]
+
+    def _write(self, key: str, value: object) -> str | None:
+        """A part as text, always the same for the same numbers; None: it says no more than its absence."""
+        if not isinstance(value, Mapping):
+            return _write_part(key, value)
+        known = self._known.get((key, id(value)))
+        if known is None:
+            known = self._known[key, id(value)] = value, _write_part(key, value)
+        return known[1]
+
+
+def _write_part(key: str, value: object) -> str | None:
+    if value == _absent().get(key):
+        return None
+    kept = _canonicalize(_drop_defaults(value) if key == "task" else value, key)
+    return json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 @cache
