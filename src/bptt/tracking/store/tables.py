@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -316,15 +316,20 @@ def check_values(kind: str, values: Mapping[str, str]) -> dict[str, str]:
     return {one.key: one.value for one in taken}
 
 
+@lru_cache(4096)
 def _is_plain(name: str) -> bool:
     return len(name) <= _LONGEST_NAME and _PLAIN_NAME.fullmatch(name) is not None
 
 
 def make_rows(run_id: str, name: str, values: Sequence[float], times: Sequence[int], steps: Sequence[int]) -> list[Any]:
     """The rows of a metric's points; as MLflow has it, NaN is 0 with a mark and an infinity is the largest number."""
+    if len(values) == 1:  # as a run has of most metrics where only what it recorded last is kept
+        value = float(values[0])
+        stored = 0.0 if value != value else min(max(value, -_LARGEST), _LARGEST)
+        return [(name, stored, times[0], steps[0], value != value, run_id)]
     missing = np.isnan(values)
-    stored = np.nan_to_num(values, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST).tolist()
-    return list(zip(repeat(name), stored, times, steps, missing.tolist(), repeat(run_id), strict=False))
+    numbers = np.nan_to_num(values, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST).tolist()
+    return list(zip(repeat(name), numbers, times, steps, missing.tolist(), repeat(run_id), strict=False))
 
 
 def make_run_row(
