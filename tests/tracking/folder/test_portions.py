@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bptt.tracking.folder.portions import MappingTexts, read_rows, write_rows
+from bptt.tracking.folder.portions import MappingTexts, read_portions, write_portions
 
 COLUMNS = {"number": "int64", "text": "string"}
 
@@ -19,8 +19,8 @@ def rows(count: int) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("count", [0, 1, 4096, 9000])
 def test_rows_come_back(tmp_path: Path, count: int) -> None:
-    write_rows(tmp_path / "rows.parquet", COLUMNS, iter(rows(count)))
-    assert [*read_rows(tmp_path / "rows.parquet")] == rows(count)
+    write_portions(tmp_path / "rows.parquet", COLUMNS, iter(rows(count)))
+    assert [*read_portions(tmp_path / "rows.parquet")] == rows(count)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
     noted = pq.ParquetFile(tmp_path / "rows.parquet").metadata.metadata[b"bptt.sha256"]
     assert noted.decode() == sha256(json.dumps(rows(count)).encode()).hexdigest()
@@ -30,22 +30,22 @@ def test_a_file_that_was_written_whole_is_read(tmp_path: Path) -> None:
     table = pa.Table.from_pylist(rows(9000))
     for metadata in ({}, {"bptt.sha256": sha256(json.dumps(rows(9000)).encode()).hexdigest()}):
         pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "rows.parquet")
-        assert [*read_rows(tmp_path / "rows.parquet")] == rows(9000)
+        assert [*read_portions(tmp_path / "rows.parquet")] == rows(9000)
 
 
 def test_other_rows_are_told(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
-    write_rows(path, COLUMNS, rows(5000))
+    write_portions(path, COLUMNS, rows(5000))
     metadata = {"bptt.sha256": pq.ParquetFile(path).metadata.metadata[b"bptt.sha256"]}
     for other in (rows(4999), [*rows(4999), {"number": 4999, "text": "{}"}], rows(5000)[::-1]):
         pq.write_table(pa.Table.from_pylist(other).replace_schema_metadata(metadata), path)
         with pytest.raises(ValueError, match="not as it was written"):
-            list(read_rows(path))
+            list(read_portions(path))
     path.write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="arquet"):
-        list(read_rows(path))
+        list(read_portions(path))
     with pytest.raises(FileNotFoundError):
-        list(read_rows(tmp_path / "nowhere.parquet"))
+        list(read_portions(tmp_path / "nowhere.parquet"))
 
 
 def test_mappings_come_back_and_share_what_is_equal() -> None:

@@ -33,7 +33,7 @@ class _RowDigest:
         return self._hash.hexdigest()
 
 
-def write_rows(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_portions(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a parquet file, whole or not at all, even when the machine stops.
 
     columns  name → kind, of Arrow's: int64, string
@@ -63,7 +63,7 @@ def write_rows(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[st
     sync_folder(path.parent)
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+def read_portions(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file, one after the other. Raises ValueError, after the last at the latest, where it is damaged,
     and OSError where it can't be read.
     """

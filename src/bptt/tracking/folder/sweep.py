@@ -42,7 +42,7 @@ from bptt.tracking.folder.files import (
     sync_folder,
     write_text,
 )
-from bptt.tracking.folder.portions import MappingTexts, read_rows, write_rows
+from bptt.tracking.folder.portions import MappingTexts, read_portions, write_portions
 from bptt.tracking.folder.progress import Sign, read_sign
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ class SweepFolder:
             return json.dumps(value) if isinstance(value, list) else texts.write(value)
 
         rows = ({name: write(name, getattr(job, name)) for name in _JOB_COLUMNS} for job in jobs)
-        write_rows(self.folder / JOBS, _JOB_COLUMNS, rows)
+        write_portions(self.folder / JOBS, _JOB_COLUMNS, rows)
         self._whose = {job.number: job.digest for job in jobs}
 
     def jobs(self) -> list[SweepJob]:
@@ -253,7 +253,8 @@ class SweepFolder:
         texts: dict[str, Any] = {"swept": json.loads, "overrides": json.loads, "config": MappingTexts().read}
         try:
             jobs = [
-                SweepJob(**(row | {name: read(row[name]) for name, read in texts.items()})) for row in read_rows(path)
+                SweepJob(**(row | {name: read(row[name]) for name, read in texts.items()}))
+                for row in read_portions(path)
             ]
             if not all(type(job.number) is type(job.block) is int for job in jobs):
                 raise ValueError("runs and blocks have whole numbers")
