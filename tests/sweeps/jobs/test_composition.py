@@ -223,32 +223,41 @@ def test_order_is_kept(composer: Counting) -> None:
     assert Composition(composer).all([]) == []
 
 
+#: What stands in a user's file → whether the number of updates follows the seed.
 SEEDED = {
-    "follows": ["train.updates=${seed}"],
-    "follows by another": ["train.updates=${train.log_points}", "train.log_points=${seed}"],
-    "follows by a name that is put together": ["tracking.experiment=seed", "train.updates=${${tracking.experiment}}"],
-    "does not follow": ["train.updates=${train.log_points}"],
+    "train: {updates: '${seed}'}": True,
+    "train: {updates: '${train.log_points}', log_points: '${seed}'}": True,
+    "tracking: {experiment: seed}\ntrain: {updates: '${${tracking.experiment}}'}": True,
+    "train: {updates: '${oc.select:seed}'}": True,
+    "train: {updates: '${train.log_points}'}": False,
 }
 
 
-@pytest.mark.parametrize("name", SEEDED)
-@pytest.mark.parametrize("where", ["given", "in a file"])
-def test_what_follows_the_seed(name: str, where: str, own: tuple[Counting, Path]) -> None:
+@pytest.mark.parametrize("text", SEEDED)
+def test_what_follows_the_seed_in_a_file(text: str, own: tuple[Counting, Path]) -> None:
     composer, folder = own
-    given = SEEDED[name]
-    if where == "in a file":
-        (folder / "experiment").mkdir()
-        lines = [text.replace("=", ": ").split(".") for text in given if text.startswith(("train", "tracking"))]
-        nested: dict[str, list[str]] = {}
-        for group, line in lines:
-            nested.setdefault(group, []).append(f"  {line}\n")
-        text = "".join(f"{group}:\n{''.join(inner)}" for group, inner in nested.items())
-        (folder / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}", encoding="utf-8")
-        given = ["experiment=mine"]
-    jobs = [[*given, f"loss.weight={weight}", f"seed={seed}"] for weight in (1, 2) for seed in (30, 40, 50)]
+    (folder / "experiment").mkdir()
+    (folder / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n", encoding="utf-8")
+    check_seeds([["experiment=mine"]], composer, [30, 40, 50] if SEEDED[text] else [100] * 3)
+
+
+def test_what_follows_the_seed_as_it_was_given(composer: Counting) -> None:
+    check_seeds([["train.updates=${seed}"]], composer, [30, 40, 50])
+    check_seeds([["train.updates=${train.log_points}", "train.log_points=${seed}"]], composer, [30, 40, 50])
+    check_seeds([["train.updates=${train.log_points}"]], composer, [100] * 3)
+
+
+def check_seeds(settings: Sequence[Sequence[str]], composer: Counting, updates: Sequence[int]) -> None:
+    """Each job is what Hydra makes of it alone, and has so many updates."""
+    jobs = [
+        [*given, f"loss.weight={weight}", f"seed={seed}"]
+        for given in settings
+        for weight in (1, 2)
+        for seed in (30, 40, 50)
+    ]
     found = Composition(composer).all(jobs)
     assert [contents(one) for one in found] == [by_hydra(composer, job) for job in jobs]
-    assert [one.run.train.updates for one in found] == ([100] * 6 if name == "does not follow" else [30, 40, 50] * 2)
+    assert [one.run.train.updates for one in found] == 2 * [*updates]
 
 
 def test_seeds_of_one_setting_share_all_but_the_seed(composer: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
