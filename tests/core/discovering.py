@@ -41,6 +41,8 @@ _USUAL = {
     "weight": 1.0,
     "warmup": 4.0,
     "factor": 0.05,
+    "floor": 0.1,
+    "every": 2.0,
 }
 
 

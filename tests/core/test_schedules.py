@@ -1,6 +1,8 @@
 """Schedules: s(u) by hand, and training with α·s(u) against training with that α."""
 
 import dataclasses
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,17 +29,88 @@ from tests.core.making import make_model, make_run
 
 UPDATES = 12
 WITH_ALPHA = [name for name, component in components("optimizers").items() if "alpha" in component.kernel.hyper]
+REAL = {name: kind for name, kind in components("schedules").items() if kind.kernel is not None}
 #: Hyperparameters in the order in which the kernel names them, and s at some updates of 1,000.
 BY_HAND: dict[str, tuple[list[float], dict[int, float]]] = {
     "warmup": ([80.0], {1: 0.0125, 40: 0.5, 79: 0.9875, 80: 1.0, 81: 1.0, 1000: 1.0}),
+    # x = (u − 200) / 800
+    "cosine": ([0.2, 200.0], {1: 0.005, 100: 0.5, 200: 1.0, 400: 0.2 + 0.8 * (2 + 2**0.5) / 4, 600: 0.6, 1000: 0.2}),
+    "linear": ([0.2, 200.0], {1: 0.005, 100: 0.5, 200: 1.0, 400: 0.8, 600: 0.6, 1000: 0.2}),
+    "step": ([50.0, 0.5, 100.0], {1: 0.01, 100: 1.0, 149: 1.0, 150: 0.5, 199: 0.5, 200: 0.25, 1000: 2.0**-18}),
+    "inverse_sqrt": ([40.0], {1: 0.025, 20: 0.5, 40: 1.0, 160: 0.5, 1000: 0.2}),
 }
 
 
-@pytest.mark.parametrize("name", [name for name, kind in components("schedules").items() if kind.kernel is not None])
+@pytest.mark.parametrize("name", REAL)
 def test_by_hand(name: str) -> None:
     component, (hyper, expected) = components("schedules")[name], BY_HAND[name]
     for update, share in expected.items():
-        assert (scheduled(component, hyper, update, 1000) == share).all()
+        np.testing.assert_allclose(scheduled(component, hyper, update, 1000), share, rtol=3e-16, err_msg=str(update))
+
+
+def torchs_cosine(u: int) -> float:
+    """CosineAnnealingLR of T_max = 999 and eta_min = 0.1, after u − 1 epochs."""
+    return 0.1 + 0.9 * (1 + math.cos(math.pi * (u - 1) / 999)) / 2
+
+
+#: What PyTorch's schedules multiply a learning rate by, and hyperparameters that mean the same; no warm-up.
+WRITTEN_OUT: dict[str, tuple[list[float], Callable[[int], float]]] = {
+    "cosine": ([0.1, 0.0], torchs_cosine),
+    "linear": ([0.1, 0.0], lambda u: 1 + (0.1 - 1) * (u - 1) / 999),  # LinearLR
+    "step": ([30.0, 0.9, 0.0], lambda u: 0.9 ** ((u - 1) // 30)),  # StepLR
+    "inverse_sqrt": ([0.0], lambda u: u**-0.5),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_every_update_without_a_warm_up(name: str) -> None:
+    component, (hyper, share) = components("schedules")[name], WRITTEN_OUT[name]
+    for update in range(1, 1001):
+        np.testing.assert_allclose(scheduled(component, hyper, update, 1000), share(update), rtol=2e-14, atol=3e-16)
+    if name != "inverse_sqrt":
+        assert (scheduled(component, hyper, 1, 1) == 1.0).all()  # the only update is the first
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear", "step"])
+def test_every_update_is_torchs(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    schedulers = torch.optim.lr_scheduler
+    optimizer = torch.optim.SGD([torch.zeros(1, dtype=torch.float64, requires_grad=True)], lr=1.0)
+    scheduler = {
+        "cosine": lambda: schedulers.CosineAnnealingLR(optimizer, 999, eta_min=0.1),
+        "linear": lambda: schedulers.LinearLR(optimizer, 1.0, 0.1, total_iters=999),
+        "step": lambda: schedulers.StepLR(optimizer, 30, gamma=0.9),
+    }[name]()
+    for update in range(1, 1001):
+        found = scheduled(components("schedules")[name], WRITTEN_OUT[name][0], update, 1000)
+        np.testing.assert_allclose(found, scheduler.get_last_lr()[0], rtol=1e-12, atol=1e-13)
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("name", [name for name in BY_HAND if name != "warmup"])
+def test_a_warm_up_is_that_of_the_warm_up(name: str) -> None:
+    """Up to its end; behind it, what it falls by begins at 1, whatever lane a hyperparameter belongs to."""
+    component, others = components("schedules")[name], BY_HAND[name][0][:-1]
+    warmups = np.array([0.0, 1.0, 2.5, 40.0, *np.linspace(3, 99, WIDTH - 4)])
+    hyper = np.array([*([[value] * WIDTH for value in others]), warmups])
+    for update in (1, 2, 3, 39, 40, 99):
+        found, grown = scheduled(component, hyper, update, 100), scheduled(Warmup, warmups[None], update, 100)
+        growing = update <= np.maximum(warmups, 1.0)
+        np.testing.assert_allclose(found[growing], grown[growing], rtol=3e-16)
+        assert (found[~growing] < 1.0).all() or name == "step"
+        for lane in range(WIDTH):
+            assert scheduled(component, hyper[:, lane], update, 100)[0] == found[lane]
+
+
+def test_steps_of_each_lane() -> None:
+    every, factor = [1.0, 2.0, 3.0, 1.0] + [7.0] * (WIDTH - 4), [0.5, 0.1, 0.3, 0.0] + [1.0] * (WIDTH - 4)
+    hyper = np.array([every, factor, [0.0] * WIDTH])
+    expected = {1: [1.0, 1.0, 1.0, 1.0], 2: [0.5, 1.0, 1.0, 0.0], 8: [2.0**-7, 0.1**3, 0.09, 0.0]}
+    for update, shares in expected.items():
+        found = scheduled(components("schedules")["step"], hyper, update, 9)
+        np.testing.assert_allclose(found[:4], shares, rtol=1e-15)
+        assert (found[4:] == 1.0).all()
 
 
 def test_warm_up_of_each_lane_and_of_none() -> None:
@@ -83,6 +156,36 @@ def test_each_update_is_made_with_alpha_times_s(optimizer: str, batch_size: int)
         np.testing.assert_allclose(
             to_flat(blocks, record.parameters), steps.parameters[:, 0], rtol=1e-11, atol=1e-14, err_msg=str(update)
         )
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_lanes_of_every_schedule_and_a_run_that_goes_on_in_the_middle(name: str) -> None:
+    parts = [example(REAL[name], 0.3 * lane) for lane in range(WIDTH + 1)]
+    runs = [run_of("momentum", part, seed=lane % 3) for lane, part in enumerate(parts)]
+    alone = [finished([run])[0] for run in runs]
+    training = Training(runs)
+    training.advance()
+    training.advance()
+    for checkpoint in (None, training.checkpoint()):
+        for found, expected in zip(finished(runs, checkpoint), alone, strict=True):
+            assert_same_record(found, expected)
+    changed = {record.parameters["cell.0.input"].tobytes() for record in [*alone, finished([run_of("momentum")])[0]]}
+    assert len(changed) > WIDTH // 2
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_each_update_of_every_schedule_by_hand(name: str) -> None:
+    """Plain gradient descent with α times the kernel's s(u), on gradients of where training was."""
+    part, updates = example(REAL[name]), 6
+    run = make_run(optimizer=Sgd(alpha=0.2), schedule=part, updates=updates, log_points=2, batch_size=2)
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
+    page, theta = run.task.training().page(seed_of(run, 1), 0, 2), run.init.parameters(seed_of(run, 0), blocks)
+    values = [getattr(part, field) for field in part.kernel.hyper]
+    for update in range(1, updates + 1):
+        rows = page.rows[update - 1]
+        gradient = gradient_of(run, theta, Sequences(page.sequences.x[rows], page.sequences.y[rows]))
+        theta = theta - 0.2 * scheduled(REAL[name], values, update, updates)[0] * gradient
+    np.testing.assert_allclose(to_flat(blocks, finished([run])[0].parameters), theta, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("optimizer", WITH_ALPHA)

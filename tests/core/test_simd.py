@@ -51,6 +51,7 @@ def over_vectors(function: Any) -> Callable[[Any], Floats]:
 
 
 exp, sigmoid, tanh, log, log1p = map(over_vectors, (simd.exp, simd.sigmoid, simd.tanh, simd.log, simd.log1p))
+cosine_arch = over_vectors(simd.cosine_arch)
 
 
 def assert_within(found: Floats, expected: Any, ulps: float) -> None:
@@ -168,6 +169,34 @@ def test_integer_power() -> None:
     assert (found[0] == 1.0).all()
     assert np.array_equal(found[1], x[0])
     assert np.array_equal(found[2], x[0] * x[0])
+
+
+@numba.njit(error_model="numpy")
+def whole_powers(memory: Any) -> None:
+    given = simd.pointer_to(memory)
+    simd.store(given, 2, simd.whole_power(simd.load(given, 0), simd.load(given, 1)))
+    simd.store(given, 3, simd.floor(simd.load(given, 0)))
+
+
+def test_whole_powers_of_each_lane() -> None:
+    """The same multiplications as one whole number's for all, whatever stands beside."""
+    exponents = np.array([0, 1, 2, 3, 7, 10, 64, 1000])[:WIDTH]
+    memory, x = aligned_zeros(4, WIDTH), aligned_zeros(1, WIDTH)
+    for base in (0.999, -0.5, 1.5, 0.0):
+        memory[0], memory[1], x[0] = base, exponents, base
+        whole_powers(memory)
+        expected = aligned_zeros(len(exponents), WIDTH)
+        powers(x, expected, exponents)
+        assert np.array_equal(memory[2], expected[:, 0])
+        assert np.array_equal(memory[3], np.floor(memory[0]))
+
+
+def test_half_a_cosine() -> None:
+    x = spread(0.0, 1.0, 1000)
+    exact = [(1 + np.cos(np.longdouble(math.pi) * np.longdouble(value))) / 2 for value in x]
+    assert np.abs(cosine_arch(x) - np.array(exact)).max() <= 3e-16
+    assert cosine_arch([0.0, 1.0, 0.25]).tolist()[:2] == [1.0, 0.0]
+    np.testing.assert_allclose(cosine_arch([1.0 / 3.0, 0.5, 2.0 / 3.0]), [0.75, 0.5, 0.25], rtol=5e-16)
 
 
 @numba.njit(error_model="numpy")

@@ -25,6 +25,9 @@ KEYS: Final = {
     "optimizer.delta_max": "max_step",
     "regularizer.factor": "weight_decay wd l2 l2_reg l2_regularization l2_penalty",
     "schedule.warmup": "warmup_steps warmup_updates num_warmup_steps warmup_epochs",
+    "schedule.floor": "eta_min min_lr lr_min alpha_min end_factor final_lr",
+    "schedule.every": "lr_step lr_step_size decay_steps decay_every drop_every",
+    "schedule.factor": "lr_gamma lr_decay lr_factor",
     "clip.threshold": "gradient_clip grad_clip clip_grad clip_grad_norm clip_norm max_norm max_grad_norm clipping"
     " gradient_clip_val gradient_clipping clip_value clip_gradient clip_gradients clip_threshold",
     "model.hidden_size": "hidden hidden_units n_hidden num_hidden nhid hidden_dim hidden_layer_sizes size units n_units"
@@ -86,6 +89,10 @@ CHOICES: Final = {
     "clip=value": "elementwise",
     "clip=none": "null off no false",
     "schedule=constant": "none null off no",
+    "schedule=cosine": "cos cosine_annealing cosineannealinglr cosine_decay",
+    "schedule=linear": "linear_decay linearlr",
+    "schedule=step": "steplr step_decay exponential exponentiallr exponential_decay",
+    "schedule=inverse_sqrt": "noam rsqrt inverse_square_root inv_sqrt",
     "regularizer=l2": "weight_decay ridge",
     "regularizer=none": "null off no false",
     "task=copying": "copy copy_memory",

@@ -1,17 +1,36 @@
-"""A learning rate that grows at the beginning."""
+"""A learning rate that grows at the beginning, and how far a run is behind that."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import SCHEDULE, Kernel
-from bptt.core.simd import select, splat
+from bptt.core.simd import inline, select, splat
+
+
+@inline
+def share_of_warmup(warmup, update):
+    """min(u / warmup, 1); 1 where there is no warm-up."""
+    share = splat(update) / warmup
+    return select(share < splat(1.0), share, splat(1.0))
+
+
+@inline
+def end_of_warmup(warmup):
+    """p = max(warmup, 1): the first update that is made with the whole α."""
+    return select(warmup > splat(1.0), warmup, splat(1.0))
+
+
+@inline
+def share_of_rest(warmup, update, updates):
+    """x = (u − p) / (U − p): 0 as long as α grows, then evenly to 1 at the last update U."""
+    end = end_of_warmup(warmup)
+    return select(splat(update) > end, (splat(update) - end) / (splat(updates) - end), splat(0.0))
 
 
 @SCHEDULE("warmup")
 def warm_up(hyper, update, updates):
-    share = splat(update) / hyper.warmup
-    return select(share < splat(1.0), share, splat(1.0))
+    return share_of_warmup(hyper.warmup, update)
 
 
 @dataclass(frozen=True, kw_only=True)

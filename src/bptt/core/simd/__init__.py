@@ -1,7 +1,18 @@
 """The vector vocabulary in which the kernels are written, so that they read like scalar mathematics."""
 
 from bptt.core.compiler import inline, kernel
-from bptt.core.simd.elementary import exp, integer_power, log, log1p, scaled_log, sigmoid, split, tanh
+from bptt.core.simd.elementary import (
+    cosine_arch,
+    exp,
+    integer_power,
+    log,
+    log1p,
+    scaled_log,
+    sigmoid,
+    split,
+    tanh,
+    whole_power,
+)
 from bptt.core.simd.memory import (
     LANES_MEMORY,
     UNITS_MEMORY,
@@ -33,6 +44,7 @@ from bptt.core.simd.vectors import (
     aligned_zeros,
     any_of,
     copysign,
+    floor,
     fma,
     largest,
     mask,
@@ -59,10 +71,12 @@ __all__ = [
     "copy_few",
     "copy_numbers",
     "copysign",
+    "cosine_arch",
     "element",
     "elements",
     "elements_at",
     "exp",
+    "floor",
     "fma",
     "has_units",
     "inline",
@@ -96,5 +110,6 @@ __all__ = [
     "transpose_lanes",
     "vector",
     "vectors_at",
+    "whole_power",
     "within",
 ]

@@ -7,7 +7,21 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from bptt.core.compiler import constant_table, declare, inline
-from bptt.core.simd.vectors import F64, I64, INTEGERS, VECTOR, WIDTH, absolute, copysign, fma, select, splat, vector
+from bptt.core.simd.vectors import (
+    F64,
+    I64,
+    INTEGERS,
+    VECTOR,
+    WIDTH,
+    absolute,
+    any_of,
+    copysign,
+    floor,
+    fma,
+    select,
+    splat,
+    vector,
+)
 
 _STEPS = 16  # of the table of 2^(k/16)
 
@@ -213,3 +227,35 @@ def integer_power(x, n):
         x = x * x
         n //= 2
     return result
+
+
+@inline
+def whole_power(x, n):
+    """xⁿ for whole numbers n ≥ 0, one of each lane, by squaring."""
+    result = splat(1.0)
+    while any_of(n > splat(0.0)):  # a lane whose n has become 0 keeps its result
+        half = floor(n * 0.5)
+        result = select(n > half + half, result * x, result)
+        x = x * x
+        n = half
+    return result
+
+
+@inline
+def cosine_arch(x):
+    """(1 + cos πx) / 2 for 0 ≤ x ≤ 1 within 2 ulp of 1: 1 − q or q, with q = sin²(πy/2) of y = min(x, 1 − x) ≤ ½.
+
+    The sine is Taylor's series to z¹⁵ of z ≤ π/4, whose remainder is below 10⁻¹⁶ z.
+    """
+    first = x <= splat(0.5)
+    z = 1.5707963267948966 * select(first, x, 1.0 - x)
+    square = z * z
+    p = fma(square, splat(-1.0 / 1307674368000.0), splat(1.0 / 6227020800.0))
+    p = fma(square, p, splat(-1.0 / 39916800.0))
+    p = fma(square, p, splat(1.0 / 362880.0))
+    p = fma(square, p, splat(-1.0 / 5040.0))
+    p = fma(square, p, splat(1.0 / 120.0))
+    p = fma(square, p, splat(-1.0 / 6.0))
+    sine = fma(square * p, z, z)
+    q = sine * sine
+    return select(first, 1.0 - q, q)

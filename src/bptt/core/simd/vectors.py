@@ -163,6 +163,12 @@ def sqrt(typingctx, x):
 
 
 @intrinsic
+def floor(typingctx, x):
+    """The largest whole number that is not above x."""
+    return vector(vector), _pointwise("floor", 1)
+
+
+@intrinsic
 def absolute(typingctx, x):
     """|x|."""
     return vector(vector), _pointwise("fabs", 1)
