@@ -49,7 +49,7 @@ def test_a_configuration_of_before_there_was_a_group_means_what_the_group_is_wit
     assert (found.run.schedule, found.run.regularizer) == (ConstantSchedule(), NoRegularizer())
 
 
-@pytest.mark.parametrize("optimizer", ["rprop", "irprop_minus"])
+@pytest.mark.parametrize("optimizer", ["rprop", "rprop_plus", "irprop_minus", "irprop_plus"])
 def test_an_optimizer_without_a_learning_rate_has_no_schedule(optimizer: str) -> None:
     assert build(f"optimizer={optimizer}", "schedule=constant").run.schedule == ConstantSchedule()
     with pytest.raises(ConfigurationError) as raised:
@@ -207,7 +207,8 @@ def test_experiments_are_the_articles() -> None:
     counting = build("experiment=roelants_counting").run
     blocks = {name: vars(init)["scale"] for name, init in counting.init.blocks.items()}
     assert blocks == {"input": -1.5, "recurrent": 2.0}
-    assert vars(counting.optimizer) == {"eta_plus": 1.2, "eta_minus": 0.5, "delta_zero": 0.001}
+    beside = {"noise": 0.0, "noise_decay": 0.55}
+    assert vars(counting.optimizer) == {"eta_plus": 1.2, "eta_minus": 0.5, "delta_zero": 0.001} | beside
     adder = build("experiment=zhu_adder").run
     rng = Generator(np.random.SeedSequence(0))
     assert adder.task.evaluation(rng).count == 128 * 128

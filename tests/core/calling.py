@@ -51,8 +51,8 @@ class Steps:
         self._hyper, self._names = vectors_of(hyper), component.kernel.hyper
         self._address = component.kernel.address(LANES)
 
-    def change(self, name: str, value: float) -> None:
-        """Let a hyperparameter be this from the next step on."""
+    def change(self, name: str, value: Any) -> None:
+        """Let a hyperparameter be this from the next step on, one number or one of each lane."""
         self._hyper[self._names.index(name)] = value
 
     def step(self, gradient: Any) -> Floats:

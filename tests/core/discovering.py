@@ -42,6 +42,9 @@ _USUAL = {
     "warmup": 4.0,
     "factor": 0.05,
     "floor": 0.1,
+    "weight_decay": 0.0,
+    "noise": 0.0,
+    "noise_decay": 0.5,
     "every": 2.0,
 }
 

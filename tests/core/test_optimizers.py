@@ -1,17 +1,23 @@
 """Steps of every optimizer: the first two worked out by hand, more of them against other statements of the method."""
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.gradcheck import gradient_of
+from bptt.core.kernel import BATCH_LOSS
 from bptt.core.optimizers.irprop_minus import IrpropMinus
+from bptt.core.optimizers.irprop_plus import IrpropPlus
 from bptt.core.optimizers.rprop import Rprop
+from bptt.core.optimizers.rprop_plus import RpropPlus
 from bptt.core.parameters import list_parameters, to_flat, to_named
-from bptt.core.run import Run
+from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH
 from tests.core.calling import Steps
@@ -56,6 +62,21 @@ BY_HAND: dict[str, tuple[list[float], float, float]] = {
         [1.2, 0.5, 0.01, 1e-6, 50.0],
         0.7 - 0.01,  # neither agrees nor turns
         0.7 - 0.01,  # turned: Δ = 0.005, and no step
+    ),
+    "adamw": (
+        [0.01, 0.5, 0.75, 1e-3],  # as adam; what shrinks beside it is in test_beside.py
+        0.7 - 0.01 * 0.25 / (0.25 + 1e-3),
+        0.7 - 0.01 * 0.25 / (0.25 + 1e-3),
+    ),
+    "rprop_plus": (
+        [1.2, 0.5, 0.01, 1e-6, 50.0],
+        0.7 - 0.01,
+        0.7,  # turned, and the step is taken back
+    ),
+    "irprop_plus": (
+        [1.2, 0.5, 0.01, 1e-6, 50.0, 3.0],
+        0.7 - 0.01,
+        0.7 - 0.01,  # turned, but the loss is 3 as before
     ),
 }
 
@@ -134,9 +155,42 @@ def irprop_minus(
         yield -sign(g) * delta
 
 
+def rprop_plus(
+    grads: Iterator[float], eta_plus: float, eta_minus: float, delta: float, low: float, high: float
+) -> Iterator[float]:
+    """Igel & Hüsken's Rprop⁺: a step whose gradient turned is taken back, and the gradient counts as 0."""
+    return irprop_plus(grads, eta_plus, eta_minus, delta, low, high, itertools.count())
+
+
+def irprop_plus(
+    grads: Iterator[float],
+    eta_plus: float,
+    eta_minus: float,
+    delta: float,
+    low: float,
+    high: float,
+    losses: float | Iterable[float],
+) -> Iterator[float]:
+    """Igel & Hüsken's iRprop⁺: as Rprop⁺, where the loss has grown."""
+    previous = last = 0.0
+    before = math.inf
+    for g, loss in zip(grads, losses if isinstance(losses, Iterable) else itertools.repeat(losses), strict=False):
+        if g * previous < 0:
+            delta = max(delta * eta_minus, low)
+            last = -last if loss > before else 0.0
+            previous = 0.0
+        else:
+            delta = min(delta * eta_plus, high) if g * previous > 0 else delta
+            last = -sign(g) * delta
+            previous = g
+        before = loss
+        yield last
+
+
 WRITTEN_OUT: dict[str, Callable[..., Iterator[float]]] = {
-    function.__name__: function for function in (sgd, momentum, nesterov, rmsprop, adam, rprop, irprop_minus)
-}
+    function.__name__: function
+    for function in (sgd, momentum, nesterov, rmsprop, adam, rprop, irprop_minus, rprop_plus, irprop_plus)
+} | {"adamw": adam}
 
 
 def course(
@@ -149,7 +203,7 @@ def course(
 def test_many_steps_against_the_written_out_definition(name: str) -> None:
     component, rng = components("optimizers")[name], np.random.default_rng(1)
     lanes = [example(component, 0.05 * lane) for lane in range(WIDTH)]
-    hyper = np.array([[getattr(lane, field) for lane in lanes] for field in component.kernel.hyper])
+    hyper = np.array([[getattr(lane, field, 3.0) for lane in lanes] for field in component.kernel.hyper])
     theta, grads = (
         rng.standard_normal((5, WIDTH)),
         rng.standard_normal((25, 5, WIDTH)) * 10.0 ** rng.integers(-3, 3, 5)[:, None],
@@ -220,9 +274,61 @@ def test_irprop_minus_keeps_its_steps_within_bounds() -> None:
     np.testing.assert_allclose(places, expected, rtol=1e-14)
 
 
-def test_irprop_minus_refuses_bounds_that_cross() -> None:
+@pytest.mark.parametrize("kind", [IrpropMinus, RpropPlus, IrpropPlus])
+def test_bounds_that_cross_are_refused(kind: type[Any]) -> None:
     with pytest.raises(InvalidValue, match=r"delta_min=2.0: at most delta_max=1.0"):
-        IrpropMinus(eta_plus=1.2, eta_minus=0.5, delta_zero=0.1, delta_min=2.0, delta_max=1.0)
+        kind(eta_plus=1.2, eta_minus=0.5, delta_zero=0.1, delta_min=2.0, delta_max=1.0)
+
+
+def test_rprop_plus_takes_back_what_it_did() -> None:
+    steps = Steps(RpropPlus, [2.0, 0.5, 0.1, 0.08, 0.3], [1.0])
+    places = [float(steps.step([gradient])[0, 0]) for gradient in (1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0)]
+    # Δ: 0.1; 0.2; 0.3 (not 0.4); turned, 0.15, and 0.3 back; 0.15; turned, 0.08 (not 0.075), and 0.15 back; 0.08
+    expected = [0.9, 0.7, 0.4, 0.7, 0.85, 0.7, 0.62]
+    np.testing.assert_allclose(places, expected, rtol=1e-14)
+
+
+def test_irprop_plus_asks_whether_the_loss_has_grown_in_each_lane() -> None:
+    """Losses that fall in lane 0, stay in lane 1, grow in lane 2, and grow once in lane 3, when nothing turns."""
+    hyper, theta = [2.0, 0.5, 0.1, 1e-6, 50.0, 0.0], np.ones((2, WIDTH))
+    steps, row = Steps(IrpropPlus, hyper, theta), np.array([[0.9, 1.0, 1.1, 1.0]])
+    losses = [np.resize(row**number, WIDTH) for number in range(3)]
+    losses[2][3] = losses[1][3] = 2.0
+    found = []
+    for loss, gradient in zip(losses, (1.0, 1.0, -1.0), strict=True):
+        steps.change(BATCH_LOSS, loss)
+        found.append(steps.step(np.full((2, WIDTH), gradient))[:, :4])
+    np.testing.assert_allclose(found[0], 0.9, rtol=EXACT)
+    np.testing.assert_allclose(found[1], 0.7, rtol=EXACT)
+    np.testing.assert_allclose(found[2], [[0.7, 0.7, 0.9, 0.7]] * 2, rtol=EXACT)
+
+
+@pytest.mark.parametrize("batch_size", [2, 9])
+@pytest.mark.parametrize("name", ["rprop_plus", "irprop_plus"])
+def test_backtracking_in_training(name: str, batch_size: int) -> None:
+    """Ten updates, against the definition on gradients of where training was; something is taken back."""
+    optimizer = dataclasses.replace(example(components("optimizers")[name]), delta_zero=0.3)
+    runs = [make_run(optimizer=optimizer, updates=n, batch_size=batch_size, log_points=n) for n in range(1, 11)]
+    records = [finished([run])[0] for run in runs]
+    losses = records[-1].history["loss/train"].tolist()
+    assert any(later > earlier for earlier, later in itertools.pairwise(losses))
+    hyper = [losses if field == BATCH_LOSS else getattr(optimizer, field) for field in optimizer.kernel.hyper]
+    blocks = list_parameters(runs[0].model, 2, 3)
+    start = runs[0].init.parameters(seed_of(runs[0], 0), blocks)
+    places = np.stack([start, *(to_flat(blocks, record.parameters) for record in records)])
+    page = runs[-1].task.training().page(seed_of(runs[-1], 1), 0, batch_size)
+    grads = np.stack(
+        [
+            gradient_of(runs[0], flat, Sequences(page.sequences.x[rows], page.sequences.y[rows]))
+            for flat, rows in zip(places, page.rows[:10], strict=False)
+        ]
+    )
+    back = 0
+    for p in range(len(start)):
+        expected = course(WRITTEN_OUT[name], start[p], list(grads[:, p]), hyper)
+        np.testing.assert_allclose(places[1:, p], expected, rtol=1e-11, atol=1e-14)
+        back += int(np.isclose(places[2:, p], places[:-2, p], rtol=1e-12).sum())
+    assert back > 0
 
 
 @pytest.mark.parametrize("batch_size", [2, 9])
@@ -230,11 +336,11 @@ def test_irprop_minus_refuses_bounds_that_cross() -> None:
 def test_training_takes_these_steps(name: str, batch_size: int) -> None:
     """Two updates of a whole run are the by-hand rule applied to the run's own gradients, in both modes."""
     optimizer = example(components("optimizers")[name])
-    hyper = [getattr(optimizer, field) for field in optimizer.kernel.hyper]
-    once, twice = (
-        finished([make_run(optimizer=optimizer, updates=updates, batch_size=batch_size)])[0].parameters
-        for updates in (1, 2)
-    )
+    whole = finished([make_run(optimizer=optimizer, updates=2, batch_size=batch_size)])[0]
+    losses = whole.history["loss/train"].tolist()
+    hyper = [losses if field == BATCH_LOSS else getattr(optimizer, field) for field in optimizer.kernel.hyper]
+    once = finished([make_run(optimizer=optimizer, updates=1, batch_size=batch_size)])[0].parameters
+    twice = whole.parameters
     still = make_run(updates=1, batch_size=batch_size)
     blocks_gradient = _gradients(still, once, batch_size)
     for block, (start, first, second) in blocks_gradient.items():

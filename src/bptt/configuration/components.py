@@ -18,8 +18,8 @@ from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.vocabulary import find_conf_folder, list_choices, write_unknown_key
 from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
-from bptt.core.kernel import Kernel, Kind
-from bptt.core.lanes import per_lane_fields
+from bptt.core.kernel import BATCH_LOSS, OPTIMIZER, Kernel, Kind
+from bptt.core.lanes import BESIDE, per_lane_fields
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model
 from bptt.tasks.data_files import check_members
@@ -179,7 +179,10 @@ def _list_lacking(kind: Any, protocol: type) -> Iterator[str]:
             yield from _find_unfit(name, getattr(kind, name), hint)
     kernel = getattr(kind, "kernel", None)
     if isinstance(kernel, Kernel) and kernel.reads_hyper:
-        yield from _unread(per_lane_fields(kind), kernel.hyper)
+        driven = {name for part in BESIDE if issubclass(kind, part) for name in per_lane_fields(part)}
+        given = (BATCH_LOSS,) if kernel.kind is OPTIMIZER else ()
+        own = tuple(name for name in per_lane_fields(kind) if name not in driven)
+        yield from _unread(own, tuple(name for name in kernel.hyper if name not in given))
 
 
 def _find_unfit(name: str, value: Any, hint: Any) -> Iterator[str]:

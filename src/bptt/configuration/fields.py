@@ -35,7 +35,9 @@ def construct(
     folders  where choices lie, for the line about a key that another choice has
     """
     hints = _read_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    given = [field for field in dataclasses.fields(kind) if field.init]
+    given.sort(key=lambda field: field.default is not dataclasses.MISSING)  # a class's own before what it derives
+    fields = {field.name: field for field in given}
     before = len(problems)
     for name, value in values.items():
         if name not in fields:

@@ -23,7 +23,9 @@ KEYS: Final = {
     "optimizer.decay": "rho decay_rate",
     "optimizer.small_constant": "eps",
     "optimizer.delta_max": "max_step",
-    "regularizer.factor": "weight_decay wd l2 l2_reg l2_regularization l2_penalty",
+    "optimizer.weight_decay": "wd decoupled_weight_decay",
+    "optimizer.noise": "gradient_noise grad_noise noise_std",
+    "regularizer.factor": "l2 l2_reg l2_regularization l2_penalty",
     "schedule.warmup": "warmup_steps warmup_updates num_warmup_steps warmup_epochs",
     "schedule.floor": "eta_min min_lr lr_min alpha_min end_factor final_lr",
     "schedule.every": "lr_step lr_step_size decay_steps decay_every drop_every",
@@ -74,6 +76,7 @@ CHOICES: Final = {
     "optimizer=momentum": "sgd_momentum sgdm heavy_ball",
     "optimizer=nesterov": "nag",
     "optimizer=irprop_minus": "irprop",
+    "optimizer=adamw": "adam_w",
     "loss=squared_error": "mse mean_squared_error mse_loss l2 squared quadratic",
     "loss=binary_cross_entropy": "bce binary_crossentropy bce_loss bce_with_logits_loss",
     "loss=cross_entropy": "ce crossentropy cross_entropy_loss categorical_crossentropy xent softmax"

@@ -231,6 +231,8 @@ BACKWARD = Kind("backward", lambda memory: types.void(SIZES, memory, memory, mem
 LOSS = Kind("loss", lambda memory: types.void(SIZES, memory, _INTEGER))
 #: clip(gradient, count, hyper) → 1 where the gradient, so many vectors, was clipped.
 CLIP = HyperKind("clip", lambda memory, hyper: vector(memory, _INTEGER, hyper))
+#: What an optimizer may name beside its hyperparameters: the loss of the update's batch, as one of each run.
+BATCH_LOSS = "loss"
 #: optimizer(parameters, gradient, slots, count, hyper, live, update): a step, counted from 1, of so many vectors of
 #: parameters where live is not 0. What they hold is all the same to it: no parameter's step asks for another parameter.
 OPTIMIZER = HyperKind("optimizer", lambda _, hyper: types.void(*[VECTORS] * 3, _INTEGER, hyper, VECTORS, _INTEGER))

@@ -12,17 +12,32 @@ from numpy.typing import NDArray
 
 from bptt.core import metrics
 from bptt.core.kernel import LANES, UNITS, check_memory
-from bptt.core.lanes import alpha_row, blocks_of_lanes, component_kernels, hyperparameters
+from bptt.core.lanes import (
+    alpha_row,
+    blocks_of_lanes,
+    component_kernels,
+    decays,
+    fill_lanes,
+    hyperparameters,
+    is_noisy,
+    loss_row,
+)
 from bptt.core.metrics import count_activations
+from bptt.core.optimizers.noise import WORDS
 from bptt.core.parameters import Parameter, list_parameters, parameter_count
+from bptt.core.random import Generator
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
 from bptt.core.shapes.training import ShapeKernel, find_kernel
 from bptt.core.simd import WIDTH, aligned_zeros
 from bptt.core.updates import (
+    BESIDE_ROWS,
     CLIPPED,
+    DECAY,
     DIVERGED_AT,
     DIVERGED_LOSS,
+    ETA,
+    GAMMA,
     GRADIENT_NORM,
     LOSS_VALUE,
     REPORT_ROWS,
@@ -105,7 +120,20 @@ def _side_by_side(runs: Sequence[Run], mode: str) -> Hyper:
         schedule=hyperparameters([run.schedule for run in runs], mode),
         optimizer=optimizer,
         alpha=alpha,
+        beside=_beside_steps(runs, mode),
     )
+
+
+def _beside_steps(runs: Sequence[Run], mode: str) -> Floats:
+    """(BESIDE_ROWS · WIDTH,): weight decay and noise of each lane; generators are left to who knows the update."""
+    beside = aligned_zeros(BESIDE_ROWS * WIDTH)
+    rows = beside.reshape(BESIDE_ROWS, WIDTH)
+    if any(decays(run) for run in runs):
+        fill_lanes(rows[DECAY], [run.optimizer.weight_decay for run in runs], mode)  # type: ignore[attr-defined]
+    if any(is_noisy(run) for run in runs):
+        fill_lanes(rows[ETA], [run.optimizer.noise for run in runs], mode)  # type: ignore[attr-defined]
+        fill_lanes(rows[GAMMA], [run.optimizer.noise_decay for run in runs], mode)  # type: ignore[attr-defined]
+    return beside
 
 
 class LaneBlock:
@@ -132,6 +160,9 @@ class LaneBlock:
         for place, row in enumerate(parameters):
             self._of_lane(self._parameters, place)[:] = row
         self._hyper = _side_by_side(runs, mode)
+        self._decays, self._noisy = any(map(decays, runs)), any(map(is_noisy, runs))
+        if self._decays or self._noisy:
+            made = None  # of the run that the others were asked by, which does neither
         self._learning = Learning(
             parameters=as_mode(self._parameters, mode),
             gradient=as_mode(self._gradient, mode),
@@ -225,9 +256,15 @@ class LaneBlock:
             updates=settings.updates,
             truncation=settings.truncation or 0,
             alpha=alpha_row(self.runs[0]),
+            loss=loss_row(self.runs[0]),
+            size=self._count,
             carry=settings.carry_state,
             measure=measure,
+            decays=self._decays,
+            noisy=self._noisy,
         )
+        if self._noisy:
+            self._draw_from(done)
         # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
         general = train_updates.compile(self._mode).entry_point
         quick = None if self._made is None or not alike else self._made.compile(self._mode).entry_point
@@ -243,6 +280,14 @@ class LaneBlock:
             )
             stretch = stretch.behind(some.length)
         self._states[:], self._outputs[:] = self._last_states, self._last_outputs
+
+    def _draw_from(self, done: int) -> None:
+        """Let the generators of noise stand where they do after so many updates."""
+        words = self._hyper.beside[: WORDS * WIDTH].view(np.uint64).reshape(WIDTH, WORDS)
+        for place, run in enumerate(self.runs):
+            generator = Generator(seed_of(run, 4))
+            generator.skip(done * self._count)
+            words[place] = generator.words
 
     def _reported(self) -> BlockReport:
         lanes, space, model = len(self.runs), self.space, self.runs[0].model

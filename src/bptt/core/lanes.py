@@ -10,7 +10,9 @@ import numpy as np
 
 from bptt.core.annotations import PER_LANE
 from bptt.core.elementwise import compute_exp, compute_log
-from bptt.core.kernel import LANES, UNITS, Kernel
+from bptt.core.kernel import BATCH_LOSS, LANES, UNITS, Kernel
+from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.run import Model, Run
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
@@ -88,17 +90,52 @@ def alpha_row(run: Run) -> int:
     return names.index("alpha") if "alpha" in names else 0
 
 
+def loss_row(run: Run) -> int:
+    """The row of the optimizer's hyperparameters in which the loss of the update's batch stands; −1: it reads none."""
+    names = run.optimizer.kernel.hyper
+    return names.index(BATCH_LOSS) if BATCH_LOSS in names else -1
+
+
+#: What an optimizer may be besides: its fields are read by the driver, not by its kernel.
+BESIDE = (ShrinksWeights, AddsNoise)
+
+
+def decays(run: Run) -> bool:
+    """Whether weights shrink beside the optimizer's step.
+
+    Raises ValueError where there is no α by which they could.
+    """
+    if not isinstance(run.optimizer, ShrinksWeights) or run.optimizer.weight_decay == 0:
+        return False
+    if "alpha" not in run.optimizer.kernel.hyper:
+        raise ValueError(f"{type(run.optimizer).__name__} has no alpha by which weights could decay")
+    return True
+
+
+def is_noisy(run: Run) -> bool:
+    """Whether noise is added to the gradient."""
+    return isinstance(run.optimizer, AddsNoise) and run.optimizer.noise > 0
+
+
 def hyperparameters(components: Sequence[Any], mode: str) -> Floats:
-    """(K, WIDTH): what the components' kernel reads, of each lane's; with UNITS the one run's fill the vectors."""
+    """(K, WIDTH): what the components' kernel reads, of each lane's; with UNITS the one run's fill the vectors.
+
+    The row of the batch's loss is 0, for the driver to write.
+    """
     kernel = components[0].kernel
     names = () if kernel is None else kernel.hyper
     hyper = aligned_zeros(max(len(names), 1), WIDTH)
     for k, name in enumerate(names):
-        values = [float(getattr(component, name)) for component in components]
-        hyper[k, : len(values)] = values
-        if mode == UNITS:
-            hyper[k] = values[0]
+        if name != BATCH_LOSS:
+            fill_lanes(hyper[k], [getattr(component, name) for component in components], mode)
     return hyper
+
+
+def fill_lanes(row: Floats, values: Sequence[float], mode: str) -> None:
+    """Let a vector (WIDTH,) hold a number of each lane; with UNITS that of the one run everywhere."""
+    row[: len(values)] = values
+    if mode == UNITS:
+        row[:] = values[0]
 
 
 def recorded_updates(updates: int, points: int, spacing: str) -> np.ndarray:

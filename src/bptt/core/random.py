@@ -74,6 +74,12 @@ def _below(state, count):
     return np.int64(found)
 
 
+@inline
+def next_uniform(state):
+    """A number of which `normal_quantile` makes a normal one: an odd multiple of 2⁻⁵³ in (0, 1)."""
+    return ((_next_word(state) >> np.uint64(12)) + 0.5) * 2.0**-52
+
+
 def _draw_uniform(words, found):
     state = pointer_to(words)
     for i in range(found.shape[0]):
@@ -83,7 +89,7 @@ def _draw_uniform(words, found):
 def _draw_normal(words, count, found):
     state, memory = pointer_to(words), vectors_at(pointer_to(found), 0)
     for i in range(found.shape[0]):
-        found[i] = 0.5 if i >= count else ((_next_word(state) >> np.uint64(12)) + 0.5) * 2.0**-52
+        found[i] = 0.5 if i >= count else next_uniform(state)
     for i in range(found.shape[0] // WIDTH):
         store(memory, i, normal_quantile(load(memory, i)))
 
@@ -126,6 +132,23 @@ class Generator:
         state = ((increment + (start_high << 64 | start_low)) * _MULTIPLIER + increment) & _WHOLE
         halves = [number >> shift & 2**64 - 1 for number in (state, increment) for shift in (0, 64)]
         self._words = np.array(halves, np.uint64)
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """State and increment, two words each, lower first."""
+        return self._words.copy()
+
+    def skip(self, count: int) -> None:
+        """Go on behind the next words, so many: Brown 1994, "Random Number Generation with Arbitrary Strides"."""
+        state, increment = (int(self._words[place]) | int(self._words[place + 1]) << 64 for place in (0, 2))
+        factor, added = 1, 0
+        power, rest = _MULTIPLIER, increment
+        while count > 0:
+            if count % 2:
+                factor, added = factor * power & _WHOLE, (added * power + rest) & _WHOLE
+            power, rest, count = power * power & _WHOLE, (power + 1) * rest & _WHOLE, count // 2
+        state = (factor * state + added) & _WHOLE
+        self._words[:2] = state & 2**64 - 1, state >> 64
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

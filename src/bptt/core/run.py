@@ -196,7 +196,7 @@ class Run:
 
 
 def seed_of(run: Run, stream: int) -> np.random.SeedSequence:
-    """A run's independent streams: 0 initialisation, 1 training data, 2 evaluation data, 3 test data."""
+    """A run's independent streams: 0 initialisation, data for 1 training, 2 evaluation and 3 test, 4 gradient noise."""
     return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
 
 

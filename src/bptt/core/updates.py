@@ -6,6 +6,7 @@ from numba import types
 
 from bptt.core.kernel import (
     ARRAYS,
+    NUMBER_ARRAY,
     SIZES_ARRAY,
     VECTOR_ARRAY,
     Kernel,
@@ -19,6 +20,8 @@ from bptt.core.kernel import (
 )
 from bptt.core.layout import place_before, read_net, state_at
 from bptt.core.network import start_from_zero
+from bptt.core.optimizers.noise import WORDS, add_noise
+from bptt.core.optimizers.weight_decay import shrink_weights
 from bptt.core.places import collect_gradient, spread_weights, sum_of_places
 from bptt.core.simd import (
     WIDTH,
@@ -90,14 +93,23 @@ class Learning(NamedTuple):
     slots: Any
 
 
+#: The vectors of what is beside an optimizer's step: the state of each lane's generator, room for one vector, λ, η, γ.
+ROOM, DECAY, ETA, GAMMA = range(WORDS, WORDS + 4)
+BESIDE_ROWS = WORDS + 4
+
+
 class Hyper(NamedTuple):
-    """Hyperparameters (K, WIDTH) of each kernel, its names' in their order, and α (1, WIDTH) before it is scheduled."""
+    """Hyperparameters (K, WIDTH) of each kernel, its names' in their order, and α (1, WIDTH) before it is scheduled.
+
+    beside  BESIDE_ROWS vectors, of weight decay and noise
+    """
 
     regularizer: Any
     clip: Any
     schedule: Any
     optimizer: Any
     alpha: Any
+    beside: Any
 
 
 class Data(NamedTuple):
@@ -121,7 +133,11 @@ class Stretch(NamedTuple):
     length     how many
     updates    those of the whole run
     alpha      the row of the optimizer's hyperparameters in which a scheduled α stands
+    loss       the one in which the batch's loss stands; −1: there is none
+    size       numbers of a run's parameters
     measure    whether the last one's loss, gradient norm, flow and step are taken
+    decays     whether weights shrink beside the optimizer's step
+    noisy      whether noise is added to the gradient
     """
 
     place: int
@@ -130,8 +146,12 @@ class Stretch(NamedTuple):
     updates: int
     truncation: int
     alpha: int
+    loss: int
+    size: int
     carry: bool
     measure: bool
+    decays: bool
+    noisy: bool
 
     def behind(self, made: int) -> "Stretch":
         """What is left when so many of them are made."""
@@ -143,6 +163,7 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
     theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
     previous, slots = pointer_to(learning.previous), pointer_to(learning.slots)
     live, report, optimizer_hyper = pointer_to(live_array), pointer_to(report_array), pointer_to(hyper.optimizer)
+    beside = pointer_to(hyper.beside)
     x, y, lengths, scored, rows, shares, alike, places = data
     net, vectors = read_net(sizes), learning.parameters.size // WIDTH
     numbers = elements(theta, vectors)
@@ -182,6 +203,9 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             call_backward(addresses.backward, (*backward, True))
         clipped = call_clip(addresses.clip, (gradient, vectors, pointer_to(hyper.clip)))
         store(report, CLIPPED, load(report, CLIPPED) + select(lives > splat(0.0), clipped, splat(0.0)))
+        if stretch.noisy:
+            room, eta, gamma = vectors_at(beside, ROOM), load(beside, ETA), load(beside, GAMMA)
+            add_noise(gradient, vectors, stretch.size, eta, gamma, beside, room, update)
         if measured:
             for p in range(vectors):
                 store(previous, p, load(theta, p))
@@ -189,6 +213,10 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         if addresses.schedule != 0:
             share = call_schedule(addresses.schedule, (pointer_to(hyper.schedule), update, stretch.updates))
             store(optimizer_hyper, stretch.alpha, load(pointer_to(hyper.alpha), 0) * share)
+        if stretch.loss >= 0:
+            store(optimizer_hyper, stretch.loss, value)
+        if stretch.decays:
+            shrink_weights(theta, vectors, load(optimizer_hyper, stretch.alpha), load(beside, DECAY), lives)
         changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
         call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
         if measured:
@@ -203,9 +231,9 @@ def tuple_types(memory):
     kinds = {
         Addresses: [number] * len(Addresses._fields),
         Learning: [memory, memory, memory, vectors],
-        Hyper: [vectors] * len(Hyper._fields),
+        Hyper: [vectors] * (len(Hyper._fields) - 1) + [NUMBER_ARRAY],
         Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
-        Stretch: [number] * 6 + [types.boolean] * 2,
+        Stretch: [number] * 8 + [types.boolean] * 4,
     }
     return {kind.__name__: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
 

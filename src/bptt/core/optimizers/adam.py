@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.optimizers.noise import AddsNoise
 from bptt.core.simd import inline, integer_power, load, select, splat, sqrt, store
 
 
@@ -37,7 +38,7 @@ def adam(parameters, gradient, slots, count, hyper, live, update):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(AddsNoise):
     """m ← β₁·m + (1 − β₁)·g;  v ← β₂·v + (1 − β₂)·g²;  θ ← θ − α·m̂ / (√v̂ + c), with m̂ = m/(1 − β₁ᵘ), v̂ = v/(1 − β₂ᵘ).
 
     Kingma & Ba 2015, algorithm 1: the small constant c is added to the root of the corrected v̂, as in torch.optim.Adam.

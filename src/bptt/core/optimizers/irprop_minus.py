@@ -1,11 +1,10 @@
 """Improved resilient propagation without weight-backtracking, iRprop⁻."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from bptt.core.annotations import InvalidValue, PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel
-from bptt.core.optimizers.rprop import sign
+from bptt.core.optimizers.rprop import BoundedSteps, sign
 from bptt.core.simd import load, select, splat, store
 
 
@@ -30,22 +29,12 @@ def irprop_minus(parameters, gradient, slots, count, hyper, live, update):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IrpropMinus:
+class IrpropMinus(BoundedSteps):
     """Where g·g_before > 0: Δ ← min(Δ·η⁺, Δ_max). Where < 0: Δ ← max(Δ·η⁻, Δ_min) and g ← 0. Then θ ← θ − sign(g)·Δ.
 
     Igel & Hüsken 2000, "Improving the Rprop Learning Algorithm", algorithm iRprop⁻; Δ starts at Δ₀ and the gradient
     before the first at 0.
     """
 
-    eta_plus: Annotated[PerLane, Range(at_least=1)]
-    eta_minus: Annotated[PerLane, Range(above=0, at_most=1)]
-    delta_zero: Annotated[PerLane, Range(above=0)]
-    delta_min: Annotated[PerLane, Range(at_least=0)]
-    delta_max: Annotated[PerLane, Range(above=0)]
-
     kernel: ClassVar[Kernel] = irprop_minus
     slots: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        if self.delta_min > self.delta_max:
-            raise InvalidValue("delta_min", self.delta_min, f"at most delta_max={self.delta_max}")

@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.simd import inline, load, select, splat, store
 
 
@@ -26,7 +28,7 @@ def momentum(parameters, gradient, slots, count, hyper, live, update):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Momentum:
+class Momentum(ShrinksWeights, AddsNoise):
     """change_u = α·g + ε·change_{u−1};  θ ← θ − change_u;  change_0 = 0.
 
     Rumelhart, Hinton & Williams 1986, equation 9 (α is the learning rate, ε the momentum rate).

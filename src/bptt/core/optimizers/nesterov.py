@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.simd import inline, load, select, splat, store
 
 
@@ -27,7 +29,7 @@ def nesterov(parameters, gradient, slots, count, hyper, live, update):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nesterov:
+class Nesterov(ShrinksWeights, AddsNoise):
     """change_u = α·g + ε·change_{u−1};  θ ← θ − (α·g + ε·change_u);  change_0 = 0.
 
     The form of Sutskever, Martens, Dahl & Hinton 2013 (equations 3 and 4), written for the point at which the gradient

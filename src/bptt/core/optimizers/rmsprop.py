@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.simd import inline, load, select, splat, sqrt, store
 
 
@@ -26,7 +28,7 @@ def rmsprop(parameters, gradient, slots, count, hyper, live, update):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rmsprop:
+class Rmsprop(ShrinksWeights, AddsNoise):
     """v ← ρ·v + (1 − ρ)·g²;  θ ← θ − α·g / (√v + c);  v = 0 at the start.
 
     Tieleman & Hinton 2012 (lecture 6.5). ρ is `decay`; the small constant c stands outside the root and inside the

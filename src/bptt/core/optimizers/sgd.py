@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import OPTIMIZER, Kernel, Step
+from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.simd import inline, load, select, splat, store
 
 
@@ -24,7 +26,7 @@ def sgd(parameters, gradient, slots, count, hyper, live, update):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sgd:
+class Sgd(ShrinksWeights, AddsNoise):
     """θ ← θ − α·g (Robbins & Monro 1951)."""
 
     alpha: Annotated[PerLane, Range(at_least=0)]

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from bptt.core.clips.none import no_clip
 from bptt.core.kernel import ARRAYS, VECTOR_ARRAY, Kernel
+from bptt.core.lanes import decays, is_noisy
 from bptt.core.layout import Net
 from bptt.core.places import collect_gradient, spread_columns
 from bptt.core.run import Run
@@ -199,6 +200,7 @@ def may_have_kernel(run: Run) -> bool:
         and run.clip.kernel is no_clip
         and run.schedule.kernel is None
         and run.regularizer.kernel is None
+        and not (decays(run) or is_noisy(run))
         and run.train.truncation in (None, 1)
     )
 
