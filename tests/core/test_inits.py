@@ -16,6 +16,7 @@ from bptt.core.inits.identity import Identity
 from bptt.core.inits.initialisation import Init, Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.inits.orthogonal import Orthogonal
+from bptt.core.inits.sparse import Sparse
 from bptt.core.inits.torch import Torch
 from bptt.core.inits.uniform import Uniform
 from bptt.core.optimizers.sgd import Sgd
@@ -35,6 +36,7 @@ SCHEMES: dict[str, Init] = {
     "identity": Identity(scale=0.8, input_std=0.05),
     "torch": Torch(scale=2.0),
     "constant": Constant(scale=-0.25),
+    "sparse": Sparse(entries=15, radius=0.9, scale=0.05),
 }
 
 
@@ -119,6 +121,40 @@ def test_orthogonal_is_uniform_over_the_group() -> None:
     assert abs(corners.mean()) < 5.0 * math.sqrt(0.5 / 4000)
     assert abs((corners**2).mean() - 0.5) < 5.0 * math.sqrt(0.125 / 4000)
     assert 0.45 < (corners > 0).mean() < 0.55
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sparse_has_few_entries_a_row_and_its_radius_in_each_gate(name: str) -> None:
+    blocks = blocks_of(name)
+    named = drawn(SCHEMES["sparse"], blocks)
+    for block in blocks:
+        values = named[block.name]
+        if block.is_bias:
+            assert (values == 0.0).all()
+        elif block.kind != "recurrent":
+            assert_normal(values, 0.05)
+        else:
+            places = np.zeros(60)
+            for gate in gates(block, values):
+                assert ((gate != 0.0).sum(axis=1) == 15).all()
+                places += (gate != 0.0).sum(axis=0)
+                if name == "jordan":  # its matrix is from outputs to units
+                    assert_normal(gate[gate != 0.0], 0.05)
+                else:
+                    np.testing.assert_allclose(np.abs(np.linalg.eigvals(gate)).max(), 0.9, rtol=1e-12)
+            assert (places > 0).all()  # wherever they are, they are anywhere
+
+
+def test_sparse_with_more_entries_than_there_are_and_without_a_radius() -> None:
+    square = Parameter("cell.0.recurrent", "recurrent", (4, 4), 0, 1, 4)
+    full = Sparse(entries=15, radius=2.0, scale=0.1).values(Generator(np.random.SeedSequence(3)), square)
+    assert (full != 0.0).all()
+    np.testing.assert_allclose(np.abs(np.linalg.eigvals(full)).max(), 2.0, rtol=1e-12)
+    single = Parameter("cell.0.recurrent", "recurrent", (2, 2), 0, 1, 2)
+    rng = [Generator(np.random.SeedSequence(seed)) for seed in range(20)]
+    radii = [np.abs(np.linalg.eigvals(Sparse(entries=1, radius=2.0, scale=0.1).values(r, single))).max() for r in rng]
+    assert all(np.isclose(radius, 2.0) or np.isclose(radius, 0.0) for radius in radii)
+    assert any(np.isclose(radius, 0.0) for radius in radii)  # one number above the diagonal, or below
 
 
 @pytest.mark.parametrize("name", MODELS)

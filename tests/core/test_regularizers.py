@@ -13,6 +13,8 @@ from bptt.analysis.surface import compute_state_gradient
 from bptt.core.annotations import PerLane, Range
 from bptt.core.clips.norm import Norm
 from bptt.core.gradcheck import check_gradients, gradient_of
+from bptt.core.inits.initialisation import Initialisation
+from bptt.core.inits.normal import Normal
 from bptt.core.kernel import LANES, MODES, REGULARIZER, UNITS, Kernel
 from bptt.core.lane_block import single_lane
 from bptt.core.layout import read_net, readout_weights, state_delta_at
@@ -21,6 +23,8 @@ from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, parameter_count, to_flat, to_named
 from bptt.core.random import Generator
 from bptt.core.regularizers.l2 import L2
+from bptt.core.regularizers.none import NoRegularizer
+from bptt.core.regularizers.omega import Omega
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Pool, Sequences
 from bptt.core.simd import WIDTH, element, elements, set_element
@@ -37,6 +41,11 @@ def parameters_of(run: Run, seed: int) -> Any:
     return blocks, np.random.default_rng(seed).standard_normal(parameter_count(blocks)) * 0.4
 
 
+def why_unfit(run: Run) -> str:
+    """Why a regularizer can't be of such a run; empty where it can."""
+    return str(getattr(run.regularizer, "find_unfit", lambda run: "")(run))
+
+
 def some_sequences(count: int, outputs: int) -> Sequences:
     return Noise(outputs=outputs, ragged=True).make(Generator(np.random.SeedSequence(4)), count)
 
@@ -51,6 +60,10 @@ def test_gradient_is_that_of_the_penalty(regularizer: str, name: str, bias: str,
         model = make_model(name, layers=layers, bias=bias, readout=readout, hidden_size=hidden_size)
         without = make_run(model=model)
         run = dataclasses.replace(without, regularizer=example(REAL[regularizer]))
+        if unfit := why_unfit(run):
+            with pytest.raises(ValueError, match=f"^{REAL[regularizer].__name__} {unfit}$"):
+                Training([run])
+            return
         blocks, flat = parameters_of(run, hidden)
         sequences, held = some_sequences(2, 3), to_named(blocks, flat)
         expected = autograd.grad(lambda named: run.regularizer.penalty(run, named, held, sequences))(held)  # noqa: B023
@@ -64,6 +77,8 @@ def test_gradient_is_that_of_the_penalty(regularizer: str, name: str, bias: str,
 @pytest.mark.parametrize("regularizer", REAL)
 def test_check_gradients_covers_it(regularizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(model=make_model("lstm", bias="double"), regularizer=example(REAL[regularizer]), batch_size=3)
+    if why_unfit(run):
+        run = dataclasses.replace(run, model=make_model("elman", bias="double", layers=2))
     assert all(error.ok for error in check_gradients(run))
     right = REAL[regularizer].penalty
     monkeypatch.setattr(REAL[regularizer], "penalty", lambda *given: 1.02 * right(*given))
@@ -102,6 +117,59 @@ def test_l2_of_zero_has_the_bits_of_none() -> None:
         found, expected = (finished([run])[0] for run in runs)
         for block, values in expected.parameters.items():
             np.testing.assert_array_equal(found.parameters[block], values)
+
+
+def orthogonal(size: int) -> Any:
+    return np.linalg.qr(np.random.default_rng(5).standard_normal((size, size)))[0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("scale", [1.0, 0.9, 1.1])
+def test_omega_of_a_scaled_orthogonal_matrix(scale: float, mode: str) -> None:
+    """Every gradient goes back scale times as long: Ω = (scale² − 1)², and ∂Ω/∂R by hand."""
+    run = make_run(model=make_model("linear", hidden_size=5), regularizer=Omega(factor=3.0))
+    blocks, flat = parameters_of(run, 2)
+    named = to_named(blocks, flat) | {"cell.0.recurrent": scale * orthogonal(5)}
+    flat, sequences = to_flat(blocks, named), some_sequences(4, 3)
+    np.testing.assert_allclose(
+        float(run.regularizer.penalty(run, named, named, sequences)), 3.0 * (scale**2 - 1) ** 2, rtol=1e-9, atol=1e-12
+    )
+    without = dataclasses.replace(run, regularizer=NoRegularizer())
+    added = gradient_of(run, flat, sequences, mode) - gradient_of(without, flat, sequences, mode)
+    found = to_named(blocks, added)
+    # Σ over i and j of R_ij · ∂Ω/∂R_ij = 4 (q − 1) q, since q is of degree 2 in R
+    along = float((named["cell.0.recurrent"] * found["cell.0.recurrent"]).sum())
+    np.testing.assert_allclose(along, 3.0 * 4 * (scale**2 - 1) * scale**2, rtol=1e-9, atol=1e-11)
+    assert all((values == 0.0).all() for name, values in found.items() if name != "cell.0.recurrent")
+
+
+def test_omega_leaves_out_gradients_that_have_vanished() -> None:
+    """With a read-out of zeros nothing flows back, nothing counts, and nothing is added."""
+    run = make_run(regularizer=Omega(factor=3.0))
+    without = dataclasses.replace(run, regularizer=NoRegularizer())
+    blocks, flat = parameters_of(run, 2)
+    named = to_named(blocks, flat)
+    flat = to_flat(blocks, named | {"readout.weight": 0.0 * named["readout.weight"]})
+    for mode in MODES:
+        found, expected = (gradient_of(one, flat, some_sequences(3, 3), mode) for one in (run, without))
+        assert np.array_equal(found, expected)
+
+
+def test_omega_keeps_gradients_from_vanishing() -> None:
+    """From small recurrent weights: what a gradient loses per timestep gets less, unlike without it."""
+    start = Initialisation(Normal(scale=0.3))
+    decays = [
+        finished([make_run(init=start, optimizer=Sgd(alpha=0.1), regularizer=part, updates=300, log_points=1)])[0]
+        for part in (Omega(factor=2.0), None)
+    ]
+    kept, alone = (record.history["grad/decay"][-1] for record in decays)
+    assert abs(kept) < 0.5 * abs(alone)
+
+
+def test_omega_asks_for_one_window_and_one_matrix() -> None:
+    says = "asks for gradients that flow through all timesteps: use train.truncation=null"
+    with pytest.raises(ValueError, match=f"^Omega {says}$"):
+        Training([make_run(regularizer=Omega(factor=1.0), truncation=2)])
 
 
 def test_none_is_never_called() -> None:

@@ -7,6 +7,7 @@ so that it is made alike on a machine that has little more than NumPy and Numba.
 import hashlib
 import importlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
@@ -37,7 +38,11 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "train.truncation": (None, 2),
     "train.carry_state": (False, True),
     "train.log_spacing": ("linear", "log"),
+    "optimizer.weight_decay": (0.0, 0.05),
+    "optimizer.noise": (0.0, 0.01),
 }
+#: Values that a run's name leaves out, of keys that there were not when the first rows were written.
+UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0}
 #: What makes a task small, where it has the key.
 SMALL = {"length": 10, "eval_size": 7, "test_size": 5, "window": 6, "windows": 30, "count": 20}
 UPDATES = 12
@@ -46,7 +51,10 @@ Choice = tuple[tuple[str, Any], ...]
 
 
 def list_choices() -> list[Choice]:
-    """Choices of a value for each axis, such that any two values that can meet do so in one of them."""
+    """Choices of a value for each axis, such that any two values that can meet do so in one of them.
+
+    The table's come first, as far as they still can be: a choice that is added adds rows, and changes none.
+    """
     axes: dict[str, tuple[Any, ...]] = {
         group: tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml"))) for group in GROUPS
     } | SETTINGS
@@ -56,7 +64,8 @@ def list_choices() -> list[Choice]:
         for pair in itertools.product(((first, value) for value in axes[first]), ((second, v) for v in axes[second]))
         if can_meet(pair)
     }
-    found = []
+    found = [choice for name in json.loads(TABLE.read_text(encoding="utf-8")) if (choice := _read_name(name, axes))]
+    missing -= {pair for choice in found for pair in itertools.combinations(choice, 2)}
     while missing:
         chosen = dict(min(missing, key=repr))
         for axis, values in axes.items():
@@ -68,15 +77,30 @@ def list_choices() -> list[Choice]:
     return found
 
 
+def _read_name(name: str, axes: Mapping[str, tuple[Any, ...]]) -> Choice | None:
+    """The choice that `name_of` calls so; None where there are no such values any more."""
+    written = dict(part.partition("=")[::2] for part in name.split(" "))
+    found = []
+    for axis, values in axes.items():
+        known = {_write_value(value): value for value in values}
+        said = written.pop(axis, _write_value(UNWRITTEN.get(axis, "")))
+        if said not in known:
+            return None
+        found.append((axis, known[said]))
+    return None if written or not can_meet(tuple(found)) else tuple(found)
+
+
 def _count_new(chosen: Mapping[str, Any], added: tuple[str, Any], missing: set[Any]) -> int:
     return sum((other, added) in missing or (added, other) in missing for other in chosen.items())
 
 
 def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether values make sense together: a schedule needs an α that it can scale."""
+    """Whether values make sense together: a schedule needs an α that it can scale, omega one matrix and one window."""
     chosen = dict(choice)
     schedule, optimizer = chosen.get("schedule", "constant"), chosen.get("optimizer")
-    return schedule == "constant" or optimizer is None or "alpha" in read("optimizer", optimizer)
+    scales = schedule == "constant" or optimizer is None or "alpha" in read("optimizer", optimizer)
+    fits = chosen.get("model", "elman") in ("elman", "linear") and chosen.get("train.truncation") is None
+    return scales and (chosen.get("regularizer") != "omega" or fits)
 
 
 def read(group: str, name: str) -> dict[str, Any]:
@@ -91,7 +115,11 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def name_of(choice: Choice) -> str:
     """A choice as overrides."""
-    return " ".join(f"{key}={'null' if value is None else value}" for key, value in choice)
+    return " ".join(f"{key}={_write_value(value)}" for key, value in choice if value != UNWRITTEN.get(key, ...))
+
+
+def _write_value(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def make_run(choice: Choice, folder: Path) -> Run:

@@ -16,7 +16,7 @@ import numpy as np
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bptt.configuration.checks import check_combinations, check_schedule, check_sizes
+from bptt.configuration.checks import check_combinations, check_remedies, check_sizes
 from bptt.configuration.components import (
     build_component,
     build_initialisation,
@@ -277,7 +277,7 @@ class Checker:
         made = {name: part.made for name, part in parts.items()}
         tracking = made.pop("tracking")
         run = Run(**made, seed=rest.seed)
-        if lines := check_sizes(run) or check_schedule(run) or self._check_combinations(run):
+        if lines := check_sizes(run) or check_remedies(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest))

@@ -84,12 +84,16 @@ def check_combinations(run: Run) -> list[str]:
     return [*_check_targets(run, evaluation), *_check_early_stop(run, evaluation), *_check_init_files(run)]
 
 
-def check_schedule(run: Run) -> list[str]:
-    """A line where there is no learning rate that the schedule could scale."""
-    if run.schedule.kernel is None or "alpha" in run.optimizer.kernel.hyper:
-        return []
-    says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
-    return [write_problem("schedule", _name(run.schedule), says)]
+def check_remedies(run: Run) -> list[str]:
+    """A line where there is no learning rate that the schedule could scale, and one of what the regularizer lacks."""
+    found = []
+    if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
+        says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
+        found.append(write_problem("schedule", _name(run.schedule), says))
+    unfit = getattr(run.regularizer, "find_unfit", None)
+    if unfit is not None and (says := unfit(run)):
+        found.append(write_problem("regularizer", _name(run.regularizer), says))
+    return found
 
 
 def _name(component: object) -> str:

@@ -112,6 +112,9 @@ def _join_reports(reports: Sequence[BlockReport]) -> BlockReport:
 
 
 def _side_by_side(runs: Sequence[Run], mode: str) -> Hyper:
+    unfit = getattr(runs[0].regularizer, "find_unfit", None)
+    if unfit is not None and (says := unfit(runs[0])):
+        raise ValueError(f"{type(runs[0].regularizer).__name__} {says}")
     optimizer, alpha = hyperparameters([run.optimizer for run in runs], mode), aligned_zeros(1, WIDTH)
     alpha[0] = optimizer[alpha_row(runs[0])]
     return Hyper(

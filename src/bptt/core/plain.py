@@ -8,11 +8,14 @@ no bias), x (inputs,) is what it sees, context its own state before or, with fee
 the activation. A state is h (H,), or a tuple with h first where a unit's state is more than one number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 Array = Any
 State = Any  # of one layer
+_STEP = 1e-3  # of differences, whose error is its fourth power
 
 
 def sigmoid(z: Array, xp: Any) -> Array:
@@ -80,3 +83,54 @@ def timestep_loss(loss: str, logit: Array, output: Array, target: Array, xp: Any
     if loss == "BinaryCrossEntropy":
         return xp.sum(xp.logaddexp(0.0, logit) - target * logit)
     return xp.sum(target * (xp.log(xp.sum(xp.exp(logit - xp.max(logit)))) - (logit - xp.max(logit))))
+
+
+def differentiate(function: Any, place: Any) -> Any:
+    """The derivative of a function of each number by itself, or of one number, by differences."""
+    h = np.longdouble(_STEP)
+    ahead = 8.0 * (function(place + h) - function(place - h)) - (function(place + 2.0 * h) - function(place - 2.0 * h))
+    return ahead / (12.0 * h)
+
+
+def follow_back(run: Any, held: Mapping[str, Any], sequences: Any) -> Iterator[tuple[int, Any, Any]]:
+    """(layer, ∂L/∂h_t, ∂L/∂a_t) of every timestep of every sequence, a_t what f is taken of, stated plainly."""
+    named = {name: np.asarray(array, np.longdouble) for name, array in held.items()}
+    model, loss = run.model, type(run.loss).__name__
+    for n in range(sequences.count):
+        length = int(sequences.full_lengths[n])
+        state, output = zero_state(model, run.task.outputs, np)
+        behind: list[Any] = [0.0] * model.layers  # of each layer, what came back from the timestep behind
+        steps = []
+        for t in range(length):
+            before, x, above = state, np.asarray(sequences.x[n, t], np.longdouble), []
+            state, output, _ = timestep(model, named, x, before, output, np)
+            for layer in range(model.layers):
+                p = {key: named.get(f"cell.{layer}.{key}", 0.0) for key in ("input", "recurrent", "bias")}
+                bias = p["bias"] + named.get(f"cell.{layer}.recurrent_bias", 0.0)
+                above.append(x @ p["input"] + before[layer] @ p["recurrent"] + bias)
+                x = state[layer]
+            steps.append((state, above))
+        for t in reversed(range(length)):
+            state, sums = steps[t]
+            d = _of_output(run, named, loss, sequences, n, t, state[-1])
+            for layer in reversed(range(model.layers)):
+                d = d + behind[layer]
+                u = d * differentiate(lambda a: activation(model.activation, a, np), sums[layer])
+                yield layer, d, u
+                behind[layer] = u @ named[f"cell.{layer}.recurrent"].T
+                d = u @ named[f"cell.{layer}.input"].T
+
+
+def _of_output(run: Any, named: Mapping[str, Any], loss: str, sequences: Any, n: int, t: int, h: Any) -> Any:
+    """∂L/∂h of what the top layer's h gives at timestep t."""
+    if not sequences.full_scored[n, t]:
+        return np.zeros(h.shape, np.longdouble)
+    target = sequences.y[n] if sequences.last_only else sequences.y[n, t]
+    weight = run.loss.weight / sequences.count
+
+    def of(h: Any) -> Any:
+        logit = h if run.model.readout == "none" else h @ named["readout.weight"] + named.get("readout.bias", 0.0)
+        made = {"sigmoid": sigmoid, "softmax": softmax}.get(run.model.readout, lambda z, xp: z)(logit, np)
+        return weight * timestep_loss(loss, logit, made, target, np)
+
+    return np.array([differentiate(lambda a: of(h + a * row), np.longdouble(0.0)) for row in np.eye(len(h))])

@@ -120,7 +120,10 @@ class Schedule(Protocol):
 
 
 class Regularizer(Protocol):
-    """What is added to the gradient of the loss, before it is clipped."""
+    """What is added to the gradient of the loss, before it is clipped.
+
+    It may have a method more, find_unfit(run) → why it can't be of such a run, in words; empty where it can.
+    """
 
     @property
     def kernel(self) -> Annotated[Kernel, REGULARIZER] | None:

@@ -1,0 +1,107 @@
+"""A penalty on gradients that vanish or explode, as they flow back through the recurrent weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from bptt.core.annotations import PerLane, Range
+from bptt.core.kernel import REGULARIZER, Kernel
+from bptt.core.layout import (
+    delta_at,
+    gradient_at,
+    is_live,
+    read_net,
+    recurrent_columns,
+    recurrent_weights,
+    state_delta_at,
+)
+from bptt.core.plain import follow_back
+from bptt.core.simd import element, elements, fma, inline, load, select, splat, store
+from bptt.core.simd.sums import norm
+
+#: ‖d‖² below which a timestep of a sequence does not count.
+_LEAST = 1e-20
+
+
+@inline
+def _flow_back(net, theta, memory, layer, delta, goes):
+    """v = u Rᵀ of one row, into so many vectors."""
+    columns, to_column, to_row = recurrent_columns(net, layer)
+    given = elements(memory, delta)
+    for i in range(net.units):
+        total = splat(0.0)
+        for j in range(net.hidden):
+            total = fma(element(memory, given + j), load(theta, columns + j * to_column + i * to_row), total)
+        store(memory, goes + i, total)
+
+
+@REGULARIZER("factor")
+def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
+    net = read_net(sizes)
+    for layer in range(net.layers):
+        # Rows lie in the same order in all of these; that of windows is free where there is one window.
+        d, u = state_delta_at(net, layer, begin), delta_at(net, net.delta, layer, begin)
+        v, count = delta_at(net, net.window_delta, layer, begin), splat(0.0)
+        rows = (net.timesteps - begin) * net.rows
+        for n in range(rows):
+            row = n * net.units
+            _flow_back(net, theta, memory, layer, u + row, v + row)
+            size, back = norm(memory, d + row, net.hidden), norm(memory, v + row, net.hidden)
+            live = is_live(net, memory, begin + n // net.rows, n % net.rows)
+            counts = select(live, select(size * size >= splat(_LEAST), splat(1.0), splat(0.0)), splat(0.0))
+            ratio = back / size
+            scale = 4.0 * (ratio * ratio - 1.0) / (size * size)
+            scale = select(counts > splat(0.0), scale, splat(0.0))
+            count = count + counts
+            for i in range(v + row, v + row + net.units):
+                store(memory, i, scale * load(memory, i))
+        share = select(count > splat(0.0), hyper.factor / count, splat(0.0))
+        first = recurrent_weights(net, layer)
+        for i in range(net.hidden):
+            for j in range(net.units):
+                total, place = splat(0.0), gradient_at(net, first + i * net.units + j)
+                for n in range(rows):
+                    row = n * net.units
+                    total = fma(element(memory, elements(memory, v + row) + i), load(memory, u + row + j), total)
+                store(gradient, place, load(gradient, place) + share * total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Omega:
+    """factor·Ω: Ω = Σ (q − 1)² / Σ 1 over rows and timesteps t, q = ‖v_t‖²/‖d_t‖², with v_t = (d_t ⊙ f′(h_t)) Rᵀ.
+
+    d_t = ∂L/∂h_t and f′ are held constant, so that with u_t = d_t ⊙ f′(h_t) there is a gradient by R alone,
+    ∂Ω/∂R = Σ 4 (q − 1)/‖d_t‖² · v_tᵀ u_t / Σ 1, and no second derivative. v_t is what of d_t reaches h_{t−1}: Ω is 0
+    where R takes every gradient back as long as it came. Timesteps with ‖d_t‖² < 10⁻²⁰ do not count. Of several layers
+    it is the sum of each one's.
+
+    Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks", section 3.3. The paper
+    writes the ratio of norms, the authors' program (pascanur/trainingRNNs, RNN.py) its square, and divides by how many
+    count: this is the program's.
+    """
+
+    factor: Annotated[PerLane, Range(at_least=0)]
+
+    kernel: ClassVar[Kernel] = add_omega_gradient
+    keeps_deltas: ClassVar[bool] = True
+
+    def find_unfit(self, run: Any) -> str:
+        """Why it can't be of such a run, in words; empty where it can."""
+        cell = run.model.cell
+        if cell.feedback or cell.gates > 1 or cell.slots > 1:
+            return "asks for one matrix from state to state: use model=elman or model=linear"
+        if run.train.truncation is not None:
+            return "asks for gradients that flow through all timesteps: use train.truncation=null"
+        return ""
+
+    def penalty(self, run: Any, parameters: Mapping[str, Any], held: Any, sequences: Any) -> Any:
+        total: Any = 0.0
+        flows = list(follow_back(run, held, sequences))
+        for layer in range(run.model.layers):
+            recurrent, terms, count = parameters[f"cell.{layer}.recurrent"], 0.0, 0
+            for number, d, u in flows:
+                if number == layer and d @ d >= _LEAST:
+                    v = u @ recurrent.T
+                    terms, count = terms + ((v**2).sum() / (d @ d) - 1.0) ** 2, count + 1
+            total = total + terms / max(count, 1)
+        return self.factor * total
