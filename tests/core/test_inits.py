@@ -145,16 +145,13 @@ def test_sparse_has_few_entries_a_row_and_its_radius_in_each_gate(name: str) -> 
             assert (places > 0).all()  # wherever they are, they are anywhere
 
 
-def test_sparse_with_more_entries_than_there_are_and_without_a_radius() -> None:
+def test_sparse_with_more_entries_than_there_are_and_a_radius_of_zero() -> None:
     square = Parameter("cell.0.recurrent", "recurrent", (4, 4), 0, 1, 4)
     full = Sparse(entries=15, radius=2.0, scale=0.1).values(Generator(np.random.SeedSequence(3)), square)
     assert (full != 0.0).all()
     np.testing.assert_allclose(np.abs(np.linalg.eigvals(full)).max(), 2.0, rtol=1e-12)
-    single = Parameter("cell.0.recurrent", "recurrent", (2, 2), 0, 1, 2)
-    rng = [Generator(np.random.SeedSequence(seed)) for seed in range(20)]
-    radii = [np.abs(np.linalg.eigvals(Sparse(entries=1, radius=2.0, scale=0.1).values(r, single))).max() for r in rng]
-    assert all(np.isclose(radius, 2.0) or np.isclose(radius, 0.0) for radius in radii)
-    assert any(np.isclose(radius, 0.0) for radius in radii)  # one number above the diagonal, or below
+    still = Sparse(entries=2, radius=0.0, scale=0.1).values(Generator(np.random.SeedSequence(3)), square)
+    assert (still == 0.0).all()
 
 
 @pytest.mark.parametrize("name", MODELS)

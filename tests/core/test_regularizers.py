@@ -25,6 +25,7 @@ from bptt.core.random import Generator
 from bptt.core.regularizers.l2 import L2
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.regularizers.omega import Omega
+from bptt.core.regularizers.orthogonality import Orthogonality
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Pool, Sequences
 from bptt.core.simd import WIDTH, element, elements, set_element
@@ -164,6 +165,43 @@ def test_omega_keeps_gradients_from_vanishing() -> None:
     ]
     kept, alone = (record.history["grad/decay"][-1] for record in decays)
     assert abs(kept) < 0.5 * abs(alone)
+
+
+def test_omega_is_recorded_where_it_is_the_regularizer() -> None:
+    """grad/omega is its penalty by itself, at the weights before each recorded update; a factor of 0 only measures."""
+    run = make_run(
+        model=make_model("elman", layers=2), regularizer=Omega(factor=0.0), updates=3, log_points=3, batch_size=2
+    )
+    (found,), (plain,) = finished([run]), finished([dataclasses.replace(run, regularizer=NoRegularizer())])
+    assert [name for name in found.history if name not in plain.history] == ["grad/omega"]
+    for name, values in plain.history.items():
+        assert_same_bits(found.history[name], values, name)
+    blocks = list_parameters(run.model, 2, 3)
+    page, start = run.task.training().page(seed_of(run, 1), 0, 2), run.init.parameters(seed_of(run, 0), blocks)
+    for update in (1, 2, 3):
+        rows = page.rows[update - 1]
+        sequences = Sequences(page.sequences.x[rows], page.sequences.y[rows])
+        named = to_named(blocks, start)
+        expected = Omega(factor=1.0).penalty(run, named, named, sequences)
+        np.testing.assert_allclose(found.history["grad/omega"][update - 1], float(expected), rtol=1e-9)
+        train = dataclasses.replace(run.train, updates=update)
+        start = to_flat(blocks, finished([dataclasses.replace(run, train=train)])[0].parameters)
+
+
+def test_orthogonality_draws_singular_values_to_one() -> None:
+    """Of an orthogonal matrix it is 0; from any start, with a large factor, one comes about."""
+    run = make_run(model=make_model("gru"), regularizer=Orthogonality(factor=1.0))
+    blocks, flat = parameters_of(run, 3)
+    named = to_named(blocks, flat)
+    named["cell.0.recurrent"] = np.concatenate([orthogonal(4)] * 3, axis=1)
+    assert float(run.regularizer.penalty(run, named, named, None)) < 1e-28  # type: ignore[arg-type]
+    for mode in MODES:
+        both = (run, dataclasses.replace(run, regularizer=NoRegularizer()))
+        added = np.subtract(*(gradient_of(one, to_flat(blocks, named), some_sequences(2, 3), mode) for one in both))
+        assert np.abs(added).max() < 1e-14
+    drawn = make_run(optimizer=Sgd(alpha=0.01), regularizer=Orthogonality(factor=5.0), updates=500, log_points=1)
+    values = np.linalg.svd(finished([drawn])[0].parameters["cell.0.recurrent"], compute_uv=False)
+    assert np.abs(values - 1).max() < 0.05
 
 
 def test_omega_asks_for_one_window_and_one_matrix() -> None:

@@ -95,12 +95,16 @@ def _count_new(chosen: Mapping[str, Any], added: tuple[str, Any], missing: set[A
 
 
 def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether values make sense together: a schedule needs an α that it can scale, omega one matrix and one window."""
+    """Whether values make sense together: a schedule needs an α that it can scale, and regularizers what they say."""
     chosen = dict(choice)
     schedule, optimizer = chosen.get("schedule", "constant"), chosen.get("optimizer")
     scales = schedule == "constant" or optimizer is None or "alpha" in read("optimizer", optimizer)
-    fits = chosen.get("model", "elman") in ("elman", "linear") and chosen.get("train.truncation") is None
-    return scales and (chosen.get("regularizer") != "omega" or fits)
+    model, one_window = chosen.get("model"), chosen.get("train.truncation") is None
+    fits = {
+        "omega": model in (None, "elman", "linear") and one_window,
+        "orthogonality": model != "jordan",
+    }
+    return scales and fits.get(chosen.get("regularizer", ""), True)
 
 
 def read(group: str, name: str) -> dict[str, Any]:

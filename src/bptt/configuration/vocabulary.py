@@ -97,6 +97,7 @@ CHOICES: Final = {
     "schedule=step": "steplr step_decay exponential exponentiallr exponential_decay",
     "schedule=inverse_sqrt": "noam rsqrt inverse_square_root inv_sqrt",
     "regularizer=l2": "weight_decay ridge",
+    "regularizer=orthogonality": "orthogonal soft_orthogonality",
     "regularizer=omega": "vanishing pascanu",
     "regularizer=none": "null off no false",
     "task=copying": "copy copy_memory",

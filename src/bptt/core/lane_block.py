@@ -40,6 +40,7 @@ from bptt.core.updates import (
     GAMMA,
     GRADIENT_NORM,
     LOSS_VALUE,
+    PENALTY,
     REPORT_ROWS,
     STEP_NORM,
     WEIGHTS_NORM,
@@ -75,6 +76,11 @@ class BlockReport:
     @property
     def gradient_norm(self) -> Floats:
         return self.numbers[GRADIENT_NORM]
+
+    @property
+    def penalty(self) -> Floats:
+        """What the regularizer says of itself; 0 where it says nothing."""
+        return self.numbers[PENALTY]
 
     @property
     def clipped(self) -> Floats:

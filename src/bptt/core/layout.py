@@ -79,6 +79,8 @@ class Net(NamedTuple):
     weights: int  # with UNITS the parameters, each row in whole vectors; with LANES 0, they are theta's
     columns: int  # with UNITS the same, columns as rows
     gradient: int  # with UNITS the gradient of `weights`; with LANES 0
+    penalty: int  # what a regularizer that names a metric says of itself
+    room: int  # (hidden): a regularizer's own
     size: int  # vectors in all
 
 
@@ -200,7 +202,9 @@ def build_net(
         places=places,
         lead=lead,
         product=0,
-        size=first + WIDTH * cell.slots * units,  # `places.by_place` may read as many behind the last state
+        penalty=first + WIDTH * cell.slots * units,  # `places.by_place` may read as many behind the last state
+        room=first + WIDTH * cell.slots * units + 1,
+        size=first + WIDTH * cell.slots * units + 1 + hidden,
         **places_of,
     )
 

@@ -10,6 +10,7 @@ grad/decay               see `decay_rate`
 update/ratio             see `update_ratio`
 weights/spectral_radius  see `bptt.core.measurements.spectral_radius`
 activations/saturation   see `count_activations`
+grad/omega               Ω of `bptt.core.regularizers.omega`, of the update's batch, where the run has that regularizer
 
 How many of a batch's activations are saturated, counted where a forward pass left them.
 """

@@ -133,4 +133,4 @@ def _of_output(run: Any, named: Mapping[str, Any], loss: str, sequences: Any, n:
         made = {"sigmoid": sigmoid, "softmax": softmax}.get(run.model.readout, lambda z, xp: z)(logit, np)
         return weight * timestep_loss(loss, logit, made, target, np)
 
-    return np.array([differentiate(lambda a: of(h + a * row), np.longdouble(0.0)) for row in np.eye(len(h))])
+    return np.array([differentiate(lambda a, row=row: of(h + a * row), np.longdouble(0.0)) for row in np.eye(len(h))])

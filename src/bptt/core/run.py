@@ -122,7 +122,9 @@ class Schedule(Protocol):
 class Regularizer(Protocol):
     """What is added to the gradient of the loss, before it is clipped.
 
-    It may have a method more, find_unfit(run) → why it can't be of such a run, in words; empty where it can.
+    It may have more:
+    find_unfit(run)  why it can't be of such a run, in words; empty where it can
+    metric           what is recorded of what its kernel writes at the net's `penalty`, by this name: `grad/omega`
     """
 
     @property

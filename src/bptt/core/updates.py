@@ -40,8 +40,8 @@ from bptt.core.simd.sums import norm
 from bptt.core.workspace import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack
 
 #: Rows of the `report` array, each (WIDTH,).
-LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM = range(7)
-REPORT_ROWS = 7
+LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM, PENALTY = range(8)
+REPORT_ROWS = 8
 
 
 @inline
@@ -198,6 +198,7 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         collect_gradient(net, memory, gradient)
         measured = stretch.measure and k == stretch.length - 1
         if measured:
+            store(report, PENALTY, load(memory, net.penalty))
             store(report, LOSS_VALUE, value)
             store(report, GRADIENT_NORM, norm(gradient, 0, numbers))
             call_backward(addresses.backward, (*backward, True))

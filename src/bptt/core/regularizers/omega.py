@@ -37,11 +37,11 @@ def _flow_back(net, theta, memory, layer, delta, goes):
 
 @REGULARIZER("factor")
 def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
-    net = read_net(sizes)
+    net, penalty = read_net(sizes), splat(0.0)
     for layer in range(net.layers):
         # Rows lie in the same order in all of these; that of windows is free where there is one window.
         d, u = state_delta_at(net, layer, begin), delta_at(net, net.delta, layer, begin)
-        v, count = delta_at(net, net.window_delta, layer, begin), splat(0.0)
+        v, count, sum_of_squares = delta_at(net, net.window_delta, layer, begin), splat(0.0), splat(0.0)
         rows = (net.timesteps - begin) * net.rows
         for n in range(rows):
             row = n * net.units
@@ -50,12 +50,13 @@ def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
             live = is_live(net, memory, begin + n // net.rows, n % net.rows)
             counts = select(live, select(size * size >= splat(_LEAST), splat(1.0), splat(0.0)), splat(0.0))
             ratio = back / size
-            scale = 4.0 * (ratio * ratio - 1.0) / (size * size)
-            scale = select(counts > splat(0.0), scale, splat(0.0))
-            count = count + counts
+            off = select(counts > splat(0.0), ratio * ratio - 1.0, splat(0.0))
+            scale = select(counts > splat(0.0), 4.0 * off / (size * size), splat(0.0))
+            count, sum_of_squares = count + counts, fma(off, off, sum_of_squares)
             for i in range(v + row, v + row + net.units):
                 store(memory, i, scale * load(memory, i))
         share = select(count > splat(0.0), hyper.factor / count, splat(0.0))
+        penalty = penalty + select(count > splat(0.0), sum_of_squares / count, splat(0.0))
         first = recurrent_weights(net, layer)
         for i in range(net.hidden):
             for j in range(net.units):
@@ -64,6 +65,7 @@ def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
                     row = n * net.units
                     total = fma(element(memory, elements(memory, v + row) + i), load(memory, u + row + j), total)
                 store(gradient, place, load(gradient, place) + share * total)
+    store(memory, net.penalty, penalty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +79,15 @@ class Omega:
 
     Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks", section 3.3. The paper
     writes the ratio of norms, the authors' program (pascanur/trainingRNNs, RNN.py) its square, and divides by how many
-    count: this is the program's.
+    count: this is the program's. Ω of each recorded update's batch is `grad/omega`; with a factor of 0 it is measured
+    alone.
     """
 
     factor: Annotated[PerLane, Range(at_least=0)]
 
     kernel: ClassVar[Kernel] = add_omega_gradient
     keeps_deltas: ClassVar[bool] = True
+    metric: ClassVar[str] = "grad/omega"
 
     def find_unfit(self, run: Any) -> str:
         """Why it can't be of such a run, in words; empty where it can."""
