@@ -58,6 +58,17 @@ def test_an_optimizer_without_a_learning_rate_has_no_schedule(optimizer: str) ->
     assert raised.value.lines == (f"schedule=warmup: {says}",)
 
 
+def test_what_alone_is_trained_must_be_there() -> None:
+    assert build("train.only=[readout,recurrent]").run.train.only == ("readout", "recurrent")
+    with pytest.raises(ConfigurationError) as raised:
+        build("train.only=[recurrent_bias]")
+    says = "this network has no recurrent_bias (it has input, recurrent, bias, readout_weight, readout_bias)"
+    assert raised.value.lines == (f"train.only=[recurrent_bias]: {says}",)
+    for wrong in ("[]", "[readouts]", "readout"):
+        with pytest.raises(ConfigurationError, match=r"^train.only="):
+            build(f"train.only={wrong}")
+
+
 def test_every_default_stands_in_its_file() -> None:
     """What is recorded is what the files say of a run: no class adds a value of its own."""
 

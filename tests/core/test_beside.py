@@ -20,12 +20,12 @@ from bptt.core.optimizers.noise import AddsNoise
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.optimizers.weight_decay import ShrinksWeights
-from bptt.core.parameters import list_parameters, to_flat
+from bptt.core.parameters import list_parameters, mark_trained, to_flat, to_named
 from bptt.core.random import Generator
 from bptt.core.regularizers.l2 import L2
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.shapes import choice
+from bptt.core.shapes import training as shapes
 from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH
 from bptt.core.training import Training, kernels_of
@@ -215,7 +215,7 @@ def test_kernels_of_a_shape_are_left_to_lanes_that_do_neither(lane: int, monkeyp
     runs = [mixed(number, model=model, batch_size=1) for number in range(lane, lane + WIDTH + 1)]
     runs = [dataclasses.replace(run, task=Noise(outputs=1)) for run in runs]
     expected = finished(runs)
-    monkeypatch.setattr(choice, "_WORTH", 0)
+    monkeypatch.setattr(shapes, "_WORTH", 0)
     made = any(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of(runs))
     assert made == (lane == 0)
     for found, other in zip(finished(runs), expected, strict=True):
@@ -246,6 +246,44 @@ def test_an_optimizer_of_a_package_may_shrink_weights_only_where_it_has_an_alpha
     with pytest.raises(ValueError, match=r"^Shrinking has no alpha by which weights could decay$"):
         Training([run_of(chosen)])
     assert issubclass(Shrinking, BESIDE)
+
+
+@pytest.mark.parametrize("only", [("readout",), ("recurrent", "bias"), ("cell",)])
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_only_what_is_named_is_trained(name: str, only: Any) -> None:
+    """Whatever would move the rest: noise, weight decay, a step of zero gradients."""
+    changes = {"noise": 0.1} | ({"weight_decay": 0.2} if name in SHRINKING else {})
+    runs = [run_of(of(name, **changes), only=only, seed=seed) for seed in range(WIDTH + 1)]
+    alone = [finished([run])[0] for run in runs]
+    for found, expected, run in zip(finished(runs), alone, runs, strict=True):
+        assert_same_record(found, expected)
+        blocks = list_parameters(run.model, 2, 3)
+        start = to_named(blocks, run.init.parameters(seed_of(run, 0), blocks))
+        moved = {block.kind for block in blocks if not np.array_equal(found.parameters[block.name], start[block.name])}
+        kinds = {"readout": {"readout_weight", "readout_bias"}, "cell": {"input", "recurrent", "bias"}}
+        assert moved == set().union(*(kinds.get(part, {part}) for part in only))
+
+
+def test_the_norm_of_a_gradient_is_that_of_what_is_trained() -> None:
+    run = run_of(Sgd(alpha=0.1), only=("readout",), updates=1, clip=Norm(threshold=1e-3))
+    blocks = list_parameters(run.model, 2, 3)
+    page, start = run.task.training().page(seed_of(run, 1), 0, 2), run.init.parameters(seed_of(run, 0), blocks)
+    rows = page.rows[0]
+    gradient = gradient_of(run, start, Sequences(page.sequences.x[rows], page.sequences.y[rows]))
+    gradient = gradient * mark_trained(blocks, ("readout",))
+    (record,) = finished([run])
+    size = np.linalg.norm(gradient)
+    np.testing.assert_allclose(record.history["grad/norm"], size, rtol=1e-12)
+    np.testing.assert_allclose(to_flat(blocks, record.parameters), start - 0.1 * gradient * 1e-3 / size, rtol=1e-12)
+
+
+def test_a_shape_has_no_kernel_for_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(Sgd(alpha=0.1), task=Noise(outputs=1), batch_size=1)
+    monkeypatch.setattr(shapes, "_WORTH", 0)
+    counts: dict[Any, int] = {None: 1, ("readout",): 0}
+    for part, count in counts.items():
+        chosen = dataclasses.replace(run, train=dataclasses.replace(run.train, only=part))
+        assert sum(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of([chosen])) == count
 
 
 Slots = list[Floats]
@@ -310,13 +348,14 @@ def share_of(schedule: Any, u: int, last: int) -> float:
     if u <= peak:
         return float(min(1.0, u / schedule.warmup)) if schedule.warmup else 1.0
     x = 0.0 if kind == "Warmup" else (u - peak) / (last - peak)
-    return {
+    shares: dict[str, Callable[[], float]] = {
         "Warmup": lambda: 1.0,
         "CosineSchedule": lambda: schedule.floor + (1 - schedule.floor) * (1 + math.cos(math.pi * x)) / 2,
         "LinearSchedule": lambda: 1 - (1 - schedule.floor) * x,
         "StepSchedule": lambda: schedule.factor ** math.floor((u - peak) / schedule.every),
         "InverseSqrtSchedule": lambda: math.sqrt(peak / u),
-    }[kind]()
+    }
+    return shares[kind]()
 
 
 def clipped(clip: Any, g: Floats) -> Floats:
@@ -335,12 +374,14 @@ def follow(run: Run, losses: Sequence[float]) -> Floats:
     normal = Generator(seed_of(run, 4)).standard_normal((updates, theta.size))
     for u in range(1, updates + 1):
         rows, data = page.rows[u - 1], page.sequences
-        g = clipped(run.clip, gradient_of(run, theta, Sequences(data.x[rows], data.y[rows])))
+        part = np.ones(theta.size) if run.train.only is None else mark_trained(blocks, run.train.only)
+        g = clipped(run.clip, part * gradient_of(run, theta, Sequences(data.x[rows], data.y[rows])))
         spread = math.sqrt(optimizer.noise / (1 + u) ** optimizer.noise_decay)  # type: ignore[attr-defined]
         alpha = share_of(run.schedule, u, updates) * getattr(optimizer, "alpha", 0.0)
         shrunk = theta * (1 - alpha * getattr(optimizer, "weight_decay", 0.0))
         name = next(name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
-        theta = PLAIN[name](optimizer, alpha, u, shrunk, g + spread * normal[u - 1], slots, losses[u - 1])
+        stepped = PLAIN[name](optimizer, alpha, u, shrunk, g + spread * normal[u - 1], slots, losses[u - 1])
+        theta = np.where(part > 0, stepped, theta)
     return theta
 
 
@@ -366,6 +407,7 @@ def composed(draw: st.DrawFn) -> Run:
         updates=draw(st.sampled_from([2, 3])),
         batch_size=draw(st.sampled_from([1, 3])),
         log_points=3,
+        only=draw(st.sampled_from([None, ("readout",), ("recurrent", "readout_weight")])),
     )
 
 

@@ -15,7 +15,7 @@ from bptt.core.inits.file import File
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
-from bptt.core.parameters import list_parameters
+from bptt.core.parameters import is_named, list_parameters
 from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences, measure_memory
@@ -85,7 +85,7 @@ def check_combinations(run: Run) -> list[str]:
 
 
 def check_remedies(run: Run) -> list[str]:
-    """A line where there is no learning rate that the schedule could scale, and one of what the regularizer lacks."""
+    """A line where there is no α that the schedule could scale, and of what the regularizer or `train.only` lacks."""
     found = []
     if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
         says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
@@ -93,6 +93,11 @@ def check_remedies(run: Run) -> list[str]:
     unfit = getattr(run.regularizer, "find_unfit", None)
     if unfit is not None and (says := unfit(run)):
         found.append(write_problem("regularizer", _name(run.regularizer), says))
+    blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
+    for name in run.train.only or ():
+        if not any(is_named(block, name) for block in blocks):
+            says = f"this network has no {name} (it has {', '.join(dict.fromkeys(block.kind for block in blocks))})"
+            found.append(write_problem("train.only", list(run.train.only or ()), says))
     return found
 
 

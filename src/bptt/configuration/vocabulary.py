@@ -47,6 +47,7 @@ KEYS: Final = {
     "train.truncation": "tbptt bptt truncate truncated tbptt_steps bptt_steps",
     "train.carry_state": "stateful",
     "train.log_points": "log_every log_interval log_steps log_freq eval_every eval_interval eval_steps logging_steps",
+    "train.only": "trainable train_only freeze frozen",
     "train.early_stop.metric": "early_stopping monitor patience",
     "task.length": "seq_len seq_length sequence_length sequence_len timesteps time_steps n_timesteps num_timesteps",
     "task.path": "data_path data_file",

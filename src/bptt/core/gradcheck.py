@@ -44,7 +44,7 @@ class BlockError:
 
 def gradient_of(run: Run, flat: Floats, sequences: Sequences, mode: str = UNITS) -> Floats:
     """∂loss/∂θ (P,) at θ = flat on these sequences as one batch, as the kernels give it, regularizer included."""
-    settings = dataclasses.replace(run.train, batch_size=sequences.count, updates=1)
+    settings = dataclasses.replace(run.train, batch_size=sequences.count, updates=1, only=None)
     still = dataclasses.replace(
         run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
     )

@@ -24,7 +24,7 @@ from bptt.core.lanes import (
 )
 from bptt.core.metrics import count_activations
 from bptt.core.optimizers.noise import WORDS
-from bptt.core.parameters import Parameter, list_parameters, parameter_count
+from bptt.core.parameters import Parameter, list_parameters, mark_trained, parameter_count
 from bptt.core.random import Generator
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
@@ -43,6 +43,7 @@ from bptt.core.updates import (
     PENALTY,
     REPORT_ROWS,
     STEP_NORM,
+    TRAINED,
     WEIGHTS_NORM,
     Addresses,
     Data,
@@ -117,7 +118,7 @@ def _join_reports(reports: Sequence[BlockReport]) -> BlockReport:
     )
 
 
-def _side_by_side(runs: Sequence[Run], mode: str) -> Hyper:
+def _side_by_side(runs: Sequence[Run], mode: str, blocks: Sequence[Parameter]) -> Hyper:
     unfit = getattr(runs[0].regularizer, "find_unfit", None)
     if unfit is not None and (says := unfit(runs[0])):
         raise ValueError(f"{type(runs[0].regularizer).__name__} {says}")
@@ -129,14 +130,21 @@ def _side_by_side(runs: Sequence[Run], mode: str) -> Hyper:
         schedule=hyperparameters([run.schedule for run in runs], mode),
         optimizer=optimizer,
         alpha=alpha,
-        beside=_beside_steps(runs, mode),
+        beside=_beside_steps(runs, mode, blocks),
     )
 
 
-def _beside_steps(runs: Sequence[Run], mode: str) -> Floats:
-    """(BESIDE_ROWS · WIDTH,): weight decay and noise of each lane; generators are left to who knows the update."""
-    beside = aligned_zeros(BESIDE_ROWS * WIDTH)
-    rows = beside.reshape(BESIDE_ROWS, WIDTH)
+def _beside_steps(runs: Sequence[Run], mode: str, blocks: Sequence[Parameter]) -> Floats:
+    """`updates.Hyper.beside` of these lanes; generators are left to who knows the update."""
+    only = runs[0].train.only
+    trained = mark_trained(blocks, only) if only is not None else np.zeros(0)
+    vectors = trained.size if mode == LANES else -(-trained.size // WIDTH)
+    beside = aligned_zeros((BESIDE_ROWS + vectors) * WIDTH)
+    rows = beside.reshape(-1, WIDTH)
+    if mode == LANES:
+        rows[TRAINED:] = trained[:, None]
+    else:
+        beside[TRAINED * WIDTH :][: trained.size] = trained
     if any(decays(run) for run in runs):
         fill_lanes(rows[DECAY], [run.optimizer.weight_decay for run in runs], mode)  # type: ignore[attr-defined]
     if any(is_noisy(run) for run in runs):
@@ -161,14 +169,15 @@ class LaneBlock:
         first, mode, net = runs[0], workspace.mode, workspace.net
         self.runs, self.space, self._mode = runs, workspace, mode
         self._stream, self._seeds = stream, [seed_of(run, 1) for run in runs]
-        self._count = parameter_count(list_parameters(first.model, first.task.inputs, first.task.outputs))
+        blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
+        self._count = parameter_count(blocks)
         self._batch = first.train.batch_size
         vectors = self._count if mode == LANES else -(-self._count // WIDTH)
         self._parameters, self._previous, self._gradient = (aligned_zeros(vectors, WIDTH) for _ in range(3))
         self._slots = aligned_zeros(max(first.optimizer.slots, 1) * vectors, WIDTH)
         for place, row in enumerate(parameters):
             self._of_lane(self._parameters, place)[:] = row
-        self._hyper = _side_by_side(runs, mode)
+        self._hyper = _side_by_side(runs, mode, blocks)
         self._decays, self._noisy = any(map(decays, runs)), any(map(is_noisy, runs))
         if self._decays or self._noisy:
             made = None  # of the run that the others were asked by, which does neither
@@ -271,6 +280,7 @@ class LaneBlock:
             measure=measure,
             decays=self._decays,
             noisy=self._noisy,
+            partly=settings.only is not None,
         )
         if self._noisy:
             self._draw_from(done)

@@ -1,7 +1,7 @@
 """A network's parameters by name: a lane's flat row of P numbers, and the named arrays that users see."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ from bptt.core.models.cell import Gate
 from bptt.core.sequences import Floats
 
 ParameterKind = Literal["input", "recurrent", "bias", "recurrent_bias", "readout_weight", "readout_bias"]
+#: What `train.only` may name.
+PartName = Literal["cell", "readout"] | ParameterKind
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ class Parameter:
     @property
     def is_bias(self) -> bool:
         return self.kind in ("bias", "recurrent_bias", "readout_bias")
+
+
+def is_named(block: Parameter, name: str) -> bool:
+    """Whether a block is of a kind, or of what several kinds make up: readout (readout_weight and its bias), cell."""
+    whole = "readout" if block.kind.startswith("readout") else "cell"
+    return name in (block.kind, whole)
+
+
+def mark_trained(blocks: Sequence[Parameter], only: Sequence[str]) -> Floats:
+    """(P,): 1 of parameters of the blocks that are named, 0 of all others."""
+    return np.concatenate([np.full(b.size, float(any(is_named(b, name) for name in only))) for b in blocks])
 
 
 def list_parameters(model: Any, inputs: int, outputs: int) -> tuple[Parameter, ...]:

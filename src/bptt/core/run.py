@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.annotations import PerLane, Range
+from bptt.core.annotations import InvalidValue, PerLane, Range
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.kernel import CLIP, LOSS, OPTIMIZER, REGULARIZER, SCHEDULE, Kernel
 from bptt.core.models.cell import Activation, Bias, Cell, Readout
+from bptt.core.parameters import PartName
 from bptt.core.random import Generator
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
@@ -164,6 +165,7 @@ class Settings:
     batch_size   sequences per update
     truncation   timesteps that each scored timestep's gradient flows back, itself included; None: all
     carry_state  whether the state an update ends with is the state the next one starts from
+    only         the blocks of weights that are trained, by kind; readout and cell are all of theirs; None: all
     log_points   how many updates are recorded; the first and the last always are
     log_spacing  linear or log: how the recorded updates are spaced
     snapshots    after how many of the recorded updates the parameters are kept, and before the first one; 0: none
@@ -179,6 +181,11 @@ class Settings:
     snapshots: Annotated[int, Range(at_least=0)] = 0
     snapshot_spacing: Literal["linear", "log"] = "linear"
     early_stop: EarlyStop = EarlyStop()
+    only: tuple[PartName, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.only is not None and not self.only:
+            raise InvalidValue("only", [], "must name what is trained, as [readout], or be null")
 
 
 _CONSTANT, _NONE = ConstantSchedule(), NoRegularizer()

@@ -94,14 +94,15 @@ class Learning(NamedTuple):
 
 
 #: The vectors of what is beside an optimizer's step: the state of each lane's generator, room for one vector, λ, η, γ.
-ROOM, DECAY, ETA, GAMMA = range(WORDS, WORDS + 4)
-BESIDE_ROWS = WORDS + 4
+ROOM, DECAY, ETA, GAMMA, TRAINED = range(WORDS, WORDS + 5)
+BESIDE_ROWS = TRAINED
 
 
 class Hyper(NamedTuple):
     """Hyperparameters (K, WIDTH) of each kernel, its names' in their order, and α (1, WIDTH) before it is scheduled.
 
-    beside  BESIDE_ROWS vectors, of weight decay and noise
+    beside  BESIDE_ROWS vectors, of weight decay and noise; where a part is trained, for each of the parameters another
+            that is 0 where it stays
     """
 
     regularizer: Any
@@ -138,6 +139,7 @@ class Stretch(NamedTuple):
     measure    whether the last one's loss, gradient norm, flow and step are taken
     decays     whether weights shrink beside the optimizer's step
     noisy      whether noise is added to the gradient
+    partly     whether some parameters stay as they are
     """
 
     place: int
@@ -152,6 +154,7 @@ class Stretch(NamedTuple):
     measure: bool
     decays: bool
     noisy: bool
+    partly: bool
 
     def behind(self, made: int) -> "Stretch":
         """What is left when so many of them are made."""
@@ -196,6 +199,9 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             added = sizes, weights, weights_gradient, memory, begin, pointer_to(hyper.regularizer)
             call_regularizer(addresses.regularizer, added)
         collect_gradient(net, memory, gradient)
+        if stretch.partly:
+            for p in range(vectors):
+                store(gradient, p, select(load(beside, TRAINED + p) > splat(0.0), load(gradient, p), splat(0.0)))
         measured = stretch.measure and k == stretch.length - 1
         if measured:
             store(report, PENALTY, load(memory, net.penalty))
@@ -207,9 +213,10 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         if stretch.noisy:
             room, eta, gamma = vectors_at(beside, ROOM), load(beside, ETA), load(beside, GAMMA)
             add_noise(gradient, vectors, stretch.size, eta, gamma, beside, room, update)
-        if measured:
+        if measured or stretch.partly:
             for p in range(vectors):
                 store(previous, p, load(theta, p))
+        if measured:
             store(report, WEIGHTS_NORM, norm(previous, 0, numbers))
         if addresses.schedule != 0:
             share = call_schedule(addresses.schedule, (pointer_to(hyper.schedule), update, stretch.updates))
@@ -220,6 +227,10 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             shrink_weights(theta, vectors, load(optimizer_hyper, stretch.alpha), load(beside, DECAY), lives)
         changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
         call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
+        if stretch.partly:
+            for p in range(vectors):
+                trained = load(beside, TRAINED + p) > splat(0.0)
+                store(theta, p, select(trained, load(theta, p), load(previous, p)))
         if measured:
             for p in range(vectors):
                 store(previous, p, load(theta, p) - load(previous, p))
@@ -234,7 +245,7 @@ def tuple_types(memory):
         Learning: [memory, memory, memory, vectors],
         Hyper: [vectors] * (len(Hyper._fields) - 1) + [NUMBER_ARRAY],
         Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
-        Stretch: [number] * 8 + [types.boolean] * 4,
+        Stretch: [number] * 8 + [types.boolean] * 5,
     }
     return {kind.__name__: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
 

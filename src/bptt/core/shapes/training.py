@@ -202,6 +202,7 @@ def may_have_kernel(run: Run) -> bool:
         and run.regularizer.kernel is None
         and not (decays(run) or is_noisy(run))
         and run.train.truncation in (None, 1)
+        and run.train.only is None
     )
 
 
