@@ -15,7 +15,7 @@ from bptt.core.inits.file import File
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
-from bptt.core.parameters import is_named, list_parameters
+from bptt.core.parameters import belongs_to, list_parameters
 from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences, measure_memory
@@ -95,7 +95,7 @@ def check_remedies(run: Run) -> list[str]:
         found.append(write_problem("regularizer", _name(run.regularizer), says))
     blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     for name in run.train.only or ():
-        if not any(is_named(block, name) for block in blocks):
+        if not any(belongs_to(block, name) for block in blocks):
             says = f"this network has no {name} (it has {', '.join(dict.fromkeys(block.kind for block in blocks))})"
             found.append(write_problem("train.only", list(run.train.only or ()), says))
     return found

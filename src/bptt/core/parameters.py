@@ -41,7 +41,7 @@ class Parameter:
         return self.kind in ("bias", "recurrent_bias", "readout_bias")
 
 
-def is_named(block: Parameter, name: str) -> bool:
+def belongs_to(block: Parameter, name: str) -> bool:
     """Whether a block is of a kind, or of what several kinds make up: readout (readout_weight and its bias), cell."""
     whole = "readout" if block.kind.startswith("readout") else "cell"
     return name in (block.kind, whole)
@@ -49,7 +49,7 @@ def is_named(block: Parameter, name: str) -> bool:
 
 def mark_trained(blocks: Sequence[Parameter], only: Sequence[str]) -> Floats:
     """(P,): 1 of parameters of the blocks that are named, 0 of all others."""
-    return np.concatenate([np.full(b.size, float(any(is_named(b, name) for name in only))) for b in blocks])
+    return np.concatenate([np.full(b.size, float(any(belongs_to(b, name) for name in only))) for b in blocks])
 
 
 def list_parameters(model: Any, inputs: int, outputs: int) -> tuple[Parameter, ...]:

@@ -134,3 +134,30 @@ def _of_output(run: Any, named: Mapping[str, Any], loss: str, sequences: Any, n:
         return weight * timestep_loss(loss, logit, made, target, np)
 
     return np.array([differentiate(lambda a, row=row: of(h + a * row), np.longdouble(0.0)) for row in np.eye(len(h))])
+
+
+def compute_omega(
+    run: Any, parameters: Mapping[str, Any], held: Mapping[str, Any], sequences: Any, least: float
+) -> Any:
+    """Ω of `bptt.core.regularizers.omega`, with gradients of `held`; a timestep counts where ‖∂L/∂h‖² is not below `least`."""
+    total: Any = 0.0
+    flows = list(follow_back(run, held, sequences))
+    for layer in range(run.model.layers):
+        recurrent, terms, count = parameters[f"cell.{layer}.recurrent"], 0.0, 0
+        for number, d, u in flows:
+            if number == layer and d @ d >= least:
+                v = u @ recurrent.T
+                terms, count = terms + ((v**2).sum() / (d @ d) - 1.0) ** 2, count + 1
+        total = total + terms / max(count, 1)
+    return total
+
+
+def measure_orthogonality(run: Any, parameters: Mapping[str, Any]) -> Any:
+    """Σ ‖RᵀR − I‖² over all layers, and over each gate's matrix for itself."""
+    total, hidden = 0.0, run.model.hidden_size
+    for layer in range(run.model.layers):
+        recurrent = parameters[f"cell.{layer}.recurrent"]
+        for gate in range(run.model.cell.gates):
+            matrix = recurrent[:, gate * hidden : (gate + 1) * hidden]
+            total = total + ((matrix.T @ matrix - np.eye(hidden)) ** 2).sum()
+    return total

@@ -15,7 +15,7 @@ from bptt.core.layout import (
     recurrent_weights,
     state_delta_at,
 )
-from bptt.core.plain import follow_back
+from bptt.core.plain import compute_omega
 from bptt.core.simd import element, elements, fma, inline, load, select, splat, store
 from bptt.core.simd.sums import norm
 
@@ -99,13 +99,4 @@ class Omega:
         return ""
 
     def penalty(self, run: Any, parameters: Mapping[str, Any], held: Any, sequences: Any) -> Any:
-        total: Any = 0.0
-        flows = list(follow_back(run, held, sequences))
-        for layer in range(run.model.layers):
-            recurrent, terms, count = parameters[f"cell.{layer}.recurrent"], 0.0, 0
-            for number, d, u in flows:
-                if number == layer and d @ d >= _LEAST:
-                    v = u @ recurrent.T
-                    terms, count = terms + ((v**2).sum() / (d @ d) - 1.0) ** 2, count + 1
-            total = total + terms / max(count, 1)
-        return self.factor * total
+        return self.factor * compute_omega(run, parameters, held, sequences, _LEAST)

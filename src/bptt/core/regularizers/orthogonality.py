@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-
 from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import REGULARIZER, Kernel
 from bptt.core.layout import gradient_at, read_net, recurrent_weights
+from bptt.core.plain import measure_orthogonality
 from bptt.core.simd import element, elements, fma, load, select, splat, store, within
 
 
@@ -51,10 +50,4 @@ class Orthogonality:
         return "asks for matrices from state to state, which model=jordan has not" if run.model.cell.feedback else ""
 
     def penalty(self, run: Any, parameters: Mapping[str, Any], held: Any, sequences: Any) -> Any:
-        total, hidden = 0.0, run.model.hidden_size
-        for layer in range(run.model.layers):
-            recurrent = parameters[f"cell.{layer}.recurrent"]
-            for gate in range(run.model.cell.gates):
-                matrix = recurrent[:, gate * hidden : (gate + 1) * hidden]
-                total = total + ((matrix.T @ matrix - np.eye(hidden)) ** 2).sum()
-        return self.factor * total
+        return self.factor * measure_orthogonality(run, parameters)
