@@ -139,7 +139,7 @@ def _of_output(run: Any, named: Mapping[str, Any], loss: str, sequences: Any, n:
 def compute_omega(
     run: Any, parameters: Mapping[str, Any], held: Mapping[str, Any], sequences: Any, least: float
 ) -> Any:
-    """Ω of `bptt.core.regularizers.omega`, with gradients of `held`; a timestep counts where ‖∂L/∂h‖² is not below `least`."""
+    """Ω of `bptt.core.regularizers.omega`, of gradients at `held`; timesteps with ‖∂L/∂h‖² ≥ least count."""
     total: Any = 0.0
     flows = list(follow_back(run, held, sequences))
     for layer in range(run.model.layers):
