@@ -42,7 +42,11 @@ def write_pascanu(tables: Tables) -> str:
             f" {_ours(tables, 'train.batch_size')}, up to {int(_ours(tables, 'train.updates')):,} updates",
         ],
         ["clipping", "norm, to 1", "norm, to 1"],
-        ["regularisation", "MSGD-CR: a term that keeps gradients from vanishing, weight 4", "none, which `regularizer=omega` has"],
+        [
+            "regularisation",
+            "MSGD-CR: a term that keeps gradients from vanishing, weight 4",
+            "none, which `regularizer=omega` has",
+        ],
         [
             "solved",
             "under 1 % of 10,000 fresh sequences wrong",

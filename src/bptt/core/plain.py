@@ -130,7 +130,7 @@ def _of_output(run: Any, named: Mapping[str, Any], loss: str, sequences: Any, n:
 
     def of(h: Any) -> Any:
         logit = h if run.model.readout == "none" else h @ named["readout.weight"] + named.get("readout.bias", 0.0)
-        made = {"sigmoid": sigmoid, "softmax": softmax}.get(run.model.readout, lambda z, xp: z)(logit, np)
+        made = {"sigmoid": sigmoid, "softmax": softmax}.get(run.model.readout, lambda z, _: z)(logit, np)
         return weight * timestep_loss(loss, logit, made, target, np)
 
     return np.array([differentiate(lambda a, row=row: of(h + a * row), np.longdouble(0.0)) for row in np.eye(len(h))])
