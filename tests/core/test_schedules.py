@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bptt.core import lanes
 from bptt.core.clips.norm import Norm
 from bptt.core.gradcheck import gradient_of
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
-from bptt.core.kernel import UNITS
+from bptt.core.kernel import LANES, UNITS
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, to_flat
@@ -171,6 +172,16 @@ def test_lanes_of_every_schedule_and_a_run_that_goes_on_in_the_middle(name: str)
             assert_same_record(found, expected)
     changed = {record.parameters["cell.0.input"].tobytes() for record in [*alone, finished([run_of("momentum")])[0]]}
     assert len(changed) > WIDTH // 2
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_lane_beside_lanes_that_are_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose hyperparameters are 0: nothing that comes of them disturbs the run, or never ends."""
+    run = run_of("adam", example(REAL[name]))
+    alone = finished([run])[0]
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1)
+    assert {mode for kernel, mode in kernels_of([run]) if kernel is run.schedule.kernel} == {LANES}
+    assert_same_record(finished([run])[0], alone)
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -189,6 +189,9 @@ def test_whole_powers_of_each_lane() -> None:
         powers(x, expected, exponents)
         assert np.array_equal(memory[2], expected[:, 0])
         assert np.array_equal(memory[3], np.floor(memory[0]))
+    memory[0], memory[1], memory[1, 0] = 0.5, np.inf, 2.0
+    whole_powers(memory)
+    assert memory[2].tolist() == [0.25] + [0.0] * (WIDTH - 1)
 
 
 def test_half_a_cosine() -> None:

@@ -231,8 +231,9 @@ def integer_power(x, n):
 
 @inline
 def whole_power(x, n):
-    """xⁿ for whole numbers n ≥ 0, one of each lane, by squaring."""
+    """xⁿ for whole numbers 0 ≤ n ≤ 2⁵³, one of each lane, by squaring; larger ones count as 2⁵³."""
     result = splat(1.0)
+    n = select(n < splat(2.0**53), n, splat(2.0**53))  # ∞, as where a lane is not there, would never become 0
     while any_of(n > splat(0.0)):  # a lane whose n has become 0 keeps its result
         half = floor(n * 0.5)
         result = select(n > half + half, result * x, result)
