@@ -65,9 +65,8 @@ _LANE = "lane."  # in a checkpoint: what the lane's block keeps of it
 _TEST = "test."  # in a checkpoint: what the test set gave, where a lane has ended
 
 
-#: What is recorded beside `bptt.core.measurements` and a regularizer's own, as `bptt.core.metrics` defines it;
-#: accuracy/eval only where the task has a notion of right, accuracy/all_right only where it tells sequences with every
-#: target right.
+#: What is recorded beside measurements and a regularizer's own, as `bptt.core.metrics` defines it; accuracy/eval only
+#: where the task has a notion of right, accuracy/all_right only where it tells sequences with every target right.
 METRICS = (
     "loss/train",
     "loss/eval",
@@ -231,9 +230,8 @@ class Training:
         self._measurements = shipped_measurements() if measurements is None else measurements
         measured = [name for measurement in self._measurements for name in measurement.names]
         names = [name for name in METRICS if name in self._scores or not name.startswith("accuracy/")]
-        self._penalty = getattr(first.regularizer, "metric", None)
-        said = [] if self._penalty is None else [self._penalty]
-        self._names = [*names[:-1], *measured, names[-1], *said]  # a history's columns keep their order
+        self._said = [first.regularizer.metric] if hasattr(first.regularizer, "metric") else []
+        self._names = [*names[:-1], *measured, names[-1], *self._said]  # a history's columns keep their order
         if len(set(self._names)) < len(self._names):
             raise ValueError(f"two metrics have the same name: {', '.join(sorted(self._names))}")
         self._next = 0
@@ -360,7 +358,7 @@ class Training:
             "grad/clipped": report.clipped / updates,
             "update/ratio": report.update_ratio,
             "activations/saturation": report.saturation,
-            **({} if self._penalty is None else {self._penalty: report.penalty}),
+            **dict.fromkeys(self._said, report.penalty),
         }
 
     def _stop_early(self, points: Points) -> None:
