@@ -16,7 +16,7 @@ FILES = sorted(SRC.rglob("*.py"))
 #: Folders whose modules name each other: (folder, what stands before it in a module's name).
 IMPORTED = ("src", "benchmarks", "docs/make_results", "docs/building")
 
-MOST_FILES = 266
+MOST_FILES = 270
 MOST_MODULES = 25
 MOST_LINES = 450
 

@@ -25,6 +25,7 @@ EXACT = {
         "eye",
         "stack",
         "concatenate",
+        "searchsorted",
     ),
     *(
         "append",
