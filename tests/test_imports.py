@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "bptt.__main__": {"bptt.cli"},
     "bptt.printable": set[str](),
     "bptt.core": {"bptt.core"},
-    "bptt.dynamics": {"bptt.dynamics", "bptt.core"},
+    "bptt.dynamics": {"bptt.dynamics", "bptt.configuration", "bptt.core"},
     "bptt.tasks": {
         "bptt.tasks",
         "bptt.core.annotations",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bptt.configuration.checks import check_remedies
 from bptt.core.clips.norm import Norm
 from bptt.core.gradcheck import gradient_of
 from bptt.core.kernel import LANES, UNITS
@@ -245,6 +246,9 @@ def test_an_optimizer_of_a_package_may_shrink_weights_only_where_it_has_an_alpha
     chosen = Shrinking(eta_plus=1.2, eta_minus=0.5, delta_zero=0.1, weight_decay=0.1)
     with pytest.raises(ValueError, match=r"^Shrinking has no alpha by which weights could decay$"):
         Training([run_of(chosen)])
+    assert check_remedies(run_of(chosen)) == [
+        "optimizer.weight_decay=0.1: weights decay by α, which Shrinking does not have; use 0"
+    ]
     assert issubclass(Shrinking, BESIDE)
 
 

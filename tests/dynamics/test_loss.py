@@ -1,6 +1,7 @@
 """Sharpness, the bias of truncation and the noise of gradients, against plain statements of them."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bptt.core.losses.squared_error import SquaredError
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, to_flat
 from bptt.core.regularizers.l2 import L2
+from bptt.core.regularizers.omega import Omega
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH
@@ -202,3 +204,18 @@ def test_what_does_not_fit_is_refused_in_a_line() -> None:
         sharpness(run, parameters, [sequences, sequences, draw_sequences(5)])
     with pytest.raises(ValueError, match=r"tolerance=0\.0, iterations=100: above 0, and at least 1"):
         sharpness(run, parameters, sequences, tolerance=0.0)
+
+
+def test_a_gradient_that_is_that_of_no_loss_has_no_sharpness() -> None:
+    """Its derivative is not symmetric, so the largest eigenvalue of a tridiagonal matrix would be none of its."""
+    run, sequences = make_run(), draw_sequences(4)
+    parameters = draw_parameters(run.model, 2, 3)
+    cut = dataclasses.replace(run, train=dataclasses.replace(run.train, truncation=5))
+    with pytest.raises(ValueError, match=r"train\.truncation=5: its gradient is that of no loss"):
+        sharpness(cut, parameters, sequences)
+    whole = dataclasses.replace(run, train=dataclasses.replace(run.train, truncation=6))
+    np.testing.assert_array_equal(sharpness(whole, parameters, sequences), sharpness(run, parameters, sequences))
+    omega = dataclasses.replace(run, regularizer=Omega(factor=0.5))
+    for measure in (sharpness, noise_scale, functools.partial(truncation_bias, truncation=2)):
+        with pytest.raises(ValueError, match="regularizer=omega: its gradient is that of no loss; measure a run with"):
+            measure(omega, parameters, sequences)

@@ -1,5 +1,6 @@
 """What a sweep's folder holds is trained again: whole, changed by a bit, damaged, or without what it needs."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -284,7 +285,7 @@ def test_another_end_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> 
 
 def test_a_run_that_fails_now_alone_is_found(tmp_path: Path) -> None:
     jobs = [job(0, init=FAILING, allow=["tests"]), job(1)]
-    folder = archive_of(tmp_path / "a", jobs, [RunResult(**{**vars(trained(jobs[1])), "job": 0}), trained(jobs[1])])
+    folder = archive_of(tmp_path / "a", jobs, [dataclasses.replace(trained(jobs[1]), job=0), trained(jobs[1])])
     fails, well = verdicts(folder)
     assert compared(fails).first is not None
     assert compared(fails).first[1].then == "finished"  # type: ignore[index]

@@ -23,6 +23,8 @@ from bptt.analysis.surface import (
 from bptt.analysis.tables import show_value
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
+from bptt.core.lanes import is_noisy
+from bptt.core.optimizers.noise import AddsNoise
 from bptt.core.run import Run
 from bptt.core.sequences import Sequences
 
@@ -82,10 +84,11 @@ def list_settings(run: Run, way: "pd.DataFrame") -> "pd.DataFrame":
     one = Sequences(bits[None, :, None], bits.sum()[None, None])
     check_kernel_folder()
     output = predict(run, _name_weights(last["x"], last["y"]), one).item()
+    off = () if is_noisy(run) else vars(AddsNoise())
     rows = {
         "sequences": f"{draw_evaluation(run).count} of {run.task.timesteps} bits",
         "optimizer": type(run.optimizer).__name__.lower(),
-        **{name: show_value(value) for name, value in vars(run.optimizer).items()},
+        **{name: show_value(value) for name, value in vars(run.optimizer).items() if name not in off},
         "updates": f"{run.train.updates:,}",
         "wx, wrec at the start": f"{first['x']:.6g}, {first['y']:.6g}",
         "wx, wrec at the end": f"{last['x']:.9f}, {last['y']:.9f}",

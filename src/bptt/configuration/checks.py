@@ -90,6 +90,10 @@ def check_remedies(run: Run) -> list[str]:
     if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
         says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
         found.append(write_problem("schedule", _name(run.schedule), says))
+    decay = getattr(run.optimizer, "weight_decay", 0)
+    if decay and "alpha" not in run.optimizer.kernel.hyper:
+        says = f"weights decay by α, which {_name(run.optimizer)} does not have; use 0"
+        found.append(write_problem("optimizer.weight_decay", decay, says))
     unfit = getattr(run.regularizer, "find_unfit", None)
     if unfit is not None and (says := unfit(run)):
         found.append(write_problem("regularizer", _name(run.regularizer), says))

@@ -222,7 +222,7 @@ class LaneBlock:
 
     @property
     def gradients(self) -> Floats:
-        """(lanes, P) of the last update, after clipping, copied."""
+        """(lanes, P) of the last update, after clipping and noise, copied."""
         return self._of_lanes(self._gradient)
 
     @property

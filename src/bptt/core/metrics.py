@@ -4,7 +4,7 @@ loss/train               the loss of the update's batch, at the weights before t
 loss/eval                the loss of the evaluation set, at the weights after the update
 accuracy/eval            the share of the evaluation set that the task calls right
 accuracy/all_right       the share of its sequences with every scored target right
-grad/norm                ‖∂loss/∂θ‖₂ over all parameters, with what the regularizer adds, before clipping
+grad/norm                ‖∂loss/∂θ‖₂ over all trained parameters, with what the regularizer adds, before clipping
 grad/clipped             share of the updates since the last recorded one whose gradient was clipped
 grad/decay               see `decay_rate`
 update/ratio             see `update_ratio`

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.clips.none import NoClip
 from bptt.core.lane_block import LaneBlock
 from bptt.core.lanes import blocks_of_lanes
@@ -55,6 +56,12 @@ class Gradients:
 
     def __init__(self, run: Run, batches: list[Sequences], truncation: int | None = None) -> None:
         """run: whose model, loss and regularizer count; truncation as in `bptt.core.run.Settings`."""
+        if run.regularizer.keeps_deltas:
+            name = type(run.regularizer).__name__.lower()
+            raise ValueError(
+                f"regularizer={name}: its gradient is that of no loss; measure a run with regularizer=none"
+            )
+        check_kernel_folder()
         settings = Settings(updates=1, batch_size=batches[0].count, truncation=truncation)
         still = dataclasses.replace(
             run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
@@ -104,7 +111,8 @@ def truncation_bias(run: Run, parameters: Mapping[str, Any], sequences: Batches,
 
     Both are 1 to the bit where k is not less than the sequences are long, and NaN where a gradient is 0 or not finite.
     Tallec & Ollivier 2017, "Unbiasing truncated backpropagation through time", on the bias that this measures. Cost:
-    two gradients. Raises ValueError with one line where shapes do not fit or k is below 1.
+    two gradients. Raises ValueError with one line where shapes do not fit, k is below 1, or the run has
+    regularizer=omega, whose gradient is that of no loss.
     """
     if truncation < 1:
         raise ValueError(f"truncation={truncation}: at least 1 timestep")
@@ -130,7 +138,8 @@ def noise_scale(run: Run, parameters: Mapping[str, Any], sequences: Batches) -> 
     its regularizer is part of every g_n. ‖g‖² is that of the batch, on average tr(Σ)/N above that of the whole loss, so
     a scale of some N or more says only that the batch is too small to tell. NaN where a gradient is not finite.
     McCandlish, Kaplan & Amodei 2018, "An empirical model of large-batch training" (B_simple). Cost: N gradients of one
-    sequence. Raises ValueError with one line where shapes do not fit or there is one row alone.
+    sequence. Raises ValueError with one line where shapes do not fit, there is one row alone, or the run has
+    regularizer=omega.
     """
     networks = Networks(run.model, parameters)
     batches = read_batches(sequences, networks.lanes)

@@ -70,7 +70,12 @@ class Networks:
         """
         array = np.asarray(x, np.float64)
         array = array[None] if array.ndim == 3 else array
-        if array.ndim != 4 or array.shape[-1] != self.inputs or array.shape[0] not in (1, self.lanes):
+        if (
+            array.ndim != 4
+            or array.shape[-1] != self.inputs
+            or array.shape[0] not in (1, self.lanes)
+            or 0 in array.shape[:3]
+        ):
             raise ValueError(
                 f"x: shape {np.shape(x)}; give (N, T, {self.inputs}), the same for all networks, "
                 f"or ({self.lanes}, N, T, {self.inputs})"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Floats
@@ -25,24 +26,29 @@ def sharpness(
     """λ_max of ∂²loss/∂θ², (lanes,), on a batch: gradient descent is stable below 2/α, with momentum below 2(1 + ε)/α.
 
     Lanczos' iteration from a random vector, its basis orthogonalised again and again, on H v =
-    (g(θ + h v) − g(θ − h v)) / 2h, h = 10⁻⁵ (1 + ‖θ‖) / ‖v‖, with g the gradient that the kernels give, the run's
-    truncation and regularizer included. It ends where the residual ‖H u − λ u‖ is not above tolerance · |λ|, or after
+    (g(θ + h v) − g(θ − h v)) / 2h, h = 10⁻⁵ (1 + ‖θ‖) / ‖v‖, with g the gradient that the kernels give, what the run's
+    regularizer adds included. It ends where the residual ‖H u − λ u‖ is not above tolerance · |λ|, or after
     so many iterations: then λ is a lower bound.
 
     run, parameters and sequences are as for `bptt.dynamics.gradients.truncation_bias`. λ has the loss's unit per unit
-    of θ²; its error is some 10⁻⁹ of the gradient's change, below tolerance². NaN where a gradient is not finite. With
-    truncation H is that of no loss, and not symmetric: its symmetric part is what counts here.
+    of θ²; its relative error is some 10⁻⁸, of the difference's h². NaN where a gradient is not finite.
     Lanczos 1950; Cohen, Kaur, Li, Kolter & Talwalkar 2021, "Gradient descent on neural networks typically occurs at the
     edge of stability". Cost: two gradients an iteration, some 10 to 30 of them. A network's number is the same to the
-    bit alone and among others. Raises ValueError with one line where shapes do not fit.
+    bit alone and among others. Raises ValueError with one line where shapes do not fit, and where the gradient is that
+    of no loss, so that its derivative is not symmetric: with a truncation below the sequences' length, and with
+    regularizer=omega.
     """
     if not (tolerance > 0.0 and iterations >= 1):
         raise ValueError(f"tolerance={tolerance}, iterations={iterations}: above 0, and at least 1")
+    check_kernel_folder()
     networks = Networks(run.model, parameters)
-    flat, gradients = (
-        networks.flat,
-        Gradients(run, read_batches(sequences, networks.lanes), run.train.truncation),
-    )
+    batches = read_batches(sequences, networks.lanes)
+    truncation = run.train.truncation
+    if truncation is not None and truncation < batches[0].timesteps:
+        raise ValueError(
+            f"train.truncation={truncation}: its gradient is that of no loss; the sharpness is of a whole one"
+        )
+    flat, gradients = networks.flat, Gradients(run, batches)
     lanes, size = flat.shape
     step = _STEP * (1.0 + np.sqrt(dot_rows(flat, flat)))[:, None]
     start = Generator(np.random.SeedSequence(size)).standard_normal(size)

@@ -17,6 +17,7 @@ from bptt.analysis.sweep import Solved
 from bptt.configuration.build import Configuration, SweepSettings, Tracking, check_configuration, list_conf_folders
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import needs_compiling
@@ -239,8 +240,10 @@ class Launch:
         """
         unasked = self.session is None and self._keys is None and self._workers is None and self.settings.may_stay
         groups = find_groups(new) if unasked else []
-        little = bool(groups) and is_little(groups)
-        if little and not needs_compiling([new[place] for place in group.places] for group in groups):
+        if not groups or not is_little(groups):
+            return
+        check_kernel_folder()
+        if not needs_compiling([new[place] for place in group.places] for group in groups):
             self.settings, self._parts = replace(self.settings, workers=1), 0
 
     def _arrange(self, new: Sequence[PlannedRun], before: int, store: Store | None) -> Arrangement:

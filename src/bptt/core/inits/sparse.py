@@ -18,8 +18,8 @@ class Sparse:
     other weights ~ scale · N(0, 1); biases 0. Each gate's matrix is for itself.
 
     Pascanu, Mikolov & Bengio 2013, as `smart_tanh` of the authors' program has it (pascanur/trainingRNNs, RNN.py), with
-    15 entries, a radius of 0.95 and a scale of 0.01; sparse starts are Martens' (2010). R of a Jordan network, which is
-    not square, has no radius: its entries are scale · N(0, 1).
+    15 entries, a radius of 0.95 and a scale of 0.01; sparse starts are Martens' (2010). Where R is not
+    square, as in Jordan networks, it has no radius: its entries are scale · N(0, 1).
     """
 
     entries: Annotated[int, Range(at_least=1)]

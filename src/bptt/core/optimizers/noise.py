@@ -1,4 +1,4 @@
-"""Gradient noise: normal numbers that are added to a clipped gradient, fewer as training goes on."""
+"""Gradient noise: normal numbers that are added to a clipped gradient, smaller as training goes on."""
 
 from dataclasses import dataclass
 from typing import Annotated

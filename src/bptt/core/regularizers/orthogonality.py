@@ -47,7 +47,11 @@ class Orthogonality:
 
     def find_unfit(self, run: Any) -> str:
         """Why it can't be of such a run, in words; empty where it can."""
-        return "asks for matrices from state to state, which model=jordan has not" if run.model.cell.feedback else ""
+        return (
+            "asks for matrices from state to state, which model=jordan has not: use another model, or regularizer=none"
+            if run.model.cell.feedback
+            else ""
+        )
 
     def penalty(self, run: Any, parameters: Mapping[str, Any], held: Any, sequences: Any) -> Any:
         return self.factor * measure_orthogonality(run, parameters)
