@@ -222,7 +222,7 @@ def test_ctrl_c_ends_it_at_once(cold: Any) -> None:
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "compiling 35 kernels, 2 at a time\n"
+    assert process.stderr.readline() == "compiling 43 kernels, 2 at a time\n"
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "")

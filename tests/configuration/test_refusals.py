@@ -13,7 +13,7 @@ from tests.program import Folder
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
-INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, torch, uniform)"
+INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, sparse, torch, uniform)"
 BLOCK = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
 LSTM_GATES = "(allowed: init.gate_bias.input, init.gate_bias.forget, init.gate_bias.cell, init.gate_bias.output)"
 ALL_GATES = f"{LSTM_GATES[:-1]}, init.gate_bias.reset, init.gate_bias.update, init.gate_bias.new)"
@@ -63,7 +63,7 @@ def refusal(overrides: list[str]) -> list[str]:
         ("train.snapshots=-1", "must be a whole number at least 0"),
         ("train.snapshots=all", "must be a whole number at least 0"),
         ("train.snapshot_spacing=even", "must be one of linear, log"),
-        ("train.snapshot=20", "unknown key; did you mean train.snapshots? (allowed: train.updates, train.batch_size, train.truncation, train.carry_state, train.log_points, train.log_spacing, train.snapshots, train.snapshot_spacing, train.early_stop)"),
+        ("train.snapshot=20", "unknown key; did you mean train.snapshots? (allowed: train.updates, train.batch_size, train.truncation, train.carry_state, train.log_points, train.log_spacing, train.snapshots, train.snapshot_spacing, train.early_stop, train.only)"),
         ("train.early_stop=3", "must be a group of values (metric, threshold)"),
         ("train.early_stop.metric=loss", "must be one of loss/train, loss/eval, accuracy/eval, or null; did you mean loss/eval?"),
         ("seed=-1", "must be a whole number at least 0"),
@@ -175,7 +175,7 @@ def test_one_override(override: str, line: str) -> None:
                 "clip=vlaue: no such choice; did you mean value? (choices: none, norm, value)",
                 "seed=-1: must be a whole number at least 0",
                 "model.layers=0: must be a whole number at least 1",
-                "optimizer.alfa=1: unknown key; did you mean optimizer.alpha? (allowed: optimizer.alpha, optimizer.beta1, optimizer.beta2, optimizer.small_constant)",
+                "optimizer.alfa=1: unknown key; did you mean optimizer.alpha? (allowed: optimizer.alpha, optimizer.beta1, optimizer.beta2, optimizer.small_constant, optimizer.noise, optimizer.noise_decay)",
             ],
         ),
         # what stands under a choice that there is not can't be judged
