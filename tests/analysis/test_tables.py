@@ -232,3 +232,11 @@ def test_weights_of_an_update_are_those_that_every_run_kept() -> None:
         ValueError, match=r"^mine: b has no weights after update 9; it has those after 0, 1, 5, and with"
     ):
         stack_parameters("mine", ["a", "b"], records, 9)
+
+
+@pytest.mark.parametrize("seed", [2**63, 10**23])
+def test_a_seed_that_no_column_of_numbers_holds_stays_text(seed: int) -> None:
+    jobs = [job(0, seed="1"), job(1, seed=str(seed))]
+    history = pd.DataFrame([point(0, 1, 0.5), point(1, 1, 0.25)])
+    runs = tabulate_runs(jobs, pd.DataFrame([ended(0), ended(1)]), history)
+    assert runs["seed"].tolist() == ["1", str(seed)]

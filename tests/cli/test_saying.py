@@ -66,3 +66,11 @@ def test_nothing_that_is_printed_does_anything_to_a_terminal(capsys: pytest.Capt
     assert "two\\x1b[2J\nthree\\x1b[2J\nfour\n" in err
     assert err.endswith("five \\x1b[2J\n")
     assert make_lines_printable(out + err) == out + err
+
+
+def test_a_stream_that_was_closed_before_takes_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with print_text_alone():
+        say("one")
+        assert not sys.stderr.isatty()
+    assert sys.stderr is None

@@ -208,6 +208,15 @@ def test_what_the_store_lost_comes_back_as_it_was(place: Path, detail: str) -> N
     compare(runs, bptt.load(detail).runs, "run_id")
 
 
+def test_of_a_store_that_is_gone_no_more_is_missed_than_it_was_to_have(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("mlflow.db").unlink()
+    capfd.readouterr()
+    assert main(["sync", "sweep", "--check"]) == 1
+    assert capfd.readouterr().out.startswith("multirun/sweep: the store lacks something of the sweep's own run\n")
+
+
 @pytest.mark.parametrize("detail", DETAILS)
 def test_a_sweep_that_was_broken_off_ends_the_same(place: Path, detail: str) -> None:
     whole, folder = bptt.load(detail), Path("multirun", detail)

@@ -74,8 +74,8 @@ def test_where_the_process_has_died_there_is_no_report_of_it(end: list[str], tmp
     maker._process = subprocess.Popen([sys.executable, *end], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     maker._process.wait()
     maker.ask(tmp_path)
-    assert maker.take() is None
-    assert maker.take() is None
+    assert maker.take(print) is None
+    assert maker.take(print) is None
     maker.close()
 
 
@@ -91,7 +91,7 @@ def test_one_that_is_not_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None
     assert maker._process is process
     maker.close()
     assert process.returncode is not None
-    assert maker.take() is None
+    assert maker.take(print) is None
 
 
 def test_it_ends_with_whoever_began_it(monkeypatch: pytest.MonkeyPatch) -> None:

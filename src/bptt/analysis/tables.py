@@ -305,6 +305,8 @@ def _make_column(texts: Sequence[str | None]) -> "pd.Series":
     if all(value is None or isinstance(value, str) for value in values):
         return pd.Series(values, dtype="str")
     whole = all(isinstance(value, int) for value in values)
+    if whole and any(abs(value) >= 2**63 for value in values if isinstance(value, int)):
+        return pd.Series(texts, dtype="str")  # no number of a table's is as large, and no digit may go
     return pd.Series(values, dtype="int64" if whole else "float64")
 
 

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from bptt.printable import make_lines_printable, make_printable
@@ -56,11 +57,13 @@ def print_text_alone() -> Iterator[None]:
     What is to draw takes the stream from `find_drawn_on`, and sees to its texts by itself.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", _TextAlone(find_drawn_on(stream))) for stream in before)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
+    with Path(os.devnull).open("w", encoding="utf-8") as nobody:  # of a stream that was closed before the program began
+        streams: Iterable[TextIO | None] = before
+        sys.stdout, sys.stderr = (cast("TextIO", _TextAlone(find_drawn_on(stream or nobody))) for stream in streams)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
 
 
 def find_drawn_on(stream: TextIO) -> TextIO:

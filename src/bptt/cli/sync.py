@@ -122,7 +122,7 @@ def _sync(request: _Request) -> int:
     request = replace(request, uri=uri)
     noted = read_journal(folder) if is_run(folder) else _open_sweep(folder, request.allow).journal
     if noted.uri is None and uri is None:
-        print(f"{shown}: was not to be recorded in a store, and is not (tracking.enabled=false)")
+        print_lines([f"{shown}: was not to be recorded in a store, and is not (tracking.enabled=false)"])
         return 0
     if request.check:
         if is_locked(folder / LOCK):
@@ -171,7 +171,7 @@ def _sync_run(shown: Path, folder: Path, request: _Request) -> int:
 
     journal = read_journal(folder)
     if journal.status == "RUNNING":
-        print(f"{shown}: the run is not at its end; go on with: bptt resume {shlex.quote(str(shown))}")
+        print_lines([f"{shown}: the run is not at its end; go on with: bptt resume {shlex.quote(str(shown))}"])
         return 0
     find = compare_run if request.check else restore_run
     return _tell(shown, find(folder, journal, request.uri, request.patience), request, journal.uri)
@@ -184,17 +184,19 @@ def _tell(shown: Path, found: "Difference", request: _Request, uri: str | None) 
     runs = f"{found.count:,} run{'s'[: found.count != 1]}"
     left = found.lacked if request.check else found.left
     if found.lacked:
-        print(f"{shown}: the store {'lacks' if request.check else 'lacked'} something of {_count(found.lacked, runs)}")
+        print_lines(
+            [f"{shown}: the store {'lacks' if request.check else 'lacked'} something of {_count(found.lacked, runs)}"]
+        )
         lines = [f"  {name}: {what}" for name, what in found.lacked.items()]
         print_lines(lines[:_MOST_SHOWN] + [f"  and {len(lines) - _MOST_SHOWN:,} more"] * (len(lines) > _MOST_SHOWN))
     elif not left and found.trouble is None:
-        print(f"{shown}: the store has all of it, {runs}")
+        print_lines([f"{shown}: the store has all of it, {runs}"])
     if not left and found.trouble is None:
         return 0
     meant = f"{shlex.quote(request.name)} --full" if request.full else shlex.quote(str(shown))
     again = f"bptt sync {meant}{write_store_option(request.uri or uri)}"
     if request.check and found.trouble is None:
-        print(f"  this writes it: {again}")
+        print_lines([f"  this writes it: {again}"])
     else:
         trouble = f"{found.trouble}; " if found.trouble else ""
         missing = f"{_count(left, runs)} may not be there" if left else "what is there is not known"

@@ -37,7 +37,7 @@ REPORT: Final = "report"
 
 def make_report(session: "Session", sweep: "Sweep") -> MadeReport:
     """The sweep's report, by the process that was asked for it, or else here. What can't be made is told."""
-    made = session.report.take() or make_whole_report(sweep)
+    made = session.report.take(session.reporter.say) or make_whole_report(sweep)
     for line in made.says:
         session.reporter.say(make_printable(line))
     return made

@@ -30,6 +30,7 @@ _NEEDED: Final = (
     "bptt.analysis.report.findings",
     "bptt.analysis.report.writing",
 )
+_SILENCE: Final = 20.0  # seconds of waiting for it that need no word
 _PROGRAM: Final = "import sys; sys.path[:] = {path!r}; from bptt.sweeps.reporting import serve; serve()"
 
 
@@ -126,11 +127,15 @@ class ReportProcess:
                 self._process.stdin.write(f"{json.dumps(str(folder.absolute()))}\n".encode())
                 self._process.stdin.flush()
 
-    def take(self) -> MadeReport | None:
-        """What it has made of what it was asked for; None: it has not begun, or has died."""
+    def take(self, say: Callable[[str], None]) -> MadeReport | None:
+        """What it has made of what it was asked for; None: it has not begun, or has died. A long wait is told."""
         if self._process is None:
             return None
-        content, _ = self._process.communicate()
+        try:
+            content, _ = self._process.communicate(timeout=_SILENCE)
+        except subprocess.TimeoutExpired:
+            say("waiting for the report")
+            content, _ = self._process.communicate()
         self._process = None
         try:
             return MadeReport.parse(content)

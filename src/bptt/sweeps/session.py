@@ -208,7 +208,7 @@ class Session:
         self._beacon = self._log.enter_context(Beacon(archive.folder, worked=self.journal.seconds))
         self._trained = False
         self._workers = workers
-        self._left = 0  # blocks that have not ended, where that is known
+        self._left: int | None = None  # blocks that have not ended, where that is known
         self.report = ReportProcess()
         self._asked_to_record = False
 
@@ -247,13 +247,13 @@ class Session:
         if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
             self.reporter.say(compiling_notice())
         self.begin(sum(len(task.runs) for task in tasks))
-        jobs_of, self._left = dict(blocks), len(tasks)
-        if self._left <= self.wanted:
+        jobs_of, left = dict(blocks), len(tasks)
+        if left <= self.wanted:
             self._prepare_report()
         # Left at whatever moment, signals are no longer those of the training.
         with closing(self.advance(tasks, most=len(tasks))) as outcomes:
             for result in outcomes:
-                self._left -= 1
+                self._left = left = left - 1
                 self.take(result.number, _results(jobs_of[result.number], result))
         self.reporter.end()
 
@@ -304,7 +304,7 @@ class Session:
         for result in results:
             if result.error is not None:
                 _log.warning("run %s failed: %s", self.jobs[result.job].name, result.error.rstrip().splitlines()[-1])
-        if self._left <= self.wanted:
+        if self._left is not None and self._left <= self.wanted:
             self._prepare_report()
         if self._how.on_error == "stop" and any(result.status == "FAILED" for result in results):
             raise Stopped("a run failed, and on_error=stop gives up the others")

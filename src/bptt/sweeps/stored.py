@@ -90,7 +90,9 @@ class StoredSweep:
         return {OWN: what} | self.name_runs(self.list_blocks(), what)
 
     def name_runs(self, blocks: Iterable[int], what: str) -> dict[str, str]:
-        """The runs of blocks."""
+        """The runs of blocks; none where the sweep asks for its own run alone."""
+        if self.full is None and self.journal.detail == "sweep":
+            return {}
         wanted = set(blocks)
         meant = self._jobs if self.full is None else self.full
         return {self._jobs[number].name: what for number in meant if self._blocks.get(number) in wanted}

@@ -112,3 +112,13 @@ def test_below_nohup_a_terminal_that_goes_away_stops_nothing() -> None:
             assert not asked.requested
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_while_the_first_starts_its_timer_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_timer: threading.Timer) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(threading.Timer, "start", start)
+    with Interrupts() as asked, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert asked.requested

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store, open_to_delete
-from bptt.tracking.store.runs import RunToWrite
+from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.writers import ClientWriter
 from tests.serving import Server
 
@@ -206,6 +207,30 @@ def test_what_the_user_deleted_stays_deleted(record: SweepLog) -> None:
     record.store.client.delete_run(ids[run(0).key])
     assert SweepLog.reopen(record.store, record.parent, "sweep").write([run(0), run(1)]) == ids
     assert_whole(record, [run(1)])
+
+
+def test_tags_that_say_that_it_is_all_there_come_behind_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: object) -> None:
+        raise StoreError("the server takes no files")
+
+    said: list[str] = []
+    nothing = frozenset[str]()
+    there = Holding(
+        run_id="id",
+        status="FINISHED",
+        deleted=False,
+        artifact_uri="mlflow-artifacts:/1",
+        points={},
+        params=nothing,
+        tags={},
+        files=nothing,
+    )
+    client = SimpleNamespace(log_batch=lambda *_given, **_named: said.append("batch"), get_metric_history=lambda *_: [])
+    monkeypatch.setattr("bptt.tracking.store.writers.put_files", refuse)
+    writer = ClientWriter(cast("Any", SimpleNamespace(client=client, address=None)), None, False)
+    with pytest.raises(StoreError, match="takes no files"):
+        writer.complete(run(1), there)
+    assert said == []
 
 
 def test_a_later_attempt_takes_the_place_of_one_that_did_not_finish(record: SweepLog) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -69,7 +69,9 @@ class Interrupts:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-            timer.join()  # from here on it sends nothing; what it has sent, `_receive` knows by `_insisted`
+            # Of one that a signal was about to start, which waits for nothing any more, there is nothing to wait for.
+            with suppress(RuntimeError):
+                timer.join()  # from here on it sends nothing; what it has sent, `_receive` knows by `_insisted`
 
     def _insist(self) -> None:
         self._insisted = True

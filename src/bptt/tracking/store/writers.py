@@ -149,13 +149,14 @@ class ClientWriter(RunWriter):
         if held.deleted:
             client.restore_run(run_id)
         there = {name: {point.step for point in client.get_metric_history(run_id, name)} for name in lack.metrics}
+        # Before the tags, which say that it is there in full.
+        put_files(self._store.address, held.artifact_uri, {name: run.files[name] for name in lack.files})
         client.log_batch(
             run_id,
             metrics=_list_missing(run, lack.metrics, there),
             params=[Param(name, run.params[name]) for name in lack.params],
             tags=[RunTag(name, run.tags[name]) for name in lack.tags],
         )
-        put_files(self._store.address, held.artifact_uri, {name: run.files[name] for name in lack.files})
         if lack.ended:
             client.set_terminated(run_id, run.status, to_milliseconds(run.ended))
         self._known = False
