@@ -43,3 +43,17 @@ def finished(runs: Sequence[Run], checkpoint: Any = None) -> list[Record]:
     while training.advance() is not None:
         pass
     return training.records()
+
+
+def assert_runs_are_the_same_beside_others(runs: Sequence[Run], block: str) -> None:
+    """Each run alone has the bits that it has beside the others, from the start and from the middle; no two runs end
+    with the same weights in this block.
+    """
+    alone = [finished([run])[0] for run in runs]
+    assert len({record.parameters[block].tobytes() for record in alone}) == len(runs)
+    training = Training(runs)
+    training.advance()
+    training.advance()
+    for checkpoint in (None, training.checkpoint()):
+        for found, expected in zip(finished(runs, checkpoint), alone, strict=True):
+            assert_same_record(found, expected)

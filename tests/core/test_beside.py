@@ -30,7 +30,12 @@ from bptt.core.shapes import training as shapes
 from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH
 from bptt.core.training import Training, kernels_of
-from tests.core.comparing import assert_same_parameters, assert_same_record, finished
+from tests.core.comparing import (
+    assert_runs_are_the_same_beside_others,
+    assert_same_parameters,
+    assert_same_record,
+    finished,
+)
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
 
@@ -199,14 +204,7 @@ def mixed(lane: int, **changes: Any) -> Run:
 def test_lanes_with_and_without_and_a_run_that_goes_on(hidden: int, batch_size: int) -> None:
     model = make_model("elman", hidden_size=hidden)
     runs = [mixed(lane, model=model, batch_size=batch_size) for lane in range(2 * WIDTH + 1)]
-    alone = [finished([run])[0] for run in runs]
-    assert len({record.parameters["cell.0.input"].tobytes() for record in alone}) == len(runs)
-    training = Training(runs)
-    training.advance()
-    training.advance()
-    for checkpoint in (None, training.checkpoint()):
-        for found, expected in zip(finished(runs, checkpoint), alone, strict=True):
-            assert_same_record(found, expected)
+    assert_runs_are_the_same_beside_others(runs, "cell.0.input")
 
 
 @pytest.mark.parametrize("lane", [0, 1, 2])

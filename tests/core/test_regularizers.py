@@ -30,7 +30,7 @@ from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Pool, Sequences
 from bptt.core.simd import WIDTH, element, elements, set_element
 from bptt.core.training import Training, kernels_of
-from tests.core.comparing import assert_same_bits, assert_same_record, finished
+from tests.core.comparing import assert_runs_are_the_same_beside_others, assert_same_bits, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
 
@@ -223,14 +223,7 @@ def test_lanes_have_their_own_and_go_on_in_the_middle(regularizer: str) -> None:
         return make_run(optimizer=sgd, regularizer=part, seed=lane % 2, updates=9, log_points=4, batch_size=2)
 
     runs = [run_of(lane) for lane in range(WIDTH + 1)]
-    alone = [finished([run])[0] for run in runs]
-    assert len({record.parameters["cell.0.recurrent"].tobytes() for record in alone}) == len(runs)
-    training = Training(runs)
-    training.advance()
-    training.advance()
-    for checkpoint in (None, training.checkpoint()):
-        for found, expected in zip(finished(runs, checkpoint), alone, strict=True):
-            assert_same_record(found, expected)
+    assert_runs_are_the_same_beside_others(runs, "cell.0.recurrent")
 
 
 @REGULARIZER("factor")

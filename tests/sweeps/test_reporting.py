@@ -79,14 +79,19 @@ def test_where_the_process_has_died_there_is_no_report_of_it(end: list[str], tmp
     maker.close()
 
 
-def test_one_that_is_not_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def begin(monkeypatch: pytest.MonkeyPatch) -> tuple[ReportProcess, "subprocess.Popen[bytes]"]:
+    """One that has begun, as in a process that has imported nothing of what it takes, on two cores."""
     for name in ("matplotlib.figure", "bptt.analysis.report.writing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     maker = ReportProcess()
     maker.begin()
-    process = maker._process
-    assert process is not None
+    assert maker._process is not None
+    return maker, maker._process
+
+
+def test_one_that_is_not_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    maker, process = begin(monkeypatch)
     maker.begin()
     assert maker._process is process
     maker.close()
@@ -95,13 +100,7 @@ def test_one_that_is_not_asked_is_ended(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_it_ends_with_whoever_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("matplotlib.figure", "bptt.analysis.report.writing"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
-    maker = ReportProcess()
-    maker.begin()
-    process = maker._process
-    assert process is not None
+    maker, process = begin(monkeypatch)
     assert process.stdin is not None
     process.stdin.close()  # as the system does where its other end has died
     assert process.wait(120) == 0

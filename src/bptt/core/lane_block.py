@@ -179,6 +179,7 @@ class LaneBlock:
             self._of_lane(self._parameters, place)[:] = row
         self._hyper = _side_by_side(runs, mode, blocks)
         self._decays, self._noisy = any(map(decays, runs)), any(map(is_noisy, runs))
+        self._drawn: int | None = None  # the update after which the generators of noise stand; None: at none
         if self._decays or self._noisy:
             made = None  # of the run that the others were asked by, which does neither
         self._learning = Learning(
@@ -282,7 +283,7 @@ class LaneBlock:
             noisy=self._noisy,
             partly=settings.only is not None,
         )
-        if self._noisy:
+        if self._noisy and done != self._drawn:
             self._draw_from(done)
         # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
         general = train_updates.compile(self._mode).entry_point
@@ -299,6 +300,7 @@ class LaneBlock:
             )
             stretch = stretch.behind(some.length)
         self._states[:], self._outputs[:] = self._last_states, self._last_outputs
+        self._drawn = done + count if live.any() else None  # where no lane is left, the kernel has stopped on its way
 
     def _draw_from(self, done: int) -> None:
         """Let the generators of noise stand where they do after so many updates."""

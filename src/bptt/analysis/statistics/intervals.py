@@ -149,8 +149,8 @@ def location_intervals(samples: "Sequence[ArrayLike]", level: float = LEVEL) -> 
     are dropped. Intervals are as of `bootstrap_ends`.
 
     Values may be infinite, as the loss of a diverged run: they are above all others, and so are statistics that they
-    enter. What is nan doesn't count. With fewer than three values the ends are nan. Of more than 5,000 values, of which
-    a bootstrap says the same for hours, the ends are those of `find_large_ends`.
+    enter. What is nan doesn't count. With fewer than three values the ends are nan. Of more than 5,000 values, for
+    which a bootstrap takes minutes to say the same, the ends are those of `find_large_ends`.
     """
     tables = [np.asarray(sample, float).reshape(-1) for sample in samples]
     tables = [np.sort(table[~np.isnan(table)]) for table in tables]
@@ -171,8 +171,9 @@ def _estimate(ordered: "NDArray[np.float64]", level: float) -> "NDArray[np.float
     if size < LEAST:
         return np.stack([values, np.full((2, count), np.nan), np.full((2, count), np.nan)])
 
-    if size > LARGE and (ends := [find_large_ends(row, values[1, at], level) for at, row in enumerate(ordered)]):
-        return np.stack([values, *np.moveaxis(np.array(ends), 0, -1)])
+    if size > LARGE:
+        ends = [find_large_ends(row, iqm, level) for row, iqm in zip(ordered, values[1], strict=True)]
+        return np.stack([values, *np.stack(ends, axis=-1)])
 
     # Both depend on order alone: what is drawn anew is ranks, once for all samples.
     def statistic(ranks: "NDArray[np.int64]", axis: int) -> "NDArray[np.float64]":

@@ -101,7 +101,7 @@ def write_record(folder: Path, record: "Record") -> list[Path]:
 
 def write_text(path: Path, text: str, durable: bool = False) -> Path:
     """Write a text file, whole or not at all; durable: even when the machine stops."""
-    with _replace(path, durable) as file:
+    with replacing(path, durable) as file:
         file.write(text.encode())
     return path
 
@@ -121,7 +121,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all, even when the machine stops."""
-    with _replace(path, durable=True) as file:
+    with replacing(path, durable=True) as file:
         file.write(content)
 
 
@@ -225,7 +225,7 @@ def read_once(table: Any) -> dict[str, float]:
 
 
 @contextmanager
-def _replace(path: Path, durable: bool) -> Iterator[IO[bytes]]:
+def replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
     """A file that gets its name when it is whole; on a full disk nothing of it stays."""
     part = clear_part(path)
     try:
@@ -266,7 +266,7 @@ def make_place(folder: Path, name: str) -> Path:
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files (path in the folder → content), each whole or not at all; older ones are replaced."""
     for name, content in files.items():
-        with _replace(make_place(folder, name), durable=False) as file:
+        with replacing(make_place(folder, name), durable=False) as file:
             file.write(content)
 
 

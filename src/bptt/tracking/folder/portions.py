@@ -4,14 +4,13 @@ Neither holds more than a portion of the rows as Python's objects.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from bptt.tracking.folder.files import clear_part, sync_folder
+from bptt.tracking.folder.files import replacing
 
 _ROWS: Final = 4096  # of a portion
 _MOST_KNOWN: Final = 4096  # parts of values that are remembered
@@ -43,24 +42,17 @@ def write_portions(path: Path, columns: Mapping[str, str], rows: Iterable[Mappin
     import pyarrow.parquet as pq
 
     schema, digest, coming = pa.schema([(name, kind) for name, kind in columns.items()]), _RowDigest(), iter(rows)
-    part = clear_part(path)
-    try:
-        with part.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
-                empty = True
-                while (portion := list(islice(coming, _ROWS))) or empty:
-                    for row in portion:
-                        digest.add(row)
-                    writer.write_table(pa.table({name: [row[name] for row in portion] for name in columns}, schema))
-                    empty = False
-                writer.add_key_value_metadata({_DIGEST: digest.finish()})
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with (
+        replacing(path, durable=True) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        empty = True
+        while (portion := list(islice(coming, _ROWS))) or empty:
+            for row in portion:
+                digest.add(row)
+            writer.write_table(pa.table({name: [row[name] for row in portion] for name in columns}, schema))
+            empty = False
+        writer.add_key_value_metadata({_DIGEST: digest.finish()})
 
 
 def read_portions(path: Path) -> Iterator[dict[str, Any]]:
