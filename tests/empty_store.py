@@ -12,12 +12,13 @@ from bptt.tracking.store.opening import open_store
 
 def put_empty_store(folder: Path) -> str:
     """Put it where the commands that are started in this folder look for it; returns its address."""
-    (folder / "mlflow.db").write_bytes(_database())
+    (folder / "mlflow.db").write_bytes(read_empty_store())
     return f"sqlite:///{folder}/mlflow.db"
 
 
 @cache
-def _database() -> bytes:
+def read_empty_store() -> bytes:
+    """The database's bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         with warnings.catch_warnings(), chdir(folder):

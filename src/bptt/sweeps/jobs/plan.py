@@ -5,6 +5,7 @@ How long that takes, and how much memory, is measured on a few updates of one ve
 
 import dataclasses
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -195,7 +196,8 @@ def cut_blocks(found: Sequence[Group], workers: int) -> list[tuple[int, ...]]:
     workers: 0: there is nothing to be kept busy, and as few blocks as possible are made. The longest come first, so
     that none is waited for at the end.
     """
-    share = sum(group.cost * len(group.places) for group in found) / (workers * _BLOCKS_PER_WORKER or 1)
+    total = sum(group.cost * len(group.places) for group in found)
+    share = total / (workers * _BLOCKS_PER_WORKER) if workers else math.inf
     cut = []
     for group in found:
         lanes = min(MOST_LANES, _MOST_BYTES // group.bytes, share / group.cost)
