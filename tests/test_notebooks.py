@@ -21,7 +21,7 @@ COUNTING = ["experiment=roelants_counting", "optimizer.eta_plus=1.1,1.2", "optim
 COUNTING += ["train.updates=60", "train.log_points=20", "tracking.enabled=false", "hydra.launcher.workers=1"]
 
 #: How many figures each shows, and what stands in which of its cells.
-FIGURES = {"convergence": 7, "counting_surface": 10, "gradient_stability": 6, "hyperparameters": 6}
+FIGURES = {"convergence": 7, "counting_surface": 10, "dynamics": 4, "gradient_stability": 6, "hyperparameters": 6}
 SHOWN = {
     "convergence": {"open": "12: 12 ended", "statistics": "threshold=0.05 hidden_size=2"},
     "counting_surface": {
@@ -29,6 +29,7 @@ SHOWN = {
         "gradients-table": "905523.2",
         "sweep-open": "eta_plus",
     },
+    "dynamics": {"measure": "24 networks of 12 runs: 24 measured", "table": "first/dynamics/lyapunov_max"},
     "gradient_stability": {"open": "12: 12 ended", "table": "grad/decay"},
     "hyperparameters": {"shares": "interactions", "against": "is better", "command": "bptt train experiment="},
 }
@@ -88,7 +89,7 @@ def test_a_notebook_shows_its_figures_and_tables(executed: dict[str, Any], name:
         assert text in json.dumps([output.get("data") for output in outputs(executed[name], cell)], ensure_ascii=False)
 
 
-def test_there_are_four_notebooks() -> None:
+def test_there_are_five_notebooks() -> None:
     assert [*FIGURES] == [*SHOWN] == NAMES
 
 

@@ -10,6 +10,7 @@ _SHOWN = (
     "bptt.dynamics.gradients",
     "bptt.dynamics.sharpness",
     "bptt.dynamics.fixed_points",
+    "bptt.dynamics.measures",
     "bptt.core.run",
     "bptt.core.sequences",
     "bptt.core.annotations",

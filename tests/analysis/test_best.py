@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.sweep import choose_best, rank_groups
+from bptt.analysis.ranking import choose_best, rank_groups
 
 
 def make(rows: list[tuple[str, int, float, float | None]], outcome: str = "completed") -> pd.DataFrame:

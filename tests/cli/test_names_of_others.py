@@ -108,6 +108,7 @@ def test_of_a_folder(name: str, tmp_path: Path, said: Said) -> None:
         ("compare", "one", "other", "--metric", "loss/none"),
         *([("report", "one", "other", "-o", "report")] if name in DRAWN else []),
         ("reproduce", "one"),
+        ("measure", "one"),
         ("export", "one:0"),
         ("resume", "one"),
         ("sync", "one"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bptt.cli import warm
+from bptt.cli.progress import show_counting
 from bptt.core.clips.none import no_clip
 from bptt.core.elementwise import exp_each, sine_each
 from bptt.core.inits.orthogonal import orthonormalize
@@ -262,12 +262,12 @@ def test_another_launcher_is_refused(command: str, cold: Any) -> None:
 
 def test_lines_elsewhere_than_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("bptt.cli.warm.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bptt.cli.progress.time.monotonic", lambda: now[0])
     stream = io.StringIO()
-    with warm._show_progress(4, 3, stream) as one_more:
+    with show_counting("compiling", "kernel", 4, 3, stream) as tell:
         for moment in (1.0, 5.0, 6.0, 20.0):
             now[0] = moment
-            one_more()
+            tell(1)
     assert stream.getvalue().splitlines() == ["compiling 4 kernels, 3 at a time", "   50 %  2 of 4 kernels"]
 
 
@@ -277,9 +277,9 @@ def test_a_bar_on_a_terminal() -> None:
             return True
 
     stream = Terminal()
-    with warm._show_progress(2, 1, stream) as one_more:
-        one_more()
-        one_more()
+    with show_counting("compiling", "kernel", 2, 1, stream) as tell:
+        tell(1)
+        tell(1)
     assert "2/2" in stream.getvalue()
 
 

@@ -1,6 +1,7 @@
 """What can't be run is refused before anything starts, in one line for each thing that is wrong."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError, quote
+from bptt.core.run import Measured
 from tests.program import Folder
 
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report)"
 ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
+MEASURES = f"one of {', '.join(get_args(Measured))}"
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, sparse, torch, uniform)"
 BLOCK = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
@@ -63,7 +66,9 @@ def refusal(overrides: list[str]) -> list[str]:
         ("train.snapshots=-1", "must be a whole number at least 0"),
         ("train.snapshots=all", "must be a whole number at least 0"),
         ("train.snapshot_spacing=even", "must be one of linear, log"),
-        ("train.snapshot=20", "unknown key; did you mean train.snapshots? (allowed: train.updates, train.batch_size, train.truncation, train.carry_state, train.log_points, train.log_spacing, train.snapshots, train.snapshot_spacing, train.early_stop, train.only)"),
+        ("train.measure=[sharpnes]", f"must be a list, each item {MEASURES}; did you mean sharpness?"),
+        ("train.measure=3", f"must be a list, each item {MEASURES}"),
+        ("train.snapshot=20", "unknown key; did you mean train.snapshots? (allowed: train.updates, train.batch_size, train.truncation, train.carry_state, train.log_points, train.log_spacing, train.snapshots, train.snapshot_spacing, train.early_stop, train.only, train.measure)"),
         ("train.early_stop=3", "must be a group of values (metric, threshold)"),
         ("train.early_stop.metric=loss", "must be one of loss/train, loss/eval, accuracy/eval, or null; did you mean loss/eval?"),
         ("seed=-1", "must be a whole number at least 0"),
@@ -227,7 +232,7 @@ def test_file_of_the_users_own_that_is_no_yaml(tmp_path: Path) -> None:
         (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
         (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
         (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
-        (["trian"], ["trian: no such command; did you mean train? (commands: train, tune, confirm, status, plan, resume, sync, rm, compare, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
+        (["trian"], ["trian: no such command; did you mean train? (commands: train, tune, confirm, status, plan, resume, sync, rm, compare, measure, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ PAGES = [
 #: Pages that train whole sweeps, compile kernels of their own, or start servers: path → for how many seconds.
 _SLOW = {
     "README.md": 60,
-    "docs/dynamics.md": 20,
+    "docs/dynamics.md": 40,
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,

@@ -101,7 +101,7 @@ def test_another_user_s_kernels_are_not_loaded(
     for command in (["train", *S], ["train", "-m", *S, "seed=0,1"], ["warm"], ["plan", "-m", *S], ["check-gradients"]):
         assert main(command) == 2
         assert capsys.readouterr().err.strip() == says
-    for name in ("resume", "reproduce", "confirm"):
+    for name in ("resume", "reproduce", "confirm", "measure"):
         assert main([name, "nothing"]) == 2
         assert capsys.readouterr().err.strip() == says
     with pytest.raises(ConfigurationError) as refused:

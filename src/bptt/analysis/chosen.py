@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.factors import name_key
+from bptt.analysis.ranking import choose_best, rank_groups
 from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.statistics.settings import setting_statistics
-from bptt.analysis.sweep import choose_best, rank_groups
 from bptt.analysis.tables import SEED, drop_seed, show_value, write_settings
 
 if TYPE_CHECKING:

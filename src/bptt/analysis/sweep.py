@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 import pandas as pd
 
 from bptt.analysis.bits import hash_runs
+from bptt.analysis.ranking import choose_best
 from bptt.analysis.tables import (
     ACCURACY,
     LOSS,
@@ -22,7 +23,6 @@ from bptt.analysis.tables import (
     stack_parameters,
     tabulate_runs,
     take_final,
-    write_settings,
 )
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.sweep import Stage
@@ -33,8 +33,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from bptt.core.run import Record
+
 
 _SHARE_OF_FIRST: Final = 0.01
+
+#: Before the name of a column of `Sweep.runs` that was measured of the start.
+FIRST: Final = "first/"
 
 
 _TEXT: Final = re.compile(r"\s*(?P<metric>[\w/]+)\s*(?P<op>>=|<=)\s*(?P<threshold>\S+)\s*")
@@ -130,7 +135,8 @@ class Sweep:
                 observed       the updates until then, or until the run ended (censored); a run that diverged unsolved
                                is censored at the updates that it was to be trained for; nan: it has not ended;
                 error          the traceback of a run that FAILED; digest; run_id in the store;
-                seconds        wall time: an equal share of that of its block; nan where it was taken from elsewhere
+                seconds        wall time: an equal share of that of its block; nan where it was taken from elsewhere;
+                dynamics/…, first/dynamics/…  what `bptt measure` found of the last weights and of those at the start
                 A run that FAILED or has not ended has no outcome.
     history     a row per run and recorded update: run, update, metrics
     provenance  what it was made with; empty unknown
@@ -156,6 +162,14 @@ class Sweep:
     stages: Mapping[str, "Sweep"] = field(default_factory=dict)
     seconds: float | None = None
     recording: History | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """A row per run and update that `bptt measure` looked at: run, update (0: the start), `dynamics/…`, of which
+        `dynamics/lyapunov_spectrum` has arrays; empty where nothing was measured.
+        """
+        measures = self._recording.measures()
+        return measures[measures["run"].isin(self._numbers)].reset_index(drop=True)
 
     @property
     def setting_keys(self) -> list[str]:
@@ -193,6 +207,10 @@ class Sweep:
         Raises ValueError with one line where a run left none, or none of that update, or where shapes differ.
         """
         return stack_parameters(self.name, list(self.runs["name"]), self._recording.records(self._numbers), update)
+
+    def record(self, number: int) -> "Record | None":
+        """What a run recorded, its weights too; None: nothing."""
+        return self._recording.record(number)
 
     @property
     def snapshots(self) -> list[int]:
@@ -274,6 +292,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
     asked = _name_choices([member for member in recording.members if member.number in source.numbers], recording)
+    measures = recording.measures()
     stages = {stage: [member for member in asked if member.stage == stage] for stage in get_args(Stage)}
     # As long as only values were tuned, or where some of these runs were asked for, they are the sweep.
     own = next((stages[stage] for stage in ("result", "tuning", "confirming") if stages[stage]), asked)
@@ -300,7 +319,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
             duplicates=head.duplicates,
             provenance=recording.provenance(),
             recording=recording,
-            **_tabulate(members, every, criterion),
+            **_tabulate(members, every, criterion, measures),
         )
 
     others = {stage: make(members, {}) for stage, members in stages.items() if members and members is not own}
@@ -331,7 +350,9 @@ def _name_choices(members: Sequence[Member], recording: History) -> list[Member]
     return [fill(member) for member in members] if partial else list(members)
 
 
-def _tabulate(members: Sequence[Member], every: Tables, criterion: Solved) -> dict[str, "pd.DataFrame"]:
+def _tabulate(
+    members: Sequence[Member], every: Tables, criterion: Solved, measures: "pd.DataFrame"
+) -> dict[str, "pd.DataFrame"]:
     """`Sweep.runs` and `Sweep.history` of some of the runs."""
     numbers = [member.number for member in members]
     history = every.history[every.history["run"].isin(numbers)].reset_index(drop=True)
@@ -344,7 +365,19 @@ def _tabulate(members: Sequence[Member], every: Tables, criterion: Solved) -> di
         told = runs["run"].map(came_to[name]).astype(object)
         runs[name] = told.where(told.notna(), None)
     runs["seconds"] = runs["run"].map(came_to["seconds"])
-    return {"runs": runs, "history": history}
+    return {"runs": _add_measures(runs, measures), "history": history}
+
+
+def _add_measures(runs: "pd.DataFrame", measures: "pd.DataFrame") -> "pd.DataFrame":
+    """The runs with what was measured of their last weights, and of those at the start."""
+    names = [name for name in measures if name not in ("run", "update") and measures[name].dtype != object]
+    ends = measures["run"].map(dict(zip(runs["run"], runs["updates"], strict=True)))
+    for prefix, updates in ((FIRST, 0), ("", ends)):
+        here = measures[measures["update"].eq(updates)].set_index("run")
+        for name in names:
+            values = runs["run"].map(here[name]).astype("float64")
+            runs[prefix + name] = runs[prefix + name].fillna(values) if prefix + name in runs else values
+    return runs
 
 
 def _refuse_condition(key: str, swept: Sequence[str]) -> str:
@@ -386,62 +419,3 @@ def _add_results(
         solved_after=after,
         observed=when.fillna(ended.where(runs["outcome"].notna())),
     )
-
-
-#: The rule in words.
-RULE: Final = (
-    "by the share of runs that solved the task, then by the median number of updates until they did, then by the median"
-    " of the last loss"
-)
-
-
-def rank_groups(runs: "pd.DataFrame", groups: Sequence[object]) -> "pd.DataFrame":
-    """Groups of runs, best first: by the share that solved the task, then by the median number of updates to solve it,
-    then by the median last loss. Of equals the one that comes first.
-
-    runs    as of `load(…).runs`
-    groups  the group of each run
-
-    Columns: runs (how many), success, updates (infinite where half never solved it), loss; the index is the group. A
-    run that FAILED or has not ended solved nothing, and its loss is infinite.
-    """
-    import numpy as np
-    import pandas as pd
-
-    ended = runs["outcome"].notna()
-    table = pd.DataFrame(
-        {
-            "group": pd.Series([*groups], index=runs.index, dtype=object),
-            "runs": 1,
-            "success": runs["solved"].astype(bool) & ended,
-            "updates": runs["solved_update"].where(ended).fillna(np.inf),
-            "loss": take_final(runs, LOSS).where(ended).fillna(np.inf),
-        }
-    )
-    grouped = table.groupby("group", sort=False)
-    found = pd.DataFrame(
-        {
-            "runs": grouped["runs"].sum(),
-            "success": grouped["success"].mean(),
-            # No mean of a finite and an infinite one: half of the runs had solved it, or not.
-            "updates": grouped["updates"].agg(lambda values: values.quantile(0.5, interpolation="lower")),
-            "loss": grouped["loss"].agg(lambda values: values.quantile(0.5, interpolation="higher")),
-        }
-    )
-    return found.sort_values(["success", "updates", "loss"], ascending=[False, True, True], kind="stable")
-
-
-def choose_best(runs: "pd.DataFrame", keys: Sequence[str], conditions: Sequence[str]) -> list[list[int]]:
-    """The runs of the best setting of each condition, by `rank_groups`; conditions in the order of their first run.
-
-    keys  the swept keys but the seed, conditions among them
-    """
-    harder = write_settings(runs, [key for key in keys if key in conditions])
-    settings = write_settings(runs, [key for key in keys if key not in conditions])
-    chosen = []
-    for condition in dict.fromkeys(harder):
-        here = runs[[one == condition for one in harder]]
-        names = [setting for setting, one in zip(settings, harder, strict=True) if one == condition]
-        best = rank_groups(here, names).index[0]
-        chosen.append([int(run) for run, name in zip(here["run"], names, strict=True) if name == best])
-    return chosen

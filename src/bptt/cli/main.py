@@ -24,6 +24,7 @@ COMMANDS = {
     "sync": "send to the store what it did not get of a sweep",
     "rm": "delete a sweep: its runs in the store, and its files",
     "compare": "say what tells sweeps or runs apart, which does better, and how sure that is",
+    "measure": "measure the dynamics of what a sweep or a run has trained: exponents, Jacobians, sharpness",
     "report": "write what a sweep found, or several side by side: HTML, Markdown, tables",
     "reproduce": "train a run or a sweep again from its record, and compare every number",
     "check-gradients": "compare a configuration's gradients with finite differences",

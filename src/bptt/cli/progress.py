@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -204,3 +204,42 @@ def _bar(stream: TextIO) -> "RichProgress":
         TextColumn("runs{task.fields[counts]}", markup=False),
     )
     return RichProgress(*columns, console=Console(file=find_drawn_on(stream)), transient=True, refresh_per_second=5)
+
+
+def count_units(count: int, unit: str) -> str:
+    """`1 kernel`, `1,200 kernels`."""
+    return f"{count:,} {unit}{'s'[: count != 1]}"
+
+
+@contextmanager
+def show_counting(
+    doing: str, unit: str, count: int, workers: int, stream: TextIO | None = None
+) -> Iterator[Callable[[int], None]]:
+    """What is called with how many more are done: a bar on a terminal, a line now and then elsewhere."""
+    stream = sys.stderr if stream is None else stream
+    if not stream.isatty():
+        say(f"{doing} {count_units(count, unit)}, {workers} at a time", stream)
+        yield _print_lines(unit, count, stream)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn(doing), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn(f"{unit}s"))
+    console = Console(file=find_drawn_on(stream))
+    with RichProgress(*columns, TimeElapsedColumn(), console=console, transient=True, refresh_per_second=5) as bar:
+        task = bar.add_task("", total=count)
+        yield lambda more: bar.advance(task, more)
+
+
+def _print_lines(unit: str, count: int, stream: TextIO) -> Callable[[int], None]:
+    done, last = 0, time.monotonic()
+
+    def tell(more: int) -> None:
+        nonlocal done, last
+        done += more
+        if done < count and time.monotonic() >= last + _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"  {100 * done / count:3.0f} %  {done:,} of {count_units(count, unit)}", stream)
+
+    return tell

@@ -3,12 +3,12 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TextIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bptt.cli import hydra_app
-from bptt.cli.common import Parser, find_drawn_on
+from bptt.cli.common import Parser
+from bptt.cli.progress import count_units, show_counting
 from bptt.configuration.errors import ConfigurationError
 from bptt.printable import make_printable
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from bptt.sweeps.search.search import Search
     from bptt.sweeps.workers.kernels import Recipe
-
-_SECONDS_BETWEEN_LINES: Final = 5.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,7 +89,7 @@ def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     recipes = list_shipped_kernels() if asked is None else asked
     missing = [recipe for recipe in recipes if not recipe.is_ready]
     if not missing:
-        print(f"{_write_kernels(len(recipes))} ready in {cache_folder()}: all were there")
+        print(f"{count_units(len(recipes), 'kernel')} ready in {cache_folder()}: all were there")
         return 0
     check_folder()
     began = time.monotonic()
@@ -102,7 +100,7 @@ def _warm(asked: "list[Recipe] | None", workers: int | None) -> int:
     if failed:
         parts.append(f"{failed} failed")
     of_them = f"{len(recipes) - failed} of " if failed else ""
-    print(f"{of_them}{_write_kernels(len(recipes))} ready in {cache_folder()}: {', '.join(parts)}")
+    print(f"{of_them}{count_units(len(recipes), 'kernel')} ready in {cache_folder()}: {', '.join(parts)}")
     return int(failed > 0)
 
 
@@ -117,47 +115,12 @@ def _compile(missing: "list[Recipe]", workers: int | None) -> int:
         Interrupts() as interrupts,
         Workers(WorkerSettings(workers=workers), tasks=len(missing)) as pool,
         interrupts.raising(),
-        _show_progress(len(missing), pool.count) as one_more,
+        show_counting("compiling", "kernel", len(missing), pool.count) as tell,
     ):
         for outcome in pool.run(compiled, missing):
             ended = Compiled(outcome.task.name, outcome.reason) if isinstance(outcome, Lost) else outcome
-            one_more()
+            tell(1)
             if ended.error is not None:
                 failed += 1
                 print(f"{make_printable(ended.name)}: {ended.error}", file=sys.stderr, flush=True)
     return failed
-
-
-def _write_kernels(count: int) -> str:
-    return f"{count} kernel{'s'[: count != 1]}"
-
-
-@contextmanager
-def _show_progress(count: int, workers: int, stream: TextIO | None = None) -> Iterator[Callable[[], None]]:
-    """What is called with each kernel that is done: a bar on a terminal, a line now and then elsewhere."""
-    stream = sys.stderr if stream is None else stream
-    if not stream.isatty():
-        print(f"compiling {_write_kernels(count)}, {workers} at a time", file=stream, flush=True)
-        yield _print_lines(count, stream)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("compiling"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("kernels"))
-    console = Console(file=find_drawn_on(stream))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, refresh_per_second=5) as bar:
-        task = bar.add_task("", total=count)
-        yield lambda: bar.advance(task)
-
-
-def _print_lines(count: int, stream: TextIO) -> Callable[[], None]:
-    done, last = 0, time.monotonic()
-
-    def one_more() -> None:
-        nonlocal done, last
-        done += 1
-        if done < count and time.monotonic() >= last + _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"  {100 * done / count:3.0f} %  {done} of {_write_kernels(count)}", file=stream, flush=True)
-
-    return one_more

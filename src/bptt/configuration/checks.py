@@ -17,7 +17,7 @@ from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import belongs_to, list_parameters
 from bptt.core.random import Generator
-from bptt.core.run import Run
+from bptt.core.run import Run, find_unmeasured
 from bptt.core.sequences import Sequences, measure_memory
 
 
@@ -85,7 +85,9 @@ def check_combinations(run: Run) -> list[str]:
 
 
 def check_remedies(run: Run) -> list[str]:
-    """A line where there is no α that the schedule could scale, and of what the regularizer or `train.only` lacks."""
+    """A line where there is no α that the schedule could scale, and of what the regularizer, `train.only` or
+    `train.measure` lacks.
+    """
     found = []
     if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
         says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
@@ -97,6 +99,11 @@ def check_remedies(run: Run) -> list[str]:
     unfit = getattr(run.regularizer, "find_unfit", None)
     if unfit is not None and (says := unfit(run)):
         found.append(write_problem("regularizer", _name(run.regularizer), says))
+    found += [
+        write_problem("train.measure", [*run.train.measure], f"{name} {says}")
+        for name in run.train.measure
+        if (says := find_unmeasured(run, name)) is not None
+    ]
     blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     for name in run.train.only or ():
         if not any(belongs_to(block, name) for block in blocks):

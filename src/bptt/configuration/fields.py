@@ -100,6 +100,8 @@ def _read(key: str, value: Any, hint: Any, problems: list[str]) -> Any:
         says = f"must be {describe_type(hint)}"
         if isinstance(value, str):
             says += suggest(value, _list_literals(hint))
+        elif isinstance(value, list) and (known := _list_item_literals(hint)):
+            says += next((suggest(item, known) for item in value if isinstance(item, str) and item not in known), "")
         if says == f"must be {describe_type(hint)}":
             fits = isinstance(value, list) and all(_fit(item, hint) is not _UNFIT for item in value)
             says += suggest_values(key, value, fits)
@@ -215,3 +217,9 @@ def _list_alternatives(hint: Any) -> tuple[Any, ...]:
 def _list_literals(hint: Any) -> list[str]:
     parts = (_unwrap(part)[0] for part in _list_alternatives(_unwrap(hint)[0]))
     return [str(option) for part in parts if get_origin(part) is Literal for option in get_args(part)]
+
+
+def _list_item_literals(hint: Any) -> list[str]:
+    """What an item of a list may be, where the hint has one of such words."""
+    parts = [_unwrap(part)[0] for part in _list_alternatives(_unwrap(hint)[0])]
+    return [word for part in parts if get_origin(part) is tuple for word in _list_literals(get_args(part)[0])]

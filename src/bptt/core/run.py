@@ -157,6 +157,25 @@ class EarlyStop:
     threshold: Annotated[PerLane, Range(at_least=0)] = 0.0
 
 
+#: What can be measured of a network's dynamics at recorded updates, see `bptt.dynamics.measures`.
+Measured = Literal[
+    "lyapunov_max",
+    "lyapunov_sum",
+    "kaplan_yorke",
+    "singular_max",
+    "singular_median",
+    "singular_min",
+    "singular_condition",
+    "sharpness",
+    "sharpness_ratio",
+    "fixed_points",
+    "fixed_points_stable",
+    "noise_scale",
+    "truncation_cosine",
+    "truncation_ratio",
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a run is trained.
@@ -170,6 +189,7 @@ class Settings:
     log_spacing  linear or log: how the recorded updates are spaced
     snapshots    after how many of the recorded updates the parameters are kept, and before the first one; 0: none
     snapshot_spacing  linear or log: how those are spaced
+    measure      what is measured of the dynamics at each recorded update, as `dynamics/NAME`
     """
 
     updates: Annotated[int, Range(at_least=1)]
@@ -182,8 +202,11 @@ class Settings:
     snapshot_spacing: Literal["linear", "log"] = "linear"
     early_stop: EarlyStop = EarlyStop()
     only: tuple[PartName, ...] | None = None
+    measure: tuple[Measured, ...] = ()
 
     def __post_init__(self) -> None:
+        if len({*self.measure}) < len(self.measure):
+            raise InvalidValue("measure", [*self.measure], "must name each measure once")
         if self.only is not None and not self.only:
             raise InvalidValue("only", [], "must name what is trained, as [readout], or be null")
 
@@ -210,6 +233,21 @@ class Run:
 def seed_of(run: Run, stream: int) -> np.random.SeedSequence:
     """A run's independent streams: 0 initialisation, data for 1 training, 2 evaluation and 3 test, 4 gradient noise."""
     return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
+
+
+def find_unmeasured(run: Run, name: Measured) -> str | None:
+    """Why this can't be measured of such a run, in words that follow its name; None: it can."""
+    cut, steps = run.train.truncation, run.task.timesteps
+    whole = cut is None or cut >= steps
+    of_gradient = name.startswith(("sharpness", "noise", "truncation"))
+    if of_gradient and run.regularizer.keeps_deltas:
+        kind = type(run.regularizer).__name__.lower()
+        return f"is of a loss's gradient, and that of regularizer={kind} is of none"
+    if name.startswith("sharpness") and not whole:
+        return f"is of a whole loss, whose gradient train.truncation={cut} cuts; set that to null"
+    if name.startswith("truncation") and whole:
+        return f"is of a gradient that is cut: by a train.truncation below {steps}, the timesteps"
+    return None
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,6 @@ def join_checkpoints(checkpoints: Sequence[Checkpoint]) -> dict[str, NDArray[Any
 
 _OUTCOMES: tuple[Literal["completed", "early_stopped", "diverged"], ...] = ("completed", "early_stopped", "diverged")
 
-
 _EARLY_STOPPED, _DIVERGED = 1, 2
 
 
@@ -212,7 +211,7 @@ class Training:
         measurements: Sequence[Measurement] | None = None,
         planned: int | None = None,
     ) -> None:
-        """measurements: of recorded updates; None: those that are shipped.
+        """measurements: of recorded updates, those of `train.measure` among them; None: those that are shipped.
 
         planned: updates of all lanes in the long run, by which it is decided whether a kernel is made for their shape,
         which changes no bit; None: those of these runs.
@@ -229,6 +228,8 @@ class Training:
         self._scores = _list_scores(first.task, sets[0])
         self._measurements = shipped_measurements() if measurements is None else measurements
         measured = [name for measurement in self._measurements for name in measurement.names]
+        if lacking := [name for name in first.train.measure if not any(own.endswith(f"/{name}") for own in measured)]:
+            raise ValueError(f"train.measure={list(lacking)}: not among the measurements that were given")
         names = [name for name in METRICS if name in self._scores or not name.startswith("accuracy/")]
         self._said = [first.regularizer.metric] if hasattr(first.regularizer, "metric") else []
         self._names = [*names[:-1], *measured, names[-1], *self._said]  # a history's columns keep their order

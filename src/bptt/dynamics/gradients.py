@@ -51,6 +51,14 @@ class _Each:
         return Page(self.batches[seed.entropy], np.arange(batch)[None], update)
 
 
+def hold_still(run: Run, batch: int, truncation: int | None = None) -> Run:
+    """The run as one whose update changes nothing, but for what it says of the gradient of so many sequences."""
+    settings = Settings(updates=1, batch_size=batch, truncation=truncation)
+    return dataclasses.replace(
+        run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
+    )
+
+
 class Gradients:
     """∂loss/∂θ of lanes of networks, each on its own batch, whatever θ they are given."""
 
@@ -62,10 +70,8 @@ class Gradients:
                 f"regularizer={name}: its gradient is that of no loss; measure a run with regularizer=none"
             )
         check_kernel_folder()
-        settings = Settings(updates=1, batch_size=batches[0].count, truncation=truncation)
-        still = dataclasses.replace(
-            run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
-        )
+        still = hold_still(run, batches[0].count, truncation)
+        settings = still.train
         runs = [dataclasses.replace(still, seed=lane) for lane in range(len(batches))]
         spaces: dict[str, Workspace] = {}
         self._blocks: list[tuple[range, LaneBlock, list[dict[str, Floats]]]] = []

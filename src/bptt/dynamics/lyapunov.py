@@ -59,15 +59,18 @@ def measure_growth(jacobians: Iterable[Any], washout: int = 0) -> Floats:
     The algorithm of Benettin, Galgani, Giorgilli & Strelcyn 1980. Cost: 5 S³ multiplications each, in vectors of
     systems. Raises ValueError where none is left behind the washout.
     """
-    return _sort(_grow(jacobians, washout))
+    growth, counted = _grow(jacobians, washout)
+    return _sort(growth / counted)
 
 
 def _sort(exponents: Floats) -> Floats:
     return -np.sort(-exponents, axis=1)
 
 
-def _grow(jacobians: Iterable[Any], washout: int) -> Floats:
-    """`measure_growth` in the order of the directions, which after a while is theirs from the largest on."""
+def _grow(jacobians: Iterable[Any], washout: int) -> tuple[Floats, int]:
+    """Σ ln |T_t,ii| (B, S) in the order of the directions, which after a while is theirs from the largest on; and over
+    how many timesteps.
+    """
     directions: Directions | None = None
     counted = -washout
     for jacobian in jacobians:
@@ -79,11 +82,17 @@ def _grow(jacobians: Iterable[Any], washout: int) -> Floats:
         counted += 1
     if directions is None or counted <= 0:
         raise ValueError(f"washout={washout}: of {counted + washout} timesteps none is left to be measured")
-    return directions.growth / counted
+    return directions.growth, counted
 
 
 def lyapunov_spectrum(
-    model: Any, parameters: Mapping[str, Any], x: Any, *, washout: int = 0, state: Any = None
+    model: Any,
+    parameters: Mapping[str, Any],
+    x: Any,
+    *,
+    washout: int = 0,
+    state: Any = None,
+    lengths: Any = None,
 ) -> LyapunovSpectrum:
     """The Lyapunov exponents of networks along driven sequences: all S of each.
 
@@ -95,6 +104,7 @@ def lyapunov_spectrum(
     washout     timesteps at the beginning of each sequence that do not count, in which states come to their attractor
                 and directions to their growth
     state       s_0, that broadcasts to (lanes, N, S); None: zeros, where a network without inputs and biases stays
+    lengths     timesteps of each sequence that count, (N,) or (lanes, N), from 1 to T; None: all
 
     A state is all layers' h, for LSTM (h, c), with feedback the output. An exponent's error falls as 1/T. Vogt,
     Puelma Touzel, Shlizerman & Lajoie 2022, "On Lyapunov exponents for RNNs"; Engelken, Wolf & Abbott 2023, "Lyapunov
@@ -105,9 +115,13 @@ def lyapunov_spectrum(
     networks = Networks(model, parameters)
     inputs = networks.read_inputs(x)
     rows, steps, size = inputs.shape[1], inputs.shape[2], networks.size
+    ends = networks.read_lengths(lengths, inputs)
+    steps = steps if ends is None else int(ends.min())
     if not 0 <= washout < steps:
         raise ValueError(f"washout={washout}: not from 0 to {steps - 1}, one less than the {steps} timesteps")
     start = networks.read_state(state, rows)
-    jacobians = (jacobian.reshape(-1, size, size) for _, jacobian in networks.follow(inputs, start))
-    growth = _grow(jacobians, washout).reshape(networks.lanes, rows, size)
-    return LyapunovSpectrum(_sort(np.add.reduce(growth, axis=1) / rows))
+    jacobians = (jacobian.reshape(-1, size, size) for _, jacobian in networks.follow(inputs, start, ends))
+    growth, counted = _grow(jacobians, washout)
+    own: Any = counted if ends is None else (ends - washout)[..., None]  # what is behind the end adds ln 1
+    exponents = growth.reshape(networks.lanes, rows, size) / own
+    return LyapunovSpectrum(_sort(np.add.reduce(exponents, axis=1) / rows))

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bptt.core.parameters import list_parameters
 from bptt.core.sequences import Floats
@@ -134,10 +135,36 @@ class Networks:
         y, slope = activate_all(self.model.readout, logit)
         return y, slope[..., None] * by_output
 
-    def follow(self, x: Floats, state: Floats) -> Iterator[tuple[Floats, Floats]]:
-        """`advance` along sequences (lanes, N, T, inputs), timestep by timestep."""
+    def read_lengths(self, lengths: Any, inputs: Floats) -> NDArray[np.int64] | None:
+        """(lanes, N) of lengths (N,), or (lanes, N), of these sequences; None: all have their whole length.
+
+        Raises ValueError with one line where they are not from 1 to T.
+        """
+        if lengths is None:
+            return None
+        lanes, rows, steps, _ = inputs.shape
+        array = np.asarray(lengths)
+        if array.shape not in ((rows,), (1, rows), (lanes, rows)) or not ((array >= 1) & (array <= steps)).all():
+            raise ValueError(
+                f"lengths: shape {array.shape}; give ({rows},), the same for all networks, or ({lanes}, {rows}), each "
+                f"from 1 to {steps}, the timesteps"
+            )
+        return np.array(np.broadcast_to(array, (lanes, rows)), np.int64)
+
+    def follow(
+        self, x: Floats, state: Floats, lengths: NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[Floats, Floats]]:
+        """`advance` along sequences (lanes, N, T, inputs), timestep by timestep.
+
+        lengths  (lanes, N); behind a sequence's end its state stays as it is, and its Jacobian is the identity
+        """
         for t in range(x.shape[2]):
-            state, jacobian = self.advance(np.ascontiguousarray(x[:, :, t]), state)
+            new, jacobian = self.advance(np.ascontiguousarray(x[:, :, t]), state)
+            if lengths is not None:
+                within = (t < lengths)[..., None]
+                new = np.where(within, new, state)
+                jacobian = np.where(within[..., None], jacobian, np.eye(self.size))
+            state = new
             yield state, jacobian
 
 
@@ -147,18 +174,22 @@ def _take(given: Mapping[str, Floats], name: str) -> Floats:
     return given[name]
 
 
-def visit_states(model: Any, parameters: Mapping[str, Any], x: Any, *, state: Any = None) -> Floats:
+def visit_states(
+    model: Any, parameters: Mapping[str, Any], x: Any, *, state: Any = None, lengths: Any = None
+) -> Floats:
     """(lanes, N, T, S): the states that networks visit along sequences.
 
     model       one of `bptt.core.models`, or another that has what `bptt.core.run.Model` asks for
     parameters  name → (lanes, …): a sweep's (`bptt.analysis.sweep.Sweep.parameters`), or one network's `array[None]`
     x           inputs (N, T, inputs), the same for all networks, or (lanes, N, T, inputs)
     state       s_0, that broadcasts to (lanes, N, S); None: zeros
+    lengths     timesteps of each sequence, (N,) or (lanes, N), behind which its state stays; None: all
 
     A state is layer by layer h, and for LSTM c behind it; with feedback it is the output. Cost: a timestep of all.
     Raises ValueError with one line where shapes do not fit.
     """
     networks = Networks(model, parameters)
     inputs = networks.read_inputs(x)
-    steps = networks.follow(inputs, networks.read_state(state, inputs.shape[1]))
+    start = networks.read_state(state, inputs.shape[1])
+    steps = networks.follow(inputs, start, networks.read_lengths(lengths, inputs))
     return np.stack([new for new, _ in steps], axis=2)

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 
 from bptt.configuration.owners import check_kernel_folder
+from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.nesterov import Nesterov
+from bptt.core.optimizers.sgd import Sgd
 from bptt.core.random import Generator
 from bptt.core.run import Run
 from bptt.core.sequences import Floats
@@ -70,6 +73,20 @@ def sharpness(
         basis = np.concatenate([basis, (turned / np.where(rest > 0.0, rest, 1.0)[:, None])[None]])
         beside = np.column_stack([beside, rest])
     return found
+
+
+def find_stable_sharpness(run: Run) -> float:
+    """The sharpness below which a run's optimizer is stable on a quadratic loss, with its α and ε; NaN unknown.
+
+    2/α for sgd, 2(1 + ε)/α for momentum, 2(1 + ε)/((1 + 2ε)α) for nesterov: where the iteration's eigenvalue along the
+    sharpest direction comes to −1 (Cohen et al. 2021, appendix B). NaN for other optimizers and beside a schedule.
+    """
+    optimizer: Any = run.optimizer
+    if run.schedule.kernel is not None or type(optimizer) not in (Sgd, Momentum, Nesterov) or optimizer.alpha == 0:
+        return float("nan")
+    epsilon = getattr(optimizer, "epsilon", 0.0)
+    through = 1.0 + 2.0 * epsilon if isinstance(optimizer, Nesterov) else 1.0
+    return float(2.0 * (1.0 + epsilon) / (through * optimizer.alpha))
 
 
 def _solve_tridiagonal(diagonal: Floats, beside: Floats) -> tuple[Floats, Floats]:

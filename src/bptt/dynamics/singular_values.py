@@ -32,12 +32,14 @@ class SingularValues:
         return self.values[..., -1]
 
 
-def jacobian_singular_values(model: Any, parameters: Mapping[str, Any], x: Any, *, state: Any = None) -> SingularValues:
+def jacobian_singular_values(
+    model: Any, parameters: Mapping[str, Any], x: Any, *, state: Any = None, lengths: Any = None
+) -> SingularValues:
     """The singular values of ∂s_T/∂s_0 = J_T … J_1 along each sequence.
 
     All near 1: dynamical isometry, gradients neither vanish nor explode whatever their direction (Saxe, McClelland &
-    Ganguli 2014; Pennington, Schoenholz & Ganguli 2017). model, parameters, x and state are as for `lyapunov_spectrum`;
-    T is what x has.
+    Ganguli 2014; Pennington, Schoenholz & Ganguli 2017). model, parameters, x, state and lengths are as for
+    `lyapunov_spectrum`; T is what x has, or a sequence's own length.
 
     The product is scaled by powers of two along the way, so that it neither overflows nor underflows; a singular value
     is right to some 2⁻⁵² of the largest, and smaller ones, or a condition above 10¹⁵, are rounding. The Lyapunov
@@ -47,7 +49,8 @@ def jacobian_singular_values(model: Any, parameters: Mapping[str, Any], x: Any, 
     networks = Networks(model, parameters)
     inputs = networks.read_inputs(x)
     product, exponents = np.eye(networks.size), np.zeros(inputs.shape[:2], np.int64)
-    for _, jacobian in networks.follow(inputs, networks.read_state(state, inputs.shape[1])):
+    start, ends = networks.read_state(state, inputs.shape[1]), networks.read_lengths(lengths, inputs)
+    for _, jacobian in networks.follow(inputs, start, ends):
         product = jacobian @ product
         largest = np.abs(product).max(axis=(-2, -1))
         exponent = np.where(np.isfinite(largest), np.frexp(largest)[1], 0)

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run
 from bptt.sweeps.workers.interrupts import Interrupts
+from bptt.sweeps.workers.measurements import add_still_runs, choose_measurements
 from bptt.tracking.folder.files import (
     CONFIG,
     TRACEBACK,
@@ -172,13 +173,13 @@ def _prepare(job: SingleRun) -> "Training":
     from bptt.core.training import Training, needs_compiling
 
     check_kernel_folder()
-    if needs_compiling([[job.run]]):
+    if needs_compiling(add_still_runs([job.run])):
         from bptt.sweeps.workers.kernels import compile_kernels
 
         job.reporter.say(compiling_notice())
         # Those too that this run does not come to call: else the next one would tell of compiling again.
         compile_kernels([job.run])
-    training = Training([job.run], job.start[1] if job.start else None)
+    training = Training([job.run], job.start[1] if job.start else None, choose_measurements(job.run))
     # What was imported stays; see `train.main`.
     gc.freeze()
     gc.enable()

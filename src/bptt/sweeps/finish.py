@@ -20,7 +20,7 @@ from bptt.tracking.folder.files import PAGE, Status, make_place
 from bptt.tracking.folder.sweep import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError, make_run_path
-from bptt.tracking.store.logs import SweepLog, pack_journal
+from bptt.tracking.store.logs import SweepLog, pack_journal, pack_measures_copy
 from bptt.tracking.store.opening import count_lost
 from bptt.tracking.store.runs import make_run, make_run_key, write_setting
 from bptt.tracking.store.sweep_page import make_compare_path, publish_view
@@ -158,6 +158,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
             report=make_run_path(store.experiment_id, parent, f"{REPORT}/{PAGE}") if files else None,
         )
         kept = {f"{REPORT}/{name}": content for name, content in files.items()} | pack_journal(session.journal)
+        kept |= pack_measures_copy(session.archive.folder)
         own = summarize_sweep(sweep, journal, session.jobs, seconds)
         unstored = _closed(session.record, status, note, kept | pack_provenance(session.archive.folder), view, own)
         if unstored is None:

@@ -29,6 +29,7 @@ from bptt.tracking.folder.files import (
     check_content,
     read_once,
 )
+from bptt.tracking.folder.measures import list_measured, read_measures
 from bptt.tracking.folder.run import Journal, make_single_key, read_config, write_journal
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.from_folder import RunFolderHistory
@@ -36,7 +37,7 @@ from bptt.tracking.provenance.environment import recall_provenance_tags
 from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import explain_refusal
-from bptt.tracking.store.logs import SweepLog
+from bptt.tracking.store.logs import SweepLog, pack_measures_copy
 from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, write_setting
 from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG, SETTING_TAG, flatten_config
@@ -215,6 +216,11 @@ def restore_sweep(
                 found.left.pop(name, None)
     if not found.left:
         found.trouble = None
+    if found.trouble is None and (measures := pack_measures_copy(archive.folder)):  # which grows from time to time
+        try:
+            patience.persist(lambda: record.keep(measures))
+        except StoreError as trouble:
+            found.trouble, found.left = str(trouble), {OWN: _UNWRITTEN}
     return found
 
 
@@ -336,4 +342,5 @@ def _pack_run(folder: Path, journal: Journal) -> RunToWrite:
         history={} if table is None else {name: table[name].to_numpy() for name in table.column_names},
         files=files,
         once={} if table is None else read_once(table),
+        measured=list_measured(read_measures(folder, {0: journal.digest})[0]).get(0, {}),
     )

@@ -16,7 +16,8 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from bptt.analysis.chosen import list_best
-from bptt.analysis.sweep import load_sweep, rank_groups
+from bptt.analysis.ranking import rank_groups
+from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import SEED
 from bptt.configuration.build import Configuration, Tuning, check_configuration, read_tuning, resolve_entry
 from bptt.configuration.errors import ConfigurationError, write_problem

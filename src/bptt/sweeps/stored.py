@@ -10,12 +10,13 @@ from bptt.sweeps.finish import REPORT
 from bptt.sweeps.stages import find_next
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PAGE, Detail
+from bptt.tracking.folder.measures import list_measured, read_measures
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.connecting import explain_refusal
-from bptt.tracking.store.logs import SweepLog, list_copy, place_below
+from bptt.tracking.store.logs import SweepLog, list_copy, pack_measures_copy, place_below
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, make_run, make_sweep_key
 from bptt.tracking.store.tags import KEY_TAG, NOTE_TAG, SWEEP_TAG
 from bptt.tracking.store.whereabouts import note_store
@@ -59,7 +60,11 @@ class StoredSweep:
         own = [replace(result, reused=None) for result in results if result.reused not in there]
         taken = [(self._jobs[result.job], there[result.reused]) for result in results if result.reused in there]
         detail: Detail | None = None if self.full is None else "full"
-        return [make_run(self.journal, self._jobs[result.job], result, self.tags, detail) for result in own], taken
+        runs = [
+            make_run(self.journal, self._jobs[result.job], result, self.tags, detail, self._measured.get(result.job))
+            for result in own
+        ]
+        return runs, taken
 
     def list_blocks(self) -> list[int]:
         """The blocks that have the runs that are meant."""
@@ -98,6 +103,11 @@ class StoredSweep:
         return {self._jobs[number].name: what for number in meant if self._blocks.get(number) in wanted}
 
     @cached_property
+    def _measured(self) -> dict[int, dict[str, dict[int, float]]]:
+        rows, _ = read_measures(self.archive.folder, {number: job.digest for number, job in self._jobs.items()})
+        return list_measured(rows)
+
+    @cached_property
     def _blocks(self) -> dict[int, int]:
         return self.archive.block_of()
 
@@ -111,6 +121,7 @@ class StoredSweep:
         files = [*list_copy(ended=True), *pack_provenance(folder)]
         if (folder / REPORT / PAGE).is_file() and journal.report:
             files.append(f"{REPORT}/{PAGE}")
+        files += [*pack_measures_copy(folder)]
         own = RunToWrite(
             key=key,
             name=journal.name,

@@ -32,6 +32,10 @@ class Swept:
         return self.gradient_flow[self.gradient_flow["update"].isin([1, 100])]
 
     @property
+    def measures(self) -> pd.DataFrame:
+        return pd.DataFrame({"run": [], "update": []})
+
+    @property
     def given(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         return self.history, self.runs, self.swept
 

@@ -4,13 +4,22 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.figures import gradients, outcomes, performance, training
+from bptt.analysis.figures import dynamics, gradients, outcomes, performance, portraits, training
+from bptt.analysis.figures.dynamics import (
+    draw_exponents,
+    draw_sharpness_against_bound,
+    draw_sharpness_along,
+    draw_singular_values,
+    draw_solved_map,
+    draw_spectra,
+)
 from bptt.analysis.figures.flow import draw_flow_map, draw_profiles
 from bptt.analysis.figures.gradients import draw_radius_against_decay
 from bptt.analysis.figures.maps import draw_heat_map
 from bptt.analysis.figures.material import Material, SweepFigure
 from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, draw_variance_bars
 from bptt.analysis.figures.performance import draw_performance_profiles
+from bptt.analysis.figures.portraits import draw_portrait
 from bptt.analysis.figures.run import draw_gradient_flow, draw_loss_curve
 from bptt.analysis.figures.training import (
     draw_clipped_share,
@@ -28,6 +37,7 @@ __all__ = [
     "SweepFigure",
     "draw_clipped_share",
     "draw_convergence",
+    "draw_exponents",
     "draw_final_loss",
     "draw_flow_map",
     "draw_gradient_flow",
@@ -35,8 +45,14 @@ __all__ = [
     "draw_heat_map",
     "draw_loss_curve",
     "draw_performance_profiles",
+    "draw_portrait",
     "draw_profiles",
     "draw_radius_against_decay",
+    "draw_sharpness_against_bound",
+    "draw_sharpness_along",
+    "draw_singular_values",
+    "draw_solved_map",
+    "draw_spectra",
     "draw_success_rate",
     "draw_survival_curves",
     "draw_sweep",
@@ -62,14 +78,16 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
 
 
 def draw_sweep(sweep: "Sweep", tell: Callable[[str, Exception], None] | None = None) -> list[SweepFigure]:
-    """The figures of a sweep, the most important first; nothing where no run has ended.
+    """The figures of a sweep, the most important first, then those of its dynamics; nothing where no run has ended.
 
     tell  is told of what can't be drawn, by a name and what it raised, and the others are drawn; None: it is raised
     """
     material = Material(sweep)
     if material.ended.empty:
         return []
-    return list(islice(chain.from_iterable(_draw(draw, material, tell) for draw in _IN_ORDER), _MOST))
+    drawn = list(islice(chain.from_iterable(_draw(draw, material, tell) for draw in _IN_ORDER), _MOST))
+    measured = (dynamics.draw_dynamics, portraits.draw_portraits)
+    return drawn + list(chain.from_iterable(_draw(draw, material, tell) for draw in measured))
 
 
 def _draw(

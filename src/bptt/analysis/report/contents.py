@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from bptt.analysis.comparison import SOLVED, compare_sides, name_outcome, split_settings
+from bptt.analysis.figures.dynamics import DYNAMICS
 from bptt.analysis.report.document import (
     Column,
     Element,
@@ -22,6 +23,7 @@ from bptt.analysis.report.document import (
     attempt_section,
 )
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.dynamics import write_dynamics
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
     choose_columns,
@@ -95,11 +97,15 @@ def write_sections(
     shown   whether the table of settings stands with the answer
     failed  the figures that can't be drawn
     """
+    ours = [one for one in drawn if one.name.startswith(DYNAMICS)]
+    others = [one for one in drawn if one not in ours]
+    measured = not findings.sweep.measures.empty
     choices = attempt("The section “What was chosen”", lambda: write_choices(findings))
     return [
         attempt_section("results", "Results", lambda: write_results(findings, shown)),
         *([Section("choices", "What was chosen", [choices])] if isinstance(choices, Missing) else choices),
-        *([write_figures(drawn, failed)] if drawn or failed or not shown else []),
+        *([write_figures(others, failed)] if others or failed or not shown else []),
+        *([attempt_section("dynamics", "Dynamics", lambda: write_dynamics(findings, ours), [])] if measured else []),
         attempt_section("troubles", "Failures and divergences", lambda: write_troubles(findings)),
         attempt_section("best", "Best configurations", lambda: write_best(findings)),
         attempt_section("swept", "What was swept", lambda: write_swept(findings)),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_tuning
 from bptt.analysis.comparison import choose_leading, conclude_about, describe_common
+from bptt.analysis.ranking import rank_groups
 from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.statistics.words import write_conclusion
-from bptt.analysis.sweep import rank_groups
 from bptt.analysis.tables import LOSS, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from bptt.core.run import Record, Run
 from bptt.core.snapshots import snapshot_updates
 from bptt.core.training import Training
 from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
+from bptt.sweeps.workers.measurements import choose_measurements
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.sweep import Stage, SweepJob
 from bptt.tracking.provenance.digest import Digester
@@ -301,7 +302,8 @@ def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], wo
 
 def _time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:
     settings = dataclasses.replace(runs[0].train, updates=updates, log_points=3, log_spacing="log")
-    training = Training([dataclasses.replace(run, train=settings) for run in runs], planned=planned)
+    trained = [dataclasses.replace(run, train=settings) for run in runs]
+    training = Training(trained, measurements=choose_measurements(runs[0]), planned=planned)
     training.advance()  # the first update also makes the data
     # Two stretches of different length, each with one record, tell an update's time from a record's.
     stretches = []

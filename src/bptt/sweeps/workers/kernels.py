@@ -24,6 +24,7 @@ from bptt.core.training import (
     needs_compiling,
 )
 from bptt.sweeps.workers.calls import TooLittleMemory
+from bptt.sweeps.workers.measurements import add_still_runs
 from bptt.tracking.folder.lock import LockedError, file_lock
 
 _LEAST: Final = 200 * 2**20  # bytes; what LLVM takes for a sweep's kernels is less
@@ -53,11 +54,13 @@ def compile_kernels(runs: Sequence[Run]) -> None:
     """
     check_address_space()
     check_kernel_folder()
-    if not needs_compiling([runs]):
+    every = add_still_runs(runs)
+    if not needs_compiling(every):
         return
     try:
         for find in (general_kernels_of, made_kernels_of):
-            _share(find(runs))
+            for some in every:
+                _share(find(some))
     except OSError:  # nothing can be kept, so nothing can be shared
         return
 
@@ -142,12 +145,14 @@ def of_sweep(runs: Iterable[Run]) -> list[Recipe]:
     lanes: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         lanes.setdefault(fusing_key(run), []).append(run)
-    return _recipes((runs[0], kernel, mode) for runs in lanes.values() for kernel, mode in kernels_of(runs))
+    every = [some for runs in lanes.values() for some in add_still_runs(runs)]
+    return _recipes((runs[0], kernel, mode) for runs in every for kernel, mode in kernels_of(runs))
 
 
 def of_search(runs: Iterable[Run]) -> list[Recipe]:
     """What a search calls that has such trials: in all modes, as how many stand side by side is decided on the way."""
-    called = ((run, kernels_in(run, MODES, count_updates([run]))) for run in runs)
+    every = (some for run in runs for (some,) in add_still_runs([run]))
+    called = ((run, kernels_in(run, MODES, count_updates([run]))) for run in every)
     return _recipes((run, kernel, mode) for run, some in called for kernel, _ in some for mode in kernel.signatures)
 
 

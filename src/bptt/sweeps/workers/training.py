@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -24,6 +24,7 @@ from bptt.core.run import Record, Run
 from bptt.core.training import Training, join_checkpoints, rescue_record, select_lanes
 from bptt.sweeps.workers.calls import TooLittleMemory
 from bptt.sweeps.workers.interrupts import Interrupts
+from bptt.sweeps.workers.measurements import choose_measurements
 from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.sweeps.workers.relay import Inbox, Places, Relay, find_relay, name_block
 from bptt.tracking.folder.files import pack_arrays, parse_arrays, write_bytes
@@ -176,7 +177,7 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     training: Training | None = None
     try:
         _compile(task.runs)
-        training = (checkpoint and checkpoint.resume(task.runs)) or Training(task.runs, task.start)
+        training = (checkpoint and checkpoint.resume(task.runs)) or _make_training(task.runs, task.start)
         relay = None if checkpoint is None else _find_relay()
         send = None if relay is None else partial(relay.signal, name_block(task.identity))
         beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update, send)
@@ -196,6 +197,10 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
     halves = [_train(_choose(task, lanes), None) for lanes in (range(middle), range(middle, len(task.runs)))]
     states = [state for _, state in halves if state is not None]
     return [lane for lanes, _ in halves for lane in lanes], join_checkpoints(states) if states else None
+
+
+def _make_training(runs: Sequence[Run], state: Mapping[str, NDArray[Any]] | None) -> Training:
+    return Training(runs, state, choose_measurements(runs[0]))
 
 
 def _compile(runs: Sequence[Run]) -> None:
@@ -251,7 +256,7 @@ class Checkpoint:
             with suppress(Exception):
                 arrays = parse_arrays(content)
                 if arrays.pop(_IDENTITY).item() == self._identity:
-                    return Training(runs, arrays)
+                    return _make_training(runs, arrays)
         return None
 
     def _contents(self) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt.tracking.folder.block import Tables
+from bptt.tracking.folder.measures import tabulate_measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +149,10 @@ class History(ABC):
     def records(self, numbers: Sequence[int]) -> "list[Record | None]":
         """What each of these runs recorded."""
         return [self.record(number) for number in numbers]
+
+    def measures(self) -> "pd.DataFrame":
+        """What was measured of the runs' weights after the fact: run, update, `dynamics/…`; empty where nothing was."""
+        return tabulate_measures({})
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:

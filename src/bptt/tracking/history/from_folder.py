@@ -24,6 +24,7 @@ from bptt.tracking.folder.files import (
     parse_table,
     read_once,
 )
+from bptt.tracking.folder.measures import read_measures, tabulate_measures
 from bptt.tracking.folder.run import COPY, OVERRIDES, ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob
 from bptt.tracking.history.base import Head, History, Member
@@ -96,6 +97,11 @@ class SweepFolderHistory(History):
         """See `History.record`."""
         block = self._block_of.get(number)
         return None if block is None else self._records(block)[number]
+
+    def measures(self) -> "pd.DataFrame":
+        """See `History.measures`."""
+        rows, _ = read_measures(self._archive.folder, {job.number: job.digest for job in self._jobs})
+        return tabulate_measures(rows)
 
     def provenance(self) -> dict[str, Any]:
         """See `History.provenance`."""
@@ -237,6 +243,11 @@ class RunFolderHistory(History):
         if found is None:
             raise ArchiveError(f"{self._folder}: can't be read: {FLOW} is not of the updates that {HISTORY} has")
         return found
+
+    def measures(self) -> "pd.DataFrame":
+        """See `History.measures`."""
+        rows, _ = read_measures(self._folder, {0: self._journal.digest})
+        return tabulate_measures(rows)
 
     def provenance(self) -> dict[str, Any]:
         """See `History.provenance`."""

@@ -4,6 +4,7 @@ A sweep that has ended is read from the files that its own run keeps, with a few
 goes on, a single run and what a query found are read run by run.
 """
 
+import re
 import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from bptt.tracking.folder.files import (
     load_record,
     read_once,
 )
+from bptt.tracking.folder.measures import MEASURED, MEASURES, read_measures, tabulate_measures
 from bptt.tracking.folder.sweep import Stage, SweepJob
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
@@ -33,7 +35,7 @@ from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
 from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.connecting import explain_refusal
-from bptt.tracking.store.logs import SweepCopy, read_flow_ends
+from bptt.tracking.store.logs import FOLDER, SweepCopy, read_flow_ends
 from bptt.tracking.store.tags import (
     COMMAND_TAG,
     DETAIL_TAG,
@@ -209,6 +211,17 @@ class SweepStoreHistory(StoreHistory):
             flow = read_flow_ends(self._store.address, self._parent.artifact_uri)
         return flow[flow["run"].isin(numbers)].reset_index(drop=True)
 
+    def measures(self) -> "pd.DataFrame":
+        """See `History.measures`."""
+        address, name = self._store.address, f"{FOLDER}/{MEASURES}"
+        whose = {job.number: job.digest for job in self._kept.jobs}
+        with explain_refusal(address):
+            if name not in list_names(address, self._parent.artifact_uri, FOLDER):
+                return super().measures()
+            with fetch(address, self._parent.artifact_uri, [name]) as artifacts:
+                rows, _ = read_measures(artifacts / FOLDER, whose)
+        return tabulate_measures(rows)
+
     def config(self, number: int) -> dict[str, Any]:
         """See `History.config`."""
         return self._kept.jobs[number].config
@@ -383,7 +396,7 @@ class RunsStoreHistory(StoreHistory):
         once: dict[int, dict[str, float]] = {}
         tables = [self.joined(HISTORY, at_hand, make_empty_history(), once)]
         if others:
-            tables.append(self._store.read_histories(others))
+            tables.append(_drop_measured(self._store.read_histories(others), others))
         history = pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
         for name in ONCE:
             if name in history:
@@ -404,6 +417,22 @@ class RunsStoreHistory(StoreHistory):
         if row.status != "FAILED" or _is_less(row):
             return None
         return self.read(row, [TRACEBACK], lambda folder: (folder / TRACEBACK).read_text(encoding="utf-8"))
+
+
+def _drop_measured(history: "pd.DataFrame", rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
+    """A history without what was measured after the fact, whose metrics stand beside those that were recorded."""
+    names = [name for name in history if name.startswith(MEASURED)]
+    if not names:
+        return history
+    history = history[history["update"] > 0]
+    for name in names:
+        recorded = [
+            number
+            for number, row in rows.items()
+            if name.removeprefix(MEASURED) in re.findall(r"\w+", row.params.get("train.measure", ""))
+        ]
+        history = history.assign(**{name: history[name].where(history["run"].isin(recorded))})
+    return history.drop(columns=[name for name in names if history[name].isna().all()])
 
 
 def _read_stage(row: StoredRow) -> Stage:

@@ -14,6 +14,8 @@ from bptt.core.sources import hash_sources, package_hash, read_modules
 
 # Where results go, and what may be imported: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
+# Of `train`, what says no more than its absence.
+_UNMEASURED = ("measure", [])
 
 
 def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
@@ -22,8 +24,8 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
     1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
     user's by the sources of its package. A part that a run can do without counts as little where it says what its
-    absence means, and so does a task's value that its class has a default for: runs that were recorded before there was
-    the part, or the key, are still the same ones.
+    absence means, and so does a task's value that its class has a default for, and a `train.measure` that is empty:
+    runs that were recorded before there was the part, or the key, are still the same ones.
     """
     return Digester(numerical_version).compute(config)
 
@@ -55,7 +57,11 @@ class Digester:
 def _write_part(key: str, value: object) -> str | None:
     if value == _absent().get(key):
         return None
-    kept = _canonicalize(_drop_defaults(value) if key == "task" else value, key)
+    if key == "task":
+        value = _drop_defaults(value)
+    elif key == "train" and isinstance(value, Mapping):
+        value = {name: own for name, own in value.items() if (name, own) != _UNMEASURED}
+    kept = _canonicalize(value, key)
     return json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 

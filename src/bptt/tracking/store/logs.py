@@ -8,6 +8,7 @@ sweep is read back with a few requests. What else a run has recorded is among it
     reused.json                      number → id of each run that was taken from an earlier sweep; likewise
     runs.parquet, history.parquet    of all its runs, `runs` with their ids in the store; from its end on
     flow_ends.parquet                how gradients flowed, at each run's first and last recorded update; likewise
+    measures.parquet                 what was measured of their weights, where that was asked for
 """
 
 import json
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.tracking.folder.block import Tables, read_table
 from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status
+from bptt.tracking.folder.measures import MEASURES
 from bptt.tracking.folder.run import Journal, make_single_key, read_config
 from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
@@ -342,6 +344,12 @@ def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, byte
     runs = tables.runs.assign(run_id=ids.where(ids.notna(), tables.runs["reused"]))
     flow = archive.gradient_flow(ends_only=True)
     return _place(_ENDED, *map(_write_parquet, (runs, tables.history, flow)))
+
+
+def pack_measures_copy(folder: Path) -> dict[str, bytes]:
+    """What was measured of a sweep's runs since, as it is kept; nothing where nothing was."""
+    path = folder / MEASURES
+    return _place([MEASURES], path.read_bytes()) if path.is_file() else {}
 
 
 def list_copy(ended: bool) -> list[str]:

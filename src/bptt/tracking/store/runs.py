@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import CONFIG, TRACEBACK, Detail, Status, dump_config, make_key, pack_record
+from bptt.tracking.folder.measures import merge_points
 from bptt.tracking.folder.sweep import SweepJob, SweepJournal
 from bptt.tracking.store.tags import (
     DETAIL_TAG,
@@ -33,6 +34,7 @@ class RunToWrite:
     history  `update` and the metrics, (points,) each; empty where nothing was recorded
     setting  what tells it from the other runs of its sweep, but for the seed
     once     what there is one number of, a metric with one point, at the last update
+    measured what was measured of it after the fact: metric → update → value; beside what its history has of the same
     files    path among the artifacts → content
     """
 
@@ -46,6 +48,7 @@ class RunToWrite:
     history: Mapping[str, NDArray[np.generic]]
     files: Mapping[str, bytes]
     once: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     setting: str = ""
 
 
@@ -126,11 +129,17 @@ def _identify(sweep: SweepJournal) -> tuple[str, str, str]:
 
 
 def make_run(
-    sweep: SweepJournal, job: SweepJob, result: RunResult, tags: Mapping[str, str], detail: Detail | None = None
+    sweep: SweepJournal,
+    job: SweepJob,
+    result: RunResult,
+    tags: Mapping[str, str],
+    detail: Detail | None = None,
+    measured: Mapping[str, Mapping[int, float]] | None = None,
 ) -> RunToWrite:
     """A run as it ended; `tags` are those that all runs of its sweep have.
 
-    detail  how much of it; None: as much as its sweep asks for, of one that asks for nothing all
+    detail    how much of it; None: as much as its sweep asks for, of one that asks for nothing all
+    measured  as in `RunToWrite`; None: nothing
     """
     own = {DIGEST_TAG: job.digest, SWEEP_TAG: sweep.name}
     if job.stage != "result":
@@ -143,6 +152,11 @@ def make_run(
     if record is not None:
         files |= pack_record(record) if full else {}
         history = {name: values if full else values[-1:] for name, values in record.history.items()}
+        last = None if full else record.updates
+        measured = {
+            name: {update: value for update, value in points.items() if last in (None, update)}
+            for name, points in (measured or {}).items()
+        }
         if result.status != "FAILED":
             own[OUTCOME_TAG] = record.outcome
         if result.status == "KILLED":
@@ -163,6 +177,7 @@ def make_run(
         history=history,
         files=files,
         once={} if record is None else record.once,
+        measured={} if record is None else measured or {},
         setting=write_setting(job),
     )
 
@@ -186,12 +201,19 @@ def list_points(run: RunToWrite) -> Iterator[tuple[str, list[float], list[int], 
         return
     updates = np.asarray(run.history["update"], np.int64)
     began, ended = to_milliseconds(run.began), to_milliseconds(run.ended)
-    times = began + ((ended - began) * (updates / max(updates[-1], 1))).astype(np.int64)
+
+    def find_times(at: NDArray[np.int64]) -> list[int]:
+        times: list[int] = (began + ((ended - began) * (at / max(updates[-1], 1))).astype(np.int64)).tolist()
+        return times
+
+    times = find_times(updates)
     for name, values in run.history.items():
-        if name != "update":
-            yield name, np.asarray(values, np.float64).tolist(), times.tolist(), updates.tolist()
+        if name != "update" and name not in run.measured:
+            yield name, np.asarray(values, np.float64).tolist(), times, updates.tolist()
     for name, value in run.once.items():
-        yield name, [value], times[-1:].tolist(), updates[-1:].tolist()
+        yield name, [value], times[-1:], updates[-1:].tolist()
+    for name, at, found in merge_points(run.history, run.measured):
+        yield name, found, find_times(np.array(at, np.int64)), at
 
 
 def to_milliseconds(seconds: float) -> int:

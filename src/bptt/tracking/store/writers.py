@@ -208,7 +208,7 @@ class ClientWriter(RunWriter):
         there = {name: {point.step for point in client.get_metric_history(run_id, name)} for name in held.metrics}
         client.log_batch(
             run_id,
-            metrics=_list_missing(run, [*run.history, *run.once], there),
+            metrics=_list_missing(run, [*run.history, *run.once, *run.measured], there),
             params=[Param(key, value) for key, value in run.params.items()],
             tags=[RunTag(key, value) for key, value in run.tags.items()],
         )

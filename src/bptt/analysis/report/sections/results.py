@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bptt.analysis.chosen import count_settings, tabulate_confirmation, tabulate_tuning
 from bptt.analysis.comparison import name_outcome
+from bptt.analysis.ranking import RULE
 from bptt.analysis.report.document import (
     Column,
     Element,
@@ -24,7 +25,6 @@ from bptt.analysis.report.sections.repeating import find_run_command, name_sourc
 from bptt.analysis.statistics.conclusions import MARGIN
 from bptt.analysis.statistics.settings import variance_shares
 from bptt.analysis.statistics.words import write_conclusion
-from bptt.analysis.sweep import RULE
 from bptt.analysis.tables import ACCURACY, LOSS, SEED, shorten_keys
 
 if TYPE_CHECKING:
