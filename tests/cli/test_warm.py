@@ -90,6 +90,8 @@ def test_all_that_ships_is_all_that_any_run_calls() -> None:
     for schedule, regularizer in itertools.product(schedules, regularizers):
         run = make_run(schedule=example(schedule), regularizer=example(regularizer))
         needed |= {*kernels_of([run]), *kernels_of([run] * WIDTH)}
+    held = make_run(model=make_model("elman", recurrent_constraint="orthogonal"))
+    needed |= {*kernels_of([held]), *kernels_of([held] * WIDTH)}
     # Of tasks, starts and settings, which call them before anything is trained.
     beside = {(exp_each, LANES), (sine_each, LANES), (orthonormalize, UNITS)}
     assert needed | beside == every
@@ -138,7 +140,7 @@ def test_samples_of_a_search_have_each_choice() -> None:
 def test_a_search_is_asked_for_like_a_sweep(cold: Any) -> None:
     done = cold.bptt("warm", "sweep=optuna_adder", first=KEPT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"16 kernels ready in .*: all were there\n", done.stdout)
+    assert re.fullmatch(r"17 kernels ready in .*: all were there\n", done.stdout)
     assert list(cold.path.iterdir()) == []
 
 
@@ -194,17 +196,17 @@ def test_what_is_warm_is_not_compiled_again(mine: Any) -> None:
     assert "Traceback" not in failed.stderr
     where = re.escape(str(mine.path / "cache"))
     assert re.fullmatch(
-        rf"15 of 16 kernels ready in {where}: 14 compiled in \d+ s, 1 were there, 1 failed\n", failed.stdout
+        rf"16 of 17 kernels ready in {where}: 15 compiled in \d+ s, 1 were there, 1 failed\n", failed.stdout
     )
 
     done = mine.bptt("warm", *SMALL, **variables)
     assert (done.returncode, done.stderr) == (0, "compiling 1 kernel, 1 at a time\n")
-    assert re.fullmatch(rf"16 kernels ready in {where}: 1 compiled in \d+ s, 15 were there\n", done.stdout)
+    assert re.fullmatch(rf"17 kernels ready in {where}: 1 compiled in \d+ s, 16 were there\n", done.stdout)
 
     kept = files(mine.path / "cache")
     again = mine.bptt("warm", *SMALL, **variables)
     assert (again.returncode, again.stderr) == (0, "")
-    assert re.fullmatch(rf"16 kernels ready in {where}: all were there\n", again.stdout)
+    assert re.fullmatch(rf"17 kernels ready in {where}: all were there\n", again.stdout)
 
     trained = mine.bptt("--version", first=TRAINING.format(small=list(SMALL)), **variables)
     assert trained.returncode == 0, trained.stderr
@@ -222,7 +224,7 @@ def test_ctrl_c_ends_it_at_once(cold: Any) -> None:
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "compiling 43 kernels, 2 at a time\n"
+    assert process.stderr.readline() == "compiling 45 kernels, 2 at a time\n"
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "")

@@ -13,7 +13,11 @@ from bptt.core.run import Measured
 from tests.program import Folder
 
 ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report)"
-ELMAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
+ELMAN_KEYS = (
+    "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout, "
+    "model.recurrent_constraint, model.spectral_margin)"
+)
+JORDAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
 MEASURES = f"one of {', '.join(get_args(Measured))}"
 MODELS = "(choices: elman, gru, jordan, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, sparse, torch, uniform)"
@@ -155,6 +159,11 @@ def test_one_override(override: str, line: str) -> None:
         (["model=lstm", "init.gate_bias={forgt: 1}"], ["init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
         (["model=lstm", "init.gate_bias.forgt=1", "seed=-1"], ["seed=-1: must be a whole number at least 0", "init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + LSTM_GATES]),
         (["model=lstm", "init.gate_bias.forgt=1", "model.layers=0"], ["model.layers=0: must be a whole number at least 1", "init.gate_bias.forgt=1: unknown key; did you mean init.gate_bias.forget? " + ALL_GATES]),
+        (["model=elman", "model.recurrent_constraint=orthogonal", "optimizer=adam"], ["model.recurrent_constraint=orthogonal: asks for steps along the gradient: use optimizer=sgd, optimizer=momentum or optimizer=nesterov"]),
+        (["model=elman", "model.recurrent_constraint=orthognal"], ["model.recurrent_constraint=orthognal: must be one of none, orthogonal; did you mean orthogonal?"]),
+        (["model=elman", "model.spectral_margin=0.1"], ["model.spectral_margin=0.1: has no effect with model.recurrent_constraint=none; use 0, or orthogonal"]),
+        (["model=elman", "model.recurrent_constraint=orthogonal", "model.spectral_margin=1.5"], ["model.spectral_margin=1.5: must be a number at least 0 and at most 1"]),
+        (["model=jordan", "model.recurrent_constraint=orthogonal"], [f"model.recurrent_constraint=orthogonal: unknown key; model=elman or linear has it {JORDAN_KEYS}"]),
         (["model=elman", "init.gate_bias.forgt=1"], ["init.gate_bias.forgt=1.0: model=elman has no gates"]),
         (["model=gru", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model=gru has no such gate (gates: reset, update, new)"]),
         (["model=elman", "init.gate_bias.forget=1"], ["init.gate_bias.forget=1.0: model=elman has no gates"]),

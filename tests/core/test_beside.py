@@ -22,7 +22,9 @@ from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.parameters import list_parameters, mark_trained, to_flat, to_named
+from bptt.core.plain import move_constrained
 from bptt.core.random import Generator
+from bptt.core.recurrent_constraint import draw_start, find_constraint
 from bptt.core.regularizers.l2 import L2
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
@@ -370,7 +372,12 @@ def clipped(clip: Any, g: Floats) -> Floats:
 def follow(run: Run, losses: Sequence[float]) -> Floats:
     """Where a run's parameters are in the end, by NumPy alone but for the gradient of the loss and its penalty."""
     blocks, optimizer = list_parameters(run.model, run.task.inputs, run.task.outputs), run.optimizer
-    theta: Floats = run.init.parameters(seed_of(run, 0), blocks)
+    theta, held = draw_start(run, blocks), find_constraint(run) is not None
+    factors = {
+        b: (theta[b.first : b.first + b.size].reshape(b.shape), np.eye(b.hidden), np.zeros(b.hidden))
+        for b in blocks
+        if b.kind == "recurrent"
+    }
     slots: Slots = [np.zeros(theta.size) for _ in range(4)]
     updates, page = run.train.updates, run.task.training().page(seed_of(run, 1), 0, run.train.batch_size)
     normal = Generator(seed_of(run, 4)).standard_normal((updates, theta.size))
@@ -383,13 +390,18 @@ def follow(run: Run, losses: Sequence[float]) -> Floats:
         shrunk = theta * (1 - alpha * getattr(optimizer, "weight_decay", 0.0))
         name = next(name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
         stepped = PLAIN[name](optimizer, alpha, u, shrunk, g + spread * normal[u - 1], slots, losses[u - 1])
-        theta = np.where(part > 0, stepped, theta)
+        change, theta = theta - stepped, np.where(part > 0, stepped, theta)
+        for b in factors if held else ():
+            place = slice(b.first, b.first + b.size)
+            margin = run.model.spectral_margin  # type: ignore[attr-defined]
+            r, *factors[b] = move_constrained(change[place].reshape(b.shape), *factors[b], margin)  # type: ignore[assignment]
+            theta[place] = r.ravel()
     return theta
 
 
 @st.composite
 def composed(draw: st.DrawFn) -> Run:
-    """Any optimizer, schedule, decay, noise, clip and regularizer that go together."""
+    """Any optimizer, schedule, decay, noise, clip, regularizer and constraint that go together."""
     name = draw(st.sampled_from(sorted(OPTIMIZERS)))
     chosen = of(name, noise=draw(st.sampled_from([0.0, 0.1])), noise_decay=draw(st.sampled_from([0.0, 0.55])))
     if name in SHRINKING:
@@ -398,7 +410,10 @@ def composed(draw: st.DrawFn) -> Run:
     schedule = example(components("schedules")[draw(st.sampled_from(schedules))])
     if hasattr(schedule, "warmup"):
         schedule = dataclasses.replace(schedule, warmup=draw(st.sampled_from([0.0, 1.0, 1.5, 4.0])))
-    model = make_model(draw(st.sampled_from(["elman", "linear"])), hidden_size=draw(st.sampled_from([3, 7])))
+    held = {"recurrent_constraint": "orthogonal", "spectral_margin": draw(st.sampled_from([0.0, 0.2]))}
+    constraints = [{}, held] if name in ("sgd", "momentum", "nesterov") else [{}]
+    fields = {"hidden_size": draw(st.sampled_from([3, 7]))} | draw(st.sampled_from(constraints))
+    model = make_model(draw(st.sampled_from(["elman", "linear"])), **fields)
     return run_of(
         chosen,
         model=model,

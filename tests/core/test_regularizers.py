@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from bptt.analysis.surface import compute_state_gradient
+from bptt.core import lanes, training
 from bptt.core.annotations import PerLane, Range
 from bptt.core.clips.norm import Norm
 from bptt.core.gradcheck import check_gradients, gradient_of
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
+from bptt.core.inits.orthogonal import Orthogonal
 from bptt.core.kernel import LANES, MODES, REGULARIZER, UNITS, Kernel
 from bptt.core.lane_block import single_lane
 from bptt.core.layout import read_net, readout_weights, state_delta_at
@@ -30,7 +32,12 @@ from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Pool, Sequences
 from bptt.core.simd import WIDTH, element, elements, set_element
 from bptt.core.training import Training, kernels_of
-from tests.core.comparing import assert_runs_are_the_same_beside_others, assert_same_bits, finished
+from tests.core.comparing import (
+    assert_runs_are_the_same_beside_others,
+    assert_same_bits,
+    assert_same_record,
+    finished,
+)
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
 
@@ -167,25 +174,61 @@ def test_omega_keeps_gradients_from_vanishing() -> None:
     assert abs(kept) < 0.5 * abs(alone)
 
 
-def test_omega_is_recorded_where_it_is_the_regularizer() -> None:
-    """grad/omega is its penalty by itself, at the weights before each recorded update; a factor of 0 only measures."""
-    run = make_run(
-        model=make_model("elman", layers=2), regularizer=Omega(factor=0.0), updates=3, log_points=3, batch_size=2
-    )
-    (found,), (plain,) = finished([run]), finished([dataclasses.replace(run, regularizer=NoRegularizer())])
-    assert [name for name in found.history if name not in plain.history] == ["grad/omega"]
-    for name, values in plain.history.items():
-        assert_same_bits(found.history[name], values, name)
+def test_omega_is_recorded_with_the_regularizer_and_without() -> None:
+    """grad/omega is its penalty by itself, at the weights before each recorded update; all else is as it was."""
+    plain = make_run(model=make_model("elman", layers=2), updates=3, log_points=3, batch_size=2)
+    run = dataclasses.replace(plain, regularizer=Omega(factor=0.0))
+    (found,), (expected,) = finished([plain]), finished([run])
+    assert_same_record(found, expected)
     blocks = list_parameters(run.model, 2, 3)
     page, start = run.task.training().page(seed_of(run, 1), 0, 2), run.init.parameters(seed_of(run, 0), blocks)
     for update in (1, 2, 3):
         rows = page.rows[update - 1]
         sequences = Sequences(page.sequences.x[rows], page.sequences.y[rows])
         named = to_named(blocks, start)
-        expected = Omega(factor=1.0).penalty(run, named, named, sequences)
-        np.testing.assert_allclose(found.history["grad/omega"][update - 1], float(expected), rtol=1e-9)
+        penalty = Omega(factor=1.0).penalty(run, named, named, sequences)
+        np.testing.assert_allclose(found.history["grad/omega"][update - 1], float(penalty), rtol=1e-9)
         train = dataclasses.replace(run.train, updates=update)
         start = to_flat(blocks, finished([dataclasses.replace(run, train=train)])[0].parameters)
+
+
+@pytest.mark.parametrize("batch_size", [1, 9])
+@pytest.mark.parametrize("truncation", [None, 1, 2, 99])
+def test_omega_is_that_of_the_whole_gradient_and_to_measure_it_changes_nothing(
+    truncation: int | None, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of sequences of several lengths, whatever is cut off of the gradient that trains; l2 reads what flowed back."""
+    changes: dict[str, Any] = {"task": Noise(ragged=True), "batch_size": batch_size, "updates": 4, "log_points": 2}
+    runs = [
+        make_run(model=make_model(name), truncation=truncation, regularizer=L2(factor=0.1), seed=seed, **changes)
+        for seed, name in enumerate(("elman", "linear"))
+    ]
+    for run in runs:
+        (found,) = finished([run])
+        whole = dataclasses.replace(run.train, truncation=None)
+        (first,) = finished([dataclasses.replace(run, train=whole, regularizer=Omega(factor=0.0))])
+        assert found.history["grad/omega"][0] == first.history["grad/omega"][0] > 0
+        with monkeypatch.context() as patch:
+            for module in (lanes, training):
+                patch.setattr(module, "find_measured_omega", lambda run: None)
+            (without,) = finished([run])
+        assert "grad/omega" not in without.history
+        history = {name: values for name, values in found.history.items() if name != "grad/omega"}
+        assert_same_record(dataclasses.replace(found, history=history), without)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.9])
+def test_omega_of_a_linear_network_is_known(scale: float) -> None:
+    """0 of an orthogonal R, (0.81 − 1)² of 0.9·Q."""
+    start = Initialisation(Normal(scale=0.5), {"recurrent": Orthogonal(scale=scale)})
+    run = make_run(model=make_model("linear", hidden_size=5), init=start, updates=1, log_points=1)
+    found = finished([run])[0].history["grad/omega"]
+    np.testing.assert_allclose(found, (scale**2 - 1) ** 2, rtol=1e-12, atol=1e-28)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "jordan"])
+def test_omega_is_left_out_where_no_one_matrix_leads_from_state_to_state(name: str) -> None:
+    assert "grad/omega" not in finished([make_run(model=make_model(name), updates=1)])[0].history
 
 
 def test_orthogonality_draws_singular_values_to_one() -> None:

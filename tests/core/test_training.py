@@ -32,7 +32,7 @@ from bptt.core.parameters import list_parameters, to_flat, to_named
 from bptt.core.random import Generator
 from bptt.core.run import EarlyStop, Record, Run, seed_of
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
-from bptt.core.training import METRICS, Training, needs_compiling, train
+from bptt.core.training import METRICS, WORK, Training, needs_compiling, train
 from tests.core.comparing import finished
 from tests.core.discovering import components
 from tests.core.making import Noise, make_model, make_run
@@ -183,7 +183,7 @@ def test_every_metric_is_what_a_plain_computation_gives(name: str, batch_size: i
         )
         record = finished([run])[0]
         assert record.history["update"].tolist() == [1, 4, 6] == recorded_updates(6, 3, "linear").tolist()
-        assert set(record.history) == {"update", *METRICS, *MEASURED}
+        assert set(record.history) == {"update", *METRICS, *MEASURED, *WORK}
         np.testing.assert_allclose(record.history["grad/decay"], steep(record), rtol=1e-9)
         for point, update in enumerate(record.history["update"]):
             found = {metric: values[point] for metric, values in record.history.items()}
@@ -410,7 +410,7 @@ def test_points_come_one_by_one_and_agree_with_the_record(spacing: str) -> None:
         assert training.update == points.update
         assert points.recorded.all()
         assert (points.lane_update == points.update).all()
-        assert set(points.metrics) == {*METRICS, *MEASURED}
+        assert set(points.metrics) == {*METRICS, *MEASURED, *WORK}
         assert all(len(record.history["update"]) == len(seen) for record in training.records())
     assert training.advance() is None
     assert [points.update for points in seen] == recorded_updates(50, 4, spacing).tolist()
@@ -438,7 +438,7 @@ def test_an_accuracy_that_is_not_one_number_for_each_network_is_refused() -> Non
 def test_accuracy_is_left_out_where_the_task_has_no_notion_of_it() -> None:
     noise = Noise().make(Generator(np.random.SeedSequence(1)), 4)
     record = finished([make_run(task=Given(noise), updates=3)])[0]
-    assert set(record.history) == {"update", *METRICS, *MEASURED} - {"accuracy/eval", "accuracy/all_right"}
+    assert set(record.history) == {"update", *METRICS, *MEASURED, *WORK} - {"accuracy/eval", "accuracy/all_right"}
     assert record.once == {}
 
 

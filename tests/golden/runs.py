@@ -23,7 +23,7 @@ from bptt.core.inits.initialisation import Initialisation
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.random import Generator
 from bptt.core.run import Run, Settings, seed_of
-from bptt.core.training import train
+from bptt.core.training import WORK, train
 
 TABLE = Path(__file__).with_name("bits.json")
 CONF = Path(__file__).parents[2] / "conf"
@@ -43,6 +43,8 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
 }
 #: Values that a run's name leaves out, of keys that there were not when the first rows were written.
 UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0}
+#: Metrics that there were not when the first rows were written, of runs whose regularizer does not name them.
+UNHASHED = {"grad/omega", *WORK}
 #: What makes a task small, where it has the key.
 SMALL = {"length": 10, "eval_size": 7, "test_size": 5, "window": 6, "windows": 30, "count": 20}
 UPDATES = 12
@@ -183,9 +185,10 @@ def hash_run(run: Run) -> str:
     """Sixteen hexadecimal characters over the bits of all that a run leaves, and of what its network then predicts."""
     (record,) = train([run])
     evaluation = run.task.evaluation(Generator(seed_of(run, 2)))
+    said = {getattr(run.regularizer, "metric", None)}
     arrays = {
         **{f"weights/{name}": array for name, array in record.parameters.items()},
-        **record.history,
+        **{name: values for name, values in record.history.items() if name in said or name not in UNHASHED},
         **record.once,
         "state": record.state,
         "flow": record.flow,

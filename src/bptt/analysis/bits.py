@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.run import Record
+from bptt.core.run import TIMED, Record
 from bptt.tracking.folder.files import ONCE
 
 if TYPE_CHECKING:
@@ -84,14 +84,15 @@ def compare_runs(then: Record, now: Record, tolerance: float | None = None, ende
                are made of many, the largest of the whole array
     ended      False: the run was broken off then, so that only what it had recorded by then is compared
 
-    Metrics and gradient flow are compared as long as the recorded updates are the same ones. A state that one of the
+    Metrics and gradient flow are compared as long as the recorded updates are the same ones, but for the time that
+    training took. A state that one of the
     records does not hold is left out, as are metrics that only one of them has.
     """
     before, after = (np.asarray(record.history["update"], np.int64) for record in (then, now))
     points = _count_alike(before, after)
     parts = [_compare_text("outcome", then.outcome, now.outcome)] if ended else []
     parts += [_compare_text("last update", then.updates, now.updates), _compare_axes(before, after, points)]
-    names = [name for name in then.history if name != "update" and name in now.history]
+    names = [name for name in then.history if name not in ("update", *TIMED) and name in now.history]
     rows = before[:points]
     parts += [
         _compare_records(name, rows, then.history[name][:points], now.history[name][:points], tolerance)
@@ -217,7 +218,7 @@ def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> list[str]:
     """A hash of all that was recorded of each run, see `bptt.analysis.sweep.hash_results`."""
     told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in runs]
     history = history.sort_values(["run", "update"], kind="stable")
-    names = ["update", *sorted(name for name in history.columns if name not in ("run", "update"))]
+    names = ["update", *sorted(name for name in history.columns if name not in ("run", "update", *TIMED))]
     # Which NaN it is says nothing.
     columns = {name: np.nan_to_num(history[name].to_numpy("float64", na_value=np.nan), nan=np.nan) for name in names}
     owners, firsts = np.unique(history["run"].to_numpy(), return_index=True)

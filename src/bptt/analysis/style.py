@@ -107,20 +107,31 @@ def set_logarithmic_ticks(axis: "Axis", low: float, high: float, close: bool = F
     axis.set_minor_formatter(NullFormatter())
 
 
-def set_update_axis(axes: "Axes", updates: "NDArray[Any]", ticks: int = 5) -> None:
-    """Make the x axis one of these updates: logarithmic where they are spaced so."""
+def are_logarithmic(updates: "NDArray[Any]") -> bool:
+    """Whether updates, in their order, lie ever further apart."""
+    steps = np.diff(updates)
+    return len(steps) > 2 and bool(steps[-1] > 10 * steps[0])
+
+
+def set_update_axis(
+    axes: "Axes", updates: "NDArray[Any]", ticks: int = 5, logarithmic: bool | None = None, whole: bool = True
+) -> None:
+    """Make the x axis one of these updates, or of what they cost.
+
+    logarithmic  None: where they are spaced so
+    whole        whether ticks stand at whole numbers alone
+    """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if len(updates) == 1:
         axes.set_xticks(updates, [f"{updates[0]:,}"])
         return
-    steps = np.diff(updates)
-    if len(steps) > 2 and steps[-1] > 10 * steps[0]:
+    if are_logarithmic(updates) if logarithmic is None else logarithmic:
         axes.set_xscale("log")
         set_logarithmic_ticks(axes.xaxis, float(updates[0]), float(updates[-1]))
         return
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=whole))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if whole else f"{value:,.4g}"))
 
 
 def write_message(axes: "Axes", text: str) -> None:

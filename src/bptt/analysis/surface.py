@@ -22,7 +22,8 @@ from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import Parameter, list_parameters, to_flat
 from bptt.core.random import make_generator
-from bptt.core.run import Run, seed_of
+from bptt.core.recurrent_constraint import draw_start
+from bptt.core.run import Run
 from bptt.core.sequences import Floats, Pool, Sequences
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def list_run_parameters(run: Run) -> tuple[Parameter, ...]:
 
 def draw_initial(run: Run) -> Floats:
     """The parameters (P,) that a run starts from."""
-    return run.init.parameters(seed_of(run, 0), list_run_parameters(run))
+    return draw_start(run, list_run_parameters(run))
 
 
 def draw_evaluation(run: Run) -> Sequences:

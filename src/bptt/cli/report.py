@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
         ]
         if args.verify is not None:
             return _verify(sweeps, args.verify)
+        _check_along(sweeps, args.along)
         folder = _choose_folder(sweeps) if args.output is None else Path(args.output)
         _check(folder)
         missing: list[str] = []
@@ -70,6 +71,12 @@ def _make_parser() -> Parser:
         metavar="KEY",
         nargs="*",
         help="swept keys that make the task harder, across which nothing is ranked; otherwise the sweep's",
+    )
+    parser.add_argument(
+        "--along",
+        metavar="METRIC",
+        default="update",
+        help="what figures of convergence and of solved runs have across: update, work/gradients, work/seconds",
     )
     parser.add_argument(
         "--figures",
@@ -132,9 +139,22 @@ def _check(folder: Path) -> None:
         raise SourceError(f"-o {folder}: holds something else than a report; name a folder of its own")
 
 
+def _check_along(sweeps: "Sequence[Sweep]", along: str) -> None:
+    """Raise SourceError where a sweep has no such axis."""
+    from bptt.analysis.work import check_axis
+    from bptt.tracking.history.find import SourceError
+
+    for sweep in sweeps:
+        try:
+            check_axis(along, sweep.history)
+        except ValueError as error:
+            raise SourceError(f"{sweep.name}: --{error}" if len(sweeps) > 1 else f"--{error}") from None
+
+
 def _write(sweeps: "Sequence[Sweep]", folder: Path, args: argparse.Namespace, missing: list[str]) -> Path:
     from bptt.analysis.report.writing import make_report_files, write_report
 
     options = [] if args.solved is None else ["--solved", args.solved]
     options += [] if args.conditions is None else ["--conditions", *args.conditions]
-    return write_report(folder, make_report_files(sweeps, args.figures, options, missing))
+    options += [] if args.along == "update" else ["--along", args.along]
+    return write_report(folder, make_report_files(sweeps, args.figures, options, missing, args.along))

@@ -17,6 +17,7 @@ from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
 from bptt.core.parameters import belongs_to, list_parameters
 from bptt.core.random import Generator
+from bptt.core.recurrent_constraint import find_unfit_constraint, is_constrained
 from bptt.core.run import Run, find_unmeasured
 from bptt.core.sequences import Sequences, measure_memory
 
@@ -85,8 +86,8 @@ def check_combinations(run: Run) -> list[str]:
 
 
 def check_remedies(run: Run) -> list[str]:
-    """A line where there is no α that the schedule could scale, and of what the regularizer, `train.only` or
-    `train.measure` lacks.
+    """A line where there is no α that the schedule could scale, and of what the regularizer, the constraint,
+    `train.only` or `train.measure` lacks.
     """
     found = []
     if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
@@ -99,10 +100,16 @@ def check_remedies(run: Run) -> list[str]:
     unfit = getattr(run.regularizer, "find_unfit", None)
     if unfit is not None and (says := unfit(run)):
         found.append(write_problem("regularizer", _name(run.regularizer), says))
+    constraint, margin = (getattr(run.model, name, 0) for name in ("recurrent_constraint", "spectral_margin"))
+    if says := find_unfit_constraint(run):
+        found.append(write_problem("model.recurrent_constraint", constraint, says))
+    if margin and not is_constrained(run):
+        says = "has no effect with model.recurrent_constraint=none; use 0, or orthogonal"
+        found.append(write_problem("model.spectral_margin", margin, says))
     found += [
-        write_problem("train.measure", [*run.train.measure], f"{name} {says}")
+        write_problem("train.measure", [*run.train.measure], f"{name} {why}")
         for name in run.train.measure
-        if (says := find_unmeasured(run, name)) is not None
+        if (why := find_unmeasured(run, name)) is not None
     ]
     blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     for name in run.train.only or ():

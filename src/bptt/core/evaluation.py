@@ -1,7 +1,7 @@
 """Outputs and losses of networks on sets of sequences."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.parameters import list_parameters, parameter_count, to_flat
 from bptt.core.places import spread_weights
+from bptt.core.run import Run, Task
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import (
     WIDTH,
@@ -295,3 +296,17 @@ def predict(run: Any, parameters: Any, sequences: Sequences, state: Floats | Non
     evaluation = Evaluation(run.model, run.loss, [sequences])
     _, outputs = evaluation.evaluate(to_flat(blocks, parameters)[None], None if state is None else state[None])
     return outputs[0]
+
+
+def list_scores(task: Task, sequences: Sequences) -> dict[str, Callable[[Floats, Sequences], Any]]:
+    """Metric → what computes it, of those that the task has."""
+    every = {"accuracy/eval": task.accuracy, "accuracy/all_right": getattr(task, "all_right", None)}
+    known = {name: score for name, score in every.items() if score is not None}
+    return {name: score for name, score in known.items() if score(np.zeros(sequences.y.shape), sequences) is not None}
+
+
+def find_baselines(runs: Sequence[Run]) -> list[dict[str, float]]:
+    """`baseline` of each run, where its task knows it; runs that fuse have the same task."""
+    find = getattr(runs[0].task, "baseline", None)
+    known = {} if find is None else {run.loss: find(run.loss) for run in runs}
+    return [{"baseline": float(cost)} if (cost := known.get(run.loss)) is not None else {} for run in runs]

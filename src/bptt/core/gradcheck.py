@@ -17,6 +17,7 @@ from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.random import Generator
+from bptt.core.recurrent_constraint import draw_start
 from bptt.core.run import Run, seed_of
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Pool, Sequences
@@ -92,7 +93,7 @@ def check_gradients(run: Run) -> list[BlockError]:
     """Compare the kernels' gradient with finite differences, norm-wise per block, at the run's initial parameters."""
     blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     seed = seed_of(run, 0)
-    flat = run.init.parameters(seed, blocks)
+    flat = draw_start(run, blocks)
     sequences = first_sequences(run, _SEQUENCES)
     gradient = gradient_of(run, flat, sequences)
     held = to_named(blocks, flat)

@@ -241,11 +241,21 @@ SCHEDULE = HyperKind("schedule", lambda _, hyper: vector(hyper, _INTEGER, _INTEG
 #: regularizer(sizes, theta, gradient, memory, begin, hyper): what it adds to the gradient that `backward` left, of the
 #: timesteps from `begin` on; theta and gradient lie as `bptt.core.layout` says of weights.
 REGULARIZER = HyperKind("regularizer", lambda memory, hyper: types.void(SIZES, memory, memory, memory, _INTEGER, hyper))
+#: omega(sizes, theta, memory, begin) → Ω of the gradients that flowed back to the timesteps from `begin` on, of which
+#: ∂loss/∂state stands at `state_delta` and ∂loss/∂pre-activation at `delta`.
+OMEGA = Kind("omega", lambda memory: vector(SIZES, memory, memory, _INTEGER))
+#: constraint(sizes, theta, before, factors, live, lanes, update, product): the recurrent weights of theta, which an
+#: optimizer made of those that stand at `before`, as `factors` let them be, where live is not 0; both lie as
+#: parameters do. product: the address of `products.product` over one run's numbers.
+CONSTRAINT = Kind(
+    "constraint", lambda memory: types.void(SIZES, memory, memory, UNITS_MEMORY, VECTORS, *[_INTEGER] * 3)
+)
 
 call_product = PRODUCT.call
 call_forward, call_backward, call_loss = FORWARD.call, BACKWARD.call, LOSS.call
 call_clip, call_optimizer = CLIP.call, OPTIMIZER.call
 call_schedule, call_regularizer = SCHEDULE.call, REGULARIZER.call
+call_omega, call_constraint = OMEGA.call, CONSTRAINT.call
 
 
 def check_memory(**arrays: NDArray[Any]) -> None:

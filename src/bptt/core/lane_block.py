@@ -3,6 +3,7 @@
 Runs that fuse, cut into blocks and trained together; from outside one block of all lanes.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,9 @@ from bptt.core.lanes import (
 from bptt.core.metrics import count_activations
 from bptt.core.optimizers.noise import WORDS
 from bptt.core.parameters import Parameter, list_parameters, mark_trained, parameter_count
+from bptt.core.products import product
 from bptt.core.random import Generator
+from bptt.core.recurrent_constraint import Factors, draw_start, find_constraint, find_unfit_constraint
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Page, Stream
 from bptt.core.shapes.training import ShapeKernel, find_kernel
@@ -37,9 +40,11 @@ from bptt.core.updates import (
     DIVERGED_AT,
     DIVERGED_LOSS,
     ETA,
+    EVALUATIONS,
     GAMMA,
     GRADIENT_NORM,
     LOSS_VALUE,
+    OMEGA_VALUE,
     PENALTY,
     REPORT_ROWS,
     STEP_NORM,
@@ -63,12 +68,14 @@ class BlockReport:
     saturated  (2, lanes): how many activations are saturated, and of how many
     flow       (lanes, T), lag 0 first
     state      (lanes, batch, …): as `Record.state`
+    seconds    (lanes,): the processor time of the updates, of lanes that share vectors the same share
     """
 
     numbers: Floats
     saturated: NDArray[np.int64]
     flow: Floats
     state: Floats
+    seconds: Floats
 
     @property
     def loss(self) -> Floats:
@@ -82,6 +89,16 @@ class BlockReport:
     def penalty(self) -> Floats:
         """What the regularizer says of itself; 0 where it says nothing."""
         return self.numbers[PENALTY]
+
+    @property
+    def omega(self) -> Floats:
+        """0 where it is not measured, see `regularizers.omega.find_measured_omega`."""
+        return self.numbers[OMEGA_VALUE]
+
+    @property
+    def evaluations(self) -> Floats:
+        """How many gradients were evaluated beyond one an update."""
+        return self.numbers[EVALUATIONS]
 
     @property
     def clipped(self) -> Floats:
@@ -115,6 +132,7 @@ def _join_reports(reports: Sequence[BlockReport]) -> BlockReport:
         saturated=np.concatenate([one.saturated for one in reports], axis=1),
         flow=np.concatenate([one.flow for one in reports]),
         state=np.concatenate([one.state for one in reports]),
+        seconds=np.concatenate([one.seconds for one in reports]),
     )
 
 
@@ -122,6 +140,8 @@ def _side_by_side(runs: Sequence[Run], mode: str, blocks: Sequence[Parameter]) -
     unfit = getattr(runs[0].regularizer, "find_unfit", None)
     if unfit is not None and (says := unfit(runs[0])):
         raise ValueError(f"{type(runs[0].regularizer).__name__} {says}")
+    if says := find_unfit_constraint(runs[0]):
+        raise ValueError(f"recurrent_constraint={runs[0].model.recurrent_constraint} {says}")  # type: ignore[attr-defined]
     optimizer, alpha = hyperparameters([run.optimizer for run in runs], mode), aligned_zeros(1, WIDTH)
     alpha[0] = optimizer[alpha_row(runs[0])]
     return Hyper(
@@ -182,11 +202,14 @@ class LaneBlock:
         self._drawn: int | None = None  # the update after which the generators of noise stand; None: at none
         if self._decays or self._noisy:
             made = None  # of the run that the others were asked by, which does neither
+        held = find_constraint(first) is not None
+        self._factors = Factors(runs, parameters, blocks) if held else None
         self._learning = Learning(
             parameters=as_mode(self._parameters, mode),
             gradient=as_mode(self._gradient, mode),
             previous=as_mode(self._previous, mode),
             slots=self._slots,
+            factors=aligned_zeros(1) if self._factors is None else self._factors.memory,
         )
         self._shares = np.array([run.loss.weight / self._batch for run in runs])
         self._live_vector = aligned_zeros(1, WIDTH)
@@ -202,9 +225,11 @@ class LaneBlock:
         self._packed = as_mode(aligned_zeros(made.shape.packed if made is not None else 0, WIDTH), mode)
         self._pages: list[Page] = []
         self._data: tuple[Any, ...] = ()
-        self._addresses = Addresses(
-            *(kernel.address(mode) if kernel is not None else 0 for kernel in component_kernels(first))
-        )
+        for kernel in (train_updates, made):  # here, so that no update is said to have taken the time
+            if kernel is not None:
+                kernel.compile(mode)
+        addresses = [kernel.address(mode) if kernel is not None else 0 for kernel in component_kernels(first)]
+        self._addresses = Addresses(*addresses, *[product.address(UNITS) if held else 0])
         check_memory(parameters=self._parameters, previous=self._previous, gradient=self._gradient, slots=self._slots)
 
     def _of_lane(self, vectors: Floats, place: int) -> Floats:
@@ -240,13 +265,13 @@ class LaneBlock:
     def train(self, since: int, update: int) -> BlockReport:
         """Train from update `since` (done already) to `update`, and report on each lane."""
         self._report[:] = 0.0
-        done = since
+        done, trained, began = since, max(sum(live > 0.0 for live in self._live), 1), time.thread_time()
         while done < update and self._live.any():
             page = self._page(done)
             count = min(update, page.end) - done
             self._call(page, done, count, done + count == update)
             done += count
-        return self._reported()
+        return self._reported((time.thread_time() - began) / trained)
 
     def _page(self, done: int) -> Page:
         if not self._pages or done >= self._pages[0].end or done < self._pages[0].first:
@@ -310,13 +335,14 @@ class LaneBlock:
             generator.skip(done * self._count)
             words[place] = generator.words
 
-    def _reported(self) -> BlockReport:
+    def _reported(self, seconds: float) -> BlockReport:
         lanes, space, model = len(self.runs), self.space, self.runs[0].model
         return BlockReport(
             numbers=self._report[:, :lanes].copy(),
             saturated=count_activations(space.sizes, space.memory, model.cell.squashed, model.activation, lanes),
             flow=self._flow.copy(),
             state=self.states,
+            seconds=np.full(lanes, seconds),
         )
 
     def saved(self, place: int) -> dict[str, Floats]:
@@ -340,6 +366,7 @@ class LaneBlock:
             "live": self._live[place : place + 1],
             "states": self._states[place],
             "outputs": self._outputs[place],
+            **({} if self._factors is None else {"factors": self._factors.of_lane(place)}),
         }
 
 
@@ -367,7 +394,7 @@ class FusedRuns:
                 spaces[mode] = Workspace(training_layout(first, sequences, mode), mode)
                 made[mode] = find_kernel(first, spaces[mode].net, planned)
             block = [runs[lane] for lane in lanes]
-            start = [run.init.parameters(seed_of(run, 0), blocks) for run in block]
+            start = [draw_start(run, blocks) for run in block]
             self._blocks.append(
                 LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start, made=made[mode])
             )

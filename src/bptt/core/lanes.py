@@ -13,6 +13,8 @@ from bptt.core.elementwise import compute_exp, compute_log
 from bptt.core.kernel import BATCH_LOSS, LANES, UNITS, Kernel
 from bptt.core.optimizers.noise import AddsNoise
 from bptt.core.optimizers.weight_decay import ShrinksWeights
+from bptt.core.recurrent_constraint import find_constraint
+from bptt.core.regularizers.omega import find_measured_omega
 from bptt.core.run import Model, Run
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
@@ -74,9 +76,10 @@ def blocks_of_lanes(model: Model, batch: int, lanes: int) -> list[tuple[str, ran
 
 
 def component_kernels(run: Run) -> tuple[Kernel | None, ...]:
-    """The kernels of a run's components, in the order in which an update calls them; None: nothing is called."""
+    """The kernels of a run, in the order of `updates.Addresses`; None: nothing is called."""
     cell, parts = run.model.cell, (run.loss, run.regularizer, run.clip, run.schedule, run.optimizer)
-    return (cell.forward, cell.backward, *(part.kernel for part in parts))
+    beside = find_measured_omega(run), find_constraint(run)
+    return (cell.forward, cell.backward, *(part.kernel for part in parts), *beside)
 
 
 def alpha_row(run: Run) -> int:

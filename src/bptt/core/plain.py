@@ -152,6 +152,19 @@ def compute_omega(
     return total
 
 
+def move_constrained(change: Array, u: Array, v: Array, p: Array, margin: float) -> tuple[Array, Array, Array, Array]:
+    """(R, U, V, p) of `bptt.core.recurrent_constraint` after a step that would make R into R − change."""
+    r = u * (2.0 * margin * (sigmoid(p, np) - 0.5) + 1.0) @ v.T
+    eye, moved = np.eye(len(p)), []
+    for matrix, pulled in ((u, change @ r.T), (v, change.T @ r)):
+        half = 0.5 * (pulled - pulled.T)
+        moved.append(np.linalg.solve(eye + half, (eye - half) @ matrix))
+    share = sigmoid(p, np)
+    p = p - 2.0 * margin * share * (1.0 - share) * np.diag(u.T @ change @ v)
+    u, v = moved
+    return u * (2.0 * margin * (sigmoid(p, np) - 0.5) + 1.0) @ v.T, u, v, p
+
+
 def measure_orthogonality(run: Any, parameters: Mapping[str, Any]) -> Any:
     """Σ ‖RᵀR − I‖² over all layers, and over each gate's matrix for itself."""
     total, hidden = 0.0, run.model.hidden_size

@@ -250,6 +250,10 @@ def find_unmeasured(run: Run, name: Measured) -> str | None:
     return None
 
 
+#: Columns of a history that are others each time a run is trained; the rest hang on configuration and seed alone.
+TIMED = frozenset({"work/seconds"})
+
+
 @dataclass(frozen=True)
 class Record:
     """What a run leaves.

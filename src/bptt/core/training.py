@@ -4,14 +4,14 @@
 can go on alone (`select_lanes`), or those of several trainings together (`join_checkpoints`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.evaluation import Evaluation, evaluate_chunks
+from bptt.core.evaluation import Evaluation, evaluate_chunks, find_baselines, list_scores
 from bptt.core.kernel import Kernel
 from bptt.core.lane_block import BlockReport, FusedRuns
 from bptt.core.lanes import blocks_of_lanes, component_kernels, fusing_key, recorded_updates
@@ -20,8 +20,9 @@ from bptt.core.metrics import SLOPES, count_saturated, decay_rate
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
-from bptt.core.run import Record, Run, Task, seed_of
-from bptt.core.sequences import Floats, Sequences
+from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
+from bptt.core.run import Record, Run, seed_of
+from bptt.core.sequences import Floats
 from bptt.core.shapes.training import find_kernel, may_have_kernel
 from bptt.core.snapshots import KeptParameters
 from bptt.core.updates import train_updates
@@ -77,6 +78,9 @@ METRICS = (
     "update/ratio",
     "activations/saturation",
 )
+
+#: What a run has cost until a recorded update: gradient evaluations, and seconds of processor time.
+WORK = ("work/gradients", "work/seconds")
 
 
 @dataclass(frozen=True)
@@ -225,14 +229,16 @@ class Training:
         self._lanes = FusedRuns(self.runs, self.blocks, count_updates(runs) if planned is None else planned)
         sets = [first.task.evaluation(self._generator(lane, 2)) for lane in range(len(self.runs))]
         self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)
-        self._scores = _list_scores(first.task, sets[0])
+        self._scores = list_scores(first.task, sets[0])
         self._measurements = shipped_measurements() if measurements is None else measurements
         measured = [name for measurement in self._measurements for name in measurement.names]
         if lacking := [name for name in first.train.measure if not any(own.endswith(f"/{name}") for own in measured)]:
             raise ValueError(f"train.measure={list(lacking)}: not among the measurements that were given")
         names = [name for name in METRICS if name in self._scores or not name.startswith("accuracy/")]
         self._said = [first.regularizer.metric] if hasattr(first.regularizer, "metric") else []
-        self._names = [*names[:-1], *measured, names[-1], *self._said]  # a history's columns keep their order
+        self._omega = [OMEGA_METRIC] if find_measured_omega(first) is not None else []
+        # A history's columns keep their order.
+        self._names = [*names[:-1], *measured, names[-1], *self._said, *self._omega, *WORK]
         if len(set(self._names)) < len(self._names):
             raise ValueError(f"two metrics have the same name: {', '.join(sorted(self._names))}")
         self._next = 0
@@ -240,7 +246,8 @@ class Training:
         self._weights = np.array([run.loss.weight for run in self.runs])
         self._outcome = np.zeros(len(self.runs), np.int64)
         self._ended = np.zeros(len(self.runs), np.int64)  # the update at which a lane ended; 0: it is trained
-        self._baselines = _find_baselines(self.runs)
+        self._work = {name: np.zeros(len(self.runs)) for name in WORK}
+        self._baselines = find_baselines(self.runs)
         tests = ("loss/test", *(["accuracy/test"] if "accuracy/eval" in self._scores else []))
         self._tests = {name: np.full(len(self.runs), np.nan) for name in tests}  # nan of a lane that was not tested
         # Kept here because a block goes on computing the states of lanes that have ended.
@@ -323,6 +330,8 @@ class Training:
 
     def _recorded(self, report: BlockReport, since: int, update: int) -> Points:
         running = self._ended == 0
+        self._work["work/gradients"][running] += update - since + report.evaluations[running]
+        self._work["work/seconds"][running] += report.seconds[running]
         diverged = running & (report.diverged_at > 0)
         self._outcome[diverged], self._ended[diverged] = _DIVERGED, report.diverged_at[diverged]
         self._states[diverged] = np.nan
@@ -360,6 +369,8 @@ class Training:
             "update/ratio": report.update_ratio,
             "activations/saturation": report.saturation,
             **dict.fromkeys(self._said, report.penalty),
+            **dict.fromkeys(self._omega, report.omega),
+            **self._work,
         }
 
     def _stop_early(self, points: Points) -> None:
@@ -401,6 +412,7 @@ class Training:
             "states": self._states.copy(),
             **self._history.saved(self._next),
             **self._kept.saved(self.update),
+            **{name: values.copy() for name, values in self._work.items()},
         }
         saved |= {_TEST + name: values.copy() for name, values in self._tests.items()}
         return saved | {_LANE + name: arrays for name, arrays in self._lanes.saved().items()}
@@ -410,25 +422,12 @@ class Training:
             raise ValueError(f"the checkpoint has {saved['outcome'].size} lanes, this training {len(self.runs)}")
         self._next = int(saved["next"])
         self._outcome, self._ended, self._states = (saved[key].copy() for key in ("outcome", "ended", "states"))
+        self._work = {name: saved[name].copy() for name in WORK}
         self._history.restore(saved, self._next)
         self._kept.restore(saved)
         self._tests |= {name: saved[_TEST + name].copy() for name in self._tests}
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
         self._lanes.restore(own)
-
-
-def _list_scores(task: Task, sequences: Sequences) -> dict[str, Callable[[Floats, Sequences], Any]]:
-    """Metric → what computes it, of those that the task has."""
-    every = {"accuracy/eval": task.accuracy, "accuracy/all_right": getattr(task, "all_right", None)}
-    known = {name: score for name, score in every.items() if score is not None}
-    return {name: score for name, score in known.items() if score(np.zeros(sequences.y.shape), sequences) is not None}
-
-
-def _find_baselines(runs: Sequence[Run]) -> list[dict[str, float]]:
-    """`baseline` of each run, where its task knows it; runs that fuse have the same task."""
-    find = getattr(runs[0].task, "baseline", None)
-    known = {} if find is None else {run.loss: find(run.loss) for run in runs}
-    return [{"baseline": float(cost)} if (cost := known.get(run.loss)) is not None else {} for run in runs]
 
 
 def rescue_record(training: Training | None) -> Record | None:

@@ -12,13 +12,15 @@ from bptt.core.kernel import (
     Kernel,
     call_backward,
     call_clip,
+    call_constraint,
     call_forward,
     call_loss,
+    call_omega,
     call_optimizer,
     call_regularizer,
     call_schedule,
 )
-from bptt.core.layout import place_before, read_net, state_at
+from bptt.core.layout import Net, place_before, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.optimizers.noise import WORDS, add_noise
 from bptt.core.optimizers.weight_decay import shrink_weights
@@ -39,9 +41,12 @@ from bptt.core.simd import (
 from bptt.core.simd.sums import norm
 from bptt.core.workspace import LENGTHS, PLACES, ROWS, SCORED, SHARES, X, Y, pack
 
-#: Rows of the `report` array, each (WIDTH,).
+_NUMBERS = len(Net._fields)
+
+#: Rows of the `report` array, each (WIDTH,). EVALUATIONS: of gradients, beyond the one that each update makes.
 LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM, PENALTY = range(8)
-REPORT_ROWS = 8
+EVALUATIONS, OMEGA_VALUE = 8, 9
+REPORT_ROWS = 10
 
 
 @inline
@@ -73,7 +78,10 @@ def _copy(memory, target, source, count):
 
 
 class Addresses(NamedTuple):
-    """Of the kernels that an update calls; 0: none, and nothing is called."""
+    """Of the kernels that an update calls; 0: none, and nothing is called.
+
+    product  of `bptt.core.products`, over the numbers of one run, for the constraint
+    """
 
     forward: int
     backward: int
@@ -82,15 +90,22 @@ class Addresses(NamedTuple):
     clip: int
     schedule: int
     optimizer: int
+    omega: int
+    constraint: int
+    product: int
 
 
 class Learning(NamedTuple):
-    """What an update changes: parameters, their gradient, room for a copy of the parameters, the optimizer's slots."""
+    """What an update changes: parameters, their gradient, room for a copy of the parameters, the optimizer's slots.
+
+    factors  of recurrent weights that are constrained, as of `bptt.core.recurrent_constraint.Factors`
+    """
 
     parameters: Any
     gradient: Any
     previous: Any
     slots: Any
+    factors: Any
 
 
 #: The vectors of what is beside an optimizer's step: the state of each lane's generator, room for one vector, λ, η, γ.
@@ -163,6 +178,7 @@ class Stretch(NamedTuple):
 
 def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memory_array, live_array, report_array):
     sizes, memory = pointer_to(sizes_array), pointer_to(memory_array)
+    kept_sizes = pointer_to(sizes_array[_NUMBERS:])
     theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
     previous, slots = pointer_to(learning.previous), pointer_to(learning.slots)
     live, report, optimizer_hyper = pointer_to(live_array), pointer_to(report_array), pointer_to(hyper.optimizer)
@@ -194,15 +210,23 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             if not any_of(lives > splat(0.0)):
                 return
         backward = sizes, weights, weights_gradient, memory, begin, stretch.truncation
-        call_backward(addresses.backward, (*backward, False))
+        measured = stretch.measure and k == stretch.length - 1
+        lies = sizes  # how what the regularizer reads does
+        if measured and addresses.omega != 0:
+            # The same gradient where nothing is cut off, and another time where it is.
+            call_backward(addresses.backward, (kept_sizes, weights, weights_gradient, memory, begin, 0, False))
+            store(report, OMEGA_VALUE, call_omega(addresses.omega, (kept_sizes, weights, memory, begin)))
+            lies = kept_sizes
+        if stretch.truncation != 0 or not measured or addresses.omega == 0:
+            call_backward(addresses.backward, (*backward, False))
+            lies = sizes
         if addresses.regularizer != 0:
-            added = sizes, weights, weights_gradient, memory, begin, pointer_to(hyper.regularizer)
+            added = lies, weights, weights_gradient, memory, begin, pointer_to(hyper.regularizer)
             call_regularizer(addresses.regularizer, added)
         collect_gradient(net, memory, gradient)
         if stretch.partly:
             for p in range(vectors):
                 store(gradient, p, select(load(beside, TRAINED + p) > splat(0.0), load(gradient, p), splat(0.0)))
-        measured = stretch.measure and k == stretch.length - 1
         if measured:
             store(report, PENALTY, load(memory, net.penalty))
             store(report, LOSS_VALUE, value)
@@ -213,7 +237,7 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         if stretch.noisy:
             room, eta, gamma = vectors_at(beside, ROOM), load(beside, ETA), load(beside, GAMMA)
             add_noise(gradient, vectors, stretch.size, eta, gamma, beside, room, update)
-        if measured or stretch.partly:
+        if measured or stretch.partly or addresses.constraint != 0:
             for p in range(vectors):
                 store(previous, p, load(theta, p))
         if measured:
@@ -231,6 +255,9 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             for p in range(vectors):
                 trained = load(beside, TRAINED + p) > splat(0.0)
                 store(theta, p, select(trained, load(theta, p), load(previous, p)))
+        if addresses.constraint != 0:
+            moved = sizes, theta, previous, pointer_to(learning.factors), live
+            call_constraint(addresses.constraint, (*moved, shares.shape[0], update, addresses.product))
         if measured:
             for p in range(vectors):
                 store(previous, p, load(theta, p) - load(previous, p))
@@ -242,7 +269,7 @@ def tuple_types(memory):
     vectors, number = VECTOR_ARRAY, types.int64
     kinds = {
         Addresses: [number] * len(Addresses._fields),
-        Learning: [memory, memory, memory, vectors],
+        Learning: [memory, memory, memory, vectors, NUMBER_ARRAY],
         Hyper: [vectors] * (len(Hyper._fields) - 1) + [NUMBER_ARRAY],
         Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
         Stretch: [number] * 8 + [types.boolean] * 5,
@@ -256,6 +283,6 @@ def _signature(memory):
     return types.void(given["Addresses"], SIZES_ARRAY, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)
 
 
-#: train_updates(Addresses, sizes of the net, Learning, Hyper, Data, Stretch, working memory, live, report): `live`
+#: train_updates(Addresses, `Workspace.sizes`, Learning, Hyper, Data, Stretch, working memory, live, report): `live`
 #: (1, WIDTH) says who is trained, and `report` (REPORT_ROWS, WIDTH) what happened.
 train_updates = Kernel(_train_updates, {mode: _signature(memory) for mode, memory in ARRAYS.items()})

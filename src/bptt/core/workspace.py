@@ -65,7 +65,9 @@ class Workspace:
     def __init__(self, net: Net, mode: str) -> None:
         self.mode = mode
         self.net: Net = net._replace(product=product.address(mode))
-        self.sizes = np.array(self.net, np.int64)
+        # Behind them once more, for a backward pass that leaves ∂loss/∂state where it is.
+        apart = self.net if self.net.delta != self.net.state_delta else self.net._replace(delta=self.net.window_delta)
+        self.sizes = np.array([*self.net, *apart], np.int64)
         self.memory = as_mode(aligned_zeros(self.net.size, WIDTH), mode)
         self.data = self.memory[: self.net.one * (1 if mode == LANES else WIDTH)]
         self.places = np.zeros((2, WIDTH), np.int64)

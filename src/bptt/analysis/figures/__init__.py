@@ -29,6 +29,7 @@ from bptt.analysis.figures.training import (
     draw_update_ratio,
 )
 from bptt.analysis.style import save_figure
+from bptt.analysis.work import UPDATES, Axis
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -77,12 +78,15 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
 )
 
 
-def draw_sweep(sweep: "Sweep", tell: Callable[[str, Exception], None] | None = None) -> list[SweepFigure]:
+def draw_sweep(
+    sweep: "Sweep", tell: Callable[[str, Exception], None] | None = None, along: Axis = UPDATES
+) -> list[SweepFigure]:
     """The figures of a sweep, the most important first, then those of its dynamics; nothing where no run has ended.
 
-    tell  is told of what can't be drawn, by a name and what it raised, and the others are drawn; None: it is raised
+    tell   is told of what can't be drawn, by a name and what it raised, and the others are drawn; None: it is raised
+    along  what those of convergence and of solved runs have across: update, work/gradients or work/seconds
     """
-    material = Material(sweep)
+    material = Material(sweep, along)
     if material.ended.empty:
         return []
     drawn = list(islice(chain.from_iterable(_draw(draw, material, tell) for draw in _IN_ORDER), _MOST))

@@ -11,6 +11,7 @@ import numpy as np
 
 from bptt.analysis.factors import Factor, Split, combine_factors, find_factors, split_runs
 from bptt.analysis.tables import ACCURACY, GRADIENT, LOSS
+from bptt.analysis.work import GRADIENTS, SECONDS, UPDATES, Axis, costs_differ
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,8 @@ _SHOWN: Final = {
     RADIUS: Display("spectral radius"),
     RATIO: Display("relative update size ‖Δθ‖/‖θ‖", "log", None, 1000, 1e8),
     "activations/saturation": Display("saturated activations", "percent"),
+    GRADIENTS: Display("gradient evaluations"),
+    SECONDS: Display("processor time (s)"),
 }
 
 
@@ -283,9 +286,18 @@ class SweepFigure:
 
 @dataclass(frozen=True)
 class Material:
-    """A sweep as its figures see it."""
+    """A sweep as its figures see it.
+
+    along  what figures of convergence and of solved runs have across
+    """
 
     sweep: "Sweep"
+    along: Axis = UPDATES
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """What those figures are drawn along: as is asked, and along the work too where updates do not tell it."""
+        return [self.along, *([GRADIENTS] if self.along == UPDATES and costs_differ(self.ended) else [])]
 
     @property
     def runs(self) -> "pd.DataFrame":

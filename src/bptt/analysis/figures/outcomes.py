@@ -39,11 +39,12 @@ from bptt.analysis.figures.panels import (
     set_level_axis,
     set_percent_axis,
 )
-from bptt.analysis.figures.training import MOST_BANDS, draw_survival_curves
+from bptt.analysis.figures.training import MOST_BANDS, describe_axis, draw_survival_curves, name_along
 from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.statistics.settings import INTERACTIONS, REST, SEED, variance_shares
 from bptt.analysis.style import BLUE, COLUMN, GREY, STYLE, VERMILION, write_message
 from bptt.analysis.tables import LOSS, take_final
+from bptt.analysis.work import AXIS_LABELS, UPDATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,22 +304,24 @@ def draw_survivals(material: Material) -> Iterator[SweepFigure]:
     bands = len(material.hue.levels) <= MOST_BANDS
     over = " over all panels" if told.facet else ""
     shares = material.over_lines(100 * material.ended[SOLVED].to_numpy(dtype=float), mean=True)
-    yield SweepFigure(
-        name="survival",
-        figure=draw_survival_curves(material.runs, material.sweep.swept),
-        title="When runs solve their task",
-        caption=(
-            "The share of runs that have solved their task until an update, by Kaplan and Meier's estimate"
-            f"{'; light bands are its 95 % intervals' if bands else ''}. A run has solved it when it first recorded "
-            f"{material.sweep.solved}, at some update since the record before: the dark strip holds what that leaves "
-            "open. Ticks stand where runs ended without. "
-            f"{name_pooled(material.factors, *material.list_keys())}{material.note}"
-        ),
-        alt=(
-            f"Step chart that rises, solved runs in percent against update, {describe_lines(told)}. "
-            f"At the end{over}: {describe_levels(material.hue, shares, ' %')}."
-        ),
-    )
+    for along in material.axes:
+        cost = "" if along == UPDATES else f", against what they had cost by then, in {AXIS_LABELS[along]}"
+        yield SweepFigure(
+            name=name_along("survival", along, material),
+            figure=draw_survival_curves(material.runs, material.sweep.swept, along, material.sweep.history),
+            title=f"When runs solve their task{describe_axis(along)}",
+            caption=(
+                f"The share of runs that have solved their task until an update, by Kaplan and Meier's estimate{cost}"
+                f"{'; light bands are its 95 % intervals' if bands else ''}. A run has solved it when it first "
+                f"recorded {material.sweep.solved}, at some update since the record before: the dark strip holds what "
+                "that leaves open. Ticks stand where runs ended without. "
+                f"{name_pooled(material.factors, *material.list_keys())}{material.note}"
+            ),
+            alt=(
+                f"Step chart that rises, solved runs in percent against {AXIS_LABELS[along]}, {describe_lines(told)}. "
+                f"At the end{over}: {describe_levels(material.hue, shares, ' %')}."
+            ),
+        )
 
 
 def draw_losses(material: Material) -> Iterator[SweepFigure]:

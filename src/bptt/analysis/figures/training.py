@@ -47,8 +47,9 @@ from bptt.analysis.figures.panels import (
 )
 from bptt.analysis.figures.run import draw_loss_curve
 from bptt.analysis.statistics.intervals import survival
-from bptt.analysis.style import BLUE, GREY, STYLE, set_update_axis, write_message
+from bptt.analysis.style import BLUE, GREY, STYLE, are_logarithmic, set_update_axis, write_message
 from bptt.analysis.tables import ACCURACY, GRADIENT, LOSS, take_final
+from bptt.analysis.work import AXIS_LABELS, SECONDS, UPDATES, Axis, check_axis, restate_history, restate_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,28 +61,33 @@ MOST_RUNS: Final = 200  # drawn one by one
 
 
 def draw_convergence(
-    history: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[str], metric: str = LOSS
+    history: "pd.DataFrame", runs: "pd.DataFrame", swept: Sequence[str], metric: str = LOSS, along: Axis = UPDATES
 ) -> "Figure":
     """A metric against updates, for each setting: the median over its runs, and a band from quartile to quartile.
 
     history  run, update, metrics
     runs     as of `bptt.load(…).runs`; those that have not ended don't count
     swept    the swept keys
+    along    what is across: update; work/gradients or work/seconds, what each run had cost by then, see
+             `bptt.analysis.work`
 
     A loss has a logarithmic axis, which ends at ten times the loss that runs begin with; a share is in percent. A run
     that diverged counts as infinitely bad from there on; where more than half of a setting's have, its line ends with a
     cross. Where settings are too many to be told apart each run is a line, the one with the least final loss in blue.
-    Where all runs of a panel have the same `baseline`, a dashed line in that of the evaluation loss shows it.
+    Where all runs of a panel have the same `baseline`, a dashed line in that of the evaluation loss shows it. Raises
+    ValueError where there is no such axis, or nothing of it was recorded.
     """
     import matplotlib as mpl
 
+    along = check_axis(along, history)
     ended, told = tell_apart(runs, swept)
-    table = tabulate_metric(history, ended, metric)
+    table = tabulate_metric(restate_history(history, along), ended, metric)
+    logarithmic = are_logarithmic(np.unique(history["update"]))
     how = find_display(metric)
     with mpl.rc_context(STYLE):
         if told.hue is None:
-            return _draw_one_by_one(table, ended, metric)
-        figure, every = make_panels(told.titles, "update", label_axis(metric))
+            return _draw_one_by_one(table, ended, metric, along, logarithmic)
+        figure, every = make_panels(told.titles, AXIS_LABELS[along], label_axis(metric))
         drawn = choose_looks(told.hue)
         bands: list[list[Band]] = [[] for _ in every]
         members: list[list[int]] = [[] for _ in every]
@@ -94,7 +100,8 @@ def draw_convergence(
         for axes, cost in zip(every, costs, strict=True):
             draw_baseline(axes, cost, scale)
         if len(table.updates):
-            set_update_axis(every[0], table.updates, ticks=5 if len(every) == 1 else 4)
+            ticks = 5 if len(every) == 1 else 4
+            set_update_axis(every[0], table.updates, ticks, logarithmic, whole=along != SECONDS)
         draw_legend(figure, told.hue, markers=False)
     return figure
 
@@ -130,8 +137,8 @@ def _make_band(look: Look, table: MetricTable) -> Band:
     return Band(look, table.updates, middle, low, high)
 
 
-def _draw_one_by_one(table: MetricTable, runs: "pd.DataFrame", metric: str) -> "Figure":
-    figure, (axes,) = make_panels([""], "update", label_axis(metric))
+def _draw_one_by_one(table: MetricTable, runs: "pd.DataFrame", metric: str, along: Axis, logarithmic: bool) -> "Figure":
+    figure, (axes,) = make_panels([""], AXIS_LABELS[along], label_axis(metric))
     chosen, best = choose_runs(runs)
     cost = find_common_baseline(runs) if metric == LOSS else None
     scale = _choose_scale(find_display(metric), table.values[:, chosen], table, cost)
@@ -149,7 +156,7 @@ def _draw_one_by_one(table: MetricTable, runs: "pd.DataFrame", metric: str) -> "
         )
     scale.apply(axes)
     draw_baseline(axes, cost, scale)
-    set_update_axis(axes, table.updates)
+    set_update_axis(axes, table.updates, logarithmic=logarithmic, whole=along != SECONDS)
     return figure
 
 
@@ -164,8 +171,17 @@ def draw_loss(material: Material) -> Iterator[SweepFigure]:
     if len(material.ended) == 1:
         yield _draw_one_run(material)
     elif material.has(LOSS):
-        figure = draw_convergence(material.sweep.history, material.runs, material.sweep.swept)
-        yield _draw_through(material, "convergence", figure, LOSS, "Convergence", "The evaluation loss")
+        for along in material.axes:
+            figure = draw_convergence(material.sweep.history, material.runs, material.sweep.swept, along=along)
+            yield _draw_through(
+                material,
+                name_along("convergence", along, material),
+                figure,
+                LOSS,
+                f"Convergence{describe_axis(along)}",
+                "The evaluation loss",
+                along,
+            )
 
 
 def draw_steps(material: Material) -> Iterator[SweepFigure]:
@@ -221,10 +237,22 @@ def _draw_one_run(material: Material) -> SweepFigure:
     )
 
 
-def _draw_through(material: Material, name: str, figure: "Figure", metric: str, title: str, what: str) -> SweepFigure:
+def name_along(name: str, along: Axis, material: Material) -> str:
+    """The name of a figure's file: its own along what is asked for, else with what it is along."""
+    return name if along == material.along else f"{name}_{along.replace('/', '_')}"
+
+
+def describe_axis(along: Axis) -> str:
+    """What a title says of an axis beside that of updates."""
+    return "" if along == UPDATES else f" against {AXIS_LABELS[along].partition(' (')[0]}"
+
+
+def _draw_through(
+    material: Material, name: str, figure: "Figure", metric: str, title: str, what: str, along: Axis = UPDATES
+) -> SweepFigure:
     """A metric through training."""
     scale = {"log": ", logarithmic,", "percent": " in percent"}.get(find_display(metric).scale, "")
-    chart = f"Line chart, {find_display(metric).label}{scale} against update"
+    chart = f"Line chart, {find_display(metric).label}{scale} against {AXIS_LABELS[along]}"
     if material.split.hue is None:
         count, total = len(choose_runs(material.ended)[0]), len(material.ended)
         some = f"{count:,} of the {total:,} runs" if count < total else f"each of the {total:,} runs"
@@ -256,28 +284,36 @@ def _draw_through(material: Material, name: str, figure: "Figure", metric: str, 
 MOST_BANDS: Final = 6  # in one panel
 
 
-def draw_survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure":
+def draw_survival_curves(
+    runs: "pd.DataFrame", swept: Sequence[str], along: Axis = UPDATES, history: "pd.DataFrame | None" = None
+) -> "Figure":
     """The share of each setting's runs that have solved their task, against the update: Kaplan and Meier's estimate.
 
-    runs   as of `bptt.load(…).runs`, with solved, observed and solved_after; those that have not ended don't count
-    swept  the swept keys
+    runs     as of `bptt.load(…).runs`, with solved, observed and solved_after; those that have not ended don't count
+    swept    the swept keys
+    along    what is across: update; work/gradients or work/seconds, what each run had cost by then, for which the
+             history is asked
+    history  run, update, metrics
 
     A run is seen to have solved its task at recorded updates alone: the line is what was seen, and a darker strip
     reaches up to what would have been seen had each run solved it right after the record before. Lighter bands, where a
     panel has six lines or fewer, are 95 % intervals of both bounds, see `bptt.analysis.statistics.intervals.survival`.
-    A tick stands where a run was watched no longer without having solved it.
+    A tick stands where a run was watched no longer without having solved it. Raises ValueError where there is no such
+    axis, or nothing of it was recorded.
     """
     import matplotlib as mpl
     import pandas as pd
 
-    ended, told = tell_apart(runs, swept)
+    history = pd.DataFrame() if history is None else history
+    along = check_axis(along, history)
+    ended, told = tell_apart(restate_runs(runs, history, along), swept)
     told = pool_runs(told, len(ended))
     assert told.hue is not None
     observed, solved = ended["observed"].to_numpy(dtype=float), ended[SOLVED].to_numpy(dtype=bool)
     after = ended["solved_after"].fillna(ended["observed"]).to_numpy(dtype=float)
     drawn = choose_looks(told.hue)
     with mpl.rc_context(STYLE):
-        figure, every = make_panels(told.titles, "update", label_axis(SOLVED))
+        figure, every = make_panels(told.titles, AXIS_LABELS[along], label_axis(SOLVED))
         for (panel, line), chosen in group_runs(told, len(ended)).items():
             curve = survival(observed[chosen], solved[chosen])
             censored = np.unique(observed[chosen][~solved[chosen]])
@@ -286,7 +322,8 @@ def draw_survival_curves(runs: "pd.DataFrame", swept: Sequence[str]) -> "Figure"
             earliest = survival(after[chosen], solved[chosen])
             _draw_step(every[panel], drawn[line], curve, earliest, censored, bands=len(drawn) <= MOST_BANDS)
         set_percent_axis(every[0])
-        set_update_axis(every[0], np.array([0.0, np.nanmax(observed)]), ticks=5 if len(every) == 1 else 4)
+        ticks = 5 if len(every) == 1 else 4
+        set_update_axis(every[0], np.array([0.0, np.nanmax(observed)]), ticks, whole=along != SECONDS)
         draw_legend(figure, told.hue, markers=False)
     return figure
 

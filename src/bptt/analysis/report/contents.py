@@ -23,6 +23,7 @@ from bptt.analysis.report.document import (
     attempt_section,
 )
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.costs import write_costs
 from bptt.analysis.report.sections.dynamics import write_dynamics
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
@@ -104,6 +105,7 @@ def write_sections(
     return [
         attempt_section("results", "Results", lambda: write_results(findings, shown)),
         *([Section("choices", "What was chosen", [choices])] if isinstance(choices, Missing) else choices),
+        *_write_costs(findings),
         *([write_figures(others, failed)] if others or failed or not shown else []),
         *([attempt_section("dynamics", "Dynamics", lambda: write_dynamics(findings, ours), [])] if measured else []),
         attempt_section("troubles", "Failures and divergences", lambda: write_troubles(findings)),
@@ -111,6 +113,12 @@ def write_sections(
         attempt_section("swept", "What was swept", lambda: write_swept(findings)),
         attempt_section("setup", "Setup", lambda: write_setup(findings)),
     ]
+
+
+def _write_costs(findings: Findings) -> list[Section]:
+    """What settings cost, where updates do not tell it."""
+    found = attempt("The section “What it cost”", lambda: write_costs(findings))
+    return [Section("costs", "What it cost", [found])] if isinstance(found, Missing) else found
 
 
 def split_question(question: str | None) -> tuple[str, str]:

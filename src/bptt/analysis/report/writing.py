@@ -13,6 +13,7 @@ from bptt.analysis.report.document import Element, Missing, Report, Table, attem
 from bptt.analysis.report.latex import render_table
 from bptt.analysis.report.rendering import render_pages, write_rows
 from bptt.analysis.report.sections.repeating import find_inputs
+from bptt.analysis.work import UPDATES, Axis
 from bptt.tracking.folder.files import PAGE, PATCH, write_files
 
 if TYPE_CHECKING:
@@ -38,24 +39,30 @@ def make_report_files(
     formats: Sequence[Format] = FORMATS[:1],
     options: Sequence[str] = (),
     missing: list[str] | None = None,
+    along: Axis = UPDATES,
 ) -> dict[str, bytes]:
     """report.html, which stands by itself; report.md with figures/; tables/ with the numbers. Path → content.
 
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
     missing  takes a line for each figure, table and section that can't be made; the report says so in its place
+    along    what figures of convergence and of solved runs have across
     """
     # Two threads of BLAS wait for each other where the cores are busy: thirty times as long for a small matrix.
     with threadpool_limits(1, user_api="blas"):
-        return _make_files(sweeps, formats, options, missing)
+        return _make_files(sweeps, formats, options, missing, along)
 
 
 def _make_files(
-    sweeps: "Sequence[Sweep]", formats: Sequence[Format], options: Sequence[str], missing: list[str] | None
+    sweeps: "Sequence[Sweep]",
+    formats: Sequence[Format],
+    options: Sequence[str],
+    missing: list[str] | None,
+    along: Axis,
 ) -> dict[str, bytes]:
     images: dict[int, dict[Format, bytes]] = {}
     failed: list[list[Missing]] = [[] for _ in sweeps]
-    figures = [_draw_figures(sweep, formats, images, own) for sweep, own in zip(sweeps, failed, strict=True)]
+    figures = [_draw_figures(sweep, formats, images, own, along) for sweep, own in zip(sweeps, failed, strict=True)]
     if len(sweeps) == 1:
         report = report_single(sweeps[0], figures[0], options, failed[0])
     else:
@@ -77,7 +84,11 @@ def render_tables(report: Report) -> dict[str, bytes]:
 
 
 def _draw_figures(
-    sweep: "Sweep", formats: Sequence[Format], images: dict[int, dict[Format, bytes]], failed: list[Missing]
+    sweep: "Sweep",
+    formats: Sequence[Format],
+    images: dict[int, dict[Format, bytes]],
+    failed: list[Missing],
+    along: Axis,
 ) -> "list[SweepFigure]":
     """The figures of a sweep that can be drawn and written; failed takes the others, images: of each its files."""
     from bptt.analysis.figures import draw_sweep
@@ -86,7 +97,7 @@ def _draw_figures(
         failed.append(name_missing(f"The figure “{name}”", error))
 
     try:
-        drawn = draw_sweep(sweep, tell)
+        drawn = draw_sweep(sweep, tell, along)
     except Exception as error:
         tell("all", error)
         return []

@@ -74,12 +74,20 @@ orthonormalize = Kernel(
 )
 
 
-def _draw_orthogonal(rng: Generator, rows: int, columns: int) -> Floats:
-    """Q of the QR decomposition by Householder's reflections, each of whose sums runs in the order of the rows."""
-    high, wide = max(rows, columns), min(rows, columns)
+def find_orthonormal(matrix: Floats) -> Floats:
+    """Q (rows, columns) of the QR decomposition of a matrix with no more columns than rows, with R's diagonal positive.
+
+    By Householder's reflections, each of whose sums runs in the order of the rows. Q is orthonormal even where the
+    matrix's columns are not independent.
+    """
+    high, wide = matrix.shape
     span = -(-wide // WIDTH) * WIDTH
-    gaussian, q = aligned_zeros(high * span), aligned_zeros(high * span)
-    gaussian.reshape(high, span)[:, :wide] = rng.standard_normal((high, wide))
-    orthonormalize(gaussian, np.zeros((wide, high)), np.empty(wide), aligned_zeros(span), q)
-    found = np.ascontiguousarray(q.reshape(high, span)[:, :wide])
+    given, q = aligned_zeros(high * span), aligned_zeros(high * span)
+    given.reshape(high, span)[:, :wide] = matrix
+    orthonormalize(given, np.zeros((wide, high)), np.empty(wide), aligned_zeros(span), q)
+    return np.ascontiguousarray(q.reshape(high, span)[:, :wide])
+
+
+def _draw_orthogonal(rng: Generator, rows: int, columns: int) -> Floats:
+    found = find_orthonormal(rng.standard_normal((max(rows, columns), min(rows, columns))))
     return found if rows >= columns else found.T

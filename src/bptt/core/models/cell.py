@@ -14,6 +14,7 @@ from bptt.core.simd import inline, select, sigmoid, splat, tanh
 Size = Annotated[int, Range(at_least=1)]
 Activation = Literal["tanh", "sigmoid", "relu", "identity"]
 Bias = Literal["none", "single", "double"]
+Constraint = Literal["none", "orthogonal"]
 Readout = Literal["none", "identity", "sigmoid", "softmax"]
 
 

@@ -1,8 +1,9 @@
 """Elman's simple recurrent network (Elman 1990, "Finding Structure in Time")."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import BACKWARD, FORWARD
 from bptt.core.layers import (
     add_context,
@@ -24,7 +25,7 @@ from bptt.core.layout import (
     state_at,
     state_delta_at,
 )
-from bptt.core.models.cell import Activation, Bias, Cell, Readout, Size, activate, slope
+from bptt.core.models.cell import Activation, Bias, Cell, Constraint, Readout, Size, activate, slope
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import elman
 from bptt.core.simd import inline, load, select, splat, store
@@ -121,7 +122,9 @@ class Elman:
     """h_t = f(x_t W + h_{t−1} R + b),  y_t = g(h_t V + c).
 
     W (inputs, H), R (H, H), V (H, outputs). Layers stack: layer l sees layer l − 1's h_t as its x_t. With
-    `bias=double` there is PyTorch's second bias: h_t = f(x_t W + b + h_{t−1} R + b′), which equals torch.nn.RNN.
+    `bias=double` there is PyTorch's second bias: h_t = f(x_t W + b + h_{t−1} R + b′), which equals torch.nn.RNN. With
+    `recurrent_constraint=orthogonal` R stays orthogonal, or its singular values within 1 ± spectral_margin, see
+    `bptt.core.recurrent_constraint`.
     """
 
     hidden_size: Size
@@ -129,6 +132,8 @@ class Elman:
     activation: Activation
     bias: Bias
     readout: Readout
+    recurrent_constraint: Constraint = "none"
+    spectral_margin: Annotated[PerLane, Range(at_least=0, at_most=1)] = 0.0
 
     cell: ClassVar[Cell] = Cell(
         forward=elman_forward, backward=elman_backward, plain=elman, unit=elman_unit, unit_back=elman_unit_back

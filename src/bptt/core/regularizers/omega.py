@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import REGULARIZER, Kernel
+from bptt.core.kernel import OMEGA, REGULARIZER, Kernel
 from bptt.core.layout import (
     delta_at,
     gradient_at,
@@ -15,10 +15,12 @@ from bptt.core.layout import (
     recurrent_weights,
     state_delta_at,
 )
-from bptt.core.plain import compute_omega
+from bptt.core.plain import compute_omega, elman
 from bptt.core.simd import element, elements, fma, inline, load, select, splat, store
 from bptt.core.simd.sums import norm
 
+#: What Ω is recorded as.
+OMEGA_METRIC = "grad/omega"
 #: ‖d‖² below which a timestep of a sequence does not count.
 _LEAST = 1e-20
 
@@ -35,6 +37,30 @@ def _flow_back(net, theta, memory, layer, delta, goes):
         store(memory, goes + i, total)
 
 
+@inline
+def _compare(net, theta, memory, layer, d, u, v, live):
+    """(1 where a row counts, else 0; ‖d‖; q − 1 where it counts, else 0) of one row, and v = u Rᵀ."""
+    _flow_back(net, theta, memory, layer, u, v)
+    size, back = norm(memory, d, net.hidden), norm(memory, v, net.hidden)
+    counts = select(live, select(size * size >= splat(_LEAST), splat(1.0), splat(0.0)), splat(0.0))
+    ratio = back / size
+    return counts, size, select(counts > splat(0.0), ratio * ratio - 1.0, splat(0.0))
+
+
+@OMEGA
+def measure_omega(sizes, theta, memory, begin):
+    net, penalty = read_net(sizes), splat(0.0)
+    for layer in range(net.layers):
+        d, u = state_delta_at(net, layer, begin), delta_at(net, net.delta, layer, begin)
+        count, sum_of_squares = splat(0.0), splat(0.0)
+        for n in range((net.timesteps - begin) * net.rows):
+            row, live = n * net.units, is_live(net, memory, begin + n // net.rows, n % net.rows)
+            counts, _, off = _compare(net, theta, memory, layer, d + row, u + row, net.room, live)
+            count, sum_of_squares = count + counts, fma(off, off, sum_of_squares)
+        penalty = penalty + select(count > splat(0.0), sum_of_squares / count, splat(0.0))
+    return penalty
+
+
 @REGULARIZER("factor")
 def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
     net, penalty = read_net(sizes), splat(0.0)
@@ -45,12 +71,8 @@ def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
         rows = (net.timesteps - begin) * net.rows
         for n in range(rows):
             row = n * net.units
-            _flow_back(net, theta, memory, layer, u + row, v + row)
-            size, back = norm(memory, d + row, net.hidden), norm(memory, v + row, net.hidden)
             live = is_live(net, memory, begin + n // net.rows, n % net.rows)
-            counts = select(live, select(size * size >= splat(_LEAST), splat(1.0), splat(0.0)), splat(0.0))
-            ratio = back / size
-            off = select(counts > splat(0.0), ratio * ratio - 1.0, splat(0.0))
+            counts, size, off = _compare(net, theta, memory, layer, d + row, u + row, v + row, live)
             scale = select(counts > splat(0.0), 4.0 * off / (size * size), splat(0.0))
             count, sum_of_squares = count + counts, fma(off, off, sum_of_squares)
             for i in range(v + row, v + row + net.units):
@@ -68,6 +90,17 @@ def add_omega_gradient(sizes, theta, gradient, memory, begin, hyper):
     store(memory, net.penalty, penalty)
 
 
+def has_one_matrix(run: Any) -> bool:
+    """Whether R alone, and f′, take a state's gradient to the state before."""
+    return run.model.cell.plain is elman and not run.model.cell.feedback
+
+
+def find_measured_omega(run: Any) -> Kernel | None:
+    """What measures Ω at recorded updates; None: there is none, or the regularizer says it."""
+    said = getattr(run.regularizer, "metric", None) == OMEGA_METRIC
+    return measure_omega if has_one_matrix(run) and not said else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Omega:
     """factor·Ω: Ω = Σ (q − 1)² / Σ 1 over rows and timesteps t, q = ‖v_t‖²/‖d_t‖², with v_t = (d_t ⊙ f′(h_t)) Rᵀ.
@@ -79,20 +112,18 @@ class Omega:
 
     Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks", section 3.3. The paper
     writes the ratio of norms, the authors' program (pascanur/trainingRNNs, RNN.py) its square, and divides by how many
-    count: this is the program's. Ω of each recorded update's batch is `grad/omega`; with a factor of 0 it is measured
-    alone.
+    count: this is the program's. Ω of each recorded update's batch is `grad/omega`, with this regularizer and without.
     """
 
     factor: Annotated[PerLane, Range(at_least=0)]
 
     kernel: ClassVar[Kernel] = add_omega_gradient
     keeps_deltas: ClassVar[bool] = True
-    metric: ClassVar[str] = "grad/omega"
+    metric: ClassVar[str] = OMEGA_METRIC
 
     def find_unfit(self, run: Any) -> str:
         """Why it can't be of such a run, in words; empty where it can."""
-        cell = run.model.cell
-        if cell.feedback or cell.gates > 1 or cell.slots > 1:
+        if not has_one_matrix(run):
             return "asks for one matrix from state to state: use model=elman or model=linear"
         if run.train.truncation is not None:
             return "asks for gradients that flow through all timesteps: use train.truncation=null"

@@ -13,6 +13,7 @@ from bptt.core.kernel import ARRAYS, VECTOR_ARRAY, Kernel
 from bptt.core.lanes import decays, is_noisy
 from bptt.core.layout import Net
 from bptt.core.places import collect_gradient, spread_columns
+from bptt.core.recurrent_constraint import is_constrained
 from bptt.core.run import Run
 from bptt.core.shapes.passes import Learner, Passes
 from bptt.core.shapes.shape import Shape
@@ -200,7 +201,7 @@ def may_have_kernel(run: Run) -> bool:
         and run.clip.kernel is no_clip
         and run.schedule.kernel is None
         and run.regularizer.kernel is None
-        and not (decays(run) or is_noisy(run))
+        and not (decays(run) or is_noisy(run) or is_constrained(run))
         and run.train.truncation in (None, 1)
         and run.train.only is None
     )
