@@ -15,7 +15,7 @@ from bptt.core.sources import hash_sources, package_hash, read_modules
 # Where results go, and what may be imported: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
 # Of `train`, what says no more than its absence.
-_UNMEASURED = ("measure", [])
+_UNMEASURED: tuple[str, list[str]] = ("measure", [])
 
 
 def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
