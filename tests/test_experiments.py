@@ -71,6 +71,7 @@ SOLVED: dict[str, Callable[[Trained], bool]] = {
     "adding": lambda result: result.accuracy > 0.99,
     "charlm": lambda result: result.accuracy > max(0.47, 1.5 * share_by_last_character(result)),
     "copying": lambda result: result.accuracy > 0.99,
+    "dale": lambda result: result.accuracy > 0.99,
     "hull_sentiment": lambda result: result.accuracy >= 0.95 and "100.0% of 60 training" in result.shown[0],
     "outlace_leftbit": lambda result: result.shown[2] == "predicted . 1 0 0 1 1 0",
     "roelants_counting": counts_as_published,
@@ -91,7 +92,7 @@ def test_every_experiment_has_a_claim() -> None:
 #: Trained in a second or two; the slow test after it trains all.
 QUICK = ["roelants_counting", "xor", "zhu_adder"]
 #: How long those train that take longest.
-SECONDS = {"adding": 20, "copying": 40, "temporal_order": 20}
+SECONDS = {"adding": 20, "copying": 40, "dale": 20, "temporal_order": 20}
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -107,6 +107,17 @@ class Swapped(Elman):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TooManyNumbers(Elman):
+    leak: Annotated[PerLane, Range(above=0)] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoNumber(Elman):
+    leak: float = 0.5
+    cell: ClassVar[Cell] = Cell(forward=elman_forward, backward=elman_backward, plain=elman, numbers=("leak",))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """Of one input and one output; `wrong` names what its data is not."""
 
@@ -177,6 +188,8 @@ def lines(*overrides: str) -> tuple[str, ...]:
         ("model", "Good", "lacks hidden_size, layers, activation, bias, readout, cell"),
         ("model", "NoCell", "cell must be a bptt.core.models.cell.Cell"),
         ("model", "Swapped", "cell.forward must be a function made with @FORWARD"),
+        ("model", "TooManyNumbers", "leak: PerLane, and its kernel does not read it"),
+        ("model", "NoNumber", "its kernel reads leak, and no field of it that is PerLane has that name"),
     ],
 )
 def test_a_class_that_can_t_stand_there(key: str, name: str, says: str) -> None:

@@ -19,7 +19,7 @@ ELMAN_KEYS = (
 )
 JORDAN_KEYS = "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout)"
 MEASURES = f"one of {', '.join(get_args(Measured))}"
-MODELS = "(choices: elman, gru, jordan, linear, lstm)"
+MODELS = "(choices: elman, gru, jordan, leaky, linear, lstm)"
 INITS = "(choices: constant, file, glorot, identity, normal, orthogonal, sparse, torch, uniform)"
 BLOCK = "must be null, a number, the name of a choice of init, or {name: that name, scale: …}"
 LSTM_GATES = "(allowed: init.gate_bias.input, init.gate_bias.forget, init.gate_bias.cell, init.gate_bias.output)"
@@ -217,7 +217,7 @@ def test_wrong_choice_in_a_file_of_the_users_own(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         compose(["experiment=mine"], tmp_path)
-    assert caught.value.lines == ("model/elmo: no such choice (choices: elman, gru, jordan, linear, lstm)",)
+    assert caught.value.lines == ("model/elmo: no such choice (choices: elman, gru, jordan, leaky, linear, lstm)",)
 
 
 def test_file_of_the_users_own_that_is_no_yaml(tmp_path: Path) -> None:

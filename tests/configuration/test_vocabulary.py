@@ -94,7 +94,7 @@ def test_no_word_has_two_meanings_or_is_a_key_of_that_name() -> None:
         ("num_layers=2", "model.layers=2"),
         ("gradient_clip=1", "clip.threshold=1, of clip=norm or value"),
         ("wd=0.1", "optimizer.weight_decay=0.1, of optimizer=adamw, momentum, nesterov, rmsprop or sgd"),
-        ("l2_penalty=0.1", "regularizer.factor=0.1, of regularizer=l2, omega or orthogonality"),
+        ("l2_penalty=0.1", "regularizer.factor=0.1, of regularizer=l2, l2_activity, omega or orthogonality"),
         ("sweeps=hidden_size", "sweep=hidden_size"),
         ("experiments=xor", "experiment=xor"),
         ("dataset=xor", "task=xor"),

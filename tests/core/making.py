@@ -12,6 +12,7 @@ from bptt.core.losses.squared_error import SquaredError
 from bptt.core.models.elman import Elman
 from bptt.core.models.gru import Gru
 from bptt.core.models.jordan import Jordan
+from bptt.core.models.leaky import Leaky
 from bptt.core.models.linear import Linear
 from bptt.core.models.lstm import Lstm
 from bptt.core.optimizers.sgd import Sgd
@@ -21,7 +22,14 @@ from bptt.core.run import Run, Settings
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Generated, Sequences
 
-MODELS: dict[str, Any] = {"linear": Linear, "elman": Elman, "jordan": Jordan, "gru": Gru, "lstm": Lstm}
+MODELS: dict[str, Any] = {
+    "linear": Linear,
+    "elman": Elman,
+    "jordan": Jordan,
+    "leaky": Leaky,
+    "gru": Gru,
+    "lstm": Lstm,
+}
 LOSSES: dict[str, Any] = {
     "squared_error": SquaredError,
     "binary_cross_entropy": BinaryCrossEntropy,
@@ -69,8 +77,10 @@ class Noise:
 
 def make_model(name: str, **changes: Any) -> Any:
     fields = {"hidden_size": 4, "layers": 1, "bias": "single", "readout": "sigmoid"}
-    if name in ("elman", "jordan"):
+    if name in ("elman", "jordan", "leaky"):
         fields["activation"] = "tanh"
+    if name == "leaky":
+        fields["leak"] = 0.3
     return MODELS[name](**(fields | changes))
 
 

@@ -30,6 +30,7 @@ EXACT = {
     *(
         "append",
         "tile",
+        "repeat",
         "broadcast_to",
         "broadcast_arrays",
         "atleast_1d",

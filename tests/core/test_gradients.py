@@ -16,7 +16,9 @@ from tests.core.comparing import assert_same_bits
 from tests.core.making import LOSSES, make_model, make_run
 from tests.core.pairs import every_pair
 
-MODELS = ("linear", "elman", "jordan", "gru", "lstm")
+#: Also with noise, which is held, and signs.
+VARIANTS: dict[str, Any] = {"noisy leaky": {"noise": 0.4}, "signed leaky": {"dale": 0.6, "noise": 0.2, "leak": 1.0}}
+MODELS = ("linear", "elman", "jordan", "leaky", "gru", "lstm", *VARIANTS)
 OUTPUTS = [
     ("none", "squared_error"),
     ("identity", "squared_error"),
@@ -72,15 +74,15 @@ def test_gradient_equals_automatic_differentiation(name: str, output: tuple[str,
         seed = next(number)
         batch = (2, 9)[seed % 2]
         outputs = 3 if readout != "none" else 4
-        model = make_model(
-            name, layers=layers, readout=readout, hidden_size=4, bias=("none", "single", "double")[seed % 3]
-        )
+        bias, changes = ("none", "single", "double")[seed % 3], VARIANTS.get(name, {})
+        kind_of_cell = name.rpartition(" ")[2]
+        model = make_model(kind_of_cell, layers=layers, readout=readout, hidden_size=4, bias=bias, **changes)
         run = make_run(model=model, loss=LOSSES[loss](weight=0.7), inputs=2, outputs=outputs, truncation=truncation)
         assert_gradient_right(run, some_sequences(np.random.default_rng(seed), batch, outputs, kind), seed)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
-@pytest.mark.parametrize("name", ["elman", "jordan"])
+@pytest.mark.parametrize("name", ["elman", "jordan", "leaky"])
 def test_gradient_of_every_activation(name: str, activation: str) -> None:
     model = make_model(name, activation=activation, hidden_size=9, layers=3, bias="double")
     run = make_run(model=model, inputs=2, outputs=3)

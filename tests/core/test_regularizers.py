@@ -1,11 +1,14 @@
 """Regularizers: the gradient of their penalty, before clipping, whatever fills the vectors."""
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import autograd
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -23,12 +26,14 @@ from bptt.core.layout import read_net, readout_weights, state_delta_at
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, parameter_count, to_flat, to_named
+from bptt.core.plain import timestep, zero_state
 from bptt.core.random import Generator
 from bptt.core.regularizers.l2 import L2
+from bptt.core.regularizers.l2_activity import L2Activity
 from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.regularizers.omega import Omega
 from bptt.core.regularizers.orthogonality import Orthogonality
-from bptt.core.run import Run, seed_of
+from bptt.core.run import Run, seed_of, works_on_states
 from bptt.core.sequences import Pool, Sequences
 from bptt.core.simd import WIDTH, element, elements, set_element
 from bptt.core.training import Training, kernels_of
@@ -74,7 +79,8 @@ def test_gradient_is_that_of_the_penalty(regularizer: str, name: str, bias: str,
             return
         blocks, flat = parameters_of(run, hidden)
         sequences, held = some_sequences(2, 3), to_named(blocks, flat)
-        expected = autograd.grad(lambda named: run.regularizer.penalty(run, named, held, sequences))(held)  # noqa: B023
+        of_states = {"xp": anp} if works_on_states(run.regularizer) else {}
+        expected = autograd.grad(lambda named: run.regularizer.penalty(run, named, held, sequences, **of_states))(held)  # noqa: B023
         added = {}
         for mode in MODES:
             added[mode] = gradient_of(run, flat, sequences, mode) - gradient_of(without, flat, sequences, mode)
@@ -229,6 +235,56 @@ def test_omega_of_a_linear_network_is_known(scale: float) -> None:
 @pytest.mark.parametrize("name", ["gru", "lstm", "jordan"])
 def test_omega_is_left_out_where_no_one_matrix_leads_from_state_to_state(name: str) -> None:
     assert "grad/omega" not in finished([make_run(model=make_model(name), updates=1)])[0].history
+
+
+@pytest.mark.parametrize("name", ["jordan", "leaky", "lstm"])
+def test_the_penalty_on_activity_flows_as_far_as_the_loss(name: str) -> None:
+    """From every timestep, scored or not, each for itself: windows as of truncation, and only a last target."""
+    changes = {"noise": 0.3} if name == "leaky" else {}
+    for truncation, last_only in itertools.product((None, 1, 2, 4, 9), (False, True)):
+        task = Noise(outputs=3, ragged=True, last_only=last_only)
+        model = make_model(name, layers=2, bias="double", hidden_size=5, **changes)
+        run = make_run(model=model, task=task, regularizer=L2Activity(factor=0.7), truncation=truncation)
+        without = dataclasses.replace(run, regularizer=NoRegularizer())
+        blocks, flat = parameters_of(run, 3)
+        sequences, held = task.make(Generator(np.random.SeedSequence(4)), 3), to_named(blocks, flat)
+        penalty = functools.partial(L2Activity(factor=0.7).penalty, run, xp=anp)
+        expected = autograd.grad(lambda named: penalty(named, held, sequences))(held)  # noqa: B023
+        whole = to_flat(blocks, expected)
+        added = {
+            mode: gradient_of(run, flat, sequences, mode) - gradient_of(without, flat, sequences, mode)
+            for mode in MODES
+        }
+        assert_same_bits(added[LANES], added[UNITS], "what fills the vectors")
+        assert np.linalg.norm(added[UNITS] - whole) <= 1e-10 * np.linalg.norm(whole), (truncation, last_only)
+
+
+def test_mean_square_activity_is_recorded_and_becomes_small() -> None:
+    """Of the batch, at the weights before the update; a factor of 0 measures and changes nothing else."""
+    task = Noise(ragged=True)
+    free, held = (
+        make_run(model=make_model("gru", layers=2), task=task, regularizer=L2Activity(factor=f), updates=200, seed=3)
+        for f in (0.0, 5.0)
+    )
+    (plain,), (measured,), (small,) = (
+        finished([run]) for run in (dataclasses.replace(free, regularizer=NoRegularizer()), free, held)
+    )
+    assert [name for name in measured.history if name not in plain.history] == ["activations/mean_square"]
+    for name, values in plain.history.items():
+        assert_same_bits(measured.history[name], values, name)
+    page, blocks = task.training().page(seed_of(free, 1), 0, 1), list_parameters(free.model, 2, 3)
+    rows, named = page.rows[0], to_named(blocks, free.init.parameters(seed_of(free, 0), blocks))
+    assert page.sequences.lengths is not None
+    batch = Sequences(page.sequences.x[rows], page.sequences.y[rows], page.sequences.lengths[rows])
+    squares, (state, output) = [], zero_state(free.model, 3, np)
+    for x in batch.x[0, : batch.full_lengths[0]]:
+        state, output, _ = timestep(free.model, named, x, state, output, np)
+        squares += [np.mean(h**2) for h in state]
+    np.testing.assert_allclose(measured.history["activations/mean_square"][0], np.mean(squares), rtol=1e-12)
+    last = small.history["activations/mean_square"][-1]
+    assert last < 0.3 * measured.history["activations/mean_square"][-1]
+    assert_same_bits(small.history["loss/train"][:1], plain.history["loss/train"][:1], "the loss has no penalty in it")
+    assert_same_bits(small.flow[:1], plain.flow[:1], "nor has what flows back")
 
 
 def test_orthogonality_draws_singular_values_to_one() -> None:

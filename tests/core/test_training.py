@@ -113,6 +113,7 @@ def flow_of(run: Run, named: dict[str, Floats], sequences: Sequences) -> Floats:
             x, new = sequences.x[n, t], []
             for layer in range(model.layers):
                 p = {k: named.get(f"cell.{layer}.{k}", 0.0) for k in ("input", "recurrent", "bias", "recurrent_bias")}
+                p |= {name: getattr(model, name) for name in model.cell.numbers} | {"xi": 0.0}
                 e = shifts[steps - length + t, layer]
                 context = output if model.cell.feedback else state[layer]
                 after = model.cell.plain(p, x, context, model.activation, anp)
@@ -253,6 +254,10 @@ def activations_of(run: Run, batch: Sequences, named: dict[str, Floats]) -> Iter
                     yield "sigmoid", r
                     yield "sigmoid", z
                     yield "tanh", np.tanh(a[2] + r * u[2])
+                    x = state[layer]
+                elif type(model).__name__ == "Leaky":
+                    z = x @ p["input"] + before[layer] @ p["recurrent"] + p["bias"] + p["recurrent_bias"]
+                    yield model.activation, plain.activation(model.activation, z, np)
                     x = state[layer]
                 else:
                     yield model.activation, state[layer]

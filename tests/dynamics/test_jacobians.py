@@ -16,7 +16,7 @@ from tests.core.making import make_model
 from tests.core.pairs import every_pair
 from tests.dynamics.making import Leaking, draw_orthogonal, draw_parameters, of_lane, recurrent_only
 
-CELLS = ("linear", "elman", "jordan", "gru", "lstm")
+CELLS = ("linear", "elman", "jordan", "leaky", "gru", "lstm")
 
 
 def advance_plainly(model: Any, named: Any, x: Any, state: Any, outputs: int, xp: Any) -> Any:
@@ -61,7 +61,7 @@ def test_jacobians_equal_automatic_differentiation(name: str, readout: str, bias
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
-@pytest.mark.parametrize("name", ["elman", "jordan"])
+@pytest.mark.parametrize("name", ["elman", "jordan", "leaky"])
 def test_jacobian_of_every_activation(name: str, activation: str) -> None:
     assert_right(make_model(name, activation=activation, layers=2), 3, seed=11)
 

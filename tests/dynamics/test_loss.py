@@ -26,7 +26,7 @@ from bptt.tasks.sine import Sine
 from tests.core.making import make_model, make_run
 from tests.dynamics.making import draw_parameters, of_lane
 
-MODELS = ("linear", "elman", "jordan", "gru", "lstm")
+MODELS = ("linear", "elman", "jordan", "leaky", "gru", "lstm")
 
 
 def flat_of(run: Run, parameters: Any, lane: int) -> Floats:

@@ -40,9 +40,11 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "train.log_spacing": ("linear", "log"),
     "optimizer.weight_decay": (0.0, 0.05),
     "optimizer.noise": (0.0, 0.01),
+    "model.noise": (0.0, 0.3),
+    "model.dale": (None, 0.6),
 }
 #: Values that a run's name leaves out, of keys that there were not when the first rows were written.
-UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0}
+UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0, "model.noise": 0.0, "model.dale": None}
 #: Metrics that there were not when the first rows were written, of runs whose regularizer does not name them.
 UNHASHED = {"grad/omega", *WORK}
 #: What makes a task small, where it has the key.
@@ -101,12 +103,14 @@ def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
     chosen = dict(choice)
     schedule, optimizer = chosen.get("schedule", "constant"), chosen.get("optimizer")
     scales = schedule == "constant" or optimizer is None or "alpha" in read("optimizer", optimizer)
-    model, one_window = chosen.get("model"), chosen.get("train.truncation") is None
+    of_leaky = any(chosen.get(key, UNWRITTEN[key]) != UNWRITTEN[key] for key in ("model.noise", "model.dale"))
+    model, one_window = chosen.get("model", "leaky" if of_leaky else None), chosen.get("train.truncation") is None
     fits = {
         "omega": model in (None, "elman", "linear") and one_window,
         "orthogonality": model != "jordan",
     }
-    return scales and fits.get(chosen.get("regularizer", ""), True)
+    has_units = model == "leaky" or not of_leaky
+    return scales and has_units and fits.get(chosen.get("regularizer", ""), True)
 
 
 def read(group: str, name: str) -> dict[str, Any]:

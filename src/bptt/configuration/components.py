@@ -20,6 +20,7 @@ from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
 from bptt.core.kernel import BATCH_LOSS, OPTIMIZER, Kernel, Kind
 from bptt.core.lanes import BESIDE, per_lane_fields
+from bptt.core.models.cell import Cell
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model
 from bptt.tasks.data_files import check_members
@@ -177,6 +178,9 @@ def _list_lacking(kind: Any, protocol: type) -> Iterator[str]:
     for name, hint in members.items():
         if name not in fields and hint is not None:
             yield from _find_unfit(name, getattr(kind, name), hint)
+    cell = getattr(kind, "cell", None)
+    if isinstance(cell, Cell):
+        yield from _unread(per_lane_fields(kind), cell.numbers)
     kernel = getattr(kind, "kernel", None)
     if isinstance(kernel, Kernel) and kernel.reads_hyper:
         driven = {name for part in BESIDE if issubclass(kind, part) for name in per_lane_fields(part)}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bptt.core.elementwise import add_up
 from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, UNITS, Kernel, call_forward, call_loss
-from bptt.core.lanes import blocks_of_lanes
+from bptt.core.lanes import blocks_of_lanes, model_numbers
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.parameters import list_parameters, parameter_count, to_flat
@@ -189,11 +189,20 @@ class Evaluation:
 
     sets   one for each network, of equal shapes; networks may share one
     batch  of which the networks are trained: it decides what fills the vectors, so that no other kernels are needed
+    models of each network, where they differ in numbers; None: each has those of `model`
 
+    Parameters are taken as they are, and no noise is added to states.
     The loss's weight is left out (1): losses are proportional to it.
     """
 
-    def __init__(self, model: Any, loss: Any, sets: Sequence[Sequences], batch: int = 1) -> None:
+    def __init__(
+        self,
+        model: Any,
+        loss: Any,
+        sets: Sequence[Sequences],
+        batch: int = 1,
+        models: Sequence[Any] | None = None,
+    ) -> None:
         first = sets[0]
         self._shape = (first.count, 1 if first.last_only else first.timesteps, first.y.shape[-1])
         self._last_only = first.last_only
@@ -209,7 +218,8 @@ class Evaluation:
             if not self._parts or place.stop - self._parts[-1].begin > most:
                 self._parts.append(_Part(lanes.start, []))
             data = tuple(array[place] for array in arrays) if own else tuple(arrays)
-            self._parts[-1].blocks.append((place, passes[mode], data))
+            numbers = model_numbers([model] if models is None else models[place], mode)
+            self._parts[-1].blocks.append((place, passes[mode], (numbers, *data)))
         for part in self._parts:
             part.sequences = _view_sequences(arrays, slice(part.begin, part.end), first.last_only) if own else first
 
@@ -278,6 +288,8 @@ class _Pass:
         self, thetas: Floats, states: Floats | None, data: tuple[Any, ...], alike: bool, outputs: Floats, losses: Floats
     ) -> None:
         space, lanes, count = self._space, *thetas.shape
+        numbers, *packed = data
+        space.set_numbers(numbers)
         given = np.empty((lanes, 0, 0)) if states is None else states
         if space.mode == LANES:
             self._theta[:, :lanes] = thetas.T
@@ -286,7 +298,7 @@ class _Pass:
         # Called as compiled: to find out the types of what it is given takes Numba as long as some sequences.
         self._evaluate(
             *(*self._kernels, space.sizes, self._theta, space.memory),
-            *(*data, self._rows, np.ones(lanes), alike, space.places, given, outputs, losses),
+            *(*packed, self._rows, np.ones(lanes), alike, space.places, given, outputs, losses),
         )
 
 

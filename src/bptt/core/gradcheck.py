@@ -55,29 +55,14 @@ def gradient_of(run: Run, flat: Floats, sequences: Sequences, mode: str = UNITS)
 
 
 def plain_loss(run: Run, named: dict[str, Any], held: dict[str, Any], sequences: Sequences, xp: Any) -> Any:
-    """The loss with parameters `named`; each timestep's window starts from the state that `held` leads to.
+    """The loss with parameters `named`, its windows as of `plain.follow_windows`.
 
-    Without truncation there is one window, from the first timestep. xp: numpy, or a module that stands in for it.
+    xp: numpy, or a module that stands in for it.
     """
-    truncation = run.train.truncation or sequences.timesteps
     loss_name, result = type(run.loss).__name__, 0.0
-    for n in range(sequences.count):
-        length = int(sequences.full_lengths[n])
-        starts = [plain.zero_state(run.model, run.task.outputs, np)]
-        for t in range(length if truncation < length else 0):
-            state, output, _ = plain.timestep(run.model, held, sequences.x[n, t], *starts[-1], np)
-            starts.append((state, output))
-        windows = [t for t in range(length) if sequences.full_scored[n, t]]
-        if truncation >= length:
-            windows = [length - 1] if windows else []
-        for end in windows:
-            start = max(0, end - truncation + 1)
-            state, output = starts[start]
-            for t in range(start, end + 1):
-                state, output, logit = plain.timestep(run.model, named, sequences.x[n, t], state, output, xp)
-                if sequences.full_scored[n, t] and (t == end or truncation >= length):
-                    target = sequences.y[n] if sequences.last_only else sequences.y[n, t]
-                    result = result + plain.timestep_loss(loss_name, logit, output, target, xp)
+    for n, t, _, output, logit in plain.follow_windows(run, named, held, sequences, sequences.full_scored, xp):
+        target = sequences.y[n] if sequences.last_only else sequences.y[n, t]
+        result = result + plain.timestep_loss(loss_name, logit, output, target, xp)
     return result * (run.loss.weight / sequences.count)
 
 

@@ -22,14 +22,17 @@ from bptt.core.lanes import (
     hyperparameters,
     is_noisy,
     loss_row,
+    model_numbers,
 )
 from bptt.core.metrics import count_activations
+from bptt.core.models.dale import keep_signs, sign_parameters
+from bptt.core.models.state_noise import count_noise, has_noise
 from bptt.core.optimizers.noise import WORDS
 from bptt.core.parameters import Parameter, list_parameters, mark_trained, parameter_count
 from bptt.core.products import product
 from bptt.core.random import Generator
 from bptt.core.recurrent_constraint import Factors, draw_start, find_constraint, find_unfit_constraint
-from bptt.core.run import Run, seed_of
+from bptt.core.run import Run, seed_of, works_on_states
 from bptt.core.sequences import Floats, Page, Stream
 from bptt.core.shapes.training import ShapeKernel, find_kernel
 from bptt.core.simd import WIDTH, aligned_zeros
@@ -47,6 +50,7 @@ from bptt.core.updates import (
     OMEGA_VALUE,
     PENALTY,
     REPORT_ROWS,
+    STATES,
     STEP_NORM,
     TRAINED,
     WEIGHTS_NORM,
@@ -150,8 +154,21 @@ def _side_by_side(runs: Sequence[Run], mode: str, blocks: Sequence[Parameter]) -
         schedule=hyperparameters([run.schedule for run in runs], mode),
         optimizer=optimizer,
         alpha=alpha,
+        signs=_spread_signs(sign_parameters(runs[0].model, blocks), mode),
         beside=_beside_steps(runs, mode, blocks),
     )
+
+
+def _spread_signs(signs: Floats | None, mode: str) -> Floats:
+    """`updates.Hyper.signs` of signs (P,)."""
+    if signs is None:
+        return aligned_zeros(1, WIDTH)
+    spread = aligned_zeros(signs.size if mode == LANES else -(-signs.size // WIDTH), WIDTH)
+    if mode == LANES:
+        spread[:] = signs[:, None]
+    else:
+        spread.reshape(-1)[: signs.size] = signs
+    return spread
 
 
 def _beside_steps(runs: Sequence[Run], mode: str, blocks: Sequence[Parameter]) -> Floats:
@@ -185,7 +202,10 @@ class LaneBlock:
         parameters: Sequence[Floats],
         made: ShapeKernel | None = None,
     ) -> None:
-        """parameters: (P,) of each run, to start from; made: the kernel that is made for their shape."""
+        """parameters: (P,) of each run, to start from; made: the kernel that is made for their shape.
+
+        Where parameters keep to signs, R′ of `bptt.core.models.dale` is trained, and kept in a checkpoint.
+        """
         first, mode, net = runs[0], workspace.mode, workspace.net
         self.runs, self.space, self._mode = runs, workspace, mode
         self._stream, self._seeds = stream, [seed_of(run, 1) for run in runs]
@@ -199,6 +219,9 @@ class LaneBlock:
             self._of_lane(self._parameters, place)[:] = row
         self._hyper = _side_by_side(runs, mode, blocks)
         self._decays, self._noisy = any(map(decays, runs)), any(map(is_noisy, runs))
+        self._stirred = any(has_noise(run.model) for run in runs)
+        self._numbers = model_numbers([run.model for run in runs], mode)
+        self._signs = sign_parameters(first.model, blocks)
         self._drawn: int | None = None  # the update after which the generators of noise stand; None: at none
         if self._decays or self._noisy:
             made = None  # of the run that the others were asked by, which does neither
@@ -210,6 +233,7 @@ class LaneBlock:
             previous=as_mode(self._previous, mode),
             slots=self._slots,
             factors=aligned_zeros(1) if self._factors is None else self._factors.memory,
+            signed=as_mode(self._parameters if self._signs is None else aligned_zeros(*self._parameters.shape), mode),
         )
         self._shares = np.array([run.loss.weight / self._batch for run in runs])
         self._live_vector = aligned_zeros(1, WIDTH)
@@ -243,8 +267,8 @@ class LaneBlock:
 
     @property
     def parameters(self) -> Floats:
-        """(lanes, P), copied."""
-        return self._of_lanes(self._parameters)
+        """(lanes, P), copied; those that keep to a sign have it."""
+        return keep_signs(self._of_lanes(self._parameters), self._signs)
 
     @property
     def gradients(self) -> Floats:
@@ -288,6 +312,7 @@ class LaneBlock:
         settings, space, live = self.runs[0].train, self.space, self._live_vector
         _, x, y, lengths, scored, alike = self._data
         space.data[:] = 0.0
+        space.set_numbers(self._numbers)
         if settings.carry_state:
             self._last_states[:], self._last_outputs[:] = self._states, self._outputs
         if self._mode == UNITS:
@@ -307,8 +332,11 @@ class LaneBlock:
             decays=self._decays,
             noisy=self._noisy,
             partly=settings.only is not None,
+            stirred=self._stirred,
+            signed=self._signs is not None,
+            on_states=works_on_states(self.runs[0].regularizer),
         )
-        if self._noisy and done != self._drawn:
+        if (self._noisy or self._stirred) and done != self._drawn:
             self._draw_from(done)
         # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
         general = train_updates.compile(self._mode).entry_point
@@ -329,11 +357,14 @@ class LaneBlock:
 
     def _draw_from(self, done: int) -> None:
         """Let the generators of noise stand where they do after so many updates."""
-        words = self._hyper.beside[: WORDS * WIDTH].view(np.uint64).reshape(WIDTH, WORDS)
-        for place, run in enumerate(self.runs):
-            generator = Generator(seed_of(run, 4))
-            generator.skip(done * self._count)
-            words[place] = generator.words
+        model, rows = self.runs[0].model, self._hyper.beside.reshape(-1, WIDTH)
+        of_states = count_noise(model, self.space.net.timesteps, self._batch)
+        for stream, first, count in ((4, 0, self._count), (5, STATES, of_states)):
+            words = rows[first : first + WORDS].reshape(-1).view(np.uint64).reshape(WIDTH, WORDS)
+            for place, run in enumerate(self.runs):
+                generator = Generator(seed_of(run, stream))
+                generator.skip(done * count)
+                words[place] = generator.words
 
     def _reported(self, seconds: float) -> BlockReport:
         lanes, space, model = len(self.runs), self.space, self.runs[0].model

@@ -34,7 +34,7 @@ def _per_lane_fields(kind: Any) -> tuple[str, ...]:
 
 
 def fusing_key(run: Run) -> tuple[Any, ...]:
-    """Runs fuse when their keys are equal: all but the seed, the init and the PerLane hyperparameters."""
+    """Runs fuse when their keys are equal: all but the seed, the init and the PerLane numbers."""
     early_stop = dataclasses.replace(run.train.early_stop, threshold=0.0)
     train = dataclasses.replace(run.train, early_stop=early_stop)
     parts = (run.model, run.loss, run.optimizer, run.schedule, run.regularizer, run.clip)
@@ -132,6 +132,16 @@ def hyperparameters(components: Sequence[Any], mode: str) -> Floats:
         if name != BATCH_LOSS:
             fill_lanes(hyper[k], [getattr(component, name) for component in components], mode)
     return hyper
+
+
+def model_numbers(models: Sequence[Model], mode: str) -> Floats:
+    """(numbers, WIDTH): what the passes read of each lane's model; vectors that no lane fills hold the first lane's."""
+    names = models[0].cell.numbers
+    numbers = np.empty((len(names), WIDTH))
+    for row, name in zip(numbers, names, strict=True):
+        row[:] = getattr(models[0], name)
+        fill_lanes(row, [getattr(model, name) for model in models], mode)
+    return numbers
 
 
 def fill_lanes(row: Floats, values: Sequence[float], mode: str) -> None:

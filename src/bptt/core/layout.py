@@ -19,7 +19,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from bptt.core.kernel import LANES
-from bptt.core.simd import WIDTH, element, elements, inline, splat
+from bptt.core.simd import WIDTH, element, elements, inline, load, splat
 
 BIASES = {"none": 0, "single": 1, "double": 2}
 ACTIVATIONS = {"identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3}
@@ -81,6 +81,10 @@ class Net(NamedTuple):
     gradient: int  # with UNITS the gradient of `weights`; with LANES 0
     penalty: int  # what a regularizer that names a metric says of itself
     room: int  # (hidden): a regularizer's own
+    numbers: int  # (cell.numbers): the model's, of each run
+    noise: int  # (layers, T, rows, units): what is drawn for the units' sums, of cells that have noise
+    pushes: int  # 1: a regularizer says what ∂loss/∂h begins with, 0: it begins with 0
+    push: int  # (layers, T, rows, units): what that is
     size: int  # vectors in all
 
 
@@ -115,11 +119,13 @@ def build_net(
     fused: bool,
     truncation: int | None,
     keeps_deltas: bool,
+    on_states: bool,
     mode: str,
 ) -> Net:
     """Lay out a model (see `bptt.core.models`) for batches of so many sequences of so many timesteps.
 
     keeps_deltas: whether ∂loss/∂state is asked for after the backward pass, of each timestep
+    on_states: whether a regularizer says what ∂loss/∂h begins with
 
     The address of the product is left to who has it.
     """
@@ -168,6 +174,9 @@ def build_net(
         "weights": packed,
         "columns": turned,
         "gradient": packed + outputs * units,
+        "numbers": len(cell.numbers),
+        "noise": steps * units if cell.noise is not None else 0,
+        "push": steps * units if on_states else 0,
     }
     first, places_of = 0, {}
     for name, size in sizes.items():
@@ -196,6 +205,7 @@ def build_net(
         rows=rows,
         first_output=timesteps - 1 if last_only and not cell.feedback else 0,
         fused=int(fused),
+        pushes=int(on_states),
         per=per,
         units=units,
         span=span,
@@ -289,6 +299,24 @@ def state_at(net, layer, t):
 def gate_at(net, layer, t):
     """What a layer keeps of timestep t for the backward pass."""
     return net.gate + (layer * net.timesteps + t) * net.rows * net.kept * net.units
+
+
+@inline
+def noise_at(net, layer, t):
+    """What is drawn for the units' sums of a layer's timestep t."""
+    return net.noise + (layer * net.timesteps + t) * net.rows * net.units
+
+
+@inline
+def push_at(net, layer, t):
+    """What ∂loss/∂h of a layer's timestep t begins with."""
+    return net.push + (layer * net.timesteps + t) * net.rows * net.units
+
+
+@inline
+def number_at(net, memory, place):
+    """The number at this place of `cell.numbers`, of each run."""
+    return load(memory, net.numbers + place)
 
 
 @inline

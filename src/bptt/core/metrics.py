@@ -11,6 +11,7 @@ update/ratio             see `update_ratio`
 weights/spectral_radius  see `bptt.core.measurements.spectral_radius`
 activations/saturation   see `count_activations`
 grad/omega               Ω of `bptt.core.regularizers.omega`, of the update's batch, where the run has that regularizer
+activations/mean_square  see `bptt.core.regularizers.l2_activity`; of the update's batch, where the run has that one
 
 How many of a batch's activations are saturated, counted where a forward pass left them.
 """
@@ -125,13 +126,17 @@ count_saturated = Kernel(
 
 
 @cache
-def _list_groups(squashed: tuple[tuple[int, Activation], ...], activation: Activation) -> tuple[Any, Any]:
+def _list_groups(squashed: tuple[tuple[int, Activation | None], ...], activation: Activation) -> tuple[Any, Any]:
     groups = squashed or ((_STATE, activation),)
-    return np.array([number for number, _ in groups]), np.array([ACTIVATIONS[name] for _, name in groups])
+    return np.array([number for number, _ in groups]), np.array([ACTIVATIONS[name or activation] for _, name in groups])
 
 
 def count_activations(
-    sizes: object, memory: Floats, squashed: tuple[tuple[int, Activation], ...], activation: Activation, lanes: int
+    sizes: object,
+    memory: Floats,
+    squashed: tuple[tuple[int, Activation | None], ...],
+    activation: Activation,
+    lanes: int,
 ) -> NDArray[np.int64]:
     """(2, lanes): how many are `saturated`, over layers, timesteps, rows and units, and of how many.
 

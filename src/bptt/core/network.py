@@ -5,7 +5,16 @@ compiled together with it. Where a layer needs only its own past, a whole layer 
 all timesteps at once; with feedback (Jordan) all layers of a timestep come before the next timestep.
 """
 
-from bptt.core.layout import delta_at, is_live, output_element, place_before, place_behind, state_at, state_delta_at
+from bptt.core.layout import (
+    delta_at,
+    is_live,
+    output_element,
+    place_before,
+    place_behind,
+    push_at,
+    state_at,
+    state_delta_at,
+)
 from bptt.core.readout import read_out, read_out_back, set_readout_gradient
 from bptt.core.simd import any_of, element, elements, inline, load, select, set_element, splat, store
 from bptt.core.simd.sums import norm
@@ -56,13 +65,17 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
         clear(memory, net.logit_delta, net.outputs * net.places)
         clear(memory, net.delta, net.layers * net.timesteps * net.rows * net.deltas * net.units)
         onward, base, logits = True, net.window_delta, net.window_logit_delta
-    for end in range(last, (max(begin, net.first_output) if apart else last) - 1, -1):
-        if not apart or _is_scored(net, memory, end):
+    pushes, lowest = not flow and net.pushes == 1, last
+    if apart:
+        lowest = begin if pushes else max(begin, net.first_output)
+    for end in range(last, lowest - 1, -1):
+        if not apart or pushes or _is_scored(net, memory, end):
             start, inject = begin, begin
             if apart:
                 start, inject = max(begin, end - truncation + 1), end
                 _clear_window(net, memory, start, end)
-            _window_back(step_back, input_back, net, theta, memory, start, end, inject, onward, base, logits)
+            given = (start, end, inject, onward, pushes)
+            _window_back(step_back, input_back, net, theta, memory, given, base, logits)
             if apart:
                 _add_window(net, memory, start, end)
     if flow:
@@ -74,14 +87,19 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
 
 
 @inline
-def _window_back(step_back, input_back, net, theta, memory, start, end, inject, onward, base, logits):
+def _window_back(step_back, input_back, net, theta, memory, given, base, logits):
     """One window, the timesteps start..end: the losses of the timesteps inject..end flow back through it.
 
+    given: start, end, inject, onward, pushes.
     onward: from timestep to timestep; else each timestep's loss reaches its own timestep alone.
+    pushes: whether what a regularizer says of these timesteps' states flows back with them.
     """
+    start, end, inject, onward, pushes = given
     numbers = net.rows * net.slots * net.units
     for layer in range(net.layers):
         clear(memory, state_delta_at(net, layer, start), (end + 1 - start) * numbers)
+        if pushes:
+            _begin_pushed(net, memory, layer, inject, end)
     if net.feedback == 1:
         clear(memory, net.context_delta, net.outputs * net.places)
     span = 1 if net.feedback == 1 else end + 1 - start
@@ -89,7 +107,8 @@ def _window_back(step_back, input_back, net, theta, memory, start, end, inject, 
     while first >= start:
         stop = first + span
         lowest = first if net.feedback == 1 else max(inject, first, net.first_output)
-        read_out_back(net, theta, memory, lowest, stop, logits, lowest >= inject)
+        if lowest < stop:  # a window may end before the first output
+            read_out_back(net, theta, memory, lowest, stop, logits, lowest >= inject)
         stride = 1 if onward else span  # timesteps that do not wait for each other are done at once
         for layer in range(net.layers - 1, -1, -1):
             t = stop - stride
@@ -98,6 +117,15 @@ def _window_back(step_back, input_back, net, theta, memory, start, end, inject, 
                 t -= stride
             input_back(net, theta, memory, layer, first, stop, base)
         first -= span
+
+
+@inline
+def _begin_pushed(net, memory, layer, inject, end):
+    """∂loss/∂h of a layer's timesteps inject..end = what a regularizer says of these states."""
+    source, goes, n = push_at(net, layer, inject), state_delta_at(net, layer, inject), net.units
+    for row in range((end + 1 - inject) * net.rows):
+        for j in range(n):
+            store(memory, goes + row * net.slots * n + j, load(memory, source + row * n + j))
 
 
 @inline

@@ -4,14 +4,18 @@ Nothing here is fast or used for training. It is what the compiled kernels are t
 automatically, and what the documentation shows. `xp` is numpy, or a module that stands in for it.
 
 A cell's part is a function (p, x, context, f, xp) → the new state: p holds the layer's blocks by name (0 where there is
-no bias), x (inputs,) is what it sees, context its own state before or, with feedback, the previous output, and f names
-the activation. A state is h (H,), or a tuple with h first where a unit's state is more than one number.
+no bias), the model's numbers by name (`cell.numbers`) and xi, (H,) what is drawn for the units or 0; x (inputs,) is
+what it sees, context its own state before or, with feedback, the previous output, and f names the activation. A state
+is h (H,), or a tuple with h first where a unit's state is more than one number.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from bptt.core.models.dale import sign_units
+from bptt.core.models.state_noise import noise_of
 
 Array = Any
 State = Any  # of one layer
@@ -38,6 +42,13 @@ def elman(p: Mapping[str, Array], x: Array, context: Array, f: str, xp: Any) -> 
     return activation(f, x @ p["input"] + context @ p["recurrent"] + p["bias"] + p["recurrent_bias"], xp)
 
 
+def leaky(p: Mapping[str, Array], x: Array, h: Array, f: str, xp: Any) -> Array:
+    """The new h; p has a = leak, σ = noise, and xi, (H,), what is drawn for the units, or 0."""
+    a = p["leak"]
+    z = x @ p["input"] + h @ p["recurrent"] + p["bias"] + p["recurrent_bias"]
+    return (1.0 - a) * h + a * activation(f, z + (2.0 / a) ** 0.5 * p["noise"] * p["xi"], xp)
+
+
 def lstm(p: Mapping[str, Array], x: Array, state: tuple[Array, Array], f: str, xp: Any) -> tuple[Array, Array]:
     """The new (h, c)."""
     h, c = state
@@ -55,11 +66,29 @@ def gru(p: Mapping[str, Array], x: Array, h: Array, f: str, xp: Any) -> Array:
     return (1.0 - z) * n + z * h
 
 
-def timestep(model: Any, named: Mapping[str, Array], x: Array, state: list[State], output: Array, xp: Any) -> Any:
-    """(state, output, logit) after one timestep with input x: `state` per layer, `output` what the step before gave."""
-    new = []
+def obey_dale(model: Any, named: Mapping[str, Array], layer: int) -> Array:
+    """A layer's recurrent weights R: D |R′| where the model keeps to Dale's law, see `bptt.core.models.dale`."""
+    recurrent, signs = named[f"cell.{layer}.recurrent"], sign_units(model)
+    return recurrent if signs is None else signs[:, None] * abs(recurrent)
+
+
+def timestep(
+    model: Any,
+    named: Mapping[str, Array],
+    x: Array,
+    state: list[State],
+    output: Array,
+    xp: Any,
+    noise: Array | None = None,
+) -> Any:
+    """(state, output, logit) after one timestep with input x: `state` per layer, `output` what the step before gave.
+
+    noise (layers, H): what is drawn for the units of a cell that has noise; None: zeros.
+    """
+    new, numbers = [], {name: getattr(model, name) for name in model.cell.numbers}
     for layer in range(model.layers):
-        p = {key: named.get(f"cell.{layer}.{key}", 0.0) for key in ("input", "recurrent", "bias", "recurrent_bias")}
+        p = {key: named.get(f"cell.{layer}.{key}", 0.0) for key in ("input", "bias", "recurrent_bias")}
+        p |= {"recurrent": obey_dale(model, named, layer), "xi": 0.0 if noise is None else noise[layer]} | numbers
         context = output if model.cell.feedback else state[layer]
         new.append(model.cell.plain(p, x, context, model.activation, xp))
         x = new[-1] if model.cell.slots == 1 else new[-1][0]
@@ -74,6 +103,35 @@ def zero_state(model: Any, outputs: int, xp: Any) -> tuple[list[State], Array]:
     """(state per layer, output) before the first timestep."""
     h = xp.zeros(model.hidden_size)
     return [h if model.cell.slots == 1 else (h,) * model.cell.slots] * model.layers, xp.zeros(outputs)
+
+
+def follow_windows(
+    run: Any, named: Mapping[str, Array], held: Mapping[str, Any], sequences: Any, wanted: Any, xp: Any
+) -> Iterator[tuple[int, int, list[State], Array, Array]]:
+    """(sequence, timestep, state, output, logit) of each timestep that `wanted` (N, T) names, as its window leads
+    to it.
+
+    A window is of `train.truncation` timesteps, and begins in the state that the parameters `held` lead to; without
+    truncation there is one, from the first timestep. Noise is that of the run's first update.
+    """
+    drawn = noise_of(run, sequences.timesteps, sequences.count)
+    truncation = run.train.truncation or sequences.timesteps
+    for n in range(sequences.count):
+        length = int(sequences.full_lengths[n])
+        late = sequences.timesteps - length  # sequences end together
+        xi = [None if drawn is None else drawn[:, late + t, n] for t in range(length)]
+        starts = [zero_state(run.model, run.task.outputs, np)]
+        for t in range(length if truncation < length else 0):
+            state, output, _ = timestep(run.model, held, sequences.x[n, t], *starts[-1], np, xi[t])
+            starts.append((state, output))
+        ends = [t for t in range(length) if wanted[n, t]]
+        for end in ends if truncation < length else ends[-1:]:
+            start = max(0, end - truncation + 1)
+            state, output = starts[start]
+            for t in range(start, end + 1):
+                state, output, logit = timestep(run.model, named, sequences.x[n, t], state, output, xp, xi[t])
+                if wanted[n, t] and (t == end or truncation >= length):
+                    yield n, t, state, output, logit
 
 
 def timestep_loss(loss: str, logit: Array, output: Array, target: Array, xp: Any) -> Array:
@@ -165,11 +223,21 @@ def move_constrained(change: Array, u: Array, v: Array, p: Array, margin: float)
     return u * (2.0 * margin * (sigmoid(p, np) - 0.5) + 1.0) @ v.T, u, v, p
 
 
+def measure_activity(run: Any, named: Mapping[str, Array], held: Mapping[str, Any], sequences: Any, xp: Any) -> Any:
+    """The mean of h² over sequences, their timesteps, layers and units."""
+    lengths = sequences.full_lengths
+    wanted = np.arange(sequences.timesteps) < lengths[:, None]
+    total: Any = 0.0
+    for *_, state, _, _ in follow_windows(run, named, held, sequences, wanted, xp):
+        total = total + sum(xp.sum((h if run.model.cell.slots == 1 else h[0]) ** 2) for h in state)
+    return total / float(lengths.sum() * run.model.layers * run.model.hidden_size)
+
+
 def measure_orthogonality(run: Any, parameters: Mapping[str, Any]) -> Any:
     """Σ ‖RᵀR − I‖² over all layers, and over each gate's matrix for itself."""
     total, hidden = 0.0, run.model.hidden_size
     for layer in range(run.model.layers):
-        recurrent = parameters[f"cell.{layer}.recurrent"]
+        recurrent = obey_dale(run.model, parameters, layer)
         for gate in range(run.model.cell.gates):
             matrix = recurrent[:, gate * hidden : (gate + 1) * hidden]
             total = total + ((matrix.T @ matrix - np.eye(hidden)) ** 2).sum()

@@ -126,6 +126,8 @@ class Regularizer(Protocol):
     It may have more:
     find_unfit(run)  why it can't be of such a run, in words; empty where it can
     metric           what is recorded of what its kernel writes at the net's `penalty`, by this name: `grad/omega`
+    on_states        True of a penalty on states: its kernel is called before the backward pass, and writes the
+                     penalty's derivative by each h to `layout.push_at`, with which that begins
     """
 
     @property
@@ -230,8 +232,15 @@ class Run:
     regularizer: Regularizer = _NONE
 
 
+def works_on_states(regularizer: Regularizer) -> bool:
+    """Whether a regularizer's penalty is on states."""
+    return regularizer.kernel is not None and bool(getattr(regularizer, "on_states", False))
+
+
 def seed_of(run: Run, stream: int) -> np.random.SeedSequence:
-    """A run's independent streams: 0 initialisation, data for 1 training, 2 evaluation and 3 test, 4 gradient noise."""
+    """A run's independent streams: 0 initialisation, data for 1 training, 2 evaluation and 3 test, 4 gradient noise,
+    5 noise of states.
+    """
     return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
 
 

@@ -57,11 +57,7 @@ def join_checkpoints(checkpoints: Sequence[Checkpoint]) -> dict[str, NDArray[Any
 _OUTCOMES: tuple[Literal["completed", "early_stopped", "diverged"], ...] = ("completed", "early_stopped", "diverged")
 
 _EARLY_STOPPED, _DIVERGED = 1, 2
-
-
 _LANE = "lane."  # in a checkpoint: what the lane's block keeps of it
-
-
 _TEST = "test."  # in a checkpoint: what the test set gave, where a lane has ended
 
 
@@ -228,7 +224,8 @@ class Training:
         self.blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
         self._lanes = FusedRuns(self.runs, self.blocks, count_updates(runs) if planned is None else planned)
         sets = [first.task.evaluation(self._generator(lane, 2)) for lane in range(len(self.runs))]
-        self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size)
+        self._models = [run.model for run in self.runs]
+        self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size, self._models)
         self._scores = list_scores(first.task, sets[0])
         self._measurements = shipped_measurements() if measurements is None else measurements
         measured = [name for measurement in self._measurements for name in measurement.names]
@@ -295,7 +292,8 @@ class Training:
             some = next(iter(drawn.values()))
             if some is None:
                 return
-            evaluation = Evaluation(first.model, first.loss, [drawn.get(lane, some) for lane in lanes], batch)
+            sets = [drawn.get(lane, some) for lane in lanes]
+            evaluation = Evaluation(first.model, first.loss, sets, batch, self._models[block.start : block.stop])
             seen = self._evaluate(evaluation, block, thetas, states, wanted, {"accuracy/eval"} & {*self._scores})
             for name, values in seen.items():
                 kept = self._tests[name.replace("/eval", "/test")]

@@ -21,6 +21,8 @@ from bptt.core.kernel import (
     call_schedule,
 )
 from bptt.core.layout import Net, place_before, read_net, state_at
+from bptt.core.models.dale import take_signs, turn_gradient
+from bptt.core.models.state_noise import draw_noise
 from bptt.core.network import start_from_zero
 from bptt.core.optimizers.noise import WORDS, add_noise
 from bptt.core.optimizers.weight_decay import shrink_weights
@@ -29,6 +31,7 @@ from bptt.core.simd import (
     WIDTH,
     any_of,
     elements,
+    elements_at,
     has_units,
     inline,
     load,
@@ -99,6 +102,7 @@ class Learning(NamedTuple):
     """What an update changes: parameters, their gradient, room for a copy of the parameters, the optimizer's slots.
 
     factors  of recurrent weights that are constrained, as of `bptt.core.recurrent_constraint.Factors`
+    signed   the weights that the passes read, where parameters keep to signs; elsewhere the parameters themselves
     """
 
     parameters: Any
@@ -106,16 +110,20 @@ class Learning(NamedTuple):
     previous: Any
     slots: Any
     factors: Any
+    signed: Any
 
 
-#: The vectors of what is beside an optimizer's step: the state of each lane's generator, room for one vector, λ, η, γ.
-ROOM, DECAY, ETA, GAMMA, TRAINED = range(WORDS, WORDS + 5)
+#: The vectors of what is beside an optimizer's step: the state of each lane's generator, room for one vector, λ, η, γ,
+#: and the state of each lane's generator of noise of states.
+ROOM, DECAY, ETA, GAMMA, STATES = range(WORDS, WORDS + 5)
+TRAINED = STATES + WORDS
 BESIDE_ROWS = TRAINED
 
 
 class Hyper(NamedTuple):
     """Hyperparameters (K, WIDTH) of each kernel, its names' in their order, and α (1, WIDTH) before it is scheduled.
 
+    signs   of each parameter, as `bptt.core.models.dale` has them, where any keeps to one
     beside  BESIDE_ROWS vectors, of weight decay and noise; where a part is trained, for each of the parameters another
             that is 0 where it stays
     """
@@ -125,6 +133,7 @@ class Hyper(NamedTuple):
     schedule: Any
     optimizer: Any
     alpha: Any
+    signs: Any
     beside: Any
 
 
@@ -155,6 +164,9 @@ class Stretch(NamedTuple):
     decays     whether weights shrink beside the optimizer's step
     noisy      whether noise is added to the gradient
     partly     whether some parameters stay as they are
+    stirred    whether noise is added to states
+    signed     whether some parameters keep to signs
+    on_states  whether the regularizer's penalty is on states
     """
 
     place: int
@@ -170,6 +182,9 @@ class Stretch(NamedTuple):
     decays: bool
     noisy: bool
     partly: bool
+    stirred: bool
+    signed: bool
+    on_states: bool
 
     def behind(self, made: int) -> "Stretch":
         """What is left when so many of them are made."""
@@ -182,11 +197,11 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
     theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
     previous, slots = pointer_to(learning.previous), pointer_to(learning.slots)
     live, report, optimizer_hyper = pointer_to(live_array), pointer_to(report_array), pointer_to(hyper.optimizer)
-    beside = pointer_to(hyper.beside)
+    beside, signs, signed = pointer_to(hyper.beside), pointer_to(hyper.signs), pointer_to(learning.signed)
     x, y, lengths, scored, rows, shares, alike, places = data
     net, vectors = read_net(sizes), learning.parameters.size // WIDTH
     numbers = elements(theta, vectors)
-    weights = memory if has_units(memory) else theta
+    weights = memory if has_units(memory) else signed
     weights_gradient = memory if has_units(memory) else gradient
     for k in range(stretch.length):
         masked, place, update = alike and k > 0, stretch.place + k, stretch.update + k
@@ -195,7 +210,11 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             start_from_end(net, memory, begin)
         else:
             start_from_zero(net, memory, begin)
-        spread_weights(net, theta, memory)
+        if stretch.signed:
+            take_signs(theta, signs, signed, vectors)
+        if stretch.stirred:
+            draw_noise(net, memory, elements_at(beside, STATES * WIDTH))
+        spread_weights(net, signed, memory)
         call_forward(addresses.forward, (sizes, weights, memory, begin))
         call_loss(addresses.loss, (sizes, memory, begin))
         value = sum_of_places(net, memory, net.loss, max(begin, net.first_output))
@@ -211,7 +230,9 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
                 return
         backward = sizes, weights, weights_gradient, memory, begin, stretch.truncation
         measured = stretch.measure and k == stretch.length - 1
-        lies = sizes  # how what the regularizer reads does
+        adding, lies = pointer_to(hyper.regularizer), sizes  # lies: how what the regularizer reads does
+        if stretch.on_states:
+            call_regularizer(addresses.regularizer, (sizes, weights, weights_gradient, memory, begin, adding))
         if measured and addresses.omega != 0:
             # The same gradient where nothing is cut off, and another time where it is.
             call_backward(addresses.backward, (kept_sizes, weights, weights_gradient, memory, begin, 0, False))
@@ -220,10 +241,11 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         if stretch.truncation != 0 or not measured or addresses.omega == 0:
             call_backward(addresses.backward, (*backward, False))
             lies = sizes
-        if addresses.regularizer != 0:
-            added = lies, weights, weights_gradient, memory, begin, pointer_to(hyper.regularizer)
-            call_regularizer(addresses.regularizer, added)
+        if addresses.regularizer != 0 and not stretch.on_states:
+            call_regularizer(addresses.regularizer, (lies, weights, weights_gradient, memory, begin, adding))
         collect_gradient(net, memory, gradient)
+        if stretch.signed:
+            turn_gradient(theta, signs, gradient, vectors)
         if stretch.partly:
             for p in range(vectors):
                 store(gradient, p, select(load(beside, TRAINED + p) > splat(0.0), load(gradient, p), splat(0.0)))
@@ -269,10 +291,10 @@ def tuple_types(memory):
     vectors, number = VECTOR_ARRAY, types.int64
     kinds = {
         Addresses: [number] * len(Addresses._fields),
-        Learning: [memory, memory, memory, vectors, NUMBER_ARRAY],
+        Learning: [memory, memory, memory, vectors, NUMBER_ARRAY, memory],
         Hyper: [vectors] * (len(Hyper._fields) - 1) + [NUMBER_ARRAY],
         Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
-        Stretch: [number] * 8 + [types.boolean] * 5,
+        Stretch: [number] * 8 + [types.boolean] * 8,
     }
     return {kind.__name__: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
 

@@ -10,7 +10,7 @@ from numba import types
 from bptt.core.kernel import LANES, check_memory
 from bptt.core.layout import Net, build_net, output_element
 from bptt.core.products import product
-from bptt.core.run import Loss, Model, Run
+from bptt.core.run import Loss, Model, Run, works_on_states
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import (
     WIDTH,
@@ -43,8 +43,12 @@ def lay_out(
     mode: str,
     truncation: int | None = None,
     keeps_deltas: bool = False,
+    on_states: bool = False,
 ) -> Net:
-    """The layout of a network that sees such sequences, so many at a time; keeps_deltas: as of a `Regularizer`."""
+    """The layout of a network that sees such sequences, so many at a time.
+
+    keeps_deltas, on_states: as of a `Regularizer`
+    """
     return build_net(
         model=model,
         inputs=sequences.x.shape[-1],
@@ -55,6 +59,7 @@ def lay_out(
         fused=loss.fused,
         truncation=truncation,
         keeps_deltas=keeps_deltas,
+        on_states=on_states,
         mode=mode,
     )
 
@@ -77,6 +82,10 @@ class Workspace:
     def _region(self, first: int, vectors: int) -> Floats:
         """(vectors, WIDTH)"""
         return self.memory.reshape(-1, WIDTH)[first : first + vectors]
+
+    def set_numbers(self, numbers: Floats) -> None:
+        """Let the passes read these numbers of each lane, as `lanes.model_numbers` gives them."""
+        self._region(self.net.numbers, len(numbers))[:] = numbers
 
     def lanes_first(self, first: int, *shape: int) -> Floats:
         """Elements from vector `first` on as (lanes, *shape); with UNITS of one lane."""
@@ -102,8 +111,8 @@ class Workspace:
 
 def training_layout(run: Run, sequences: Sequences, mode: str) -> Net:
     """The layout that such runs are trained in; sequences: some of those that they see."""
-    settings, keeps_deltas = run.train, run.regularizer.keeps_deltas
-    return lay_out(run.model, run.loss, sequences, settings.batch_size, mode, settings.truncation, keeps_deltas)
+    settings, asks = run.train, (run.regularizer.keeps_deltas, works_on_states(run.regularizer))
+    return lay_out(run.model, run.loss, sequences, settings.batch_size, mode, settings.truncation, *asks)
 
 
 X = types.Array(types.float64, 4, "C")  # (own, N, T, inputs): own data of each lane, or own = 1 where all share it

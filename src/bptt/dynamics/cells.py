@@ -6,7 +6,7 @@ with its derivatives. A cell's part is a function
     (p, x, context, f, by_input) → (state, ∂state/∂context, ∂state/∂x)
 
 p         the layer's arrays by name, lanes first: input (lanes, inputs, G·H), recurrent (lanes, C, G·H), and the biases
-          (lanes, 1, G·H), or 0 where there are none
+          (lanes, 1, G·H), or 0 where there are none; and the model's numbers by name, as `bptt.core.plain` has them
 x         (lanes, N, inputs): what the layer sees
 context   (lanes, N, C): its own state before, or with feedback the output before; of a cell with more slots than one,
           all of its state, h first
@@ -70,6 +70,17 @@ def advance_elman(p: Named, x: Floats, context: Floats, f: str, by_input: bool) 
     return h, _weigh({0: slope}, p["recurrent"]), _weigh({0: slope}, p["input"]) if by_input else None
 
 
+def advance_leaky(p: Named, x: Floats, context: Floats, f: str, by_input: bool) -> Advanced:
+    """h_t = (1 − a) h_{t−1} + a f(x_t W + h_{t−1} R + b + b′), without noise.
+
+    ∂h_t/∂h_{t−1} = (1 − a) I + a diag(f′) Rᵀ;  ∂h_t/∂x_t = a diag(f′) Wᵀ.
+    """
+    a = p["leak"]
+    r, by_context, by_x = advance_elman(p, x, context, f, by_input)
+    kept = _diagonal(np.full(context.shape, 1.0 - a))
+    return (1.0 - a) * context + a * r, kept + a * by_context, None if by_x is None else a * by_x
+
+
 def advance_lstm(p: Named, x: Floats, context: Floats, f: str, by_input: bool) -> Advanced:  # noqa: ARG001 (no choice)
     """i, f, g, o = σ, σ, tanh, σ (x_t W + h_{t−1} R + b + b′);  c_t = f c_{t−1} + i g;  h_t = o tanh c_t.
 
@@ -126,6 +137,7 @@ def advance_gru(p: Named, x: Floats, context: Floats, f: str, by_input: bool) ->
 #: A cell's plain statement → the same for many networks, with its Jacobians.
 _ADVANCES: Final[Mapping[Callable[..., Any], Advance]] = {
     plain.elman: advance_elman,
+    plain.leaky: advance_leaky,
     plain.lstm: advance_lstm,
     plain.gru: advance_gru,
 }

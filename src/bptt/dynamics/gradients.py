@@ -11,6 +11,7 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.clips.none import NoClip
 from bptt.core.lane_block import LaneBlock
 from bptt.core.lanes import blocks_of_lanes
+from bptt.core.models.state_noise import without_noise
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.run import Run, Settings
@@ -55,7 +56,12 @@ def hold_still(run: Run, batch: int, truncation: int | None = None) -> Run:
     """The run as one whose update changes nothing, but for what it says of the gradient of so many sequences."""
     settings = Settings(updates=1, batch_size=batch, truncation=truncation)
     return dataclasses.replace(
-        run, optimizer=Sgd(alpha=0.0), schedule=ConstantSchedule(), clip=NoClip(), train=settings
+        run,
+        model=without_noise(run.model),
+        optimizer=Sgd(alpha=0.0),
+        schedule=ConstantSchedule(),
+        clip=NoClip(),
+        train=settings,
     )
 
 
@@ -63,7 +69,10 @@ class Gradients:
     """∂loss/∂θ of lanes of networks, each on its own batch, whatever θ they are given."""
 
     def __init__(self, run: Run, batches: list[Sequences], truncation: int | None = None) -> None:
-        """run: whose model, loss and regularizer count; truncation as in `bptt.core.run.Settings`."""
+        """run: whose model, loss and regularizer count; truncation as in `bptt.core.run.Settings`.
+
+        States have no noise.
+        """
         if run.regularizer.keeps_deltas:
             name = type(run.regularizer).__name__.lower()
             raise ValueError(

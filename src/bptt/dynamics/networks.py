@@ -62,7 +62,10 @@ class Networks:
                 return 0.0
             return array[:, None] if name.endswith("bias") else array
 
-        return [{name: find(f"cell.{layer}.{name}") for name in _BLOCKS} for layer in range(self.model.layers)]
+        # Networks are measured without noise.
+        numbers = {name: getattr(self.model, name) for name in self.cell.numbers} | {"xi": 0.0}
+        layers = range(self.model.layers)
+        return [{name: find(f"cell.{layer}.{name}") for name in _BLOCKS} | numbers for layer in layers]
 
     def read_inputs(self, x: Any) -> Floats:
         """(lanes, N, T, inputs) of x (N, T, inputs), the same for all lanes, or (lanes, N, T, inputs).

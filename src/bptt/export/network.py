@@ -16,6 +16,7 @@ from bptt.core.evaluation import predict
 from bptt.core.models.elman import Elman
 from bptt.core.models.gru import Gru
 from bptt.core.models.jordan import Jordan
+from bptt.core.models.leaky import Leaky
 from bptt.core.models.linear import Linear
 from bptt.core.models.lstm import Lstm
 from bptt.core.random import Generator
@@ -26,7 +27,7 @@ from bptt.printable import OneLineError
 from bptt.tracking.history.find import PastRun
 
 # Linear is Elman's with the identity for its activation.
-_CELLS = {Linear: "elman", Elman: "elman", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}
+_CELLS = {Linear: "elman", Elman: "elman", Leaky: "leaky", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}
 _EXAMPLE_NUMBERS = 2000  # of an input example: it is stored as text, to be read
 _EXAMPLE_SEQUENCES = 4
 _TRIED_SEQUENCES = 100
@@ -68,7 +69,7 @@ class TrainedNetwork:
             "outputs": task.outputs,
             "last_only": self.sequences.last_only,
             "carried": self.carried,
-        }
+        } | ({"leak": model.leak} if isinstance(model, Leaky) else {})
 
     def predict(self) -> Floats:
         """What it gives for its sequences, as bptt computes it: (N, T, outputs), or (N, outputs)."""

@@ -84,7 +84,14 @@ def add_step(nodes: Nodes, config: Mapping[str, Any], layer: int, x: str, state:
     if config["cell"] == "lstm":
         return _add_lstm(nodes, config, layer, x, state)
     context = output if config["cell"] == "jordan" else state
-    return _make_function(nodes, config["activation"], _add_sum(nodes, config, layer, x, context))
+    h = _make_function(nodes, config["activation"], _add_sum(nodes, config, layer, x, context))
+    if config["cell"] == "leaky":
+        rest, leak = (
+            nodes.constant(np.array(share), f"layer_{layer}_{name}")
+            for name, share in (("rest", 1.0 - config["leak"]), ("leak", config["leak"]))
+        )
+        h = nodes.node("Add", nodes.node("Mul", rest, state), nodes.node("Mul", leak, h))
+    return h
 
 
 def add_hidden(nodes: Nodes, config: Mapping[str, Any], state: str) -> str:

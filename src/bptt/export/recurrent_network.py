@@ -118,7 +118,8 @@ class RecurrentNetwork(PythonModel):
             c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
             return np.concatenate([sigmoid(o) * np.tanh(c), c], axis=1)
         context = output if cell == "jordan" else state
-        return FUNCTIONS[self._config["activation"]](x @ W + context @ R + p["bias"] + p["recurrent_bias"])
+        r = FUNCTIONS[self._config["activation"]](x @ W + context @ R + p["bias"] + p["recurrent_bias"])
+        return (1.0 - self._config["leak"]) * state + self._config["leak"] * r if cell == "leaky" else r
 
     def _read_out(self, h: Floats) -> Floats:
         if self._config["readout"] == "none":

@@ -41,7 +41,8 @@ class Cell:
     kept      values of a step kept per unit for the backward pass
     slots     numbers that make up a unit's state
     feedback  whether the recurrent weights see the previous output in place of the layer's own previous state
-    squashed  (kept value, function) of each gate whose saturation is measured; none: the state's is
+    squashed  (kept value, function) of each gate whose saturation is measured, None standing for the model's
+              activation; none: the state's is
     unit      one unit's timestep, of vectors: (activation, live, its pre-activations, state before) → (what is kept,
               state); a kernel is made for the shape of a network whose cell has it and
     unit_back  its reverse: (activation, live, what is kept, or else the state, state before, ∂loss/∂state) →
@@ -49,8 +50,11 @@ class Cell:
     context_sums  the pre-activations to which the columns of the recurrent weights add; none: the first `gates`
     carried   the number of the state to which the latter flows; None: nothing does
     named_gates  what the columns are, in the order in which they are stacked; none: a cell without gates
+    numbers   PerLane fields of the model that the passes read, in the order in which `layout.number_at` has them
+    noise     the one of them above 0 of which standard normal numbers stand at `layout.noise_at` while a run is
+              trained; elsewhere zeros do. None: the passes read none
 
-    Raises ValueError where the named gates are not as many as `gates`.
+    Raises ValueError where the named gates are not as many as `gates`, or `noise` is none of the numbers.
     """
 
     forward: Annotated[Kernel, FORWARD]
@@ -61,16 +65,20 @@ class Cell:
     kept: int = 0
     slots: int = 1
     feedback: bool = False
-    squashed: tuple[tuple[int, Activation], ...] = ()
+    squashed: tuple[tuple[int, Activation | None], ...] = ()
     unit: Callable[..., Any] | None = None
     unit_back: Callable[..., Any] | None = None
     context_sums: tuple[int, ...] = ()
     carried: int | None = None
     named_gates: tuple[Gate, ...] = ()
+    numbers: tuple[str, ...] = ()
+    noise: str | None = None
 
     def __post_init__(self) -> None:
         if self.named_gates and len(self.named_gates) != self.gates:
             raise ValueError(f"{len(self.named_gates)} named_gates for {self.gates} gates")
+        if self.noise is not None and self.noise not in self.numbers:
+            raise ValueError(f"noise={self.noise!r} is none of the numbers {self.numbers}")
 
 
 _TANH, _SIGMOID, _RELU = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"], ACTIVATIONS["relu"]
