@@ -21,6 +21,7 @@ from bptt.core.sequences import Floats
 from bptt.core.training import Training
 
 _SEQUENCES = 256  # that a network is evaluated on
+_PLANNED = 10**9  # in the long run, as in a sweep that is worth a kernel for its shape
 _UPDATES, _RECORDS = 400, 101
 _AGREEMENT = 1e-9
 _TRIES = 3
@@ -80,7 +81,8 @@ def _measure_evaluation(workload: Workload, aim: float | None, rounds: int, targ
     thetas = np.stack(
         [to_flat(blocks, {name: of[lane] for name, of in problem.parameters.items()}) for lane in range(problem.lanes)]
     )
-    evaluation = Evaluation(runs[0].model, runs[0].loss, sets, workload.run(0, 1, 1).train.batch_size)
+    batch = workload.run(0, 1, 1).train.batch_size
+    evaluation = Evaluation(runs[0].model, runs[0].loss, sets, batch, _PLANNED)
     losses = evaluation.evaluate(thetas)[0] * runs[0].loss.weight
     forms = {"torch": _list_torch(problem), "jax": _list_jax(problem)}
     calls: dict[str, Callable[[], object]] = {"ours": lambda: evaluation.evaluate(thetas)}

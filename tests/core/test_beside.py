@@ -198,7 +198,7 @@ def mixed(lane: int, **changes: Any) -> Run:
     """Lanes with neither, either and both."""
     decay, noise = [(0.0, 0.0), (0.3, 0.0), (0.0, 0.2), (0.1 * lane, 0.05 * lane)][lane % 4]
     optimizer = of("momentum", weight_decay=decay, noise=noise, noise_decay=0.1 * lane)
-    return run_of(optimizer, seed=lane // 2, **changes)
+    return run_of(optimizer, seed=lane, **changes)
 
 
 @pytest.mark.parametrize("batch_size", [1, 9])
@@ -210,15 +210,15 @@ def test_lanes_with_and_without_and_a_run_that_goes_on(hidden: int, batch_size: 
 
 
 @pytest.mark.parametrize("lane", [0, 1, 2])
-def test_kernels_of_a_shape_are_left_to_lanes_that_do_neither(lane: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_of_a_shape_serves_lanes_with_and_without(lane: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever run is asked first, and whichever lanes fill a vector together."""
     model = make_model("elman", hidden_size=6, readout="sigmoid")
     runs = [mixed(number, model=model, batch_size=1) for number in range(lane, lane + WIDTH + 1)]
     runs = [dataclasses.replace(run, task=Noise(outputs=1)) for run in runs]
     expected = finished(runs)
     monkeypatch.setattr(shapes, "_WORTH", 0)
-    made = any(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of(runs))
-    assert made == (lane == 0)
+    (made,) = {kernel for kernel, _ in kernels_of(runs[:WIDTH]) if isinstance(kernel, ShapeKernel)}
+    assert made.shape.optimizer is None
     for found, other in zip(finished(runs), expected, strict=True):
         assert_same_record(found, other)
     alone = [finished([run])[0] for run in runs]
@@ -281,13 +281,14 @@ def test_the_norm_of_a_gradient_is_that_of_what_is_trained() -> None:
     np.testing.assert_allclose(to_flat(blocks, record.parameters), start - 0.1 * gradient * 1e-3 / size, rtol=1e-12)
 
 
-def test_a_shape_has_no_kernel_for_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_of_a_shape_takes_its_own_step_only_where_nothing_is_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(Sgd(alpha=0.1), task=Noise(outputs=1), batch_size=1)
     monkeypatch.setattr(shapes, "_WORTH", 0)
-    counts: dict[Any, int] = {None: 1, ("readout",): 0}
-    for part, count in counts.items():
+    taken: dict[Any, Any] = {None: Sgd, ("readout",): None}
+    for part, optimizer in taken.items():
         chosen = dataclasses.replace(run, train=dataclasses.replace(run.train, only=part))
-        assert sum(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of([chosen])) == count
+        (kernel,) = [kernel for kernel, _ in kernels_of([chosen]) if isinstance(kernel, ShapeKernel)]
+        assert kernel.shape.optimizer is optimizer
 
 
 Slots = list[Floats]

@@ -3,30 +3,35 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bptt.core import lane_block, lanes
+from bptt.core import evaluation, lane_block, lanes
 from bptt.core.clips.norm import Norm
-from bptt.core.kernel import LANES, MODES
+from bptt.core.clips.value import Value
+from bptt.core.evaluation import Evaluation
+from bptt.core.kernel import BATCH_LOSS, LANES, MODES, UNITS
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.squared_error import SquaredError
+from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import Parameter
+from bptt.core.parameters import Parameter, list_parameters
 from bptt.core.random import Generator
-from bptt.core.run import EarlyStop, Record, Run
+from bptt.core.run import EarlyStop, Record, Run, seed_of
+from bptt.core.schedules.warmup import Warmup
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.core.shapes import training
+from bptt.core.shapes import forward, training
+from bptt.core.shapes.forward import ForwardKernel
 from bptt.core.shapes.shape import Shape
 from bptt.core.shapes.training import ShapeKernel
 from bptt.core.simd import WIDTH
 from bptt.core.training import Training, kernels_of
-from tests.core.comparing import assert_same_record, finished
+from tests.core.comparing import assert_same_bits, assert_same_record, finished
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
 from tests.golden.runs import TABLE, hash_all, list_choices
@@ -65,14 +70,13 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_WORTH", 0)
-    monkeypatch.setattr(training, "_MOST_ROWS", 3)  # they give the same bits, and take longer
 
 
 def make(
     way: str, hidden_size: int = 5, timesteps: int = 4, outputs: int = 1, model: str = "elman", **changes: Any
 ) -> Run:
     chosen = WAYS[way] | changes
-    fields = {name: chosen.pop(name) for name in ("bias", "activation", "readout") if name in chosen}
+    fields = {name: chosen.pop(name) for name in ("bias", "activation", "readout", "layers") if name in chosen}
     if model != "elman":
         fields.pop("activation", None)
     task = Noise(outputs=outputs, timesteps=timesteps, last_only=chosen.pop("last_only", False))
@@ -118,14 +122,68 @@ def test_every_cell_on_every_way(model: str, way: str, mode: str, monkeypatch: p
     trained([make(way, outputs=outputs, model=model, seed=seed) for seed in range(3)], monkeypatch)
 
 
+@pytest.mark.parametrize(
+    ("model", "way"),
+    [
+        ("elman", "through all timesteps"),
+        ("gru", "carried"),
+        ("lstm", "the last alone"),
+        ("linear", "through one"),
+    ],
+)
+def test_layers(model: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1)
+    runs = [make(way, outputs=2, model=model, bias="double", layers=3, seed=seed) for seed in range(3)]
+    trained(runs, monkeypatch)
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: WIDTH + 1)
+    assert not any(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of(runs))
+
+
 @pytest.mark.parametrize("optimizer", components("optimizers"))
-def test_every_optimizer_that_has_a_step(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind = components("optimizers")[optimizer]
     runs = [make("batches", seed=seed, optimizer=example(kind, 0.07 * seed)) for seed in range(3)]
-    if hasattr(kind, "step"):
-        trained(runs, monkeypatch)
-    else:
+    if BATCH_LOSS in kind.kernel.hyper:  # which is not computed
         assert all(block._made is None for block in Training(runs)._lanes._blocks)
+    else:
+        trained(runs, monkeypatch)
+
+
+ADAM = {"beta1": 0.9, "beta2": 0.99, "small_constant": 1e-8}
+#: What stands between a gradient and its step, by lane; all are served by one kernel, which keeps the gradient.
+BETWEEN: dict[str, Callable[[int], dict[str, Any]]] = {
+    "clip by norm": lambda lane: {"clip": Norm(threshold=1e-3 * 8.0**lane)},
+    "clip by value": lambda lane: {"clip": Value(threshold=1e-4 * 8.0**lane)},
+    "schedule": lambda lane: {"schedule": Warmup(warmup=1.0 + 5 * lane), "optimizer": Adam(alpha=0.01, **ADAM)},
+    "decay and noise": lambda lane: {"optimizer": Sgd(alpha=0.1, weight_decay=0.2 * (lane % 2), noise=0.01 * lane)},
+    "a part": lambda lane: {"only": ("recurrent", "readout_bias"), "clip": Norm(threshold=0.1)},
+    "no step of its own": lambda lane: {"optimizer": example(components("optimizers")["rprop"], 0.1 * lane)},
+    "a clip, and steps that diverge": lambda lane: {
+        "clip": Norm(threshold=1e200),
+        "optimizer": Sgd(alpha=[1e-3, 1e200, 2e-3, 1e160, 1e307][lane % 5]),
+    },
+    "a clip, and stops": lambda lane: {
+        "clip": Norm(threshold=0.1),
+        "early_stop": EarlyStop(metric="loss/train", threshold=[0.0, 1e9, 0.4, 0.5][lane % 4]),
+        "log_points": 12,
+    },
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("between", BETWEEN)
+def test_what_stands_between_a_gradient_and_its_step(between: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1 if mode == LANES else WIDTH + 1)
+    activation = "identity" if "diverge" in between else "tanh"
+    runs = [make("carried", seed=lane, activation=activation, **BETWEEN[between](lane)) for lane in range(WIDTH + 1)]
+    found = trained(runs, monkeypatch)
+    if between.startswith("clip"):
+        shares = [record.history["grad/clipped"][1:] for record in found]
+        assert shares[0].all()
+        assert not shares[-1].any()
+    outcomes = {record.outcome for record in found}
+    assert ("diverged" in outcomes) == ("diverge" in between)
+    assert ("early_stopped" in outcomes) == ("stops" in between)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -225,9 +283,7 @@ def test_one_code_goes_on_where_the_other_was(mode: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "changes",
     [
-        {"clip": Norm(threshold=1.0)},
         {"truncation": 2},
-        {"schedule": example(components("schedules")["warmup"])},
         {"regularizer": example(components("regularizers")["l2"])},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -236,9 +292,70 @@ def test_there_is_none_for_what_it_does_not_do(changes: dict[str, Any]) -> None:
     assert not any(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of([make("batches", **changes)] * WIDTH))
 
 
-def test_sequences_of_several_lengths_are_left_to_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = Noise(outputs=1, ragged=True)
-    trained([dataclasses.replace(make("batches", seed=seed), task=task) for seed in range(3)], monkeypatch)
+@pytest.mark.parametrize(
+    ("model", "way", "mode"),
+    [
+        ("elman", "through all timesteps", UNITS),
+        ("elman", "carried", LANES),
+        ("gru", "batches", LANES),
+        ("lstm", "the last alone", UNITS),
+    ],
+)
+def test_sequences_of_several_lengths(model: str, way: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1 if mode == LANES else WIDTH + 1)
+    task = Noise(outputs=1, timesteps=5, ragged=True, last_only=way == "the last alone")
+    trained([dataclasses.replace(make(way, model=model, seed=seed), task=task) for seed in range(3)], monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "readout", "ragged", "last_only"),
+    [
+        ("elman", 2, "softmax", True, False),
+        ("gru", 1, "sigmoid", False, True),
+        ("lstm", 1, "identity", True, True),
+        ("linear", 1, "none", False, False),
+    ],
+)
+def test_networks_that_are_evaluated(
+    model: str, layers: int, readout: Any, ragged: bool, last_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the pass that is made for the shape; own sets and one for all, from zero and from states, beside NaN and ∞."""
+    task = Noise(ragged=ragged, last_only=last_only)
+    hidden_size = task.outputs if readout == "none" else 13
+    fields = {"hidden_size": hidden_size, "layers": layers, "bias": "double", "readout": readout}
+    run = make_run(task=task, model=make_model(model, **fields))
+    blocks = list_parameters(run.model, task.inputs, task.outputs)
+    seeds = range(WIDTH + 3)
+    thetas = np.stack([run.init.parameters(seed_of(dataclasses.replace(run, seed=s), 0), blocks) for s in seeds])
+    thetas[1, 0], thetas[2, blocks[1].first] = np.nan, np.inf
+    sets = [task.make(Generator(np.random.SeedSequence(s)), 11) for s in seeds]
+    slots = layers * run.model.cell.slots * hidden_size + task.outputs
+    states = Generator(np.random.SeedSequence(7)).standard_normal((len(seeds), 3, slots))
+    monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1)
+    one_shorter = [*sets[:-1], dataclasses.replace(sets[-1], lengths=np.full(11, 2))]
+    for given in (sets, sets[:1] * len(seeds), one_shorter):
+        made = Evaluation(run.model, run.loss, given, planned=10**9)
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluation, "find_pass", lambda *_: None)
+            general = Evaluation(run.model, run.loss, given)
+        kernels = [part.blocks[0][1]._kernels[0] for part in (made._parts[0], general._parts[0])]
+        assert kernels[0] != kernels[1]
+        for start in (None, states):
+            names = ("losses", "outputs")
+            for name, found, other in zip(
+                names, made.evaluate(thetas, start), general.evaluate(thetas, start), strict=True
+            ):
+                assert_same_bits(found, other, name)
+                assert np.isfinite(found[0]).all()
+
+
+def test_the_pass_for_evaluation_is_asked_for_where_it_pays() -> None:
+    run = make("batches", 4, 3, log_points=12)  # 12 records of 11 sequences in 24 updates
+    enough = -(-forward._WORTH * 24 // (12 * 11))
+    for planned, count in ((enough, 1), (enough - 1, 0)):
+        made = kernels_of([run] * WIDTH, planned)
+        assert sum(isinstance(kernel, ForwardKernel) for kernel, _ in made) == count
+    assert not any(isinstance(kernel, ForwardKernel) for kernel, _ in kernels_of([run], 10**9))
 
 
 def test_it_is_asked_for_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +385,7 @@ def test_one_that_is_kept_is_taken_in_any_case(tmp_path: Path, monkeypatch: pyte
     assert again.dispatcher.stats.cache_hits == {again.signatures[mode]: 1}
     shape = kernel.shape
     parts = {"model": type(run.model), "loss": type(run.loss), "optimizer": type(run.optimizer)}
-    other = Shape(shape.net, **parts, onward=not shape.onward, carry=shape.carry)
+    other = Shape(shape.net, **parts, onward=not shape.onward, carry=shape.carry, masked=False)
     assert not ShapeKernel(other).is_kept(mode)
 
 
@@ -283,5 +400,6 @@ def test_rows_that_no_update_takes_are_not_drawn(order: Any) -> None:
 
 
 @pytest.mark.slow
-def test_golden_bits(tmp_path: Path) -> None:
+def test_golden_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "_WORTH", 0)
     assert dict(hash_all(list_choices(), tmp_path)) == json.loads(TABLE.read_text(encoding="utf-8"))

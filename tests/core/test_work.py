@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
-from bptt.core.lane_block import BlockReport, FusedRuns
+from bptt.core.lane_block import FusedRuns
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import EarlyStop
 from bptt.core.training import WORK, Training
-from bptt.core.updates import EVALUATIONS
+from bptt.core.updates import EVALUATIONS, BlockReport
 from tests.core.comparing import finished
 from tests.core.making import Noise, make_model, make_run
 

@@ -1,8 +1,9 @@
 """Outputs and losses of networks on sets of sequences."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 
 from bptt.core.elementwise import add_up
 from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, UNITS, Kernel, call_forward, call_loss
-from bptt.core.lanes import blocks_of_lanes, model_numbers
-from bptt.core.layout import output_element, read_net, state_at
+from bptt.core.lanes import blocks_of_lanes, model_numbers, recorded_updates
+from bptt.core.layout import Net, output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.parameters import list_parameters, parameter_count, to_flat
 from bptt.core.places import spread_weights
-from bptt.core.run import Run, Task
+from bptt.core.random import Generator
+from bptt.core.run import Run, Settings, Task
 from bptt.core.sequences import Floats, Sequences
+from bptt.core.shapes.forward import find_pass, may_have_forward
 from bptt.core.simd import (
     WIDTH,
     aligned_zeros,
@@ -43,6 +46,7 @@ from bptt.core.workspace import (
     Workspace,
     X,
     Y,
+    are_alike,
     as_mode,
     lay_out,
     pack,
@@ -189,7 +193,9 @@ class Evaluation:
 
     sets   one for each network, of equal shapes; networks may share one
     batch  of which the networks are trained: it decides what fills the vectors, so that no other kernels are needed
-    models of each network, where they differ in numbers; None: each has those of `model`
+    planned  sequences that are seen in the long run, by all networks: whether a kernel is made for their shape, which
+             changes no bit
+    models   of each network, where they differ in numbers; None: each has those of `model`
 
     Parameters are taken as they are, and no noise is added to states.
     The loss's weight is left out (1): losses are proportional to it.
@@ -201,6 +207,7 @@ class Evaluation:
         loss: Any,
         sets: Sequence[Sequences],
         batch: int = 1,
+        planned: int = 0,
         models: Sequence[Any] | None = None,
     ) -> None:
         first = sets[0]
@@ -213,7 +220,8 @@ class Evaluation:
         most = max(1, _OUTPUT_BYTES // (8 * math.prod(self._shape)))
         for mode, lanes in blocks_of_lanes(model, batch, len(sets)):
             if mode not in passes:
-                passes[mode] = _Pass(model, loss, first, mode)
+                made = find_pass(model, lay_out_sets(model, loss, first, mode), self._alike, planned)
+                passes[mode] = _Pass(model, loss, first, mode, made)
             place = slice(lanes.start, lanes.stop)
             if not self._parts or place.stop - self._parts[-1].begin > most:
                 self._parts.append(_Part(lanes.start, []))
@@ -272,16 +280,48 @@ def _view_sequences(arrays: Sequence[Any], place: slice, last_only: bool) -> Seq
     return Sequences(x, y[:, :, 0] if last_only else y, lengths, None if last_only else scored.view(np.bool_))
 
 
-class _Pass:
-    """The forward pass and the loss of a model, in one mode, and the memory for it."""
+def _rows_at_once(sequences: Sequences, mode: str) -> int:
+    return min(sequences.count, max(_LEAST_ROWS[mode], _PLACES[mode] // sequences.timesteps))
 
-    def __init__(self, model: Any, loss: Any, sequences: Sequences, mode: str) -> None:
-        rows = min(sequences.count, max(_LEAST_ROWS[mode], _PLACES[mode] // sequences.timesteps))
+
+def lay_out_sets(model: Any, loss: Any, sequences: Sequences, mode: str) -> Net:
+    """The layout in which networks are evaluated on such sets, some of their sequences at a time."""
+    return lay_out(model, loss, sequences, _rows_at_once(sequences, mode), mode)
+
+
+def made_for_evaluation(run: Run, modes: Iterable[str], planned: int) -> Iterator[tuple[Kernel, str]]:
+    """The kernel, with its mode, that is made for evaluating such runs; planned: updates of all lanes."""
+    if LANES in modes and may_have_forward(run.model):
+        parts: tuple[Any, ...] = run.task, run.model, type(run.loss)
+        net, alike, size = _look_at_evaluation(*parts)
+        kernel = find_pass(run.model, net, alike, count_evaluated(run.train, size, planned))
+        if kernel is not None:
+            yield kernel, LANES
+
+
+@lru_cache(maxsize=16)  # a set may be large
+def _look_at_evaluation(task: Any, model: Any, loss: Any) -> tuple[Net, bool, int]:
+    """The layout of an evaluation side by side, whether its sequences are alike, and how many there are."""
+    sequences = task.evaluation(Generator(np.random.SeedSequence(0)))
+    return lay_out_sets(model, loss, sequences, LANES), are_alike([sequences]), sequences.count
+
+
+def count_evaluated(settings: Settings, size: int, planned: int) -> int:
+    """Sequences of sets of some size that are evaluated where so many updates are made, of all lanes."""
+    points = len(recorded_updates(settings.updates, settings.log_points, settings.log_spacing))
+    return planned * points * size // settings.updates
+
+
+class _Pass:
+    """The forward pass and the loss of a model, in one mode, and the memory for it; made: for the shape."""
+
+    def __init__(self, model: Any, loss: Any, sequences: Sequences, mode: str, made: Kernel | None) -> None:
+        rows = _rows_at_once(sequences, mode)
         self._rows = np.arange(-(-sequences.count // rows) * rows).reshape(1, -1, rows)
-        self._space = Workspace(lay_out(model, loss, sequences, rows, mode), mode)
+        self._space = Workspace(lay_out_sets(model, loss, sequences, mode), mode)
         count = parameter_count(list_parameters(model, sequences.x.shape[2], sequences.y.shape[-1]))
         self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
-        self._kernels = model.cell.forward.address(mode), loss.kernel.address(mode)
+        self._kernels = (made or model.cell.forward).address(mode), loss.kernel.address(mode)
         self._evaluate = evaluate_chunks.compile(mode).entry_point
 
     def __call__(

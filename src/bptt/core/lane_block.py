@@ -4,14 +4,11 @@ Runs that fuse, cut into blocks and trained together; from outside one block of 
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bptt.core import metrics
 from bptt.core.kernel import LANES, UNITS, check_memory
 from bptt.core.lanes import (
     alpha_row,
@@ -34,110 +31,26 @@ from bptt.core.random import Generator
 from bptt.core.recurrent_constraint import Factors, draw_start, find_constraint, find_unfit_constraint
 from bptt.core.run import Run, seed_of, works_on_states
 from bptt.core.sequences import Floats, Page, Stream
-from bptt.core.shapes.training import ShapeKernel, find_kernel
+from bptt.core.shapes.training import ShapeKernel, deciding_run, find_kernel, may_have_kernel
 from bptt.core.simd import WIDTH, aligned_zeros
 from bptt.core.updates import (
     BESIDE_ROWS,
-    CLIPPED,
     DECAY,
-    DIVERGED_AT,
-    DIVERGED_LOSS,
     ETA,
-    EVALUATIONS,
     GAMMA,
-    GRADIENT_NORM,
-    LOSS_VALUE,
-    OMEGA_VALUE,
-    PENALTY,
     REPORT_ROWS,
     STATES,
-    STEP_NORM,
     TRAINED,
-    WEIGHTS_NORM,
     Addresses,
+    BlockReport,
     Data,
     Hyper,
     Learning,
     Stretch,
+    join_reports,
     train_updates,
 )
-from bptt.core.workspace import Workspace, as_mode, sequence_arrays, training_layout
-
-
-@dataclass(frozen=True)
-class BlockReport:
-    """What lanes did up to a recorded update; formulas in `bptt.core.metrics`.
-
-    numbers    (REPORT_ROWS, lanes), as `train_updates` left them
-    saturated  (2, lanes): how many activations are saturated, and of how many
-    flow       (lanes, T), lag 0 first
-    state      (lanes, batch, …): as `Record.state`
-    seconds    (lanes,): the processor time of the updates, of lanes that share vectors the same share
-    """
-
-    numbers: Floats
-    saturated: NDArray[np.int64]
-    flow: Floats
-    state: Floats
-    seconds: Floats
-
-    @property
-    def loss(self) -> Floats:
-        return self.numbers[LOSS_VALUE]
-
-    @property
-    def gradient_norm(self) -> Floats:
-        return self.numbers[GRADIENT_NORM]
-
-    @property
-    def penalty(self) -> Floats:
-        """What the regularizer says of itself; 0 where it says nothing."""
-        return self.numbers[PENALTY]
-
-    @property
-    def omega(self) -> Floats:
-        """0 where it is not measured, see `regularizers.omega.find_measured_omega`."""
-        return self.numbers[OMEGA_VALUE]
-
-    @property
-    def evaluations(self) -> Floats:
-        """How many gradients were evaluated beyond one an update."""
-        return self.numbers[EVALUATIONS]
-
-    @property
-    def clipped(self) -> Floats:
-        """How many updates' gradients were clipped."""
-        return self.numbers[CLIPPED]
-
-    @property
-    def update_ratio(self) -> Floats:
-        return metrics.update_ratio(self.numbers[STEP_NORM], self.numbers[WEIGHTS_NORM])
-
-    @property
-    def saturation(self) -> Floats:
-        counted, of = self.saturated
-        return counted / np.maximum(of, 1)
-
-    @property
-    def diverged_at(self) -> Floats:
-        """0: a lane did not diverge."""
-        return self.numbers[DIVERGED_AT]
-
-    @property
-    def diverged_loss(self) -> Floats:
-        return self.numbers[DIVERGED_LOSS]
-
-
-def _join_reports(reports: Sequence[BlockReport]) -> BlockReport:
-    if len(reports) == 1:
-        return reports[0]
-    return BlockReport(
-        numbers=np.concatenate([one.numbers for one in reports], axis=1),
-        saturated=np.concatenate([one.saturated for one in reports], axis=1),
-        flow=np.concatenate([one.flow for one in reports]),
-        state=np.concatenate([one.state for one in reports]),
-        seconds=np.concatenate([one.seconds for one in reports]),
-    )
+from bptt.core.workspace import Workspace, are_alike, as_mode, sequence_arrays, training_layout
 
 
 def _side_by_side(runs: Sequence[Run], mode: str, blocks: Sequence[Parameter]) -> Hyper:
@@ -223,8 +136,6 @@ class LaneBlock:
         self._numbers = model_numbers([run.model for run in runs], mode)
         self._signs = sign_parameters(first.model, blocks)
         self._drawn: int | None = None  # the update after which the generators of noise stand; None: at none
-        if self._decays or self._noisy:
-            made = None  # of the run that the others were asked by, which does neither
         held = find_constraint(first) is not None
         self._factors = Factors(runs, parameters, blocks) if held else None
         self._learning = Learning(
@@ -340,12 +251,16 @@ class LaneBlock:
             self._draw_from(done)
         # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
         general = train_updates.compile(self._mode).entry_point
-        quick = None if self._made is None or not alike else self._made.compile(self._mode).entry_point
+        made = self._made if self._made is not None and (alike or self._made.shape.masked) else None
+        quick = None if made is None else made.compile(self._mode).entry_point
         while stretch.length and live.any():
             if quick is not None and stretch.length > 1:
                 some = stretch._replace(length=stretch.length - 1)
-                made = quick(None, self._learning, self._packed, self._hyper.optimizer, data, some, space.memory, live)
-                stretch = stretch.behind(made)
+                count_made = quick(
+                    *(None, self._addresses, self._learning, self._packed, self._hyper, data, some),
+                    *(space.memory, live, self._report),
+                )
+                stretch = stretch.behind(count_made)
             some = stretch if quick is None else stretch._replace(length=1, measure=measure and stretch.length == 1)
             general(
                 *(self._addresses, space.sizes, self._learning, self._hyper, data, some),
@@ -408,6 +323,16 @@ def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS)
     return LaneBlock([run], workspace=workspace, stream=stream, parameters=[parameters])
 
 
+def made_for_training(run: Run, modes: Iterable[str], planned: int) -> Iterator[tuple[ShapeKernel, str]]:
+    """The kernels, each with its mode, that are made for the shape of such runs; planned: as of `find_kernel`."""
+    if may_have_kernel(run):  # or no sequences are drawn
+        sequences = run.task.training().page(seed_of(run, 1), 0, run.train.batch_size).sequences
+        for mode in sorted(modes):
+            kernel = find_kernel(run, training_layout(run, sequences, mode), are_alike([sequences]), planned)
+            if kernel is not None:
+                yield kernel, mode
+
+
 class FusedRuns:
     """Parameters, optimizer state and data of runs that fuse, and their way through updates."""
 
@@ -423,7 +348,7 @@ class FusedRuns:
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
                 spaces[mode] = Workspace(training_layout(first, sequences, mode), mode)
-                made[mode] = find_kernel(first, spaces[mode].net, planned)
+                made[mode] = find_kernel(deciding_run(runs), spaces[mode].net, are_alike([sequences]), planned)
             block = [runs[lane] for lane in lanes]
             start = [draw_start(run, blocks) for run in block]
             self._blocks.append(
@@ -434,7 +359,7 @@ class FusedRuns:
 
     def train(self, since: int, update: int) -> BlockReport:
         """Train from update `since` (done already) to `update`, and report on each lane."""
-        return _join_reports([block.train(since, update) for block in self._blocks])
+        return join_reports([block.train(since, update) for block in self._blocks])
 
     @property
     def parameters(self) -> Floats:

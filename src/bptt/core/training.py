@@ -11,9 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.evaluation import Evaluation, evaluate_chunks, find_baselines, list_scores
+from bptt.core.evaluation import (
+    Evaluation,
+    count_evaluated,
+    evaluate_chunks,
+    find_baselines,
+    list_scores,
+    made_for_evaluation,
+)
 from bptt.core.kernel import Kernel
-from bptt.core.lane_block import BlockReport, FusedRuns
+from bptt.core.lane_block import FusedRuns, made_for_training
 from bptt.core.lanes import blocks_of_lanes, component_kernels, fusing_key, recorded_updates
 from bptt.core.measurements.measurement import Measurement, Snapshot, measure_all, shipped_measurements
 from bptt.core.metrics import SLOPES, count_saturated, decay_rate
@@ -23,10 +30,9 @@ from bptt.core.random import DRAWS, Generator
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Record, Run, seed_of
 from bptt.core.sequences import Floats
-from bptt.core.shapes.training import find_kernel, may_have_kernel
+from bptt.core.shapes.training import deciding_run
 from bptt.core.snapshots import KeptParameters
-from bptt.core.updates import train_updates
-from bptt.core.workspace import training_layout
+from bptt.core.updates import BlockReport, train_updates
 
 Checkpoint = Mapping[str, NDArray[Any]]
 
@@ -150,7 +156,7 @@ def general_kernels_of(runs: Sequence[Run]) -> list[tuple[Kernel, str]]:
 
 def made_kernels_of(runs: Sequence[Run], planned: int | None = None) -> list[tuple[Kernel, str]]:
     """Those of `kernels_of` that are made for a shape; to find them calls kernels that draw sequences."""
-    return made_kernels_in(runs[0], _modes_of(runs), count_updates(runs) if planned is None else planned)
+    return made_kernels_in(deciding_run(runs), _modes_of(runs), count_updates(runs) if planned is None else planned)
 
 
 def _modes_of(runs: Sequence[Run]) -> set[str]:
@@ -172,11 +178,7 @@ def general_kernels_in(run: Run, modes: Iterable[str]) -> list[tuple[Kernel, str
 
 def made_kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kernel, str]]:
     """The kernels made for the shape of such runs, each with its mode."""
-    if not may_have_kernel(run):
-        return []  # and no sequences are drawn
-    sequences = run.task.training().page(seed_of(run, 1), 0, run.train.batch_size).sequences
-    made = {mode: find_kernel(run, training_layout(run, sequences, mode), planned) for mode in sorted(modes)}
-    return [(kernel, mode) for mode, kernel in made.items() if kernel is not None]
+    return [*made_for_training(run, modes, planned), *made_for_evaluation(run, modes, planned)]
 
 
 def count_updates(runs: Sequence[Run]) -> int:
@@ -222,10 +224,13 @@ class Training:
         self.first = first = self.runs[0]
         self.points = recorded_updates(first.train.updates, first.train.log_points, first.train.log_spacing)
         self.blocks = list_parameters(first.model, first.task.inputs, first.task.outputs)
-        self._lanes = FusedRuns(self.runs, self.blocks, count_updates(runs) if planned is None else planned)
+        planned = count_updates(runs) if planned is None else planned
+        self._lanes = FusedRuns(self.runs, self.blocks, planned)
         sets = [first.task.evaluation(self._generator(lane, 2)) for lane in range(len(self.runs))]
         self._models = [run.model for run in self.runs]
-        self._evaluation = Evaluation(first.model, first.loss, sets, first.train.batch_size, self._models)
+        evaluated = count_evaluated(first.train, sets[0].count, planned)
+        batch = first.train.batch_size
+        self._evaluation = Evaluation(first.model, first.loss, sets, batch, evaluated, self._models)
         self._scores = list_scores(first.task, sets[0])
         self._measurements = shipped_measurements() if measurements is None else measurements
         measured = [name for measurement in self._measurements for name in measurement.names]
@@ -293,7 +298,7 @@ class Training:
             if some is None:
                 return
             sets = [drawn.get(lane, some) for lane in lanes]
-            evaluation = Evaluation(first.model, first.loss, sets, batch, self._models[block.start : block.stop])
+            evaluation = Evaluation(first.model, first.loss, sets, batch, models=self._models[block.start : block.stop])
             seen = self._evaluate(evaluation, block, thetas, states, wanted, {"accuracy/eval"} & {*self._scores})
             for name, values in seen.items():
                 kept = self._tests[name.replace("/eval", "/test")]

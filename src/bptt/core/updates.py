@@ -1,9 +1,14 @@
 """Many updates in one compiled call: data, forward, loss, backward, clip and optimizer, without the interpreter."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
+from bptt.core import metrics
 from bptt.core.kernel import (
     ARRAYS,
     NUMBER_ARRAY,
@@ -27,6 +32,7 @@ from bptt.core.network import start_from_zero
 from bptt.core.optimizers.noise import WORDS, add_noise
 from bptt.core.optimizers.weight_decay import shrink_weights
 from bptt.core.places import collect_gradient, spread_weights, sum_of_places
+from bptt.core.sequences import Floats
 from bptt.core.simd import (
     WIDTH,
     any_of,
@@ -52,6 +58,83 @@ EVALUATIONS, OMEGA_VALUE = 8, 9
 REPORT_ROWS = 10
 
 
+@dataclass(frozen=True)
+class BlockReport:
+    """What lanes did up to a recorded update; formulas in `bptt.core.metrics`.
+
+    numbers    (REPORT_ROWS, lanes), as `train_updates` left them
+    saturated  (2, lanes): how many activations are saturated, and of how many
+    flow       (lanes, T), lag 0 first
+    state      (lanes, batch, …): as `Record.state`
+    seconds    (lanes,): the processor time of the updates, of lanes that share vectors the same share
+    """
+
+    numbers: Floats
+    saturated: NDArray[np.int64]
+    flow: Floats
+    state: Floats
+    seconds: Floats
+
+    @property
+    def loss(self) -> Floats:
+        return self.numbers[LOSS_VALUE]
+
+    @property
+    def gradient_norm(self) -> Floats:
+        return self.numbers[GRADIENT_NORM]
+
+    @property
+    def penalty(self) -> Floats:
+        """What the regularizer says of itself; 0 where it says nothing."""
+        return self.numbers[PENALTY]
+
+    @property
+    def omega(self) -> Floats:
+        """0 where it is not measured, see `regularizers.omega.find_measured_omega`."""
+        return self.numbers[OMEGA_VALUE]
+
+    @property
+    def evaluations(self) -> Floats:
+        """How many gradients were evaluated beyond one an update."""
+        return self.numbers[EVALUATIONS]
+
+    @property
+    def clipped(self) -> Floats:
+        """How many updates' gradients were clipped."""
+        return self.numbers[CLIPPED]
+
+    @property
+    def update_ratio(self) -> Floats:
+        return metrics.update_ratio(self.numbers[STEP_NORM], self.numbers[WEIGHTS_NORM])
+
+    @property
+    def saturation(self) -> Floats:
+        counted, of = self.saturated
+        return counted / np.maximum(of, 1)
+
+    @property
+    def diverged_at(self) -> Floats:
+        """0: a lane did not diverge."""
+        return self.numbers[DIVERGED_AT]
+
+    @property
+    def diverged_loss(self) -> Floats:
+        return self.numbers[DIVERGED_LOSS]
+
+
+def join_reports(reports: Sequence[BlockReport]) -> BlockReport:
+    """The lanes of several, one after the other."""
+    if len(reports) == 1:
+        return reports[0]
+    return BlockReport(
+        numbers=np.concatenate([one.numbers for one in reports], axis=1),
+        saturated=np.concatenate([one.saturated for one in reports], axis=1),
+        flow=np.concatenate([one.flow for one in reports]),
+        state=np.concatenate([one.state for one in reports]),
+        seconds=np.concatenate([one.seconds for one in reports]),
+    )
+
+
 @inline
 def start_from_end(net, memory, begin):
     """Let timestep `begin` start from where the last update ended."""
@@ -67,11 +150,11 @@ def start_from_end(net, memory, begin):
 
 
 @inline
-def carry_back(net, memory):
-    """Let what timestep 0 started from be where the last update ended, so that the next one starts from it again."""
+def carry_back(net, memory, begin):
+    """Let what timestep `begin` started from be where the last update ended, so that the next starts from it again."""
     for layer in range(net.layers):
         end = state_at(net, layer, net.timesteps)
-        _copy(memory, end, state_at(net, layer, 0), net.rows * net.slots * net.units)
+        _copy(memory, end, state_at(net, layer, begin), net.rows * net.slots * net.units)
 
 
 @inline
@@ -191,13 +274,55 @@ class Stretch(NamedTuple):
         return self._replace(place=self.place + made, update=self.update + made, length=self.length - made)
 
 
+@inline
+def leave_untrained(learning, hyper, stretch):
+    """Where a part is trained: no gradient of the rest."""
+    if stretch.partly:
+        gradient, beside = pointer_to(learning.gradient), pointer_to(hyper.beside)
+        for p in range(learning.parameters.size // WIDTH):
+            store(gradient, p, select(load(beside, TRAINED + p) > splat(0.0), load(gradient, p), splat(0.0)))
+
+
+@inline
+def take_step(addresses, learning, hyper, stretch, update, value, lives, keeps, live, report):
+    """What an update makes of its gradient: clip, noise, the schedule's α, decay and the optimizer's step.
+
+    value  the loss of the batch, for an optimizer that reads it; keeps: whether the parameters before are kept
+    """
+    theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
+    previous, slots = pointer_to(learning.previous), pointer_to(learning.slots)
+    optimizer_hyper, beside = pointer_to(hyper.optimizer), pointer_to(hyper.beside)
+    vectors = learning.parameters.size // WIDTH
+    clipped = call_clip(addresses.clip, (gradient, vectors, pointer_to(hyper.clip)))
+    store(report, CLIPPED, load(report, CLIPPED) + select(lives > splat(0.0), clipped, splat(0.0)))
+    if stretch.noisy:
+        room, eta, gamma = vectors_at(beside, ROOM), load(beside, ETA), load(beside, GAMMA)
+        add_noise(gradient, vectors, stretch.size, eta, gamma, beside, room, update)
+    if keeps or stretch.partly:
+        for p in range(vectors):
+            store(previous, p, load(theta, p))
+    if addresses.schedule != 0:
+        share = call_schedule(addresses.schedule, (pointer_to(hyper.schedule), update, stretch.updates))
+        store(optimizer_hyper, stretch.alpha, load(pointer_to(hyper.alpha), 0) * share)
+    if stretch.loss >= 0:
+        store(optimizer_hyper, stretch.loss, value)
+    if stretch.decays:
+        shrink_weights(theta, vectors, load(optimizer_hyper, stretch.alpha), load(beside, DECAY), lives)
+    changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
+    call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
+    if stretch.partly:
+        for p in range(vectors):
+            trained = load(beside, TRAINED + p) > splat(0.0)
+            store(theta, p, select(trained, load(theta, p), load(previous, p)))
+
+
 def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memory_array, live_array, report_array):
     sizes, memory = pointer_to(sizes_array), pointer_to(memory_array)
     kept_sizes = pointer_to(sizes_array[_NUMBERS:])
     theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
-    previous, slots = pointer_to(learning.previous), pointer_to(learning.slots)
-    live, report, optimizer_hyper = pointer_to(live_array), pointer_to(report_array), pointer_to(hyper.optimizer)
-    beside, signs, signed = pointer_to(hyper.beside), pointer_to(hyper.signs), pointer_to(learning.signed)
+    previous, beside = pointer_to(learning.previous), pointer_to(hyper.beside)
+    live, report = pointer_to(live_array), pointer_to(report_array)
+    signs, signed = pointer_to(hyper.signs), pointer_to(learning.signed)
     x, y, lengths, scored, rows, shares, alike, places = data
     net, vectors = read_net(sizes), learning.parameters.size // WIDTH
     numbers = elements(theta, vectors)
@@ -229,7 +354,7 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             if not any_of(lives > splat(0.0)):
                 return
         backward = sizes, weights, weights_gradient, memory, begin, stretch.truncation
-        measured = stretch.measure and k == stretch.length - 1
+        measured, constrained = stretch.measure and k == stretch.length - 1, addresses.constraint != 0
         adding, lies = pointer_to(hyper.regularizer), sizes  # lies: how what the regularizer reads does
         if stretch.on_states:
             call_regularizer(addresses.regularizer, (sizes, weights, weights_gradient, memory, begin, adding))
@@ -246,41 +371,18 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
         collect_gradient(net, memory, gradient)
         if stretch.signed:
             turn_gradient(theta, signs, gradient, vectors)
-        if stretch.partly:
-            for p in range(vectors):
-                store(gradient, p, select(load(beside, TRAINED + p) > splat(0.0), load(gradient, p), splat(0.0)))
+        leave_untrained(learning, hyper, stretch)
         if measured:
             store(report, PENALTY, load(memory, net.penalty))
             store(report, LOSS_VALUE, value)
             store(report, GRADIENT_NORM, norm(gradient, 0, numbers))
             call_backward(addresses.backward, (*backward, True))
-        clipped = call_clip(addresses.clip, (gradient, vectors, pointer_to(hyper.clip)))
-        store(report, CLIPPED, load(report, CLIPPED) + select(lives > splat(0.0), clipped, splat(0.0)))
-        if stretch.noisy:
-            room, eta, gamma = vectors_at(beside, ROOM), load(beside, ETA), load(beside, GAMMA)
-            add_noise(gradient, vectors, stretch.size, eta, gamma, beside, room, update)
-        if measured or stretch.partly or addresses.constraint != 0:
-            for p in range(vectors):
-                store(previous, p, load(theta, p))
-        if measured:
-            store(report, WEIGHTS_NORM, norm(previous, 0, numbers))
-        if addresses.schedule != 0:
-            share = call_schedule(addresses.schedule, (pointer_to(hyper.schedule), update, stretch.updates))
-            store(optimizer_hyper, stretch.alpha, load(pointer_to(hyper.alpha), 0) * share)
-        if stretch.loss >= 0:
-            store(optimizer_hyper, stretch.loss, value)
-        if stretch.decays:
-            shrink_weights(theta, vectors, load(optimizer_hyper, stretch.alpha), load(beside, DECAY), lives)
-        changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
-        call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
-        if stretch.partly:
-            for p in range(vectors):
-                trained = load(beside, TRAINED + p) > splat(0.0)
-                store(theta, p, select(trained, load(theta, p), load(previous, p)))
-        if addresses.constraint != 0:
+        take_step(addresses, learning, hyper, stretch, update, value, lives, measured or constrained, live, report)
+        if constrained:
             moved = sizes, theta, previous, pointer_to(learning.factors), live
             call_constraint(addresses.constraint, (*moved, shares.shape[0], update, addresses.product))
         if measured:
+            store(report, WEIGHTS_NORM, norm(previous, 0, numbers))
             for p in range(vectors):
                 store(previous, p, load(theta, p) - load(previous, p))
             store(report, STEP_NORM, norm(previous, 0, numbers))

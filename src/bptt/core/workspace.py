@@ -222,7 +222,12 @@ def sequence_arrays(sets: Sequence[Sequences]) -> tuple[Any, ...]:
     """(x, y, lengths, scored, alike) as `pack` takes them: sets that each lane has its own of, or one for all."""
     parts = zip(*map(_arrays, sets), strict=True)
     joined = [np.stack(arrays) if len(arrays) > 1 else arrays[0][None] for arrays in parts]
-    return *joined, all(s.lengths is None and (s.scored is None or s.scored.ndim == 1) for s in sets)
+    return *joined, are_alike(sets)
+
+
+def are_alike(sets: Sequence[Sequences]) -> bool:
+    """Whether all sequences have all timesteps, of which the same count."""
+    return all(s.lengths is None and (s.scored is None or s.scored.ndim == 1) for s in sets)
 
 
 def _arrays(sequences: Sequences) -> tuple[Any, ...]:

@@ -5,14 +5,14 @@ what limits a kernel of a small network. Products with a state of zeros are left
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bptt.core.layout import ACTIVATIONS, READOUTS, delta_at, gate_at, place_before, place_behind, state_at
 from bptt.core.models.cell import activate, slope
 from bptt.core.shapes.shape import Shape
 from bptt.core.shapes.tape import Memory, Tape, Value, Whole
-from bptt.core.simd import WIDTH, select, transpose_all, within
+from bptt.core.simd import WIDTH, inline, select, splat, transpose_all, within
 from bptt.core.simd.sums import sum_vectors
 
 _MOST_COLUMNS = {4: 4 if WIDTH == 8 else 2, 2: 4, 1: 8}  # of a block, by its rows
@@ -74,13 +74,23 @@ def write_product(
     )
 
 
-class Passes:
-    """Forward, loss and backward of one update, and the optimizer as each gradient comes about."""
+@inline
+def _is_positive(x):
+    return x > splat(0.0)
 
-    def __init__(self, tape: Tape, shape: Shape, theta: Memory, memory: Memory) -> None:
+
+class Passes:
+    """Forward, loss and backward of one update, and what becomes of each gradient as it comes about.
+
+    begin  the first timestep of the longest sequence
+    layer  the one whose code is being written
+    """
+
+    def __init__(self, tape: Tape, shape: Shape, theta: Memory, memory: Memory, begin: Whole = 0) -> None:
         self.tape, self.shape, self.net, self.cell, self.at = tape, shape, shape.net, shape.cell, shape.places
-        self.theta, self.memory = theta, memory
-        self.zero, self.odd, self.live = tape.number(0.0), tape.variable(), tape.true()
+        self.theta, self.memory, self.begin, self.layer = theta, memory, begin, 0
+        self.first = begin if shape.net.first_output == 0 else shape.net.first_output  # that is read out
+        self.zero, self.odd = tape.number(0.0), tape.variable()
         self.context_sums = self.cell.context_sums or tuple(range(self.cell.gates))
 
     # ------------------------------------------------------------------------------------------------- what is where
@@ -92,6 +102,10 @@ class Passes:
         """Elements of the working memory, from a vector on."""
         return lambda r, k: self.tape.element(self.memory, r * row + k * column + first * self.net.per)
 
+    def _named(self, kind: str) -> str:
+        """The name of the layer's weights of a kind."""
+        return f"cell.{self.layer}.{kind}"
+
     def _weights(self, name: str, row: int = 0, column: int = 0) -> Factor:
         """Vectors of a matrix of weights, from a row and a column on."""
         first, by_row, by_column = self.at[name]
@@ -102,22 +116,46 @@ class Passes:
         return self.zero
 
     def _state(self, t: Whole) -> Any:
-        return state_at.py_func(self.net, 0, t)
+        return state_at.py_func(self.net, self.layer, t)
 
     def _gate(self, t: Whole) -> Any:
-        return gate_at.py_func(self.net, 0, t)
+        return gate_at.py_func(self.net, self.layer, t)
 
     def _delta(self, t: Whole) -> Any:
-        return delta_at.py_func(self.net, self.net.delta, 0, t)
+        return delta_at.py_func(self.net, self.net.delta, self.layer, t)
+
+    def _input(self, t: Whole) -> tuple[Factor, int]:
+        """x of row r from timestep t on, and its width: the network's input, or the state of the layer below."""
+        net = self.net
+        if self.layer == 0:
+            x = self._elements(net.x, net.inputs)
+            return lambda r, k: x(t * net.rows + r, k), net.inputs
+        return self._elements(state_at.py_func(net, self.layer - 1, t + 1), net.slots * net.span), net.hidden
+
+    def _layers(self, back: bool = False) -> Iterator[None]:
+        """Write the code of one layer after the other, from the first on, so that the last one stays; or back to it."""
+        for layer in sorted(range(self.net.layers), reverse=back):
+            self.layer = layer
+            yield
 
     def _check(self, value: Value) -> None:
         """Other code makes the update where a value is not finite."""
         self.tape.store(self.odd, 0, self.tape.fma(value, self.zero, self.tape.load(self.odd)))
 
+    def _check_all(self, first: Whole, count: int) -> None:
+        vectors = self._vectors(first, 0)
+        self.tape.loop(count, lambda n, _: self._check(vectors(0, n)))
+
     def _clear(self, first: Whole) -> None:
         """A state of zeros."""
         count = self.net.rows * self.net.slots * self.net.units
         self.tape.loop(count, lambda n, _: self.tape.store(self.memory, n + first, self.zero))
+
+    def _live(self, t: Whole, r: Whole) -> Value:
+        """As `layout.is_live`."""
+        if not self.shape.masked:
+            return self.tape.true()
+        return self.tape.call(_is_positive, self._elements(self.net.live, self.net.rows)(t, r))
 
     def _each_unit(self, body: Callable[[Whole, Whole], None]) -> None:
         net = self.net
@@ -127,17 +165,23 @@ class Passes:
     def run_through(self) -> Value:
         """Forward, loss and backward; 0 where everything is finite that must be."""
         net, carry = self.net, self.shape.carry
-        if net.kept and not carry:
-            self._clear(self._state(0))
-        self.tape.loop(net.timesteps, lambda t, _: self._forward_step(t))
+        for _ in self._layers():
+            if (net.kept or self.shape.masked or net.timesteps == 1) and not carry:
+                self._clear(self._state(self.begin))
+        self.run_forward()
         self._read_out()
-        if self.cell.carried is not None:
-            self._clear(net.state_delta)
-        self.tape.loop(net.timesteps, lambda s, _: self._backward_step(net.timesteps - 1 - s))
-        if not carry:  # what is left out is 0 · δ, unless δ is not finite
-            deltas = self._vectors(self._delta(0), 0)
-            self.tape.loop(net.rows * net.deltas * net.units, lambda n, _: self._check(deltas(0, n)))
+        for _ in self._layers(back=True):
+            if self.cell.carried is not None:
+                self._clear(net.state_delta)
+            self.tape.loop(net.timesteps - self.begin, lambda s, _: self._backward_step(net.timesteps - 1 - s))
+            if not carry:  # what is left out is 0 · δ, unless δ is not finite
+                self._check_all(self._delta(self.begin), net.rows * net.deltas * net.units)
         return self.tape.load(self.odd)
+
+    def run_forward(self) -> None:
+        """States, from what stands where the first timestep begins."""
+        for _ in self._layers():
+            self.tape.loop(self.net.timesteps - self.begin, lambda s, _: self._forward_step(self.begin + s))
 
     def _forward_step(self, t: Whole) -> None:
         """Sums of input and context, alike ones next to each other at once, and what units make of them."""
@@ -150,26 +194,28 @@ class Passes:
             self._each_unit(lambda r, u: self._set_unit(t, r, u, [kept(r, u + n * net.units) for n in sums]))
 
     def _add_up(self, t: Whole, numbers: Sequence[int], of_input: bool, of_context: bool) -> None:
-        tape, net, carry = self.tape, self.net, self.shape.carry
+        tape, net = self.tape, self.net
+        # What is left out is 0 · R, unless R is not finite, which the next timestep shows where there always is one.
+        leaves_out = not self.shape.carry and not self.shape.masked and net.timesteps > 1
         sums, biases = [], []
         if of_input:
-            x = self._elements(net.x, net.inputs)
+            x, width = self._input(t)
             column = numbers[0] * net.units
-            sums.append(Sum(net.inputs, lambda r, k: x(t * net.rows + r, k), self._weights("input", 0, column)))
-            biases += [self._weights("bias", 0, column)] if "bias" in self.at else []
+            sums.append(Sum(width, x, self._weights(self._named("input"), 0, column)))
+            biases += [self._weights(self._named("bias"), 0, column)] if net.biases > 0 else []
         if of_context:
             column = self.context_sums.index(numbers[0]) * net.units
-            past = net.hidden if carry else tape.choose(t, ">", 0, net.hidden)
+            past = tape.choose(t, ">", 0, net.hidden) if leaves_out else net.hidden
             h = self._elements(self._state(t), net.slots * net.span)
-            sums.append(Sum(past, h, self._weights("recurrent", 0, column)))
-            biases += [self._weights("recurrent_bias", 0, column)] if "recurrent_bias" in self.at else []
+            sums.append(Sum(past, h, self._weights(self._named("recurrent"), 0, column)))
+            biases += [self._weights(self._named("recurrent_bias"), 0, column)] if net.biases > 1 else []
 
         def begin(r: Whole, c: Whole) -> Value:
             values = [bias(0, c) for bias in biases] or [self.zero]
             return tape.plus(*values) if len(values) == 2 else values[0]
 
         def finish(r: Whole, c: Whole, a: Value) -> None:
-            if of_context and not carry:  # what is left out is 0 · R, unless R is not finite
+            if of_context and leaves_out:
                 tape.when(t, "==", 1, lambda: self._check(a))
             if net.kept:
                 place = r * (net.kept * net.units) + c + self._gate(t)
@@ -183,7 +229,7 @@ class Passes:
         tape, net = self.tape, self.net
         place = r * (net.slots * net.units) + u
         before = [tape.load(self.memory, place + slot * net.units + self._state(t)) for slot in range(net.slots)]
-        made = tape.call(self.cell.unit, net.activation, self.live, *sums, *before)
+        made = tape.call(self.cell.unit, net.activation, self._live(t, r), *sums, *before)
         for number, value in enumerate(made[: net.kept]):
             tape.store(self.memory, r * (net.kept * net.units) + u + number * net.units + self._gate(t), value)
         for slot, value in enumerate(made[net.kept :]):
@@ -196,11 +242,11 @@ class Passes:
         """Outputs, and ∂loss/∂logit."""
         tape, net = self.tape, self.net
         first, last = place_before.py_func(net, net.first_output), place_behind.py_func(net, net.timesteps)
-        weights, row, column = self.at["readout"]
+        weights, row, column = self.at["readout.weight"]
         h, step = self._by_place(first, last)
 
         def begin(o: Whole, q: Whole) -> Value:
-            return tape.element(self.theta, o + self.at["readout_bias"].first * net.per)
+            return tape.element(self.theta, o + self.at["readout.bias"].first * net.per)
 
         def v(o: Whole, i: Whole) -> Value:
             from_output, from_unit = (row, column) if net.per == 1 else (net.span, 1)
@@ -210,7 +256,7 @@ class Passes:
             tape,
             net.outputs,
             last - first,
-            begin if "readout_bias" in self.at else self._nothing,
+            begin if net.biases > 0 else self._nothing,
             [Sum(net.hidden, v, lambda i, q: tape.load(self.memory, q * step + i + h))],
             lambda o, q, z: self._lose(o, q + first, z),
         )
@@ -245,18 +291,22 @@ class Passes:
 
     # ------------------------------------------------------------------------------------------------ backward in time
     def _backward_step(self, t: Whole) -> None:
-        """∂loss/∂h_t from the output and from the timestep behind, and ∂loss/∂pre-activation."""
+        """∂loss/∂h_t from the output or the layer above, and the timestep behind; then ∂loss/∂pre-activation."""
         tape, net = self.tape, self.net
-        read = net.outputs if net.first_output == 0 else tape.choose(t, ">=", net.first_output, net.outputs)
-        logits = self._elements(net.logit_delta, 1, net.places * net.per)
-        sums = [Sum(read, lambda r, o: logits(t * net.rows + r, o), self._weights("readout"))]
+        if self.layer == net.layers - 1:
+            read = net.outputs if net.first_output == 0 else tape.choose(t, ">=", net.first_output, net.outputs)
+            logits = self._elements(net.logit_delta, 1, net.places * net.per)
+            sums = [Sum(read, lambda r, o: logits(t * net.rows + r, o), self._weights("readout.weight"))]
+        else:
+            above = self._elements(delta_at.py_func(net, net.delta, self.layer + 1, t), net.deltas * net.span)
+            sums = [Sum(net.gates * net.hidden, above, self._weights(f"cell.{self.layer + 1}.input_columns"))]
         if self.cell.carried == 0 and self.shape.onward:
             sums.append(Sum(0, self._nothing, self._nothing, self._vectors(net.state_delta, net.units)))
         if self.shape.onward:
             after = tape.choose(t, "<", net.timesteps - 1, net.hidden)
             for gate, number in enumerate(self.context_sums):
                 later = self._elements(self._delta(t + 1) + number * net.units, net.deltas * net.span)
-                sums.append(Sum(after, later, self._weights("columns", gate * net.span)))
+                sums.append(Sum(after, later, self._weights(self._named("columns"), gate * net.span)))
         write_product(tape, net.rows, net.units, self._nothing, sums, lambda r, u, dh: self._set_delta(t, r, u, dh))
 
     def _set_delta(self, t: Whole, r: Whole, u: Whole, dh: Value) -> None:
@@ -266,7 +316,7 @@ class Passes:
         before = [tape.load(self.memory, place + slot * net.units + self._state(t)) for slot in slots]
         given = [dh, *(tape.load(self.memory, place + slot * net.units + net.state_delta) for slot in slots[1:])]
         values = [kept(r, u + number * net.units) for number in range(net.kept or net.slots)]
-        made = tape.call(self.cell.unit_back, net.activation, self.live, *values, *before, *given)
+        made = tape.call(self.cell.unit_back, net.activation, self._live(t, r), *values, *before, *given)
         for number, value in enumerate(made[: net.deltas]):
             tape.store(self.memory, r * (net.deltas * net.units) + u + number * net.units + self._delta(t), value)
         if self.cell.carried is not None and self.shape.onward:
@@ -275,35 +325,49 @@ class Passes:
     # --------------------------------------------------------------------------------------------------- the gradient
     def descend(self, learner: "Learner") -> None:
         """The gradient of each parameter, and with it the optimizer's step."""
-        net, at = self.net, self.at
-        steps, past, wide = net.timesteps * net.rows, 0 if self.shape.carry else net.rows, net.deltas * net.units
-        everything, one = net.gates * net.units, self.tape.number(1.0)
-        delta, x = self._vectors(self._delta(0), wide), self._elements(net.x, 1, net.inputs)
-        self._gradient(learner, "input", net.inputs, everything, Sum(steps, x, delta))
-        if "bias" in at:
-            self._gradient(learner, "bias", 1, everything, Sum(steps, lambda *_: one, delta))
-        h = self._elements(self._state(past // net.rows), 1, net.slots * net.span)
-        states = self._vectors(self._state(past // net.rows), net.slots * net.units)
+        for _ in self._layers():
+            self._descend_layer(learner)
+        self._descend_readout(learner)
+
+    def _descend_layer(self, learner: "Learner") -> None:
+        net, begin, one = self.net, self.begin, self.tape.number(1.0)
+        steps, wide = (net.timesteps - begin) * net.rows, net.deltas * net.units
+        past, everything = 0 if self.shape.carry else net.rows, net.gates * net.units
+        delta = self._vectors(self._delta(begin), wide)
+        x, width = self._input(begin)
+        self._gradient(learner, self._named("input"), width, everything, Sum(steps, lambda i, k: x(k, i), delta))
+        if net.biases > 0:
+            self._gradient(learner, self._named("bias"), 1, everything, Sum(steps, lambda *_: one, delta))
+        later_states = self._state(begin + past // net.rows)
+        h = self._elements(later_states, 1, net.slots * net.span)
+        states = self._vectors(later_states, net.slots * net.units)
         for gate, number, count in self._context_groups():
-            columns, of_sum = count * net.units, self._delta(0) + number * net.units
+            columns, of_sum = count * net.units, self._delta(begin) + number * net.units
             later = of_sum + past * wide
             total = Sum(steps - past, h, self._vectors(later, wide))
-            self._gradient(learner, "recurrent", net.hidden, columns, total, column=gate * net.units)
-            if "recurrent_bias" in at:
+            self._gradient(learner, self._named("recurrent"), net.hidden, columns, total, column=gate * net.units)
+            if net.biases > 1:
                 total = Sum(steps, lambda *_: one, self._vectors(of_sum, wide))
-                self._gradient(learner, "recurrent_bias", 1, columns, total, column=gate * net.units)
-            if net.per > 1:
-                turned = Sum(steps - past, self._elements(later, 1, net.deltas * net.span), states)
-                self._gradient(learner, "columns", count * net.span, net.units, turned, row=gate * net.span)
-        first, end = net.first_output, place_behind.py_func(net, net.timesteps)
+                self._gradient(learner, self._named("recurrent_bias"), 1, columns, total, column=gate * net.units)
+            if net.per > 1 and learner.steps:
+                turned, row = (
+                    Sum(steps - past, self._elements(later, 1, net.deltas * net.span), states),
+                    gate * net.span,
+                )
+                self._gradient(learner, self._named("columns"), count * net.span, net.units, turned, row=row)
+
+    def _descend_readout(self, learner: "Learner") -> None:
+        net = self.net
+        first, end = place_before.py_func(net, net.first_output), place_behind.py_func(net, net.timesteps)
         logits = self._elements(net.logit_delta, net.places * net.per)
-        outputs = self._vectors(self._state(first + 1), net.slots * net.units)
-        read = Sum(steps - first * net.rows, lambda o, q: logits(o, q + first * net.rows), outputs)
-        self._gradient(learner, "readout", net.outputs, net.units, read)
-        for o in range(net.outputs if "readout_bias" in at else 0):
+        outputs = self._vectors(self._state(self.first + 1), net.slots * net.units)
+        terms = (net.timesteps - self.first) * net.rows
+        read = Sum(terms, lambda o, q: logits(o, q + self.first * net.rows), outputs)
+        self._gradient(learner, "readout.weight", net.outputs, net.units, read)
+        for o in range(net.outputs if net.biases > 0 else 0):
             region = net.logit_delta + o * net.places
-            g = self.tape.call(sum_vectors, self.memory, region, place_before.py_func(net, first), end)
-            learner.apply(at["readout_bias"].first + o, g)
+            g = self.tape.call(sum_vectors, self.memory, region, first, end)
+            learner.apply(self.at["readout.bias"].first + o, g)
 
     def _context_groups(self) -> list[tuple[int, int, int]]:
         """(first gate, its pre-activation, how many) of gates whose pre-activations follow each other."""
@@ -330,26 +394,40 @@ class Passes:
         )
 
 
+def begin_of(tape: Tape, shape: Shape, begin: Value) -> Whole:
+    """The first timestep, a constant where it is always the same."""
+    return tape.index(begin) if shape.masked else 0
+
+
 class Learner:
-    """The optimizer's step of one vector of parameters at a time."""
+    """What becomes of a gradient, one vector of parameters at a time: the optimizer's step, or it is kept.
+
+    kept  the optimizer's slots; where it takes no step, the gradient
+    """
 
     def __init__(
-        self, tape: Tape, shape: Shape, theta: Memory, slots: Memory, rates: Sequence[Value], moves: Value
+        self, tape: Tape, shape: Shape, theta: Memory, kept: Memory, hyper: Memory, moves: Value, update: Whole
     ) -> None:
-        self._tape, self._shape, self._theta, self._slots = tape, shape, theta, slots
-        self._rates, self._moves = rates, moves
+        self._tape, self._theta, self._kept, self._moves = tape, theta, kept, moves
+        self._optimizer, self._vectors, self._rates = shape.optimizer, shape.vectors, list[Value]()
+        if self.steps:
+            find, names = self._optimizer.step.rates, self._optimizer.kernel.hyper
+            self._rates = (
+                [tape.load(hyper, n) for n in range(len(names))] if find is None else tape.call(find, hyper, update)
+            )
 
-    @staticmethod
-    def rates(tape: Tape, optimizer: Any, hyper: Memory, update: Whole) -> list[Value]:
-        if optimizer.step.rates is None:
-            return [tape.load(hyper, place) for place in range(len(optimizer.kernel.hyper))]
-        return list(tape.call(optimizer.step.rates, hyper, update))
+    @property
+    def steps(self) -> bool:
+        return self._optimizer is not None
 
     def apply(self, place: Whole, g: Value) -> None:
-        tape, optimizer = self._tape, self._shape.optimizer
-        kept = [place + number * self._shape.vectors for number in range(optimizer.slots)]
-        theta, slots = tape.load(self._theta, place), [tape.load(self._slots, p) for p in kept]
+        tape, optimizer = self._tape, self._optimizer
+        if not self.steps:
+            tape.store(self._kept, place, g)
+            return
+        kept = [place + number * self._vectors for number in range(optimizer.slots)]
+        theta, slots = tape.load(self._theta, place), [tape.load(self._kept, p) for p in kept]
         moved, *changed = tape.call(optimizer.step.equation, theta, g, *slots, *self._rates)
         for p, value in zip(kept, changed, strict=True):
-            tape.store(self._slots, p, value)
+            tape.store(self._kept, p, value)
         tape.store(self._theta, place, tape.call(select, self._moves, moved, theta))

@@ -28,14 +28,29 @@ class Shape(types.Type):
 
     model, loss, optimizer: their classes
 
-    onward  through all timesteps; else through one
-    carry   whether the state an update ends with is the state that the next one starts from
+    loss       None: of a pass forward alone
+    optimizer  the one whose step is taken as the gradient comes about; None: the gradient is kept, for `take_step`
+    onward     through all timesteps; else through one
+    carry      whether the state an update ends with is the state that the next one starts from
+    masked     whether a sequence may be shorter than others, or have timesteps of its own that count
     """
 
-    def __init__(self, net: Net, *, model: Any, loss: Any, optimizer: Any, onward: bool, carry: bool) -> None:
+    def __init__(
+        self,
+        net: Net,
+        *,
+        model: Any,
+        loss: Any = None,
+        optimizer: Any = None,
+        onward: bool = True,
+        carry: bool,
+        masked: bool,
+    ) -> None:
         self.net = net._replace(product=0)  # an address, another one in each process
-        self.model, self.loss, self.optimizer, self.onward, self.carry = model, loss, optimizer, onward, carry
-        parts = (model.__name__, loss.__name__, optimizer.__name__, onward, carry)
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.onward, self.carry, self.masked = onward, carry, masked
+        names = (getattr(part, "__name__", None) for part in (model, loss, optimizer))
+        parts = (*names, onward, carry, masked)
         super().__init__(f"Shape({', '.join(map(str, (*self.net, *parts)))})")
 
     @property
@@ -53,23 +68,29 @@ class Shape(types.Type):
     def places(self) -> dict[str, Matrix]:
         """Matrices of weights by name.
 
-        With LANES they are θ's. With UNITS each row is whole vectors, `columns` is R a second time, column by column,
-        and the read-out stands column by column.
+        With LANES they are θ's. With UNITS each row is whole vectors, and the read-out stands column by column. A
+        layer's `columns` is its R and `input_columns` its W, column by column: with LANES they are the same once more,
+        with UNITS R a second time.
         """
         net, lanes, first = self.net, self.net.per == 1, 0
         found, wide = dict[str, Matrix](), net.gates * net.units
-        rows = {"input": net.inputs, "recurrent": net.hidden, "bias": net.biases > 0, "recurrent_bias": net.biases > 1}
-        for name, count in rows.items():
-            if count:
-                found[name] = Matrix(first, wide, 1)
+        for layer in range(net.layers):
+            width = net.inputs if layer == 0 else net.hidden
+            rows = {"input": width, "recurrent": net.hidden, "bias": net.biases > 0, "recurrent_bias": net.biases > 1}
+            for name, count in rows.items():
+                found[f"cell.{layer}.{name}"] = Matrix(first, wide, 1)
                 first += count * wide
-        found["readout"] = Matrix(first, *((1, net.outputs) if lanes else (net.units, 1)))
+            if lanes:
+                for name, kind in (("columns", "recurrent"), ("input_columns", "input")):
+                    found[f"cell.{layer}.{name}"] = Matrix(found[f"cell.{layer}.{kind}"].first, 1, wide)
+        found["readout.weight"] = Matrix(first, *((1, net.outputs) if lanes else (net.units, 1)))
         first += net.outputs * net.units
-        if net.biases:
-            found["readout_bias"] = Matrix(first, 0, 1)
-            first += net.outputs
-        found["columns"] = Matrix(found["recurrent"].first, 1, wide) if lanes else Matrix(first, net.units, 1)
-        found["end"] = Matrix(first if lanes else first + net.gates * net.span * net.units, 0, 0)
+        found["readout.bias"] = Matrix(first, 0, 1)
+        first += net.outputs if net.biases else 0
+        if not lanes:
+            found["cell.0.columns"] = Matrix(first, net.units, 1)
+            first += net.gates * net.span * net.units
+        found["end"] = Matrix(first, 0, 0)
         return found
 
     @property
@@ -81,13 +102,18 @@ class Shape(types.Type):
     def packing(self) -> Net:
         """With UNITS the layout of weights as `places.spread_columns` and `places.collect_gradient` know it."""
         net = self.net
-        columns = self.places["columns"].first - net.gates * net.span * net.units
+        columns = self.places["cell.0.columns"].first - net.gates * net.span * net.units
         return net._replace(weights=0, gradient=0, columns=columns)
 
     @property
     def packed(self) -> int:
-        """Vectors of the kernel's own for weights and slots; with LANES it changes them where they are."""
-        return 0 if self.mode == LANES else self.vectors * (1 + self.optimizer.slots)
+        """Vectors of the kernel's own for weights and what it keeps of them; with LANES it works where they are."""
+        return 0 if self.mode == LANES else self.vectors * (1 + self.kept)
+
+    @property
+    def kept(self) -> int:
+        """Numbers that it keeps of each weight: the optimizer's slots, or the gradient."""
+        return 1 if self.optimizer is None else int(self.optimizer.slots)
 
 
 @register_model(Shape)
@@ -98,3 +124,8 @@ class _ShapeModel(models.OpaqueModel):
 @unbox(Shape)
 def _unbox_shape(kind: Any, given: Any, c: Any) -> NativeValue:
     return NativeValue(c.context.get_dummy_value())
+
+
+def is_shipped(part: Any) -> bool:
+    """Whether a kernel may take a component in: edits of another package's would go unnoticed."""
+    return type(part).__module__.startswith("bptt.")

@@ -43,8 +43,8 @@ class Index:
     def __mul__(self, factor: int) -> "Index":
         return Index(self._builder, self._builder.mul(self.base, ir.Constant(I64, factor)), self.more * factor)
 
-    def __sub__(self, other: int) -> "Index":
-        return self + -other
+    def __sub__(self, other: "Whole") -> "Index":
+        return self + other * -1
 
     def __rsub__(self, other: int) -> "Index":
         return self * -1 + other
@@ -155,12 +155,12 @@ class Tape:
             phi.add_incoming(later, last)
         return found
 
-    def when(self, left: Whole, sign: str, right: int, body: Callable[[], None]) -> None:
+    def when(self, left: Whole, sign: str, right: Whole, body: Callable[[], None]) -> None:
         """Do what body writes down where left `sign` right."""
         with self._builder.if_then(self._builder.icmp_signed(sign, _value(left), _value(right))):
             body()
 
-    def choose(self, left: Whole, sign: str, right: int, count: int) -> Whole:
+    def choose(self, left: Whole, sign: str, right: Whole, count: int) -> Whole:
         """count where left `sign` right, else 0."""
         holds = self._builder.icmp_signed(sign, _value(left), _value(right))
         return Index(self._builder, self._builder.select(holds, _value(count), _value(0)))

@@ -2,21 +2,21 @@
 made for a shape: where there is one for it, and where it pays.
 """
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from numba import types
 from numba.extending import intrinsic
 
 from bptt.core.clips.none import no_clip
 from bptt.core.kernel import ARRAYS, VECTOR_ARRAY, Kernel
-from bptt.core.lanes import decays, is_noisy
+from bptt.core.lanes import decays, is_noisy, loss_row
 from bptt.core.layout import Net
 from bptt.core.places import collect_gradient, spread_columns
 from bptt.core.recurrent_constraint import is_constrained
 from bptt.core.run import Run
-from bptt.core.shapes.passes import Learner, Passes
-from bptt.core.shapes.shape import Shape
+from bptt.core.shapes.passes import Learner, Passes, begin_of
+from bptt.core.shapes.shape import Shape, is_shipped
 from bptt.core.shapes.tape import Memory, Tape
 from bptt.core.simd import (
     NamedVectors,
@@ -33,7 +33,7 @@ from bptt.core.simd import (
     vector,
     vectors_at,
 )
-from bptt.core.updates import carry_back, start_from_end, tuple_types
+from bptt.core.updates import carry_back, leave_untrained, start_from_end, take_step, tuple_types
 from bptt.core.workspace import pack
 
 _NET = types.NamedUniTuple(types.int64, len(Net._fields), Net)
@@ -54,42 +54,58 @@ def _constants(kind, constants):
 
 _net_of = _constants(_NET, lambda shape: shape.net)
 _packing_of = _constants(_NET, lambda shape: shape.packing)
-_sizes_of = _constants(types.UniTuple(types.int64, 2), lambda shape: (shape.vectors, shape.optimizer.slots))
+_sizes_of = _constants(
+    types.UniTuple(types.int64, 2), lambda shape: (shape.vectors, 0 if shape.optimizer is None else shape.kept)
+)
+
+
+def _whether(holds):
+    """An intrinsic: whether something holds of a shape; known when it is compiled."""
+
+    @intrinsic
+    def give(typingctx, shape):
+        def codegen(context, builder, sig, args):
+            return context.get_constant(types.boolean, holds(shape))
+
+        return types.boolean(shape), codegen
+
+    return give
+
+
+_steps = _whether(lambda shape: shape.optimizer is not None)
+_is_masked = _whether(lambda shape: shape.masked)
 
 
 @intrinsic
-def _run_through(typingctx, shape, weights, memory):
+def _run_through(typingctx, shape, weights, memory, begin):
     """Forward, loss and backward; 0 for those whose numbers are all finite, or the update is left to other code."""
 
     def codegen(context, builder, sig, args):
-        passes = Passes(
-            Tape(context, builder), shape, *(Memory(a, k) for a, k in zip(args[1:], sig.args[1:], strict=True))
-        )
-        return passes.run_through()
+        tape = Tape(context, builder)
+        theta, room = (Memory(a, k) for a, k in zip(args[1:3], sig.args[1:3], strict=True))
+        return Passes(tape, shape, theta, room, begin_of(tape, shape, args[3])).run_through()
 
-    return vector(shape, weights, memory), codegen
+    return vector(shape, weights, memory, types.int64), codegen
 
 
 @intrinsic
-def _descend(typingctx, shape, weights, slots, memory, hyper, moves, update):
-    """The gradient of what was run through, and the optimizer's step."""
+def _descend(typingctx, shape, weights, kept, memory, begin, hyper, moves, update):
+    """The gradient of what was run through, and what becomes of it."""
 
     def codegen(context, builder, sig, args):
         tape = Tape(context, builder)
-        theta, slot, room, rates = (Memory(a, k) for a, k in zip(args[1:5], sig.args[1:5], strict=True))
-        learner = Learner(
-            tape, shape, theta, slot, Learner.rates(tape, shape.optimizer, rates, tape.index(args[6])), args[5]
-        )
-        Passes(tape, shape, theta, room).descend(learner)
+        theta, beside, room = (Memory(a, k) for a, k in zip(args[1:4], sig.args[1:4], strict=True))
+        learner = Learner(tape, shape, theta, beside, Memory(args[5], hyper), args[6], tape.index(args[7]))
+        Passes(tape, shape, theta, room, begin_of(tape, shape, args[4])).descend(learner)
         return context.get_dummy_value()
 
-    return types.void(shape, weights, slots, memory, hyper, moves, update), codegen
+    return types.void(shape, weights, kept, memory, types.int64, hyper, moves, update), codegen
 
 
 @intrinsic
 def _named(typingctx, shape, hyper):
     """The optimizer's hyperparameters by name."""
-    kind = NamedVectors(shape.optimizer.kernel.hyper)
+    kind = NamedVectors(() if shape.optimizer is None else shape.optimizer.kernel.hyper)
 
     def codegen(context, builder, sig, args):
         return args[1]
@@ -121,43 +137,66 @@ def _unpack_weights(shape, learning, packed):
         collect_gradient(net, packed, pointer_to(learning.parameters))
 
 
-def _train_in_shape(shape, learning, packed_array, optimizer_hyper, data, stretch, memory_array, live_array):
+@inline
+def _step_elsewhere(shape, addresses, learning, packed, hyper, stretch, update, lives, live, report):
+    """The step that any optimizer takes, with what is around it, where the gradient was kept."""
+    if not _steps(shape):
+        if has_units(packed):
+            vectors, _ = _sizes_of(shape)
+            kept = elements_at(packed, elements(packed, vectors))
+            collect_gradient(_packing_of(shape), kept, pointer_to(learning.gradient))
+        leave_untrained(learning, hyper, stretch)
+        take_step(addresses, learning, hyper, stretch, update, splat(0.0), lives, False, live, report)
+        _pack_weights(shape, learning, packed)
+
+
+def _train_in_shape(
+    shape, addresses, learning, packed_array, hyper, data, stretch, memory_array, live_array, report_array
+):
     net, memory, packed = _net_of(shape), pointer_to(memory_array), pointer_to(packed_array)
-    theta, slots = pointer_to(learning.parameters), pointer_to(learning.slots)
+    theta, kept = pointer_to(learning.parameters), pointer_to(learning.slots)
+    if not _steps(shape):
+        kept = vectors_at(pointer_to(learning.gradient), 0)
     if has_units(memory):
-        theta, slots = packed, vectors_at(packed, _sizes_of(shape)[0])
-    hyper, lives = _named(shape, pointer_to(optimizer_hyper)), load(pointer_to(live_array), 0)
+        theta, kept = packed, vectors_at(packed, _sizes_of(shape)[0])
+    rates, lives = _named(shape, pointer_to(hyper.optimizer)), load(pointer_to(live_array), 0)
     x, y, lengths, scored, rows, shares, _, places = data
+    alike = not _is_masked(shape)
     _pack_weights(shape, learning, packed)
     made = 0
     while made < stretch.length:
-        pack(net, memory, x, y, lengths, scored, rows, stretch.place + made, net.batch, shares, True, made > 0, places)
+        masked, place = alike and made > 0, stretch.place + made
+        begin = pack(net, memory, x, y, lengths, scored, rows, place, net.batch, shares, alike, masked, places)
         if stretch.carry:
-            start_from_end(net, memory, 0)
-        odd = _run_through(shape, theta, memory)
+            start_from_end(net, memory, begin)
+        odd = _run_through(shape, theta, memory, begin)
         if any_of(select(odd == splat(0.0), splat(0.0), lives) > splat(0.0)):
             if stretch.carry:
-                carry_back(net, memory)
+                carry_back(net, memory, begin)
             break
-        _descend(shape, theta, slots, memory, hyper, lives > splat(0.0), stretch.update + made)
+        update = stretch.update + made
+        _descend(shape, theta, kept, memory, begin, rates, lives > splat(0.0), update)
+        live, report = pointer_to(live_array), pointer_to(report_array)
+        _step_elsewhere(shape, addresses, learning, packed, hyper, stretch, update, lives, live, report)
         made += 1
-    _unpack_weights(shape, learning, packed)
+    if _steps(shape):
+        _unpack_weights(shape, learning, packed)
     return made
 
 
 class ShapeKernel(Kernel):
     """The kernel that is made for a shape.
 
-    made(None, Learning, packed, hyperparameters of the optimizer, Data, Stretch, working memory, live) → how many
-    updates of the stretch it did: all, or those before one of which a number that matters is not finite. Of that one
-    parameters, slots and states are as before it; it is for `train_updates`, as is one that is to be recorded.
+    made(None, Addresses, Learning, packed, Hyper, Data, Stretch, working memory, live, report) → how many updates of
+    the stretch it did: all, or those before one of which a number that matters is not finite. Of that one parameters,
+    slots and states are as before it; it is for `train_updates`, as is one that is to be recorded.
     packed: `shape.packed` vectors for what the kernel needs.
     """
 
     def __init__(self, shape: Shape) -> None:
         memory, kinds = ARRAYS[shape.mode], tuple_types(ARRAYS[shape.mode])
-        given = shape, kinds["Learning"], memory, VECTOR_ARRAY, kinds["Data"], kinds["Stretch"], memory, VECTOR_ARRAY
-        super().__init__(_train_in_shape, {shape.mode: types.int64(*given)})
+        parts = kinds["Addresses"], kinds["Learning"], memory, kinds["Hyper"], kinds["Data"], kinds["Stretch"]
+        super().__init__(_train_in_shape, {shape.mode: types.int64(shape, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)})
         self.shape = shape
 
 
@@ -169,41 +208,60 @@ def kernel_for(shape: Shape) -> ShapeKernel:
 
 #: Updates times lanes from which on compiling a kernel, once per machine, costs less than what it saves.
 _WORTH = 1_000_000
-#: Of larger layers, and of several sequences, products take nearly all of the time, which `core.products` has at least
+#: Of larger layers, and of more units times sequences, products take nearly all of the time, which `core.products` has
 #: as fast.
-_MOST_UNITS, _MOST_ROWS = 32, 1
+_MOST_UNITS, _MOST_WORK = 32, 256
 
 
-def find_kernel(run: Run, net: Net, updates: int) -> ShapeKernel | None:
+def find_kernel(run: Run, net: Net, alike: bool, updates: int) -> ShapeKernel | None:
     """The kernel for the shape of such runs in this layout, if `updates`, those of all lanes, are worth it.
 
-    One that is kept on disk costs nothing, and is taken in any case. None: there is none, or it does not pay.
+    alike: whether all sequences have all timesteps, as of `sequence_arrays`.
+
+    One that is kept on disk costs nothing, and is taken in any case. None: there is none, or it does not pay. Of runs
+    that fuse, ask the one that decides (`deciding_run`).
     """
     if not _can_be_made(run, net):
         return None
     settings = run.train
     onward, carry = settings.truncation is None, settings.carry_state
-    parts = {"model": type(run.model), "loss": type(run.loss), "optimizer": type(run.optimizer)}
-    shape = Shape(net, **parts, onward=onward, carry=carry)
+    optimizer = None if _steps_elsewhere(run) else type(run.optimizer)
+    parts = {"model": type(run.model), "loss": type(run.loss), "optimizer": optimizer}
+    shape = Shape(net, **parts, onward=onward, carry=carry, masked=not alike)
     kernel = kernel_for(shape)
     return kernel if updates >= _WORTH or kernel.is_ready(shape.mode) else None
 
 
+def deciding_run(runs: Sequence[Run]) -> Run:
+    """Of runs that fuse, the one that says which kernel serves all: one with weight decay or noise, if there is any."""
+    return next((run for run in runs if decays(run) or is_noisy(run)), runs[0])
+
+
+def _steps_elsewhere(run: Run) -> bool:
+    """Whether something stands between the gradient and the step, or the step is not that of one parameter."""
+    return (
+        not hasattr(run.optimizer, "step")
+        or not is_shipped(run.optimizer)
+        or run.clip.kernel is not no_clip
+        or run.schedule.kernel is not None
+        or run.train.only is not None
+        or decays(run)
+        or is_noisy(run)
+    )
+
+
 def may_have_kernel(run: Run) -> bool:
     """Whether there are shapes of such runs for which there is a kernel; what hangs on the layout is not asked."""
-    parts: tuple[Any, ...] = (run.model, run.loss, run.optimizer)
     return (
         run.model.cell.unit is not None
         and run.model.readout in ("identity", "sigmoid")
         and hasattr(run.loss, "slope")
-        and hasattr(run.optimizer, "step")
-        and all(type(part).__module__.startswith("bptt.") for part in parts)  # others' edits would go unnoticed
-        and run.clip.kernel is no_clip
-        and run.schedule.kernel is None
+        and is_shipped(run.model)
+        and is_shipped(run.loss)
         and run.regularizer.kernel is None
-        and not (decays(run) or is_noisy(run) or is_constrained(run))
+        and not is_constrained(run)
+        and loss_row(run) < 0
         and run.train.truncation in (None, 1)
-        and run.train.only is None
     )
 
 
@@ -211,8 +269,7 @@ def _can_be_made(run: Run, net: Net) -> bool:
     return (
         may_have_kernel(run)
         and net.feedback == 0
-        and net.layers == 1
         and net.hidden <= _MOST_UNITS
-        and net.rows <= _MOST_ROWS
-        and (net.per == 1 or net.outputs == 1)
+        and net.hidden * net.rows <= _MOST_WORK
+        and (net.per == 1 or (net.outputs == 1 and net.layers == 1))
     )

@@ -15,6 +15,7 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import MODES, Kernel, cache_folder, kernel_folder
 from bptt.core.lanes import fusing_key
 from bptt.core.run import Run
+from bptt.core.shapes.training import deciding_run
 from bptt.core.training import (
     count_updates,
     general_kernels_of,
@@ -146,7 +147,8 @@ def of_sweep(runs: Iterable[Run]) -> list[Recipe]:
     for run in runs:
         lanes.setdefault(fusing_key(run), []).append(run)
     every = [some for runs in lanes.values() for some in add_still_runs(runs)]
-    return _recipes((runs[0], kernel, mode) for runs in every for kernel, mode in kernels_of(runs))
+    called = ((deciding_run(runs), kernels_of(runs)) for runs in every)
+    return _recipes((run, kernel, mode) for run, some in called for kernel, mode in some)
 
 
 def of_search(runs: Iterable[Run]) -> list[Recipe]:
