@@ -171,8 +171,8 @@ def lines(*overrides: str) -> tuple[str, ...]:
     [
         ("optimizer", "NoKernel", "lacks kernel"),
         ("optimizer", "NoSlots", "lacks slots"),
-        ("optimizer", "OtherKernel", "kernel must be a function made with @OPTIMIZER"),
-        ("optimizer", "Function", "kernel must be a function made with @OPTIMIZER"),
+        ("optimizer", "OtherKernel", "kernel must be a function made with @OPTIMIZER or @SOLVER"),
+        ("optimizer", "Function", "kernel must be a function made with @OPTIMIZER or @SOLVER"),
         ("optimizer", "Plain", "is no dataclass"),
         ("optimizer", "Thawed", "must be a frozen dataclass: equal ones stand for equal runs"),
         ("optimizer", "NoEpsilon", "its kernel reads epsilon, and no field of it that is PerLane has that name"),

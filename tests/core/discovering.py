@@ -7,6 +7,7 @@ import pkgutil
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from bptt.core.annotations import Range
+from bptt.core.kernel import OPTIMIZER
 from bptt.core.lanes import per_lane_fields
 
 
@@ -22,6 +23,11 @@ def components(kind: str) -> dict[str, type[Any]]:
                 found[module.name] = member
     assert found, f"no components in bptt.core.{kind}"
     return found
+
+
+def stepping_optimizers() -> dict[str, type[Any]]:
+    """Optimizers that make a step of a gradient alone; others solve for it."""
+    return {name: kind for name, kind in components("optimizers").items() if kind.kernel.kind is OPTIMIZER}
 
 
 #: Values that make a component learn gently, by the name of the field.
@@ -46,6 +52,9 @@ _USUAL = {
     "noise": 0.0,
     "noise_decay": 0.5,
     "every": 2.0,
+    "damping": 0.5,
+    "structural_damping": 0.1,
+    "cg_decay": 0.9,
 }
 
 

@@ -18,13 +18,13 @@ from bptt.core.lane_block import single_lane
 from bptt.core.lanes import BESIDE
 from bptt.core.optimizers.adamw import AdamW
 from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.recurrent_constraint import draw_start, find_constraint
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.optimizers.weight_decay import ShrinksWeights
 from bptt.core.parameters import list_parameters, mark_trained, to_flat, to_named
 from bptt.core.plain import move_constrained
 from bptt.core.random import Generator
-from bptt.core.recurrent_constraint import draw_start, find_constraint
 from bptt.core.regularizers.l2 import L2
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats, Sequences
@@ -38,10 +38,10 @@ from tests.core.comparing import (
     assert_same_record,
     finished,
 )
-from tests.core.discovering import components, example
+from tests.core.discovering import components, example, stepping_optimizers
 from tests.core.making import Noise, make_model, make_run
 
-OPTIMIZERS = components("optimizers")
+OPTIMIZERS = stepping_optimizers()
 SHRINKING = [name for name, kind in OPTIMIZERS.items() if issubclass(kind, ShrinksWeights)]
 
 

@@ -30,7 +30,7 @@ from bptt.core.sequences import Floats, Generated, Pool, Sequences
 from bptt.core.simd import WIDTH
 from bptt.core.training import Training
 from tests.core.comparing import assert_same_parameters, assert_same_record, finished
-from tests.core.discovering import components, example
+from tests.core.discovering import components, example, stepping_optimizers
 from tests.core.making import Noise, make_model, make_run
 from tests.core.pairs import every_pair
 
@@ -163,7 +163,7 @@ def test_nor_do_threads() -> None:
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("optimizer", components("optimizers"))
+@pytest.mark.parametrize("optimizer", stepping_optimizers())
 def test_hyperparameters_of_every_optimizer_and_clip_are_each_lanes_own(optimizer: str, batch: str) -> None:
     for number, clip in enumerate(components("clips")):
 

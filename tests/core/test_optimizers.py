@@ -22,7 +22,7 @@ from bptt.core.sequences import Floats, Sequences
 from bptt.core.simd import WIDTH
 from tests.core.calling import Steps
 from tests.core.comparing import finished
-from tests.core.discovering import components, example
+from tests.core.discovering import example, stepping_optimizers
 from tests.core.making import make_run
 
 EXACT = 1e-15
@@ -81,9 +81,9 @@ BY_HAND: dict[str, tuple[list[float], float, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", components("optimizers"))
+@pytest.mark.parametrize("name", stepping_optimizers())
 def test_first_two_steps_by_hand(name: str) -> None:
-    component = components("optimizers")[name]
+    component = stepping_optimizers()[name]
     hyper, first, second = BY_HAND[name]
     assert len(hyper) == len(component.kernel.hyper)
     steps = Steps(component, hyper, [THETA])
@@ -199,9 +199,9 @@ def course(
     return theta + np.cumsum(list(definition(iter(grads), *hyper)))
 
 
-@pytest.mark.parametrize("name", components("optimizers"))
+@pytest.mark.parametrize("name", stepping_optimizers())
 def test_many_steps_against_the_written_out_definition(name: str) -> None:
-    component, rng = components("optimizers")[name], np.random.default_rng(1)
+    component, rng = stepping_optimizers()[name], np.random.default_rng(1)
     lanes = [example(component, 0.05 * lane) for lane in range(WIDTH)]
     hyper = np.array([[getattr(lane, field, 3.0) for lane in lanes] for field in component.kernel.hyper])
     theta, grads = (
@@ -218,9 +218,9 @@ def test_many_steps_against_the_written_out_definition(name: str) -> None:
             np.testing.assert_allclose(found[:, p, lane], expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", components("optimizers"))
+@pytest.mark.parametrize("name", stepping_optimizers())
 def test_slots_belong_to_one_parameter_of_one_lane(name: str) -> None:
-    component, rng = components("optimizers")[name], np.random.default_rng(2)
+    component, rng = stepping_optimizers()[name], np.random.default_rng(2)
     hyper = BY_HAND[name][0]
     grads = rng.standard_normal((6, 4, WIDTH))
     together = Steps(component, hyper, np.zeros((4, WIDTH)))
@@ -238,9 +238,9 @@ def test_slots_belong_to_one_parameter_of_one_lane(name: str) -> None:
     assert np.array_equal(last[~touched], found[~touched])
 
 
-@pytest.mark.parametrize("name", components("optimizers"))
+@pytest.mark.parametrize("name", stepping_optimizers())
 def test_frozen_lanes_do_not_move(name: str) -> None:
-    component, rng = components("optimizers")[name], np.random.default_rng(3)
+    component, rng = stepping_optimizers()[name], np.random.default_rng(3)
     start = rng.standard_normal((3, WIDTH))
     steps, free = Steps(component, BY_HAND[name][0], start), Steps(component, BY_HAND[name][0], start)
     steps.live[0, 1] = 0.0
@@ -307,7 +307,7 @@ def test_irprop_plus_asks_whether_the_loss_has_grown_in_each_lane() -> None:
 @pytest.mark.parametrize("name", ["rprop_plus", "irprop_plus"])
 def test_backtracking_in_training(name: str, batch_size: int) -> None:
     """Ten updates, against the definition on gradients of where training was; something is taken back."""
-    optimizer = dataclasses.replace(example(components("optimizers")[name]), delta_zero=0.3)
+    optimizer = dataclasses.replace(example(stepping_optimizers()[name]), delta_zero=0.3)
     runs = [make_run(optimizer=optimizer, updates=n, batch_size=batch_size, log_points=n) for n in range(1, 11)]
     records = [finished([run])[0] for run in runs]
     losses = records[-1].history["loss/train"].tolist()
@@ -332,10 +332,10 @@ def test_backtracking_in_training(name: str, batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [2, 9])
-@pytest.mark.parametrize("name", components("optimizers"))
+@pytest.mark.parametrize("name", stepping_optimizers())
 def test_training_takes_these_steps(name: str, batch_size: int) -> None:
     """Two updates of a whole run are the by-hand rule applied to the run's own gradients, in both modes."""
-    optimizer = example(components("optimizers")[name])
+    optimizer = example(stepping_optimizers()[name])
     whole = finished([make_run(optimizer=optimizer, updates=2, batch_size=batch_size)])[0]
     losses = whole.history["loss/train"].tolist()
     hyper = [losses if field == BATCH_LOSS else getattr(optimizer, field) for field in optimizer.kernel.hyper]

@@ -18,10 +18,10 @@ from bptt.core.kernel import LANES, UNITS
 from bptt.core.lane_block import single_lane
 from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.recurrent_constraint import draw_start
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.plain import move_constrained
-from bptt.core.recurrent_constraint import draw_start
 from bptt.core.run import Run, seed_of
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH

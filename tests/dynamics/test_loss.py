@@ -64,6 +64,14 @@ def test_the_regularizer_is_part_of_the_loss() -> None:
     np.testing.assert_allclose(difference, 0.6, rtol=1e-7)
 
 
+def test_noise_of_states_is_left_out() -> None:
+    sequences = draw_sequences(5, ragged=True)
+    quiet, noisy = (make_run(model=make_model("leaky", hidden_size=3, noise=noise)) for noise in (0.0, 0.5))
+    parameters = draw_parameters(quiet.model, 2, 3, lanes=2)
+    found, expected = (noise_scale(run, parameters, sequences) for run in (noisy, quiet))
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(name: str) -> None:
     run, sequences = make_run(model=make_model(name, hidden_size=3)), draw_sequences(5, ragged=True)

@@ -99,7 +99,9 @@ def _count_new(chosen: Mapping[str, Any], added: tuple[str, Any], missing: set[A
 
 
 def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether values make sense together: a schedule needs an α that it can scale, and regularizers what they say."""
+    """Whether values make sense together: a schedule needs an α that it can scale, and regularizers and solvers what
+    they say.
+    """
     chosen = dict(choice)
     schedule, optimizer = chosen.get("schedule", "constant"), chosen.get("optimizer")
     scales = schedule == "constant" or optimizer is None or "alpha" in read("optimizer", optimizer)
@@ -109,8 +111,14 @@ def can_meet(choice: tuple[tuple[str, Any], ...]) -> bool:
         "omega": model in (None, "elman", "linear") and one_window,
         "orthogonality": model != "jordan",
     }
+    solvable = optimizer != "hessian_free" or (
+        model not in ("jordan", "leaky")
+        and {chosen.get("clip", "none"), chosen.get("regularizer", "none")} == {"none"}
+        and one_window
+        and not chosen.get("train.carry_state")
+    )
     has_units = model == "leaky" or not of_leaky
-    return scales and has_units and fits.get(chosen.get("regularizer", ""), True)
+    return scales and has_units and solvable and fits.get(chosen.get("regularizer", ""), True)
 
 
 def read(group: str, name: str) -> dict[str, Any]:

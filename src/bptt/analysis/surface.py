@@ -19,10 +19,10 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.clips.none import NoClip
 from bptt.core.evaluation import Evaluation
 from bptt.core.lane_block import single_lane
+from bptt.core.optimizers.recurrent_constraint import draw_start
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import Parameter, list_parameters, to_flat
 from bptt.core.random import make_generator
-from bptt.core.recurrent_constraint import draw_start
 from bptt.core.run import Run
 from bptt.core.sequences import Floats, Pool, Sequences
 

@@ -12,12 +12,13 @@ from bptt.configuration.components import check_gate_biases
 from bptt.configuration.errors import write_problem
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.file import File
+from bptt.core.kernel import SOLVER
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
+from bptt.core.optimizers.recurrent_constraint import find_unfit_constraint, is_constrained
 from bptt.core.parameters import belongs_to, list_parameters
 from bptt.core.random import Generator
-from bptt.core.recurrent_constraint import find_unfit_constraint, is_constrained
 from bptt.core.run import Run, find_unmeasured
 from bptt.core.sequences import Sequences, measure_memory
 
@@ -97,9 +98,10 @@ def check_remedies(run: Run) -> list[str]:
     if decay and "alpha" not in run.optimizer.kernel.hyper:
         says = f"weights decay by α, which {_name(run.optimizer)} does not have; use 0"
         found.append(write_problem("optimizer.weight_decay", decay, says))
-    unfit = getattr(run.regularizer, "find_unfit", None)
-    if unfit is not None and (says := unfit(run)):
-        found.append(write_problem("regularizer", _name(run.regularizer), says))
+    for key in ("optimizer", "regularizer"):
+        unfit = getattr(getattr(run, key), "find_unfit", None)
+        if unfit is not None and (says := unfit(run)):
+            found.append(write_problem(key, _name(getattr(run, key)), says))
     constraint, margin = (getattr(run.model, name, 0) for name in ("recurrent_constraint", "spectral_margin"))
     if says := find_unfit_constraint(run):
         found.append(write_problem("model.recurrent_constraint", constraint, says))
@@ -201,7 +203,7 @@ _WHOLE: Final = 2**63 - 1  # the largest whole number that compiled code counts 
 _NUMBER: Final = 8  # bytes
 
 
-_OF_A_WEIGHT: Final = 3  # numbers: itself, its gradient, and what an optimizer keeps of it
+_OF_A_WEIGHT: Final = 3  # numbers: itself, its gradient, and what an optimizer keeps of it; more, where that says so
 
 
 def check_sizes(run: Run) -> list[str]:
@@ -218,9 +220,10 @@ def _find_uncountable(run: Run) -> Iterator[str]:
 def _find_too_large(run: Run) -> list[str]:
     model, train, task = run.model, run.train, run.task
     units = model.layers * model.hidden_size * (model.cell.gates + model.cell.slots)
+    solves = run.optimizer.kernel.kind is SOLVER  # on states of other parameters too
     parts = {
-        "the weights": _OF_A_WEIGHT * _count_weights(run),
-        "a batch": train.batch_size * task.timesteps * (task.inputs + task.outputs + units),
+        "the weights": max(_OF_A_WEIGHT, getattr(run.optimizer, "rows", 0)) * _count_weights(run),
+        "a batch": train.batch_size * task.timesteps * (task.inputs + task.outputs + units) * (2 if solves else 1),
         "the snapshots": _count_snapshots(run) * _count_weights(run),
         "what is recorded": min(train.log_points, train.updates) * task.timesteps,
     }

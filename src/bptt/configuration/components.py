@@ -18,11 +18,11 @@ from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.vocabulary import find_conf_folder, list_choices, write_unknown_key
 from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
-from bptt.core.kernel import BATCH_LOSS, OPTIMIZER, Kernel, Kind
+from bptt.core.kernel import BATCH_LOSS, OPTIMIZER, SOLVER, Kernel, Kind
 from bptt.core.lanes import BESIDE, per_lane_fields
 from bptt.core.models.cell import Cell
 from bptt.core.parameters import ParameterKind
-from bptt.core.run import Model
+from bptt.core.run import Model, Solver
 from bptt.tasks.data_files import check_members
 
 BLOCKS: tuple[str, ...] = get_args(ParameterKind)
@@ -182,6 +182,10 @@ def _list_lacking(kind: Any, protocol: type) -> Iterator[str]:
     if isinstance(cell, Cell):
         yield from _unread(per_lane_fields(kind), cell.numbers)
     kernel = getattr(kind, "kernel", None)
+    if isinstance(kernel, Kernel) and kernel.kind is SOLVER:
+        missing = [name for name in _members(Solver) if name not in fields and not hasattr(kind, name)]
+        if missing:
+            yield f"lacks {', '.join(missing)}"
     if isinstance(kernel, Kernel) and kernel.reads_hyper:
         driven = {name for part in BESIDE if issubclass(kind, part) for name in per_lane_fields(part)}
         given = (BATCH_LOSS,) if kernel.kind is OPTIMIZER else ()
@@ -195,10 +199,10 @@ def _find_unfit(name: str, value: Any, hint: Any) -> Iterator[str]:
             return
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is Annotated:
-        for kind in get_args(hint)[1:]:
-            # A driver calls it by its address: a kernel of another kind would read what is not there.
-            if isinstance(kind, Kind) and not (isinstance(value, Kernel) and value.kind is kind):
-                yield f"{name} must be a function made with @{kind.name.upper()}"
+        kinds = [kind for kind in get_args(hint)[1:] if isinstance(kind, Kind)]
+        # A driver calls it by its address: a kernel of another kind would read what is not there.
+        if kinds and not (isinstance(value, Kernel) and value.kind in kinds):
+            yield f"{name} must be a function made with {' or '.join(f'@{kind.name.upper()}' for kind in kinds)}"
     elif dataclasses.is_dataclass(hint):
         if not isinstance(value, hint):  # type: ignore[arg-type]
             yield f"{name} must be a {hint.__module__}.{hint.__qualname__}"  # type: ignore[union-attr]

@@ -24,6 +24,8 @@ KEYS: Final = {
     "optimizer.small_constant": "eps",
     "optimizer.delta_max": "max_step",
     "optimizer.weight_decay": "wd decoupled_weight_decay",
+    "optimizer.damping": "lambda lambda_zero initial_lambda init_damping",
+    "optimizer.cg_iterations": "max_cg_iterations cg_iter cg_max_iter",
     "optimizer.noise": "gradient_noise grad_noise noise_std",
     "regularizer.factor": "l2 l2_reg l2_regularization l2_penalty l2_h lambda2_r l2_firing_rate",
     "schedule.warmup": "warmup_steps warmup_updates num_warmup_steps warmup_epochs",
@@ -82,6 +84,7 @@ CHOICES: Final = {
     "optimizer=nesterov": "nag",
     "optimizer=irprop_minus": "irprop",
     "optimizer=adamw": "adam_w",
+    "optimizer=hessian_free": "hf hessianfree gauss_newton newton newton_cg truncated_newton",
     "loss=squared_error": "mse mean_squared_error mse_loss l2 squared quadratic",
     "loss=binary_cross_entropy": "bce binary_crossentropy bce_loss bce_with_logits_loss",
     "loss=cross_entropy": "ce crossentropy cross_entropy_loss categorical_crossentropy xent softmax"

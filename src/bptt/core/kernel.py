@@ -225,10 +225,17 @@ PRODUCT = Kind(
 )
 #: forward(sizes, theta, memory, begin): the timesteps of a batch from `begin` on; writes states and outputs.
 FORWARD = Kind("forward", lambda memory: types.void(SIZES, memory, memory, _INTEGER))
-#: backward(sizes, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote.
+#: backward(sizes, theta, gradient, memory, begin, truncation, flow): the gradient of what the loss wrote; truncation 0:
+#: of all timesteps, −1: of these and of what stands at ∂loss/∂state already.
 BACKWARD = Kind("backward", lambda memory: types.void(SIZES, memory, memory, memory, _INTEGER, _INTEGER, types.boolean))
 #: loss(sizes, memory, begin): each place's loss from timestep `begin` on, and ∂loss/∂output.
 LOSS = Kind("loss", lambda memory: types.void(SIZES, memory, _INTEGER))
+#: tangent(sizes, trial, theta, direction, memory, begin): how states, logits and outputs change as theta moves along
+#: direction, written to the same regions of `layout.lay_out_trial`.
+TANGENT = Kind("tangent", lambda memory: types.void(SIZES, SIZES, memory, memory, memory, _INTEGER))
+#: curvature(sizes, trial, memory, begin): ∂²loss/∂output² times the change of the outputs that a tangent left, written
+#: to where the loss writes ∂loss/∂output; of logits, where the loss writes that of logits.
+CURVATURE = Kind("curvature", lambda memory: types.void(SIZES, SIZES, memory, _INTEGER))
 #: clip(gradient, count, hyper) → 1 where the gradient, so many vectors, was clipped.
 CLIP = HyperKind("clip", lambda memory, hyper: vector(memory, _INTEGER, hyper))
 #: What an optimizer may name beside its hyperparameters: the loss of the update's batch, as one of each run.
@@ -236,6 +243,19 @@ BATCH_LOSS = "loss"
 #: optimizer(parameters, gradient, slots, count, hyper, live, update): a step, counted from 1, of so many vectors of
 #: parameters where live is not 0. What they hold is all the same to it: no parameter's step asks for another parameter.
 OPTIMIZER = HyperKind("optimizer", lambda _, hyper: types.void(*[VECTORS] * 3, _INTEGER, hyper, VECTORS, _INTEGER))
+#: solver(curved, attempt, tangent, curvature, forward, backward, loss, sizes, trial, theta, weights, gradient, memory,
+#: begin, value, slots, kept, room, count, hyper, live, update, trained, partly, iterations) → work: a step that
+#: asks for more than the gradient, and what it took, in gradients. It has the addresses of the two kernels of
+#: `bptt.core.optimizers.gauss_newton` and of what these call, the loss at theta, and a number of each run that is kept
+#: from update to update; see `bptt.core.optimizers.hessian_free`.
+SOLVER = HyperKind(
+    "solver",
+    lambda memory, hyper: vector(
+        *[_INTEGER] * 7,
+        *(SIZES, SIZES, memory, memory, memory, memory, _INTEGER, vector),
+        *(VECTORS, memory, memory, _INTEGER, hyper, VECTORS, _INTEGER, VECTORS, types.boolean, _INTEGER),
+    ),
+)
 #: schedule(hyper, update, updates) → s(u), what α is multiplied by at an update, counted from 1, of so many.
 SCHEDULE = HyperKind("schedule", lambda _, hyper: vector(hyper, _INTEGER, _INTEGER))
 #: regularizer(sizes, theta, gradient, memory, begin, hyper): what it adds to the gradient that `backward` left, of the
@@ -253,7 +273,8 @@ CONSTRAINT = Kind(
 
 call_product = PRODUCT.call
 call_forward, call_backward, call_loss = FORWARD.call, BACKWARD.call, LOSS.call
-call_clip, call_optimizer = CLIP.call, OPTIMIZER.call
+call_tangent, call_curvature = TANGENT.call, CURVATURE.call
+call_clip, call_optimizer, call_solver = CLIP.call, OPTIMIZER.call, SOLVER.call
 call_schedule, call_regularizer = SCHEDULE.call, REGULARIZER.call
 call_omega, call_constraint = OMEGA.call, CONSTRAINT.call
 

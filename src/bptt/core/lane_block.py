@@ -16,6 +16,7 @@ from bptt.core.lanes import (
     component_kernels,
     decays,
     fill_lanes,
+    find_solver,
     hyperparameters,
     is_noisy,
     loss_row,
@@ -25,10 +26,10 @@ from bptt.core.metrics import count_activations
 from bptt.core.models.dale import keep_signs, sign_parameters
 from bptt.core.models.state_noise import count_noise, has_noise
 from bptt.core.optimizers.noise import WORDS
+from bptt.core.optimizers.recurrent_constraint import Factors, draw_start, find_constraint, find_unfit_constraint
 from bptt.core.parameters import Parameter, list_parameters, mark_trained, parameter_count
 from bptt.core.products import product
 from bptt.core.random import Generator
-from bptt.core.recurrent_constraint import Factors, draw_start, find_constraint, find_unfit_constraint
 from bptt.core.run import Run, seed_of, works_on_states
 from bptt.core.sequences import Floats, Page, Stream
 from bptt.core.shapes.training import ShapeKernel, deciding_run, find_kernel, may_have_kernel
@@ -128,6 +129,9 @@ class LaneBlock:
         vectors = self._count if mode == LANES else -(-self._count // WIDTH)
         self._parameters, self._previous, self._gradient = (aligned_zeros(vectors, WIDTH) for _ in range(3))
         self._slots = aligned_zeros(max(first.optimizer.slots, 1) * vectors, WIDTH)
+        self._solver = solver = find_solver(first)
+        self._kept = aligned_zeros(1, WIDTH)
+        self._room = aligned_zeros(0 if solver is None else solver.room(vectors), WIDTH)
         for place, row in enumerate(parameters):
             self._of_lane(self._parameters, place)[:] = row
         self._hyper = _side_by_side(runs, mode, blocks)
@@ -145,6 +149,8 @@ class LaneBlock:
             slots=self._slots,
             factors=aligned_zeros(1) if self._factors is None else self._factors.memory,
             signed=as_mode(self._parameters if self._signs is None else aligned_zeros(*self._parameters.shape), mode),
+            kept=as_mode(self._kept, mode),
+            room=as_mode(self._room, mode),
         )
         self._shares = np.array([run.loss.weight / self._batch for run in runs])
         self._live_vector = aligned_zeros(1, WIDTH)
@@ -180,6 +186,11 @@ class LaneBlock:
     def parameters(self) -> Floats:
         """(lanes, P), copied; those that keep to a sign have it."""
         return keep_signs(self._of_lanes(self._parameters), self._signs)
+
+    @property
+    def vectors(self) -> Floats:
+        """(n, WIDTH): the parameters as kernels have them, in place."""
+        return self._parameters
 
     @property
     def gradients(self) -> Floats:
@@ -238,6 +249,7 @@ class LaneBlock:
             alpha=alpha_row(self.runs[0]),
             loss=loss_row(self.runs[0]),
             size=self._count,
+            iterations=0 if self._solver is None else self._solver.iterations,
             carry=settings.carry_state,
             measure=measure,
             decays=self._decays,
@@ -263,7 +275,7 @@ class LaneBlock:
                 stretch = stretch.behind(count_made)
             some = stretch if quick is None else stretch._replace(length=1, measure=measure and stretch.length == 1)
             general(
-                *(self._addresses, space.sizes, self._learning, self._hyper, data, some),
+                *(self._addresses, space.sizes, space.trial_sizes, self._learning, self._hyper, data, some),
                 *(space.memory, live, self._report),
             )
             stretch = stretch.behind(some.length)
@@ -313,13 +325,14 @@ class LaneBlock:
             "states": self._states[place],
             "outputs": self._outputs[place],
             **({} if self._factors is None else {"factors": self._factors.of_lane(place)}),
+            **({} if self._solver is None else {"kept": self._kept[:, place]}),
         }
 
 
 def single_lane(run: Run, stream: Stream, parameters: Floats, mode: str = UNITS) -> LaneBlock:
     """One run alone, in either mode."""
     sequences = stream.page(seed_of(run, 1), 0, run.train.batch_size).sequences
-    workspace = Workspace(training_layout(run, sequences, mode), mode)
+    workspace = Workspace(training_layout(run, sequences, mode), mode, tries=find_solver(run) is not None)
     return LaneBlock([run], workspace=workspace, stream=stream, parameters=[parameters])
 
 
@@ -347,8 +360,9 @@ class FusedRuns:
         self._blocks: list[LaneBlock] = []
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
-                spaces[mode] = Workspace(training_layout(first, sequences, mode), mode)
-                made[mode] = find_kernel(deciding_run(runs), spaces[mode].net, are_alike([sequences]), planned)
+                layout, tries = training_layout(first, sequences, mode), find_solver(first) is not None
+                spaces[mode] = Workspace(layout, mode, tries=tries)
+                made[mode] = find_kernel(deciding_run(runs), layout, are_alike([sequences]), planned)
             block = [runs[lane] for lane in lanes]
             start = [draw_start(run, blocks) for run in block]
             self._blocks.append(

@@ -4,18 +4,19 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import numpy as np
 
 from bptt.core.annotations import PER_LANE
 from bptt.core.elementwise import compute_exp, compute_log
-from bptt.core.kernel import BATCH_LOSS, LANES, UNITS, Kernel
+from bptt.core.kernel import BATCH_LOSS, LANES, SOLVER, UNITS, Kernel
+from bptt.core.optimizers.gauss_newton import multiply_curvature, try_parameters
 from bptt.core.optimizers.noise import AddsNoise
+from bptt.core.optimizers.recurrent_constraint import find_constraint
 from bptt.core.optimizers.weight_decay import ShrinksWeights
-from bptt.core.recurrent_constraint import find_constraint
 from bptt.core.regularizers.omega import find_measured_omega
-from bptt.core.run import Model, Run
+from bptt.core.run import Model, Run, Solver
 from bptt.core.sequences import Floats
 from bptt.core.simd import WIDTH, aligned_zeros
 
@@ -77,9 +78,26 @@ def blocks_of_lanes(model: Model, batch: int, lanes: int) -> list[tuple[str, ran
 
 def component_kernels(run: Run) -> tuple[Kernel | None, ...]:
     """The kernels of a run, in the order of `updates.Addresses`; None: nothing is called."""
-    cell, parts = run.model.cell, (run.loss, run.regularizer, run.clip, run.schedule, run.optimizer)
+    cell, parts = run.model.cell, (run.loss, run.regularizer, run.clip, run.schedule)
+    first, step = (cell.forward, cell.backward, *(part.kernel for part in parts)), run.optimizer.kernel
     beside = find_measured_omega(run), find_constraint(run)
-    return (cell.forward, cell.backward, *(part.kernel for part in parts), *beside)
+    if find_solver(run) is None:
+        return (*first, step, *beside, *[None] * 5)
+    curvature = run.loss.curvature  # type: ignore[attr-defined]
+    return (*first, None, *beside, step, cell.tangent, curvature, multiply_curvature, try_parameters)
+
+
+def find_solver(run: Run) -> Solver | None:
+    """The optimizer, if it asks for more than a gradient.
+
+    Raises ValueError where it can't have that of such a run.
+    """
+    if run.optimizer.kernel.kind is not SOLVER:
+        return None
+    solver = cast(Solver, run.optimizer)
+    if says := solver.find_unfit(run):
+        raise ValueError(f"{type(solver).__name__} {says}")
+    return solver
 
 
 def alpha_row(run: Run) -> int:

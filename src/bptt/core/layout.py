@@ -103,6 +103,35 @@ def read_net(typingctx, sizes):
     return _NET(sizes), codegen
 
 
+@intrinsic
+def with_weights_of(typingctx, net, other):
+    """A net whose weights are another's: what lies where, of the two."""
+
+    def codegen(context, builder, sig, args):
+        made = args[0]
+        for name in ("weights", "columns", "gradient"):
+            place = Net._fields.index(name)
+            made = builder.insert_value(made, builder.extract_value(args[1], place), place)
+        return made
+
+    return _NET(net, other), codegen
+
+
+#: What of a net's working memory is the data, which a trial of other parameters sees too.
+_DATA = ("x", "live", "scored", "target", "one")
+
+
+def lay_out_trial(net: Net) -> Net:
+    """The same network once more in the memory behind it, for the same data: for trials of other parameters, and for
+    how states and outputs change along a direction.
+    """
+    fields = Net._fields
+    regions = fields[fields.index("x") : fields.index("size")]
+    of_theta = ("weights", "columns", "gradient") if net.per == 1 else ()
+    own = [name for name in regions if name not in (*_DATA, *of_theta)]
+    return net._replace(**{name: getattr(net, name) + net.size for name in own})
+
+
 def _vectors(numbers: int) -> int:
     """Vectors that hold so many numbers of one run."""
     return -(-numbers // WIDTH)

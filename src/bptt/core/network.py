@@ -51,13 +51,15 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
     """∂loss/∂θ of what the loss wrote into `output_delta`.
 
     truncation 0: each timestep's loss flows back through all timesteps before it. truncation k: the loss of timestep t
-    flows back through the timesteps t, t − 1, …, t − k + 1 and no further, for each t on its own.
+    flows back through the timesteps t, t − 1, …, t − k + 1 and no further, for each t on its own. truncation −1: as 0,
+    and what stands at ∂loss/∂state flows back with it.
     flow: measure instead of train. The loss of each sequence's last scored timestep alone flows back; the norm of
     ∂loss/∂h over rows, layers and units is written to flow[t], and no gradient.
     """
     if flow:
         _keep_last_scored(net, memory, begin)
-    last, onward, base, logits = net.timesteps - 1, flow or truncation == 0, net.delta, net.logit_delta
+    last, onward, base, logits = net.timesteps - 1, flow or truncation <= 0, net.delta, net.logit_delta
+    onto = not flow and truncation < 0
     if flow:
         base = net.window_delta  # ∂loss/∂state is what is measured
     apart = not flow and truncation > 1  # a window for each timestep's loss, and windows overlap
@@ -74,7 +76,7 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
             if apart:
                 start, inject = max(begin, end - truncation + 1), end
                 _clear_window(net, memory, start, end)
-            given = (start, end, inject, onward, pushes)
+            given = (start, end, inject, onward, onto, pushes)
             _window_back(step_back, input_back, net, theta, memory, given, base, logits)
             if apart:
                 _add_window(net, memory, start, end)
@@ -90,13 +92,14 @@ def run_backward(step_back, input_back, set_gradient, net, theta, gradient, memo
 def _window_back(step_back, input_back, net, theta, memory, given, base, logits):
     """One window, the timesteps start..end: the losses of the timesteps inject..end flow back through it.
 
-    given: start, end, inject, onward, pushes.
+    given: start, end, inject, onward, onto, pushes.
     onward: from timestep to timestep; else each timestep's loss reaches its own timestep alone.
+    onto: beside what stands at ∂loss/∂state.
     pushes: whether what a regularizer says of these timesteps' states flows back with them.
     """
-    start, end, inject, onward, pushes = given
+    start, end, inject, onward, onto, pushes = given
     numbers = net.rows * net.slots * net.units
-    for layer in range(net.layers):
+    for layer in range(0 if onto else net.layers):
         clear(memory, state_delta_at(net, layer, start), (end + 1 - start) * numbers)
         if pushes:
             _begin_pushed(net, memory, layer, inject, end)

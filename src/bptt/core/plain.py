@@ -211,7 +211,7 @@ def compute_omega(
 
 
 def move_constrained(change: Array, u: Array, v: Array, p: Array, margin: float) -> tuple[Array, Array, Array, Array]:
-    """(R, U, V, p) of `bptt.core.recurrent_constraint` after a step that would make R into R − change."""
+    """(R, U, V, p) of `bptt.core.optimizers.recurrent_constraint` after a step that would make R into R − change."""
     r = u * (2.0 * margin * (sigmoid(p, np) - 0.5) + 1.0) @ v.T
     eye, moved = np.eye(len(p)), []
     for matrix, pulled in ((u, change @ r.T), (v, change.T @ r)):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue, PerLane, Range
 from bptt.core.inits.initialisation import Initialisation
-from bptt.core.kernel import CLIP, LOSS, OPTIMIZER, REGULARIZER, SCHEDULE, Kernel
+from bptt.core.kernel import CLIP, LOSS, OPTIMIZER, REGULARIZER, SCHEDULE, SOLVER, Kernel
 from bptt.core.models.cell import Activation, Bias, Cell, Readout
 from bptt.core.parameters import PartName
 from bptt.core.random import Generator
@@ -101,7 +101,24 @@ class Optimizer(Protocol):
         ...
 
     @property
-    def kernel(self) -> Annotated[Kernel, OPTIMIZER]: ...
+    def kernel(self) -> Annotated[Kernel, OPTIMIZER, SOLVER]: ...
+
+
+class Solver(Optimizer, Protocol):
+    """An optimizer that asks for more than a gradient, as one whose kernel is made with @SOLVER does.
+
+    iterations  what its kernel is told that it may make, at most
+    room        vectors that its kernel has for itself, where parameters are `count` vectors
+    rows        about how many numbers of each parameter these are
+    find_unfit  why it can't train such a run, in words; empty where it can
+    """
+
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    def room(self, count: int) -> int: ...
+    def find_unfit(self, run: "Run") -> str: ...
 
 
 class Clip(Protocol):

@@ -435,13 +435,11 @@ class Training:
 
 def rescue_record(training: Training | None) -> Record | None:
     """What its first run recorded; None where it is nothing, or where an error left the training without sense."""
-    if training is None:
-        return None
     try:
-        record = training.records()[0]
+        record = None if training is None else training.records()[0]
     except Exception:
         return None
-    return record if len(record.history["update"]) else None
+    return record if record is not None and len(record.history["update"]) else None
 
 
 def train(runs: Sequence[Run]) -> list[Record]:

@@ -24,6 +24,7 @@ from bptt.core.kernel import (
     call_optimizer,
     call_regularizer,
     call_schedule,
+    call_solver,
 )
 from bptt.core.layout import Net, place_before, read_net, state_at
 from bptt.core.models.dale import take_signs, turn_gradient
@@ -178,14 +179,20 @@ class Addresses(NamedTuple):
     optimizer: int
     omega: int
     constraint: int
+    solver: int
+    tangent: int
+    curvature: int
+    curved: int
+    attempt: int
     product: int
 
 
 class Learning(NamedTuple):
     """What an update changes: parameters, their gradient, room for a copy of the parameters, the optimizer's slots.
 
-    factors  of recurrent weights that are constrained, as of `bptt.core.recurrent_constraint.Factors`
+    factors  of recurrent weights that are constrained, as of `bptt.core.optimizers.recurrent_constraint.Factors`
     signed   the weights that the passes read, where parameters keep to signs; elsewhere the parameters themselves
+    kept     a number of each run, which a solver keeps from update to update; room: its own
     """
 
     parameters: Any
@@ -194,6 +201,8 @@ class Learning(NamedTuple):
     slots: Any
     factors: Any
     signed: Any
+    kept: Any
+    room: Any
 
 
 #: The vectors of what is beside an optimizer's step: the state of each lane's generator, room for one vector, λ, η, γ,
@@ -243,6 +252,7 @@ class Stretch(NamedTuple):
     alpha      the row of the optimizer's hyperparameters in which a scheduled α stands
     loss       the one in which the batch's loss stands; −1: there is none
     size       numbers of a run's parameters
+    iterations  of a solver, at most
     measure    whether the last one's loss, gradient norm, flow and step are taken
     decays     whether weights shrink beside the optimizer's step
     noisy      whether noise is added to the gradient
@@ -260,6 +270,7 @@ class Stretch(NamedTuple):
     alpha: int
     loss: int
     size: int
+    iterations: int
     carry: bool
     measure: bool
     decays: bool
@@ -308,15 +319,18 @@ def take_step(addresses, learning, hyper, stretch, update, value, lives, keeps, 
         store(optimizer_hyper, stretch.loss, value)
     if stretch.decays:
         shrink_weights(theta, vectors, load(optimizer_hyper, stretch.alpha), load(beside, DECAY), lives)
-    changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
-    call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
+    if addresses.optimizer != 0:
+        changing = vectors_at(theta, 0), vectors_at(gradient, 0), slots
+        call_optimizer(addresses.optimizer, (*changing, vectors, optimizer_hyper, live, update))
     if stretch.partly:
         for p in range(vectors):
             trained = load(beside, TRAINED + p) > splat(0.0)
             store(theta, p, select(trained, load(theta, p), load(previous, p)))
 
 
-def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memory_array, live_array, report_array):
+def _train_updates(
+    addresses, sizes_array, trial_array, learning, hyper, data, stretch, memory_array, live_array, report_array
+):
     sizes, memory = pointer_to(sizes_array), pointer_to(memory_array)
     kept_sizes = pointer_to(sizes_array[_NUMBERS:])
     theta, gradient = pointer_to(learning.parameters), pointer_to(learning.gradient)
@@ -378,6 +392,15 @@ def _train_updates(addresses, sizes_array, learning, hyper, data, stretch, memor
             store(report, GRADIENT_NORM, norm(gradient, 0, numbers))
             call_backward(addresses.backward, (*backward, True))
         take_step(addresses, learning, hyper, stretch, update, value, lives, measured or constrained, live, report)
+        if addresses.solver != 0:
+            passes = addresses.tangent, addresses.curvature, addresses.forward, addresses.backward, addresses.loss
+            layouts = sizes, pointer_to(trial_array)
+            batch = theta, weights, gradient, memory, begin, value
+            own = pointer_to(learning.slots), pointer_to(learning.kept), pointer_to(learning.room)
+            asked = vectors, pointer_to(hyper.optimizer), live, update
+            part = vectors_at(beside, TRAINED), stretch.partly, stretch.iterations
+            given = addresses.curved, addresses.attempt, *passes, *layouts, *batch, *own, *asked, *part
+            store(report, EVALUATIONS, load(report, EVALUATIONS) + call_solver(addresses.solver, given))
         if constrained:
             moved = sizes, theta, previous, pointer_to(learning.factors), live
             call_constraint(addresses.constraint, (*moved, shares.shape[0], update, addresses.product))
@@ -393,10 +416,10 @@ def tuple_types(memory):
     vectors, number = VECTOR_ARRAY, types.int64
     kinds = {
         Addresses: [number] * len(Addresses._fields),
-        Learning: [memory, memory, memory, vectors, NUMBER_ARRAY, memory],
+        Learning: [memory, memory, memory, vectors, NUMBER_ARRAY, memory, memory, memory],
         Hyper: [vectors] * (len(Hyper._fields) - 1) + [NUMBER_ARRAY],
         Data: [X, Y, LENGTHS, SCORED, ROWS, SHARES, types.boolean, PLACES],
-        Stretch: [number] * 8 + [types.boolean] * 8,
+        Stretch: [number] * 9 + [types.boolean] * 8,
     }
     return {kind.__name__: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
 
@@ -404,9 +427,9 @@ def tuple_types(memory):
 def _signature(memory):
     given = tuple_types(memory)
     parts = [given[kind.__name__] for kind in (Learning, Hyper, Data, Stretch)]
-    return types.void(given["Addresses"], SIZES_ARRAY, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)
+    return types.void(given["Addresses"], SIZES_ARRAY, SIZES_ARRAY, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)
 
 
-#: train_updates(Addresses, `Workspace.sizes`, Learning, Hyper, Data, Stretch, working memory, live, report): `live`
-#: (1, WIDTH) says who is trained, and `report` (REPORT_ROWS, WIDTH) what happened.
+#: train_updates(Addresses, `Workspace.sizes`, `Workspace.trial_sizes`, Learning, Hyper, Data, Stretch, working memory,
+#: live, report): `live` (1, WIDTH) says who is trained, and `report` (REPORT_ROWS, WIDTH) what happened.
 train_updates = Kernel(_train_updates, {mode: _signature(memory) for mode, memory in ARRAYS.items()})

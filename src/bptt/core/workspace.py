@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 
 from bptt.core.kernel import LANES, check_memory
-from bptt.core.layout import Net, build_net, output_element
+from bptt.core.layout import Net, build_net, lay_out_trial, output_element
 from bptt.core.products import product
 from bptt.core.run import Loss, Model, Run, works_on_states
 from bptt.core.sequences import Floats, Sequences
@@ -65,15 +65,18 @@ def lay_out(
 
 
 class Workspace:
-    """A network's layout in one mode, with the memory for it. Who takes turns may share it."""
+    """A network's layout in one mode, with the memory for it; tries: and for a trial of it (`layout.lay_out_trial`).
+    Who takes turns may share it.
+    """
 
-    def __init__(self, net: Net, mode: str) -> None:
+    def __init__(self, net: Net, mode: str, *, tries: bool = False) -> None:
         self.mode = mode
         self.net: Net = net._replace(product=product.address(mode))
         # Behind them once more, for a backward pass that leaves ∂loss/∂state where it is.
         apart = self.net if self.net.delta != self.net.state_delta else self.net._replace(delta=self.net.window_delta)
         self.sizes = np.array([*self.net, *apart], np.int64)
-        self.memory = as_mode(aligned_zeros(self.net.size, WIDTH), mode)
+        self.trial_sizes = np.array(lay_out_trial(self.net) if tries else self.net, np.int64)
+        self.memory = as_mode(aligned_zeros(self.net.size * (2 if tries else 1), WIDTH), mode)
         self.data = self.memory[: self.net.one * (1 if mode == LANES else WIDTH)]
         self.places = np.zeros((2, WIDTH), np.int64)
         check_memory(memory=self.memory)

@@ -11,9 +11,11 @@ from bptt.analysis.figures.material import (
     Material,
     SweepFigure,
     describe_levels,
+    find_measured_ends,
     join_texts,
     name_level,
     name_pooled,
+    select_measured,
     write_digits,
 )
 from bptt.analysis.figures.panels import (
@@ -51,21 +53,6 @@ _BINS: Final = 8  # of the exponent at the start
 _MOST_TICKS: Final = 6  # that stand at values of their own
 _SPAN: Final = 1e24  # of singular values
 _RULE: Final[Any] = {"color": "#555555", "linewidth": 0.8, "linestyle": "--", "zorder": 0}
-
-
-def select_measured(measures: "pd.DataFrame", ended: "pd.DataFrame", column: str) -> "pd.DataFrame":
-    """The rows in which a column was measured, of these runs, with `place`, that of the run among them."""
-    places = {run: place for place, run in enumerate(ended["run"])}
-    rows = measures[measures["run"].isin(places)] if column in measures else measures.iloc[:0]
-    rows = rows.assign(**{column: np.nan}) if column not in rows else rows[rows[column].notna()]
-    return rows.assign(place=rows["run"].map(places).astype("int64"))
-
-
-def find_measured_ends(rows: "pd.DataFrame", ended: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
-    """Of `select_measured`, what is of the start and of each run's last update, as far as there is any."""
-    last = rows["run"].map(dict(zip(ended["run"], ended["updates"], strict=True)))
-    parts = {"start": rows[rows["update"].eq(0)], "last update": rows[rows["update"].eq(last)]}
-    return {name: part for name, part in parts.items() if len(part)}
 
 
 def draw_spectra(measures: "pd.DataFrame", ended: "pd.DataFrame", hue: Factor) -> "Figure":

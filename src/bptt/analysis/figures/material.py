@@ -135,6 +135,21 @@ def tabulate_metric(history: "pd.DataFrame", runs: "pd.DataFrame", metric: str) 
     return MetricTable(updates[kept], values[kept], there[kept])
 
 
+def select_measured(measures: "pd.DataFrame", ended: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    """The rows in which a column was measured, of these runs, with `place`, that of the run among them."""
+    places = {run: place for place, run in enumerate(ended["run"])}
+    rows = measures[measures["run"].isin(places)] if column in measures else measures.iloc[:0]
+    rows = rows.assign(**{column: np.nan}) if column not in rows else rows[rows[column].notna()]
+    return rows.assign(place=rows["run"].map(places).astype("int64"))
+
+
+def find_measured_ends(rows: "pd.DataFrame", ended: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
+    """Of `select_measured`, what is of the start and of each run's last update, as far as there is any."""
+    last = rows["run"].map(dict(zip(ended["run"], ended["updates"], strict=True)))
+    parts = {"start": rows[rows["update"].eq(0)], "last update": rows[rows["update"].eq(last)]}
+    return {name: part for name, part in parts.items() if len(part)}
+
+
 def find_usual_start(table: MetricTable) -> float:
     """The largest value that runs begin with, but for the worst tenth."""
     known = table.values[:, ~np.isnan(table.values).all(axis=0)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bptt.analysis.figures.dynamics import DYNAMICS, find_measured_ends, select_measured
-from bptt.analysis.figures.material import Material, SweepFigure
+from bptt.analysis.figures.dynamics import DYNAMICS
+from bptt.analysis.figures.material import Material, SweepFigure, find_measured_ends, select_measured
 from bptt.analysis.figures.panels import make_panels
 from bptt.analysis.style import BLUE, STYLE, VERMILION
 from bptt.analysis.tables import LOSS, take_final

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.elementwise import add_up
-from bptt.core.kernel import LOSS, Kernel
+from bptt.core.kernel import CURVATURE, LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.losses.cross_entropy import entropy
 from bptt.core.sequences import Floats
@@ -40,6 +40,18 @@ def binary_cross_entropy(sizes, memory, begin):
         store(memory, net.loss + q, value)
 
 
+@CURVATURE
+def binary_cross_entropy_curvature(sizes, trial_sizes, memory, begin):
+    """∂²L/∂z² R{z} = y (1 − y) · R{z} = R{y}."""
+    net, trial = read_net(sizes), read_net(trial_sizes)
+    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
+        scored = load(memory, net.scored + q)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            change = scored * load(memory, trial.output + place)
+            store(memory, net.output_delta + place, select(scored > splat(0.0), change, splat(0.0)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class BinaryCrossEntropy:
     """L = −weight · mean over the batch of Σ_t Σ_o target · ln y + (1 − target) · ln(1 − y), with y = σ(z).
@@ -51,6 +63,7 @@ class BinaryCrossEntropy:
     weight: Annotated[PerLane, Range(above=0)]
 
     kernel: ClassVar[Kernel] = binary_cross_entropy
+    curvature: ClassVar[Kernel] = binary_cross_entropy_curvature
     fused: ClassVar[bool] = True
     slope: ClassVar[Callable[..., Any]] = binary_cross_entropy_slope
 

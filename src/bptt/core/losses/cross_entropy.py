@@ -7,7 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.elementwise import add_up, compute_log
-from bptt.core.kernel import LOSS, Kernel
+from bptt.core.kernel import CURVATURE, LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.sequences import Floats
 from bptt.core.simd import exp, fma, load, log, select, splat, store
@@ -39,6 +39,20 @@ def cross_entropy(sizes, memory, begin):
             store(memory, net.output_delta + place, select(counts, scored * error, splat(0.0)))
 
 
+@CURVATURE
+def cross_entropy_curvature(sizes, trial_sizes, memory, begin):
+    """∂²L/∂z² R{z} = Σ target · (diag y − y yᵀ) R{z} = Σ target · R{y}."""
+    net, trial = read_net(sizes), read_net(trial_sizes)
+    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
+        scored, mass = load(memory, net.scored + q), splat(0.0)
+        for o in range(net.outputs):
+            mass = mass + load(memory, net.target + q + o * net.places)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            change = scored * (mass * load(memory, trial.output + place))
+            store(memory, net.output_delta + place, select(scored > splat(0.0), change, splat(0.0)))
+
+
 def entropy(share: Floats) -> Floats:
     """−p ln p of each share p, 0 where p is 0."""
     return -share * compute_log(np.where(share > 0, share, 1.0))
@@ -55,6 +69,7 @@ class CrossEntropy:
     weight: Annotated[PerLane, Range(above=0)]
 
     kernel: ClassVar[Kernel] = cross_entropy
+    curvature: ClassVar[Kernel] = cross_entropy_curvature
     fused: ClassVar[bool] = True
 
     def constant_cost(self, mean: Floats, variance: Floats) -> Any:

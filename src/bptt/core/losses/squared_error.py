@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.elementwise import add_up
-from bptt.core.kernel import LOSS, Kernel
+from bptt.core.kernel import CURVATURE, LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.sequences import Floats
 from bptt.core.simd import fma, inline, load, select, splat, store
@@ -36,6 +36,18 @@ def squared_error(sizes, memory, begin):
         store(memory, net.loss + q, value)
 
 
+@CURVATURE
+def squared_error_curvature(sizes, trial_sizes, memory, begin):
+    """∂²L/∂y² R{y} = 2 · R{y}."""
+    net, trial = read_net(sizes), read_net(trial_sizes)
+    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
+        scored = load(memory, net.scored + q)
+        for o in range(net.outputs):
+            place = q + o * net.places
+            change = scored * load(memory, trial.output + place)
+            store(memory, net.output_delta + place, select(scored > splat(0.0), change + change, splat(0.0)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SquaredError:
     """L = weight · mean over the batch of Σ_t Σ_o (y − target)²;  ∂L/∂y = 2 · weight / batch · (y − target).
@@ -46,6 +58,7 @@ class SquaredError:
     weight: Annotated[PerLane, Range(above=0)]
 
     kernel: ClassVar[Kernel] = squared_error
+    curvature: ClassVar[Kernel] = squared_error_curvature
     fused: ClassVar[bool] = False
     slope: ClassVar[Callable[..., Any]] = squared_error_slope
 

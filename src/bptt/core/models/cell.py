@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from bptt.core.annotations import Range
-from bptt.core.kernel import BACKWARD, FORWARD, Kernel
+from bptt.core.kernel import BACKWARD, FORWARD, TANGENT, Kernel
 from bptt.core.layout import ACTIVATIONS
 from bptt.core.simd import inline, select, sigmoid, splat, tanh
 
@@ -35,6 +35,7 @@ class Gate:
 class Cell:
     """The compiled passes of a kind of layer, the same mathematics stated plainly, and its memory per hidden unit.
 
+    tangent   how states and outputs change along a direction of the parameters; None: the cell does not say
     plain     one timestep of one sequence in NumPy, see `bptt.core.plain`: what the gradients are checked against
     gates     columns of the weight matrices per unit
     deltas    gradients of pre-activations kept per unit
@@ -60,6 +61,7 @@ class Cell:
     forward: Annotated[Kernel, FORWARD]
     backward: Annotated[Kernel, BACKWARD]
     plain: Callable[..., Any]
+    tangent: Annotated[Kernel, TANGENT] | None = None
     gates: int = 1
     deltas: int = 1
     kept: int = 0

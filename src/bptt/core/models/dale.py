@@ -23,7 +23,7 @@ class Dale:
 
     Song, Yang & Wang 2016, "Training excitatory-inhibitory recurrent neural networks for cognitive tasks", where
     columns send: R = |R′| D (frsong/pycog, trainer.py, has |·| or max(·, 0); murraylab/PsychRNN, basic.py, |·|). Both
-    also give the input's and the read-out's weights one sign; here these are free.
+    also keep the input's weights positive, and the read-out's to the units' signs; here these are free.
     """
 
     dale: Annotated[float, Range(at_least=0, at_most=1)] | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
-from bptt.core.kernel import BACKWARD, FORWARD
+from bptt.core.kernel import BACKWARD, FORWARD, TANGENT
 from bptt.core.layers import (
     add_context,
     add_context_back,
@@ -26,6 +26,7 @@ from bptt.core.layout import (
     state_delta_at,
 )
 from bptt.core.models.cell import Activation, Bias, Cell, Constraint, Readout, Size, activate, slope
+from bptt.core.models.tangents import add_context_tangent, add_input_tangent, fill_bias_tangent, run_tangent
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import elman
 from bptt.core.simd import inline, load, select, splat, store
@@ -96,6 +97,28 @@ def elman_gradient(net, gradient, memory, layer, begin):
     copy_bias_gradient(net, gradient, recurrent_bias(net, layer), bias, n)
 
 
+@inline
+def elman_prepare_tangent(net, trial, theta, direction, memory, layer, start, stop):
+    """R{x_t W + b + b′}."""
+    goes, n, rows = state_at(trial, layer, start + 1), net.units, (stop - start) * net.rows
+    first, second = cell_bias(net, layer), recurrent_bias(net, layer)
+    fill_bias_tangent(net, trial, direction, memory, goes, n, first, second, rows, n)
+    add_input_tangent(net, trial, theta, direction, memory, layer, start, stop, goes, n, n)
+
+
+@inline
+def elman_step_tangent(net, trial, theta, direction, memory, layer, t):
+    """R{h_t} = f′ ⊙ R{x_t W + b + b′ + h_{t−1} R}."""
+    n = net.units
+    goes, before, h = state_at(trial, layer, t + 1), state_at(trial, layer, t), state_at(net, layer, t + 1)
+    add_context_tangent(net, trial, theta, direction, memory, layer, t, goes, n, 0, n)
+    for r in range(net.rows):
+        live = is_live(net, memory, t, r)
+        for j in range(r * n, r * n + n):
+            change = load(memory, goes + j) * slope(net.activation, load(memory, h + j))
+            store(memory, goes + j, select(live, change, load(memory, before + j)))
+
+
 @FORWARD
 def elman_forward(sizes, theta, memory, begin):
     run_forward(elman_prepare, elman_step, read_net(sizes), theta, memory, begin)
@@ -117,6 +140,12 @@ def elman_backward(sizes, theta, gradient, memory, begin, truncation, flow):
     )
 
 
+@TANGENT
+def elman_tangent(sizes, trial_sizes, theta, direction, memory, begin):
+    net, trial = read_net(sizes), read_net(trial_sizes)
+    run_tangent(elman_prepare_tangent, elman_step_tangent, net, trial, theta, direction, memory, begin)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Elman:
     """h_t = f(x_t W + h_{t−1} R + b),  y_t = g(h_t V + c).
@@ -124,7 +153,7 @@ class Elman:
     W (inputs, H), R (H, H), V (H, outputs). Layers stack: layer l sees layer l − 1's h_t as its x_t. With
     `bias=double` there is PyTorch's second bias: h_t = f(x_t W + b + h_{t−1} R + b′), which equals torch.nn.RNN. With
     `recurrent_constraint=orthogonal` R stays orthogonal, or its singular values within 1 ± spectral_margin, see
-    `bptt.core.recurrent_constraint`.
+    `bptt.core.optimizers.recurrent_constraint`.
     """
 
     hidden_size: Size
@@ -136,5 +165,10 @@ class Elman:
     spectral_margin: Annotated[PerLane, Range(at_least=0, at_most=1)] = 0.0
 
     cell: ClassVar[Cell] = Cell(
-        forward=elman_forward, backward=elman_backward, plain=elman, unit=elman_unit, unit_back=elman_unit_back
+        forward=elman_forward,
+        backward=elman_backward,
+        plain=elman,
+        tangent=elman_tangent,
+        unit=elman_unit,
+        unit_back=elman_unit_back,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bptt.core.kernel import BACKWARD, FORWARD
+from bptt.core.kernel import BACKWARD, FORWARD, TANGENT
 from bptt.core.layers import (
     add_context,
     add_context_back,
@@ -17,6 +17,7 @@ from bptt.core.layers import (
 )
 from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Gate, Readout, Size
+from bptt.core.models.tangents import add_context_tangent, add_input_tangent, fill_bias_tangent, run_tangent
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import gru
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
@@ -116,6 +117,45 @@ def gru_gradient(net, gradient, memory, layer, begin):
     set_bias_gradient(net, gradient, memory, begin, second + 2 * n if second >= 0 else -1, delta + 3 * n, n)
 
 
+@inline
+def gru_prepare_tangent(net, trial, theta, direction, memory, layer, start, stop):
+    """R{x_t W + b} of the three gates, with R{b′} where it adds to the same sum, and R{b′_n} for itself."""
+    n, goes, rows = net.units, gate_at(trial, layer, start), (stop - start) * net.rows
+    first, second = cell_bias(net, layer), recurrent_bias(net, layer)
+    of_n, of_m = first + 2 * n if first >= 0 else -1, second + 2 * n if second >= 0 else -1
+    fill_bias_tangent(net, trial, direction, memory, goes, 4 * n, first, second, rows, 2 * n)
+    fill_bias_tangent(net, trial, direction, memory, goes + 2 * n, 4 * n, of_n, -1, rows, n)
+    fill_bias_tangent(net, trial, direction, memory, goes + 3 * n, 4 * n, of_m, -1, rows, n)
+    add_input_tangent(net, trial, theta, direction, memory, layer, start, stop, goes, 4 * n, 3 * n)
+
+
+@inline
+def gru_unit_tangent(r, z, n, m, before, d_r, d_z, d_n, d_m, d_before):
+    """R{h_t} of R{·} of the sums of r, z and n, of m and of h_{t−1}:
+    R{n} = (1 − n²) ⊙ (R{·} + R{r} ⊙ m + r ⊙ R{m});  R{h_t} = (1 − z) ⊙ R{n} + R{z} ⊙ (h_{t−1} − n) + z ⊙ R{h_{t−1}}.
+    """
+    d_r, d_z = r * (1.0 - r) * d_r, z * (1.0 - z) * d_z
+    d_n = (1.0 - n * n) * (d_n + d_r * m + r * d_m)
+    return (1.0 - z) * d_n + d_z * (before - n) + z * d_before
+
+
+@inline
+def gru_step_tangent(net, trial, theta, direction, memory, layer, t):
+    n, state, gates = net.units, state_at(net, layer, t), gate_at(net, layer, t)
+    goes, before, changes = state_at(trial, layer, t + 1), state_at(trial, layer, t), gate_at(trial, layer, t)
+    add_context_tangent(net, trial, theta, direction, memory, layer, t, changes, 4 * n, 0, 2 * n)
+    add_context_tangent(net, trial, theta, direction, memory, layer, t, changes + 3 * n, 4 * n, 2 * n, n)
+    for row in range(net.rows):
+        live = is_live(net, memory, t, row)
+        for j in range(n):
+            a, d, unit = gates + row * 4 * n + j, changes + row * 4 * n + j, row * n + j
+            r, z, candidate, m = load(memory, a), load(memory, a + n), load(memory, a + 2 * n), load(memory, a + 3 * n)
+            d_r, d_z, d_n, d_m = load(memory, d), load(memory, d + n), load(memory, d + 2 * n), load(memory, d + 3 * n)
+            h, d_h = load(memory, state + unit), load(memory, before + unit)
+            change = gru_unit_tangent(r, z, candidate, m, h, d_r, d_z, d_n, d_m, d_h)
+            store(memory, goes + unit, select(live, change, d_h))
+
+
 @FORWARD
 def gru_forward(sizes, theta, memory, begin):
     run_forward(gru_prepare, gru_step, read_net(sizes), theta, memory, begin)
@@ -126,6 +166,12 @@ def gru_backward(sizes, theta, gradient, memory, begin, truncation, flow):
     run_backward(
         gru_step_back, gru_input_back, gru_gradient, read_net(sizes), theta, gradient, memory, begin, truncation, flow
     )
+
+
+@TANGENT
+def gru_tangent(sizes, trial_sizes, theta, direction, memory, begin):
+    net, trial = read_net(sizes), read_net(trial_sizes)
+    run_tangent(gru_prepare_tangent, gru_step_tangent, net, trial, theta, direction, memory, begin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +194,7 @@ class Gru:
         forward=gru_forward,
         backward=gru_backward,
         plain=gru,
+        tangent=gru_tangent,
         gates=3,
         deltas=4,
         kept=4,

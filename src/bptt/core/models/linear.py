@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from bptt.core.annotations import PerLane, Range
 from bptt.core.models.cell import Activation, Bias, Cell, Constraint, Readout, Size
-from bptt.core.models.elman import elman_backward, elman_forward, elman_unit, elman_unit_back
+from bptt.core.models.elman import elman_backward, elman_forward, elman_tangent, elman_unit, elman_unit_back
 from bptt.core.plain import elman
 
 
@@ -27,5 +27,10 @@ class Linear:
 
     activation: ClassVar[Activation] = "identity"
     cell: ClassVar[Cell] = Cell(
-        forward=elman_forward, backward=elman_backward, plain=elman, unit=elman_unit, unit_back=elman_unit_back
+        forward=elman_forward,
+        backward=elman_backward,
+        plain=elman,
+        tangent=elman_tangent,
+        unit=elman_unit,
+        unit_back=elman_unit_back,
     )

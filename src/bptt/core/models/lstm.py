@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bptt.core.kernel import BACKWARD, FORWARD
+from bptt.core.kernel import BACKWARD, FORWARD, TANGENT
 from bptt.core.layers import (
     add_context,
     add_context_back,
@@ -17,6 +17,7 @@ from bptt.core.layers import (
 )
 from bptt.core.layout import cell_bias, delta_at, gate_at, is_live, read_net, recurrent_bias, state_at, state_delta_at
 from bptt.core.models.cell import Activation, Bias, Cell, Gate, Readout, Size
+from bptt.core.models.tangents import add_context_tangent, add_input_tangent, fill_bias_tangent, run_tangent
 from bptt.core.network import run_backward, run_forward
 from bptt.core.plain import lstm
 from bptt.core.simd import fma, inline, load, select, sigmoid, splat, store, tanh
@@ -119,6 +120,43 @@ def lstm_gradient(net, gradient, memory, layer, begin):
     copy_bias_gradient(net, gradient, recurrent_bias(net, layer), bias, columns)
 
 
+@inline
+def lstm_prepare_tangent(net, trial, theta, direction, memory, layer, start, stop):
+    """R{x_t W + b + b′} of the four gates."""
+    n, goes, rows = net.units, gate_at(trial, layer, start), (stop - start) * net.rows
+    first, second = cell_bias(net, layer), recurrent_bias(net, layer)
+    fill_bias_tangent(net, trial, direction, memory, goes, 5 * n, first, second, rows, 4 * n)
+    add_input_tangent(net, trial, theta, direction, memory, layer, start, stop, goes, 5 * n, 4 * n)
+
+
+@inline
+def lstm_unit_tangent(i, f, g, o, s, c_before, d_i, d_f, d_g, d_o, d_c_before):
+    """(R{h_t}, R{c_t}) of R{·} of the gates' sums and of c_{t−1}, with s = tanh c_t:
+    R{c_t} = f ⊙ R{c_{t−1}} + R{f} ⊙ c_{t−1} + R{i} ⊙ g + i ⊙ R{g};  R{h_t} = R{o} ⊙ s + o ⊙ (1 − s²) ⊙ R{c_t}.
+    """
+    d_i, d_f, d_o = i * (1.0 - i) * d_i, f * (1.0 - f) * d_f, o * (1.0 - o) * d_o
+    d_c = f * d_c_before + d_f * c_before + d_i * g + i * ((1.0 - g * g) * d_g)
+    return d_o * s + o * (1.0 - s * s) * d_c, d_c
+
+
+@inline
+def lstm_step_tangent(net, trial, theta, direction, memory, layer, t):
+    n, state, gates = net.units, state_at(net, layer, t), gate_at(net, layer, t)
+    goes, before, changes = state_at(trial, layer, t + 1), state_at(trial, layer, t), gate_at(trial, layer, t)
+    add_context_tangent(net, trial, theta, direction, memory, layer, t, changes, 5 * n, 0, 4 * n)
+    for r in range(net.rows):
+        live = is_live(net, memory, t, r)
+        for j in range(n):
+            a, d, h, c = gates + r * 5 * n + j, changes + r * 5 * n + j, r * 2 * n + j, r * 2 * n + n + j
+            i, f, g = load(memory, a), load(memory, a + n), load(memory, a + 2 * n)
+            o, s = load(memory, a + 3 * n), load(memory, a + 4 * n)
+            d_i, d_f, d_g, d_o = load(memory, d), load(memory, d + n), load(memory, d + 2 * n), load(memory, d + 3 * n)
+            c_before, d_c = load(memory, state + c), load(memory, before + c)
+            d_h, d_c_new = lstm_unit_tangent(i, f, g, o, s, c_before, d_i, d_f, d_g, d_o, d_c)
+            store(memory, goes + h, select(live, d_h, load(memory, before + h)))
+            store(memory, goes + c, select(live, d_c_new, d_c))
+
+
 @FORWARD
 def lstm_forward(sizes, theta, memory, begin):
     run_forward(lstm_prepare, lstm_step, read_net(sizes), theta, memory, begin)
@@ -140,6 +178,12 @@ def lstm_backward(sizes, theta, gradient, memory, begin, truncation, flow):
     )
 
 
+@TANGENT
+def lstm_tangent(sizes, trial_sizes, theta, direction, memory, begin):
+    net, trial = read_net(sizes), read_net(trial_sizes)
+    run_tangent(lstm_prepare_tangent, lstm_step_tangent, net, trial, theta, direction, memory, begin)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lstm:
     """i, f, g, o = σ, σ, tanh, σ (x_t W + h_{t−1} R + b),  c_t = f ⊙ c_{t−1} + i ⊙ g,  h_t = o ⊙ tanh c_t,
@@ -159,6 +203,7 @@ class Lstm:
         forward=lstm_forward,
         backward=lstm_backward,
         plain=lstm,
+        tangent=lstm_tangent,
         gates=4,
         deltas=4,
         kept=5,

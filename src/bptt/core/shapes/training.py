@@ -9,11 +9,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from bptt.core.clips.none import no_clip
-from bptt.core.kernel import ARRAYS, VECTOR_ARRAY, Kernel
+from bptt.core.kernel import ARRAYS, SOLVER, VECTOR_ARRAY, Kernel
 from bptt.core.lanes import decays, is_noisy, loss_row
 from bptt.core.layout import Net
+from bptt.core.optimizers.recurrent_constraint import is_constrained
 from bptt.core.places import collect_gradient, spread_columns
-from bptt.core.recurrent_constraint import is_constrained
 from bptt.core.run import Run
 from bptt.core.shapes.passes import Learner, Passes, begin_of
 from bptt.core.shapes.shape import Shape, is_shipped
@@ -260,6 +260,7 @@ def may_have_kernel(run: Run) -> bool:
         and is_shipped(run.loss)
         and run.regularizer.kernel is None
         and not is_constrained(run)
+        and run.optimizer.kernel.kind is not SOLVER
         and loss_row(run) < 0
         and run.train.truncation in (None, 1)
     )
