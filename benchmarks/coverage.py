@@ -21,20 +21,25 @@ from scipy.stats import binom, cauchy, expon, lognorm, norm, t
 from benchmarks import candidates
 from bptt.analysis.statistics.differences import PairCounts, mean_ends, paired_difference
 from bptt.analysis.statistics.intervals import (
+    LARGE,
+    Location,
     exact_ends,
     location_intervals,
     median_updates,
     survival,
 )
 
-SIZES: Final = (10, 20, 50)
+SIZES: Final = (10, 20, 50, LARGE + 1, 20_000)
 PAGE: Final = Path(__file__).parents[1] / "docs/trust/coverage.md"
 _FINE: Final = np.round(np.arange(0.02, 0.9801, 0.005), 3)
 _COARSE: Final = np.array([0.02, *np.round(np.arange(0.05, 0.951, 0.05), 2), 0.98])
 _CORRELATIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _TOLERANCE: Final = 1e-9
+_AT_ONCE: Final = 250  # samples of many values, which would fill the memory
+_INFINITE: Final = 0.2  # of the values, as of runs of which a fifth diverged
 
 Ends = tuple[NDArray[Any], NDArray[Any]]
+_Case = tuple[str, float, float]  # where, how often it is covered, how wide the interval is
 
 
 @dataclass(frozen=True)
@@ -188,27 +193,53 @@ def simulate_stratified(n: int, trials: int, rng: np.random.Generator) -> list[C
     ]
 
 
+_DISTRIBUTIONS: Final[dict[str, Any]] = {
+    "normal": norm(),
+    "lognormal": lognorm(1),
+    "lognormal, σ 2": lognorm(2),
+    "Cauchy": cauchy(),
+}
+
+
 def simulate_locations(n: int, trials: int, rng: np.random.Generator) -> list[Coverage]:
     """Of four distributions; a median of differences of pairs is a median like any other."""
-    medians, means = [], []
-    for name, one in (
-        ("normal", norm()),
-        ("lognormal", lognorm(1)),
-        ("lognormal, σ 2", lognorm(2)),
-        ("Cauchy", cauchy()),
-    ):
-        samples = one.rvs((trials, n), random_state=rng)
-        truth = float(np.mean(one.ppf(np.linspace(0.25, 0.75, 100_001))))
-        scale = float(one.ppf(0.75) - one.ppf(0.25))
-        found = location_intervals(list(samples))
-        low, high = np.array([(each.median.low, each.median.high) for each in found]).T
-        medians.append((name, *_score(low, high, float(one.median()), scale)))
-        low, high = np.array([(each.iqm.low, each.iqm.high) for each in found]).T
-        means.append((name, *_score(low, high, truth, scale)))
+    medians, means = list[_Case](), list[_Case]()
+    for name, one in _DISTRIBUTIONS.items():
+        found = location_intervals(list(one.rvs((trials, n), random_state=rng)))
+        for kind, cases in (("median", medians), ("iqm", means)):
+            cases.append((name, *_score_locations(found, kind, one)))
     return [
         summarise("median, and median difference of pairs (BCa bootstrap)", n, medians, trials=trials),
         summarise("interquartile mean (BCa bootstrap)", n, means, trials=trials),
     ]
+
+
+def simulate_large_locations(n: int, trials: int, rng: np.random.Generator) -> list[Coverage]:
+    """Of more values than a bootstrap is made of: the same distributions, and one with infinite values among them."""
+    medians, means = list[_Case](), list[_Case]()
+    for name, one in _DISTRIBUTIONS.items():
+        for infinite in (0.0, _INFINITE) if name == "lognormal" else (0.0,):
+            found = []
+            for start in range(0, trials, _AT_ONCE):
+                samples = one.rvs((min(_AT_ONCE, trials - start), n), random_state=rng)
+                if infinite:
+                    samples[rng.random(samples.shape) < infinite] = np.inf
+                found += location_intervals(list(samples))
+            where = f"{name}, {infinite:.0%} infinite".replace("%", " %") if infinite else name
+            for kind, cases in (("median", medians), ("iqm", means)):
+                cases.append((where, *_score_locations(found, kind, one, infinite)))
+    return [
+        summarise("median of many (binomial)", n, medians, trials=trials),
+        summarise("interquartile mean of many (Tukey–McLaughlin)", n, means, trials=trials),
+    ]
+
+
+def _score_locations(found: Sequence[Location], kind: str, one: Any, infinite: float = 0.0) -> tuple[float, float]:
+    """How often intervals of `Location.median` or `.iqm` hold the distribution's own, a share of which is infinite."""
+    middle = one.ppf(np.linspace(0.25, 0.75, 100_001) / (1 - infinite))
+    truth = float(one.ppf(0.5 / (1 - infinite)) if kind == "median" else np.mean(middle))
+    low, high = np.array([(getattr(each, kind).low, getattr(each, kind).high) for each in found]).T
+    return _score(low, high, truth, float(one.ppf(0.75) - one.ppf(0.25)))
 
 
 def simulate_improvement(n: int, trials: int, rng: np.random.Generator) -> list[Coverage]:
@@ -307,6 +338,9 @@ def measure(sizes: Sequence[int], trials: int) -> Iterator[Coverage]:
     for n in sizes:
         # A stream of its own for each size: a part that is run alone has the same numbers.
         rng = np.random.default_rng([20170811, n])
+        if n > LARGE:
+            yield from simulate_large_locations(n, trials, rng)
+            continue
         yield enumerate_share("share (Clopper–Pearson)", exact_ends, n, True)
         yield enumerate_share("the same with Wilson's", candidates.score_ends, n, False)
         yield enumerate_difference("difference of shares, unpaired", hybrid, n, True)
@@ -327,11 +361,12 @@ def measure(sizes: Sequence[int], trials: int) -> Iterator[Coverage]:
 _HEAD: Final = """# How often intervals hold the truth
 
 Written by `python -m benchmarks.coverage`, which counts, for samples of 10, 20 and 50, how often each interval that
-`bptt` prints holds what it is an interval of. All say 95 %. The least is over all cases: shares from 0.02 to 0.98 and,
-of pairs, correlations from 0 to 1; distributions, shares of ties, shares of runs that were given up. "All" samples:
-every outcome with its probability, which is exact. Other numbers are of samples that were drawn; the least of many such
-shares is a little too small by chance. What is in italics was tried and is not used. The width is the mean over all
-cases; of medians and interquartile means in interquartile ranges of the distribution, of restricted means in horizons.
+`bptt` prints holds what it is an interval of; for 5,001 and 20,000 those that medians and interquartile means have of
+more than 5,000 values. All say 95 %. The least is over all cases: shares from 0.02 to 0.98 and, of pairs, correlations
+from 0 to 1; distributions, shares of ties, shares of runs that were given up. "All" samples: every outcome with its
+probability, which is exact. Other numbers are of samples that were drawn; the least of many such shares is a little too
+small by chance. What is in italics was tried and is not used. The width is the mean over all cases; of medians and
+interquartile means in interquartile ranges of the distribution, of restricted means in horizons.
 
 | interval | n | least | where | mean | width | samples |
 |---|---:|---:|---|---:|---:|---:|
@@ -347,7 +382,7 @@ def write_page(found: Sequence[Coverage]) -> str:
         least = f"{100 * one.least:.1f} %"
         samples = f"{one.trials:,}" if one.trials else "all"
         lines.append(
-            f"| {name} | {one.size} | {f'**{least}**' if one.used and one.least < 0.93 else least} | {one.where} "
+            f"| {name} | {one.size:,} | {f'**{least}**' if one.used and one.least < 0.93 else least} | {one.where} "
             f"| {100 * one.mean:.1f} % | {one.width:.3f} | {samples} |"
         )
     below = [one for one in rows if one.used and one.least < 0.93]

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.core.run import Record
 from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.logs import SweepLog
 

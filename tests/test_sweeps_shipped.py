@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.sweep import Solved
+from bptt.analysis.solved import Solved
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.hydra import asks_for_sweep, version_base

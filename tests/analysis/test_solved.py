@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.sweep import Solved
+from bptt.analysis.solved import Solved
 
 
 def history(*rows: tuple[int, int, float], metric: str = "loss/eval") -> pd.DataFrame:

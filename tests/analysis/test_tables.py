@@ -14,7 +14,7 @@ from bptt.analysis.tables import (
     write_lines,
 )
 from bptt.core.run import Record
-from bptt.tracking.folder.sweep import SweepJob
+from bptt.tracking.folder.jobs import SweepJob
 
 
 def job(number: int, **swept: str) -> SweepJob:

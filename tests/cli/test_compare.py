@@ -16,7 +16,8 @@ from bptt.analysis.statistics.intervals import (
 from bptt.cli.main import main
 from bptt.core.run import Record
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 
 SAID = Callable[..., tuple[int, list[str], str]]
 SEEDS = 8

@@ -12,7 +12,8 @@ from bptt.cli.main import main
 from bptt.core.run import Record
 from bptt.printable import make_lines_printable
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from tests.program import Folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from bptt.cli.rm import main
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.lock import file_lock
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.logs import SweepLog
 from bptt.tracking.store.opening import open_store

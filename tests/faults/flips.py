@@ -19,8 +19,9 @@ from bptt.analysis.sweep import load_sweep
 from bptt.core.run import Record
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import CONFIG, write_record, write_text
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.run import GIVEN, RECORDED, Journal, compute_digests, write_journal
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.history.find import find_past_runs
 from bptt.tracking.provenance.environment import write_provenance
 from tests.recording import strip_digests

@@ -182,6 +182,17 @@ def assert_record_equal(first: Record | None, second: Record | None) -> None:
     assert np.array_equal(first.flow, second.flow)
 
 
+def test_a_part_of_a_sweep_is_none_by_itself(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    for part in ("last:1", "multirun/last:hidden_size=3"):
+        assert main(["sync", part]) == 2
+        whole = part.partition(":")[0]
+        says = f"{part}: a part of a sweep; name the whole one: {whole}; with --full its runs are meant\n"
+        assert capfd.readouterr().err == says
+    assert main(["sync", "nothing:1"]) == 2
+    assert capfd.readouterr().err.endswith("/nothing:1: there is no such folder\n")
+
+
 def test_parts_of_a_sweep_are_sent_in_full(place: Path) -> None:
     assert main(["sync", "sweep:hidden_size=3", "--full"]) == 0
     assert len(find_ids("sweep")) == 2

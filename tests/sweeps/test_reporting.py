@@ -2,17 +2,26 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bptt.analysis.sweep import load_sweep
+from bptt.cli.main import main
+from bptt.cli.progress import SweepProgress
 from bptt.sweeps.reporting import MadeReport, ReportProcess, make_whole_report
+from bptt.sweeps.session import Session
+from bptt.sweeps.workers.pool import Conduct, WorkerSettings
+from bptt.tracking.folder.sweep import TunedSetting
 from tests.program import Folder
+from tests.recording import archived
 
 SMALL = ("task=leftbit", "train.updates=20", "train.log_points=5", "task.eval_size=32")
 SWEEP = ("train", "-m", *SMALL, "optimizer.alpha=0.01,0.1", "seed=range(3)", "reuse=false")
+
+TUNING = [TunedSetting(seeds=[0], trials=[[0], [1]])]
 
 # Says what of this was imported by the time when all is over, and how many processes it took.
 COMMAND = """
@@ -50,6 +59,7 @@ def run_afresh(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def test_a_small_sweep_imports_nothing_of_a_report_and_starts_no_workers(tmp_path: Path) -> None:
+    assert main(["warm", *SWEEP[1:]]) == 0  # else there are workers, to compile the kernels
     done = run_afresh(tmp_path, *SWEEP, "hydra.sweep.dir=s")
     assert done.returncode == 0, done.stderr
     *said, imported, reports, workers = done.stdout.splitlines()
@@ -117,6 +127,30 @@ def test_it_is_not_begun_where_nothing_is_gained(cores: int, imported: bool, mon
     maker = ReportProcess()
     maker.begin()
     assert maker._process is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "noted", "begun"),
+    [
+        ("result", {}, True),
+        ("result", {"report": False}, False),
+        ("result", {"tuning": TUNING}, True),
+        ("tuning", {"tuning": TUNING}, False),
+        ("result", {"confirm": 3}, False),
+        ("confirming", {"confirm": 3}, True),
+    ],
+)
+def test_it_is_not_begun_where_a_stage_follows(
+    stage: Any, noted: dict[str, Any], begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(ReportProcess, "begin", lambda _: told.append("begun"))
+    archive = archived(tmp_path / "s", **noted)
+    how = Conduct(workers=WorkerSettings(), on_error="continue", checkpoint_seconds=None)
+    session = Session(archive, [replace(job, stage=stage) for job in archive.jobs()], None, how, SweepProgress())
+    session._prepare_report()
+    session.close_log()
+    assert bool(told) == begun
 
 
 def test_what_was_made_comes_whole() -> None:

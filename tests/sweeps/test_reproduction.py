@@ -22,7 +22,8 @@ from bptt.sweeps.workers.pool import WorkerSettings
 from bptt.sweeps.workers.training import LaneTask, train_lanes
 from bptt.tracking.folder.block import RunResult, read_table, write_table
 from bptt.tracking.folder.files import Status, read_arrays
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.history.find import find_past_runs
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from tests.recording import strip_digests

@@ -10,7 +10,8 @@ from bptt.core.run import Record
 from bptt.sweeps import session as module
 from bptt.sweeps.session import Writer
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.runs import RunToWrite
 
@@ -112,7 +113,7 @@ def test_the_store_keeps_what_the_sweep_is_and_what_it_came_to(archive: SweepFol
 
 def test_jobs_that_a_search_adds_are_kept_too(archive: SweepFolder) -> None:
     store = Store()
-    jobs = archive.jobs()
+    jobs = [*archive.jobs()]
     more, jobs[2:] = jobs[2:], []
     writer = Writer(archive, archive.journal, jobs, store, {})  # type: ignore[arg-type]
     archive.write_jobs(jobs)

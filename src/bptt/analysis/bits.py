@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FLOW = "gradient flow"
 STATE = "state at the end"
 _UPDATES = "recorded updates"
+_AT_ONCE = 4096  # runs
 
 
 @dataclass(frozen=True)
@@ -214,21 +215,32 @@ def _find_update(found: tuple[ComparedPart, Deviation]) -> float:
     return np.inf if update is None else float(update)
 
 
-def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> list[str]:
-    """A hash of all that was recorded of each run, see `bptt.analysis.sweep.hash_results`."""
+def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> NDArray[np.uint8]:
+    """A hash of all that was recorded of each run, (runs, 32), see `bptt.analysis.sweep.hash_results`."""
     told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in runs]
-    history = history.sort_values(["run", "update"], kind="stable")
     names = ["update", *sorted(name for name in history.columns if name not in ("run", "update", *TIMED))]
-    # Which NaN it is says nothing.
-    columns = {name: np.nan_to_num(history[name].to_numpy("float64", na_value=np.nan), nan=np.nan) for name in names}
-    owners, firsts = np.unique(history["run"].to_numpy(), return_index=True)
-    ends = np.append(firsts, len(history))[1:]
-    places = dict(zip(owners.tolist(), zip(firsts, ends, strict=True), strict=True))
-    rows = zip(runs["run"].tolist(), *(runs[name].tolist() for name in told), strict=True)
-    return [_hash_run(told, values, columns, slice(*places.get(run, (0, 0)))) for run, *values in rows]
+    owners, updates = (history[name].to_numpy() for name in ("run", "update"))
+    order = np.lexsort((updates, owners))
+    owners = owners[order]
+    numbers = runs["run"].to_numpy()
+    firsts, ends = (np.searchsorted(owners, numbers, side) for side in ("left", "right"))
+    found = np.empty((len(runs), sha256().digest_size), np.uint8)
+    for start in range(0, len(runs), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        rows = zip(*(runs[name].iloc[some].tolist() for name in told), firsts[some], ends[some], strict=True)
+        low, high = (int(end) for end in (firsts[some].min(), ends[some].max()))
+        # Which NaN it is says nothing.
+        columns = {
+            name: np.nan_to_num(history[name].iloc[order[low:high]].to_numpy("float64", na_value=np.nan), nan=np.nan)
+            for name in names
+        }
+        for place, (*values, first, end) in enumerate(rows, start):
+            digest = _hash_run(told, values, columns, slice(first - low, end - low))
+            found[place] = np.frombuffer(digest, np.uint8)
+    return found
 
 
-def _hash_run(told: Sequence[str], values: Sequence[Any], columns: Mapping[str, Any], place: slice) -> str:
+def _hash_run(told: Sequence[str], values: Sequence[Any], columns: Mapping[str, Any], place: slice) -> bytes:
     named = (f"{name} {_write_known(value)}" for name, value in zip(told, values, strict=True))
     found = sha256("\n".join(named).encode())
     for name, every in columns.items():
@@ -236,7 +248,7 @@ def _hash_run(told: Sequence[str], values: Sequence[Any], columns: Mapping[str, 
         if not np.isnan(numbers).all():  # a metric that this run did not have
             found.update(f"\n{name} ".encode())
             found.update(numbers.astype("<f8").tobytes())
-    return found.hexdigest()
+    return found.digest()
 
 
 def _write_known(value: Any) -> str:

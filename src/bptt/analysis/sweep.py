@@ -1,18 +1,20 @@
 """What was recorded of a sweep, a run or several, as tidy tables; which runs solved their task, which did best."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
+import numpy as np
 import pandas as pd
 
 from bptt.analysis.bits import hash_runs
 from bptt.analysis.ranking import choose_best
+from bptt.analysis.solved import Solved
 from bptt.analysis.tables import (
     ACCURACY,
     LOSS,
@@ -25,7 +27,7 @@ from bptt.analysis.tables import (
     take_final,
 )
 from bptt.tracking.folder.block import Tables
-from bptt.tracking.folder.sweep import Stage
+from bptt.tracking.folder.jobs import Stage
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.find import Source, SourceError, find
 
@@ -36,75 +38,8 @@ if TYPE_CHECKING:
     from bptt.core.run import Record
 
 
-_SHARE_OF_FIRST: Final = 0.01
-
 #: Before the name of a column of `Sweep.runs` that was measured of the start.
 FIRST: Final = "first/"
-
-
-_TEXT: Final = re.compile(r"\s*(?P<metric>[\w/]+)\s*(?P<op>>=|<=)\s*(?P<threshold>\S+)\s*")
-
-
-@dataclass(frozen=True)
-class Solved:
-    """A run has solved its task at the first recorded update u with metric(u) >= threshold, or <= threshold."""
-
-    metric: str
-    op: Literal[">=", "<="]
-    threshold: float
-
-    @classmethod
-    def parse(cls, text: str, metrics: Collection[str] = ()) -> Self:
-        """The criterion that `accuracy/eval>=1` or `loss/eval<=0.01` is; raises ValueError with one line.
-
-        metrics  those that there are; none given: any is taken
-        """
-        match = _TEXT.fullmatch(text)
-        try:
-            assert match is not None
-            threshold = float(match["threshold"])
-        except (AssertionError, ValueError):
-            raise ValueError(
-                f"solved={text}: not a criterion; give METRIC>=NUMBER or METRIC<=NUMBER, as accuracy/eval>=1"
-            ) from None
-        if threshold != threshold:
-            raise ValueError(f"solved={text}: the threshold is no number")
-        metric = match["metric"]
-        if metrics and metric not in metrics:
-            near = get_close_matches(metric, metrics, n=1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"solved={text}: {metric} was not recorded; {meant}there are {', '.join(metrics)}")
-        return cls(metric, ">=" if match["op"] == ">=" else "<=", threshold)
-
-    @classmethod
-    def default(cls, history: "pd.DataFrame") -> Self:
-        """accuracy/eval >= 1 where runs have an accuracy, else loss/eval <= 1 % of the median first recorded one.
-
-        history  run, update, metrics
-        """
-        import numpy as np
-
-        if ACCURACY in history and history[ACCURACY].notna().any():
-            return cls(ACCURACY, ">=", 1.0)
-        first = history.groupby("run")[LOSS].first().astype("float64") if LOSS in history else None
-        finite = None if first is None else first[np.isfinite(first)]
-        if finite is None or finite.empty:
-            return cls(LOSS, "<=", 0.0)
-        # To three digits, so that the text which is shown is the criterion.
-        return cls(LOSS, "<=", float(f"{_SHARE_OF_FIRST * float(finite.median()):.3g}"))
-
-    def first(self, history: "pd.DataFrame") -> "pd.Series":
-        """Run → the first recorded update that meets the criterion; runs that never do are absent."""
-        import pandas as pd
-
-        if self.metric not in history:
-            return pd.Series(dtype="float64", index=pd.Index([], dtype="int64", name="run"), name="update")
-        values = history[self.metric]
-        met = history[values.ge(self.threshold) if self.op == ">=" else values.le(self.threshold)]
-        return met.groupby("run")["update"].min().astype("float64")
-
-    def __str__(self) -> str:
-        return f"{self.metric}{self.op}{self.threshold:.6g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +122,8 @@ class Sweep:
         return self._flow(ends_only=True)
 
     @cached_property
-    def run_hashes(self) -> list[str]:
-        """A hash of all that was recorded of each run, see `hash_results`."""
+    def run_hashes(self) -> "NDArray[np.uint8]":
+        """A hash of all that was recorded of each run, (runs, 32), see `hash_results`."""
         return hash_runs(self.runs, self.history)
 
     @cached_property
@@ -238,8 +173,11 @@ def hash_results(sweeps: Sequence[Sweep]) -> str:
     stages too. Neither the order of the runs nor when, where and how fast they were trained counts.
     """
     every = [part for sweep in sweeps for part in (sweep, *sweep.stages.values())]
-    runs = sorted(found for sweep in every for found in sweep.run_hashes)
-    return sha256("\n".join(runs).encode()).hexdigest()[:16]
+    runs = np.concatenate([sweep.run_hashes for sweep in every])
+    found = sha256()
+    for place, one in enumerate(runs[np.lexsort(runs.T[::-1])]):
+        found.update(f"{chr(10) * (place > 0)}{one.tobytes().hex()}".encode())
+    return found.hexdigest()[:16]
 
 
 def load_sweep(
@@ -286,21 +224,24 @@ def pick_best(
 def load_found(source: Source, solved: str | None = None, conditions: Sequence[str] | None = None) -> Sweep:
     """What was recorded of a source that was found; see `load_sweep`."""
     recording, head = source.recording, source.recording.head
-    every = recording.tables([member.number for member in recording.members])
+    members = recording.members
+    every = recording.tables([member.number for member in members])
     # Of the whole, so that parts of one sweep are measured alike.
     criterion = _read_criterion(solved or head.solved, every.history)
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
-    asked = _name_choices([member for member in recording.members if member.number in source.numbers], recording)
+    if len(source.numbers) < len(members):
+        members = [member for member in members if member.number in source.numbers]
+    asked = _name_choices(members, recording)
     measures = recording.measures()
-    stages = {stage: [member for member in asked if member.stage == stage] for stage in get_args(Stage)}
+    stages = _part_stages(asked)
     # As long as only values were tuned, or where some of these runs were asked for, they are the sweep.
     own = next((stages[stage] for stage in ("result", "tuning", "confirming") if stages[stage]), asked)
 
     def make(members: Sequence[Member], others: Mapping[str, Sweep]) -> Sweep:
         tuned = head.tuned if members and members[0].stage != "tuning" else []
         keys = [key for key in dict.fromkeys([*head.swept, SEED]) if key not in tuned]
-        swept = [key for key in keys if len({member.swept.get(key) for member in members}) > 1]
+        swept = [key for key in keys if _differ(member.swept.get(key) for member in members)]
         return Sweep(
             name=source.name,
             folder=head.folder,
@@ -326,6 +267,22 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
     return make(own, {stage: sweep for stage, sweep in others.items() if stage != "result"})
 
 
+def _part_stages(members: Sequence[Member]) -> dict[Stage, Sequence[Member]]:
+    """The members of each stage."""
+    there = {member.stage for member in members}
+    return {
+        stage: members if there == {stage} else [member for member in members if member.stage == stage]
+        for stage in get_args(Stage)
+    }
+
+
+def _differ(values: Iterable[object]) -> bool:
+    """Whether two of the values differ."""
+    coming = iter(values)
+    first = next(coming, None)
+    return any(value != first for value in coming)
+
+
 def _count_seconds(head: Head) -> float | None:
     """Of what was recorded before that was noted, from the begin to the end."""
     if head.seconds is not None or head.began is None or head.ended is None:
@@ -333,10 +290,10 @@ def _count_seconds(head: Head) -> float | None:
     return head.ended - head.began
 
 
-def _name_choices(members: Sequence[Member], recording: History) -> list[Member]:
+def _name_choices(members: Sequence[Member], recording: History) -> Sequence[Member]:
     """The members, where some swept a choice, as `model`, and others left it to the sweep: those with its name."""
-    given: list[set[str]] = [{key for key in member.swept if "." not in key and key != SEED} for member in members]
-    partial = {key for own in given for key in own if any(key not in other for other in given)}
+    given = Counter(key for member in members for key in member.swept if "." not in key and key != SEED)
+    partial = {key for key, count in given.items() if count < len(members)}
 
     def fill(member: Member) -> Member:
         missing = sorted(partial - member.swept.keys())
@@ -347,7 +304,7 @@ def _name_choices(members: Sequence[Member], recording: History) -> list[Member]
         named = {key: target.split(".")[-2] for key, target in targets.items() if "." in target}
         return replace(member, swept=member.swept | named)
 
-    return [fill(member) for member in members] if partial else list(members)
+    return [fill(member) for member in members] if partial else members
 
 
 def _tabulate(
@@ -355,8 +312,10 @@ def _tabulate(
 ) -> dict[str, "pd.DataFrame"]:
     """`Sweep.runs` and `Sweep.history` of some of the runs."""
     numbers = [member.number for member in members]
-    history = every.history[every.history["run"].isin(numbers)].reset_index(drop=True)
-    found = every.runs[every.runs["run"].isin(numbers)]
+    found, history = every.runs, every.history
+    if not found["run"].isin(numbers).all() or not history["run"].isin(numbers).all():
+        history = history[history["run"].isin(numbers)].reset_index(drop=True)
+        found = found[found["run"].isin(numbers)]
     runs = tabulate_runs(members, found, history)
     runs = _add_results(runs, history, criterion, [member.updates for member in members])
     runs["digest"] = [member.digest for member in members]
@@ -408,7 +367,7 @@ def _add_results(
     if ACCURACY in history:
         columns[f"best/{ACCURACY}"] = runs["run"].map(by_run[ACCURACY].max())
     when = runs["run"].map(solved.first(history)).astype("float64").where(runs["outcome"].notna())
-    before = history[history["update"] < history["run"].map(dict(zip(runs["run"], when, strict=True)))]
+    before = history.loc[history["update"] < history["run"].map(when.set_axis(runs["run"])), ["run", "update"]]
     after = runs["run"].map(before.groupby("run")["update"].max()).astype("float64").fillna(0.0).where(when.notna())
     full = pd.Series(wanted, index=runs.index, dtype="float64").fillna(runs["updates"].max())
     ended = runs["updates"].astype("float64").where(runs["outcome"] != "diverged", full)

@@ -216,7 +216,7 @@ def _list_counts(
     journal: "SweepJournal",
     pace: _Pace | None,
 ) -> Iterator[str]:
-    from bptt.tracking.folder.sweep import Stage
+    from bptt.tracking.folder.jobs import Stage
 
     kinds = Counter(_name_outcome(row) for row in rows.values())
     reused = sum(row["reused"] is not None for row in rows.values())

@@ -133,8 +133,8 @@ def summary_lines(session: "Session", summary: "Summary") -> list[str]:
 
 
 def _headline(session: "Session", summary: "Summary") -> str:
-    jobs, results = len(session.jobs), session.results.values()
-    stages = Counter(job.stage for job in session.jobs)
+    jobs, results = len(session.jobs), session.results
+    stages = session.jobs.count_stages()
     counts = Counter(summary.runs["outcome"].where(summary.runs["status"] != "FAILED", "failed").dropna())
     parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()]
     notes = [
@@ -143,7 +143,7 @@ def _headline(session: "Session", summary: "Summary") -> str:
             (stages["tuning"] if stages["result"] else 0, "tuned the others"),
             (stages["confirming"], "confirm the best"),
             (jobs - len(results), "not trained"),
-            (sum(result.reused is not None for result in results), "in the store already"),
+            (len(results.reused), "in the store already"),
             (session.journal.duplicates, "repeated jobs left out"),
         )
         if count
@@ -153,14 +153,10 @@ def _headline(session: "Session", summary: "Summary") -> str:
 
 
 def _failures(session: "Session") -> list[str]:
-    ended = sorted(session.results.values(), key=lambda result: result.job)
-    failed = [result for result in ended if result.error is not None]
+    failed = sorted(session.results.errors.items())
     if not failed:
         return []
-    rows = [
-        f"  {session.jobs[result.job].name}: {str(result.error).rstrip().splitlines()[-1]}"
-        for result in failed[:_MOST_FAILURES]
-    ]
+    rows = [f"  {session.jobs[job].name}: {error.rstrip().splitlines()[-1]}" for job, error in failed[:_MOST_FAILURES]]
     more = [f"  and {len(failed) - _MOST_FAILURES:,} more"] if len(failed) > _MOST_FAILURES else []
     return ["failed:", *rows, *more]
 

@@ -79,16 +79,25 @@ def _list_all() -> list[str]:
 
 
 def _find_folder(name: str) -> Path:
-    """The folder that is meant."""
-    from bptt.tracking.folder.files import MULTIRUN, SINGLE_RUNS
-    from bptt.tracking.folder.sweep import is_sweep
-    from bptt.tracking.history.find import LATEST, find_newest_folder
-    from bptt.tracking.history.from_folder import is_run
+    """The folder that is meant. Raises SourceError for a part of a sweep."""
+    from bptt.tracking.history.find import LATEST, SourceError, find_newest_folder, split_source
 
     if name == LATEST:
         return find_newest_folder()
+    found = _find_named(name)
+    if found is None and (whole := split_source(name)[0]) != name and _find_named(whole) is not None:
+        raise SourceError(f"{name}: a part of a sweep; name the whole one: {whole}; with --full its runs are meant")
+    return Path(name) if found is None else found
+
+
+def _find_named(name: str) -> Path | None:
+    """The folder of the sweep or the run that is called so; None: there is none."""
+    from bptt.tracking.folder.files import MULTIRUN, SINGLE_RUNS
+    from bptt.tracking.folder.sweep import is_sweep
+    from bptt.tracking.history.from_folder import is_run
+
     named = [Path(MULTIRUN, name), Path(MULTIRUN, SINGLE_RUNS, name)] if Path(name).name == name else []
-    return next((folder for folder in (Path(name), *named) if is_sweep(folder) or is_run(folder)), Path(name))
+    return next((folder for folder in (Path(name), *named) if is_sweep(folder) or is_run(folder)), None)
 
 
 def _find_meant(name: str) -> tuple[Path, frozenset[int] | None]:

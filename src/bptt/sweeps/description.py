@@ -19,8 +19,9 @@ from bptt.analysis.tables import (
     write_right,
 )
 from bptt.printable import make_printable
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.progress import write_duration
-from bptt.tracking.folder.sweep import SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepJournal
 from bptt.tracking.store.address import make_run_path
 from bptt.tracking.store.tags import flatten_config
 
@@ -217,7 +218,7 @@ class OwnRun:
 
 def summarize_sweep(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJob], seconds: float) -> OwnRun:
     """What a sweep's own run has; jobs: all of its runs."""
-    runs, wanted = sweep.runs, [job for job in jobs if job.stage == "result"]
+    runs = sweep.runs
     settings = tabulate_settings(runs, sweep.swept)
     best = _choose_best(settings[settings[LOSS] < math.inf], sweep.conditions)
     ended = runs["outcome"].notna()
@@ -235,15 +236,16 @@ def summarize_sweep(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJ
         names = {LOSS: f"best/{LOSS}", "right": "best/right", "accuracy": f"best/{ACCURACY}"}
         metrics |= {name: best[column].iloc[0] for column, name in names.items() if column in best}
     return OwnRun(
-        params=_list_params(sweep, journal, wanted),
+        params=_list_params(sweep, journal, (job.config for job in jobs if job.stage == "result")),
         metrics={name: float(value) for name, value in metrics.items() if not math.isnan(value)},
         best="; ".join(best["setting"] if sweep.conditions else best["setting"].head(1))[:_LONGEST_BEST],
     )
 
 
-def _list_params(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJob]) -> dict[str, str]:
+def _list_params(sweep: "Sweep", journal: SweepJournal, configs: Iterator[dict[str, Any]]) -> dict[str, str]:
     """MLflow takes no other value for a param that it has: there is nothing here that changes when a sweep goes on."""
-    if not jobs:  # whose values are still being tuned
+    first = next(configs, None)
+    if first is None:  # whose values are still being tuned
         return {}
     swept: dict[str, str] = {}
     for key in journal.swept:
@@ -253,7 +255,7 @@ def _list_params(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJob]
             swept[key] = "tuned"
         elif key in sweep.runs:
             swept[key] = _list_values(sweep.runs[key])
-    common = reduce(_keep_common, (job.config for job in jobs))
+    common = reduce(_keep_common, configs, dict(first))
     # What a choice that was swept brings with it may look the same in all runs of a search so far.
     given = {
         key: text

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from bptt.sweeps.stages import find_next
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, Status, make_place
-from bptt.tracking.folder.sweep import SweepJob
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError, make_run_path
 from bptt.tracking.store.logs import SweepLog, pack_journal, pack_measures_copy
@@ -57,6 +56,9 @@ def save_report(session: "Session", files: dict[str, bytes]) -> Path | None:
 
 
 _GIVEN_UP: Final = "interrupted while it was being recorded"
+
+
+_ASKED_AT_ONCE: Final = 4096  # runs, of which a store says whether it has them
 
 
 _MOST_COMPARED: Final = 10  # so that the link fits a terminal
@@ -103,7 +105,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
 
 def _finish(session: Session, interrupted: bool) -> Summary:
     session.stop_workers()
-    missing = [job for job in session.jobs if job.number not in session.results]
+    missing = [session.jobs[number] for number in range(len(session.jobs)) if number not in session.results]
     unstored = _all_sent(session, missing)
     interrupted |= unstored == _GIVEN_UP
     more = find_next(session.journal, session.jobs, session.results) is not None
@@ -137,7 +139,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
                 metrics,
                 sweep.history,
                 diverged,
-                settings=[write_setting(job) for job in session.jobs],
+                settings=_list_settings(session.jobs),
                 worded=[key for key in journal.swept if key in runs and runs[key].dtype.kind not in "if"],
             )
         best = _best_of_each(runs, sweep)
@@ -151,7 +153,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
             seconds=seconds,
             question=journal.question,
             duplicates=session.journal.duplicates,
-            reused=sum(result.reused is not None for result in session.results.values()),
+            reused=len(session.results.reused),
             never_begun=len(missing),
             experiment_id=session.record.store.experiment_id,
             view=view,
@@ -223,13 +225,26 @@ def _find_loss(record: SweepLog, run_ids: Sequence[str]) -> str | None:
 
 def _run_ids(session: Session, numbers: "pd.Series", stored: bool) -> list[str | None]:
     """The ids in the store; None where a run is not there, or the store does not answer."""
-    reused = {number: result.reused for number, result in session.results.items()}
-    keys = {number: make_run_key(session.journal, session.jobs[number]) for number in numbers}
-    known = {}
-    if session.record is not None and stored:
-        with suppress(StoreError):
-            known = session.record.find_ids(list(keys.values()))
-    return [known.get(keys[number]) or reused.get(number) for number in numbers]
+    found, away = list[str | None](), session.record is None or not stored
+    for start in range(0, len(numbers), _ASKED_AT_ONCE):
+        keys = {
+            number: make_run_key(session.journal, session.jobs[number])
+            for number in numbers.iloc[start : start + _ASKED_AT_ONCE].tolist()
+        }
+        known: dict[str, str] = {}
+        if session.record is not None and not away:
+            try:
+                known = session.record.find_ids(list(keys.values()))
+            except StoreError:
+                away = True
+        found += [known.get(key) or session.results.reused.get(number) for number, key in keys.items()]
+    return found
+
+
+def _list_settings(jobs: Sequence[SweepJob]) -> list[str]:
+    """The setting of each run; equal ones are one object."""
+    known: dict[str, str] = {}
+    return [known.setdefault(text, text) for text in map(write_setting, jobs)]
 
 
 def _best_of_each(runs: "pd.DataFrame", sweep: "Sweep") -> list[str]:
@@ -245,7 +260,7 @@ def _best_of_each(runs: "pd.DataFrame", sweep: "Sweep") -> list[str]:
 
 def _common(session: Session) -> list[str]:
     """The swept keys that every run has: MLflow draws no run that lacks one of the chart's axes."""
-    return [key for key in session.journal.swept if all(key in job.swept for job in session.jobs)]
+    return [key for key in session.journal.swept if all(key in job.swept for job in session.jobs.settings)]
 
 
 def _closed(

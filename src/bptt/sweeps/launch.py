@@ -3,28 +3,28 @@
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
 
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.sweep import Solved
+from bptt.analysis.solved import Solved
 from bptt.configuration.build import Configuration, SweepSettings, Tracking, check_configuration, list_conf_folders
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
-from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.inputs import collect_choices, hash_files
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.plan import (
     MOST_LANES,
     Arrangement,
+    Group,
     PlannedRun,
     arrange,
     drop_repeated,
@@ -32,14 +32,18 @@ from bptt.sweeps.jobs.plan import (
     is_little,
     seem_little,
 )
+from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns, arrange_seeded
+from bptt.sweeps.reporting import ReportProcess
+from bptt.sweeps.results import ChosenResults
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.stages import TuningPlan, compose_first
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import LOCK
+from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken, is_locked
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal, is_sweep
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal, is_sweep
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
 from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
@@ -47,55 +51,6 @@ from bptt.tracking.store.base import Store
 from bptt.tracking.store.connecting import try_to_make
 from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
 from bptt.tracking.store.whereabouts import note_place, note_store
-
-if TYPE_CHECKING:
-    from hydra.core.utils import JobReturn
-
-_LONGEST: int = 100_000  # characters of a choice
-
-
-def hash_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The files that resolved configurations name as a `path`: the path → SHA-256 of what they hold now."""
-    seen: dict[int, Any] = {}  # parts, which many configurations have in common
-    paths = dict.fromkeys(path for config in configs for path in _paths(config, seen))
-    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in paths if Path(path).is_file()}
-
-
-def collect_choices(composer: Composer, folders: Sequence[Path], structures: Iterable[Sequence[str]]) -> dict[str, str]:
-    """The files of choices that lie in folders of the user's own: their path → their text.
-
-    folders     that choices are looked for in, first the one with precedence
-    structures  the choices of all jobs, as overrides
-    """
-    own = [folder for folder in folders if folder.resolve() != find_conf_folder().resolve()]
-    if not own:
-        return {}
-    names = dict.fromkeys(name for choices in structures for name in composer.files(choices))
-    # A block's own initialisation is named by its value, not by Hydra's list.
-    blocks = [f"init/{path.stem}" for folder in own for path in sorted((folder / "init").glob("*.yaml"))]
-    found = {}
-    for name in dict.fromkeys([*names, *blocks]):
-        path = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
-        if path is not None and any(path.is_relative_to(folder) for folder in own):
-            text = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST]
-            found[_shorten_path(path)] = "".join(map(hide_passwords, text.splitlines(keepends=True)))
-    return found
-
-
-def _paths(node: Any, seen: dict[int, Any]) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "path" and isinstance(value, str):
-                yield value
-            elif isinstance(value, Mapping) and id(value) not in seen:
-                seen[id(value)] = value
-                yield from _paths(value, seen)
-
-
-def _shorten_path(path: Path) -> str:
-    """The path as seen from the current folder, which a command's own paths are too."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 @dataclass(frozen=True)
@@ -108,8 +63,8 @@ class Added:
     blocks   of the runs that are to be trained: number and runs
     """
 
-    numbers: list[int]
-    runs: dict[int, Run]
+    numbers: Sequence[int]
+    runs: Mapping[int, Run]
     records: dict[int, Record]
     blocks: list[tuple[int, list[int]]]
 
@@ -151,14 +106,17 @@ class Launch:
         self.next_block = itertools.count()
         self._parts: int | None = None  # what blocks are cut for, where it is not the workers
         self._held = ExitStack()
+        self._report = ReportProcess()
 
-    def launch(self, jobs: Sequence[Sequence[str]]) -> list[RunResult]:
+    def launch(self, jobs: Sequence[Sequence[str]]) -> Sequence[RunResult]:
         """Train jobs, given by their overrides; returns how each ended, in their order, without what it recorded.
 
         Raises ConfigurationError, with everything that is wrong with any job, before anything is begun; StoreError;
         and what `Session.train` raises.
         """
-        if len(jobs) > MOST_LANES and not self._seem_little(len(jobs)):
+        if self._seem_little(len(jobs)):
+            self._prepare_report()
+        elif len(jobs) > MOST_LANES:
             # They need as long to start as the jobs to be composed.
             self._open_workers().warm()
         added = self.add(jobs)
@@ -171,7 +129,7 @@ class Launch:
             train_following(session, self._allowed)
         if session.journal.tuning:
             return [session.results[job.number] for job in session.jobs if job.stage == "result"]
-        return [session.results[number] for number in added.numbers]
+        return ChosenResults(session.results, added.numbers)
 
     def confirm(self) -> None:
         """Train what follows a search. Raises what `Session.train` does."""
@@ -185,34 +143,84 @@ class Launch:
 
         Where the sweep tunes, the runs that its values are chosen by stand for its jobs.
         """
+        seeded = self._compose_seeded(jobs) if self.session is None else None
+        if seeded is not None:
+            return self._add_seeded(seeded)
         if self.session is None:
             jobs, configurations, self._plan = compose_first(
                 jobs, self._config, self._composition, self._composer.loader, self._keys
             )
         else:
             configurations = self._composition.all(jobs)
-        _check_alike(configurations)
-        for line in self._composer.take_told():
-            self.reporter.say(line)
+            if len(self._number_of) < len(self.session.jobs):
+                self._number_of = {job.digest: job.number for job in self.session.jobs}
+        self._check_composed(configurations)
         found, repeated = drop_repeated(list(zip(jobs, configurations, strict=True)), compute_version())
         new = [planned for planned in found if planned.digest not in self._number_of]
         first = configurations[0]
         if self._plan is None and first.sweep.confirm is None:
-            self._choose_place([planned.run for planned in new])
-        if self.settings.elsewhere:
-            self._open_workers()  # a cluster that does not answer is told before anything is begun
-        if self.session is None and first.tracking.enabled:
-            self._open_store(first.tracking)
+            runs = [planned.run for planned in new]
+            self._choose_place(partial(find_groups, runs), runs.__getitem__)
+        self._prepare(first)
         before = 0 if self.session is None else len(self.session.jobs)
-        arranged = self._arrange(new, before, self._store if first.sweep.reuse else None)
+        arranged = self._arrange(
+            partial(
+                arrange,
+                new,
+                first=before,
+                keys=self._keys if self._plan is None else self._plan.keys,
+                stage="result" if self._plan is None else "tuning",
+            ),
+            first,
+        )
         self._number_of |= {planned.digest: number for number, planned in enumerate(new, before)}
         same = {tuple(overrides): planned.digest for overrides, planned in repeated}
         same |= {planned.overrides: planned.digest for planned in found}
         numbers = [self._number_of[same[tuple(overrides)]] for overrides in jobs]
-        session = self._extended(arranged.jobs, first, len(repeated), numbers)
+        return self._take_on(arranged, first, len(repeated), numbers)
+
+    def _compose_seeded(self, jobs: Sequence[Sequence[str]]) -> SeededRuns | None:
+        """The runs of jobs of which the settings alone are composed; None where each job must be, or is looked at by
+        itself.
+        """
+        found = SeededJobs.of(jobs) if self._keys is None and self._config.get("tune") is None else None
+        if found is None:
+            return None
+        _, configurations, _ = compose_first(found.firsts, self._config, self._composition, self._composer.loader)
+        if not self._composition.ignores_seeds:
+            return None
+        self._check_composed(configurations)
+        settings = [
+            PlannedRun(overrides=job, configuration=made, digest="")
+            for job, made in zip(found.firsts, configurations, strict=True)
+        ]
+        runs = SeededRuns.of(settings, found, compute_version())
+        return None if runs.alike else runs
+
+    def _add_seeded(self, runs: SeededRuns) -> Added:
+        first = runs.settings[0].configuration
+        if first.sweep.confirm is None:
+            self._choose_place(runs.groups, runs.get_run)
+        self._prepare(first)
+        arranged = self._arrange(partial(arrange_seeded, runs), first)
+        return self._take_on(arranged, first, len(runs.places) - len(runs), runs.places.tolist())
+
+    def _check_composed(self, configurations: Sequence[Configuration]) -> None:
+        _check_alike(configurations)
+        for line in self._composer.take_told():
+            self.reporter.say(line)
+
+    def _prepare(self, first: Configuration) -> None:
+        """Open what may not answer, which is told before anything is begun."""
+        if self.settings.elsewhere:
+            self._open_workers()
+        if self.session is None and first.tracking.enabled:
+            self._open_store(first.tracking)
+
+    def _take_on(self, arranged: Arrangement, first: Configuration, duplicates: int, numbers: Sequence[int]) -> Added:
+        session = self._extended(arranged.jobs, first, duplicates, numbers)
         if first.sweep.reuse:
-            trained = {job.digest for job in arranged.jobs if job.number in arranged.runs}
-            for line in _tell_of_same(session.archive.folder, trained):
+            for line in _tell_of_same(session.archive.folder, (job.digest for job in arranged.jobs)):
                 self.reporter.say(line)
         for block, results in arranged.list_reused():
             session.keep(block, results)
@@ -234,32 +242,38 @@ class Launch:
         except ConfigurationError:  # which each job may mend
             return False
 
-    def _choose_place(self, new: Sequence[Run]) -> None:
+    def _prepare_report(self) -> None:
+        """What makes the report takes longer to start than the runs to be trained, and no worker needs its core."""
+        asks_for_more = self._keys is not None or any(self._config.get(key) is not None for key in ("tune", "confirm"))
+        if self._config.get("report") is True and not asks_for_more:
+            self._held.callback(self._report.close)
+            self._report.begin()
+
+    def _choose_place(self, find: Callable[[], Sequence[Group]], run_of: Callable[[int], Run]) -> None:
         """Train in this process what is trained sooner than workers have started; not where kernels are compiled, which
         workers share, nor in a search, which asks for more.
+
+        find, run_of  the groups of the runs that are new, and the run at a place
         """
         unasked = self.session is None and self._keys is None and self._workers is None and self.settings.may_stay
-        groups = find_groups(new) if unasked else []
+        groups = find() if unasked else []
         if not groups or not is_little(groups):
             return
         check_kernel_folder()
-        if not needs_compiling([new[place] for place in group.places] for group in groups):
+        if not needs_compiling([run_of(place) for place in group.places] for group in groups):
             self.settings, self._parts = replace(self.settings, workers=1), 0
 
-    def _arrange(self, new: Sequence[PlannedRun], before: int, store: Store | None) -> Arrangement:
+    def _arrange(self, arranging: Callable[..., Arrangement], first: Configuration) -> Arrangement:
+        take_on = partial(
+            arranging,
+            next_block=self.next_block,
+            workers=self.settings.wanted if self._parts is None else self._parts,
+        )
         try:
-            return arrange(
-                new,
-                first=before,
-                next_block=self.next_block,
-                workers=self.settings.wanted if self._parts is None else self._parts,
-                store=store,
-                keys=self._keys if self._plan is None else self._plan.keys,
-                stage="result" if self._plan is None else "tuning",
-            )
+            return take_on(store=self._store if first.sweep.reuse else None)
         except StoreError as error:
             self._do_without_store(error)
-        return self._arrange(new, before, None)
+        return take_on(store=None)
 
     @property
     def _allowed(self) -> tuple[str, ...]:
@@ -302,7 +316,7 @@ class Launch:
         return self._workers
 
     def _extended(
-        self, added: list[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]
+        self, added: Sequence[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]
     ) -> Session:
         if self.session is None:
             with Interrupts() as interrupts:  # a sweep that has a folder is ended, and told of
@@ -313,8 +327,11 @@ class Launch:
             self.session.extend(added, duplicates)
         return self.session
 
-    def _begun(self, jobs: list[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]) -> Session:
+    def _begun(
+        self, added: Sequence[SweepJob], first: Configuration, duplicates: int, numbers: Sequence[int]
+    ) -> Session:
         tracking, plan = first.tracking, self._plan
+        jobs = added if isinstance(added, SweepJobs) else SweepJobs(added)
         wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
         folder = self._folder
         journal = SweepJournal(
@@ -328,7 +345,7 @@ class Launch:
             numerical_version=compute_version(),
             current_folder=str(Path.cwd()),
             place=note_place(folder, Path.cwd()),
-            swept=list(dict.fromkeys(key for job in jobs for key in job.swept)) if plan is None else plan.keys,
+            swept=list(dict.fromkeys(key for job in jobs.settings for key in job.swept)) if plan is None else plan.keys,
             duplicates=duplicates,
             settings=self._launcher,
             on_error=first.sweep.on_error,
@@ -343,7 +360,7 @@ class Launch:
             tuning=[] if plan is None else plan.number_settings(numbers),
             confirm=first.sweep.confirm,
             trials=self.trials,
-            files=hash_files(job.config for job in jobs),
+            files=hash_files(job.config for job in jobs.settings),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )
         try:
@@ -364,10 +381,10 @@ class Launch:
             checkpoint_seconds=first.tracking.checkpoint_seconds,
         )
         store = self._opening or self._store
-        return Session(archive, jobs, store, how, self.reporter, self._workers, self._away)
+        return Session(archive, jobs, store, how, self.reporter, self._workers, self._away, self._report)
 
 
-def _tell_of_same(folder: Path, digests: set[str]) -> Iterator[str]:
+def _tell_of_same(folder: Path, digests: Iterable[str]) -> Iterator[str]:
     """A line for each sweep beside this one's folder that trains some of its runs at this moment.
 
     Of two that begin at once each has its jobs written before it looks, so one of them sees the other.
@@ -376,7 +393,8 @@ def _tell_of_same(folder: Path, digests: set[str]) -> Iterator[str]:
         if other == folder or not is_sweep(other) or not is_locked(other / LOCK):
             continue
         with suppress(ArchiveError):
-            same = sum(job.digest in digests for job in SweepFolder(other).jobs())
+            digests = digests if isinstance(digests, set) else {*digests}
+            same = sum(digest in digests for digest in SweepFolder(other).jobs().digests.values())
             if same:
                 runs = f"{same:,} of these runs" if same > 1 else "one of these runs"
                 yield (
@@ -410,37 +428,3 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
             Solved.parse(text)
         except ValueError as error:
             raise ConfigurationError([str(error)]) from None
-
-
-class Returns(Sequence["JobReturn"]):
-    """A return for each run; its value is the metrics as they were recorded last, and raises where the run FAILED.
-
-    Each is made when it is asked for.
-    """
-
-    def __init__(self, session: Session, results: Sequence[RunResult]) -> None:
-        self._session, self._results = session, results
-
-    def __len__(self) -> int:
-        return len(self._results)
-
-    @overload
-    def __getitem__(self, place: int) -> "JobReturn": ...
-
-    @overload
-    def __getitem__(self, place: slice) -> "Returns": ...
-
-    def __getitem__(self, place: int | slice) -> "JobReturn | Returns":
-        if isinstance(place, slice):
-            return Returns(self._session, self._results[place])
-        return _make_return(self._session, self._results[place])
-
-
-def _make_return(session: Session, result: RunResult) -> "JobReturn":
-    from hydra.core.utils import JobReturn, JobStatus
-
-    failed = result.status == "FAILED"
-    told = JobReturn(overrides=session.jobs[result.job].overrides)
-    told.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
-    told.return_value = RuntimeError(result.error) if failed else session.find_last(result.job)
-    return told

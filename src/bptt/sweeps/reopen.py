@@ -10,7 +10,8 @@ from bptt.core.run import Run
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.pool import Conduct, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 from bptt.tracking.store.address import StoreError, recall_uri
 from bptt.tracking.store.opening import WantedExperiment, open_store

@@ -6,11 +6,11 @@ The store gets finished blocks one after the other, by a thread of its own, whil
 import logging
 import threading
 import time
-from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
 from queue import Queue
 from typing import Any, Final, Protocol
 
@@ -18,20 +18,23 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.jobs.plan import pick_blocks
 from bptt.sweeps.reporting import ReportProcess
+from bptt.sweeps.results import RunResults
 from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
-from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
+from bptt.sweeps.workers.training import LaneResult, LaneTask, TaskList, hand_out
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.progress import Beacon, keep_log
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
 from bptt.tracking.store.logs import SweepLog, pack_begin, pack_end
 from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key, write_setting
-from bptt.tracking.store.tags import KEY_TAG
+from bptt.tracking.store.tags import KEY_TAG, Flattener
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class Writer:
         self._archive, self._journal, self._jobs, self._record, self.tags = archive, journal, jobs, record, tags
         #: Why the store did not take a block, as long as it did not; None: it took all.
         self.trouble: str | None = None
+        self._flatten = Flattener()
         self._error: BaseException | None = None
         self._late: list[int] = []
         self._refused: set[int] = set()  # of these
@@ -117,7 +121,7 @@ class Writer:
 
     def _write(self, number: int, results: Sequence[RunResult]) -> None:
         runs = [
-            make_run(self._journal, self._jobs[result.job], result, self.tags)
+            make_run(self._journal, self._jobs[result.job], result, self.tags, flatten=self._flatten)
             for result in results
             if result.reused is None and self._journal.detail != "sweep"
         ]
@@ -145,10 +149,13 @@ class Writer:
 
     def _keep_results(self) -> None:
         """Have the store keep the tables of all runs together, from which they are read back at once."""
-        keys = {make_run_key(self._journal, job): job.number for job in self._jobs}
+
+        def find_ids(numbers: Sequence[int]) -> dict[int, str]:
+            keys = {make_run_key(self._journal, self._jobs[number]): number for number in numbers}
+            return {keys[key]: run_id for key, run_id in self._record.find_ids(list(keys)).items()}
+
         try:
-            run_ids = {keys[key]: run_id for key, run_id in self._record.find_ids(list(keys)).items()}
-            self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, run_ids))
+            self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, find_ids))
         except StoreError as error:
             self.trouble = str(error)
             _log.warning("the store did not take the tables of all runs: %s", error)
@@ -173,7 +180,7 @@ class SweepReporter(Protocol):
 class Session:
     """A sweep from the first run that is trained to the last that is recorded.
 
-    results  of the runs that have ended, by job number, without what they recorded
+    results  of the runs that have ended
     no_store why there is none, though there should be; None: there is, or should not be
     report   what makes the sweep's report
     """
@@ -181,27 +188,28 @@ class Session:
     def __init__(
         self,
         archive: SweepFolder,
-        jobs: list[SweepJob],
+        jobs: Sequence[SweepJob],
         store: Store | Future[Store] | None,
         how: Conduct,
         reporter: SweepReporter,
         workers: Workers | None = None,
         no_store: str | None = None,
+        report: ReportProcess | None = None,
     ) -> None:
         """Store    one that is still being made is waited for when the first block has ended
         workers  that were entered already, and are left by who did; None: they are entered when they are needed
         no_store why the store is away
+        report   one that may have begun
         """
-        self.archive, self.jobs, self.reporter = archive, jobs, reporter
+        self.archive, self.reporter = archive, reporter
+        self.jobs = jobs if isinstance(jobs, SweepJobs) else SweepJobs(jobs)
         self._opening = store if isinstance(store, Future) else None
         self.store = None if isinstance(store, Future) else store
         self.no_store = no_store
         self.journal: SweepJournal = archive.journal
         self.record: SweepLog | None = None
         self._how = how
-        self.results: dict[int, RunResult] = {}
-        self._last: dict[int, tuple[tuple[str, ...], array[float]]] = {}
-        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.results = RunResults()
         self.writer: Writer | None = None
         self._stack, self._log = ExitStack(), ExitStack()
         self._log.enter_context(keep_log(archive.folder))
@@ -209,13 +217,13 @@ class Session:
         self._trained = False
         self._workers = workers
         self._left: int | None = None  # blocks that have not ended, where that is known
-        self.report = ReportProcess()
+        self.report = ReportProcess() if report is None else report
         self._asked_to_record = False
 
     @property
     def failed(self) -> bool:
         """Whether a run FAILED."""
-        return any(result.status == "FAILED" for result in self.results.values())
+        return self.results.has("FAILED")
 
     @property
     def seconds(self) -> float:
@@ -241,12 +249,12 @@ class Session:
         then is kept. Raises ConfigurationError where the kernels could be another user's.
         """
         check_kernel_folder()
-        tasks = [self._task(number, jobs, runs) for number, jobs in blocks]
+        tasks = TaskList(blocks, partial(self._task, runs))
         if not tasks:
             return
-        if needs_compiling([runs[job] for job in jobs] for _, jobs in blocks):
+        if needs_compiling(pick_blocks(runs, [jobs for _, jobs in blocks])):
             self.reporter.say(compiling_notice())
-        self.begin(sum(len(task.runs) for task in tasks))
+        self.begin(sum(len(jobs) for _, jobs in blocks))
         jobs_of, left = dict(blocks), len(tasks)
         if left <= self.wanted:
             self._prepare_report()
@@ -280,8 +288,10 @@ class Session:
             raise Stopped(str(error)) from error
 
     def _prepare_report(self) -> None:
-        """No block waits for a worker any more: a core has time for what the report takes."""
-        if self.journal.report:
+        """No block waits for a worker any more: a core has time for what the report takes, where no stage follows."""
+        journal, stages = self.journal, self.jobs.count_stages()
+        tunes = journal.tuning and not stages["result"]
+        if journal.report and not tunes and (journal.confirm is None or stages["confirming"]):
             self.report.begin()
 
     def _note_retry(self, task: LaneTask, why: str) -> None:
@@ -312,7 +322,7 @@ class Session:
     def keep(self, number: int, results: Sequence[RunResult]) -> None:
         """Write the results of a block into the archive, and hand them to the store's writer."""
         self.archive.write_block(number, results)
-        self._ended_now(results)
+        self.results.add(results)
         self.wait_for_store()
         if (writer := self.begin_recording()) is not None:
             writer.put(number, results)
@@ -362,7 +372,7 @@ class Session:
     def recall(self) -> None:
         """Take what the archive has as ended, and let the writer send what the store did not get."""
         self._asked_to_record = True
-        self.results |= {result.job: result for result in self.archive.ended()}
+        self.results.add(self.archive.ended())
         _log.info("%s: %d of %d runs have ended", self.archive.folder, len(self.results), len(self.jobs))
         unsent = sorted(self.archive.blocks() - self.archive.stored())
         wanted = unsent or self.journal.parent is not None  # even if only the end of the sweep's own run is missing
@@ -399,21 +409,7 @@ class Session:
         self.report.close()
         self._log.close()
 
-    def _ended_now(self, results: Sequence[RunResult]) -> None:
-        self.results |= {result.job: replace(result, record=None) for result in results}
-        for result in results:
-            if result.record is not None:
-                last = {name: float(values[-1]) for name, values in result.record.history.items()}
-                last |= result.record.once
-                names = tuple(last)
-                self._last[result.job] = self._names.setdefault(names, names), array("d", last.values())
-
-    def find_last(self, number: int) -> dict[str, float]:
-        """`update` and metrics of a run as they were recorded last; empty where nothing was."""
-        names, values = self._last.get(number, ((), ()))
-        return dict(zip(names, values, strict=True))
-
-    def _task(self, number: int, jobs: Sequence[int], runs: Mapping[int, Run]) -> LaneTask:
+    def _task(self, runs: Mapping[int, Run], number: int, jobs: Sequence[int]) -> LaneTask:
         return LaneTask(
             number=number,
             update=runs[jobs[0]].train.updates,
@@ -421,7 +417,7 @@ class Session:
             checkpoint=self.archive.checkpoint(number).absolute(),
             checkpoint_seconds=self._how.checkpoint_seconds,
             sign=self.archive.place_sign(number),
-            identity=" ".join(self.jobs[job].digest for job in jobs),
+            identity=" ".join(map(self.jobs.find_digest, jobs)),
         )
 
 

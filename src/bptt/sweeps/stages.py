@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING, Final
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from bptt.analysis.chosen import list_best
-from bptt.analysis.ranking import rank_groups
-from bptt.analysis.sweep import load_sweep
 from bptt.analysis.tables import SEED
 from bptt.configuration.build import Configuration, Tuning, check_configuration, read_tuning, resolve_entry
 from bptt.configuration.errors import ConfigurationError, write_problem
@@ -26,7 +23,8 @@ from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_diffe
 from bptt.sweeps.jobs.plan import PlannedRun, arrange, drop_repeated
 from bptt.sweeps.session import Session
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Stage, SweepJob, SweepJournal, TunedSetting
+from bptt.tracking.folder.jobs import Stage, SweepJob
+from bptt.tracking.folder.sweep import SweepJournal, TunedSetting
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.store.address import StoreError
 
@@ -159,10 +157,9 @@ def find_next(journal: SweepJournal, jobs: Sequence[SweepJob], ended: Mapping[in
 
     Where no run was trained to its end, none can be confirmed.
     """
-    begun = {job.stage for job in jobs}
-    if any(job.number not in ended for job in jobs):
+    if any(number not in ended for number in range(len(jobs))):
         return None
-    if journal.tuning and "result" not in begun:
+    if journal.tuning and all(job.stage != "result" for job in jobs):
         return "result"
     wanting = journal.confirm is not None and _count_confirming(jobs) < journal.confirm
     if wanting and any(ended[job.number].status == "FINISHED" for job in jobs if job.stage == "result"):
@@ -233,6 +230,8 @@ def train_following(session: Session, allow: Collection[str] = ()) -> None:
 
     Raises what `Session.train` does.
     """
+    from bptt.analysis.sweep import load_sweep
+
     while (stage := find_next(session.journal, session.jobs, session.results)) is not None:
         session.wait_for_store()
         planned = _plan_stage(session, stage, load_sweep(session.archive.folder), allow)
@@ -265,11 +264,15 @@ def _plan_stage(session: Session, stage: Stage, sweep: "Sweep", allow: Collectio
     if stage == "result":
         return plan_results(session.jobs, session.journal, list_chosen(session, sweep), allow)
     assert session.journal.confirm is not None
+    from bptt.analysis.chosen import list_best
+
     return plan_confirmation(session.jobs, list_best(sweep), session.journal.confirm, allow)
 
 
 def list_chosen(session: Session, sweep: "Sweep") -> list[int]:
     """Of each setting that is tuned, the place of the combination of values that did best."""
+    from bptt.analysis.ranking import rank_groups
+
     chosen = []
     for setting in session.journal.tuning:
         place_of = {number: place for place, trial in enumerate(setting.trials) for number in trial}

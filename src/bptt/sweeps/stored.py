@@ -10,8 +10,9 @@ from bptt.sweeps.finish import REPORT
 from bptt.sweeps.stages import find_next
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PAGE, Detail
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import list_measured, read_measures
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store, StoredRow
@@ -40,7 +41,7 @@ class StoredSweep:
 
     def __init__(self, archive: SweepFolder, tags: Mapping[str, str], full: frozenset[int] | None = None) -> None:
         self.archive, self.tags, self.journal, self.full = archive, tags, archive.journal, full
-        self._jobs = {job.number: job for job in archive.jobs()}
+        self._jobs = archive.jobs()
         try:
             self._ids = archive.run_ids()
         except ArchiveError:  # a damaged note of what the store has: it is looked up
@@ -99,17 +100,17 @@ class StoredSweep:
         if self.full is None and self.journal.detail == "sweep":
             return {}
         wanted = set(blocks)
-        meant = self._jobs if self.full is None else self.full
+        meant = range(len(self._jobs)) if self.full is None else self.full
         return {self._jobs[number].name: what for number in meant if self._blocks.get(number) in wanted}
 
     @cached_property
     def _measured(self) -> dict[int, dict[str, dict[int, float]]]:
-        rows, _ = read_measures(self.archive.folder, {number: job.digest for number, job in self._jobs.items()})
+        rows, _ = read_measures(self.archive.folder, {job.number: job.digest for job in self._jobs})
         return list_measured(rows)
 
     @cached_property
     def _blocks(self) -> dict[int, int]:
-        return self.archive.block_of()
+        return {run: block for block, runs in self.archive.list_runs() for run in runs}
 
     def describe_own_lack(self, store: Store) -> str | None:
         """What the store lacks of the sweep's own run, in words; None: nothing."""
@@ -144,8 +145,7 @@ class StoredSweep:
         if self.journal.status != "KILLED" or self.journal.search:
             return False
         results = {result.job: result for result in self.archive.ended()}
-        jobs = [self._jobs[number] for number in sorted(self._jobs)]
-        return len(results) == len(jobs) and find_next(self.journal, jobs, results) is None
+        return len(results) == len(self._jobs) and find_next(self.journal, self._jobs, results) is None
 
     def find_own(self, store: Store) -> SweepLog:
         """The sweep's own run: as it is, out of MLflow's bin, or begun anew; noted in the sweep's folder."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bptt.analysis.figures import save_figure
-from bptt.analysis.sweep import Solved
+from bptt.analysis.solved import Solved
 
 UPDATES = np.array([1, 50, 100])
 LAGS = np.arange(4)

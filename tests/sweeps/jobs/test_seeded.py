@@ -1,5 +1,6 @@
 """Jobs by settings and seeds come to the runs, the groups and the digests that they come to one by one."""
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +14,8 @@ from bptt.configuration.compose import Composer, add_folder
 from bptt.configuration.hydra import version_base
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.plan import PlannedRun, cut_blocks, drop_repeated, find_groups
-from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns
+from bptt.sweeps.jobs.plan import PlannedRun, arrange, cut_blocks, drop_repeated, find_groups
+from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns, arrange_seeded
 
 Jobs = Sequence[tuple[str, ...]]
 
@@ -67,6 +68,34 @@ def test_runs_are_as_one_by_one(jobs: Jobs, composition: Composition) -> None:
     assert together.without(set()) is together
     assert len(together.without({run.digest for run in each})) == 0
     assert together.without({run.digest for run in each}).groups() == []
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [job for job in GRID if "optimizer.alpha=1e-1" not in job],
+        [job for job in MIXED if "optimizer.alpha=1e-1" not in job],
+        NESTED,
+        [("model=gru", "seed=3")],
+        [("model=gru", "seed=3"), ("model=elman", "seed=3")],
+    ],
+    ids=["grid", "mixed", "nested", "one", "one seed"],
+)
+def test_jobs_and_blocks_are_as_one_by_one(jobs: Jobs, composition: Composition) -> None:
+    each, together = plan_each(jobs, composition), plan_together(jobs, composition)
+    assert not together.alike
+    mine = arrange_seeded(together, next_block=itertools.count(), workers=2, store=None)
+    theirs = arrange(each, first=0, next_block=itertools.count(), workers=2, store=None, keys=None, stage="result")
+    assert [*map(vars, mine.jobs)] == [*map(vars, theirs.jobs)]
+    assert [[*job.config] for job in mine.jobs] == [[*job.config] for job in theirs.jobs]
+    assert (mine.blocks, mine.reused, mine.held) == (theirs.blocks, theirs.reused, theirs.held)
+    assert dict(mine.runs) == dict(theirs.runs)
+    numbers = {(run.overrides): number for number, run in enumerate(each)}
+    assert together.places.tolist() == [numbers[tuple(job)] for job in jobs]
+
+
+def test_settings_that_are_the_same_are_seen(composition: Composition) -> None:
+    assert plan_together(GRID, composition).alike
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,12 @@ def test_asking_whether_a_lock_is_held_makes_no_file(tmp_path: Path) -> None:
 SMALL = ["task=xor", "task.length=3", "train.updates=2", "model.hidden_size=2", "tracking.enabled=false"]
 
 
+def test_a_folder_whose_name_is_not_utf_8_is_not_free(tmp_path: Path) -> None:
+    says = "is not UTF-8, and can't be recorded; name another folder"
+    assert find_why_taken(tmp_path / "a\udcffb") == says
+    assert find_why_taken(tmp_path / "äb") is None
+
+
 def test_a_folder_that_is_new_or_empty_or_was_hardly_begun_is_free(tmp_path: Path) -> None:
     assert find_why_taken(tmp_path / "new" / "one") is None
     assert find_why_taken(tmp_path) is None

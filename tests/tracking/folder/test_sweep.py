@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,9 @@ import pytest
 
 from bptt.core.run import Record
 from bptt.tracking.folder.block import ArchiveError, RunResult
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal, is_sweep
+from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal, is_sweep
+from bptt.tracking.store.runs import make_run_key
 
 
 def record(seed: int, outcome: str = "completed", points: int = 3) -> Record:
@@ -69,9 +73,27 @@ def assert_equal(first: RunResult, second: RunResult) -> None:
     assert one.once == other.once
 
 
+def test_keys_of_runs_follow_their_numbers(archive: SweepFolder) -> None:
+    one, other = (make_run_key(archive.journal, job(number)) for number in (1, 258))
+    assert (one[-8:], other[-8:]) == ("00000001", "00000102")
+    assert one[:-8] == other[:-8]
+    assert len(one) == 32
+    again = make_run_key(replace(archive.journal, began=archive.journal.began + 1), job(1))
+    assert again[:-8] != one[:-8]
+
+
+def test_keys_of_a_sweep_of_before_stay(archive: SweepFolder) -> None:
+    path = archive.folder / "sweep.json"
+    noted = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("numbered", "sha256")}
+    path.write_text(json.dumps(noted))
+    before = SweepFolder.open(archive.folder).journal
+    told = " ".join([before.name, repr(before.began), before.current_folder, job(1).digest])
+    assert make_run_key(before, job(1)) == sha256(told.encode()).hexdigest()[:32]
+
+
 def test_what_was_asked_for_is_read_back(archive: SweepFolder) -> None:
     again = SweepFolder.open(archive.folder)
-    assert again.jobs() == [job(0), job(1), job(2, block=1)]
+    assert [*again.jobs()] == [job(0), job(1), job(2, block=1)]
     assert again.journal == journal()
     assert is_sweep(archive.folder)
     assert not is_sweep(archive.folder.parent)

@@ -29,7 +29,7 @@ from bptt.core.training import Training
 from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
 from bptt.sweeps.workers.measurements import choose_measurements
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.sweep import Stage, SweepJob
+from bptt.tracking.folder.jobs import Stage, SweepJob
 from bptt.tracking.provenance.digest import Digester
 from bptt.tracking.store.address import hide_passwords
 from bptt.tracking.store.base import Store
@@ -171,14 +171,29 @@ def _shorten_number(text: str) -> str:
 def find_groups(runs: Sequence[Run]) -> list[Group]:
     """The runs that fuse, whatever their order, together."""
     places: dict[tuple[Any, ...], list[int]] = {}
-    known: dict[tuple[int, ...], list[int]] = {}  # runs of the same parts, of which a sweep has few, are of one group
+    known: dict[tuple[int, ...], list[int]] = {}
     for place, run in enumerate(runs):
-        parts = run.task, run.train, run.model, run.loss, run.optimizer, run.schedule, run.regularizer, run.clip
-        same = tuple(map(id, parts))
+        same = _name_parts(run)
         if same not in known:
             known[same] = places.setdefault(fusing_key(run), [])
         known[same].append(place)
     return [_group(runs[found[0]], tuple(found)) for found in places.values()]
+
+
+def pick_blocks(runs: Mapping[int, Run], blocks: Iterable[Sequence[int]]) -> list[list[Run]]:
+    """Of blocks, given by the numbers of their runs, one of each kind and size: the others call the same kernels."""
+    found: dict[tuple[object, ...], list[Run]] = {}
+    for block in blocks:
+        kind = *_name_parts(runs[block[0]]), len(block)
+        if kind not in found:
+            found[kind] = [runs[number] for number in block]
+    return [*found.values()]
+
+
+def _name_parts(run: Run) -> tuple[int, ...]:
+    """Equal for runs of the same parts, which are of one group; a sweep has few of these."""
+    parts = run.task, run.train, run.model, run.loss, run.optimizer, run.schedule, run.regularizer, run.clip
+    return tuple(map(id, parts))
 
 
 def is_little(found: Sequence[Group]) -> bool:
@@ -228,14 +243,8 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
 
 
 _SECONDS: Final = 0.1  # of measuring per group, about
-
-
 _FIRST: Final = 64  # updates
-
-
 _WORKER_BYTES: Final = 200 * 2**20  # of a process that has the program loaded
-
-
 _RECORDING_SECONDS: Final = 0.01  # archive and store, per run
 
 
@@ -332,8 +341,8 @@ class Arrangement:
     reused  the same of those that are held
     """
 
-    jobs: list[SweepJob]
-    runs: dict[int, Run]
+    jobs: Sequence[SweepJob]
+    runs: Mapping[int, Run]
     held: dict[int, tuple[str, Record]]
     blocks: list[tuple[int, list[int]]]
     reused: list[tuple[int, list[int]]]
@@ -373,12 +382,12 @@ def arrange(
     keys        what was swept; None: what tells these runs apart
     """
     numbered = dict(enumerate(planned, first))
-    held = {} if store is None else _find_held(store, numbered)
+    held = {} if store is None else find_held(store, {number: one.digest for number, one in numbered.items()})
     blocks = _cut({number: one.run for number, one in numbered.items() if number not in held}, workers, next_block)
     reused = _cut({number: one.run for number, one in numbered.items() if number in held}, workers, next_block)
     block_of = {number: block for block, members in (*blocks, *reused) for number in members}
     return Arrangement(
-        jobs=_make_jobs(numbered, block_of, keys, stage),
+        jobs=make_jobs(numbered, block_of, keys, stage),
         runs={number: one.run for number, one in numbered.items()},
         held=held,
         blocks=blocks,
@@ -386,12 +395,13 @@ def arrange(
     )
 
 
-def _find_held(store: Store, runs: Mapping[int, PlannedRun]) -> dict[int, tuple[str, Record]]:
-    found = store.find_finished([planned.digest for planned in runs.values()])
+def find_held(store: Store, digests: Mapping[int, str]) -> dict[int, tuple[str, Record]]:
+    """Of runs, number → digest, those that the store holds: the id there, and what was recorded."""
+    found = store.find_finished(list(digests.values()))
     held = {}
-    for number, planned in runs.items():
-        if planned.digest in found:
-            run_id = found[planned.digest]
+    for number, digest in digests.items() if found else ():
+        if digest in found:
+            run_id = found[digest]
             record = store.read_finished(run_id)
             if record is not None:
                 held[number] = (run_id, record)
@@ -405,9 +415,10 @@ def _cut(runs: Mapping[int, Run], workers: int, next_block: "itertools.count[int
     return [(next(next_block), [numbers[place] for place in part]) for part in parts]
 
 
-def _make_jobs(
+def make_jobs(
     runs: Mapping[int, PlannedRun], block_of: Mapping[int, int], keys: Sequence[str] | None, stage: Stage
 ) -> list[SweepJob]:
+    """The jobs of runs, by number; keys: what was swept, None: what tells these runs apart."""
     swept = find_swept([*runs.values()], keys)
     short = shorten_keys(list(dict.fromkeys(key for values in swept for key in values)))
     shown = {key: shorten_values({values[key] for values in swept if key in values}) for key in short}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.printable import OneLineError
+from bptt.tracking.folder.checks import are_sorted, check_rows, check_runs, check_updates
 from bptt.tracking.folder.files import (
     DIGESTS,
     FLOW,
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
+
+
+_AT_ONCE: Final = 64  # tables of blocks that are put together
 
 
 class ArchiveError(OneLineError):
@@ -141,12 +146,13 @@ def open_block(folder: Path, whose: Mapping[int, str] | None = None, sealed: boo
 
 def refuse_repeated(blocks: Sequence[Block]) -> None:
     """Raise ArchiveError where a run is in two blocks."""
-    found: dict[int, Path] = {}
-    for block in blocks:
-        for run in block.numbers:
-            if run in found:
-                raise ArchiveError(f"{block.folder}: run {run} is in {found[run]} too; delete the one that is a copy")
-            found[run] = block.folder
+    runs = np.concatenate([np.empty(0, np.int64), *(block.runs["run"].to_numpy() for block in blocks)])
+    owners = np.repeat(np.arange(len(blocks)), [block.runs.num_rows for block in blocks])
+    order = np.argsort(runs, kind="stable")
+    twice = np.flatnonzero(np.diff(runs[order]) == 0)
+    if len(twice):
+        first, second = (blocks[owners[order[place]]].folder for place in (twice[0], twice[0] + 1))
+        raise ArchiveError(f"{second}: run {runs[order[twice[0]]]} is in {first} too; delete the one that is a copy")
 
 
 @contextmanager
@@ -254,19 +260,32 @@ def list_ended(block: Block) -> list[RunResult]:
 
 def read_tables(blocks: Sequence[Block]) -> Tables:
     """The results of several blocks, joined. Raises ArchiveError where one can't be read."""
-    runs = _join_tables([block.runs for block in blocks], _tabulate_runs([]))
-    history = _join_tables([block.table(HISTORY) for block in blocks], _tabulate_history([]))
-    return Tables(runs.sort_values("run", ignore_index=True), history.sort_values(["run", "update"], ignore_index=True))
+    return Tables(_to_pandas(join_runs(blocks)), _to_pandas(join_history(blocks)))
 
 
-def read_gradient_flow(blocks: Sequence[Block], ends_only: bool) -> "pd.DataFrame":
+def join_runs(blocks: Iterable[Block]) -> Any:
+    """The Arrow table of how the runs of blocks ended, by number."""
+    return _sort_rows(_join_tables((block.runs for block in blocks), _tabulate_runs([])))
+
+
+def join_history(blocks: Iterable[Block]) -> Any:
+    """The Arrow table of what the runs of blocks recorded, by number and update. Raises ArchiveError."""
+    return _sort_rows(_join_tables((block.table(HISTORY) for block in blocks), _tabulate_history([])))
+
+
+def join_flow(blocks: Iterable[Block], ends_only: bool) -> Any:
+    """The Arrow table of how gradients flowed, see `read_gradient_flow`, by number, update and lag."""
+    tables = (block.table(FLOW) for block in blocks)
+    ends = map(_select_arrow_ends, tables) if ends_only else tables
+    return _sort_rows(_join_tables(ends, _tabulate_flow([])))
+
+
+def read_gradient_flow(blocks: Iterable[Block], ends_only: bool) -> "pd.DataFrame":
     """The gradients' flow of several blocks, joined: run, update, lag, norm. Raises ArchiveError like `read_tables`.
 
     ends_only: of each run its first and its last recorded update alone.
     """
-    tables = (block.table(FLOW) for block in blocks)
-    flow = _join_tables([_select_arrow_ends(table) if ends_only else table for table in tables], _tabulate_flow([]))
-    return flow.sort_values("run", kind="stable", ignore_index=True)
+    return _to_pandas(join_flow(blocks, ends_only))
 
 
 def _select_arrow_ends(flow: Any) -> Any:
@@ -284,10 +303,30 @@ def _select_arrow_ends(flow: Any) -> Any:
     )
 
 
-def _join_tables(tables: Sequence[Any], empty: Any) -> "pd.DataFrame":
+def _join_tables(tables: Iterable[Any], empty: Any) -> Any:
+    """All rows, in memory that is hardly more than they take: small tables are put together as they come."""
     import pyarrow as pa
 
-    return pa.concat_tables([empty, *tables], promote_options="permissive").to_pandas(use_threads=False)
+    def join(some: Sequence[Any]) -> Any:
+        return pa.concat_tables(some, promote_options="permissive")
+
+    coming, portions = iter(tables), [empty]
+    while waiting := list(islice(coming, _AT_ONCE)):
+        portions.append(join(waiting).combine_chunks())
+    return join(portions)
+
+
+def _sort_rows(table: Any) -> Any:
+    """The table by run, update and lag, as far as it has them."""
+    keys = [name for name in ("run", "update", "lag") if name in table.column_names]
+    return table if are_sorted(table.select(keys)) else table.sort_by([(name, "ascending") for name in keys])
+
+
+def _to_pandas(table: Any) -> "pd.DataFrame":
+    """The table, which is no more when this returns: of many rows there is no memory for twice as many."""
+    apart = all(column.num_chunks > 2 for column in table.itercolumns())  # of one chunk a column would not be its own
+    found: pd.DataFrame = table.to_pandas(use_threads=False, split_blocks=apart, self_destruct=apart)
+    return found
 
 
 def write_table(path: Path, table: Any) -> None:
@@ -398,50 +437,3 @@ def make_empty_flow() -> "pd.DataFrame":
 
     kinds = {"run": "int64", "update": "int64", "lag": "int64", "norm": "float64"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
-
-
-_COLUMNS: Final = ("run", "status", "outcome", "updates", "error", "began", "ended")
-
-
-def check_runs(runs: Any, whose: Mapping[int, str] | None) -> None:
-    """Raise ValueError where an Arrow table is not that of a block's runs.
-
-    whose  the runs that the sweep has, by number; None: any are taken
-    """
-    if missing := [name for name in _COLUMNS if name not in runs.column_names]:
-        raise ValueError(f"it has no column {missing[0]}")
-    numbers = runs["run"].to_pylist()
-    if len({*numbers}) < len(numbers):
-        raise ValueError("a run stands in it twice")
-    if whose is not None and (foreign := [run for run in numbers if run not in whose]):
-        raise ValueError(f"its run {foreign[0]} is none of this sweep")
-
-
-def check_rows(table: Any, recorded: Sequence[int], lags: bool) -> None:
-    """Raise ValueError where a history, or with `lags` a gradients' flow, has not the rows that these runs left."""
-    run, update = (table[name].to_numpy() for name in ("run", "update"))
-    if lags and len(run):
-        lag = table["lag"].to_numpy()
-        timesteps = int(lag.max()) + 1
-        if len(lag) % timesteps or not (lag.reshape(-1, timesteps) == np.arange(timesteps)).all():
-            raise ValueError("rows are missing, or stand twice")
-        groups = [values.reshape(-1, timesteps) for values in (run, update)]
-        if not all((values == values[:, :1]).all() for values in groups):
-            raise ValueError("rows are missing, or stand twice")
-        run, update = run[::timesteps], update[::timesteps]
-    begins = np.flatnonzero(np.diff(run, prepend=-1))
-    if run[begins].tolist() != [*recorded]:
-        raise ValueError("its rows are not those of the block's runs")
-    steps = np.diff(update, prepend=0)
-    steps[begins] = 1
-    if not (steps > 0).all():
-        raise ValueError("rows stand twice, or in another order")
-
-
-def check_updates(history: Any, flow: Any) -> None:
-    """Raise ValueError where a gradients' flow is not of the updates that a history has."""
-    points = len(history)
-    timesteps = len(flow) // points if points else 0
-    for name in ("run", "update"):
-        if not np.array_equal(flow[name].to_numpy(), np.repeat(history[name].to_numpy(), timesteps)):
-            raise ValueError("its updates are not those of the history")

@@ -102,6 +102,10 @@ def find_why_taken(folder: Path, held: bool = False) -> str | None:
     held  whether this process holds its lock
     """
     try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8, and can't be recorded; name another folder"
+    try:
         if not held and is_locked(folder / LOCK):
             return "something is being trained there"
         return _find_what_is_there(folder)

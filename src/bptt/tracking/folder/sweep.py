@@ -12,16 +12,20 @@ without.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, overload
 
 from bptt.tracking.folder.block import (
     ArchiveError,
     Block,
     RunResult,
     Tables,
+    join_flow,
+    join_history,
+    join_runs,
     list_ended,
     open_block,
     read_block,
@@ -42,11 +46,15 @@ from bptt.tracking.folder.files import (
     sync_folder,
     write_text,
 )
+from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.portions import MappingTexts, read_portions, write_portions
 from bptt.tracking.folder.progress import Sign, read_sign
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_OPEN: Final = 4096  # blocks whose tables of runs are held, of some 10 kB each
+
 
 _JSON_COLUMNS: Final = ("swept", "overrides", "config")
 
@@ -64,31 +72,6 @@ _JOB_COLUMNS: Final = {
 }
 
 _COPY: Final = "the sweep's own run in the store has a copy among its artifacts, in archive/"
-
-Stage = Literal["tuning", "result", "confirming"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepJob:
-    """A run of a sweep, before it is trained.
-
-    number     its place in the sweep, from 0
-    digest     of its configuration and the numerical version
-    block      the number of the block that it is trained in
-    swept      what tells it from the other runs: key → value, as text
-    overrides  as for `bptt train`
-    config     its whole resolved configuration
-    stage      what it is trained for: to choose a value, for the sweep's result, or to confirm the best setting
-    """
-
-    number: int
-    name: str
-    digest: str
-    block: int
-    swept: dict[str, str]
-    overrides: list[str]
-    config: dict[str, Any]
-    stage: Stage = "result"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +118,7 @@ class SweepJournal:
     trials         how many runs a search asks for; None: it is none, or that is not known
     seconds        how long commands have worked on it, until what they trained was recorded; 0.0: not known
     sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
+    numbered       whether its runs' keys in the store end in their numbers; those of earlier sweeps don't
     detail         what the store gets of each run
     """
 
@@ -167,6 +151,7 @@ class SweepJournal:
     seconds: float = 0.0
     place: str | None = None
     sealed: bool = True
+    numbered: bool = True
     detail: Detail = "full"
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
@@ -191,7 +176,8 @@ class SweepFolder:
         self.folder = folder
         self._blocks, self._stored = folder / "blocks", folder / "stored"
         self._open: dict[int, Block] = {}
-        self._whose: dict[int, str] | None = None
+        self._checked: list[int] = []  # blocks that have no run in common
+        self._whose: Mapping[int, str] | None = None
 
     @classmethod
     def create(cls, folder: Path, journal: SweepJournal, jobs: Sequence[SweepJob]) -> "SweepFolder":
@@ -224,7 +210,7 @@ class SweepFolder:
         try:
             noted = load_sealed((self.folder / SWEEP).read_text(encoding="utf-8"))
             tuning = [TunedSetting(**one) for one in dict(noted).get("tuning", [])]
-            journal = SweepJournal(**{"sealed": False, **noted, "tuning": tuning})
+            journal = SweepJournal(**{"sealed": False, "numbered": False, **noted, "tuning": tuning})
             _check_counts(journal)
             return journal
         except (OSError, ValueError, TypeError) as error:
@@ -245,26 +231,26 @@ class SweepFolder:
 
         rows = ({name: write(name, getattr(job, name)) for name in _JOB_COLUMNS} for job in jobs)
         write_portions(self.folder / JOBS, _JOB_COLUMNS, rows)
-        self._whose = {job.number: job.digest for job in jobs}
+        self._whose = (jobs if isinstance(jobs, SweepJobs) else SweepJobs(jobs)).digests
 
-    def jobs(self) -> list[SweepJob]:
+    def jobs(self) -> SweepJobs:
         """All runs of the sweep, by number. Raises ArchiveError where they can't be read."""
         path = self.folder / JOBS
         texts: dict[str, Any] = {"swept": json.loads, "overrides": json.loads, "config": MappingTexts().read}
         try:
-            jobs = [
-                SweepJob(**(row | {name: read(row[name]) for name, read in texts.items()}))
-                for row in read_portions(path)
-            ]
-            if not all(type(job.number) is type(job.block) is int for job in jobs):
-                raise ValueError("runs and blocks have whole numbers")
-            if [job.number for job in jobs] != [*range(len(jobs))]:
-                raise ValueError("a run is missing, or stands in it twice")
+            jobs = SweepJobs()
+            for row in read_portions(path):
+                job = SweepJob(**(row | {name: read(row[name]) for name, read in texts.items()}))
+                if not type(job.number) is type(job.block) is int:
+                    raise ValueError("runs and blocks have whole numbers")
+                if job.number != len(jobs):
+                    raise ValueError("a run is missing, or stands in it twice")
+                jobs.extend([job])
         except OSError as error:
             raise ArchiveError(f"{path}: can't be read: {error.strerror or error}") from error
         except (TypeError, KeyError, ValueError) as error:
             raise ArchiveError(f"{path}: can't be read: {error}; {_COPY}") from error
-        self._whose = {job.number: job.digest for job in jobs}
+        self._whose = jobs.digests
         return jobs
 
     def read_columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -294,12 +280,14 @@ class SweepFolder:
         """How all runs that have ended did, without what they recorded. Raises ArchiveError where it can't be read."""
         return [result for block in self._written() for result in list_ended(block)]
 
-    def block_of(self) -> dict[int, int]:
-        """Number of a run that has ended → the block that has it; a search cuts other ones than its jobs say.
+    def list_runs(self) -> Iterator[tuple[int, list[int]]]:
+        """The blocks that were written, with the numbers of the runs that each has: a search cuts other ones than its
+        jobs say.
 
-        Raises ArchiveError where it can't be read.
+        Raises ArchiveError where they can't be read.
         """
-        return {run: int(block.folder.name) for block in self._written() for run in block.numbers}
+        for block in self._written():
+            yield int(block.folder.name), block.numbers
 
     def results(self, number: int) -> list[RunResult]:
         """What `write_block` was given. Raises ArchiveError where it can't be read."""
@@ -347,6 +335,15 @@ class SweepFolder:
         """Where a block's checkpoint is kept while it is trained."""
         return self._blocks / f"{number:06d}.checkpoint.npz"
 
+    def join_tables(self) -> Iterator[Any]:
+        """What all blocks left so far, an Arrow table each, one after the other: `runs` and `history` as in `Tables`,
+        and the gradients' flow at each run's first and last recorded update. Raises ArchiveError like `tables`.
+        """
+        written = self._written()
+        yield join_runs(written)
+        yield join_history(written)
+        yield join_flow(written, ends_only=True)
+
     def tables(self) -> Tables:
         """What all blocks left so far. Raises ArchiveError where it can't be read."""
         return read_tables(self._written())
@@ -358,17 +355,26 @@ class SweepFolder:
         """
         return read_gradient_flow(self._written(), ends_only)
 
-    def _written(self) -> list[Block]:
-        blocks = [self._opened(number) for number in sorted(self.blocks())]
-        refuse_repeated(blocks)
+    def _written(self) -> "_Blocks":
+        numbers = sorted(self.blocks())
+        blocks = _Blocks(self._opened, numbers)
+        if numbers != self._checked:
+            refuse_repeated(blocks)
+            self._checked = numbers
         return blocks
 
     def _opened(self, number: int) -> Block:
         if number not in self._open:
-            self._open[number] = open_block(self._block(number), self._find_digests(), self.journal.sealed)
+            if len(self._open) >= _MOST_OPEN:
+                self._open.clear()
+            self._open[number] = open_block(self._block(number), self._find_digests(), self._sealed)
         return self._open[number]
 
-    def _find_digests(self) -> dict[int, str]:
+    @cached_property
+    def _sealed(self) -> bool:
+        return self.journal.sealed
+
+    def _find_digests(self) -> Mapping[int, str]:
         """Number → digest of each run."""
         if self._whose is None:
             self.jobs()
@@ -377,6 +383,27 @@ class SweepFolder:
 
     def _block(self, number: int) -> Path:
         return self._blocks / f"{number:06d}"
+
+
+class _Blocks(Sequence[Block]):
+    """Blocks that were written, each opened when it is asked for."""
+
+    def __init__(self, find: Callable[[int], Block], numbers: Sequence[int]) -> None:
+        self._find, self._numbers = find, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Block: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Block]: ...
+
+    def __getitem__(self, place: int | slice) -> Block | list[Block]:
+        if isinstance(place, slice):
+            return [self._find(number) for number in self._numbers[place]]
+        return self._find(self._numbers[place])
 
 
 def _list_numbers(folder: Path) -> set[int]:

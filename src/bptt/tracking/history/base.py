@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
-    from bptt.tracking.folder.sweep import Stage, SweepJournal
+    from bptt.tracking.folder.jobs import Stage
+    from bptt.tracking.folder.sweep import SweepJournal
 
 
 @dataclass(frozen=True, kw_only=True)

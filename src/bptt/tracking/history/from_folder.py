@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
+
+import numpy as np
 
 from bptt.tracking.folder.block import (
     ArchiveError,
@@ -24,9 +26,10 @@ from bptt.tracking.folder.files import (
     parse_table,
     read_once,
 )
+from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.measures import read_measures, tabulate_measures
 from bptt.tracking.folder.run import COPY, OVERRIDES, ResumeError, read_config, read_journal
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob
+from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.provenance.environment import read_provenance
 from bptt.tracking.store.runs import make_run_key
@@ -34,6 +37,7 @@ from bptt.tracking.store.whereabouts import find_whereabouts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from bptt.core.run import Record
 
@@ -66,17 +70,17 @@ class SweepFolderHistory(History):
             uri=where.uri,
         )
 
-    @cached_property
-    def members(self) -> list[Member]:
+    @property
+    def members(self) -> Sequence[Member]:
         """See `History.members`."""
-        return [make_member(job) for job in self._jobs]
+        return JobMembers(self._jobs)
 
     def tables(self, numbers: Sequence[int]) -> Tables:
         """See `History.tables`."""
         runs, history = self._tables.runs, self._tables.history
         if len(numbers) < len(self._jobs):
             runs, history = (table[table["run"].isin(numbers)].reset_index(drop=True) for table in (runs, history))
-        wall = share_seconds(runs, [self._block_of[number] for number in runs["run"]])
+        wall = share_seconds(runs, self._blocks[runs["run"].to_numpy()])
         runs = runs.assign(run_id=self._run_ids(runs), seconds=wall)
         return Tables(runs, history)
 
@@ -95,8 +99,8 @@ class SweepFolderHistory(History):
 
     def record(self, number: int) -> "Record | None":
         """See `History.record`."""
-        block = self._block_of.get(number)
-        return None if block is None else self._records(block)[number]
+        block = int(self._blocks[number]) if 0 <= number < len(self._jobs) else -1
+        return None if block < 0 else self._records(block)[number]
 
     def measures(self) -> "pd.DataFrame":
         """See `History.measures`."""
@@ -108,12 +112,16 @@ class SweepFolderHistory(History):
         return read_provenance(self._archive.folder)
 
     @cached_property
-    def _jobs(self) -> list[SweepJob]:
+    def _jobs(self) -> SweepJobs:
         return self._archive.jobs()
 
     @cached_property
-    def _block_of(self) -> dict[int, int]:
-        return self._archive.block_of()
+    def _blocks(self) -> "NDArray[np.int64]":
+        """The block that has each run; -1: it has not ended."""
+        found = np.full(len(self._jobs), -1)
+        for block, numbers in self._archive.list_runs():
+            found[numbers] = block
+        return found
 
     @cached_property
     def _tables(self) -> Tables:
@@ -124,9 +132,14 @@ class SweepFolderHistory(History):
 
     def _run_ids(self, runs: "pd.DataFrame") -> list[str | None]:
         # One that was taken from an earlier sweep, and lost there, may have been written as this one's own.
-        known = self._archive.run_ids()
+        found: list[str | None] = [None] * len(self._jobs)
+        stored = self._archive.stored()
+        for block, numbers in self._archive.list_runs():
+            known = self._archive.read_mark(block) if block in stored else {}
+            for number in numbers if known else ():
+                found[number] = known.get(make_run_key(self._journal, self._jobs[number]))
         return [
-            known.get(make_run_key(self._journal, self._jobs[number])) or (reused if isinstance(reused, str) else None)
+            found[number] or (reused if isinstance(reused, str) else None)
             for number, reused in zip(runs["run"], runs["reused"], strict=True)
         ]
 
@@ -139,11 +152,31 @@ def make_member(job: SweepJob) -> Member:
     )
 
 
-def share_seconds(runs: "pd.DataFrame", blocks: Sequence[object]) -> "pd.Series":
+class JobMembers(Sequence[Member]):
+    """The jobs of a sweep as members of a recording, each made when it is asked for."""
+
+    def __init__(self, jobs: Sequence[SweepJob]) -> None:
+        self._jobs = jobs
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @overload
+    def __getitem__(self, place: int) -> Member: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Member]: ...
+
+    def __getitem__(self, place: int | slice) -> Member | list[Member]:
+        found = self._jobs[place]
+        return make_member(found) if isinstance(found, SweepJob) else [*map(make_member, found)]
+
+
+def share_seconds(runs: "pd.DataFrame", blocks: "Sequence[object] | NDArray[np.int64]") -> "pd.Series":
     """The wall time of each run: that of the block it was trained in, in equal shares; nan where it was reused."""
     import pandas as pd
 
-    of_block = pd.Series(blocks, index=runs.index, dtype=object)
+    of_block = pd.Series(blocks, index=runs.index, dtype=None if isinstance(blocks, np.ndarray) else object)
     wall = (runs["ended"] - runs["began"]).astype(float)
     share = wall.groupby(of_block).transform("max") / of_block.groupby(of_block).transform("size").astype(float)
     return share.where(runs["reused"].isna()) if "reused" in runs else share

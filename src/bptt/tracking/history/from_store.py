@@ -26,10 +26,10 @@ from bptt.tracking.folder.files import (
     load_record,
     read_once,
 )
+from bptt.tracking.folder.jobs import Stage, SweepJob
 from bptt.tracking.folder.measures import MEASURED, MEASURES, read_measures, tabulate_measures
-from bptt.tracking.folder.sweep import Stage, SweepJob
 from bptt.tracking.history.base import Head, History, Member
-from bptt.tracking.history.from_folder import make_member, share_seconds
+from bptt.tracking.history.from_folder import JobMembers, make_member, share_seconds
 from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
@@ -189,10 +189,10 @@ class SweepStoreHistory(StoreHistory):
         """See `History.head`."""
         return make_head(self._store.address, self._parent, self._kept)
 
-    @cached_property
-    def members(self) -> list[Member]:
+    @property
+    def members(self) -> Sequence[Member]:
         """See `History.members`."""
-        return [make_member(job) for job in self._kept.jobs]
+        return JobMembers(self._kept.jobs)
 
     def tables(self, numbers: Sequence[int]) -> Tables:
         """See `History.tables`."""

@@ -14,17 +14,17 @@ sweep is read back with a few requests. What else a run has recorded is among it
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.tracking.folder.block import Tables, read_table
-from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status
+from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status, pack_table
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import MEASURES
 from bptt.tracking.folder.run import Journal, make_single_key, read_config
-from bptt.tracking.folder.sweep import SweepFolder, SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names, put_files
@@ -186,6 +186,9 @@ _LONGEST_NAME: Final = 250
 _LONGEST_SETTING: Final = 1000
 
 
+_ASKED_AT_ONCE: Final = 4096  # runs, of which a store says whether it has them
+
+
 _MOST_PARAMS: Final = 100  # that MLflow takes at a time
 
 
@@ -320,7 +323,7 @@ class SweepCopy:
     """
 
     journal: SweepJournal
-    jobs: list[SweepJob]
+    jobs: Sequence[SweepJob]
     reused: dict[int, str]
     tables: Tables | None
 
@@ -337,13 +340,19 @@ def pack_journal(journal: SweepJournal) -> dict[str, bytes]:
     return _place(_BEGUN[:1], (json.dumps(asdict(journal), indent=1) + "\n").encode())
 
 
-def pack_end(archive: SweepFolder, run_ids: Mapping[int, str]) -> dict[str, bytes]:
-    """What is kept from its end on; run_ids: number → id in the store, of the runs that are there."""
-    tables = archive.tables()
-    ids = tables.runs["run"].map(run_ids)
-    runs = tables.runs.assign(run_id=ids.where(ids.notna(), tables.runs["reused"]))
-    flow = archive.gradient_flow(ends_only=True)
-    return _place(_ENDED, *map(_write_parquet, (runs, tables.history, flow)))
+def pack_end(archive: SweepFolder, find_ids: Callable[[Sequence[int]], Mapping[int, str]]) -> dict[str, bytes]:
+    """What is kept from its end on; find_ids: number → id in the store, of those of some runs that are there."""
+    import pyarrow as pa
+
+    tables = archive.join_tables()
+    runs = next(tables)
+    ids = list[str | None]()
+    for some in runs.select(["run", "reused"]).to_batches(_ASKED_AT_ONCE):
+        numbers, reused = (some[name].to_pylist() for name in ("run", "reused"))
+        found = find_ids(numbers)
+        ids += [found.get(number, earlier) for number, earlier in zip(numbers, reused, strict=True)]
+    runs = runs.append_column("run_id", pa.array(ids, pa.string()))
+    return _place(_ENDED, pack_table(runs), *map(pack_table, tables))
 
 
 def pack_measures_copy(folder: Path) -> dict[str, bytes]:
@@ -390,9 +399,3 @@ def read_flow_ends(address: Address, artifact_uri: str) -> "pd.DataFrame":
 
 def _place(files: Sequence[str], *contents: bytes) -> dict[str, bytes]:
     return {f"{FOLDER}/{name}": content for name, content in zip(files, contents, strict=True)}
-
-
-def _write_parquet(table: "pd.DataFrame") -> bytes:
-    buffer = BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd", write_page_checksum=True)
-    return buffer.getvalue()

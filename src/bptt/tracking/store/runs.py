@@ -1,16 +1,17 @@
 """A run of a sweep as the store gets it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import CONFIG, TRACEBACK, Detail, Status, dump_config, make_key, pack_record
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import merge_points
-from bptt.tracking.folder.sweep import SweepJob, SweepJournal
+from bptt.tracking.folder.sweep import SweepJournal
 from bptt.tracking.store.tags import (
     DETAIL_TAG,
     DIGEST_TAG,
@@ -71,6 +72,9 @@ class Holding:
     files: frozenset[str]
 
 
+_DIGITS: Final = 8  # of a run's number, in its key
+
+
 # Tags that say whose a run is, and how it ended; of the others, what is there is as good as what would be written.
 _TELLING: Final = (DIGEST_TAG, KEY_TAG, OUTCOME_TAG, PARENT_TAG, PRUNED_TAG, STAGE_TAG, SWEEP_TAG)
 
@@ -115,8 +119,14 @@ def find_lack(run: RunToWrite, held: Holding) -> Lack:
 
 
 def make_run_key(sweep: SweepJournal, job: SweepJob) -> str:
-    """The key of a run: the same whenever it is sent."""
-    return make_key(*_identify(sweep), job.digest)
+    """The key of a run: the same whenever it is sent.
+
+    Keys of a sweep begin alike and end in the run's number: a database, whose indexes are sorted by them, writes a
+    block's rows side by side. Keys at random, as sweeps of before have them, touch a page of an index for each row.
+    """
+    if not sweep.numbered:
+        return make_key(*_identify(sweep), job.digest)
+    return f"{make_key(*_identify(sweep), 'runs')[:-_DIGITS]}{job.number:0{_DIGITS}x}"
 
 
 def make_sweep_key(sweep: SweepJournal) -> str:
@@ -135,11 +145,13 @@ def make_run(
     tags: Mapping[str, str],
     detail: Detail | None = None,
     measured: Mapping[str, Mapping[int, float]] | None = None,
+    flatten: Callable[[Mapping[str, Any]], dict[str, str]] = flatten_config,
 ) -> RunToWrite:
     """A run as it ended; `tags` are those that all runs of its sweep have.
 
     detail    how much of it; None: as much as its sweep asks for, of one that asks for nothing all
     measured  as in `RunToWrite`; None: nothing
+    flatten   as `flatten_config`
     """
     own = {DIGEST_TAG: job.digest, SWEEP_TAG: sweep.name}
     if job.stage != "result":
@@ -163,7 +175,7 @@ def make_run(
             own[PRUNED_TAG] = "true"  # by a search; one that was interrupted has no record
     if result.error is not None and full:
         files[TRACEBACK] = result.error.encode()
-    params = flatten_config(job.config)
+    params = flatten(job.config)
     # A choice of a group, `model=lstm`, is no value of the configuration, but a column that one looks for.
     choices = flatten_config({key: text for key, text in job.swept.items() if key not in params})
     return RunToWrite(

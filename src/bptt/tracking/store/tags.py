@@ -77,6 +77,9 @@ _LONGEST_KEY = 250
 _LONGEST_VALUE = 6000
 
 
+_MOST_KNOWN: Final = 4096  # parts that are remembered
+
+
 def hide_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A whole resolved configuration without a password that the store's address may hold."""
     tracking = resolved["tracking"]
@@ -94,6 +97,34 @@ def flatten_config(config: Mapping[str, Any]) -> dict[str, str]:
     for path, value in _list_leaves(config, ()):
         params[_find_unused(_make_key(path), params)] = _cut(_write(value))
     return params
+
+
+class Flattener:
+    """Flattens many configurations, see `flatten_config`; a part that several have is looked at once."""
+
+    def __init__(self) -> None:
+        # With the part, so that its id stays its own.
+        self._known: dict[tuple[str, int], tuple[object, dict[str, str]]] = {}
+
+    def __call__(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """What `flatten_config` makes of a configuration whose parts stay as they are."""
+        params: dict[str, str] = {}
+        count = 0
+        for key, value in config.items():
+            own = self._flatten(key, value)
+            params |= own
+            count += len(own)
+        return params if len(params) == count else flatten_config(config)
+
+    def _flatten(self, key: str, value: object) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            return flatten_config({key: value})
+        known = self._known.get((key, id(value)))
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[key, id(value)] = value, flatten_config({key: value})
+        return known[1]
 
 
 def _list_leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -40,9 +40,11 @@ class DatabaseWriter(RunWriter):
         if self._store.address.database is not None:
             # A connection outlives its file, and takes rows that nobody will see.
             self._store.address.database.stat()
-        new = [check_run(run) for run in self._wanted(runs)]
+        # Of runs without files the database is asked when they are written.
+        new = [check_run(run) for run in (self._wanted(runs) if any(run.files for run in runs) else runs)]
         for run in new:
-            put_files(self._store.address, make_artifact_uri(self._location, run.key), run.files)
+            if run.files:
+                put_files(self._store.address, make_artifact_uri(self._location, run.key), run.files)
         if new:
             with self._database.transaction() as connection:
                 wanted = self._wanted(new, connection)
