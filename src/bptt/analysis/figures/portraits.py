@@ -120,5 +120,5 @@ def draw_portraits(material: Material) -> Iterator[SweepFigure]:
             f"part there. {stable} of {count} {'is' if stable == 1 else 'are'} stable; what no visited state leads to "
             "is not found."
         ),
-        alt=f"Lines of states in a plane, with {count} fixed points, of which {stable} are stable.",
+        alt=f"Lines of states in a plane, with {count} fixed point{'s'[: count != 1]}, {stable} of them stable.",
     )
