@@ -138,7 +138,7 @@ def test_what_is_typed_is_refused_still(composer: Composer) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(composer.compose(["experiment=zhu_adder", "model=lstm", "model.activation=relu"]))
     assert [line.partition(" (")[0] for line in caught.value.lines] == [
-        "model.activation=relu: unknown key; model=elman or jordan has it"
+        "model.activation=relu: unknown key; model=elman, jordan or leaky has it"
     ]
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(composer.compose(["experiment=adding", "~clip"]))
