@@ -123,17 +123,17 @@ def test_every_cell_on_every_way(model: str, way: str, mode: str, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("model", "way"),
+    ("model", "layers", "way"),
     [
-        ("elman", "through all timesteps"),
-        ("gru", "carried"),
-        ("lstm", "the last alone"),
-        ("linear", "through one"),
+        ("elman", 3, "through all timesteps"),
+        ("gru", 2, "carried"),
+        ("lstm", 2, "the last alone"),
+        ("linear", 2, "through one"),
     ],
 )
-def test_layers(model: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers(model: str, layers: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1)
-    runs = [make(way, outputs=2, model=model, bias="double", layers=3, seed=seed) for seed in range(3)]
+    runs = [make(way, outputs=2, model=model, bias="double", layers=layers, seed=seed) for seed in range(3)]
     trained(runs, monkeypatch)
     monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: WIDTH + 1)
     assert not any(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of(runs))
