@@ -126,7 +126,7 @@ def test_every_cell_on_every_way(model: str, way: str, mode: str, monkeypatch: p
     ("model", "layers", "way"),
     [
         ("elman", 3, "through all timesteps"),
-        ("gru", 2, "carried"),
+        pytest.param("gru", 2, "carried", marks=pytest.mark.slow),
         ("lstm", 2, "the last alone"),
         ("linear", 2, "through one"),
     ],
@@ -170,8 +170,15 @@ BETWEEN: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("between", BETWEEN)
+#: Each in both modes, of which one is left to the slow tests.
+BETWEEN_AND_MODES = [
+    pytest.param(between, mode, marks=pytest.mark.slow if (i + j) % 2 else ())
+    for i, between in enumerate(BETWEEN)
+    for j, mode in enumerate(MODES)
+]
+
+
+@pytest.mark.parametrize(("between", "mode"), BETWEEN_AND_MODES)
 def test_what_stands_between_a_gradient_and_its_step(between: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1 if mode == LANES else WIDTH + 1)
     activation = "identity" if "diverge" in between else "tanh"
