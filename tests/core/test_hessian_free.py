@@ -472,8 +472,16 @@ def test_it_learns_which_symbol_came_first() -> None:
     from bptt.configuration.build import check_configuration
     from bptt.configuration.compose import compose
 
+    stop = "train.early_stop={metric: accuracy/eval, threshold: 1}"
     overrides = ["experiment=temporal_order", "task.length=30", "optimizer=hessian_free", "clip=none"]
-    settings = ["train.batch_size=200", "train.updates=40", "train.log_points=8"]
+    settings = [
+        "train.batch_size=200",
+        "train.updates=40",
+        "train.log_points=20",
+        stop,
+        "optimizer.structural_damping=0",
+    ]
     runs = [check_configuration(compose([*overrides, *settings, f"seed={seed}"])).run for seed in range(3)]
     for record in finished(runs):
+        assert record.outcome == "early_stopped"
         assert record.history["accuracy/eval"][-1] == 1.0
