@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from bptt.analysis.statistics.intervals import LEVEL, bootstrap_ends
+from bptt.analysis.statistics.roc import RocArea
 
 Ends = tuple[NDArray[Any], NDArray[Any]]
 
@@ -97,3 +98,20 @@ def bootstrap_improvement(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, floa
 
     low, high = bootstrap_ends(wins.shape, statistic, 0.95)
     return float(low), float(high)
+
+
+def wald_of_area(found: RocArea) -> tuple[float, float]:
+    """Of an area under the ROC curve, with the variance over clusters: Obuchowski 1997, Biometrics 53, 567–578."""
+    half = float(ndtri(0.975) * np.sqrt(found.variance))
+    return found.value - half, found.value + half
+
+
+def logit_of_area(found: RocArea) -> tuple[float, float]:
+    """The same for the area's logit, with Student's quantile: Pepe 2003, "The statistical evaluation of medical tests
+    for classification and prediction". Where the area is 0 or 1 it has no width.
+    """
+    spread = found.value * (1 - found.value)
+    if not spread:
+        return found.value, found.value
+    half = float(stdtrit(found.seeds - 1, 0.975) * np.sqrt(found.variance) / spread)
+    return float(expit(logit(found.value) - half)), float(expit(logit(found.value) + half))

@@ -28,6 +28,7 @@ from bptt.analysis.statistics.intervals import (
     median_updates,
     survival,
 )
+from bptt.analysis.statistics.roc import roc_area
 
 SIZES: Final = (10, 20, 50, LARGE + 1, 20_000)
 PAGE: Final = Path(__file__).parents[1] / "docs/trust/coverage.md"
@@ -330,6 +331,75 @@ def simulate_survival(n: int, trials: int, rng: np.random.Generator) -> list[Cov
     ]
 
 
+def simulate_roc(n: int, trials: int, rng: np.random.Generator) -> list[Coverage]:
+    """Of n seeds with one run each, or with one of each of six settings, which then have something in common.
+
+    Scores are normal and shifted where a run succeeds, or rounded to integers, or those of the settings, of which later
+    ones succeed more often.
+    """
+    cases: dict[str, list[tuple[str, float, float]]] = {"ours": [], "wald": [], "logit": [], "independent": []}
+    for (runs, alike), (area, share) in product(
+        ((1, 0.0), (6, 0.5), (6, 0.9)), product((0.5, 0.7, 0.9, 0.98), (0.1, 0.5))
+    ):
+        for kind in ("normal", "rounded") if runs == 1 else ("normal", "of settings"):
+            case = runs, alike, area, share, kind
+            truth = _find_area(runs, area, share, kind)
+            where = f"{truth:.2g}, {kind}, {share:.0%} succeed".replace("%", " %")
+            where += f", runs of a seed {alike:g} alike" if alike else ""
+            ends: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+            for _ in range(trials):
+                scores, did = _draw_scores(n, *case, rng)
+                if did.all() or not did.any():
+                    continue  # there is no area
+                found = roc_area(scores, did, np.repeat(np.arange(n), runs))
+                interval = found.find_interval()
+                ends["ours"].append((interval.low, interval.high))
+                ends["wald"].append(candidates.wald_of_area(found))
+                ends["logit"].append(candidates.logit_of_area(found))
+                least, most = exact_ends(found.value, found.fewer)
+                ends["independent"].append((float(least), float(most)))
+            for name, pairs in ends.items():
+                low, high = np.array(pairs).T
+                cases[name].append((where, *_score(low - _TOLERANCE, high + _TOLERANCE, truth)))
+    return [
+        summarise("area under the ROC curve, of runs that share seeds", n, cases["ours"], trials=trials),
+        summarise("the same with Obuchowski's (Wald)", n, cases["wald"], False, trials),
+        summarise("the same with the logit's", n, cases["logit"], False, trials),
+        summarise("the same as if all runs were independent", n, cases["independent"], False, trials),
+    ]
+
+
+def _draw_scores(
+    seeds: int, runs: int, alike: float, area: float, share: float, kind: str, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A score of each run, (seeds, runs), and whether it succeeded."""
+    common, own = rng.normal(size=(2, seeds, 1)), rng.normal(size=(2, seeds, runs))
+    latent, noise = np.sqrt(alike) * common + np.sqrt(1 - alike) * own
+    if kind == "of settings":
+        return np.arange(runs) + 0.1 * noise, latent + _shift_settings(runs, area) > norm.isf(share)
+    did = latent > norm.isf(share)
+    scores = noise + np.sqrt(2) * norm.ppf(area) * did
+    return np.round(scores) if kind == "rounded" else scores, did
+
+
+def _shift_settings(runs: int, area: float) -> NDArray[Any]:
+    return 6 * (area - 0.5) * np.linspace(-1, 1, runs)
+
+
+def _find_area(runs: int, area: float, share: float, kind: str) -> float:
+    """What the area of `_draw_scores` is of many seeds."""
+    if kind == "normal":
+        return area
+    if kind == "of settings":
+        won = norm.sf(norm.isf(share) - _shift_settings(runs, area))
+        lost = 1 - won
+    else:
+        borders = np.arange(-20, 21) + 0.5
+        won, lost = (np.diff(norm.cdf(borders - shift)) for shift in (np.sqrt(2) * norm.ppf(area), 0.0))
+    right = np.cumsum(lost) - lost / 2  # of the same score half
+    return float(won @ right / (won.sum() * lost.sum()))
+
+
 def _score(low: NDArray[Any], high: NDArray[Any], truth: float, scale: float = 1.0) -> tuple[float, float]:
     return float(np.mean((low <= truth) & (truth <= high))), float(np.mean(high - low)) / scale
 
@@ -354,6 +424,7 @@ def measure(sizes: Sequence[int], trials: int) -> Iterator[Coverage]:
         yield from simulate_restricted_means(n, trials, rng)
         yield from simulate_survival(n, max(trials // 5, 1), rng)
         yield from simulate_improvement(n, trials, rng)
+        yield from simulate_roc(n, max(trials // 5, 1), np.random.default_rng([19970601, n]))
 
 
 # The page.

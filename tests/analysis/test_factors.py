@@ -9,6 +9,8 @@ from bptt.analysis.factors import (
     Factor,
     build_factor,
     combine_factors,
+    combine_texts,
+    drop_decided_factors,
     explain_key,
     find_factors,
     name_key,
@@ -148,3 +150,18 @@ def test_known_keys_have_names_and_others_are_called_as_they_are() -> None:
 def test_no_name_is_given_twice() -> None:
     names = [name for name, _ in _KEYS.values()]
     assert len(set(names)) == len(names)
+
+
+def test_what_others_decide_tells_no_runs_apart() -> None:
+    task, model, updates = found(task=["a", "a", "b", "b"], model=["x", "y", "x", "y"], updates=[9, 5, 9, 5])
+    assert drop_decided_factors([task, model, updates]) == [task, model]
+    assert drop_decided_factors([task]) == [task]
+    assert drop_decided_factors([]) == []
+
+
+def test_texts_with_the_same_keys_are_levels_by_their_values() -> None:
+    factor = combine_texts(["task=a length=2", "task=b length=2", "task=a length=2"])
+    assert (factor.name, factor.levels, factor.codes.tolist()) == ("task, length", ("a 2", "b 2"), [0, 1, 0])
+    other = combine_texts(["task=a", "task=b length=2"])
+    assert (other.name, other.levels) == ("", ("task=a", "task=b length=2"))
+    assert combine_texts([""]).levels == ("",)

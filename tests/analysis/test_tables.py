@@ -12,6 +12,7 @@ from bptt.analysis.tables import (
     tabulate_settings,
     take_final,
     write_lines,
+    write_parts,
 )
 from bptt.core.run import Record
 from bptt.tracking.folder.jobs import SweepJob
@@ -35,6 +36,24 @@ def results(*rows: tuple[str, str | None, float, float], **keys: list[Any]) -> p
     table = pd.DataFrame(list(rows), columns=["status", "outcome", "loss/eval", "accuracy/eval"])
     swept = {key.replace("__", "."): values for key, values in keys.items()}
     return pd.DataFrame({"run": range(len(rows))} | swept | table.to_dict("list"))
+
+
+def test_a_condition_and_a_setting_are_named_by_what_tells_them_apart() -> None:
+    table = pd.DataFrame(
+        {
+            "task": ["a", "a", "b", "b"],
+            "model": ["elman", "gru", "elman", "gru"],
+            "train.updates": [9, 5, 9, 5],
+            "init.scale": [1, 2, 1, 2],
+            "seed": [0, 0, 0, 0],
+        }
+    )
+    swept = list(table)
+    conditions, settings = write_parts(table, swept, ["task", "model", "train.updates"])
+    assert conditions == ["task=a model=elman", "task=a model=gru", "task=b model=elman", "task=b model=gru"]
+    assert settings == ["scale=1", "scale=2", "scale=1", "scale=2"]
+    assert write_parts(table, swept, [])[0] == [""] * 4
+    assert write_parts(table, ["task", "seed"], ["task"])[1] == [""] * 4
 
 
 OK, FAILED = ("FINISHED", "completed"), ("FAILED", None)

@@ -13,6 +13,7 @@ from benchmarks.coverage import (
     list_tables,
     simulate_improvement,
     simulate_large_locations,
+    simulate_roc,
     write_page,
 )
 from bptt.analysis.statistics.differences import PairCounts, paired_difference
@@ -80,6 +81,13 @@ def test_what_is_infinite_moves_the_middle_that_is_to_be_held() -> None:
     for kind in ("median", "iqm"):
         assert _score_locations(found, kind, one, 0.2)[0] > 0.8
         assert _score_locations(found, kind, one)[0] == 0.0
+
+
+def test_runs_that_share_seeds_are_not_taken_for_independent() -> None:
+    ours, *others = simulate_roc(20, 30, np.random.default_rng(0))
+    assert (ours.used, ours.trials, [one.used for one in others]) == (True, 30, [False] * 3)
+    assert ours.least > 0.85  # of thirty samples, the least of 44 cases
+    assert all(one.least < ours.least < ours.mean for one in others)
 
 
 def test_all_outcomes_of_pairs_are_enumerated() -> None:

@@ -63,6 +63,20 @@ def test_all_additions_of_long_numbers_are_refused(build: Build) -> None:
     assert raised.value.field == "eval_size"
 
 
+def test_in_order_a_batch_of_all_is_every_addition_in_each_update(build: Build) -> None:
+    page = build("adder", bits=3, order="sequential").training().page(np.random.SeedSequence(5), 2, 64)
+    x = page.sequences.x[page.rows[2 - page.first]]
+    assert [(number(one[:, 0]), number(one[:, 1])) for one in x] == [(a, b) for a in range(8) for b in range(8)]
+    half = build("adder", bits=3, order="sequential").training().page(np.random.SeedSequence(5), 1, 32)
+    assert half.rows[1].tolist() == list(range(32, 64))
+
+
+def test_long_numbers_have_no_order(build: Build) -> None:
+    with pytest.raises(InvalidValue, match=r"^order=sequential: random; 8 bits have too many for all$") as raised:
+        build("adder", bits=8, order="sequential")
+    assert raised.value.field == "order"
+
+
 def test_it_shows_additions(build: Build) -> None:
     def off_by_one(sequences: Sequences) -> Floats:
         output = sequences.y.copy()

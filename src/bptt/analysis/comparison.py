@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, combine_factors, find_factors
+from bptt.analysis.factors import Factor, combine_factors, drop_decided_factors, find_factors
 from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude
 from bptt.analysis.statistics.intervals import Interval, Location, clopper_pearson, location_intervals, median_updates
 from bptt.analysis.tables import ACCURACY, LOSS, SEED, drop_seed, is_smaller_better, take_final, write_settings
@@ -89,7 +89,7 @@ def ask_about(
         return []
     measure = choose_measure(ended)
     found = find_factors(ended, swept)
-    harder = [factor for factor in found if factor.key in conditions]
+    harder = drop_decided_factors([factor for factor in found if factor.key in conditions])
     every: list[Question] = []
     for factor in found:
         if factor.key in conditions or not 2 <= len(factor.levels) <= _MOST_LEVELS:

@@ -160,9 +160,36 @@ def _name_level(factor: Factor, place: int) -> str:
     return "" if factor.levels[place] == _UNSET else f"{factor.label}={factor.texts[place]}"
 
 
+def drop_decided_factors(found: Sequence[Factor]) -> list[Factor]:
+    """Without those, from the last on, whose levels the others decide: the rest tells as many runs apart."""
+    kept = list(found)
+    for factor in reversed(found):
+        rest = [other for other in kept if other is not factor]
+        if rest and len({*zip(*(one.codes for one in rest), strict=True)}) == len(
+            {*zip(*(one.codes for one in kept), strict=True)}
+        ):
+            kept = rest
+    return kept
+
+
 def combine_keys(runs: "pd.DataFrame", keys: Sequence[str]) -> Factor:
     """All combinations of keys as one factor, whose levels are called as in tables of settings."""
     return _make_factor("", "", write_settings(runs, keys))
+
+
+def combine_texts(texts: Sequence[str]) -> Factor:
+    """Each run's text, as of `bptt.analysis.tables.write_settings`, as a factor whose levels come in their order.
+
+    Where all have the same keys these are its label, and its levels the values: `sgd 0.1`, of optimizer, alpha.
+    """
+    levels = list(dict.fromkeys(texts))
+    codes = np.array([levels.index(text) for text in texts], np.int64)
+    parts = [[part.partition("=") for part in level.split(" ")] for level in levels]
+    keys = {tuple(key for key, _, _ in level) for level in parts}
+    if len(keys) > 1 or not all(mark for level in parts for _, mark, _ in level):
+        return Factor("", "", tuple(levels), codes, "ordinal")
+    values = [" ".join(value for _, _, value in level) for level in parts]
+    return Factor("", ", ".join(keys.pop()), tuple(values), codes, "ordinal")
 
 
 def split_runs(found: Sequence[Factor], runs: int) -> Split:

@@ -278,6 +278,28 @@ def write_settings(runs: "pd.DataFrame", keys: Sequence[str]) -> list[str]:
     return [" ".join(filter(None, row)) or "all" for row in zip(*columns, strict=True)]
 
 
+def write_parts(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Each run's condition, and its setting, in short: without keys whose values those before them decide, as where
+    each cell is given updates of its own. Empty where nothing of either kind was swept.
+    """
+    keys = [key for key in drop_seed(swept) if key in runs]
+    parts = [[key for key in keys if (key in conditions) is harder] for harder in (True, False)]
+    condition, setting = (
+        write_settings(runs, drop_decided(runs, part)) if part else [""] * len(runs) for part in parts
+    )
+    return condition, setting
+
+
+def drop_decided(runs: "pd.DataFrame", keys: Sequence[str]) -> list[str]:
+    """The keys without those, from the last on, whose values the others decide: the rest tells as many runs apart."""
+    kept = list(keys)
+    for key in reversed(keys):
+        rest = [other for other in kept if other != key]
+        if rest and len(runs[rest].drop_duplicates()) == len(runs[kept].drop_duplicates()):
+            kept = rest
+    return kept
+
+
 def show_values(values: Iterable[object]) -> list[str]:
     """Each value as `show_value` has it; those that would look alike though they differ, with all their digits."""
     every = list(values)

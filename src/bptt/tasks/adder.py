@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Adder:
     additions of which every digit rounds right.
 
     bits       digits of each number
+    order      random: each sequence is drawn anew; sequential: sequence r of update u is addition (u·batch + r) mod
+               4^bits, in order of a, then b, so that `train.batch_size` = 4^bits makes each update see all (bits ≤ 7)
     eval_size  additions of the evaluation, drawn once; None: all 4^bits of them, in order of a, then b (bits ≤ 10)
     test_size  additions of the test, drawn once; 0: there is none
 
@@ -43,6 +45,7 @@ class Adder:
     outputs: ClassVar[int] = 1
 
     bits: Annotated[int, Range(at_least=1, at_most=50)]
+    order: Literal["random", "sequential"] = "random"
     eval_size: Annotated[int, Range(at_least=1)] | None
     test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
@@ -50,6 +53,8 @@ class Adder:
     def __post_init__(self) -> None:
         if self.eval_size is None and self.bits > _MOST_BITS_FOR_ALL:
             raise InvalidValue("eval_size", None, f"a number: there are too many additions of {self.bits} bits for all")
+        if self.order == "sequential" and self.bits > _MOST_BITS_FOR_POOL:
+            raise InvalidValue("order", "sequential", f"random; {self.bits} bits have too many for all")
 
     @property
     def timesteps(self) -> int:
@@ -62,7 +67,7 @@ class Adder:
 
     def training(self) -> Stream:
         if self.bits <= _MOST_BITS_FOR_POOL:  # the same distribution, but a sequence costs one row number
-            return Pool(_list_additions(self.bits), "random")
+            return Pool(_list_additions(self.bits), self.order)
         return Generated(self.make, 3 * self.timesteps)
 
     def evaluation(self, rng: Generator) -> Sequences:

@@ -26,14 +26,11 @@ class Swept:
     swept: list[str]
     solved: Solved
     conditions: list[str] = field(default_factory=list)
+    measures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"run": [], "update": []}))
 
     @property
     def flow_ends(self) -> pd.DataFrame:
         return self.gradient_flow[self.gradient_flow["update"].isin([1, 100])]
-
-    @property
-    def measures(self) -> pd.DataFrame:
-        return pd.DataFrame({"run": [], "update": []})
 
     @property
     def given(self) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:

@@ -5,7 +5,8 @@ from matplotlib.colors import LogNorm
 
 from bptt.analysis.factors import build_factor
 from bptt.analysis.figures import draw_heat_map
-from bptt.analysis.figures.maps import is_grid
+from bptt.analysis.figures.maps import combine_settings, draw_settings, is_grid
+from bptt.analysis.figures.material import Material
 from tests.analysis.figures.swept import Swept, diverge, drawable, sweep_of
 
 
@@ -74,6 +75,31 @@ def test_without_any_finite_loss_that_is_said() -> None:
         diverge(sweep, run, update=0)
     axes = drawable(draw_heat_map(sweep.runs, "a.x", "a.y")).axes[0]
     assert axes.texts[0].get_text() == "no setting ended with a finite value"
+
+
+def test_conditions_of_several_keys_are_named_by_their_values_from_below() -> None:
+    number = np.arange(16)
+    sweep = sweep_of(
+        16,
+        task=np.where(number < 8, "temporal_order", "adding"),
+        task__length=np.where(number % 8 < 4, 20, 40),
+        model=np.where(number % 4 < 2, "elman", "gru"),
+        init__scale=np.where(number % 2, 0.1, 1.0),
+    )
+    sweep.conditions = ["task", "task.length"]
+    material = Material(sweep)  # type: ignore[arg-type]
+    factors = combine_settings(material)
+    assert factors is not None
+    figure = draw_settings(material, *factors, "").figure
+    labels = figure.axes[0].get_xticklabels()
+    assert [label.get_text() for label in labels] == [
+        "temporal_order 20",
+        "temporal_order 40",
+        "adding 20",
+        "adding 40",
+    ]
+    assert {label.get_rotation() for label in labels} == {90.0}
+    assert figure.axes[0].get_xlabel() == "task, length"
 
 
 def test_what_is_a_grid() -> None:

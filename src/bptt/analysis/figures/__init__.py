@@ -4,11 +4,19 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.figures import dynamics, gradients, outcomes, performance, portraits, training
+from bptt.analysis.figures import (
+    dynamics,
+    foretelling,
+    gradients,
+    outcomes,
+    performance,
+    portraits,
+    stability,
+    training,
+)
 from bptt.analysis.figures.dynamics import (
     draw_exponents,
     draw_sharpness_against_bound,
-    draw_sharpness_along,
     draw_singular_values,
     draw_solved_map,
     draw_spectra,
@@ -21,6 +29,7 @@ from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, d
 from bptt.analysis.figures.performance import draw_performance_profiles
 from bptt.analysis.figures.portraits import draw_portrait
 from bptt.analysis.figures.run import draw_gradient_flow, draw_loss_curve
+from bptt.analysis.figures.stability import draw_sharpness_along
 from bptt.analysis.figures.training import (
     draw_clipped_share,
     draw_convergence,
@@ -67,6 +76,7 @@ _MOST: Final = 14
 
 _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
     outcomes.draw_success,
+    foretelling.draw_foretelling,
     outcomes.draw_survivals,
     training.draw_loss,
     outcomes.draw_losses,
@@ -90,7 +100,7 @@ def draw_sweep(
     if material.ended.empty:
         return []
     drawn = list(islice(chain.from_iterable(_draw(draw, material, tell) for draw in _IN_ORDER), _MOST))
-    measured = (dynamics.draw_dynamics, portraits.draw_portraits)
+    measured = (dynamics.draw_dynamics, stability.draw_stability, portraits.draw_portraits)
     return drawn + list(chain.from_iterable(_draw(draw, material, tell) for draw in measured))
 
 

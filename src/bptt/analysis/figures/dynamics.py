@@ -23,7 +23,6 @@ from bptt.analysis.figures.panels import (
     LinearWindow,
     Window,
     choose_looks,
-    compute_quartiles,
     draw_bands,
     draw_legend,
     make_panels,
@@ -52,7 +51,12 @@ _MOST_PANELS: Final = 4
 _BINS: Final = 8  # of the exponent at the start
 _MOST_TICKS: Final = 6  # that stand at values of their own
 _SPAN: Final = 1e24  # of singular values
-_RULE: Final[Any] = {"color": "#555555", "linewidth": 0.8, "linestyle": "--", "zorder": 0}
+#: What there is to be known of that line.
+EDGE: Final = (
+    "Gradient descent on one batch can't stay where the sharpness is above the dashed line, 2/α (with momentum "
+    "2(1 + ε)/α): it oscillates along the sharpest direction. "
+)
+RULE: Final[Any] = {"color": "#555555", "linewidth": 0.8, "linestyle": "--", "zorder": 0}
 
 
 def draw_spectra(measures: "pd.DataFrame", ended: "pd.DataFrame", hue: Factor) -> "Figure":
@@ -82,7 +86,7 @@ def draw_spectra(measures: "pd.DataFrame", ended: "pd.DataFrame", hue: Factor) -
         values = np.concatenate([np.zeros(1), *(band.middle for here in bands for band in here)])
         draw_bands(every, bands, LinearWindow.around(values))
         for axes in every:
-            axes.axhline(0.0, **_RULE)
+            axes.axhline(0.0, **RULE)
             axes.set_xlim(0.0, 1.0)
             axes.set_xticks([0.0, 0.5, 1.0], ["0", "½", "1"])
         draw_legend(figure, hue, markers=False)
@@ -105,7 +109,7 @@ def draw_exponents(measures: "pd.DataFrame", ended: "pd.DataFrame", hue: Factor)
         for panel, axes in enumerate(every):
             own = rows if many else rows[hue.codes[rows["place"]] == panel]
             _draw_exponents(axes, own)
-            axes.axhline(0.0, **_RULE)
+            axes.axhline(0.0, **RULE)
         set_kept_axis(every, updates)
     return figure
 
@@ -163,7 +167,7 @@ def draw_singular_values(measures: "pd.DataFrame", ended: "pd.DataFrame", hue: F
         for axes, table in zip(every, tables.values(), strict=True):
             set_level_axis(axes, hue)
             axes.set_xlabel(hue.name or "all runs")
-            axes.axhline(1.0, **_RULE)
+            axes.axhline(1.0, **RULE)
             for place, look, row in zip(hue.places, looks, table, strict=True):
                 if scale is not None and not np.isnan(row).any():
                     least, middle, largest = np.clip(row, scale.low, scale.high)
@@ -214,7 +218,7 @@ def draw_sharpness_against_bound(measures: "pd.DataFrame", ended: "pd.DataFrame"
         )
         low, high = float(every.min()) / 1.5, float(every.max()) * 1.5
         bounds = np.concatenate([part[SHARPNESS] / part[RATIO_OF_BOUND] for part in ends.values()])
-        axes.plot([low, high], [low, high], **_RULE)
+        axes.plot([low, high], [low, high], **RULE)
         Window(float(bounds.min()) / 2, float(bounds.max()) * 2).apply(axes, across=True)
         Window(low, high).apply(axes)
         _mark_bounds(axes, np.unique(bounds.round(12)))
@@ -230,30 +234,6 @@ def _mark_bounds(axes: "Axes", bounds: "NDArray[np.float64]") -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_power(float(f"{value:.3g}"))))
         axes.xaxis.set_major_locator(FixedLocator(bounds.tolist()))
         axes.xaxis.set_minor_locator(NullLocator())
-
-
-def draw_sharpness_along(measures: "pd.DataFrame", ended: "pd.DataFrame", hue: Factor) -> "Figure":
-    """The share that the sharpness is of the largest stable one, against the update: medians, bands of quartiles."""
-    import matplotlib as mpl
-
-    rows = select_measured(measures, ended, RATIO_OF_BOUND)
-    bands = []
-    for level, look in enumerate(choose_looks(hue)):
-        own = rows[hue.codes[rows["place"]] == level]
-        if len(own):
-            table = own.pivot_table(index="update", columns="run", values=RATIO_OF_BOUND)
-            low, middle, high = compute_quartiles(table.to_numpy()).T
-            bands.append(Band(look, table.index.to_numpy(), middle, low, high))
-    values = np.concatenate(
-        [np.ones(1), *(part for band in bands for part in (band.middle, band.low, band.high) if part is not None)]
-    )
-    with mpl.rc_context(STYLE):
-        figure, every = make_panels([""], "update", "sharpness / largest stable one")
-        draw_bands(every, [bands], Window.around(values, span=1e6))
-        every[0].axhline(1.0, **_RULE)
-        set_kept_axis(every, np.unique(rows["update"].to_numpy()))
-        draw_legend(figure, hue, markers=False)
-    return figure
 
 
 def bin_starts(exponents: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -299,7 +279,7 @@ def draw_solved_map(measures: "pd.DataFrame", ended: "pd.DataFrame", up: Factor)
         axes.set_xlabel("largest Lyapunov exponent at the start (1/timestep)")
         figure.colorbar(mesh, ax=axes, label="solved runs (%)", ticks=[0, 50, 100])
         if edges[0] < 0 < edges[-1]:
-            axes.axvline(0.0, **{**_RULE, "zorder": 3})
+            axes.axvline(0.0, **{**RULE, "zorder": 3})
     return figure
 
 
@@ -406,34 +386,16 @@ def _show_sharpness(material: Material, pooled: str) -> Iterator[SweepFigure]:
     if not ends:
         return
     told = join_texts([f"{write_digits(part[RATIO_OF_BOUND].median())} at the {name}" for name, part in ends.items()])
-    edge = (
-        "Gradient descent on one batch can't stay where the sharpness is above the dashed line, 2/α (with momentum "
-        "2(1 + ε)/α): it oscillates along the sharpest direction. "
-    )
     yield SweepFigure(
         name=f"{DYNAMICS}sharpness",
         figure=draw_sharpness_against_bound(measures, ended, hue),
         title="Sharpness against the edge of stability",
         caption=(
             "The largest eigenvalue of the training loss's Hessian, a point for each run, hollow at the start and "
-            f"filled at the last update, against the largest one with which its optimizer is stable. {edge}Points "
+            f"filled at the last update, against the largest one with which its optimizer is stable. {EDGE}Points "
             "that began below and ended at the line are at the edge of stability (Cohen et al. 2021); points that "
             "end far below it could bear a larger learning rate. Small batches and other optimizers have other "
             f"edges. {pooled}"
         ),
         alt=f"Scatter plot of sharpness against the largest stable one; their ratio is {told}, as a median.",
     )
-    updates = np.unique(rows["update"])
-    if len(updates) > 2:
-        yield SweepFigure(
-            name=f"{DYNAMICS}sharpness_along",
-            figure=draw_sharpness_along(measures, ended, hue),
-            title="Sharpness through training",
-            caption=(
-                "The sharpness as a share of the largest one with which the optimizer is stable, after the updates "
-                f"that were measured: medians over runs, and bands from the lower to the upper quartile. {edge}A "
-                "line that rises to 1 and stays there is progressive sharpening up to the edge of stability; one "
-                f"that falls towards it began in a place that was too steep. {pooled}"
-            ),
-            alt=f"Line chart of the sharpness' share of the largest stable one: {told}, as a median.",
-        )

@@ -4,11 +4,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.factors import Factor, build_factor, combine_factors, combine_keys
+from bptt.analysis.factors import (
+    Factor,
+    build_factor,
+    combine_factors,
+    combine_keys,
+    combine_texts,
+    drop_decided_factors,
+)
 from bptt.analysis.figures.material import SOLVED, Material, SweepFigure, find_display, label_axis, write_digits
 from bptt.analysis.figures.panels import Window
 from bptt.analysis.style import COLUMN, STYLE, set_logarithmic_ticks, write_message
-from bptt.analysis.tables import LOSS, drop_seed, take_final
+from bptt.analysis.tables import LOSS, drop_seed, take_final, write_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +27,7 @@ _MOST_NUMBERS: Final = 12  # beside each other
 _EMPTY: Final = "#d9d9d9"
 _ROOM: Final = 12  # characters of a level's name that a column has room for
 _INCHES: Final = 0.066  # of a character
+_BESIDE: Final = 48  # characters of all names that columns have room for
 
 
 def draw_heat_map(runs: "pd.DataFrame", x: str, y: str, value: str = LOSS, ceiling: float = np.inf) -> "Figure":
@@ -47,7 +55,9 @@ def draw_factor_map(
     label = label_axis(value) if value == SOLVED else f"median final {label_axis(value)}"
     with mpl.rc_context(STYLE):
         width = COLUMN + _INCHES * max(0, max(map(len, up.texts)) - _ROOM)
-        figure = Figure(figsize=(width, min(max(0.9 + 0.28 * len(up.levels), 2.2), 4.5)), layout="constrained")
+        below = _INCHES * max(map(len, across.texts)) if _is_crowded(across) else 0.0
+        height = min(max(0.9 + 0.28 * len(up.levels), 2.2), 4.5) + below
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         if find_display(value).scale == "log":
             _draw_logarithmic(axes, table, label, ceiling)
@@ -110,10 +120,16 @@ def _draw_cells(axes: "Axes", table: "NDArray[np.float64]", label: str, bar: dic
     return axes.collections[0].colorbar
 
 
+def _is_crowded(across: Factor) -> bool:
+    """Whether its levels' texts have no room beside each other."""
+    return any(isinstance(level, str) for level in across.levels) and sum(map(len, across.texts)) > _BESIDE
+
+
 def _label_axes(axes: "Axes", across: Factor, up: Factor) -> None:
     for axis, factor, most in ((axes.xaxis, across, 8), (axes.yaxis, up, 14)):
         step = -(-len(factor.levels) // most)
-        axis.set_ticks(np.arange(0, len(factor.levels), step) + 0.5, factor.texts[::step], rotation=0)
+        turned = 90 if axis is axes.xaxis and _is_crowded(factor) else 0
+        axis.set_ticks(np.arange(0, len(factor.levels), step) + 0.5, factor.texts[::step], rotation=turned)
         axis.set_tick_params(length=0)
         axis.set_label_text(factor.name)
 
@@ -126,10 +142,13 @@ def combine_settings(material: Material) -> tuple[Factor, Factor] | None:
     """The conditions and the settings, each as one factor, where several keys make a setting and they are not many."""
     harder = [factor for factor in material.factors if factor.key in material.sweep.conditions]
     others = [factor for factor in material.factors if factor not in harder]
+    harder = drop_decided_factors(harder)
     if not harder or len(others) < 2:
         return None
     keys = [key for key in drop_seed(material.sweep.swept) if key not in material.sweep.conditions]
     across, up = combine_factors(harder, len(material.ended)), combine_keys(material.ended, keys)
+    if len(harder) > 1:
+        across = combine_texts(write_parts(material.ended, material.sweep.swept, material.sweep.conditions)[0])
     return (across, up) if len(up.levels) <= _MOST_SETTINGS and len(across.levels) <= _MOST_CONDITIONS else None
 
 

@@ -67,6 +67,7 @@ _SHOWN: Final = {
     DECAY: Display("gradient decay per timestep"),
     RADIUS: Display("spectral radius"),
     RATIO: Display("relative update size ‖Δθ‖/‖θ‖", "log", None, 1000, 1e8),
+    "dynamics/sharpness_ratio": Display("sharpness / largest stable one", "log", None, None, 1e6),
     "activations/saturation": Display("saturated activations", "percent"),
     GRADIENTS: Display("gradient evaluations"),
     SECONDS: Display("processor time (s)"),

@@ -50,15 +50,15 @@ def choose_looks(factor: Factor) -> list[Look]:
     ]
 
 
-def draw_legend(figure: "Figure", factor: Factor, markers: bool) -> None:
-    """A legend above everything; none where there is nothing to tell apart."""
+def draw_legend(figure: "Figure", factor: Factor, markers: bool, looks: Sequence[Look] | None = None) -> None:
+    """A legend above everything; none where there is nothing to tell apart. looks: None, those of `choose_looks`."""
     from matplotlib.lines import Line2D
 
     if len(factor.levels) < 2:
         return
     handles = [
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker if markers else None, markersize=3)
-        for look in choose_looks(factor)
+        for look in looks or choose_looks(factor)
     ]
     most = max(1, 60 // (max(map(len, factor.texts)) + 6))
     columns = -(-len(handles) // -(-len(handles) // most))

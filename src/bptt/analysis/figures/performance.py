@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from bptt.analysis.comparison import choose_measure, select_ended
-from bptt.analysis.factors import Factor, Split, combine_factors, find_factors, split_runs
+from bptt.analysis.factors import Factor, Split, combine_factors, drop_decided_factors, find_factors, split_runs
 from bptt.analysis.figures.material import (
     Material,
     SweepFigure,
@@ -144,7 +144,7 @@ def _tell_apart(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence
     found = find_factors(ended, swept)
     harder = [factor for factor in found if factor.key in conditions]
     told = pool_runs(split_runs([factor for factor in found if factor not in harder], len(ended)), len(ended))
-    return ended, Split(told.hue, combine_factors(harder, len(ended))) if harder else told
+    return ended, Split(told.hue, combine_factors(drop_decided_factors(harder), len(ended))) if harder else told
 
 
 def _list_keys(material: Material, told: Split) -> list[Factor | None]:

@@ -21,10 +21,12 @@ from bptt.analysis.report.document import (
     Table,
     attempt,
     attempt_section,
+    attempt_some,
 )
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.costs import write_costs
 from bptt.analysis.report.sections.dynamics import write_dynamics
+from bptt.analysis.report.sections.measured import write_stability, write_start
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
     choose_columns,
@@ -101,24 +103,19 @@ def write_sections(
     ours = [one for one in drawn if one.name.startswith(DYNAMICS)]
     others = [one for one in drawn if one not in ours]
     measured = not findings.sweep.measures.empty
-    choices = attempt("The section “What was chosen”", lambda: write_choices(findings))
     return [
         attempt_section("results", "Results", lambda: write_results(findings, shown)),
-        *([Section("choices", "What was chosen", [choices])] if isinstance(choices, Missing) else choices),
-        *_write_costs(findings),
+        *attempt_some("start", "What the start foretells", lambda: write_start(findings)),
+        *attempt_some("choices", "What was chosen", lambda: write_choices(findings)),
+        *attempt_some("costs", "What it cost", lambda: write_costs(findings)),
         *([write_figures(others, failed)] if others or failed or not shown else []),
         *([attempt_section("dynamics", "Dynamics", lambda: write_dynamics(findings, ours), [])] if measured else []),
+        *attempt_some("stability", "The edge of stability", lambda: write_stability(findings)),
         attempt_section("troubles", "Failures and divergences", lambda: write_troubles(findings)),
         attempt_section("best", "Best configurations", lambda: write_best(findings)),
         attempt_section("swept", "What was swept", lambda: write_swept(findings)),
         attempt_section("setup", "Setup", lambda: write_setup(findings)),
     ]
-
-
-def _write_costs(findings: Findings) -> list[Section]:
-    """What settings cost, where updates do not tell it."""
-    found = attempt("The section “What it cost”", lambda: write_costs(findings))
-    return [Section("costs", "What it cost", [found])] if isinstance(found, Missing) else found
 
 
 def split_question(question: str | None) -> tuple[str, str]:

@@ -210,3 +210,9 @@ def attempt_section(id: str, title: str, write: Callable[[], Section], rest: Seq
     """The section that `write` returns, or one with this title that says why there is none, and has the rest."""
     made = attempt(f"The section “{title}”", write)
     return Section(id, title, [made, *rest]) if isinstance(made, Missing) else made
+
+
+def attempt_some(id: str, title: str, write: Callable[[], Sequence[Section]]) -> Sequence[Section]:
+    """The sections that `write` returns, which may be none, or one with this title that says why there are none."""
+    made = attempt(f"The section “{title}”", write)
+    return [Section(id, title, [made])] if isinstance(made, Missing) else made

@@ -11,7 +11,7 @@ from bptt.analysis.comparison import choose_leading, conclude_about, describe_co
 from bptt.analysis.ranking import rank_groups
 from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.statistics.words import write_conclusion
-from bptt.analysis.tables import LOSS, drop_seed, take_final, write_settings
+from bptt.analysis.tables import LOSS, drop_decided, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ class Findings:
         of a diverged one as infinite.
         """
         runs, own = self.sweep.runs, self.conditions
-        texts = {"condition": write_settings(runs, own)} if own else {}
+        texts = {"condition": write_settings(runs, drop_decided(runs, own))} if own else {}
         texts["setting"] = write_settings(runs, [key for key in self.keys if key not in own])
         return runs.assign(**texts, **{LOSS: take_final(runs, LOSS).astype(float)})
 

@@ -78,6 +78,10 @@ class Interval:
     low: float
     high: float
 
+    def name_columns(self, name: str) -> dict[str, float]:
+        """Its parts, by the names of a table's columns: the estimate's, and its ends' with _low and _high."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
 
 def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """A share of successes with Clopper and Pearson's exact interval; all nan without trials.

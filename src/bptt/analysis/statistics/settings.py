@@ -19,7 +19,7 @@ from bptt.analysis.statistics.intervals import (
     share_difference,
     survival,
 )
-from bptt.analysis.tables import ACCURACY, LOSS, drop_seed, take_final, write_settings
+from bptt.analysis.tables import ACCURACY, LOSS, drop_decided, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,8 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: S
     keys = [key for key in drop_seed(swept) if key in runs]
     status = runs["status"].fillna("")
     ended, failed = runs["outcome"].notna(), status.eq("FAILED")
-    text = {"condition": write_settings(runs, [key for key in keys if key in conditions])} if conditions else {}
+    harder = drop_decided(runs, [key for key in keys if key in conditions])
+    text = {"condition": write_settings(runs, harder)} if conditions else {}
     table = runs[keys].assign(
         **text,
         setting=write_settings(runs, [key for key in keys if key not in conditions]),

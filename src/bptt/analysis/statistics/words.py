@@ -6,6 +6,7 @@ from typing import Final
 from bptt.analysis.statistics.conclusions import Comparison
 from bptt.analysis.statistics.intervals import Interval
 from bptt.analysis.statistics.power import MOST
+from bptt.analysis.statistics.roc import Foretelling
 
 _DOES: Final = {
     "solved": "solves the task more often than",
@@ -56,6 +57,46 @@ def write_conclusion(found: Comparison) -> str:
     if found.silent:
         sentences.append(f"Left out, since no difference can show there: {_list_silent(found)}")
     return _finish(". ".join(sentences), found)
+
+
+def write_foretelling(found: Foretelling, conditions: bool = False) -> str:
+    """Whole sentences on what a number at the start says of whether a run will be solved.
+
+    conditions  whether runs are compared within several conditions
+    """
+    name, area = found.name, found.area
+    if found.outcome == "silent":
+        where = "In each condition all runs or none" if conditions else "All runs or none"
+        return f"{where} were solved, so that these can't tell what the {name} at the start says of it."
+    if found.outcome in ("larger", "smaller"):
+        head = f"Runs whose {name} is {found.outcome} at the start are solved rather"
+    elif found.outcome == "nothing":
+        head = f"The {name} at the start says next to nothing of whether a run will be solved"
+    else:
+        head = f"Whether the {name} at the start says anything of whether a run will be solved is not settled"
+    borders = (0.5, 0.5 - found.margin, 0.5 + found.margin)
+    turned = found.outcome == "smaller"
+    ends = (found.interval.high, found.interval.low) if turned else (found.interval.low, found.interval.high)
+    value, low, high = (
+        "–" if end != end else _round(1.0 - end if turned else end, borders) for end in (found.interval.value, *ends)
+    )
+    same = " of one condition" if conditions else ""
+    within = ""
+    if found.outcome == "nothing":
+        within = f", all of it within 50 ± {_round(found.margin, ())} %"
+    several = f", corrected for {found.comparisons} comparisons" if found.comparisons > 1 else ""
+    between = f"95 % interval {low} to {high}{within}, " if low != "–" else "too few seeds for an interval, "
+    text = (
+        f"{head}: of a solved and an unsolved run{same} it is the solved one that has the "
+        f"{'smaller' if turned else 'larger'} with a probability of {value} % ({between}{sum(area.runs):,} runs of "
+        f"{area.seeds:,} seeds{several})."
+    )
+    if found.outcome != "unsettled" or low == "–":
+        return text
+    told = [f"{_write_need(found.to_differ)} seeds would settle a difference like this one"] * (area.value != 0.5)
+    if abs(area.value - 0.5) < found.margin:
+        told.append(f"{_write_need(found.to_equal)} seeds that it says next to nothing")
+    return f"{text} {_capitalise(', '.join(told))}."
 
 
 def _write_numbers(found: Comparison) -> str:
