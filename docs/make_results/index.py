@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from docs.make_results import articles, lengths
+from docs.make_results import articles, dynamics, lengths
 from docs.make_results.figures import draw_success_by_length
 from docs.make_results.pictures import smaller
 from docs.make_results.tables import Tables
@@ -16,9 +16,9 @@ NAME: Final = "README.md"
 
 _OPENING: Final = """# Results
 
-What `bptt`'s shipped sweeps found: of the claims of the five tutorials it stands on, and of how far back networks
-learn. `make results` trains the sweeps, writes the report of each, and this page from their tables: all numbers below
-come from there, and each report says how to repeat them.
+What `bptt`'s shipped sweeps found: of the claims of the five tutorials it stands on, of how far back networks
+learn, and of what is seen of them before and while they do. `make results` trains the sweeps, writes the report of
+each, and this page from their tables: all numbers below come from there, and each report says how to repeat them.
 
 A share of runs is followed by its 95 % interval (Clopper and Pearson's). Runs of a setting differ in their seed, and so
 in their first weights, training data and evaluation data; runs with one seed have the same in every setting, so shares
@@ -75,6 +75,8 @@ def write_page(every: Mapping[str, Tables]) -> str:
         *articles.write_sections(every),
         "## Over how many timesteps\n",
         *lengths.write_sections(every),
+        "## What gradients and losses tell\n",
+        *dynamics.write_sections(every),
         _CORRECTIONS,
         "## All reports\n",
         _list_reports(every),

@@ -1,11 +1,14 @@
-"""What of a sweep's report lies in docs/results: its Markdown, its tables as CSV, and the figures that answer it.
+"""What of a sweep's report lies in docs/results: its Markdown, with the first of its runs, its tables as CSV, and the
+figures that answer it.
 
 The whole report, with its page, every figure and the tables as LaTeX, is in the sweep's own folder.
 """
 
+import csv
 import itertools
 import re
 from collections.abc import Mapping
+from io import StringIO
 from typing import Final
 
 from docs.make_results.tables import UnsupportedError
@@ -14,6 +17,7 @@ from docs.make_results.tables import UnsupportedError
 FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "alpha_epsilon": ("success_map", "success_alpha", "survival", "loss_map"),
     "clip_threshold": ("success_map", "success_alpha", "survival", "clipped_share"),
+    "edge_of_stability": ("dynamics_sharpness_along", "dynamics_sharpness", "convergence"),
     "eta": ("success_map", "success_eta_plus", "survival", "loss_map"),
     "hidden_size": ("success_hidden_size", "survival", "convergence", "final_loss_hidden_size"),
     "init_scale_spectral_radius": ("success_map", "survival", "gradient_profiles_first", "radius_against_decay"),
@@ -23,12 +27,14 @@ FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "length_copying": ("success_clip", "success_init", "success_length", "gradient_profiles_last"),
     "length_temporal_order": ("success_map", "success_length", "success_clip", "gradient_profiles_last"),
     "optuna_adder": ("success_alpha", "success_scale", "success_hidden_size", "variance"),
+    "predict_from_start": ("start", "success_map", "dynamics_solved_map", "gradient_profiles_first"),
     "sentiment_clip": ("success_map", "success_alpha", "gradient_norm", "clipped_share"),
     "sentiment_init": ("success_init", "success_scale", "survival", "gradient_profiles"),
 }
 MOST_FIGURES: Final = 4
 
 _PAGE: Final = "report.md"
+_TABLE: Final = "tables/runs.csv"
 _TITLE: Final = "## Figures\n\n"
 _NOTE: Final = (
     "Those that answer the question; all of them, the tables as LaTeX, and everything as one page are in the report "
@@ -36,6 +42,11 @@ _NOTE: Final = (
 )
 _FIGURE: Final = re.compile(
     r"!\[(?:[^\]\\]|\\.)*\]\(figures/(?P<name>\w+)\.png\)\n\n\*\*Figure (?P<number>\d+)\. [^\n]+\n\n"
+)
+_ROWS: Final = 100  # of all runs, that a reader sees
+_RUNS: Final = re.compile(
+    r"(?P<caption>\*\*Table \d+\. [^\n]*?)(?: The first \d+ of (?P<of>\d+) rows\.)?"
+    r"(?P<files> Files: `tables/runs\.csv`\n\n\|[^\n]+\n\|[^\n]+\n)(?P<rows>(?:\|[^\n]*\n)+)"
 )
 _LATEX: Final = re.compile(r"(Files: `tables/\w+\.csv`), `tables/\w+\.tex`$", re.MULTILINE)
 
@@ -52,7 +63,7 @@ def shipped_files(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
             f"{name}: the report has no {missing[0]}, which docs/make_results/shipping.py has shipped"
         )
     kept = {
-        path: content
+        path: _drop_names(content) if path == _TABLE else content
         for path, content in files.items()
         if path in figures or path.endswith((".csv", ".patch"))  # the patch of a program that differs from its commit
     }
@@ -69,4 +80,23 @@ def _page(text: str, figures: tuple[str, ...]) -> str:
         return found[0].replace(f"**Figure {found['number']}.", f"**Figure {next(numbers)}.")
 
     kept = _FIGURE.sub(keep, text.replace(_NOTE, ""))
-    return _LATEX.sub(r"\1", kept.replace(_TITLE, _TITLE + _NOTE))
+    return _LATEX.sub(r"\1", _RUNS.sub(_shorten, kept.replace(_TITLE, _TITLE + _NOTE)))
+
+
+def _shorten(found: re.Match[str]) -> str:
+    """The table of all runs with its first rows; its file has all of them."""
+    rows = found["rows"].splitlines(keepends=True)
+    if len(rows) <= _ROWS:
+        return found[0]
+    of = found["of"] or len(rows)
+    return f"{found['caption']} The first {_ROWS} of {of} rows.{found['files']}{''.join(rows[:_ROWS])}"
+
+
+def _drop_names(content: bytes) -> bytes:
+    """The table of runs without their names, which say again what was swept."""
+    rows = list(csv.reader(StringIO(content.decode(), newline="")))
+    if "name" not in rows[0]:
+        return content
+    place, text = rows[0].index("name"), StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([*row[:place], *row[place + 1 :]] for row in rows)
+    return text.getvalue().encode()

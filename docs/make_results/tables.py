@@ -105,12 +105,12 @@ class Tables:
     @cached_property
     def settings(self) -> pd.DataFrame:
         """A row per setting: the swept keys, and what its runs came to."""
-        return self._read("results")
+        return self.read("results")
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """A row per run."""
-        return self._read("runs")
+        return self.read("runs")
 
     def levels(self, key: str) -> list[float]:
         """The numbers that a swept key has, ascending."""
@@ -144,7 +144,7 @@ class Tables:
     def value(self, key: str) -> str:
         """What a key has in all runs, as the setup's table says."""
         part, _, name = key.partition(".")
-        setup = self._read("setup").set_index("part")
+        setup = self.read("setup").set_index("part")
         for text in setup.loc[[part], "values"].astype(str) if part in setup.index else ():
             if found := re.search(rf"(?:^|\s){re.escape(name)}=(\S+)", text):
                 return found[1]
@@ -199,7 +199,7 @@ class Tables:
 
     @cached_property
     def _tuning(self) -> pd.DataFrame:
-        return self._read("tuning")
+        return self.read("tuning")
 
     def _share(self, column: str, where: Mapping[str, object]) -> Share:
         rows = self.rows(self.settings, where)
@@ -214,8 +214,8 @@ class Tables:
         }.get(column)
         if did is None or (int(did.sum()), len(runs)) != (count, of):
             return Share(count, of)
-        first, last = (list(self.runs).index(name) for name in ("name", "status"))
-        swept = [key for key in list(self.runs)[first + 1 : last] if key not in self.tuned]
+        before = list(self.runs)[: list(self.runs).index("status")]
+        swept = [key for key in before if key not in {"run", "name", *self.tuned}]
         return Share(count, of, runs[swept].assign(did=did).reset_index(drop=True))
 
     def _holds(self, runs: pd.DataFrame, of: str = "/eval") -> "pd.Series":
@@ -228,7 +228,8 @@ class Tables:
         last = runs[metric]
         return last.ge(float(found[3])) if found[2] == ">=" else last.le(float(found[3]))
 
-    def _read(self, table: str) -> pd.DataFrame:
+    def read(self, table: str) -> pd.DataFrame:
+        """A table of the report, by the name of its file. Raises UnsupportedError where it is not there."""
         path = self.folder / "tables" / f"{table}.csv"
         try:
             return pd.read_csv(path)

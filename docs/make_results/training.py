@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,11 @@ from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 _SEARCH: Final = "_target_"
+#: What `bptt measure` is to look at before a sweep's report is written.
+MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
+    "edge_of_stability": ("--sharpness", "--at", "all"),
+    "predict_from_start": ("--lyapunov", "--at", "first"),
+}
 
 
 class TrainingError(Exception):
@@ -32,7 +38,8 @@ def list_shipped() -> list[str]:
 
 
 def train(name: str, root: Path) -> Path:
-    """The folder of the finished archive of a sweep, which is trained, or gone on with, where it is missing.
+    """The folder of the finished archive of a sweep, which is trained and measured, or gone on with, as far as that is
+    missing.
 
     root  where the folders are. A folder's name tells by which configurations and numerical version it was trained, so
           that another one is begun where any of that has changed
@@ -47,6 +54,8 @@ def train(name: str, root: Path) -> Path:
     status = SweepFolder.open(folder).journal.status
     if status != "FINISHED":
         raise TrainingError(f"{folder}: {status}; see what failed with `bptt report {folder}`")
+    if name in MEASURED:
+        _run_bptt("measure", str(folder), *MEASURED[name])
     return folder
 
 

@@ -75,9 +75,32 @@ def report(folder: Path, name: str, solves: Solves) -> None:
     pd.DataFrame({"part": setup.keys(), "values": setup.values()}).to_csv(
         folder / name / "tables" / "setup.csv", index=False
     )
-    figures = ("success_map", "success_hidden_size")
+    _report_measures(folder / name / "tables", name)
+    figures = ("success_map", "success_hidden_size", "start", "dynamics_sharpness_along")
     text = "\n".join(f"![What one sees.](figures/{figure}.png)" for figure in figures)
     (folder / name / "report.md").write_text(text, encoding="utf-8")
+
+
+def _report_measures(folder: Path, name: str) -> None:
+    """The tables of what was measured, of the sweeps in which something is."""
+    ends = {"area_low": [0.8, 0.4], "area_high": [0.95, 0.6], "within": [0.6, np.nan], "within_low": [0.5, np.nan]}
+    if name == "predict_from_start":
+        pd.DataFrame(
+            {
+                "predictor": ["largest Lyapunov exponent", "regularizer Ω"],
+                "symbol": ["λ₁", "Ω"],
+                "outcome": ["larger", "unsettled"],
+                "area": [0.9, 0.5],
+                **ends,
+                "within_high": [0.7, np.nan],
+                "sentence": ["The exponent foretells it.", "Of Ω it is not settled."],
+            }
+        ).to_csv(folder / "start.csv", index=False)
+    if name == "edge_of_stability":
+        stability = pd.DataFrame({"condition": ["task=a", "task=a", "task=b"], "setting": ["x", "y", "x"], "runs": 50})
+        stability.assign(reached=50, at_edge=[40, 42, 3], diverged=0, rest=1.0, rest_low=0.9, rest_high=1.1).to_csv(
+            folder / "stability.csv", index=False
+        )
 
 
 def made(folder: Path, solves: Solves) -> dict[str, Tables]:
@@ -91,7 +114,7 @@ def most(setting: dict[str, object], runs: int) -> int:
     if "model.hidden_size" in setting:
         return runs if float(str(setting["model.hidden_size"])) > 2 else runs // 4
     if "task.length" in setting:
-        return runs if setting["clip"] == "norm" and float(str(setting["task.length"])) < 25 else 0
+        return runs if setting.get("clip", "norm") == "norm" and float(str(setting["task.length"])) < 25 else 0
     return runs // 2
 
 
@@ -133,6 +156,16 @@ def test_a_sentence_turns_with_the_numbers(tmp_path: Path, text: str) -> None:
     assert "The claim does not hold: 2 hidden units learn it more often than 3." in turned
     assert "Clipping helps, with learning rates from 0.03 to 0.3." in text
     assert "Clipping hurts, with learning rates from 0.03 to 0.3." in turned
+
+
+def test_what_was_measured_is_told_as_its_tables_say(text: str) -> None:
+    told = " ".join(text.split())
+    assert "**Found.** The exponent foretells it. Of Ω it is not settled." in told
+    assert "| largest Lyapunov exponent, λ₁ | 90 % (80 to 95) | 60 % (50 to 70) |" in text
+    assert "| regularizer Ω, Ω | 50 % (40 to 60) | – |" in text
+    assert "over the last quarter of training it is that of a 82 of 100 (73 to 89 %) and b 3 of 50 (1 to 17 %)." in told
+    assert "Most runs do on a; fewer than half on b." in told
+    assert "| a, x | 50/50 | 40/50 | 0/50 | 1 (0.9 to 1.1) |" in text
 
 
 def test_every_setting_of_the_lengths_is_some_variant(every: dict[str, Tables]) -> None:
@@ -218,6 +251,10 @@ def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: p
     statuses = ["FINISHED", "FAILED"]
     with pytest.raises(training.TrainingError, match="FAILED"):
         training.train("eta", tmp_path)
+    statuses = ["FINISHED"]
+    commands.clear()
+    measured = training.train("edge_of_stability", tmp_path)
+    assert commands[1:] == [("measure", str(measured), "--sharpness", "--at", "all")]
 
 
 def test_another_sweep_has_another_fingerprint() -> None:

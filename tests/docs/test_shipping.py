@@ -69,6 +69,20 @@ def test_a_report_loses_what_is_not_shipped_and_nothing_else(monkeypatch: pytest
     assert outside_figures(text) == re.sub(r", `tables/\w+\.tex`", "", outside_figures(full))
 
 
+def test_of_many_runs_the_first_are_shown_and_their_names_are_left_out() -> None:
+    head = "| run | digest |\n| ---: | --- |\n"
+    caption = "**Table 9. All 150 runs.** Told. Files: `tables/runs.csv`\n\n"
+    rows = [f"| {run} | `{run:x}` |\n" for run in range(150)]
+    page = f"# eta\n\n{caption}{head}{''.join(rows)}\n</details>\n"
+    table = 'run,name,a,seed,status\n0,"a=1,5 seed=0","1,5",0,FINISHED\n'
+    figures = {f"figures/{name}.png": b"" for name in FIGURES["eta"]}
+    files = shipped_files("eta", figures | {"report.md": page.encode(), "tables/runs.csv": table.encode()})
+    told = caption.replace("Told.", "Told. The first 100 of 150 rows.")
+    assert files["report.md"].decode() == f"# eta\n\n{told}{head}{''.join(rows[:100])}\n</details>\n"
+    assert files["tables/runs.csv"].decode() == 'run,a,seed,status\n0,"1,5",0,FINISHED\n'
+    assert shipped_files("eta", files) == files
+
+
 def test_a_figure_that_a_report_lacks_is_told() -> None:
     with pytest.raises(UnsupportedError, match=r"^eta: the report has no figures/success_map\.png, "):
         shipped_files("eta", {"report.md": b"# eta\n"})
