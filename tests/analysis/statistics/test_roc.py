@@ -196,3 +196,9 @@ def test_as_many_of_each_are_asked_for() -> None:
         ValueError, match=r"^3 scores, 2 outcomes, 3 seeds and 3 strata: give one of each for each run$"
     ):
         roc_area([1, 2, 3], [True, False])
+
+
+@pytest.mark.parametrize("outcome", [np.nan, 0.5, 2])
+def test_an_outcome_is_one_or_the_other(outcome: float) -> None:
+    with pytest.raises(ValueError, match=r"^succeeded: true or false, 1 or 0, for each run$"):
+        roc_area([1, 2], [0, outcome])

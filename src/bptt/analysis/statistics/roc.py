@@ -151,9 +151,13 @@ def roc_area(
     run has a seed of its own and there is one stratum, it is the variance of E. R. DeLong, D. M. DeLong,
     D. L. Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating characteristic curves: a
     nonparametric approach", Biometrics 44 (1988). The area itself is Mann and Whitney's U over m·n. All nan where no
-    stratum has both outcomes. Raises ValueError where there is not one of each for each run.
+    stratum has both outcomes. Raises ValueError with one line where there is not one of each for each run, or an
+    outcome is neither.
     """
-    values, did = np.asarray(scores, float).reshape(-1), np.asarray(succeeded, bool).reshape(-1)
+    values, outcomes = (np.asarray(given, float).reshape(-1) for given in (scores, succeeded))
+    if not np.isin(outcomes, (0.0, 1.0)).all():
+        raise ValueError("succeeded: true or false, 1 or 0, for each run")
+    did = outcomes == 1.0
     which = np.arange(len(values)) if seeds is None else np.asarray(seeds).reshape(-1)
     where = np.zeros(len(values), np.int64) if strata is None else np.unique(strata, return_inverse=True)[1].reshape(-1)
     if not len(values) == len(did) == len(which) == len(where):
