@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 FILES = sorted(SRC.rglob("*.py"))
 #: Folders whose modules name each other: (folder, what stands before it in a module's name).
-IMPORTED = ("src", "benchmarks", "docs/make_results", "docs/building")
+IMPORTED = ("src", "benchmarks", "docs/make_results", "docs/building", "docs/draw_families")
 
 #: Beside those of choices, of which there may be as many as are wanted: each is one file and one YAML.
 MOST_FILES = 235

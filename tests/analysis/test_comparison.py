@@ -225,6 +225,13 @@ def test_few_values_are_each_compared_with_each_and_many_with_the_next() -> None
     assert names[1:] == [(f"layers={n + 1}", f"layers={n}") for n in range(1, 5)]
 
 
+def test_many_choices_are_each_compared_with_the_first() -> None:
+    names = ["constant", "warmup", "cosine", "linear", "step"]
+    many = runs([True, False] * 5, schedule=np.repeat(names, 2), seed=[0, 1] * 5)
+    asked = [(one.a, one.b) for one in ask_about(many, ["schedule", "seed"], [])]
+    assert asked == [(f"schedule={name}", "schedule=constant") for name in names[1:]]
+
+
 def test_pairs_have_equal_seeds_and_all_else_equal() -> None:
     table = runs(
         [True, True, False, False, True, False, False, False],

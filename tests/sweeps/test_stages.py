@@ -61,6 +61,40 @@ def test_each_setting_takes_what_did_best_on_other_seeds() -> None:
     assert equal(mine, plain.history, [name for name in plain.history if name != "run"])
 
 
+OPTIMIZERS = "tune={optimizer.delta_zero:[0.0001,0.001],optimizer.alpha:[1e-6,1e-5,1e-4],seeds:2}"
+
+
+def test_a_key_that_some_settings_lack_is_tuned_for_the_others() -> None:
+    swept = bptt.sweep([*SMALL, "optimizer=rprop,sgd", "seed=range(2)", OPTIMIZERS, *BARE, "solved='loss/eval<=0'"])
+    tried = swept.stages["tuning"].runs
+    assert tried.groupby("optimizer").size().to_dict() == {"rprop": 4, "sgd": 6}
+    assert swept.tuned == ["optimizer.delta_zero", "optimizer.alpha"]
+    taken = swept.runs.set_index("optimizer")[swept.tuned].drop_duplicates()
+    assert taken.loc["rprop", "optimizer.delta_zero"] == best_value(tried[tried["optimizer"] == "rprop"])
+    assert np.isnan(taken.loc["rprop", "optimizer.alpha"])
+    assert np.isnan(taken.loc["sgd", "optimizer.delta_zero"])
+    assert taken.loc["sgd", "optimizer.alpha"] in (1e-6, 1e-5, 1e-4)
+    table = tabulate_tuning(swept)
+    assert table["chosen"].sum() == 2
+    assert table.groupby("setting").size().to_dict() == {"optimizer=rprop": 2, "optimizer=sgd": 3}
+    assert (
+        "learning rate α that was tuned for each that has one on 2 other seeds, of 3 values from"
+        in write_tuning(swept)[1]
+    )
+
+
+def test_a_setting_with_nothing_to_tune_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    one = OPTIMIZERS.replace("optimizer.delta_zero:[0.0001,0.001],", "")
+    assert main(["train", "-m", *SMALL, "optimizer=rprop,sgd", one, *BARE]) == 2
+    assert "tune: optimizer=rprop has none of optimizer.alpha" in capsys.readouterr().err
+    # What is wrong with a setting is told as it would be without tuning.
+    assert main(["train", "-m", *SMALL, "optimizer=rprop,sgd", "schedule=warmup", OPTIMIZERS, *BARE]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("schedule=warmup: scales optimizer.alpha, which rprop does not have")
+    assert "unknown key" not in said
+    assert not Path("multirun").exists()
+
+
 def test_a_tuned_sweep_that_was_broken_off_goes_on_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     from bptt.sweeps import stages
 

@@ -62,7 +62,8 @@ def write_tuning(sweep: "Sweep") -> list[str]:
         tried = f"{len(values)} values from {show_value(values[0])} to {show_value(values[-1])}"
         if tuning.runs[key].dtype.kind not in "iuf":
             tried = " and ".join(map(show_value, values))
-        told.append(f"the {name_key(key, key)} that was tuned for each on {seeds} other seeds, of {tried}")
+        whose = "each that has one" if tuning.runs[key].isna().any() else "each"
+        told.append(f"the {name_key(key, key)} that was tuned for {whose} on {seeds} other seeds, of {tried}")
     return told
 
 

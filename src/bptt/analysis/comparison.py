@@ -80,9 +80,9 @@ def ask_about(
 
     The runs of the two values are pairs where they have equal seeds and all else that was swept is equal. Runs with no
     such combination on the other side count for neither, since what else they have may decide; two values that have
-    none in common are not asked about. Of a key with up to four values each is compared with each; of more each with
-    the next, and the first with the last. Nothing is asked about keys with more than twelve values, nor beyond 24
-    questions.
+    none in common are not asked about. Of a key with up to four values each is compared with each; of more numbers each
+    with the next, and the first with the last; of more choices, which have no order, each with the sweep's first.
+    Nothing is asked about keys with more than twelve values, nor beyond 24 questions.
     """
     ended = select_ended(runs)
     if ended.empty:
@@ -104,7 +104,7 @@ def ask_about(
                 horizon=find_horizon(ended) if measure == "updates" else None,
                 common=tuple(common),
             )
-            for first, second in _choose_pairs(len(factor.levels))
+            for first, second in _choose_pairs(factor)
         ]
         added = [question for question in added if any(runs.a and runs.b for runs in question.conditions)]
         if len(every) + len(added) <= _MOST:
@@ -208,12 +208,15 @@ def _take_runs(
     return found
 
 
-def _choose_pairs(levels: int) -> Iterator[tuple[int, int]]:
+def _choose_pairs(factor: Factor) -> Iterator[tuple[int, int]]:
+    levels = len(factor.levels)
     if levels <= _ALL_PAIRS:
         yield from combinations(reversed(range(levels)), 2)
-        return
-    yield levels - 1, 0
-    yield from ((later, earlier) for earlier, later in pairwise(range(levels)))
+    elif any(isinstance(level, str) for level in factor.levels):
+        yield from ((level, 0) for level in range(1, levels))
+    else:
+        yield levels - 1, 0
+        yield from ((later, earlier) for earlier, later in pairwise(range(levels)))
 
 
 def _write_level(factor: Factor, level: int) -> str:

@@ -16,7 +16,14 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from bptt.analysis.tables import SEED
-from bptt.configuration.build import Configuration, Tuning, check_configuration, read_tuning, resolve_entry
+from bptt.configuration.build import (
+    Configuration,
+    Tuning,
+    check_configuration,
+    list_keys,
+    read_tuning,
+    resolve_entry,
+)
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
@@ -98,12 +105,13 @@ def compose_first(
 def plan_tuning(
     jobs: Sequence[Sequence[str]], tuning: Tuning, composition: Composition, loader: ConfigLoader
 ) -> TuningPlan:
-    """What is trained first. jobs: of the sweep, by their overrides.
+    """What is trained first. jobs: of the sweep, by their overrides. A key that only some settings have, such as a
+    first step that one optimizer takes, is tuned for those.
 
     Raises ConfigurationError, with a line for everything that is wrong.
     """
     problems: list[str] = []
-    columns = [expand_values(key, list(values), loader, problems) for key, values in tuning.values]
+    columns = {key: expand_values(key, list(values), loader, problems) for key, values in tuning.values}
     seeds = [TUNING_SEED + number for number in range(tuning.seeds)]
     keys = [key for key in dict.fromkeys(key for values in find_differing(jobs) for key in values) if key != _SEED]
     given = {strip_key(text) for job in jobs for text in job}
@@ -116,23 +124,59 @@ def plan_tuning(
             problems.append(f"tune.{key}: the sweep gives it a value too; a key is given or tuned")
     if problems:
         raise ConfigurationError(problems)
-    with_first = [column[0] for column in columns]
-    results = composition.all([[*job, *with_first] for job in jobs])
-    settings: dict[tuple[str, ...], list[Configuration]] = {}
-    for job, result in zip(jobs, results, strict=True):
-        settings.setdefault(tuple(text for text in job if strip_key(text) != _SEED), []).append(result)
+    members: dict[tuple[str, ...], list[int]] = {}
+    for place, job in enumerate(jobs):
+        members.setdefault(tuple(text for text in job if strip_key(text) != _SEED), []).append(place)
+    own = _choose_keys([jobs[places[0]] for places in members.values()], columns, composition)
+    axes = [[columns[key] for key in chosen] for chosen in own]
+    with_first = {place: [axis[0] for axis in axes[n]] for n, places in enumerate(members.values()) for place in places}
+    results = composition.all([[*job, *with_first[place]] for place, job in enumerate(jobs)])
+    settings = {setting: [results[place] for place in places] for setting, places in members.items()}
     if any(result.run.seed in seeds for result in results):
         raise ConfigurationError([f"seed: {seeds[0]} to {seeds[-1]} are the seeds that values are tuned on"])
     tried, planned = list[tuple[str, ...]](), list[tuple[list[int], list[list[int]]]]()
-    for setting, own in settings.items():
+    for (setting, found), tunable in zip(settings.items(), axes, strict=True):
         trials = []
-        for values in itertools.product(*columns):
+        for values in itertools.product(*tunable):
             trials.append(list(range(len(tried), len(tried) + len(seeds))))
             tried += [(*setting, *values, f"{_SEED}={seed}") for seed in seeds]
-        planned.append(([result.run.seed for result in own], trials))
+        planned.append(([result.run.seed for result in found], trials))
     firsts = [tried[trials[0][0]] for _, trials in planned]
     _check_seeds_alone(list(zip(firsts, settings.values(), strict=True)), composition)
     return TuningPlan(jobs=tried, settings=planned, keys=[*keys, *tuning.keys, _SEED])
+
+
+def _choose_keys(
+    firsts: Sequence[Sequence[str]], columns: Mapping[str, Sequence[str]], composition: Composition
+) -> list[tuple[str, ...]]:
+    """Which of the tuned keys each setting has, given by a job of each: all of them, where no setting is known to have
+    less than another one. Raises ConfigurationError where one has none, or is wrong.
+
+    columns  the overrides that are tried, of each key
+    """
+    found = [_find_keys(first, columns, composition) for first in firsts]
+    partial = {key for key in columns if any(key in known for known in found)}
+    chosen = [tuple(key for key in columns if key in known or key not in partial) for known in found]
+    lines = [
+        f"tune: {' '.join(f'{key}={text}' for key, text in setting.items() if key != _SEED)} has none of"
+        f" {', '.join(columns)}"
+        for setting, own in zip(find_differing(firsts), chosen, strict=True)
+        if not own
+    ]
+    if lines:
+        raise ConfigurationError(lines)
+    return chosen
+
+
+def _find_keys(job: Sequence[str], columns: Mapping[str, Sequence[str]], composition: Composition) -> set[str]:
+    """All keys of a job's configuration. Raises ConfigurationError where it is wrong, whatever is tuned."""
+    try:
+        return {*list_keys(composition.all([job])[0].resolved)}
+    except ConfigurationError as error:
+        try:  # a value that is missing may be tuned
+            return {*list_keys(composition.all([[*job, *(texts[0] for texts in columns.values())]])[0].resolved)}
+        except ConfigurationError:
+            raise error from None
 
 
 def _check_confirmation(jobs: Sequence[Sequence[str]], confirm: int, conditions: Collection[str] | None) -> None:

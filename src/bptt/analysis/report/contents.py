@@ -27,6 +27,7 @@ from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.costs import write_costs
 from bptt.analysis.report.sections.dynamics import write_dynamics
 from bptt.analysis.report.sections.measured import write_stability, write_start
+from bptt.analysis.report.sections.reach import write_reach
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
     choose_columns,
@@ -106,6 +107,7 @@ def write_sections(
     return [
         attempt_section("results", "Results", lambda: write_results(findings, shown)),
         *attempt_some("start", "What the start foretells", lambda: write_start(findings)),
+        *attempt_some("reach", "How far each setting carries", lambda: write_reach(findings)),
         *attempt_some("choices", "What was chosen", lambda: write_choices(findings)),
         *attempt_some("costs", "What it cost", lambda: write_costs(findings)),
         *([write_figures(others, failed)] if others or failed or not shown else []),

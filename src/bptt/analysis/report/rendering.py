@@ -91,7 +91,7 @@ def _write_cell(row: Mapping[str, Any], column: Column) -> TableCell:
     after = MISSING if column.after is None else _write_value(row[column.after], column.form)
     if isinstance(shown, Number) and isinstance(after, Number) and after.text != shown.text:
         shown = Number(f"{after.text}–{shown.text}", shown.value)
-    of = None if column.of is None else _make_number(row[column.of], "count")
+    of = None if column.of is None or _is_missing(row[column.of]) else _make_number(row[column.of], "count")
     mono = column.mono and shown not in ("", MISSING)
     if column.low is None or column.high is None or not isinstance(shown, Number):
         return TableCell(shown, mono, of)

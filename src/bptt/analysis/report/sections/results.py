@@ -363,7 +363,8 @@ def _write_tuning(sweep: "Sweep") -> list[Element]:
     tuning = sweep.stages["tuning"].runs
     short = shorten_keys(sweep.tuned)
     seeds = tuning[SEED].nunique() if SEED in tuning else 1
-    tried = int(table.groupby([name for name in ("condition", "setting") if name in table]).size().max())
+    counts = table.groupby([name for name in ("condition", "setting") if name in table]).size()
+    tried = f"{'' if counts.min() == counts.max() else 'up to '}{counts.max()}"
     caption = (
         f"Each setting was trained with {tried} {'values' if len(sweep.tuned) == 1 else 'combinations of values'} on"
         f" {seeds} seeds that no other run has, and took the best one, {RULE}. The results are of other seeds. The CSV"
