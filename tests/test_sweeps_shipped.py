@@ -28,7 +28,7 @@ FILES = {path.stem: path for path in sorted((find_conf_folder() / "sweep").glob(
 SEARCHES = {name for name, path in FILES.items() if "_target_:" in path.read_text(encoding="utf-8")}
 SWEEPS = sorted(FILES.keys() - SEARCHES)
 LENGTHS = [name for name in SWEEPS if name.startswith("length_")]
-ARTICLES = [name for name in SWEEPS if name not in LENGTHS]
+ARTICLES = [name for name in SWEEPS if name not in (*LENGTHS, "remedies")]
 
 
 @cache
@@ -142,6 +142,31 @@ def test_each_start_of_an_ungated_cell_is_trained_with_and_without_clipping(name
     assert all(clips == {"clip=none", "clip=norm"} for clips in found.values())
 
 
+def test_each_remedy_has_a_partner_that_lacks_nothing_but_it() -> None:
+    _, jobs, _ = sweep("remedies")
+    settings = {frozenset(job) - {f"seed={seed}" for seed in range(10)} for job in jobs}
+    for job in settings:
+        if "clip=norm" in job and "model=elman" in job:
+            assert job - {"clip=norm"} | {"clip=none"} in settings
+        for more, without in (("optimizer=momentum", "optimizer=sgd"), ("regularizer=omega", "regularizer=none")):
+            assert more not in job or job - {more} | {without} in settings
+        assert "init.recurrent=orthogonal" not in job or job - {"init.recurrent=orthogonal"} in settings
+        opened = {text for text in job if text.startswith("init.gate_bias.")}
+        assert job - opened in settings
+    assert len(settings) == 90
+    assert {(run.task.baseline(run.loss)) for run in runs("remedies", 1)} == {pytest.approx(1.0, rel=1e-8)}
+
+
+def test_one_change_is_one_change() -> None:
+    _, jobs, _ = sweep("single_changes")
+    base = {"schedule=constant", "regularizer=none", "optimizer=sgd"}
+    changed = {
+        frozenset(job) - base - {f"seed={seed}" for seed in range(50)} - {"sweep=single_changes"} for job in jobs
+    }
+    assert len(changed) == 21
+    assert {len(one) for one in changed} == {0, 1}
+
+
 def test_momentum_has_a_partner_that_moves_as_far_without() -> None:
     rates = {(vars(run.optimizer)["alpha"], vars(run.optimizer)["epsilon"]) for run in runs("leftbit_momentum", 1)}
     with_momentum = {rate for rate in rates if rate[1]}
@@ -253,6 +278,18 @@ def test_rectified_linear_units_from_the_identity_add_over_fifty_timesteps() -> 
     assert solved("length_adding", 0.002, 8, "task.length=50", "init=identity", "clip=norm") >= 0.75
     assert solved("length_adding", 0.01, 8, "task.length=50", "model=gru", "clip=norm") >= 0.75
     assert solved("length_adding", 0.003, 8, "task.length=50", "init=orthogonal", "clip=norm") == 0
+
+
+@pytest.mark.slow
+def test_remedies_part_over_twenty_timesteps_of_temporal_order() -> None:
+    over = ("task=temporal_order", "task.length=20", "regularizer=none")
+    plain = [one for one in runs("remedies", 4, *over, "optimizer=sgd", "clip=norm", "model=elman")]
+    weak = [_choose(run, 0.3) for run in plain if not run.init.blocks.get("recurrent")]
+    assert [record.outcome for record in train(weak[:2])] != ["early_stopped"] * 2
+    orthogonal = ("optimizer=sgd", "clip=norm", "init.recurrent=orthogonal")
+    assert solved("remedies", 0.07, 4, *over, *orthogonal) == 1
+    free = runs("remedies", 2, *over, "optimizer=hessian_free")
+    assert [record.outcome for record in train(free)] == ["early_stopped"] * 2
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from docs.make_results import articles, dynamics, lengths
+from docs.make_results.changes import write_changes
 from docs.make_results.figures import draw_success_by_length
 from docs.make_results.pictures import smaller
+from docs.make_results.remedies import write_remedies
 from docs.make_results.tables import Tables
 from docs.make_results.variants import VARIANTS
 from docs.make_results.wording import wrap, write_table
@@ -73,6 +75,8 @@ def write_page(every: Mapping[str, Tables]) -> str:
         _OPENING,
         "## What the articles say\n",
         *articles.write_sections(every),
+        write_remedies(every),
+        write_changes(every),
         "## Over how many timesteps\n",
         *lengths.write_sections(every),
         "## What gradients and losses tell\n",

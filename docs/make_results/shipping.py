@@ -28,8 +28,10 @@ FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "length_temporal_order": ("success_map", "success_length", "success_clip", "gradient_profiles_last"),
     "optuna_adder": ("success_alpha", "success_scale", "success_hidden_size", "variance"),
     "predict_from_start": ("start", "success_map", "dynamics_solved_map", "gradient_profiles_first"),
+    "remedies": ("success_map", "success_length", "survival", "gradient_profiles_first"),
     "sentiment_clip": ("success_map", "success_alpha", "gradient_norm", "clipped_share"),
     "sentiment_init": ("success_init", "success_scale", "survival", "gradient_profiles"),
+    "single_changes": ("success_optimizer", "success_schedule", "success_regularizer", "survival"),
 }
 MOST_FIGURES: Final = 4
 

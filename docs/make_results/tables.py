@@ -141,6 +141,17 @@ class Tables:
         )
         return "" if np.isnan(until) else f"{after:,.0f}–{until:,.0f}"
 
+    def write_cost(self, of: str, **where: object) -> str:
+        """What it cost until half of these runs, of one setting in one condition, had solved the task, in gradients or
+        seconds as the report's table of costs says, `300–320`; empty: fewer than half did, or nothing is known.
+        """
+        if not (self.folder / "tables" / "costs.csv").is_file():
+            return ""
+        costs = self._read("costs").set_index(["condition", "setting"])
+        (own,) = self.rows(self.settings, where)[["condition", "setting"]].itertuples(index=False, name=None)
+        after, until = (float(costs.loc[own, name]) for name in (f"{of}_after", of))
+        return "" if np.isnan(until) else f"{after:,.0f}–{until:,.0f}"
+
     def value(self, key: str) -> str:
         """What a key has in all runs, as the setup's table says."""
         part, _, name = key.partition(".")
@@ -153,7 +164,7 @@ class Tables:
     def rows(self, table: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
         """The rows of a table with these values of swept keys, of which there must be some.
 
-        where  key → value, a dot of the key written as two underscores; None: it has none
+        where  key → value, a dot of the key written as two underscores; None: it has none; ...: it has one
         """
         chosen = np.full(len(table), True)
         for name, value in where.items():
@@ -187,7 +198,7 @@ class Tables:
             return {}
         keys = list(self._tuning)[: list(self._tuning).index("runs")]
         return {
-            key: sorted(float(value) for value in self._tuning[key].unique())
+            key: sorted(float(value) for value in self._tuning[key].dropna().unique())
             for key in keys
             if key not in {"condition", "setting"}
         }
@@ -238,8 +249,8 @@ class Tables:
 
 
 def _equals(column: pd.Series, value: object) -> pd.Series:
-    if value is None:
-        return column.isna()
+    if value is None or value is ...:
+        return column.isna() if value is None else column.notna()
     if isinstance(value, int | float):
         return pd.Series(np.isclose(column.astype(float), value, rtol=1e-9, atol=0), index=column.index)
     if isinstance(value, list):
