@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -154,7 +155,8 @@ def test_each_remedy_has_a_partner_that_lacks_nothing_but_it() -> None:
         opened = {text for text in job if text.startswith("init.gate_bias.")}
         assert job - opened in settings
     assert len(settings) == 90
-    assert [run.task.baseline(run.loss) for run in runs("remedies", 1)] == pytest.approx([1.0] * 90, rel=1e-8)
+    tasks = [(cast(Any, run.task), run.loss) for run in runs("remedies", 1)]
+    assert [task.baseline(loss) for task, loss in tasks] == pytest.approx([1.0] * 90, rel=1e-8)
 
 
 def test_one_change_is_one_change() -> None:

@@ -147,7 +147,7 @@ class Tables:
         """
         if not (self.folder / "tables" / "costs.csv").is_file():
             return ""
-        costs = self._read("costs").set_index(["condition", "setting"])
+        costs = self.read("costs").set_index(["condition", "setting"])
         (own,) = self.rows(self.settings, where)[["condition", "setting"]].itertuples(index=False, name=None)
         after, until = (float(costs.loc[own, name]) for name in (f"{of}_after", of))
         return "" if np.isnan(until) else f"{after:,.0f}–{until:,.0f}"

@@ -69,7 +69,7 @@ def report(folder: Path, name: str, solves: Solves) -> None:
     if config.tune is not None:
         tried = pd.DataFrame({"setting": "one", "optimizer.alpha": [*config.tune["optimizer.alpha"]], "runs": 3})
         first = tried.index == 0
-        tried.assign(chosen=first, edge=np.where(first, "alpha, the smallest tried", None)).to_csv(
+        tried.assign(chosen=first, edge=["alpha, the smallest tried", *[None] * (len(first) - 1)]).to_csv(
             folder / name / "tables" / "tuning.csv", index=False
         )
     setup["clip"] = f"threshold={config.clip.get('threshold')}"
