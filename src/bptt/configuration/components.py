@@ -20,6 +20,7 @@ from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
 from bptt.core.kernel import BATCH_LOSS, OPTIMIZER, SOLVER, Kernel, Kind
 from bptt.core.lanes import BESIDE, per_lane_fields
+from bptt.core.optimizers.recurrent_constraint import MARGIN
 from bptt.core.models.cell import Cell
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model, Solver
@@ -180,7 +181,7 @@ def _list_lacking(kind: Any, protocol: type) -> Iterator[str]:
             yield from _find_unfit(name, getattr(kind, name), hint)
     cell = getattr(kind, "cell", None)
     if isinstance(cell, Cell):
-        yield from _unread(per_lane_fields(kind), cell.numbers)
+        yield from _unread(tuple(name for name in per_lane_fields(kind) if name != MARGIN), cell.numbers)
     kernel = getattr(kind, "kernel", None)
     if isinstance(kernel, Kernel) and kernel.kind is SOLVER:
         missing = [name for name in _members(Solver) if name not in fields and not hasattr(kind, name)]

@@ -83,6 +83,10 @@ def draw_start(run: Run, blocks: tuple[Parameter, ...]) -> Floats:
     return flat
 
 
+#: The field of a model, PerLane, that the constraint reads.
+MARGIN = "spectral_margin"
+
+
 class Factors:
     """U, V and p of lanes that a block trains, in memory that `hold_orthogonal` takes."""
 
@@ -93,7 +97,7 @@ class Factors:
         shape = len(runs), len(own), 2 * size + 1, span
         numbers = math.prod(shape)
         self.memory = aligned_zeros(WIDTH + numbers + _ROOM * size * span + span)
-        self.memory[: len(runs)] = [run.model.spectral_margin for run in runs]  # type: ignore[attr-defined]
+        self.memory[: len(runs)] = [getattr(run.model, MARGIN) for run in runs]
         self._lanes = self.memory[WIDTH : WIDTH + numbers].reshape(shape)[..., :size]
         for lane, flat in enumerate(parameters):
             for layer, block in enumerate(own):
