@@ -20,8 +20,8 @@ from bptt.core.inits.file import File
 from bptt.core.inits.initialisation import Chrono, GateBias, Init, Initialisation
 from bptt.core.kernel import BATCH_LOSS, OPTIMIZER, SOLVER, Kernel, Kind
 from bptt.core.lanes import BESIDE, per_lane_fields
-from bptt.core.optimizers.recurrent_constraint import MARGIN
 from bptt.core.models.cell import Cell
+from bptt.core.optimizers.recurrent_constraint import MARGIN
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model, Solver
 from bptt.tasks.data_files import check_members
