@@ -47,7 +47,7 @@ def test_every_command_has_help(command: str, tmp_path: Path) -> None:
 
 def test_help_of_train_lists_choices_and_values(tmp_path: Path) -> None:
     text = run("train", "--help", "model=lstm", cwd=tmp_path).stdout
-    assert "\nmodel: elman, gru, jordan, linear, lstm\n" in text
+    assert "\nmodel: elman, gru, jordan, leaky, linear, lstm\n" in text
     assert "\n  _target_: bptt.core.models.lstm.Lstm\n" in text
 
 
@@ -68,7 +68,7 @@ def complete(line: str, cwd: Path) -> list[str]:
     [
         ("bptt ", list(COMMANDS)),
         ("bptt tr", ["train"]),
-        ("bptt train model=l", ["model=linear", "model=lstm"]),
+        ("bptt train model=l", ["model=leaky", "model=linear", "model=lstm"]),
         ("bptt train model.hid", ["model.hidden_size="]),
         ("bptt check-gradients experiment=z", ["experiment=zhu_adder"]),
     ],

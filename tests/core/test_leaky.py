@@ -12,6 +12,7 @@ from bptt.core.inits.constant import Constant
 from bptt.core.inits.identity import Identity
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
+from bptt.core.inits.sparse import Sparse
 from bptt.core.kernel import LANES, UNITS
 from bptt.core.lane_block import single_lane
 from bptt.core.lanes import fusing_key
@@ -255,6 +256,14 @@ def test_a_connection_of_0_is_none_and_stays_so() -> None:
 
 
 PLAIN = Leaky.cell.plain
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.7])
+def test_gradients_are_checked_by_what_keeps_to_signs(lost: float) -> None:
+    """|R′| has no slope where a connection is not there, and bends near it: a difference across it is none."""
+    start = Initialisation(Sparse(entries=1, radius=1.0, scale=0.3) if lost else Normal(scale=1e-5))
+    run = make_run(model=leaky(dale=0.5, hidden_size=5), init=start, batch_size=3)
+    assert all(error.ok for error in check_gradients(run))
 
 
 @pytest.mark.parametrize(

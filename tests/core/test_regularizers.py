@@ -223,6 +223,14 @@ def test_omega_is_that_of_the_whole_gradient_and_to_measure_it_changes_nothing(
         assert_same_record(dataclasses.replace(found, history=history), without)
 
 
+@pytest.mark.parametrize("truncation", [None, 2])
+def test_omega_is_of_the_loss_alone_beside_a_penalty_on_states(truncation: int | None) -> None:
+    changes: dict[str, Any] = {"model": make_model("elman", layers=2), "updates": 1, "truncation": truncation}
+    plain, pushed = (finished([make_run(**changes, regularizer=L2Activity(factor=factor))])[0] for factor in (0.0, 5.0))
+    assert pushed.history["grad/omega"] == plain.history["grad/omega"]
+    assert pushed.history["grad/norm"] != plain.history["grad/norm"]
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.9])
 def test_omega_of_a_linear_network_is_known(scale: float) -> None:
     """0 of an orthogonal R, (0.81 − 1)² of 0.9·Q."""

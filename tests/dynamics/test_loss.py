@@ -12,8 +12,10 @@ from bptt.core.inits.glorot import Glorot
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.kernel import UNITS
 from bptt.core.losses.squared_error import SquaredError
+from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.nesterov import Nesterov
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import list_parameters, to_flat
+from bptt.core.parameters import list_parameters, mark_trained, to_flat
 from bptt.core.regularizers.l2 import L2
 from bptt.core.regularizers.omega import Omega
 from bptt.core.run import Run, seed_of
@@ -22,6 +24,7 @@ from bptt.core.simd import WIDTH
 from bptt.core.training import Training
 from bptt.dynamics import noise_scale, sharpness, truncation_bias
 from bptt.dynamics.gradients import take_rows
+from bptt.dynamics.sharpness import find_stable_sharpness
 from bptt.tasks.sine import Sine
 from tests.core.making import make_model, make_run
 from tests.dynamics.making import draw_parameters, of_lane
@@ -70,6 +73,49 @@ def test_noise_of_states_is_left_out() -> None:
     parameters = draw_parameters(quiet.model, 2, 3, lanes=2)
     found, expected = (noise_scale(run, parameters, sequences) for run in (noisy, quiet))
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "model", "bound"),
+    [
+        (Sgd(alpha=0.1), {}, 20.0),
+        (Sgd(alpha=0.1, weight_decay=15.0), {}, 5.0),
+        (Momentum(alpha=0.1, epsilon=0.5, weight_decay=4.0), {}, 24.0),
+        (Nesterov(alpha=0.1, epsilon=0.5), {}, 15.0),
+        (Nesterov(alpha=0.1, epsilon=0.5, weight_decay=4.0), {}, np.nan),
+        (Sgd(alpha=0.1), {"recurrent_constraint": "orthogonal"}, np.nan),
+    ],
+)
+def test_how_sharp_a_loss_an_optimizer_can_bear(optimizer: Any, model: dict[str, Any], bound: float) -> None:
+    """Where θ ← −θ on a quadratic loss of this sharpness; NaN where no such sharpness is known."""
+    run = make_run(optimizer=optimizer, model=make_model("elman", **model))
+    np.testing.assert_allclose(find_stable_sharpness(run), bound, rtol=1e-12)
+
+
+def test_sharpness_is_of_what_is_trained() -> None:
+    """The whole Hessian's block of the read-out, and under Dale's law of the connections that there are."""
+    sequences = draw_sequences(5)
+    for model, only, lost in (("elman", ("readout",), 0.0), ("leaky", None, 0.7)):
+        free = make_run(model=make_model(model, hidden_size=3), only=only)
+        run = free if only else make_run(model=make_model(model, hidden_size=3, dale=0.5))
+        parameters = draw_parameters(run.model, 2, 3, lanes=1)
+        recurrent = parameters["cell.0.recurrent"]
+        signs = np.where(np.arange(3) < 2, 1.0, -1.0)[:, None]
+        if not only:
+            recurrent[:] = signs * np.abs(recurrent) * (np.random.default_rng(0).random(recurrent.shape) > lost)
+        blocks, flat = list_parameters(run.model, 2, 3), flat_of(run, parameters, 0)
+        kept = (
+            mark_trained(blocks, only) > 0 if only else to_flat(blocks, {k: v[0] for k, v in parameters.items()}) != 0
+        )
+        whole = make_run(model=make_model(model, hidden_size=3))
+
+        def slope(theta: Floats, whole: Run = whole) -> Floats:
+            return gradient_of(whole, theta, sequences)
+
+        columns = [(slope(flat + 1e-5 * e) - slope(flat - 1e-5 * e)) / 2e-5 for e in np.eye(flat.size)]
+        hessian = np.array(columns)[np.ix_(kept, kept)]
+        expected = np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1]
+        np.testing.assert_allclose(sharpness(run, parameters, sequences), [expected], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -90,6 +90,24 @@ def test_a_start_that_was_not_kept_is_drawn_again(folder: Path, tmp_path: Path) 
     assert np.array_equal(kept["dynamics/lyapunov_max"], drawn["dynamics/lyapunov_max"])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["model=elman", "model.recurrent_constraint=orthogonal"], ["model=leaky", "model.dale=0.6"]],
+    ids=["constrained", "signs"],
+)
+def test_the_start_is_the_one_that_was_trained(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for snapshots in (0, 2):
+        swept = bptt.sweep([*SMALL, *words, f"train.snapshots={snapshots}", "train.updates=4", "seed=0,1"])
+        assert swept.folder is not None
+        measure(swept.folder, "--lyapunov", "--at", "first")
+        found.append(bptt.load(swept.folder).measures["dynamics/lyapunov_max"].to_numpy())
+    assert np.array_equal(*found)
+
+
 def test_the_file_is_the_same_whoever_measures_and_in_which_order(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

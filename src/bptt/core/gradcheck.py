@@ -13,8 +13,10 @@ import numpy as np
 
 from bptt.core import plain
 from bptt.core.clips.none import NoClip
-from bptt.core.kernel import SOLVER, UNITS
+from bptt.core.kernel import UNITS
 from bptt.core.lane_block import LaneBlock, single_lane
+from bptt.core.lanes import find_solver
+from bptt.core.models.dale import keep_signs, sign_parameters, without_signs
 from bptt.core.optimizers.gauss_newton import curve_along, multiply_curvature
 from bptt.core.optimizers.recurrent_constraint import draw_start
 from bptt.core.optimizers.sgd import Sgd
@@ -147,7 +149,12 @@ def check_gradients(run: Run) -> list[BlockError]:
     seed = seed_of(run, 0)
     flat = draw_start(run, blocks)
     sequences = first_sequences(run, _SEQUENCES)
-    gradient = gradient_of(run, flat, sequences)
+    solves = find_solver(run) is not None
+    gradient, there = gradient_of(run, flat, sequences), np.ones(flat.size)
+    if (signs := sign_parameters(run.model, blocks)) is not None:  # |R′| has no slope at 0: compare by R
+        turned_back = np.where(signs == 0.0, 1.0, signs * np.sign(flat))
+        gradient, there = gradient * turned_back, np.abs(turned_back)
+        flat, run = keep_signs(flat, signs), dataclasses.replace(run, model=without_signs(run.model))
     held = to_named(blocks, flat)
     rng = Generator(seed)
     wide = flat.astype(np.longdouble)
@@ -171,7 +178,6 @@ def check_gradients(run: Run) -> list[BlockError]:
         made = plain_outputs(run, held, sequences, np)[0]
         return made, (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h)
 
-    solves = run.optimizer.kernel.kind is SOLVER
     if solves:
         along = 2.0 * rng.integers(2, size=flat.size) - 1.0
         product = curvature_of(run, flat, along, sequences)
@@ -185,7 +191,7 @@ def check_gradients(run: Run) -> list[BlockError]:
         whole[block.first : block.first + block.size] = (2.0 * rng.integers(2, size=block.size) - 1.0) / np.sqrt(
             block.size
         )
-        directions.append(whole)
+        directions = [direction * there for direction in (*directions, whole)]
         errors.append(_compare(block.name, directions, gradient, slope))
         if solves:
             name = f"curvature of {block.name}"

@@ -377,7 +377,7 @@ def _train_updates(
             call_backward(addresses.backward, (kept_sizes, weights, weights_gradient, memory, begin, 0, False))
             store(report, OMEGA_VALUE, call_omega(addresses.omega, (kept_sizes, weights, memory, begin)))
             lies = kept_sizes
-        if stretch.truncation != 0 or not measured or addresses.omega == 0:
+        if stretch.truncation != 0 or stretch.on_states or not measured or addresses.omega == 0:
             call_backward(addresses.backward, (*backward, False))
             lies = sizes
         if addresses.regularizer != 0 and not stretch.on_states:

@@ -74,7 +74,7 @@ class Workspace:
         self.net: Net = net._replace(product=product.address(mode))
         # Behind them once more, for a backward pass that leaves ∂loss/∂state where it is.
         apart = self.net if self.net.delta != self.net.state_delta else self.net._replace(delta=self.net.window_delta)
-        self.sizes = np.array([*self.net, *apart], np.int64)
+        self.sizes = np.array([*self.net, *apart._replace(pushes=0)], np.int64)
         self.trial_sizes = np.array(lay_out_trial(self.net) if tries else self.net, np.int64)
         self.memory = as_mode(aligned_zeros(self.net.size * (2 if tries else 1), WIDTH), mode)
         self.data = self.memory[: self.net.one * (1 if mode == LANES else WIDTH)]

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.clips.none import NoClip
 from bptt.core.lane_block import LaneBlock
 from bptt.core.lanes import blocks_of_lanes
+from bptt.core.models.dale import sign_parameters, without_signs
 from bptt.core.models.state_noise import without_noise
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import list_parameters, parameter_count
+from bptt.core.parameters import list_parameters, mark_trained, parameter_count
 from bptt.core.run import Run, Settings
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.sequences import Floats, Page, Sequences
@@ -57,7 +59,7 @@ def hold_still(run: Run, batch: int, truncation: int | None = None) -> Run:
     settings = Settings(updates=1, batch_size=batch, truncation=truncation)
     return dataclasses.replace(
         run,
-        model=without_noise(run.model),
+        model=without_signs(without_noise(run.model)),
         optimizer=Sgd(alpha=0.0),
         schedule=ConstantSchedule(),
         clip=NoClip(),
@@ -71,7 +73,8 @@ class Gradients:
     def __init__(self, run: Run, batches: list[Sequences], truncation: int | None = None) -> None:
         """run: whose model, loss and regularizer count; truncation as in `bptt.core.run.Settings`.
 
-        States have no noise.
+        States have no noise. Where a part is trained, the gradient of the rest is 0; under Dale's law it is by R, and 0
+        for a connection that is not there.
         """
         if run.regularizer.keeps_deltas:
             name = type(run.regularizer).__name__.lower()
@@ -85,7 +88,10 @@ class Gradients:
         spaces: dict[str, Workspace] = {}
         self._blocks: list[tuple[range, LaneBlock, list[dict[str, Floats]]]] = []
         x, y = batches[0].x, batches[0].y
-        count = parameter_count(list_parameters(run.model, x.shape[-1], y.shape[-1]))
+        blocks = list_parameters(run.model, x.shape[-1], y.shape[-1])
+        count, only = parameter_count(blocks), run.train.only
+        self._trained = np.ones(count, bool) if only is None else mark_trained(blocks, only) > 0
+        self._signs = sign_parameters(run.model, blocks)
         for mode, lanes in blocks_of_lanes(run.model, settings.batch_size, len(runs)):
             if mode not in spaces:
                 spaces[mode] = Workspace(training_layout(runs[0], batches[0], mode), mode)
@@ -105,7 +111,12 @@ class Gradients:
             gradients = block.gradients
             gradients[report.diverged_at > 0] = np.nan
             found[lanes.start : lanes.stop] = gradients
-        return found
+        return np.where(self.find_trained(flat), found, 0.0)
+
+    def find_trained(self, flat: Floats) -> NDArray[np.bool_]:
+        """(lanes, P): which parameters are trained."""
+        trained = np.broadcast_to(self._trained, flat.shape)
+        return trained if self._signs is None else trained & ((self._signs == 0.0) | (flat != 0.0))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bptt.core.kernel import Kernel
 from bptt.core.measurements.measurement import Snapshot
+from bptt.core.models.state_noise import without_noise
 from bptt.core.run import Measured, Run, find_unmeasured, seed_of
 from bptt.core.sequences import Floats, Page, Sequences
 from bptt.dynamics.fixed_points import FixedPoints, fixed_points
@@ -134,10 +135,11 @@ def list_still_runs(run: Run, kinds: Collection[Kind]) -> list[Run]:
 
 
 def _group_alike(runs: Sequence[Run]) -> list[list[int]]:
-    """The lanes whose runs have the same loss, down to its regularizer's numbers, as many as are measured at once."""
+    """The lanes whose runs have the same network and loss, down to their numbers, as many as are measured at once."""
     groups: dict[Any, list[int]] = {}
     for lane, run in enumerate(runs):
-        key = (run.loss, run.regularizer, run.train.truncation, run.train.batch_size, run.train.carry_state)
+        model, train = without_noise(run.model), run.train
+        key = (model, run.loss, run.regularizer, train.truncation, train.batch_size, train.carry_state, train.only)
         groups.setdefault(key, []).append(lane)
     most = count_lanes(runs[0])
     return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]

@@ -8,6 +8,7 @@ import numpy as np
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.nesterov import Nesterov
+from bptt.core.optimizers.recurrent_constraint import find_constraint
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.random import Generator
 from bptt.core.run import Run
@@ -27,6 +28,8 @@ def sharpness(
     iterations: int = 100,
 ) -> Floats:
     """λ_max of ∂²loss/∂θ², (lanes,), on a batch: gradient descent is stable below 2/α, with momentum below 2(1 + ε)/α.
+
+    θ is what is trained: with `train.only` those blocks, under Dale's law R without the connections that are not there.
 
     Lanczos' iteration from a random vector, its basis orthogonalised again and again, on H v =
     (g(θ + h v) − g(θ − h v)) / 2h, h = 10⁻⁵ (1 + ‖θ‖) / ‖v‖, with g the gradient that the kernels give, what the run's
@@ -54,8 +57,8 @@ def sharpness(
     flat, gradients = networks.flat, Gradients(run, batches)
     lanes, size = flat.shape
     step = _STEP * (1.0 + np.sqrt(dot_rows(flat, flat)))[:, None]
-    start = Generator(np.random.SeedSequence(size)).standard_normal(size)
-    basis = np.broadcast_to(start / np.sqrt(start @ start), (1, lanes, size)).copy()
+    start = Generator(np.random.SeedSequence(size)).standard_normal(size) * gradients.find_trained(flat)
+    basis = (start / np.sqrt(dot_rows(start, start))[:, None])[None]
     diagonal, beside = np.empty((lanes, 0)), np.empty((lanes, 0))
     found, done = np.full(lanes, np.nan), np.zeros(lanes, bool)
     for k in range(min(iterations, size)):
@@ -79,14 +82,19 @@ def find_stable_sharpness(run: Run) -> float:
     """The sharpness below which a run's optimizer is stable on a quadratic loss, with its α and ε; NaN unknown.
 
     2/α for sgd, 2(1 + ε)/α for momentum, 2(1 + ε)/((1 + 2ε)α) for nesterov: where the iteration's eigenvalue along the
-    sharpest direction comes to −1 (Cohen et al. 2021, appendix B). NaN for other optimizers and beside a schedule.
+    sharpest direction comes to −1 (Cohen et al. 2021, appendix B). With weights that decay by λ beside the step 2/α is
+    2/α − λ for sgd and momentum. NaN for nesterov that decays, for other optimizers, beside a schedule, and where
+    recurrent weights are held orthogonal, which does not step along the gradient.
     """
     optimizer: Any = run.optimizer
     if run.schedule.kernel is not None or type(optimizer) not in (Sgd, Momentum, Nesterov) or optimizer.alpha == 0:
         return float("nan")
+    decay = optimizer.weight_decay
+    if find_constraint(run) is not None or (decay and isinstance(optimizer, Nesterov)):
+        return float("nan")
     epsilon = getattr(optimizer, "epsilon", 0.0)
     through = 1.0 + 2.0 * epsilon if isinstance(optimizer, Nesterov) else 1.0
-    return float(2.0 * (1.0 + epsilon) / (through * optimizer.alpha))
+    return float((1.0 + epsilon) * (2.0 / (through * optimizer.alpha) - decay))
 
 
 def _solve_tridiagonal(diagonal: Floats, beside: Floats) -> tuple[Floats, Floats]:

@@ -12,8 +12,10 @@ import numpy as np
 
 from bptt.configuration.build import Checker
 from bptt.configuration.vocabulary import find_conf_folder
+from bptt.core.models.dale import keep_signs, sign_parameters
+from bptt.core.optimizers.recurrent_constraint import draw_start
 from bptt.core.parameters import list_parameters, to_named
-from bptt.core.run import Run, find_unmeasured, seed_of
+from bptt.core.run import Run, find_unmeasured
 from bptt.core.sequences import Floats
 from bptt.core.snapshots import snapshot_updates
 from bptt.dynamics.measures import (
@@ -308,7 +310,8 @@ def _find_weights(history: History, one: MeasuredRun, update: int) -> Mapping[st
     """Name → array after an update; the start is drawn where it was not kept."""
     if update == 0 and not one.run.train.snapshots:
         blocks = list_parameters(one.run.model, one.run.task.inputs, one.run.task.outputs)
-        return to_named(blocks, one.run.init.parameters(seed_of(one.run, 0), blocks))
+        signs = sign_parameters(one.run.model, blocks)
+        return to_named(blocks, keep_signs(draw_start(one.run, blocks), signs))
     record = history.record(one.number)
     if record is not None and update == record.updates:
         return record.parameters

@@ -1,7 +1,7 @@
 """Dale's law: all that a unit sends to others has one sign."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -55,6 +55,11 @@ def sign_parameters(model: Any, blocks: Sequence[Parameter]) -> Floats | None:
 def keep_signs(flat: Floats, signs: Floats | None) -> Floats:
     """Parameters (…, P) that keep to their signs; what does already stays as it is."""
     return flat if signs is None else np.where(signs == 0.0, flat, signs * np.abs(flat))
+
+
+def without_signs(model: Any) -> Any:
+    """The model whose weights from unit to unit are free, which computes the same with R in the place of R′."""
+    return replace(model, dale=None) if sign_units(model) is not None else model
 
 
 @inline

@@ -12,7 +12,9 @@ likewise: steps along which the loss falls (Tagare 2011, "Notes on optimization 
 Hershey, Le Roux & Atlas 2016). That R is held so, and with these margins, is from Vorontsov, Trabelsi, Kadoury & Pal
 2017, "On orthogonality and learning recurrent networks with long term dependencies". Their program
 (veugene/spectre_release) starts U and V from a singular value decomposition, has GᵀU − UᵀG in the place of A, along
-which the loss need not fall, and gives U and V, p, and all else a learning rate each; here all have one.
+which the loss need not fall, and gives U and V, p, and all else a learning rate each; here all have one. With m = 0 R
+moves by −2α(∂L/∂R − R (∂L/∂R)ᵀ R) to first order, four times α times the part of the gradient that is tangent to the
+orthogonal matrices: U and V each take the whole step.
 """
 
 import math
