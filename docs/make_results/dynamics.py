@@ -25,7 +25,7 @@ def _write_start(tables: Tables) -> str:
     silent = table[table["outcome"].isin(["nothing", "unsettled"])]
     rest = " ".join(silent["sentence"])
     rows = [
-        [f"{row['predictor']}, {row['symbol']}", *(_write_area(row, name) for name in ("area", "within"))]
+        [f"{row['predictor']}, {_escape(row['symbol'])}", *(_write_area(row, name) for name in ("area", "within"))]
         for row in table.to_dict("records")
     ]
     return f"""### What the start foretells
@@ -33,7 +33,7 @@ def _write_start(tables: Tables) -> str:
 **Question.** Can it be seen before training which networks will learn: by their largest Lyapunov exponent, their
 spectral radius, the decay of their gradient, or the regularizer Ω?
 
-**Found.** {finding} {rest}
+**Found.** {finding} {rest} {_judge_within(table)}
 
 Of a solved and an unsolved run of one task, length and cell, how often the solved one has the larger number, ties
 counted half: over all starts, and among runs of one start, which differ in their seed alone. Half foretells nothing.
@@ -47,6 +47,21 @@ Intervals are over seeds, and allow for all {len(table)} quantities.
 """
 
 
+def _judge_within(table: pd.DataFrame) -> str:
+    """What foretells something among runs of one start, as far as intervals say."""
+    sides = {"larger": table["within_low"] > 0.5, "smaller": table["within_high"] < 0.5}
+    told = [f"whose {name} is {side}" for side, chosen in sides.items() for name in table.loc[chosen, "predictor"]]
+    among = "Among runs of one start, which differ in their seed alone, those are solved rather"
+    if told:
+        return f"{among} {join(told)}; of the other quantities that is not settled."
+    return "Among runs of one start, which differ in their seed alone, none is shown to foretell it."
+
+
+def _escape(symbol: object) -> str:
+    """For a table's cell."""
+    return str(symbol).replace("|", r"\|")
+
+
 def _write_area(row: Mapping[object, object], name: str) -> str:
     value, low, high = (float(str(row[f"{name}{end}"])) for end in ("", "_low", "_high"))
     return "–" if value != value else f"{100 * value:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
@@ -56,7 +71,7 @@ def _write_stability(tables: Tables) -> str:
     table = tables.read("stability")
     conditions = list(dict.fromkeys(table["condition"]))
     reached, stay = (
-        join([f"{_name(one)} {_count(table[table['condition'] == one], column)}" for one in conditions])
+        join([f"{_count(table[table['condition'] == one], column)} runs on {_name(one)}" for one in conditions])
         for column in ("reached", "at_edge")
     )
     columns = ["reached", "at_edge", "diverged"]
@@ -74,7 +89,7 @@ def _write_stability(tables: Tables) -> str:
 **Claim** (Cohen et al. 2021): trained by gradient descent on all data at once, the sharpness of a loss rises to 2/α,
 with momentum to 2(1 + ε)/α, and hovers there.
 
-**Found.** A sharpness of at least {100 * NEAR:.0f} % of that is reached by {reached} runs; over the last quarter of
+**Found.** A sharpness of at least {100 * NEAR:.0f} % of that is reached by {reached}; over the last quarter of
 training it is that of {stay}. {_judge(table, conditions)}
 
 {write_table(headings, rows)}
@@ -91,8 +106,8 @@ def _judge(table: pd.DataFrame, conditions: Sequence[str]) -> str:
     most = [name for name, share in shares.items() if share.low > 0.5]
     few = [name for name, share in shares.items() if share.high < 0.5]
     open_ = [name for name in shares if name not in (*most, *few)]
-    told = [f"most runs do on {join(most)}"] if most else []
-    told += [f"fewer than half on {join(few)}"] if few else []
+    told = [f"most runs stay there on {join(most)}"] if most else []
+    told += [f"fewer than half stay there on {join(few)}"] if few else []
     told += [f"on {join(open_)} it is not settled whether most do"] if open_ else []
     text = "; ".join(told)
     return f"{text[:1].upper()}{text[1:]}."
@@ -108,4 +123,6 @@ def _name(condition: object) -> str:
 
 
 def _write_median(value: float, low: float, high: float) -> str:
-    return "–" if value != value else f"{value:.3g} ({low:.3g} to {high:.3g})"
+    if value != value:
+        return "–"
+    return f"{value:.3g}" + ("" if low != low else f" ({low:.3g} to {high:.3g})")

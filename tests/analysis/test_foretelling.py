@@ -175,4 +175,8 @@ def test_a_report_has_the_section_and_the_figure_where_the_start_was_measured() 
     leading = section.elements[0]
     assert isinstance(leading, Paragraph)
     assert str(leading.spans[0]).startswith("Runs whose largest Lyapunov exponent is larger at the start")
-    assert [table.name for table in report_single(sweep, [], []).tables if table.name.startswith("start")] == ["start"]
+    (answer,) = [one for one in report_single(sweep, [], []).sections if one.id == "question"]
+    told = [str(one.spans[0]) for one in answer.elements if isinstance(one, Paragraph) and one.lead]
+    assert told[-1].startswith("Runs whose largest Lyapunov exponent is larger at the start are solved rather")
+    (table,) = [table for table in report_single(sweep, [], []).tables if table.name.startswith("start")]
+    assert (table.name, table.frame["outcome"][0], table.frame["told"][0]) == ("start", "larger", "a larger one")

@@ -44,7 +44,7 @@ def _tabulate_overall(start: Start) -> Table:
     columns = [
         Column("predictor", "at the start"),
         Column("symbol", ""),
-        Column("outcome", "solved are rather those with"),
+        Column("told", "solved are rather those with"),
         Column("area", "area under the curve", "share", "area_low", "area_high"),
         Column("within", "within one setting", "share", "within_low", "within_high"),
         Column("runs", "runs", "count"),
@@ -58,9 +58,7 @@ def _tabulate_overall(start: Start) -> Table:
         "unsettled": "not settled",
         "silent": "can't tell",
     }
-    return Table(
-        "start", "What the start foretells", caption, table.assign(outcome=table["outcome"].map(told)), columns
-    )
+    return Table("start", "What the start foretells", caption, table.assign(told=table["outcome"].map(told)), columns)
 
 
 def _tabulate_conditions(start: Start) -> Table:

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.factors import explain_key
+from bptt.analysis.foretelling import Start
 from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
@@ -29,11 +30,14 @@ _BESIDE: Final = ("tracking", "allow", SEED)
 
 
 def write_in_short(findings: Findings, question: str | None, proof: Sequence[Element] = ()) -> Section:
-    """What came out, with what proves it; below that what is to be known beside it, and the question, as far as it does
-    not stand elsewhere.
+    """What came out, with what proves it, and what foretold it, where the start was measured; below that what is to be
+    known beside it, and the question, as far as it does not stand elsewhere.
     """
     asked = [Paragraph((question,))] if question else []
     answer = [Paragraph((" ".join(findings.leading),), lead=True)] if findings.leading else []
+    start = Start(findings.sweep)
+    if start.is_measured and any(one.outcome in ("larger", "smaller") for one in start.found):
+        answer.append(Paragraph((start.leading[0],), lead=True))
     counts = Paragraph(tuple(_count_results(findings)), lead=not answer)
     notes = [Paragraph((note,)) for note in findings.notes]
     return Section("question", "Answer", [*answer, counts, *proof, *notes, *asked])
