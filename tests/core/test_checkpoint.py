@@ -8,7 +8,7 @@ import pytest
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.run import EarlyStop, Record, Run
+from bptt.core.run import TIMED, EarlyStop, Record, Run
 from bptt.core.simd import WIDTH
 from bptt.core.training import Training, join_checkpoints, select_lanes
 from tests.core.comparing import assert_same_record, finished
@@ -107,7 +107,8 @@ def test_the_lanes_bits_do_not_depend_on_what_was_recorded_beside_them() -> None
         found, expected = select_lanes(among, [lane]), trained([runs[lane]], 3)
         assert found.keys() == expected.keys()
         for name, array in expected.items():
-            np.testing.assert_array_equal(found[name], array, name)
+            if not name.endswith(tuple(TIMED)):
+                np.testing.assert_array_equal(found[name], array, name)
 
 
 def test_only_what_has_reached_the_same_update_is_joined() -> None:

@@ -104,6 +104,10 @@ def test_a_training_that_would_not_measure_it_is_refused() -> None:
             r"train\.measure=\[lyapunov_max, ?sharpness\]: sharpness is of a whole loss, whose gradient "
             r"train\.truncation=2 cuts",
         ),
+        (
+            ["train.measure=[sharpness_ratio]", "optimizer=adam"],
+            r"train\.measure=\[sharpness_ratio\]: sharpness_ratio: of adam no largest sharpness is known; use sgd",
+        ),
         (["train.measure=[truncation_cosine]"], "truncation_cosine is of a gradient that is cut"),
     ],
 )

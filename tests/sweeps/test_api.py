@@ -89,10 +89,10 @@ def test_a_failing_run_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
     init = training.Training.__init__
 
-    def failing(self: training.Training, runs: list, checkpoint: object = None) -> None:
+    def failing(self: training.Training, runs: list, *given: object) -> None:
         if any(run.seed == 1 for run in runs):
             raise RuntimeError("the planted error")
-        init(self, runs, checkpoint)  # type: ignore[arg-type]
+        init(self, runs, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training.Training, "__init__", failing)
     swept = bptt.sweep([*SMALL, "seed=range(3)", "tracking.enabled=false"])

@@ -297,7 +297,7 @@ def test_a_run_that_fails_now_alone_is_found(tmp_path: Path) -> None:
 def test_a_changed_configuration_is_found(sweep: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = sweep(tmp_path)
     archive = SweepFolder.open(folder)
-    jobs = archive.jobs()
+    jobs = [*archive.jobs()]
     jobs[0].config["seed"] = 9
     archive.write_jobs(jobs)
     first, second = verdicts(folder, 0, 1)

@@ -12,8 +12,7 @@ from bptt.analysis.comparison import select_ended
 from bptt.analysis.statistics.conclusions import correct_level
 from bptt.analysis.statistics.roc import Foretelling, RocArea, compare_roc_areas, conclude_foretelling, roc_area
 from bptt.analysis.statistics.words import write_foretelling
-from bptt.analysis.sweep import FIRST
-from bptt.analysis.tables import SEED, write_parts
+from bptt.analysis.tables import FIRST, SEED, write_parts
 
 if TYPE_CHECKING:
     import pandas as pd

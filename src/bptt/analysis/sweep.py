@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from bptt.analysis.ranking import choose_best
 from bptt.analysis.solved import Solved
 from bptt.analysis.tables import (
     ACCURACY,
+    FIRST,
     LOSS,
     SEED,
     choose_conditions,
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
-
-
-#: Before the name of a column of `Sweep.runs` that was measured of the start.
-FIRST: Final = "first/"
 
 
 @dataclass(frozen=True, kw_only=True)

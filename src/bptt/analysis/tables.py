@@ -111,6 +111,10 @@ def _unquote(text: str) -> str:
 LOSS: Final = "loss/eval"
 
 
+#: Before the name of a column of `Sweep.runs` that was measured of the start.
+FIRST: Final = "first/"
+
+
 ACCURACY: Final = "accuracy/eval"
 
 

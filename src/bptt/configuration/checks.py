@@ -16,7 +16,10 @@ from bptt.core.kernel import SOLVER
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
+from bptt.core.optimizers.momentum import Momentum
+from bptt.core.optimizers.nesterov import Nesterov
 from bptt.core.optimizers.recurrent_constraint import find_unfit_constraint, is_constrained
+from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import belongs_to, list_parameters
 from bptt.core.random import Generator
 from bptt.core.run import Run, find_unmeasured
@@ -113,6 +116,9 @@ def check_remedies(run: Run) -> list[str]:
         for name in run.train.measure
         if (why := find_unmeasured(run, name)) is not None
     ]
+    if "sharpness_ratio" in run.train.measure and not isinstance(run.optimizer, Sgd | Momentum | Nesterov):
+        says = f"of {_name(run.optimizer)} no largest sharpness is known; use sgd, momentum or nesterov, or sharpness"
+        found.append(write_problem("train.measure", [*run.train.measure], f"sharpness_ratio: {says}"))
     blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     for name in run.train.only or ():
         if not any(belongs_to(block, name) for block in blocks):

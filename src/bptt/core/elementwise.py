@@ -178,8 +178,9 @@ def _apply(kernel: Kernel, x: Numbers) -> Numbers:
 
 
 def add_up(numbers: Numbers) -> Numbers:
-    """Sums (…) along the last axis of numbers (…, n), n ≥ 1, one after the other from the first on."""
-    found: Numbers = np.cumsum(numbers, axis=-1)[..., -1]
+    """Sums (…) along the last axis of numbers (…, n), n ≥ 1, from the first on; ±∞ where they are too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: Numbers = np.cumsum(numbers, axis=-1)[..., -1]
     return found
 
 

@@ -1,6 +1,7 @@
 """Fixed points: the states at which a network stands still, and whether it comes back to them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +119,7 @@ def _measure(networks: Networks, inputs: Floats, state: Floats) -> tuple[Floats,
 
 
 def _step(rest: Floats, jacobian: Floats, damping: Floats) -> Floats:
-    """−(AᵀA + μ 1)⁻¹ Aᵀ r of A = ∂F/∂s − 1, r = F(s) − s; 0 where something is not finite."""
+    """−(AᵀA + μ 1)⁻¹ Aᵀ r of A = ∂F/∂s − 1, r = F(s) − s; 0 where something is not finite or singular."""
     identity = np.eye(rest.shape[-1])
     slope = jacobian - identity
     turned = slope.swapaxes(-1, -2)
@@ -128,7 +129,13 @@ def _step(rest: Floats, jacobian: Floats, damping: Floats) -> Floats:
     matrix, right = (
         np.where(sound[..., None, None], part, other) for part, other in ((matrix, identity), (right, 0.0))
     )
-    found: Any = np.linalg.solve(matrix, right)[..., 0]
+    try:
+        found: Any = np.linalg.solve(matrix, right)[..., 0]
+    except np.linalg.LinAlgError:  # one of them is singular to the last bit: each by itself
+        found = np.zeros(right.shape[:-1])
+        for place in np.ndindex(matrix.shape[:-2]):
+            with suppress(np.linalg.LinAlgError):
+                found[place] = np.linalg.solve(matrix[place], right[place])[:, 0]
     return found
 
 

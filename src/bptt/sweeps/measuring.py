@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -226,26 +226,33 @@ def measure_missing(
     """Have workers measure what is missing; name → traceback of the runs that could not be measured.
 
     tell: is told how many networks more are done. What is done is written every few seconds, and at the end, however
-    that comes. Raises KeyboardInterrupt, WorkersError and OSError.
+    that comes. Of networks that fail together each is measured by itself, and each kind. Raises KeyboardInterrupt,
+    WorkersError and OSError.
     """
     failed: dict[str, str] = {}
     tasks = _cut_tasks(measuring, settings.wanted)
-    written, took = time.monotonic(), 0.0
+    written, took, told = time.monotonic(), 0.0, set[tuple[int, int]]()
     try:
         with Workers(settings, tasks=len(tasks)) as workers, interrupts.raising():
-            for outcome in workers.run(measure_weights, tasks):
-                if isinstance(outcome, Lost):
-                    failed |= {outcome.task.runs[place].name: outcome.reason for place, _ in outcome.task.places}
-                    tell(len(outcome.task.places))
-                    continue
-                for place, row in outcome.items():
-                    measuring.rows.setdefault(place, {}).update(row)
-                tell(len(outcome))
-                now = time.monotonic()
-                if now > written + max(_SECONDS_BETWEEN_WRITES, took / _SHARE_OF_WRITING):
-                    _write(measuring)
-                    written = time.monotonic()
-                    took = written - now
+            while tasks:
+                again = list[MeasureTask]()
+                for outcome in workers.run(measure_weights, tasks):
+                    if isinstance(outcome, Lost):
+                        parts = _split_task(outcome.task)
+                        again += parts
+                        names = {outcome.task.runs[place].name for place, _ in outcome.task.places}
+                        failed |= {} if parts else dict.fromkeys(names, outcome.reason)
+                        continue
+                    for place, row in outcome.items():
+                        measuring.rows.setdefault(place, {}).update(row)
+                    tell(len(outcome.keys() - told))
+                    told |= outcome.keys()
+                    now = time.monotonic()
+                    if now > written + max(_SECONDS_BETWEEN_WRITES, took / _SHARE_OF_WRITING):
+                        _write(measuring)
+                        written = time.monotonic()
+                        took = written - now
+                tasks = again
     finally:
         _write(measuring)
     return failed
@@ -276,6 +283,13 @@ def _cut_tasks(measuring: Measuring, workers: int) -> list[MeasureTask]:
                 MeasureTask(folder=measuring.folder, begun=begun, kinds=kinds, runs=tuple(runs), places=places)
             )
     return tasks
+
+
+def _split_task(task: MeasureTask) -> list[MeasureTask]:
+    """Its networks, each by itself, or the kinds of a single one; none where it is one kind of one network."""
+    if len(task.places) > 1:
+        return [replace(task, runs=(task.runs[place],), places=((0, update),)) for place, update in task.places]
+    return [replace(task, kinds=(kind,)) for kind in task.kinds] if len(task.kinds) > 1 else []
 
 
 def measure_weights(task: MeasureTask) -> Rows:

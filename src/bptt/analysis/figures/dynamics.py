@@ -246,7 +246,7 @@ def bin_starts(exponents: "NDArray[np.float64]") -> "NDArray[np.float64]":
 
 def draw_solved_map(measures: "pd.DataFrame", ended: "pd.DataFrame", up: Factor) -> "Figure":
     """The share of runs that solved their task, over the largest exponent at the start and a swept value (the
-    learning rate); in each cell of how many. A cell is grey where there are no runs.
+    learning rate); in each cell of how many. A cell is grey where no run was measured.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -325,9 +325,9 @@ def draw_dynamics(material: Material) -> Iterator[SweepFigure]:
             caption=(
                 "The share of runs that solved their task, by the largest Lyapunov exponent that their network had "
                 f"before training (across) and by {up.name or 'setting'} (up); in each cell, how many of how many. "
-                "Left of the dashed line gradients vanish at the start, right of it they explode. Where shares "
-                "change from left to right within a row, the start decides; where they change from row to row "
-                f"within a column, {up.name or 'the setting'} does. Grey: no run. {material.note}"
+                "Left of the dashed line gradients vanish at the start, right of it they explode. Compare "
+                f"cells of one row for what goes with the start, cells of one column for {up.name or 'the setting'}. "
+                f"Grey: no run whose start was measured. {material.note}"
             ),
             alt=(
                 f"Heat map of solved runs; the exponents at the start go from {write_digits(start[MAX].min())} to "

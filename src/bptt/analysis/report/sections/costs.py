@@ -15,7 +15,7 @@ def write_costs(findings: Findings) -> list[Section]:
     caption: tuple[Span, ...] = (
         "An update of one setting is no update of another: ",
         Mono("work/gradients"),
-        " counts gradient evaluations, ",
+        " counts gradient evaluations, each of a batch as large as the setting's, ",
         Mono("work/seconds"),
         " is the processor time of the updates, on this machine and beside the lanes that a run was trained with.",
         " Until half of a setting's runs had solved the task: the median of Kaplan and Meier's estimate with its 95 %"

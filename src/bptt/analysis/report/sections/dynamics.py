@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.report.document import Column, Element, Figures, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.sweep import FIRST
-from bptt.analysis.tables import shorten_keys
+from bptt.analysis.tables import FIRST, shorten_keys
 
 if TYPE_CHECKING:
     import pandas as pd
