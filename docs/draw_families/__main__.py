@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         flows = measure(family)
         shares = measure_schedules(family) if name == "schedules" else None
         figure = _FIGURES / f"family_{name}.png"
-        figure.write_bytes(draw(flows, family.updates, shares))
+        figure.write_bytes(draw(flows, shares))
         page = _PAGES / f"{name}.md"
-        page.write_text(replace_numbers(page.read_text("utf-8"), write_numbers(flows, family.updates)), "utf-8")
+        page.write_text(replace_numbers(page.read_text("utf-8"), write_numbers(flows)), "utf-8")
         print(f"{figure}, {page}", flush=True)
     return 0
 

@@ -8,7 +8,7 @@ SEEDS: Final = 10
 LAG: Final = 40  # timesteps before the end: about where the first of the two symbols of 50 timesteps stands
 COMMON: Final = (
     *("task=temporal_order", "task.length=50", "task.eval_size=100", "task.test_size=0", "model.hidden_size=20"),
-    *("train.updates=1001", "train.log_points=11", "train.batch_size=16"),
+    *("train.updates=1001", "train.log_points=2", "train.batch_size=16"),
 )
 #: What optimizers, schedules and regularizers are told apart on.
 _LONG: Final = ("model=elman", "init=orthogonal", "init.scale=0.95")
@@ -20,12 +20,10 @@ class Family:
 
     common   overrides of all of its runs
     choices  its name in the picture → its own overrides
-    updates  the two updates at which gradients are looked at; 1 is the start
     """
 
     common: Sequence[str]
     choices: Mapping[str, Sequence[str]]
-    updates: tuple[int, int]
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -41,7 +39,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "identity, ReLU": ("init=identity", "model.activation=relu"),
             "sparse": ("init=sparse",),
         },
-        (1, 1001),
     ),
     "cells": Family(
         ("init=glorot", "optimizer=adam", "optimizer.alpha=0.003", "clip=norm"),
@@ -49,6 +46,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "linear": ("model=linear",),
             "elman": ("model=elman",),
             "jordan": ("model=jordan",),
+            "leaky, 0.2": ("model=leaky",),
             "gru": ("model=gru",),
             "gru, chrono": ("model=gru", "init.gate_bias.update={name: chrono, t_max: 50}"),
             "lstm": ("model=lstm",),
@@ -58,7 +56,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
                 "init.gate_bias.input=${init.gate_bias.forget}",
             ),
         },
-        (1, 1001),
     ),
     "optimizers": Family(
         (*_LONG, "clip=norm"),
@@ -73,8 +70,11 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "rprop_plus": ("optimizer=rprop_plus", "optimizer.delta_zero=0.001", "clip=none"),
             "irprop_minus": ("optimizer=irprop_minus", "optimizer.delta_zero=0.001", "clip=none"),
             "irprop_plus": ("optimizer=irprop_plus", "optimizer.delta_zero=0.001", "clip=none"),
+            "hessian_free, 40 updates": (
+                *("optimizer=hessian_free", "optimizer.structural_damping=0.1", "optimizer.cg_iterations=50"),
+                *("clip=none", "train.batch_size=200", "train.updates=41", "train.log_points=2"),
+            ),
         },
-        (1, 1001),
     ),
     "schedules": Family(
         (*_LONG, "optimizer=adam", "optimizer.alpha=0.01", "clip=norm"),
@@ -86,7 +86,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "step": ("schedule=step", "schedule.every=250"),
             "inverse_sqrt": ("schedule=inverse_sqrt",),
         },
-        (1, 1001),
     ),
     "regularizers": Family(
         ("model=elman", "init=normal", "init.scale=0.1", "optimizer=sgd", "optimizer.alpha=0.1", "clip=norm"),
@@ -95,9 +94,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "l2": ("regularizer=l2",),
             "orthogonality, 0.01": ("regularizer=orthogonality",),
             "orthogonality, 0.1": ("regularizer=orthogonality", "regularizer.factor=0.1"),
+            "held orthogonal": ("model.recurrent_constraint=orthogonal",),
+            "l2_activity": ("regularizer=l2_activity",),
             "omega, 1": ("regularizer=omega",),
             "omega, 4": ("regularizer=omega", "regularizer.factor=4"),
         },
-        (1, 1001),
     ),
 }

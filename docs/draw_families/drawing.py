@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+_ENDS: Final = ("at the start", "after 1,000 updates")  # of a training
 _STYLES: Final = ("-", "--", "-.", ":")
 _LEAST: Final = 1e-16  # what is that much smaller than the last timestep's has vanished
 _ALPHA: Final = 0.001
@@ -28,8 +29,8 @@ _DECAY: Final = ("optimizer=sgd", f"optimizer.alpha={_ALPHA}", "optimizer.weight
 
 
 def measure(family: Family) -> "dict[str, NDArray[np.float64]]":
-    """Choice → (2, lags): ‖∂L/∂h‖ by lag over that at lag 0, the median of the seeds, at both updates."""
-    return {name: _measure_choice([*family.common, *own], family.updates) for name, own in family.choices.items()}
+    """Choice → (2, lags): ‖∂L/∂h‖ by lag over that at lag 0, the median of the seeds, at the start and the end."""
+    return {name: _measure_choice([*family.common, *own]) for name, own in family.choices.items()}
 
 
 def measure_schedules(family: Family) -> "dict[str, NDArray[np.float64]]":
@@ -42,42 +43,36 @@ def measure_schedules(family: Family) -> "dict[str, NDArray[np.float64]]":
     return found
 
 
-def draw(
-    flows: "dict[str, NDArray[np.float64]]", updates: tuple[int, int], shares: "dict[str, NDArray[np.float64]] | None"
-) -> bytes:
-    """The picture as a PNG: gradients by lag at both updates; shares: s(u) in place of the first panel."""
+def draw(flows: "dict[str, NDArray[np.float64]]", shares: "dict[str, NDArray[np.float64]] | None") -> bytes:
+    """The picture as a PNG: gradients by lag, at the start and the end; shares: s(u) in place of the first panel."""
+    start, end = ({name: flow[place] for name, flow in flows.items()} for place in (0, 1))
     with rc_context(STYLE):
-        figure = Figure(figsize=(2.1 * COLUMN, 2.5), layout="constrained")
+        figure = Figure(figsize=(2.1 * COLUMN, 2.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=shares is None)
-        titles = ["at the start" if update == 1 else f"after {update - 1:,} updates" for update in updates]
         if shares is None:
-            _draw_flows(left, {name: flow[0] for name, flow in flows.items()}, titles[0])
+            _draw_flows(left, start, _ENDS[0])
         else:
             for place, (name, share) in enumerate(shares.items()):
                 left.plot(np.arange(1, len(share) + 1), share, label=name, **_choose_line(place))
             left.set(title="learning rate", xlabel="update u", ylabel="s(u)", ylim=(-0.03, 1.03))
-        _draw_flows(right, {name: flow[1] for name, flow in flows.items()}, titles[1])
-        left.set_ylabel("s(u)" if shares is not None else "‖∂L/∂h‖ relative to lag 0")
-        if shares is not None:
-            right.set_ylabel("‖∂L/∂h‖ relative to lag 0")
+        _draw_flows(right, end, _ENDS[1])
+        (left if shares is None else right).set_ylabel("‖∂L/∂h‖ relative to lag 0")
         figure.legend(*right.get_legend_handles_labels(), loc="outside right center", frameon=False, handlelength=2.6)
         image = BytesIO()
         save_figure(figure, image, "png")
     return smaller(image.getvalue())
 
 
-def write_numbers(flows: "dict[str, NDArray[np.float64]]", updates: tuple[int, int]) -> str:
+def write_numbers(flows: "dict[str, NDArray[np.float64]]") -> str:
     """What the picture shows at one lag, as a table in Markdown."""
-    heads = ["at the start" if update == 1 else f"after {update - 1:,} updates" for update in updates]
     rows = [[name, *(_write_share(flow[place, LAG]) for place in (0, 1))] for name, flow in flows.items()]
-    return write_table([f"gradient {LAG} timesteps back, of that at the end", *heads], rows)
+    return write_table([f"gradient {LAG} timesteps back, of that at the end", *_ENDS], rows)
 
 
-def _measure_choice(overrides: list[str], updates: tuple[int, int]) -> "NDArray[np.float64]":
+def _measure_choice(overrides: list[str]) -> "NDArray[np.float64]":
     run = check_configuration(compose(settle([*COMMON, *overrides]))).run
     records = train([replace(run, seed=seed) for seed in range(SEEDS)])
-    points = [int(np.flatnonzero(records[0].history["update"] == update)[0]) for update in updates]
-    flows = np.array([record.flow[points] for record in records])
+    flows = np.array([record.flow[[0, -1]] for record in records])
     with np.errstate(divide="ignore", invalid="ignore"):
         median: NDArray[np.float64] = np.nanmedian(flows / flows[:, :, :1], axis=0)
     return median

@@ -78,6 +78,15 @@ def test_what_one_cell_alone_was_given_is_no_factor() -> None:
     assert model.levels == ("elman", "lstm", "gru")
 
 
+def test_a_value_that_some_runs_of_its_choice_lack_leaves_the_choice_a_factor() -> None:
+    optimizer, decay = found(
+        optimizer=["sgd", "sgd", "adam", "rprop"], optimizer__weight_decay=[None, 0.01, None, None], seed=[0] * 4
+    )
+    assert optimizer.levels == ("sgd", "adam", "rprop")
+    assert (set(decay.levels), decay.texts[decay.codes[1]]) == ({"default", 0.01}, "0.01")
+    assert len({int(decay.codes[run]) for run in (0, 2, 3)}) == 1
+
+
 def test_a_value_that_some_runs_lack_is_called_default() -> None:
     alpha, bias = found(optimizer__alpha=[0.1, 0.2, 0.1], init__bias=[np.nan, np.nan, 1.0])
     assert alpha.levels == (0.1, 0.2)

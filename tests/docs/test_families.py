@@ -64,5 +64,5 @@ def test_the_measured_schedule_is_the_formula() -> None:
 def test_the_page_s_numbers_are_those_of_the_runs() -> None:
     family = FAMILIES["regularizers"]
     flows = measure(family)
-    assert write_numbers(flows, family.updates) in page("regularizers")
+    assert write_numbers(flows) in page("regularizers")
     assert flows["none"][1, LAG] < 1e-12 < 0.1 < flows["omega, 4"][1, LAG]

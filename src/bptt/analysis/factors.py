@@ -84,7 +84,8 @@ def find_factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
     """The swept keys but the seed, each as a factor, as far as their values differ between the runs.
 
     Where only some runs have a key, as `clip.threshold` where clip is norm and not where it is none, the others' level
-    is the choice that they have instead, and the choice itself is no factor of its own. A key that only some runs have
+    is the choice that they have instead, and the choice itself is no factor of its own; not where a choice has runs
+    with the key and without. A key that only some runs have
     and that another key decides, such as a bias that one cell alone was given, is none either: it stands beside that
     one's levels.
     """
@@ -100,7 +101,7 @@ def find_factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
         if decider := next((other for other in others if _decides(columns[other], columns[key])), None):
             dropped.add(key)
             decided[key] = decider
-        elif key in partial and group in columns and group not in partial:
+        elif key in partial and group in columns and group not in partial and _goes_with(columns[key], columns[group]):
             columns[key] = [
                 choice if value is None else value for value, choice in zip(columns[key], columns[group], strict=True)
             ]
@@ -121,6 +122,12 @@ def find_factors(runs: "pd.DataFrame", swept: Sequence[str]) -> list[Factor]:
         )
         for factor in found
     ]
+
+
+def _goes_with(values: Sequence[Any], choices: Sequence[Any]) -> bool:
+    """Whether it is the choice that has a value or not: of no choice some runs have one, and some not."""
+    has = {choice for value, choice in zip(values, choices, strict=True) if value is not None}
+    return not any(value is None and choice in has for value, choice in zip(values, choices, strict=True))
 
 
 def _write_beside(factor: Factor, decided: Mapping[str, Sequence[Any]]) -> dict[float | str, str]:
