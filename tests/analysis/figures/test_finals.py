@@ -120,3 +120,12 @@ def test_ticks_do_not_overlap(count: int) -> None:
     ]
     assert len(boxes) > 1
     assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+def test_every_name_stands_at_its_place_however_many_there_are() -> None:
+    names = ["sgd", "nesterov", "rmsprop", "adam", "adamw", "rprop", "rprop_plus", "irprop_minus", "irprop_plus"]
+    sweep = sweep_of(18, optimizer=[name for name in names for _ in range(2)])
+    figure = drawable(draw_final_loss(sweep.runs, "optimizer"))
+    labels = figure.axes[0].get_xticklabels()
+    assert [text.get_text() for text in labels] == names
+    assert {text.get_rotation() for text in labels} == {30.0}

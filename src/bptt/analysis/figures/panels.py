@@ -207,6 +207,10 @@ def set_level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
         if place - half >= free:
             kept.append((place, text))
             free = place + half
+    if len(kept) < len(places) and any(isinstance(level, str) for level in factor.levels):
+        # Names are no scale on which one that is left out could be read.
+        axes.set_xticks(places, texts, rotation=30, ha="right", rotation_mode="anchor")
+        return
     axes.set_xticks([place for place, _ in kept], [text for _, text in kept])
 
 
