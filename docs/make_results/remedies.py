@@ -92,8 +92,8 @@ All have batches of 16, on which Rprop's signs turn by chance, but for Hessian-f
 
 
 _COUNTED: Final = (
-    "An evaluation of a gradient counts as one whatever the batch, and so does a product with the curvature; passes"
-    " forward alone count as the report says."
+    "A gradient counts as one whatever the batch, a product with the curvature as one, the loss at other parameters as a"
+    " third; an update of all but Hessian-free optimisation is one gradient."
 )
 
 
