@@ -92,8 +92,8 @@ All have batches of 16, on which Rprop's signs turn by chance, but for Hessian-f
 
 
 _COUNTED: Final = (
-    "A gradient counts as one whatever the batch, a product with the curvature as one, the loss at other parameters as a"
-    " third; an update of all but Hessian-free optimisation is one gradient."
+    "A gradient counts as one whatever the batch, a product with the curvature as one, the loss at other parameters as"
+    " a third; an update of all but Hessian-free optimisation is one gradient."
 )
 
 
