@@ -147,9 +147,11 @@ class Tables:
         """
         if not (self.folder / "tables" / "costs.csv").is_file():
             return ""
-        costs = self.read("costs").set_index(["condition", "setting"])
-        (own,) = self.rows(self.settings, where)[["condition", "setting"]].itertuples(index=False, name=None)
-        after, until = (float(costs.loc[own, name]) for name in (f"{of}_after", of))
+        costs = self.read("costs")
+        ((condition, setting),) = self.rows(self.settings, where)[["condition", "setting"]].astype(str).to_numpy()
+        # Its conditions are told with what goes with them.
+        named = (costs["condition"] + " ").str.startswith(f"{condition} ") & costs["setting"].eq(setting)
+        after, until = (float(costs.loc[named, name].item()) for name in (f"{of}_after", of))
         return "" if np.isnan(until) else f"{after:,.0f}–{until:,.0f}"
 
     def value(self, key: str) -> str:

@@ -126,7 +126,7 @@ def _is_crowded(across: Factor) -> bool:
 
 
 def _label_axes(axes: "Axes", across: Factor, up: Factor) -> None:
-    for axis, factor, most in ((axes.xaxis, across, 8), (axes.yaxis, up, 14)):
+    for axis, factor, most in ((axes.xaxis, across, 8), (axes.yaxis, up, _MOST_SETTINGS)):
         step = -(-len(factor.levels) // most)
         turned = 90 if axis is axes.xaxis and _is_crowded(factor) else 0
         axis.set_ticks(np.arange(0, len(factor.levels), step) + 0.5, factor.texts[::step], rotation=turned)
