@@ -28,7 +28,7 @@ FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "length_temporal_order": ("success_map", "success_length", "success_clip", "gradient_profiles_last"),
     "optuna_adder": ("success_alpha", "success_scale", "success_hidden_size", "variance"),
     "predict_from_start": ("start", "success_map", "dynamics_solved_map", "gradient_profiles_first"),
-    "remedies": ("success_map", "success_length", "survival", "gradient_profiles_first"),
+    "remedies": ("success_map", "success_length", "survival"),
     "sentiment_clip": ("success_map", "success_alpha", "gradient_norm", "clipped_share"),
     "sentiment_init": ("success_init", "success_scale", "survival", "gradient_profiles"),
     "single_changes": ("success_optimizer", "success_schedule", "success_regularizer", "survival"),
@@ -50,6 +50,9 @@ _RUNS: Final = re.compile(
     r"(?P<caption>\*\*Table \d+\. [^\n]*?)(?: The first \d+ of (?P<of>\d+) rows\.)?"
     r"(?P<files> Files: `tables/runs\.csv`\n\n\|[^\n]+\n\|[^\n]+\n)(?P<rows>(?:\|[^\n]*\n)+)"
 )
+#: In a table a cell with more digits than are shipped.
+_NUMBER: Final = re.compile(rb"(?:(?<=,)|^)-?\d+\.\d{9,}(?:e[-+]\d+)?(?=,|\r?$)", re.MULTILINE)
+_DIGITS: Final = 10
 _LATEX: Final = re.compile(r"(Files: `tables/\w+\.csv`), `tables/\w+\.tex`$", re.MULTILINE)
 
 
@@ -65,7 +68,9 @@ def shipped_files(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
             f"{name}: the report has no {missing[0]}, which docs/make_results/shipping.py has shipped"
         )
     kept = {
-        path: _drop_names(content) if path == _TABLE else content
+        path: _shorten_numbers(_drop_names(content) if path == _TABLE else content)
+        if path.endswith(".csv")
+        else content
         for path, content in files.items()
         if path in figures or path.endswith((".csv", ".patch"))  # the patch of a program that differs from its commit
     }
@@ -92,6 +97,11 @@ def _shorten(found: re.Match[str]) -> str:
         return found[0]
     of = found["of"] or len(rows)
     return f"{found['caption']} The first {_ROWS} of {of} rows.{found['files']}{''.join(rows[:_ROWS])}"
+
+
+def _shorten_numbers(content: bytes) -> bytes:
+    """A table whose numbers have ten digits, of seventeen: the rest is a tenth of all that is shipped."""
+    return _NUMBER.sub(lambda found: repr(float(f"{float(found[0]):.{_DIGITS}g}")).encode(), content)
 
 
 def _drop_names(content: bytes) -> bytes:

@@ -83,6 +83,18 @@ def test_of_many_runs_the_first_are_shown_and_their_names_are_left_out() -> None
     assert shipped_files("eta", files) == files
 
 
+def test_numbers_have_ten_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIGURES, "eta", ())
+    rows = [b'1,0.12345678901234567,"a,0.12345678901234567b",0123456789abcdef', b"2,-1.9190282467453566e-05,,1"]
+    table = b"\n".join([b"run,loss,text,digest", *rows, b""])
+    files = shipped_files("eta", {"report.md": b"# eta\n", "tables/settings.csv": table})
+    assert files["tables/settings.csv"].decode().splitlines()[1:] == [
+        '1,0.123456789,"a,0.12345678901234567b",0123456789abcdef',
+        "2,-1.919028247e-05,,1",
+    ]
+    assert shipped_files("eta", files) == files
+
+
 def test_a_figure_that_a_report_lacks_is_told() -> None:
     with pytest.raises(UnsupportedError, match=r"^eta: the report has no figures/success_map\.png, "):
         shipped_files("eta", {"report.md": b"# eta\n"})
