@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.cli.common import Parser, add_store, print_lines
+from bptt.cli.progress import count_units
 from bptt.printable import OneLineError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _remove(found: _Target) -> int:
             store, sweep = found.stored
             for note in store.delete(sweep):
                 print_lines([note])
-            done.append(f"{len(sweep.runs):,} runs")
+            done.append(count_units(len(sweep.runs), "run"))
         if found.folder is not None:
             # What makes it a sweep's folder goes last: a removal that is broken off can be repeated.
             for path in found.folder.iterdir():
