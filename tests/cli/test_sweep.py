@@ -1,6 +1,5 @@
 """A sweep as a user sees it: trained, recorded, broken off, gone on with, sent again."""
 
-import io
 import json
 import os
 import re
@@ -69,8 +68,8 @@ def test_each_run_is_recorded_below_the_sweep(sweep: Any, undisturbed: Any) -> N
     assert mine_last == other_last
     for name in ("config.yaml", "gradient_flow.parquet"):
         assert found.artifact(mine, name).read_bytes() == alone.artifacts[name].read_bytes(), name
-    histories = (found.artifact(mine, "history.parquet").read_bytes(), alone.artifacts["history.parquet"])
-    first, second = (pd.read_parquet(io.BytesIO(content)).drop(columns=[*TIMED]) for content in histories)
+    paths = found.artifact(mine, "history.parquet"), alone.artifacts["history.parquet"]
+    first, second = (pd.read_parquet(path).drop(columns=[*TIMED]) for path in paths)
     pd.testing.assert_frame_equal(first, second, check_exact=True)
     assert same(weights(found.artifact(mine, "weights.npz")), weights(alone.artifacts["weights.npz"]))
 
