@@ -263,7 +263,7 @@ PLAIN = Leaky.cell.plain
 @pytest.mark.parametrize("lost", [0.0, 0.7])
 def test_gradients_are_checked_by_what_keeps_to_signs(lost: float) -> None:
     """|R′| has no slope where a connection is not there, and bends near it: a difference across it is none."""
-    start = Initialisation(Sparse(entries=1, radius=1.0, scale=0.3) if lost else Normal(scale=1e-5))
+    start = Initialisation(Sparse(entries=1, radius=1.0, scale=0.3) if lost else Normal(scale=1e-3))
     run = make_run(model=leaky(dale=0.5, hidden_size=5), init=start, batch_size=3)
     assert all(error.ok for error in check_gradients(run))
 
