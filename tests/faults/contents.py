@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bptt.core.run import TIMED
 from bptt.tracking.folder.sweep import SweepFolder
 
 # They tell of the command, of the store and of the work tree rather than of the run.
@@ -56,7 +58,7 @@ def stored(database: Path, artifacts: Path) -> list[Stored]:
         def rows(columns: str, table: str, run_id: str) -> list[tuple[Any, ...]]:
             last = columns.rpartition(" ")[2]
             ordered = f"SELECT {columns} FROM {table} WHERE run_uuid = ? ORDER BY key, {last}"
-            return connection.execute(ordered, (run_id,)).fetchall()
+            return [row for row in connection.execute(ordered, (run_id,)).fetchall() if row[0] not in TIMED]
 
         def contents(run_id: str, name: str, status: str, uri: str) -> Stored:
             tags = dict(rows("key, value", "tags", run_id))
@@ -86,12 +88,19 @@ def _place(uri: str, artifacts: Path, beside: Path) -> Path:
 
 
 def _files(folder: Path) -> dict[str, Any]:
-    """Path → content; of an npz, which notes the time, its arrays."""
+    """Path → content; of an npz, which notes the time, its arrays, and of a history all but the time that it took."""
+    read = {".npz": _arrays, ".parquet": _table}
     return {
-        path.relative_to(folder).as_posix(): _arrays(path) if path.suffix == ".npz" else path.read_bytes()
+        path.relative_to(folder).as_posix(): read.get(path.suffix, Path.read_bytes)(path)
         for path in folder.rglob("*")
         if path.is_file() and path.name not in _OTHER_FILES
     }
+
+
+def _table(path: Path) -> str:
+    """Numbers in as many digits as tell them apart."""
+    table = pd.read_parquet(path)
+    return str(table.drop(columns=TIMED & {*table.columns}).to_csv(index=False))
 
 
 def _arrays(path: Path) -> dict[str, tuple[tuple[int, ...], bytes]]:

@@ -102,6 +102,7 @@ def make_panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figur
 
 
 _MOST_TICKS: Final = 24
+_LONGEST_TICK: Final = 24  # characters of a name that may be written aslant
 
 # A logarithmic axis reaches from here to its inverse: with room beyond, its ends are numbers still.
 _LEAST: Final = 1e-306
@@ -207,7 +208,8 @@ def set_level_axis(axes: "Axes", factor: Factor, beside: float = 0.0) -> None:
         if place - half >= free:
             kept.append((place, text))
             free = place + half
-    if len(kept) < len(places) and any(isinstance(level, str) for level in factor.levels):
+    longest = max(map(len, texts), default=0)
+    if len(kept) < len(places) and any(isinstance(level, str) for level in factor.levels) and longest <= _LONGEST_TICK:
         # Names are no scale on which one that is left out could be read.
         axes.set_xticks(places, texts, rotation=30, ha="right", rotation_mode="anchor")
         return
