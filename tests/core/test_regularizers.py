@@ -295,6 +295,15 @@ def test_mean_square_activity_is_recorded_and_becomes_small() -> None:
     assert_same_bits(small.flow[:1], plain.flow[:1], "nor has what flows back")
 
 
+def test_mean_square_activity_is_of_the_units_alone() -> None:
+    """Sigmoid units that only fill a vector would have ½: alone, where units fill it, and among others."""
+    model = make_model("elman", hidden_size=3, activation="sigmoid")
+    runs = [
+        make_run(model=model, regularizer=L2Activity(factor=0.1), seed=seed, updates=4) for seed in range(WIDTH + 1)
+    ]
+    assert_runs_are_the_same_beside_others(runs, "cell.0.input")
+
+
 def test_orthogonality_draws_singular_values_to_one() -> None:
     """Of an orthogonal matrix it is 0; from any start, with a large factor, one comes about."""
     run = make_run(model=make_model("gru"), regularizer=Orthogonality(factor=1.0))

@@ -10,7 +10,7 @@ from bptt.core.annotations import PerLane, Range
 from bptt.core.kernel import REGULARIZER, Kernel
 from bptt.core.layout import is_live, push_at, read_net, state_at
 from bptt.core.plain import measure_activity
-from bptt.core.simd import load, select, splat, store
+from bptt.core.simd import elements, has_units, load, select, set_number, splat, store
 from bptt.core.simd.sums import norm
 
 
@@ -27,10 +27,16 @@ def push_activity(sizes, theta, gradient, memory, begin, hyper):
             for row in range(net.batch):
                 live = is_live(net, memory, t, row)
                 h = state_at(net, layer, t + 1) + row * net.slots * net.units
-                size, goes = norm(memory, h, net.hidden), push_at(net, layer, t) + row * net.units
-                total = total + select(live, size * size, zero)
+                goes = push_at(net, layer, t) + row * net.units
                 for j in range(net.units):
-                    store(memory, goes + j, select(live, twice * load(memory, h + j), zero))
+                    store(memory, goes + j, select(live, load(memory, h + j), zero))
+                if has_units(memory):  # what only fills the last vector is f(0), and no unit's
+                    for j in range(net.hidden, net.span):
+                        set_number(memory, elements(memory, goes) + j, 0, 0.0)
+                size = norm(memory, goes, net.hidden)
+                total = total + size * size
+                for j in range(net.units):
+                    store(memory, goes + j, twice * load(memory, goes + j))
     store(memory, net.penalty, total / count)
 
 
