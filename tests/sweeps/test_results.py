@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bptt.sweeps.results import ChosenResults, Returns, RunResults
+from bptt.sweeps.results import RunResults, make_returns
 from bptt.tracking.folder.block import RunResult
+from bptt.tracking.folder.lazy import Lazy
 from tests.recording import jobs, results
 
 ENDED = [result for block in range(5) for result in results(block)]
@@ -51,7 +52,7 @@ def test_a_run_that_ended_again_has_ended_once() -> None:
 def test_returns_are_in_the_order_that_is_asked_for() -> None:
     held = RunResults()
     held.add(ENDED)
-    told = Returns(jobs(), held, ChosenResults(held, [3, 0, 3, 4]))
+    told = make_returns(jobs(), held, Lazy([3, 0, 3, 4], held.__getitem__))
     assert [one.overrides for one in told] == [jobs()[number].overrides for number in (3, 0, 3, 4)]
     assert [one.return_value["loss/eval"] for one in told[:3]] == [0.0, 0.1, 0.0]
     with pytest.raises(RuntimeError, match="the planted error"):

@@ -34,7 +34,6 @@ from bptt.sweeps.jobs.plan import (
 )
 from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns, arrange_seeded
 from bptt.sweeps.reporting import ReportProcess
-from bptt.sweeps.results import ChosenResults
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.stages import TuningPlan, compose_first
 from bptt.sweeps.workers.interrupts import Interrupts
@@ -42,6 +41,7 @@ from bptt.sweeps.workers.pool import Conduct, Workers, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.files import LOCK
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
+from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken, is_locked
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal, is_sweep
 from bptt.tracking.provenance.digest import compute_version
@@ -129,7 +129,7 @@ class Launch:
             train_following(session, self._allowed)
         if session.journal.tuning:
             return [session.results[job.number] for job in session.jobs if job.stage == "result"]
-        return ChosenResults(session.results, added.numbers)
+        return Lazy(added.numbers, session.results.__getitem__)
 
     def confirm(self) -> None:
         """Train what follows a search. Raises what `Session.train` does."""

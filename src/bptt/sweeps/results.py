@@ -2,11 +2,12 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, get_args, overload
+from typing import TYPE_CHECKING, Final, get_args
 
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import Status
 from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.folder.lazy import Lazy
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -99,53 +100,15 @@ class RunResults(Mapping[int, RunResult]):
         values.extend(last.values())
 
 
-class ChosenResults(Sequence[RunResult]):
-    """The results of these runs, in the order in which their numbers are given."""
+def make_returns(jobs: Sequence[SweepJob], results: RunResults, chosen: Sequence[RunResult]) -> "Sequence[JobReturn]":
+    """A return for each run; its value is the metrics as they were recorded last, and raises where the run FAILED."""
+    from hydra.core.utils import JobReturn, JobStatus
 
-    def __init__(self, results: Mapping[int, RunResult], numbers: Sequence[int]) -> None:
-        self._results, self._numbers = results, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, place: int) -> RunResult: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> "ChosenResults": ...
-
-    def __getitem__(self, place: int | slice) -> "RunResult | ChosenResults":
-        if isinstance(place, slice):
-            return ChosenResults(self._results, self._numbers[place])
-        return self._results[self._numbers[place]]
-
-
-class Returns(Sequence["JobReturn"]):
-    """A return for each run; its value is the metrics as they were recorded last, and raises where the run FAILED.
-
-    Each is made when it is asked for.
-    """
-
-    def __init__(self, jobs: Sequence[SweepJob], results: RunResults, chosen: Sequence[RunResult]) -> None:
-        self._jobs, self._results, self._chosen = jobs, results, chosen
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    @overload
-    def __getitem__(self, place: int) -> "JobReturn": ...
-
-    @overload
-    def __getitem__(self, place: slice) -> "Returns": ...
-
-    def __getitem__(self, place: int | slice) -> "JobReturn | Returns":
-        if isinstance(place, slice):
-            return Returns(self._jobs, self._results, self._chosen[place])
-        result = self._chosen[place]
+    def make(result: RunResult) -> JobReturn:
         failed = result.status == "FAILED"
-        from hydra.core.utils import JobReturn, JobStatus
-
-        told = JobReturn(overrides=self._jobs[result.job].overrides)
+        told = JobReturn(overrides=jobs[result.job].overrides)
         told.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
-        told.return_value = RuntimeError(result.error) if failed else self._results.find_last(result.job)
+        told.return_value = RuntimeError(result.error) if failed else results.find_last(result.job)
         return told
+
+    return Lazy(chosen, make)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from functools import partial
 from queue import Queue
 from typing import Any, Final, Protocol
 
@@ -24,9 +23,10 @@ from bptt.sweeps.results import RunResults
 from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
-from bptt.sweeps.workers.training import LaneResult, LaneTask, TaskList, hand_out
+from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
+from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.progress import Beacon, keep_log
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
@@ -249,7 +249,7 @@ class Session:
         then is kept. Raises ConfigurationError where the kernels could be another user's.
         """
         check_kernel_folder()
-        tasks = TaskList(blocks, partial(self._task, runs))
+        tasks = Lazy(blocks, lambda block: self._task(runs, *block))
         if not tasks:
             return
         if needs_compiling(pick_blocks(runs, [jobs for _, jobs in blocks])):

@@ -67,12 +67,12 @@ class TrainTask(SweepTask):
         self, config: "DictConfig", loader: "ConfigLoader", jobs: Sequence[Sequence[str]]
     ) -> "Sequence[JobReturn]":
         """Train jobs. Raises what `Launch.launch` does."""
-        from bptt.sweeps.results import Returns
+        from bptt.sweeps.results import make_returns
 
         launch = self._begin(config, loader, None)
         results = launch.launch(jobs)
         assert launch.session is not None
-        return Returns(launch.session.jobs, launch.session.results, results)
+        return make_returns(launch.session.jobs, launch.session.results, results)
 
     def search(self, config: "DictConfig", loader: "ConfigLoader", search: "Search") -> Any:
         """Train what a search asks for; its outcome. Raises what `Launch.launch` does."""

@@ -9,6 +9,7 @@ from bptt.core.elementwise import add_up
 from bptt.core.kernel import CURVATURE, LOSS, Kernel
 from bptt.core.layout import place_before, place_behind, read_net
 from bptt.core.losses.cross_entropy import entropy
+from bptt.core.losses.squared_error import weigh_output_change
 from bptt.core.sequences import Floats
 from bptt.core.simd import absolute, exp, fma, inline, load, log1p, select, splat, store
 
@@ -43,13 +44,7 @@ def binary_cross_entropy(sizes, memory, begin):
 @CURVATURE
 def binary_cross_entropy_curvature(sizes, trial_sizes, memory, begin):
     """∂²L/∂z² R{z} = y (1 − y) · R{z} = R{y}."""
-    net, trial = read_net(sizes), read_net(trial_sizes)
-    for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
-        scored = load(memory, net.scored + q)
-        for o in range(net.outputs):
-            place = q + o * net.places
-            change = scored * load(memory, trial.output + place)
-            store(memory, net.output_delta + place, select(scored > splat(0.0), change, splat(0.0)))
+    weigh_output_change(read_net(sizes), read_net(trial_sizes), memory, begin, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

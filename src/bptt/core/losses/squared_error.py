@@ -36,16 +36,21 @@ def squared_error(sizes, memory, begin):
         store(memory, net.loss + q, value)
 
 
-@CURVATURE
-def squared_error_curvature(sizes, trial_sizes, memory, begin):
-    """∂²L/∂y² R{y} = 2 · R{y}."""
-    net, trial = read_net(sizes), read_net(trial_sizes)
+@inline
+def weigh_output_change(net, trial, memory, begin, factor):
+    """factor · R{y} of the scored timesteps, to where the loss writes its gradient."""
     for q in range(place_before(net, max(begin, net.first_output)), place_behind(net, net.timesteps)):
         scored = load(memory, net.scored + q)
         for o in range(net.outputs):
             place = q + o * net.places
-            change = scored * load(memory, trial.output + place)
-            store(memory, net.output_delta + place, select(scored > splat(0.0), change + change, splat(0.0)))
+            change = factor * scored * load(memory, trial.output + place)
+            store(memory, net.output_delta + place, select(scored > splat(0.0), change, splat(0.0)))
+
+
+@CURVATURE
+def squared_error_curvature(sizes, trial_sizes, memory, begin):
+    """∂²L/∂y² R{y} = 2 · R{y}."""
+    weigh_output_change(read_net(sizes), read_net(trial_sizes), memory, begin, 2.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.grammar import strip_key
 from bptt.sweeps.launch import Launch
-from bptt.sweeps.results import Returns
+from bptt.sweeps.results import make_returns
 from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
 from bptt.sweeps.search.settings import SearchSettings, Space, search_settings, search_space
 from bptt.sweeps.search.study import Outcome, Study
@@ -229,7 +229,7 @@ def run_search(launch: Launch, search: Search) -> Outcome:
     def trained(jobs: list[list[str]], _first: int) -> Sequence:
         results = launch.launch(jobs)
         assert launch.session is not None
-        return Returns(launch.session.jobs, launch.session.results, results)
+        return make_returns(launch.session.jobs, launch.session.results, results)
 
     return search.by_batches(trained)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,29 +62,6 @@ class LaneTask:
     kept: bytes | None = None
     sign: Path | None = None
     identity: str = ""
-
-
-class TaskList(Sequence[LaneTask]):
-    """The tasks of blocks, each made when a worker is to have it."""
-
-    def __init__(
-        self, blocks: Sequence[tuple[int, Sequence[int]]], make: Callable[[int, Sequence[int]], LaneTask]
-    ) -> None:
-        self._blocks, self._make = blocks, make
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    @overload
-    def __getitem__(self, place: int) -> LaneTask: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[LaneTask]: ...
-
-    def __getitem__(self, place: int | slice) -> LaneTask | list[LaneTask]:
-        if isinstance(place, slice):
-            return [self._make(*block) for block in self._blocks[place]]
-        return self._make(*self._blocks[place])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ without.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from bptt.tracking.folder.block import (
     ArchiveError,
@@ -47,6 +47,7 @@ from bptt.tracking.folder.files import (
     write_text,
 )
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
+from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.portions import MappingTexts, read_portions, write_portions
 from bptt.tracking.folder.progress import Sign, read_sign
 
@@ -355,9 +356,9 @@ class SweepFolder:
         """
         return read_gradient_flow(self._written(), ends_only)
 
-    def _written(self) -> "_Blocks":
+    def _written(self) -> Sequence[Block]:
         numbers = sorted(self.blocks())
-        blocks = _Blocks(self._opened, numbers)
+        blocks = Lazy(numbers, self._opened)
         if numbers != self._checked:
             refuse_repeated(blocks)
             self._checked = numbers
@@ -383,27 +384,6 @@ class SweepFolder:
 
     def _block(self, number: int) -> Path:
         return self._blocks / f"{number:06d}"
-
-
-class _Blocks(Sequence[Block]):
-    """Blocks that were written, each opened when it is asked for."""
-
-    def __init__(self, find: Callable[[int], Block], numbers: Sequence[int]) -> None:
-        self._find, self._numbers = find, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, place: int) -> Block: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Block]: ...
-
-    def __getitem__(self, place: int | slice) -> Block | list[Block]:
-        if isinstance(place, slice):
-            return [self._find(number) for number in self._numbers[place]]
-        return self._find(self._numbers[place])
 
 
 def _list_numbers(folder: Path) -> set[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from bptt.tracking.folder.files import (
     read_once,
 )
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
+from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.measures import read_measures, tabulate_measures
 from bptt.tracking.folder.run import COPY, OVERRIDES, ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder
@@ -73,7 +74,7 @@ class SweepFolderHistory(History):
     @property
     def members(self) -> Sequence[Member]:
         """See `History.members`."""
-        return JobMembers(self._jobs)
+        return Lazy(self._jobs, make_member)
 
     def tables(self, numbers: Sequence[int]) -> Tables:
         """See `History.tables`."""
@@ -150,26 +151,6 @@ def make_member(job: SweepJob) -> Member:
     return Member(
         number=job.number, name=job.name, digest=job.digest, swept=job.swept, updates=updates, stage=job.stage
     )
-
-
-class JobMembers(Sequence[Member]):
-    """The jobs of a sweep as members of a recording, each made when it is asked for."""
-
-    def __init__(self, jobs: Sequence[SweepJob]) -> None:
-        self._jobs = jobs
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    @overload
-    def __getitem__(self, place: int) -> Member: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Member]: ...
-
-    def __getitem__(self, place: int | slice) -> Member | list[Member]:
-        found = self._jobs[place]
-        return make_member(found) if isinstance(found, SweepJob) else [*map(make_member, found)]
 
 
 def share_seconds(runs: "pd.DataFrame", blocks: "Sequence[object] | NDArray[np.int64]") -> "pd.Series":

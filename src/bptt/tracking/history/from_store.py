@@ -27,9 +27,10 @@ from bptt.tracking.folder.files import (
     read_once,
 )
 from bptt.tracking.folder.jobs import Stage, SweepJob
+from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.measures import MEASURED, MEASURES, read_measures, tabulate_measures
 from bptt.tracking.history.base import Head, History, Member
-from bptt.tracking.history.from_folder import JobMembers, make_member, share_seconds
+from bptt.tracking.history.from_folder import make_member, share_seconds
 from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
@@ -192,7 +193,7 @@ class SweepStoreHistory(StoreHistory):
     @property
     def members(self) -> Sequence[Member]:
         """See `History.members`."""
-        return JobMembers(self._kept.jobs)
+        return Lazy(self._kept.jobs, make_member)
 
     def tables(self, numbers: Sequence[int]) -> Tables:
         """See `History.tables`."""
