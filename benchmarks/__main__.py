@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, help="where to write the results (benchmarks/results/<date>-<processor>.json)"
     )
+    parser.add_argument("--go-on", type=Path, metavar="FILE", help="keep what this file has, and measure what it lacks")
     parser.add_argument("--only", action="append", help="only workloads of this name, e.g. adder; may be repeated")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     parser.add_argument("--shared", action="store_true", help="processor time, where others use the machine too")
@@ -53,7 +55,7 @@ def main() -> int:
         names = ", ".join(dict.fromkeys(workload.name for workload in TABLE))
         print(f"no such workload; there are: {names}", file=sys.stderr)
         return 2
-    path = arguments.out or report.choose_path()
+    path = arguments.out or arguments.go_on or report.choose_path()
     clock = "processor" if arguments.shared else "wall"
     method = {"rounds": rounds, "seconds_per_side_and_round": target, "clock": clock}
     if arguments.shared:
@@ -62,16 +64,25 @@ def main() -> int:
         print("g++ is not installed here: plain C++ and torch.compile are left out", file=sys.stderr)
     described = machine.describe() | {"compiler": cpp_side.describe_compiler()}
     found: dict[str, Any] = {"machine": described, "method": method}
+    if arguments.go_on is not None:
+        found = json.loads(arguments.go_on.read_text(encoding="utf-8"))
+        if (found["machine"]["processor"], found["method"]) != (described["processor"], method):
+            print(f"{arguments.go_on}: measured on another machine, or in another way", file=sys.stderr)
+            return 2
     wide = Console() if sys.stdout.isatty() else Console(width=180)
     with Console(stderr=True).status("the machine's limit") as status:
-        found["limit"] = rates = limit.measure_rates()
+        rates = limit.measure_rates()
+        found.setdefault("limit", rates)
         report.show_limit(rates, wide)
         if "table" in parts:
-            found["results"] = []
+            rows = found.setdefault("results", [])
+            known = {(row["name"], row["lanes"]) for row in rows}
             for workload in chosen:
-                found["results"].append(suite.measure(workload, rates, rounds, target, status.update))
+                if (workload.name, workload.lanes) in known:
+                    continue
+                rows.append(suite.measure(workload, rates, rounds, target, status.update))
                 report.write_json(path, found)  # what was measured outlives an interruption
-            report.show_results(found["results"], wide)
+            report.show_results([row for row in rows if not isinstance(row, dict)], wide)
         if "large" in parts:
             found["large"] = []
             for workload in LARGE:

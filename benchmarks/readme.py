@@ -15,6 +15,10 @@ _HEAD = (
     "| training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt | C++ ÷ bptt | limit |",
     "|---|---:|---:|---:|---:|---:|---:|",
 )
+_BESIDE = (
+    "| beside training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt |",
+    "|---|---:|---:|---:|---:|",
+)
 _TITLES = {
     "adder": "adder: T 8, H 16, one addition per update",
     "leftbit": "LEFTBIT: T 7, H 3, one window per update",
@@ -35,11 +39,12 @@ def find_best(result: Mapping[str, Any]) -> str:
     return min((side for side in _NAMES if side in result["micros"]), key=lambda side: result["micros"][side]["median"])
 
 
-def _aim(target: float | None, reached: float, *, least: bool) -> str:
+def _aim(target: float | None, reached: float, *, least: bool, judged: bool = True) -> str:
     if target is None:
         return ""
     sign, met = ("≥", reached >= target) if least else ("≤", reached <= target)
-    return f" ({sign} {target:g} {'✓' if met else '✗'})"
+    verdict = f" {'✓' if met else '✗'}" if judged else ""
+    return f" ({sign} {target:g}{verdict})"
 
 
 def _write_row(title: str, result: Mapping[str, Any], *, judged: bool) -> str:
@@ -50,7 +55,7 @@ def _write_row(title: str, result: Mapping[str, Any], *, judged: bool) -> str:
     cells = (
         title,
         str(result["lanes"]),
-        write_number(ours) + (_aim(targets.get("micros"), ours, least=False) if judged else ""),
+        write_number(ours) + _aim(targets.get("micros"), ours, least=False, judged=judged),
         f"{_NAMES[best]}, {write_number(ahead)}" + _aim(targets.get("best"), ahead, least=True),
         write_number(ratios["torch"]["median"]),
         write_number(ratios["cpp"]["median"]) if "cpp" in ratios else "",
@@ -59,14 +64,20 @@ def _write_row(title: str, result: Mapping[str, Any], *, judged: bool) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _is_judged(found: Mapping[str, Any]) -> bool:
+    return str(found.get("machine", {}).get("generation") or _AIMED_AT).startswith(_AIMED_AT)
+
+
 def write_table(found: Mapping[str, Any]) -> str:
     """The table, and a line where a row was disturbed; nothing of it is written by hand."""
     lines, before = list(_HEAD), None
-    judged = (found.get("machine", {}).get("generation") or _AIMED_AT).startswith(_AIMED_AT)
+    judged = _is_judged(found)
     for result in found["results"]:
         name = result["name"]
         lines.append(_write_row("" if name == before else _TITLES[name], result, judged=judged))
         before = name
+    if not judged and any("micros" in row["targets"] for row in found["results"]):
+        lines += ["", "µs are aimed at for a newer processor (AMD's Zen 5): what C++ takes says what this one can do."]
     disturbed = sorted({_TITLES[row["name"]] for row in found["results"] if row["core_share"] < _NOISY})
     if any("forms" not in row for row in found["results"]):
         lines += ["", "Without C++, and without JAX's and PyTorch's faster forms: to be measured again."]
@@ -74,6 +85,24 @@ def write_table(found: Mapping[str, Any]) -> str:
         lines += ["", "Measured in processor time on a machine that others used: to be measured again on a quiet one."]
     elif disturbed:
         lines += ["", f"Disturbed by other programs, and to be measured again: {'; '.join(disturbed)}."]
+    return "\n".join(lines) + "\n"
+
+
+def write_beside(found: Mapping[str, Any]) -> str:
+    """The rows of what is done beside training; empty where they were not measured."""
+    if "evaluations" not in found:
+        return ""
+    lines = list(_BESIDE)
+    for row in found["evaluations"]:
+        best, ours = find_best(row), row["micros"]["ours"]["median"]
+        others = f"{_NAMES[best]}, {write_number(row['ratios'][best]['median'])}"
+        aim = _aim(row["target"], ours, least=False, judged=_is_judged(found))
+        cells = write_number(ours) + aim, others, write_number(row["ratios"]["torch"]["median"])
+        lines.append(f"| evaluating a sequence: {_TITLES[row['name']]} | {row['lanes']} | {' | '.join(cells)} |")
+    for row in found["records"]:
+        ours = write_number(row["micros"]["median"])
+        what = f"recording an update, {row['sequences']} sequences evaluated: {_TITLES[row['name']]}"
+        lines.append(f"| {what} | {row['lanes']} | {ours} |  |  |")
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +115,8 @@ def write_block(path: Path) -> str:
     source = (
         f"[Measured]({at}) on {found['date']}, {found['method']['rounds']} rounds, {machine['processor']}{generation}."
     )
-    return f"{figure}\n\n{write_table(found)}\n{source}\n"
+    tables = [table for table in (write_table(found), write_beside(found)) if table]
+    return "\n".join([f"{figure}\n", *tables, f"{source}\n"])
 
 
 def place_table(page: str, table: str) -> str:

@@ -199,6 +199,10 @@ class InTurn:
 
 def prepare(problem: Problem, variant: Variant) -> Torch | InTurn:
     """Its data as tensors; nothing is computed yet."""
+    if (
+        variant.compiled
+    ):  # else programs for other problems count towards the few that torch.compile keeps of a function
+        torch.compiler.reset()
     if variant.in_turn:
         alone = replace(variant, in_turn=False)
         return InTurn([_prepare_together(problem.of_lane(lane), alone) for lane in range(problem.lanes)])

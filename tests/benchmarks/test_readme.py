@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.readme import README, find_best, find_newest, place_table, write_block, write_table
+from benchmarks.readme import README, find_best, find_newest, place_table, write_beside, write_block, write_table
 
 
 def _spread(value: float) -> dict[str, float]:
@@ -34,7 +34,20 @@ def test_rows_have_the_best_of_the_others_and_what_is_aimed_at() -> None:
     other = write_table(
         {"results": rows, "method": {"clock": "wall"}, "machine": {"generation": "family 25, model 17"}}
     )
-    assert other.splitlines()[2].split(" | ")[2:4] == ["0.5", "JAX, 4 (≥ 5 ✗)"]
+    assert other.splitlines()[2].split(" | ")[2:4] == ["0.5 (≤ 0.52)", "JAX, 4 (≥ 5 ✗)"]
+    assert "for a newer processor" in other
+
+
+def test_what_is_done_beside_training_has_rows_of_its_own() -> None:
+    micros = {side: _spread(value) for side, value in {"ours": 0.25, "torch": 5.0, "jax": 0.5}.items()}
+    ratios = {"torch": _spread(20.0), "jax": _spread(2.0)}
+    evaluated = {"name": "adder", "lanes": 256, "target": 0.1, "micros": micros, "ratios": ratios}
+    recorded = {"name": "adder", "lanes": 256, "sequences": 16, "micros": _spread(22.7)}
+    assert write_beside({"evaluations": [evaluated], "records": [recorded]}).splitlines()[2:] == [
+        "| evaluating a sequence: adder: T 8, H 16, one addition per update | 256 | 0.25 (≤ 0.1 ✗) | JAX, 2 | 20 |",
+        "| recording an update, 16 sequences evaluated: adder: T 8, H 16, one addition per update | 256 | 22.7 |  |  |",
+    ]
+    assert write_beside({"results": []}) == ""
 
 
 def test_a_disturbed_measurement_is_told() -> None:

@@ -13,7 +13,6 @@ from bptt.analysis.style import BLUE, STYLE, VERMILION
 from bptt.analysis.tables import LOSS, take_final
 from bptt.configuration.build import check_configuration
 from bptt.configuration.errors import ConfigurationError
-from bptt.dynamics.measures import trace_networks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,6 +84,8 @@ def trace_run(sweep: "Sweep", number: int) -> Portrait | None:
 
     Raises ConfigurationError where the run can't be built again.
     """
+    from bptt.dynamics.measures import trace_networks  # with SciPy, which no other figure takes
+
     run, record = check_configuration(sweep.configs[number], ()).run, sweep.record(number)
     if record is None or not all(np.isfinite(array).all() for array in record.parameters.values()):
         return None
