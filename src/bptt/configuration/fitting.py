@@ -72,5 +72,8 @@ def _choose_readout(said: Any, loss: str | None, target: str | None) -> Any:
 
 
 def _describe(target: Any, task: Any) -> str:
-    classes = {"two_classes": "two classes", "classes": f"{task.outputs} classes"}
+    classes = {
+        "two_classes": "two classes" if task.outputs == 1 else "zeros and ones",
+        "classes": f"{task.outputs} classes",
+    }
     return f"the targets are {classes.get(target, target)}"
