@@ -12,6 +12,7 @@ from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Meas
 from bptt.analysis.statistics.intervals import Interval, Location, clopper_pearson, location_intervals, median_updates
 from bptt.analysis.tables import (
     ACCURACY,
+    FITS,
     LOSS,
     SEED,
     drop_seed,
@@ -142,6 +143,7 @@ def ask_between(
         measure=measure,
         conditions=[ConditionRuns(name, sides[0][name], sides[1][name]) for name in conditions],
         horizon=min(find_horizon(select_ended(side.runs)) for side in (a, b)) if measure == "updates" else None,
+        called=FITS.get((metric or "").partition("/")[0]),
     )
 
 

@@ -217,3 +217,12 @@ def test_the_same_runs_give_the_same_words() -> None:
     assert write_conclusion(ask(ConditionRuns("", a, b), measure="loss")) == write_conclusion(
         ask(turned, measure="loss")
     )
+
+
+def test_another_metric_is_called_by_its_name() -> None:
+    runs = [apart([1, 2, 3, 4, 5], [6, 7, 8, 9, 10])]
+    said = write_conclusion(conclude([Question("A", "B", "loss", runs, called="RMSE")])[0])
+    assert "a run of A has a lower RMSE than one of B" in said
+    assert "The median difference in RMSE is" in said
+    said = write_conclusion(conclude([Question("A", "B", "accuracy", runs, called="R²")])[0])
+    assert "a run of A has a higher R² than one of B" in said
