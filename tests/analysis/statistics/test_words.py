@@ -220,9 +220,10 @@ def test_the_same_runs_give_the_same_words() -> None:
 
 
 def test_another_metric_is_called_by_its_name() -> None:
-    runs = [apart([1, 2, 3, 4, 5], [6, 7, 8, 9, 10])]
+    a, b = dict(enumerate(range(20))), dict(enumerate(range(1, 21)))
+    runs = [ConditionRuns("", a, b)]
     said = write_conclusion(conclude([Question("A", "B", "loss", runs, called="RMSE")])[0])
-    assert "a run of A has a lower RMSE than one of B" in said
-    assert "The median difference in RMSE is" in said
+    assert "it is A that has the lower RMSE, ties" in said
+    assert "The median difference in RMSE is −1" in said
     said = write_conclusion(conclude([Question("A", "B", "accuracy", runs, called="R²")])[0])
-    assert "a run of A has a higher R² than one of B" in said
+    assert "it is A that has the higher R², ties" in said
