@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bptt.configuration.build import Configuration, check_configuration
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
+from bptt.printable import make_printable
 from bptt.sweeps.execution import Ended, RunReporter, SingleRun, execute
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.tracking.folder.files import (
@@ -92,7 +93,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
 
     check_address_space()
     for line in getattr(configuration.run.task, "remarks", ()):
-        reporter.say(line)
+        reporter.say(make_printable(line))
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)

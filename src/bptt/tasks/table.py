@@ -15,10 +15,10 @@ from bptt.core.sequences import Sequences
 from bptt.tasks.common import Readout
 from bptt.tasks.cutting import Cut, Rows, cut_whole, cut_windows
 from bptt.tasks.data_files import find_file
-from bptt.tasks.own_data import OwnData, Ready, make_ready, save_content
+from bptt.tasks.own_data import OwnData, Ready, prepare_parts, save_content
 from bptt.tasks.splitting import FEWEST_TO_SPLIT, USUAL_SHARE, split_places, split_rows
-from bptt.tasks.table_layout import Layout, lay_out
-from bptt.tasks.tables import check_columns, find_ends, read_table
+from bptt.tasks.table_layout import Layout, lay_out_table
+from bptt.tasks.tables import check_columns, count_timesteps, load_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,8 +136,8 @@ class Table(OwnData):
         held = self.__dict__.get("_given")
         frame = _load(*_identify(self.path))[0] if held is None else held
         try:
-            layout = lay_out(frame, self)  # type: ignore[arg-type]
-            return self._make_ready(layout)
+            layout = lay_out_table(frame, self)  # type: ignore[arg-type]
+            return self._prepare(layout)
         except ValueError as error:
             if isinstance(error, InvalidValue):
                 raise
@@ -155,14 +155,14 @@ class Table(OwnData):
     def _has_labels(self) -> bool:
         return self.ready.preparation.kind == "classes"
 
-    def _make_ready(self, layout: Layout) -> Ready:
+    def _prepare(self, layout: Layout) -> Ready:
         if layout.cutting.row == "sequence":
             parts, said = self._split_rows_of_sequences(layout)
         elif layout.cutting.window is not None:
             parts, said = self._split_windows(layout)
         else:
             parts, said = self._split_sequences(layout)
-        return make_ready(
+        return prepare_parts(
             parts,
             inputs=layout.cutting.inputs if layout.cutting.row == "timestep" else ("value",),
             targets=layout.cutting.targets,
@@ -175,7 +175,7 @@ class Table(OwnData):
         )
 
     def _split_rows_of_sequences(self, layout: Layout) -> tuple[list[Sequences | None], list[str]]:
-        lengths = find_ends(layout.values, layout.cutting.inputs)
+        lengths = count_timesteps(layout.values, layout.cutting.inputs)
         whole = Sequences(layout.values[:, :, None], layout.targets, lengths)
         chosen, said = self._split_places(len(lengths), layout.targets[:, 0] if layout.classes else None)
         return [None if places is None else _pick(whole, places) for places in chosen], said
@@ -281,7 +281,7 @@ def _identify(path: str | None) -> tuple[str, Path, int, int]:
 def _load(path: str, file: Path, mtime_ns: int, size: int) -> "tuple[pd.DataFrame, str]":  # noqa: ARG001
     """The table in a file, and the hash of the file."""
     try:
-        return read_table(file), sha256(file.read_bytes()).hexdigest()
+        return load_table(file), sha256(file.read_bytes()).hexdigest()
     except ValueError as error:
         raise InvalidValue("path", path, str(error)) from None
 
