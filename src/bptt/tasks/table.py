@@ -93,8 +93,8 @@ class Table(OwnData):
         frame: Any = None,
         *,
         path: str | None = None,
-        target: Columns | None = None,
-        inputs: Columns | None = None,
+        target: Sequence[str | int] | str | int | None = None,
+        inputs: Sequence[str | int] | str | int | None = None,
         sequence: str | int | None = None,
         time: str | int | None = None,
         row: Auto = "auto",
@@ -262,7 +262,7 @@ def _count(what: str, parts: Sequence[Any], how: str) -> str:
     return f"{len(training):,} {what} train, {evaluating:,} evaluate, {testing:,} test: {how}"
 
 
-def _list_names(columns: Columns | None) -> tuple[str, ...] | None:
+def _list_names(columns: Sequence[str | int] | str | int | None) -> tuple[str, ...] | None:
     if columns is None:
         return None
     return (str(columns),) if isinstance(columns, str | int) else tuple(map(str, columns))
