@@ -22,7 +22,7 @@ from bptt.tasks.array_parts import (
     pad_sequences,
     to_sequences,
 )
-from bptt.tasks.common import Readout
+from bptt.tasks.common import OwnReadout
 from bptt.tasks.labels import Label, encode_labels, is_whole, list_classes, looks_like_classes, write_classes
 from bptt.tasks.own_data import OwnData, Ready, prepare_parts, save_content
 from bptt.tasks.splitting import FEWEST_TO_SPLIT, USUAL_SHARE, split_places
@@ -61,7 +61,7 @@ class Arrays(OwnData):
     split_seed    draws what is held out, whatever the run's seed; of classes each part has its share
     scale_inputs  whether the inputs are standardised by the mean and the deviation in the training sequences
     scale_targets whether targets that are numbers are, too; predictions are in the data's own units again
-    readout       what the loss expects
+    readout       what the loss expects; auto: what fits the targets
     """
 
     x: InitVar[Any] = None
@@ -84,7 +84,7 @@ class Arrays(OwnData):
     split_seed: Annotated[int, Range(at_least=0)] = 0
     scale_inputs: bool = False
     scale_targets: bool = False
-    readout: Readout = "identity"
+    readout: OwnReadout = "auto"
     content: str = field(init=False, repr=False)
 
     def __post_init__(self, x: Any, y: Any, lengths: Any, *others: Any) -> None:

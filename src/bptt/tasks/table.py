@@ -12,7 +12,7 @@ import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Sequences
-from bptt.tasks.common import Readout
+from bptt.tasks.common import OwnReadout
 from bptt.tasks.cutting import Cut, Rows, cut_whole, cut_windows
 from bptt.tasks.data_files import find_file
 from bptt.tasks.own_data import OwnData, Ready, prepare_parts, save_content
@@ -63,7 +63,7 @@ class Table(OwnData):
     scale_targets whether targets that are numbers are, too; predictions are in the table's own units again
     order         sequential: sequence r of update u is number (u·batch + r) mod N; shuffled: every sequence once per
                   epoch, in an order drawn anew
-    readout       what the loss expects
+    readout       what the loss expects; auto: what fits the targets
     """
 
     path: str | None = None
@@ -84,7 +84,7 @@ class Table(OwnData):
     scale_inputs: bool = True
     scale_targets: bool = True
     order: Literal["sequential", "shuffled"] = "shuffled"
-    readout: Readout = "identity"
+    readout: OwnReadout = "auto"
     content: str = field(init=False, repr=False)
 
     # Written out, since a task's `inputs` and `target` say something else than the columns of these names.
@@ -110,7 +110,7 @@ class Table(OwnData):
         scale_inputs: bool = True,
         scale_targets: bool = True,
         order: Literal["sequential", "shuffled"] = "shuffled",
-        readout: Readout = "identity",
+        readout: OwnReadout = "auto",
     ) -> None:
         values = {name: value for name, value in locals().items() if name not in ("self", "frame", "target", "inputs")}
         values |= {"target_columns": _list_names(target), "input_columns": _list_names(inputs)}
