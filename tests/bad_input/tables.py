@@ -3,7 +3,7 @@
 from typing import Final
 
 from tests.bad_input.case import Case
-from tests.bad_input.making import Given, folder, text
+from tests.bad_input.making import Given, all_of, folder, text
 
 _GOOD: Final = "who,t,a,b,mood\n" + "".join(
     f"s{i // 3},{i % 3},{i},{i}.5,{'up' if i < 18 else 'down'}\n" for i in range(36)
@@ -45,7 +45,7 @@ _ASKED: Final = {
     "task.sequence=who task.row=sequence": "task.row=sequence: then every row is a sequence",
     "task.sequence=who task.window=4": "task.window=4: a window needs 4 rows, the training part has 3",
     "task.sequence=who task.eval_size=0.7 task.test_size=0.5": "task.eval_size=0.7: of 12 nothing is left to train on",
-    "task.window=3 task.inputs=[a] task.target=b task.split=random": "task.split=random: windows of one series share rows",
+    "task.window=3 task.inputs=[a] task.target=b task.split=random": "task.split=random: windows of one series share",
     "task.window=30 task.inputs=[a] task.target=b": "task.window=30: a window needs 31 rows with its target 1 later",
     "task.inputs=[who] task.target=b": "column 'who' holds text (row 1: 's0')",
     "task.row=sequence task.horizon=1 task.inputs=[a]": "task.horizon=1: has no meaning where a row is a sequence",
@@ -59,10 +59,6 @@ _PATHS: Final = {
 }
 
 
-def _write_all(names: tuple[str, ...]) -> Given:
-    return lambda place: [text(name, "PAR1")(place) for name in names][0]
-
-
 TABLES: Final = [
     *(Case(("train", "task=table", "task.path=t.csv"), (f"task.path=t.csv: {says}",), given) for given, says in _FILES),
     *(
@@ -70,7 +66,11 @@ TABLES: Final = [
         for words, says in _ASKED.items()
     ),
     *(
-        Case(("train", "task=table", f"task.path={path}"), (says,), _write_all(("t.xlsx", "t.npz", "t.parquet")))
+        Case(
+            ("train", "task=table", f"task.path={path}"),
+            (says,),
+            all_of(*(text(name, "PAR1") for name in ("t.xlsx", "t.npz", "t.parquet"))),
+        )
         for path, says in _PATHS.items()
     ),
 ]

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,13 @@ TASK = ("task=table", "task.path=data.csv", "task.sequence=who", "task.inputs=[a
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a table and an empty store."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     put_empty_store(tmp_path)
     write_table(tmp_path, 20)
-    yield tmp_path
+    return tmp_path
 
 
 def write_table(folder: Path, count: int) -> None:
@@ -48,7 +47,7 @@ def read_inputs(folder: Path) -> list[tuple[Any, ...]]:
             "SELECT runs.name, datasets.name, digest, dataset_source, input_tags.value FROM inputs"
             " JOIN datasets ON source_id = dataset_uuid JOIN runs ON destination_id = run_uuid"
             " JOIN input_tags ON input_tags.input_uuid = inputs.input_uuid"
-            " WHERE source_type = 'DATASET' AND destination_type = 'RUN'"
+            " WHERE inputs.source_type = 'DATASET' AND destination_type = 'RUN'"
         ).fetchall()
 
 
