@@ -118,7 +118,7 @@ def test_a_run_goes_on_only_with_the_data_that_it_was_begun_with(
     capsys.readouterr()
     assert main(["resume", "run"]) == 2
     assert "a data file or a package that it names, was changed since the run began" in capsys.readouterr().err
-    assert main(["reproduce", "run"]) == 1
+    assert main(["reproduce", "run"]) == 2
     assert "was changed since it was trained" in "".join(capsys.readouterr())
 
 
