@@ -4,13 +4,12 @@ What was exported is run on them too, and compared with what bptt itself compute
 """
 
 from collections.abc import Collection
-from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bptt.configuration.build import check_configuration
+from bptt.configuration.build import check_configuration, locate_files
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.models.elman import Elman
@@ -99,10 +98,9 @@ def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwo
     record = recorded.record
     if record is None:
         raise ExportError(f"{recorded.name}: {recorded.status}, and left no weights: there is nothing to export")
-    folder = recorded.current_folder
     # Relative paths in its configuration are meant from where it was trained.
-    with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-        return make_network(check_configuration(recorded.config, allow).run, record)
+    config = locate_files(recorded.config, recorded.current_folder)
+    return make_network(check_configuration(config, allow).run, record)
 
 
 def make_network(run: Run, record: Record) -> TrainedNetwork:
