@@ -27,8 +27,9 @@ ROLES = {
     "examine": r"bptt\.doctor\..*",  # of a concern
     "sigmoid": r"bptt\.(core\.plain|core\.simd\.elementary|export\.recurrent_network)",  # of NumPy, vectors, exports
     "softmax": r"bptt\.(core\.plain|export\.recurrent_network)",  # the same; an exported model stands without bptt
-    "load": r"bptt|bptt\.core\.simd\.memory",  # of runs, as is promised; of a vector's numbers
-    "sweep": r"bptt|bptt\.sweeps\.task",  # as is promised, and what it hands on to
+    "load": r"bptt\.(python\.sweeping|core\.simd\.memory)",  # of runs, as is promised; of a vector's numbers
+    "train": r"bptt\.(python\.training|core\.training)",  # as is promised, and what computes
+    "reproduce": r"bptt\.(python\.commands|sweeps\.reproduce)",  # the same
 }
 #: Names that once were functions' and say what comes of a call, or nothing: a function says what it does.
 NO_VERBS = frozenset(

@@ -377,7 +377,7 @@ def locate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]
     return {key: locate(key, value) for key, value in config.items()}
 
 
-def relate_files(config: Mapping[str, Any], home: Path) -> dict[str, Any]:
+def relate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]:
     """The configuration as it is recorded, of one that `locate_files` has made."""
     prefix = f"{home}/"
 
@@ -386,7 +386,7 @@ def relate_files(config: Mapping[str, Any], home: Path) -> dict[str, Any]:
             return {name: relate(name, inner) for name, inner in value.items()}
         return value.removeprefix(prefix) if key == "path" and isinstance(value, str) else value
 
-    return {key: relate(key, value) for key, value in config.items()}
+    return dict(config) if home is None else {key: relate(key, value) for key, value in config.items()}
 
 
 def list_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

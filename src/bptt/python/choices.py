@@ -20,7 +20,7 @@ from bptt.tracking.provenance.digest import find_package
 
 #: Groups of which an object may be handed over.
 _GROUPS: Final = ("task", "model", "loss", "optimizer", "schedule", "regularizer", "clip", "init")
-_MAIN: Final = "__main__"
+_PATH: Final = "path"
 
 
 class Choices:
@@ -62,7 +62,8 @@ class Choices:
             assert isinstance(shipped, dict)
             if shipped.get("_target_") == node["_target_"]:
                 others = {key: value for key, value in node.items() if key not in shipped or shipped[key] != value}
-                return [f"{group}={name}", *(f"{group}.{key}={write(value)}" for key, value in others.items())]
+                more = [f"{'' if key in shipped else '++'}{group}.{key}={write(others[key])}" for key in others]
+                return [f"{group}={name}", *more]
         return [f"{group}={self._put(group, node)}"]
 
     def add(self, group: str, made: Any) -> str:
@@ -72,10 +73,10 @@ class Choices:
     def _describe(self, group: str, made: Any) -> dict[str, Any]:
         """The node from which an equal object is made. Raises ConfigurationError."""
         save = getattr(made, "save", None)
-        if callable(save):
-            made = save(self._data())
         try:
             node = describe(made)
+            if callable(save) and node.get(_PATH) is None:  # its data are in memory
+                node[_PATH] = str(save(self._data()))
         except (TypeError, ValueError) as error:
             says = f"{group}={type(made).__name__}(…): a field of it has no place in a configuration: {error}"
             raise ConfigurationError([says]) from None

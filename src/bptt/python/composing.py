@@ -1,9 +1,12 @@
 """What a call asks for, composed and checked before anything starts; by one thread at a time, as Hydra composes."""
 
+import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 from hydra._internal.utils import create_config_search_path
@@ -26,6 +29,14 @@ from bptt.tracking.store.address import refuse_password
 _ALLOW: Final = "allow"
 #: What is in memory is written here, in a run's folder or beside all runs, by its content's hash.
 _DATA: Final = "data"
+
+
+class KeptFolder:
+    """A temporary folder that is there as long as this object, or the process."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="bptt-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True, kw_only=True)

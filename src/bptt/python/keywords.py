@@ -145,5 +145,5 @@ def _write_text(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _shorten(value: Any) -> str:
-    return value if isinstance(value, str) else cut(repr(value))
+def _shorten(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float) else cut(repr(value))

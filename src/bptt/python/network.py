@@ -19,7 +19,7 @@ from bptt.core.sequences import Floats, Sequences
 from bptt.export.network import TrainedNetwork, load_network, make_network
 from bptt.python.composing import compose_run
 from bptt.tracking.folder.files import CONFIG, read_arrays
-from bptt.tracking.history.find import SourceError, find_past_runs
+from bptt.tracking.history.find import PastRun, SourceError, find_past_runs
 
 _WEIGHTS = ".npz"
 _NOTHING = np.zeros((0, 0))
@@ -29,12 +29,15 @@ _NOTHING = np.zeros((0, 0))
 class Network:
     """A network with its weights.
 
-    trained      the same, as it is exported
-    preparation  what was done to the data's numbers before training; None: nothing
+    trained  the same, as it is exported
     """
 
     trained: TrainedNetwork
-    preparation: Any = None
+
+    @property
+    def preparation(self) -> Any:
+        """What was done to the data's numbers before training; None: nothing."""
+        return getattr(self.trained.run.task, "preparation", None)
 
     @classmethod
     def load(
@@ -58,17 +61,16 @@ class Network:
         if not (path.parent / CONFIG).is_file():
             says = f"{path}: no {CONFIG} lies beside it; say what it is of, as in Network.load(path, 'task=adder')"
             raise SourceError(says)
-        found = cls._of(_find_one(str(path.parent), uri), allow)
-        return cls(_take_weights(found.trained.run, path), found.preparation)
+        return cls(_take_weights(cls._of(_find_one(str(path.parent), uri), allow).trained.run, path))
 
     @classmethod
-    def _of(cls, past: Any, allow: Collection[str]) -> "Network":
-        return cls(load_network(past, allow), getattr(past, "preparation", None))
+    def _of(cls, past: PastRun, allow: Collection[str]) -> "Network":
+        return cls(load_network(past, allow))
 
     @classmethod
     def of_record(cls, run: Run, record: Record) -> "Network":
         """The network of a run that left this record. Raises ExportError for a model that is not one of bptt's own."""
-        return cls(make_network(run, record), getattr(run.task, "preparation", None))
+        return cls(make_network(run, record))
 
     @classmethod
     def fresh(cls, *overrides: str | Sequence[str], config_dir: str | Path | None = None, **keys: Any) -> "Network":
@@ -109,15 +111,15 @@ class Network:
         Raises ValueError, with a line that says what is to be done, for whatever is none of that.
         """
         known = self.trained.sequences
+        run = self.trained.run
+        check_kernel_folder()
         if x is None:
-            return self.trained.predict()
+            return predict(run, self.trained.weights, known, self.trained.state)
         array, own = self._read(x, lengths)
         if self.preparation is not None:
             array = np.ascontiguousarray(self.preparation.prepare(array))
         outputs = known.y.shape[-1]
         targets = np.zeros((len(array), outputs) if known.last_only else (*array.shape[:2], outputs))
-        run = self.trained.run
-        check_kernel_folder()
         return predict(run, self.trained.weights, Sequences(array, targets, own), self.trained.state)
 
     def _read(self, x: Any, lengths: Any) -> tuple[Floats, NDArray[np.int64] | None]:
@@ -145,7 +147,7 @@ class Network:
         return write_html_table("network", {**config, **sizes})
 
 
-def _find_one(source: str, uri: str | None) -> Any:
+def _find_one(source: str, uri: str | None) -> PastRun:
     """The one run that is meant. Raises SourceError where there are several."""
     from bptt.analysis.sweep import pick_best
 

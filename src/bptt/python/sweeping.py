@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from hydra._internal.callbacks import Callbacks
@@ -15,7 +14,7 @@ from bptt.configuration.compose import COMPOSING, Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra import asks_for_sweep, refuse_unused
 from bptt.configuration.owners import check_kernel_folder
-from bptt.python.composing import add_tracking, list_overrides, make_composer, place_data
+from bptt.python.composing import KeptFolder, add_tracking, list_overrides, make_composer, place_data
 from bptt.python.keywords import write_value
 from bptt.python.progress import choose_reporter
 from bptt.python.sweep import TrainedSweep, load_kept
@@ -63,8 +62,8 @@ def sweep(
     `if __name__ == "__main__":`.
     """
     keys = add_tracking(keys, tracking)
-    temporary = TemporaryDirectory(prefix="bptt-") if tracking is False and folder is None else None
-    place = Path(temporary.name) / "sweep" if temporary is not None else None if folder is None else Path(folder)
+    temporary = KeptFolder() if tracking is False and folder is None else None
+    place = temporary.path / "sweep" if temporary is not None else None if folder is None else Path(folder)
     with list_overrides(overrides, keys, place_data(place), swept=True) as (found, choices):
         if _MAIN in choices.allowed:
             says = "is of this notebook or script alone, which workers can't import; put it into a module: mine.py"
@@ -158,7 +157,7 @@ def _train(task: TrainTask, asked: AskedSweep) -> bool:
 
 
 def _load_trained(
-    task: TrainTask, interrupted: bool, temporary: "TemporaryDirectory[str] | None", allow: tuple[str, ...]
+    task: TrainTask, interrupted: bool, temporary: KeptFolder | None, allow: tuple[str, ...]
 ) -> TrainedSweep:
     assert task.session is not None
     folder = task.session.archive.folder

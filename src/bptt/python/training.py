@@ -4,13 +4,12 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import yaml
 
 from bptt.configuration.errors import ConfigurationError
-from bptt.python.composing import ComposedRun, add_tracking, compose_run, place_data
+from bptt.python.composing import ComposedRun, KeptFolder, add_tracking, compose_run, place_data
 from bptt.python.progress import choose_reporter
 from bptt.python.run import RunFailedError, TrainedRun
 from bptt.sweeps.execution import RunReporter
@@ -54,8 +53,8 @@ def train(
     run, where training raised.
     """
     keys = add_tracking(keys, tracking)
-    temporary = TemporaryDirectory(prefix="bptt-") if tracking is False and folder is None else None
-    place = Path(temporary.name) / "run" if temporary is not None else None if folder is None else Path(folder)
+    temporary = KeptFolder() if tracking is False and folder is None else None
+    place = temporary.path / "run" if temporary is not None else None if folder is None else Path(folder)
     asked = compose_run(overrides, keys, config_dir, place_data(place))
     for line in asked.told:
         warnings.warn(line, stacklevel=2)

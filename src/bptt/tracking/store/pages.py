@@ -3,7 +3,9 @@
 from typing import Final
 
 from bptt.tracking.store.address import Address, make_run_path
-from bptt.tracking.store.connecting import connect, explain_refusal, set_environment
+from bptt.tracking.store.connecting import SourceError, connect, explain_refusal, set_environment
+from bptt.tracking.store.database import Database
+from bptt.tracking.store.opening import ClientExperiments, TableExperiments
 
 #: Where `bptt ui` shows a store that is no server.
 _LOCAL: Final = "http://127.0.0.1:5000"
@@ -15,8 +17,16 @@ def write_page(address: Address, experiment_id: str, run_id: str) -> str:
 
 
 def find_page(address: Address, run_id: str) -> str:
-    """The same of a run whose experiment the store is asked for. Raises StoreError where it has no such run."""
+    """The same of a run whose experiment the store is asked for; a database without MLflow.
+
+    Raises SourceError where it has no such run, and StoreError where it does not answer.
+    """
     set_environment()
     with explain_refusal(address):
-        found = connect(address).get_run(run_id)
-    return write_page(address, found.info.experiment_id, run_id)
+        if address.is_server:
+            found = ClientExperiments(connect(address)).find_by_run(run_id)
+        else:
+            found = TableExperiments(address, Database(address)).find_by_run(run_id)
+    if found is None:
+        raise SourceError(f"{run_id}: no run in {address.shown}")
+    return write_page(address, found.experiment_id, run_id)
