@@ -33,7 +33,7 @@ SHOWN = {
         "sweep-open": "eta_plus",
     },
     "dynamics": {"measure": "24 networks of 12 runs: 24 measured", "table": "first/dynamics/lyapunov_max"},
-    "from_python": {"one": "completed", "sweep": "135: 135 ended", "compare": "epsilon", "names": "final_loss"},
+    "from_python": {"one": "completed", "sweep": "135: 135 ended", "compare": "epsilon", "names": "final_loss_epsilon"},
     "gradient_stability": {"open": "12: 12 ended", "table": "grad/decay"},
     "hyperparameters": {"shares": "interactions", "against": "is better", "command": "bptt train experiment="},
 }

@@ -13,18 +13,7 @@ numerical core in `bptt.core`. All of it is imported when it is first asked for.
 
 import logging
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from bptt import tasks
-    from bptt.configuration.errors import ConfigurationError
-    from bptt.python.commands import measure, plan, remove, reproduce, resume, sync
-    from bptt.python.comparing import SweepComparison, compare
-    from bptt.python.network import Network
-    from bptt.python.run import RunFailedError, TrainedRun
-    from bptt.python.sweep import TrainedSweep
-    from bptt.python.sweeping import load, sweep
-    from bptt.python.training import train
+from typing import Any, Final
 
 __version__ = "0.1.0"
 
@@ -49,7 +38,7 @@ __all__ = [
     "train",
 ]
 
-#: Name → the module that has it.
+#: Name → the module that has it; `__init__.pyi` says the same to a type checker.
 _PLACES: Final = {
     "ConfigurationError": "bptt.configuration.errors",
     "Network": "bptt.python.network",

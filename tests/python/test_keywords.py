@@ -10,8 +10,8 @@ import pytest
 from bptt.configuration.compose import parse_overrides
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.optimizers.adam import Adam
-from bptt.python.choices import Choices
-from bptt.python.keywords import split_texts, write_overrides, write_value
+from bptt.python.choices import ObjectChoices
+from bptt.python.keywords import split_texts, write_override_value, write_overrides
 from bptt.tasks.xor import Xor
 
 VALUES: list[Any] = [None, True, False, 0, -3, 1e-5, 0.1, float("inf"), "gru", "3", "null", "True", "1e-3", "", "a b"]
@@ -37,13 +37,13 @@ def no_data() -> Path:
 
 
 def write(keys: Mapping[str, Any], *, swept: bool = False) -> list[str]:
-    with Choices(no_data) as choices:
+    with ObjectChoices(no_data) as choices:
         return write_overrides(keys, choices, swept=swept)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_a_value_comes_out_as_it_went_in(value: Any) -> None:
-    (override,), lines = parse_overrides([f"key={write_value(value)}"])
+    (override,), lines = parse_overrides([f"key={write_override_value(value)}"])
     read = override.value()
     assert lines == []
     assert getattr(read, "text", read) == value
@@ -52,7 +52,7 @@ def test_a_value_comes_out_as_it_went_in(value: Any) -> None:
 
 def test_numpy_and_paths_are_plain_values() -> None:
     values = [np.float64(0.5), np.int64(4), np.bool_(True), np.arange(2), Path("a b"), range(3), (1, None)]
-    assert [*map(write_value, values)] == ["0.5", "4", "true", "[0,1]", "'a b'", "[0,1,2]", "[1,null]"]
+    assert [*map(write_override_value, values)] == ["0.5", "4", "true", "[0,1]", "'a b'", "[0,1,2]", "[1,null]"]
 
 
 def test_keys_are_nested_or_in_full() -> None:
@@ -116,12 +116,16 @@ def test_an_object_is_the_choice_that_makes_it() -> None:
 
 def test_texts_are_parted_as_by_a_shell() -> None:
     assert split_texts(["a=1 'b=x y'", ["c=d e"]]) == ["a=1", "b=x y", "c=d e"]
+    with pytest.raises(
+        ConfigurationError, match=r"^mine: a folder with choices is given by its name: config_dir='mine'$"
+    ):
+        split_texts(["a=1", Path("mine")])  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match=r"^a='x: can't be parted into overrides \(no closing quotation\)$"):
         split_texts(["a='x"])
 
 
 def test_objects_that_are_swept_are_files_of_choices() -> None:
-    with Choices(no_data) as choices:
+    with ObjectChoices(no_data) as choices:
         found = write_overrides({"task": ["adder", Xor(**xor())]}, choices, swept=True)
         assert found == ["task=adder,xor_0"]
         assert choices.own is not None

@@ -46,7 +46,7 @@ def test_the_best_run_is_that_of_the_command_line(swept: bptt.TrainedSweep) -> N
         swept.run(9)
     with pytest.raises(SourceError, match=r"^mine: name one of them by its number; they are numbered 0 to 5$"):
         swept.run()
-    with pytest.raises(SourceError, match=r"^:width=: not swept there; did you mean"):
+    with pytest.raises(SourceError, match=r"^:width=: not swept there; swept were model.hidden_size, seed$"):
         swept.select("width=2")
 
 
@@ -75,9 +75,9 @@ def test_parts_are_compared(swept: bptt.TrainedSweep) -> None:
 
 
 def test_figures_have_names(swept: bptt.TrainedSweep) -> None:
-    assert "final_loss" in swept.figures
-    figure = swept.figure("final_loss")
-    assert figure is swept.figures["final_loss"]
+    assert "final_loss_hidden_size" in swept.figures
+    figure = swept.figure("final_loss_hidden_size")
+    assert figure is swept.figures["final_loss_hidden_size"]
     with pytest.raises(ValueError, match=r"^covergence: no such figure of this sweep; there are .*final_loss"):
         swept.figure("covergence")
 

@@ -5,6 +5,7 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_nothing_of_mlflow_is_imported_without_a_store(folder: Path) -> None:
 
 def test_what_is_wrong_is_told_before_anything_is_begun(folder: Path) -> None:
     with pytest.raises(bptt.ConfigurationError) as caught:
-        bptt.train("model=gru", train={"updatez": 5}, **{"optimizer.alpha": -1.0})
+        bptt.train("model=gru", train={"updatez": 5}, optimizer={"alpha": -1.0})
     assert len(caught.value.lines) == 2
     assert "did you mean train.updates?" in str(caught.value)
     with pytest.raises(bptt.ConfigurationError, match=r"^model=elman,lstm: no such choice"):
@@ -124,6 +125,10 @@ def test_interrupted_it_gives_back_what_was_trained(monkeypatch: pytest.MonkeyPa
     assert run.predict().shape == run.network.trained.sequences.y.shape
 
 
+def request_at_once(self: Any, begin: Any, *_arguments: Any, **_named: Any) -> None:
+    begin(self, requested=True)
+
+
 def test_it_goes_on_to_the_same_bits_from_another_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bptt.sweeps.workers.interrupts import Interrupts
 
@@ -131,7 +136,7 @@ def test_it_goes_on_to_the_same_bits_from_another_folder(folder: Path, monkeypat
     words = "task=arrays task.path=data.npz train.updates=40 train.log_points=4"
     whole = bptt.train(words, tracking=False)
     with monkeypatch.context() as patch:
-        patch.setattr(Interrupts, "__enter__", lambda self: setattr(self, "requested", True) or self)
+        patch.setattr(Interrupts, "__init__", partialmethod(request_at_once, Interrupts.__init__))
         with pytest.warns(UserWarning, match=r"interrupted before its first recorded update"):
             broken = bptt.train(words, tracking=False, folder="broken")
     assert broken.status == "KILLED"

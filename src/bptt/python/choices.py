@@ -23,7 +23,7 @@ _GROUPS: Final = ("task", "model", "loss", "optimizer", "schedule", "regularizer
 _PATH: Final = "path"
 
 
-class Choices:
+class ObjectChoices:
     """The choices that objects stand for, from entering to leaving.
 
     data  makes the folder into which a task with data in memory writes them

@@ -16,7 +16,7 @@ from bptt.python.reopening import choose_folder, end_kept, find_sweep_folder, ho
 from bptt.python.run import TrainedRun
 from bptt.python.sweep import TrainedSweep, load_kept
 from bptt.python.sweeping import ask_for
-from bptt.python.training import make_run
+from bptt.python.training import take_trained
 from bptt.sweeps.measuring import measure_missing, plan_measuring
 from bptt.sweeps.planning import plan_search, plan_sweep
 from bptt.sweeps.removing import choose_removed_folder, find_removed, remove_sweep
@@ -77,7 +77,7 @@ def resume(
         return load_kept(folder, None, tuple(allow)).run()
     illustrate_run(trained, reporter)
     _warn_unstored(trained.ended.unstored, folder)
-    return make_run(trained)
+    return take_trained(trained)
 
 
 def measure(

@@ -20,7 +20,7 @@ from bptt.configuration.hydra import asks_for_sweep, choose_defaults
 from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.replaced import Loader
 from bptt.configuration.vocabulary import find_conf_folder
-from bptt.python.choices import Choices
+from bptt.python.choices import ObjectChoices
 from bptt.python.keywords import split_texts, write_overrides
 from bptt.sweeps.composing import check_single
 from bptt.tracking.folder.files import MULTIRUN
@@ -57,7 +57,7 @@ class ComposedRun:
 @contextmanager
 def list_overrides(
     texts: Sequence[str | Sequence[str]], keys: Mapping[str, Any], data: Callable[[], Path], *, swept: bool
-) -> Iterator[tuple[list[str], Choices]]:
+) -> Iterator[tuple[list[str], ObjectChoices]]:
     """The overrides that a call asks for, and the choices that its objects stand for, which are there until it is left.
 
     data   makes the folder for data that are in memory
@@ -65,15 +65,13 @@ def list_overrides(
 
     Raises ConfigurationError.
     """
-    with Choices(data) as choices:
+    with ObjectChoices(data) as choices:
         rest = {key: value for key, value in keys.items() if key != _ALLOW}
         found = [*split_texts(texts), *write_overrides(rest, choices, swept=swept)]
         given = keys.get(_ALLOW, ())
         allowed = [*([given] if isinstance(given, str) else given), *choices.allowed]
         if allowed:
             found += write_overrides({_ALLOW: list(dict.fromkeys(allowed))}, choices, swept=False)
-        for override in found:
-            refuse_password(override)
         yield found, choices
 
 
@@ -91,6 +89,8 @@ def compose_run(
     """
     with list_overrides(texts, keys, data or _refuse_data, swept=False) as (overrides, choices):
         check_kernel_folder()
+        for override in overrides:
+            refuse_password(override)
         with COMPOSING:
             composer = make_composer([config_dir, choices.own])
             config = composer.compose(overrides, RunMode.RUN)

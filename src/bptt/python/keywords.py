@@ -15,7 +15,7 @@ import numpy as np
 
 from bptt.configuration.build import SweepSettings
 from bptt.configuration.errors import ConfigurationError, cut, write_problem
-from bptt.python.choices import Choices
+from bptt.python.choices import ObjectChoices
 
 _NAME: Final = "name"
 _KEY: Final = re.compile(r"[\w./@:+~-]+")
@@ -34,6 +34,8 @@ def split_texts(texts: Iterable[str | Sequence[str]]) -> list[str]:
     """
     found: list[str] = []
     for text in texts:
+        if isinstance(text, Path):
+            raise ConfigurationError([f"{text}: a folder with choices is given by its name: config_dir={str(text)!r}"])
         if not isinstance(text, str):
             found += map(str, text)
             continue
@@ -45,7 +47,7 @@ def split_texts(texts: Iterable[str | Sequence[str]]) -> list[str]:
     return found
 
 
-def write_overrides(keys: Mapping[str, Any], choices: Choices, *, swept: bool) -> list[str]:
+def write_overrides(keys: Mapping[str, Any], choices: ObjectChoices, *, swept: bool) -> list[str]:
     """Keyword arguments as overrides.
 
     keys     configuration keys, nested by mappings or by dots → their values
@@ -67,11 +69,11 @@ def write_overrides(keys: Mapping[str, Any], choices: Choices, *, swept: bool) -
             if several and any(choices.is_choice(key, one) for one in values):
                 found.append(f"{key}={','.join(choices.add(key, one) for one in values)}")
             elif choices.is_choice(key, value):
-                found += choices.write(key, value, write_value)
+                found += choices.write(key, value, write_override_value)
             elif several and isinstance(value, range) and len(value) > 1:
                 found.append(f"{key}=range({value.start},{value.stop},{value.step})")
             else:
-                found.append(f"{key}={','.join(map(write_value, values))}")
+                found.append(f"{key}={','.join(map(write_override_value, values))}")
         except _Unfit as error:
             lines.append(write_problem(key, _shorten(value), str(error)))
     if lines:
@@ -112,7 +114,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence | Iterator) and not isinstance(value, str | bytes)
 
 
-def write_value(value: Any) -> str:
+def write_override_value(value: Any) -> str:
     """A value as Hydra's grammar reads it: the same value comes out. Raises ValueError where it has none for it."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
@@ -123,9 +125,9 @@ def write_value(value: Any) -> str:
     if isinstance(value, str | Path):
         return _write_text(str(value))
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_write_key(key)}:{write_value(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{_write_key(key)}:{write_override_value(inner)}" for key, inner in value.items()) + "}"
     if _is_list(value):
-        return "[" + ",".join(map(write_value, value)) + "]"
+        return "[" + ",".join(map(write_override_value, value)) + "]"
     raise _Unfit(f"a {type(value).__name__} has no place in a configuration")
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bptt.cli.common import say
@@ -150,8 +151,7 @@ class _Bar:
 
     def _display(self, content: Mapping[str, str]) -> None:
         if self._handle is None:
-            from IPython.display import display
-
-            self._handle = display(dict(content), raw=True, display_id=True)
+            show: Any = import_module("IPython.display").display
+            self._handle = show(dict(content), raw=True, display_id=True)
         else:
             self._handle.update(dict(content), raw=True)

@@ -39,11 +39,10 @@ def choose_folder(source: "str | Path | Sweep | Any") -> Path:
     """
     if isinstance(source, str | Path):
         folder = Path(source)
-        found = folder if is_sweep(folder) or is_run(folder) else find_folder(str(source))
-    else:
-        found = source.folder
-        if found is None:
-            raise SourceError(f"{source.name}: read from a store; its folder is not here")
+        return (folder if is_sweep(folder) or is_run(folder) else find_folder(str(source))).absolute()
+    found: Path | None = source.folder
+    if found is None:
+        raise SourceError(f"{source.name}: read from a store; its folder is not here")
     return found.absolute()
 
 

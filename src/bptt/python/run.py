@@ -173,17 +173,16 @@ class TrainedRun:
     def _repr_html_(self) -> str:
         from bptt.python.display import write_html_table
 
+        rows = {"outcome": self._describe()}
         try:
-            metrics = self.metrics
+            metrics, once = self.metrics, self.record.once
         except ValueError:
-            metrics = {}
-        rows = {
-            "outcome": self._describe(),
-            "updates": f"{metrics['update']:,.0f}" if metrics else "",
-            **{name: f"{metrics[name]:.6g}" for name in _METRICS if name in metrics},
-            "folder": "" if self.folder is None else str(self.folder),
-            "run": self.run_id or "",
-        }
+            pass
+        else:
+            rows["updates"] = f"{metrics['update']:,.0f}"
+            named = dict.fromkeys([*(name for name in _METRICS if name in metrics), *once])
+            rows |= {name: f"{metrics[name]:.6g}" for name in named}
+        rows |= {"folder": "" if self.folder is None else str(self.folder), "run": self.run_id or ""}
         links = {"run": self._page} if self._page is not None else {}
         return write_html_table(self.name, rows, links)
 

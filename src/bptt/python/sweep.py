@@ -10,8 +10,11 @@ from bptt.analysis.sweep import Sweep, load_found, pick_best
 from bptt.python.comparing import SweepComparison, compare
 from bptt.python.network import Network
 from bptt.python.run import TrainedRun
-from bptt.tracking.folder.files import PAGE
+from bptt.tracking.folder.files import JOBS, PAGE
+from bptt.tracking.folder.sweep import is_sweep
+from bptt.tracking.history.base import History
 from bptt.tracking.history.find import Narrowing, Source, SourceError, list_past_runs, read_narrowing
+from bptt.tracking.history.from_folder import SweepFolderHistory
 from bptt.tracking.store.address import recall_uri
 from bptt.tracking.store.opening import find_store
 from bptt.tracking.store.pages import find_page
@@ -37,11 +40,25 @@ class TrainedSweep(Sweep):
     kept: object = None
     allow: tuple[str, ...] = ()
 
+    @property
+    def _recording(self) -> History:
+        """As its folder is now, should runs have been added there, as `confirm` does."""
+        before: tuple[float, History] | None = self.__dict__.get("_reopened")
+        if self.folder is None or not is_sweep(self.folder):
+            return super()._recording
+        changed = (self.folder / JOBS).stat().st_mtime
+        if before is None or before[0] != changed:
+            fresh = super()._recording if before is None else SweepFolderHistory(self.folder)
+            self.__dict__["_reopened"] = before = changed, fresh
+        return before[1]
+
     @classmethod
     def of(cls, sweep: Sweep, kept: object = None, allow: Sequence[str] = ()) -> "TrainedSweep":
         """The same sweep, with what can be made of it."""
         values = {field.name: getattr(sweep, field.name) for field in fields(Sweep)}
-        return cls(**values, kept=kept, allow=tuple(allow))
+        made = cls(**values, kept=kept, allow=tuple(allow))
+        made._recording  # noqa: B018 (notes how its folder is now)
+        return made
 
     def run(self, number: int | None = None) -> TrainedRun:
         """A run by its number, as in `runs`; None: the one that there is. Raises SourceError where there is none."""
@@ -64,7 +81,7 @@ class TrainedSweep(Sweep):
         found = pick_best(self._recording, self._numbers, str(self.solved), self.conditions)
         if len(found) > 1:
             key = self.conditions[0]
-            example = f"sweep.select({{{key!r}: {self.runs[key].iloc[0]!r}}}).best()"
+            example = f"sweep.select({{{key!r}: {self.runs[key].tolist()[0]!r}}}).best()"
             raise SourceError(f"{self.name}: {key} makes the question harder, and has a best run for each: {example}")
         return self.run(found[0])
 

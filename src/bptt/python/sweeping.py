@@ -15,7 +15,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra import asks_for_sweep, refuse_unused
 from bptt.configuration.owners import check_kernel_folder
 from bptt.python.composing import KeptFolder, add_tracking, list_overrides, make_composer, place_data
-from bptt.python.keywords import write_value
+from bptt.python.keywords import write_override_value
 from bptt.python.progress import choose_reporter
 from bptt.python.sweep import TrainedSweep, load_kept
 from bptt.sweeps.task import SweepTask, TrainTask
@@ -69,7 +69,7 @@ def sweep(
             says = "is of this notebook or script alone, which workers can't import; put it into a module: mine.py"
             raise ConfigurationError([f"task: a class of {_MAIN} {says}"])
         if place is not None:
-            found.append(f"{_DIR}={write_value(place)}")
+            found.append(f"{_DIR}={write_override_value(place)}")
         if temporary is not None and not any(text.startswith("report=") for text in found):
             found.append("report=false")
         own = [folder for folder in (config_dir, choices.own) if folder is not None]

@@ -4,8 +4,8 @@ from typing import Final
 
 from bptt.tracking.store.address import Address, make_run_path
 from bptt.tracking.store.connecting import SourceError, connect, explain_refusal, set_environment
-from bptt.tracking.store.database import Database
 from bptt.tracking.store.opening import ClientExperiments, TableExperiments
+from bptt.tracking.store.tables import Database
 
 #: Where `bptt ui` shows a store that is no server.
 _LOCAL: Final = "http://127.0.0.1:5000"
