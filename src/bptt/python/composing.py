@@ -12,6 +12,7 @@ from typing import Any, Final
 from hydra._internal.utils import create_config_search_path
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.build import Configuration
 from bptt.configuration.compose import COMPOSING, Composer, add_folder
@@ -100,7 +101,7 @@ def compose_run(
             return ComposedRun(
                 configuration=check_single(config, parsed, overrides),
                 folder=Path(str(config.hydra.run.dir)),
-                overrides=[*config.hydra.overrides.task],
+                overrides=list_given(config),
                 told=composer.take_told(),
             )
 
@@ -138,6 +139,13 @@ def make_composer(folders: Sequence[str | Path | None]) -> Composer:
                 raise ConfigurationError([f"config_dir={folder}: no such folder"])
             add_folder(path, Path(folder))
     return Composer(Loader(path), "config")
+
+
+def list_given(config: DictConfig) -> list[str]:
+    """The overrides that a configuration was composed of, without Hydra's own, as they were given."""
+    given = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    assert isinstance(given, list)
+    return given
 
 
 def _refuse_data() -> Path:

@@ -14,7 +14,7 @@ from bptt.configuration.compose import COMPOSING, Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra import asks_for_sweep, refuse_unused
 from bptt.configuration.owners import check_kernel_folder
-from bptt.python.composing import KeptFolder, add_tracking, list_overrides, make_composer, place_data
+from bptt.python.composing import KeptFolder, add_tracking, list_given, list_overrides, make_composer, place_data
 from bptt.python.keywords import write_override_value
 from bptt.python.progress import choose_reporter
 from bptt.python.sweep import TrainedSweep, load_kept
@@ -130,7 +130,7 @@ def ask_for(overrides: Sequence[str], folders: Sequence[str | Path]) -> AskedSwe
             hydra_context=HydraContext(config_loader=composer.loader, callbacks=Callbacks()),
             task_function=asked,
         )
-        sweeper.sweep(arguments=[*config.hydra.overrides.task])
+        sweeper.sweep(arguments=list_given(config))
     return asked
 
 
