@@ -25,8 +25,8 @@ MOST_LINES = 450
 ROLES = {
     "main": r"bptt\.cli\..*",  # of a command
     "examine": r"bptt\.doctor\..*",  # of a concern
-    "sigmoid": r"bptt\.(core\.plain|core\.simd\.elementary|export\.recurrent_network)",  # of NumPy, vectors, exports
-    "softmax": r"bptt\.(core\.plain|export\.recurrent_network)",  # the same; an exported model stands without bptt
+    "sigmoid": r"bptt\.(core\.plain|core\.simd\.elementary|export\.predict)",  # of NumPy, vectors, exports
+    "softmax": r"bptt\.(core\.plain|export\.predict)",  # the same; an exported model stands without bptt
     "load": r"bptt|bptt\.core\.simd\.memory",  # of runs, as is promised; of a vector's numbers
     "sweep": r"bptt|bptt\.sweeps\.task",  # as is promised, and what it hands on to
 }

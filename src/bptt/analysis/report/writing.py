@@ -14,7 +14,7 @@ from bptt.analysis.report.latex import render_table
 from bptt.analysis.report.rendering import render_pages, write_rows
 from bptt.analysis.report.sections.repeating import find_inputs
 from bptt.analysis.work import UPDATES, Axis
-from bptt.tracking.folder.files import PAGE, PATCH, write_files
+from bptt.tracking.folder.files import PAGE, PATCH, PREDICTIONS, write_files
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
@@ -41,7 +41,8 @@ def make_report_files(
     missing: list[str] | None = None,
     along: Axis = UPDATES,
 ) -> dict[str, bytes]:
-    """report.html, which stands by itself; report.md with figures/; tables/ with the numbers. Path → content.
+    """report.html, which stands by itself; report.md with figures/; tables/ with the numbers; of one sweep over the
+    user's own data, predictions.parquet of its best run. Path → content.
 
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
@@ -74,6 +75,8 @@ def _make_files(
     files = render_pages(report, {name: image["svg"] for name, image in made.items()}, formats[0])
     files |= render_tables(report)
     files |= {f"figures/{name}.{kind}": image[kind] for name, image in made.items() for kind in formats}
+    if len(sweeps) == 1 and (best := sweeps[0].best_predictions) is not None:
+        files[PREDICTIONS] = best[1].pack()
     patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
 
