@@ -104,7 +104,9 @@ def test_a_model_is_registered_version_by_version(export: Exporting) -> None:
         assert (code, err) == (0, [])
         assert out[-1] == f"version  {version} of left bit: models:/left bit/{version}"
         found = client.get_model_version("left bit", version)
-        assert client.get_logged_model(found.model_id).source_run_id == found.run_id
+        (logged,) = (line.split()[1].rstrip(",") for line in out if line.startswith("logged"))
+        assert found.source == logged
+        assert client.get_logged_model(logged.removeprefix("models:/")).source_run_id == found.run_id
         assert found.status == "READY"
 
 

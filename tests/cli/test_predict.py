@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def predict(folder: Path, capsys: pytest.CaptureFixture[str]) -> Predict:  # noqa: ARG001 (it is the current one)
+def predict(folder: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
     def call(command: str) -> tuple[int, list[str], list[str]]:
         capsys.readouterr()
         try:
@@ -85,7 +85,10 @@ def test_labels_have_their_probabilities(predict: Predict) -> None:
 
 def test_a_single_run_keeps_its_predictions_and_their_figures(folder: Path, predict: Predict) -> None:
     series, kinds = (folder / "multirun" / "runs" / name for name in ("series", "kinds"))
-    assert {path.name for path in (series / "figures").iterdir()} >= {"predictions_against.png", "predictions_series.png"}
+    assert {path.name for path in (series / "figures").iterdir()} >= {
+        "predictions_against.png",
+        "predictions_series.png",
+    }
     assert {path.name for path in (kinds / "figures").iterdir()} >= {
         "predictions_confusion.png",
         "predictions_calibration.png",
@@ -138,7 +141,10 @@ def test_of_a_task_without_a_table_arrays_are_taken(predict: Predict) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("series", "bptt predict: name either DATA, a file, or the sets: --eval, --test; bptt predict --help says more"),
+        (
+            "series",
+            "bptt predict: name either DATA, a file, or the sets: --eval, --test; bptt predict --help says more",
+        ),
         ("series series.csv --eval", "bptt predict: name either DATA, a file, or the sets: --eval, --test"),
         ("series none.csv", "none.csv: there is no such file"),
         ("series series.csv -o ./series.csv", "series.csv: is the data; name another file: -o FILE"),

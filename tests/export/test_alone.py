@@ -14,7 +14,7 @@ from bptt.export.mlflow_model import load_model, save_model
 from bptt.export.network import TrainedNetwork, measure_difference, run_mlflow, run_onnx
 from bptt.export.onnx import build_onnx
 from bptt.export.predict import RecurrentNetwork, read_table_rows
-from bptt.predictions.reading import cut_frame
+from bptt.predictions.reading import take_table
 from bptt.predictions.tables import split_classes
 from tests.export.making import network, prepared_network
 from tests.predictions.making import make_cutting, make_predictor, make_preparation
@@ -127,12 +127,15 @@ def test_a_table_is_cut_as_bptt_cuts_it(cutting: dict[str, Any], tmp_path: Path)
     inputs = 1 if own.row == "sequence" else 2
     model = make_predictor(make_preparation(("a", "b")[:inputs], cutting=own), own.each == "sequence", inputs=inputs)
     FRAME.to_csv(tmp_path / "data.csv", index=False)
-    theirs = cut_frame(FRAME, own, model)
+    theirs = take_table(FRAME, model)
     ours = read_table_rows(str(tmp_path / "data.csv"), vars(own))
-    assert np.array_equal(ours["x"], theirs.x)
-    assert np.array_equal(ours["rows"], theirs.rows)  # type: ignore[arg-type]
-    lengths = np.full(len(theirs.x), theirs.x.shape[1]) if theirs.lengths is None else theirs.lengths
-    assert np.array_equal(ours["lengths"], lengths)
+    lengths, rows = theirs.sequences.full_lengths, theirs.rows
+    inside = np.arange(theirs.sequences.timesteps) < lengths[:, None]
+    assert rows is not None
+    assert np.array_equal(ours.get("lengths", lengths), lengths)
+    assert np.allclose((ours["x"][inside] - 10.0) / 2.0, theirs.sequences.x[inside])
+    counted = inside if rows.ndim == 2 else np.full(len(rows), True)
+    assert np.array_equal(ours["rows"][counted], rows[counted])
     assert ours.get("names") == (None if theirs.names is None else theirs.names.tolist())
 
 

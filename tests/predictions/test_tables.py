@@ -25,9 +25,7 @@ def test_numbers_are_told_in_their_own_units_beside_what_is_true() -> None:
 
 def test_of_every_timestep_those_that_are_scored_have_a_row() -> None:
     meaning = Meaning.prepared(make_preparation(), "identity")
-    sequences = Sequences(
-        np.zeros((2, 3, 2)), np.zeros((2, 3, 1)), np.array([3, 2]), np.array([False, True, True])
-    )
+    sequences = Sequences(np.zeros((2, 3, 2)), np.zeros((2, 3, 1)), np.array([3, 2]), np.array([False, True, True]))
     output = np.arange(6.0).reshape(2, 3, 1)
     made = tabulate_predictions(output, sequences, meaning, with_targets=False, names=["x", "z"])
     assert made.columns["sequence"].tolist() == ["x", "x", "z"]

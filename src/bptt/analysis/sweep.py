@@ -152,7 +152,7 @@ class Sweep:
         """
         from bptt.predictions.sets import predict_best
 
-        if not any("content" in (config.get("task") or {}) for config in self.configs.values()):
+        if not self._numbers or self._recording.preparation(self._numbers[0]) is None:
             return None
         try:
             best = pick_best(self._recording, self._numbers)[0]

@@ -4,9 +4,9 @@ operators don't know Jordan's feedback, nor double precision in ONNX Runtime.
     x        (N, T, inputs) float64, in the data's own units: what was done to them for training is done within
     lengths  (N,) int64: valid timesteps of each sequence, 1..T; what stands behind them is ignored, and the output
              there is what it was before the first timestep
-    y        (N, T, outputs), or (N, outputs) where the network was trained on the last timestep alone, in the data's own
-             units. Of classes instead: probability (N, T, classes) or (N, classes), score where the read-out gives no
-             probabilities; and label (N, T) or (N,), int64 or text
+    y        (N, T, outputs), or (N, outputs) where the network was trained on the last timestep alone, in the data's
+             own units. Of classes instead: probability (N, T, classes) or (N, classes), score where the read-out gives
+             no probabilities; and label (N, T) or (N,), int64 or text
 
 Sequences start from the network's own state, see `TrainedNetwork.state`.
 

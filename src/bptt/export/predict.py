@@ -206,7 +206,8 @@ def read_table_rows(path: str, cutting: Mapping[str, Any]) -> dict[str, Any]:
     if (time := cutting["time"]) is not None:
         for places in groups.values():
             places.sort(key=_make_key([row[time] for row in rows]))
-    horizon, whole = cutting["horizon"], [*groups.values()] == [[*range(len(rows))]]
+    horizon = cutting["horizon"]
+    whole = cutting["sequence"] is None and [*groups.values()] == [[*range(len(rows))]]
     later = np.arange(len(rows)) + horizon + 1 if whole else np.zeros(len(rows), np.int64)
     cut: list[list[int]] = []
     names: list[str] = []
@@ -246,7 +247,7 @@ def _make_key(texts: list[str]) -> Callable[[int], Any]:
 
 
 def list_rows(network: RecurrentNetwork, given: Mapping[str, Any], made: Outputs) -> dict[str, list[Any]]:
-    """Column → a value for each answer: sequence, timestep where each has one, row, prediction, and scores of labels."""
+    """Column → a value for each answer: sequence, timestep where each has one, row, prediction, scores of labels."""
     label = made["label"] if isinstance(made, dict) else None
     answers: NDArray[Any] = made if not isinstance(made, dict) else made["label"][..., None]
     lengths = given.get("lengths")

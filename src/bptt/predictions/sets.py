@@ -44,8 +44,9 @@ def predict_sets(run: Run, record: Record, wanted: Sequence[SetName] = SETS) -> 
         sequences = draw_set(run, name)
         if sequences is not None:
             output = predict(run, record.parameters, sequences, find_start(run, record))
-            where = {key: getattr(sequences, key, None) for key in ("rows", "names")}  # of sequences out of a table
-            parts.append((name, tabulate_predictions(output, sequences, meaning, with_targets=True, **where)))
+            rows = getattr(sequences, "rows", None)  # of sequences out of a table
+            own = None if rows is None else rows + 1
+            parts.append((name, tabulate_predictions(output, sequences, meaning, with_targets=True, rows=own)))
     return join_sets(parts) if parts else None
 
 

@@ -41,16 +41,16 @@ def test_numbers_stand_against_what_is_true_and_as_a_series() -> None:
     assert [one.name for one in (against, series)] == ["predictions_against", "predictions_series"]
     (axes,) = against.figure.axes
     first, second = axes.collections
-    assert first.get_offsets().tolist() == [[0.0, 0.5], [1.0, 1.0]]
-    assert second.get_offsets().tolist() == [[2.0, 2.0], [3.0, 2.5]]
+    assert np.asarray(first.get_offsets()).tolist() == [[0.0, 0.5], [1.0, 1.0]]
+    assert np.asarray(second.get_offsets()).tolist() == [[2.0, 2.0], [3.0, 2.5]]
     assert axes.get_xlim() == axes.get_ylim()
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("true sales", "predicted sales")
     assert "0.354 on the evaluation set, 0.354 on the test set" in against.caption
     (axes,) = series.figure.axes
     true, predicted, border = axes.lines
-    assert true.get_xydata().tolist() == [[5, 0], [6, 1], [7, 2], [8, 3]]
-    assert predicted.get_ydata().tolist() == [0.5, 1.0, 2.0, 2.5]
-    assert border.get_xdata() == [6.5, 6.5]
+    assert np.asarray(true.get_xydata()).tolist() == [[5, 0], [6, 1], [7, 2], [8, 3]]
+    assert np.asarray(predicted.get_ydata()).tolist() == [0.5, 1.0, 2.0, 2.5]
+    assert np.asarray(border.get_xdata()).tolist() == [6.5, 6.5]
     assert axes.get_xlabel() == "row of the table"
     drawn(against.figure)
     drawn(series.figure)
@@ -66,7 +66,7 @@ def test_sequences_have_a_panel_each() -> None:
     _, series = draw_predictions(made)
     top, bottom = series.figure.axes
     assert (top.get_title(), bottom.get_title()) == ("sequence 0", "sequence 1")
-    assert bottom.lines[1].get_ydata().tolist() == [2.0, 2.5]
+    assert np.asarray(bottom.lines[1].get_ydata()).tolist() == [2.0, 2.5]
     assert bottom.get_xlabel() == "timestep"
     drawn(series.figure)
 
@@ -109,7 +109,7 @@ def test_calibration_has_the_share_of_each_bin_with_its_exact_interval() -> None
     assert np.allclose(bins["low"], [one.low for one in exact])
     assert np.allclose(bins["high"], [one.high for one in exact])
     figure = draw_calibration(bins, "the label is yes")
-    assert [bar.get_height() for bar in figure.axes[1].patches] == [2, 3, 1]
+    assert [bar.get_height() for bar in figure.axes[1].patches] == [2, 3, 1]  # type: ignore[attr-defined]
     drawn(figure)
 
 
