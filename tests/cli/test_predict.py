@@ -148,7 +148,7 @@ def test_of_a_task_without_a_table_arrays_are_taken(predict: Predict) -> None:
         ("series series.csv --eval", "bptt predict: name either DATA, a file, or the sets: --eval, --test"),
         ("series none.csv", "none.csv: there is no such file"),
         ("series series.csv -o ./series.csv", "series.csv: is the data; name another file: -o FILE"),
-        ("series kinds.csv", "kinds.csv: column 'day': no such column; "),
+        ("series kinds.csv", "kinds.csv: column 'day': no such column (columns: s0, "),
         ("series series.csv -o out.xlsx", "out.xlsx: must end in .csv, .parquet, .npz or .npy"),
         ("series series.csv -o none/out.csv", "none/out.csv: there is no folder none"),
         ("nothing series.csv", "nothing: "),

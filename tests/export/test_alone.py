@@ -16,7 +16,8 @@ from bptt.export.onnx import build_onnx
 from bptt.export.predict import RecurrentNetwork, read_table_rows
 from bptt.predictions.reading import take_table
 from bptt.predictions.tables import split_classes
-from tests.export.making import network, prepared_network
+from bptt.tasks.preparation import DataNote
+from tests.export.making import prepared_network
 from tests.predictions.making import make_cutting, make_predictor, make_preparation
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -160,7 +161,9 @@ def test_a_table_becomes_a_table_without_anything_else(tmp_path: Path) -> None:
 
 
 def test_no_place_on_this_machine_is_named(tmp_path: Path) -> None:
-    save_model(tmp_path / "model", network("elman").content())
+    data = DataNote(name="data.csv", digest="0" * 16, source=str(tmp_path / "data.csv"), profile="few")
+    known = make_preparation(data=data)
+    save_model(tmp_path / "model", prepared_network("elman", known, readout="identity").content())
     notes = (tmp_path / "model" / "MLmodel").read_text()
     assert "model_code_path: predict.py" in notes
     assert "uri: artifacts/weights.npz" in notes

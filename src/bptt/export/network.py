@@ -109,8 +109,16 @@ class TrainedNetwork:
             x=x[:count, :steps],
             lengths=None if lengths is None else np.minimum(lengths[:count], steps),
             metadata={"task": type(task).__name__.lower()} | ({"vocabulary": list(symbols)} if symbols else {}),
-            preparation=None if self.preparation is None else json.loads(self.preparation.to_json()),
+            preparation=None if self.preparation is None else _describe_preparation(self.preparation),
         )
+
+
+def _describe_preparation(preparation: "Preparation") -> dict[str, Any]:
+    """As plain values, without the place of the data on this machine."""
+    known: dict[str, Any] = json.loads(preparation.to_json())
+    if known["data"] is not None:
+        del known["data"]["source"]
+    return known
 
 
 def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwork:

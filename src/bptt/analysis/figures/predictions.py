@@ -32,6 +32,8 @@ _MOST_WRITTEN: Final = 10  # classes whose numbers stand in their fields
 _MOST_NAMED: Final = 30
 _LONGEST_NAME: Final = 14
 _BINS: Final = 10
+_FEW_BINS: Final = 5
+_FEW: Final = 200  # predictions, which more bins would leave with a handful each
 _DENSE: Final = 400  # points beyond which they are drawn paler
 
 
@@ -115,7 +117,7 @@ def draw_against(pairs: "dict[str, tuple[NDArray[Any], NDArray[Any]]]", name: st
     """Predicted values against true ones, both with the same scale; pairs: set → (true, predicted)."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 3.2), layout="constrained")
@@ -144,6 +146,7 @@ def draw_against(pairs: "dict[str, tuple[NDArray[Any], NDArray[Any]]]", name: st
         axes.set_aspect("equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_formatter(FuncFormatter(_write_number))
         axes.set_xlabel(f"true {_shorten(name, 40)}")
         axes.set_ylabel(f"predicted {_shorten(name, 36)}")
         if len(pairs) > 1:
@@ -205,14 +208,15 @@ def draw_series(series: "Sequence[tuple[str, Predictions]]", target: str, order:
         every: Any = figure.subplots(len(series), 1, squeeze=False, sharex=order == "timestep")
         for axes, (title, one) in zip(every[:, 0], series, strict=True):
             true, predicted = one.pair(target)
-            x = one.columns[order]
-            few = len(x) <= _MOST_POINTS
+            few = one.count <= _MOST_POINTS
+            x, (true, predicted) = _part_lines(one.columns[order], np.stack([true, predicted]))
             axes.plot(x, true, "-", color="black", marker="o" if few else None, markersize=2.5, label="true")
             axes.plot(x, predicted, "--", color=ORANGE, marker="s" if few else None, markersize=2.5, label="predicted")
             axes.set_title(_shorten(title, 50))
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
             axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.set_major_formatter(FuncFormatter(_write_number))
             if order == "row":
                 _part_sets(axes, one)
         every[-1, 0].set_xlabel("row of the table" if order == "row" else "timestep")
@@ -223,6 +227,13 @@ def draw_series(series: "Sequence[tuple[str, Predictions]]", target: str, order:
             figure.supylabel(label, fontsize=8)
         figure.legend(*every[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
+
+
+def _part_lines(x: "NDArray[Any]", values: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
+    """Both with nan in between where rows are left out, as between sets: no line leads across."""
+    steps = np.diff(x)
+    gaps = np.flatnonzero(steps > 1.5 * np.median(steps)) + 1 if len(steps) else np.empty(0, np.int64)
+    return np.insert(x.astype(float), gaps, np.nan), np.insert(values.astype(float), gaps, np.nan, axis=1)
 
 
 def _part_sets(axes: "Axes", one: "Predictions") -> None:
@@ -300,14 +311,15 @@ def draw_confusion(counts: "NDArray[np.int64]", classes: Sequence[Any]) -> "Figu
 def _draw_calibrated(predictions: "Predictions") -> SweepFigure:
     chosen, whole = _choose_set(predictions)
     stated, came_true, what = list_stated(chosen)
-    bins = tabulate_calibration(stated, came_true)
+    number = _BINS if len(stated) >= _FEW else _FEW_BINS
+    bins = tabulate_calibration(stated, came_true, number)
     off = float(np.sum(bins["count"] * np.abs(bins["share"] - bins["stated"])) / max(len(stated), 1))
     return SweepFigure(
         name=f"{PREDICTED}calibration",
-        figure=draw_calibration(bins, what),
+        figure=draw_calibration(bins, what, number),
         title="Calibration",
         caption=(
-            f"How often {what}, against the probability that the network gave for it, in {_BINS} bins of equal width,"
+            f"How often {what}, against the probability that the network gave for it, in {number} bins of equal width,"
             f" with Clopper and Pearson's 95 % intervals, on {len(stated):,} predictions for the {whole}. On the line a"
             f" stated 80 % comes true 80 times of 100; below it the network is too sure of itself. Below, how many"
             f" predictions each bin has. The mean distance from the line, weighted by these (expected calibration"
@@ -343,8 +355,11 @@ def tabulate_calibration(
     return {"bin": np.flatnonzero(there), "count": n, "stated": mean, "share": share, "low": low, "high": high}
 
 
-def draw_calibration(bins: "dict[str, NDArray[Any]]", what: str) -> "Figure":
-    """A reliability diagram: shares that came true against stated probabilities; below, how many there are of each."""
+def draw_calibration(bins: "dict[str, NDArray[Any]]", what: str, number: int = _BINS) -> "Figure":
+    """A reliability diagram: shares that came true against stated probabilities; below, how many there are of each.
+
+    number  of bins, those that hold nothing too
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -355,17 +370,21 @@ def draw_calibration(bins: "dict[str, NDArray[Any]]", what: str) -> "Figure":
         stated, share = 100 * bins["stated"], 100 * bins["share"]
         top.plot([0, 100], [0, 100], "--", color="black", linewidth=0.8)
         errors = np.stack([share - 100 * bins["low"], 100 * bins["high"] - share])
-        top.errorbar(stated, share, np.maximum(errors, 0.0), color=BLUE, marker="o", markersize=3.5, linewidth=0.9)
+        top.errorbar(stated, share, np.maximum(errors, 0.0), color=BLUE, fmt="o", markersize=3.5, elinewidth=0.9)
         top.set(xlim=(-2, 102), ylim=(-2, 102), xticks=range(0, 101, 20), yticks=range(0, 101, 20))
         top.set_ylabel("came true (%)")
         top.set_title(_shorten(what, 50))
-        width = 100 / _BINS
+        width = 100 / number
         bottom.bar((bins["bin"] + 0.5) * width, bins["count"], 0.9 * width, color=BLUE)
         bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         bottom.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         bottom.set_ylabel("count")
         bottom.set_xlabel("stated probability (%)")
     return figure
+
+
+def _write_number(value: float, _: object = None) -> str:
+    return f"{value:,.6g}".replace("-", "−")
 
 
 def _shorten(text: str, most: int) -> str:
