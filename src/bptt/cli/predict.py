@@ -53,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
     except (SourceError, ArchiveError, StoreError, PredictionError, ConfigurationError) as error:
         print_lines([str(error)] if not isinstance(error, ConfigurationError) else str(error).splitlines(), sys.stderr)
     except OSError as error:
+        if error.filename is None:  # as where nobody reads any more
+            raise
         print_lines([f"{error.filename}: {error.strerror}"], sys.stderr)
     return 2
 
@@ -107,7 +109,8 @@ def _tell(recorded: "PastRun", made: "Predictions", output: Path | None, note: s
     lines = [line for line in lines if line]
     if output is not None:
         count = f"{made.count:,} prediction{'s'[: made.count != 1]}"
-        lines.append(f"written  {output}: {count}, {', '.join(made.columns)}{note}")
+        columns = "" if output.suffix.lower() == ".npy" else f", {', '.join(made.columns)}"
+        lines.append(f"written  {output}: {count}{columns}{note}")
     return [*lines, *shown, *more]
 
 
