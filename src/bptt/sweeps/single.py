@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bptt.configuration.build import Configuration, check_configuration, locate_files
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
+from bptt.printable import make_printable
 from bptt.sweeps.execution import Ended, RunReporter, SingleRun, execute
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.tracking.folder.files import (
@@ -95,7 +96,7 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
 
     check_address_space()
     for line in getattr(configuration.run.task, "remarks", ()):
-        reporter.say(line)
+        reporter.say(make_printable(line))
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
@@ -332,7 +333,9 @@ def _draw_figures(record: Record, name: str, reporter: RunReporter) -> dict[str,
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
         drawn = (
-            draw_loss_curve(list_history_columns(record), name, record.once.get("baseline")),
+            draw_loss_curve(
+                list_history_columns(record), name, record.once.get("baseline"), record.once.get("kept/update")
+            ),
             draw_gradient_flow(list_flow_columns(record), name),
         )
         files = {}
