@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bptt.core.parameters import list_parameters, parameter_count, to_named
-from bptt.predictions.predictor import Predictor
+from bptt.predictions.predictor import PredictingNetwork
 from bptt.predictions.tables import Meaning
 from bptt.tasks.cutting import Cutting
 from bptt.tasks.preparation import Preparation
@@ -38,14 +38,14 @@ def make_cutting(**changes: Any) -> Cutting:
 
 def make_predictor(
     preparation: Preparation | None, last_only: bool = True, readout: str = "identity", inputs: int = 2
-) -> Predictor:
+) -> PredictingNetwork:
     """A network of 4 units whose weights are drawn from a fixed seed."""
     outputs = 1 if preparation is None else len(preparation.target_mean)
     model = make_model("gru", readout=readout)
     blocks = list_parameters(model, inputs, outputs)
     rng = np.random.Generator(np.random.PCG64(1))
     meaning = Meaning(targets=("",), classes=None, score="score", preparation=None)
-    return Predictor(
+    return PredictingNetwork(
         name="run",
         model=model,
         loss=LOSSES["squared_error"](weight=1.0),

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
-    from bptt.predictions.tables import Predictions
     from bptt.tasks.preparation import Preparation
 
 
@@ -149,24 +148,6 @@ class Sweep:
     def record(self, number: int) -> "Record | None":
         """What a run recorded, its weights too; None: nothing."""
         return self._recording.record(number)
-
-    @cached_property
-    def best_predictions(self) -> "tuple[str, Predictions] | None":
-        """The name of the run that did best, and what its network says of its evaluation and test sets; None: the data
-        are not the user's own, or no more there, or nothing ended.
-        """
-        from bptt.predictions.sets import predict_best
-
-        if not self._numbers or not self.list_preparations():
-            return None
-        try:
-            best = pick_best(self._recording, self._numbers)[0]
-        except SourceError:
-            return None
-        record = self.record(best)
-        home = self._recording.head.current_folder
-        made = None if record is None else predict_best(self._recording.config(best), home, record)
-        return None if made is None else (str(self.runs.set_index("run")["name"][best]), made)
 
     def list_preparations(self) -> "list[Preparation]":
         """How data of one's own were prepared for the runs, each way once; none of tasks that make their own."""

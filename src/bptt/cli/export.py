@@ -76,14 +76,14 @@ def _name_folder(name: str) -> str:
 
 def _check(wanted: _Request, recorded: "PastRun") -> None:
     """Raise ExportError for what can be known before anything is made."""
-    from bptt.export.mlflow_model import check_name
+    from bptt.export.mlflow_model import check_model_name
     from bptt.export.network import ExportError
 
     folder = wanted.folder
     if folder is not None and (folder.exists() or folder.is_symlink()):
         raise ExportError(f"{folder}: is there already; name a new folder: -o DIR")
     if wanted.name is not None:
-        check_name(wanted.name)
+        check_model_name(wanted.name)
     if wanted.log and recorded.run_id is None:
         option = "--log" if wanted.name is None else f"--register {shlex.quote(wanted.name)}"
         raise ExportError(

@@ -84,7 +84,7 @@ def log_model(uri: str | None, run_id: str, content: ModelContent, more: Mapping
         return _log(address, run_id, content, more or {})
 
 
-def check_name(name: str) -> None:
+def check_model_name(name: str) -> None:
     """Raise StoreError for a name that no registered model can have."""
     if _NO_NAME.search(name):
         raise StoreError(f"--register {name!r}: must be a name without / or :, that begins with no dot")
@@ -95,7 +95,7 @@ def register_model(uri: str | None, run_id: str, model_id: str, name: str) -> st
 
     Raises StoreError where the store has no registry, or refuses.
     """
-    check_name(name)
+    check_model_name(name)
     address = find_store(uri)
     set_environment()
     with explain_refusal(address):
@@ -202,6 +202,6 @@ def _make_signature(content: ModelContent) -> "ModelSignature":
         params.append(ParamSpec("from_zero", DataType.boolean, False))
     return ModelSignature(
         inputs=Schema([TensorSpec(number, (-1, -1, config["inputs"]))]),
-        outputs=Schema(outputs),
+        outputs=Schema([*outputs]),
         params=ParamSchema(params),
     )

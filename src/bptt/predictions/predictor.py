@@ -44,7 +44,7 @@ class _Parts:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Predictor:
+class PredictingNetwork:
     """A run's network as training left it.
 
     name       of the run
@@ -83,7 +83,7 @@ class Predictor:
         return Sequences(np.ascontiguousarray(prepared), np.zeros(shape), lengths)
 
 
-def load_predictor(recorded: PastRun, allow: Collection[str] = ()) -> Predictor:
+def load_predictor(recorded: PastRun, allow: Collection[str] = ()) -> PredictingNetwork:
     """The network of a recorded run; allow: packages whose classes its configuration may name.
 
     Of one with a preparation the data that it was trained on are not needed. Raises PredictionError where it left no
@@ -99,7 +99,7 @@ def load_predictor(recorded: PastRun, allow: Collection[str] = ()) -> Predictor:
     if problems:
         raise ConfigurationError(problems)
     carried = bool(config["train"].get("carry_state")) and record.state.size > 0
-    return Predictor(
+    return PredictingNetwork(
         name=recorded.name,
         model=model,
         loss=loss,
@@ -125,11 +125,11 @@ def take_record(recorded: PastRun) -> Record:
     return record
 
 
-def make_predictor(run: Run, record: Record, name: str) -> Predictor:
+def make_predictor(run: Run, record: Record, name: str) -> PredictingNetwork:
     """The network of a run that left this record."""
     evaluation = draw_set(run, "eval")
     assert evaluation is not None
-    return Predictor(
+    return PredictingNetwork(
         name=name,
         model=run.model,
         loss=run.loss,

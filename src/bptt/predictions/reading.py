@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.sequences import Floats, Sequences
-from bptt.predictions.predictor import PredictionError, Predictor
+from bptt.predictions.predictor import PredictingNetwork, PredictionError
 from bptt.predictions.tables import Meaning, Predictions, tabulate_predictions
 from bptt.tasks.array_parts import KEYS, check_arrays, to_sequences
 from bptt.tasks.data_files import read_npy, read_npz
 from bptt.tasks.labels import encode_labels, write_classes
 from bptt.tasks.new_data import cut_new_table
-from bptt.tasks.tables import is_numeric, read_table, to_numbers
+from bptt.tasks.tables import is_numeric, load_table, to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class NewData:
     rows: NDArray[np.int64] | None = None
 
 
-def predict_data(predictor: Predictor, data: NewData) -> Predictions:
+def predict_data(predictor: PredictingNetwork, data: NewData) -> Predictions:
     """What the network says of new data."""
     return tabulate_predictions(
         predictor.compute(data.sequences),
@@ -56,7 +56,7 @@ def predict_data(predictor: Predictor, data: NewData) -> Predictions:
     )
 
 
-def read_data(path: Path, predictor: Predictor) -> NewData:
+def read_data(path: Path, predictor: PredictingNetwork) -> NewData:
     """What is in a file, for this network."""
     kind = path.suffix.lower()
     if not path.exists():
@@ -72,13 +72,13 @@ def read_data(path: Path, predictor: Predictor) -> NewData:
             return take_arrays({"x": read_npy(path)} if kind == ".npy" else read_npz(path, KEYS), predictor)
         if not of_table:
             raise ValueError(f"the network was trained on arrays: x (N, T, {predictor.inputs}) in an .npz or .npy file")
-        return take_table(read_table(path), predictor)
+        return take_table(load_table(path), predictor)
     except (ValueError, OSError) as error:
         told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise PredictionError(f"{path}: {told}") from None
 
 
-def take_arrays(arrays: dict[str, NDArray[Any]], predictor: Predictor) -> NewData:
+def take_arrays(arrays: dict[str, NDArray[Any]], predictor: PredictingNetwork) -> NewData:
     """Arrays as new data: x (N, T, inputs) in the data's own units, and, where known, lengths (N,) and y, what is true.
 
     Raises ValueError.
@@ -99,7 +99,7 @@ def take_arrays(arrays: dict[str, NDArray[Any]], predictor: Predictor) -> NewDat
     return NewData(sequences=replace(made, y=_read_true(part.y, made.y.shape, predictor)), has_targets=True)
 
 
-def _read_true(y: NDArray[Any], shape: tuple[int, ...], predictor: Predictor) -> Floats:
+def _read_true(y: NDArray[Any], shape: tuple[int, ...], predictor: PredictingNetwork) -> Floats:
     """Targets of arrays, labels or numbers in their own units, as the network would say them."""
     known, rows, outputs = predictor.preparation, shape[:-1], shape[-1]
     if known is not None and known.classes is not None and y.shape in (rows, (*rows, 1)):
@@ -123,7 +123,7 @@ def _encode(codes: NDArray[np.int64], outputs: int) -> Floats:
     return codes[..., None].astype(np.float64) if outputs == 1 else np.eye(outputs)[codes]
 
 
-def take_table(frame: "pd.DataFrame", predictor: Predictor) -> NewData:
+def take_table(frame: "pd.DataFrame", predictor: PredictingNetwork) -> NewData:
     """A table as new data, cut as the one was that the network was trained on. Raises ValueError.
 
     Each sequence, or window, is there whose inputs are, also where its target is yet to come; windows with one target

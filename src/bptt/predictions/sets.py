@@ -1,13 +1,8 @@
 """What a trained network says of the sequences on which it was evaluated and tested, beside what is true."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
-import numpy as np
-
-from bptt.configuration.build import check_configuration, locate_files
-from bptt.configuration.errors import ConfigurationError
 from bptt.core.evaluation import predict
 from bptt.core.random import Generator
 from bptt.core.run import Record, Run, seed_of
@@ -53,16 +48,3 @@ def predict_sets(run: Run, record: Record, wanted: Sequence[SetName] = SETS) -> 
 def find_start(run: Run, record: Record) -> Floats | None:
     """The state from which sequences start; None: zero. A store does not hold the one with which training ended."""
     return record.state if run.train.carry_state and record.state.size > 0 else None
-
-
-def predict_best(config: Mapping[str, Any], home: Path | None, record: Record) -> Predictions | None:
-    """`predict_sets` of a run by its configuration; None: its task's data are not the user's own, or no more there.
-
-    home  from which relative paths are meant
-    """
-    try:
-        run = check_configuration(locate_files(config, home), ()).run
-    except ConfigurationError:  # of data that were moved, or of a package that a report does not import
-        return None
-    finite = all(np.isfinite(array).all() for array in record.parameters.values())
-    return predict_sets(run, record) if finite and hasattr(run.task, "preparation") else None

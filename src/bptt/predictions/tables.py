@@ -174,7 +174,7 @@ def tabulate_predictions(
     meaning: Meaning,
     *,
     with_targets: bool,
-    names: Sequence[Any] | None = None,
+    names: Sequence[Any] | NDArray[Any] | None = None,
     rows: NDArray[np.int64] | None = None,
 ) -> Predictions:
     """The table of what a network gave for sequences: (N, T, outputs), or (N, outputs) where targets are at the end.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from threadpoolctl import threadpool_limits
 
+from bptt.analysis.best_run import predict_best
 from bptt.analysis.report.contents import report_several, report_single
 from bptt.analysis.report.document import Element, Missing, Report, Table, attempt, name_missing
 from bptt.analysis.report.latex import render_table
@@ -75,7 +76,7 @@ def _make_files(
     files = render_pages(report, {name: image["svg"] for name, image in made.items()}, formats[0])
     files |= render_tables(report)
     files |= {f"figures/{name}.{kind}": image[kind] for name, image in made.items() for kind in formats}
-    if len(sweeps) == 1 and (best := sweeps[0].best_predictions) is not None:
+    if len(sweeps) == 1 and (best := predict_best(sweeps[0])) is not None:
         files[PREDICTIONS] = best[1].pack()
     patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
