@@ -267,11 +267,13 @@ class _Application:
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
-        self._calls.configuration = check_single(config, parsed, overrides)
+        self._calls.configuration = configuration = check_single(config, parsed, overrides)
         if isinstance(self._calls, WholeTask):
             self._calls.take_one(config, composer.loader, [*config.hydra.overrides.task])
             return 0
         _tell(composer)
+        if configuration.told is not None:
+            say(configuration.told)
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
             with (

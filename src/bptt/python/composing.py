@@ -47,12 +47,14 @@ class ComposedRun:
     folder     as its configuration says
     overrides  that it was composed of, as for `bptt train`, without Hydra's own
     told       a line for all that fell away
+    fitted     what was chosen by the task's targets, in a line; None: nothing was
     """
 
     configuration: Configuration
     folder: Path
     overrides: list[str]
     told: list[str]
+    fitted: str | None
 
 
 @contextmanager
@@ -98,11 +100,13 @@ def compose_run(
             parsed, _ = composer.parse(overrides)
             if asks_for_sweep(config, parsed):
                 raise ConfigurationError(["this asks for a sweep, and bptt.train trains one run; use bptt.sweep"])
+            configuration = check_single(config, parsed, overrides)
             return ComposedRun(
-                configuration=check_single(config, parsed, overrides),
+                configuration=configuration,
                 folder=Path(str(config.hydra.run.dir)),
                 overrides=list_given(config),
                 told=composer.take_told(),
+                fitted=configuration.told,
             )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from bptt.python.composing import compose_run
 from bptt.tracking.folder.files import CONFIG, read_arrays
 from bptt.tracking.history.find import PastRun, SourceError, find_past_runs
 
+if TYPE_CHECKING:
+    from bptt.tasks.preparation import Preparation
+
 _WEIGHTS = ".npz"
 _NOTHING = np.zeros((0, 0))
 
@@ -35,9 +38,9 @@ class Network:
     trained: TrainedNetwork
 
     @property
-    def preparation(self) -> Any:
+    def preparation(self) -> "Preparation | None":
         """What was done to the data's numbers before training; None: nothing."""
-        return getattr(self.trained.run.task, "preparation", None)
+        return self.trained.preparation
 
     @classmethod
     def load(
@@ -91,12 +94,17 @@ class Network:
         """Cell, activation, read-out, bias, layers, and its sizes: inputs, hidden_size, outputs."""
         return self.trained.config
 
-    def predict(self, x: Any = None, lengths: Any = None) -> NDArray[Any]:
+    def predict(self, x: Any = None, lengths: Any = None) -> Any:
         """What it says of sequences: (N, T, outputs), or (N, outputs) where only the last timestep had a target.
 
         Numbers in the data's own units, and of classes the labels, (N, T) or (N,), where the network knows how its data
         were prepared; else as `compute_outputs` gives them. x and lengths as there.
+
+        x may be a table too, where the network was trained on one: with the same columns it is cut as that was, and
+        what comes back is a table, a row for each answer with the table's own row, from 1, as `bptt predict` writes it.
         """
+        if hasattr(x, "columns"):
+            return self._predict_table(x)
         outputs = self.compute_outputs(x, lengths)
         return outputs if self.preparation is None else np.asarray(self.preparation.restore(outputs))
 
@@ -121,6 +129,18 @@ class Network:
         outputs = known.y.shape[-1]
         targets = np.zeros((len(array), outputs) if known.last_only else (*array.shape[:2], outputs))
         return predict(run, self.trained.weights, Sequences(array, targets, own), self.trained.state)
+
+    def _predict_table(self, frame: Any) -> Any:
+        import pandas as pd
+
+        from bptt.predictions.predictor import make_predictor
+        from bptt.predictions.reading import predict_data, take_table
+
+        if self.preparation is None or self.preparation.cutting is None:
+            inputs = self.trained.sequences.x.shape[-1]
+            raise ValueError(f"x: a table, and the network was trained on arrays; give (N, T, {inputs})")
+        predictor = make_predictor(self.trained.run, _make_record(self.trained.weights), "the network")
+        return pd.DataFrame(dict(predict_data(predictor, take_table(frame, predictor)).columns))
 
     def _read(self, x: Any, lengths: Any) -> tuple[Floats, NDArray[np.int64] | None]:
         inputs = self.trained.sequences.x.shape[-1]

@@ -126,9 +126,22 @@ class TrainedRun:
             return Network.of_record(self._run, self.record)
         return Network._of(self.past, self._allow)
 
-    def predict(self, x: Any = None, lengths: Any = None) -> NDArray[Any]:
+    def predict(self, x: Any = None, lengths: Any = None) -> Any:
         """What its network says of sequences (N, T, inputs), see `Network.predict`; None: of its evaluation's."""
         return self.network.predict(x, lengths)
+
+    @cached_property
+    def predictions(self) -> "pd.DataFrame":
+        """A row for each answer to its evaluation and test sets, with what is true: set, sequence, target, prediction.
+
+        Numbers are in the data's own units; of classes there are labels, and a column with the probability of each.
+        """
+        import pandas as pd
+
+        from bptt.predictions.sets import predict_sets
+
+        made = predict_sets(self.network.trained.run, self.record)
+        return pd.DataFrame({} if made is None else dict(made.columns))
 
     def plot(self, what: Plot = "loss") -> "Figure":
         """A figure: `loss`, that and accuracy against updates; or `gradient_flow`, how far back gradients reach."""
@@ -182,6 +195,8 @@ class TrainedRun:
             rows["updates"] = f"{metrics['update']:,.0f}"
             named = dict.fromkeys([*(name for name in _METRICS if name in metrics), *once])
             rows |= {name: f"{metrics[name]:.6g}" for name in named}
+        if self._run is not None:
+            rows["data"] = "; ".join(getattr(self._run.task, "remarks", ()))
         rows |= {"folder": "" if self.folder is None else str(self.folder), "run": self.run_id or ""}
         links = {"run": self._page} if self._page is not None else {}
         return write_html_table(self.name, rows, links)

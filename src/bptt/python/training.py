@@ -36,7 +36,7 @@ def train(
     overrides   as for `bptt train`, parted at blanks as a shell does, or as a list
     keys        keys of the configuration: choices by name, `model="gru"`; values nested, `train={"updates": 500}`, a
                 choice with values, `model={"name": "gru", "hidden_size": 8}`, or by a key in full,
-                `**{"optimizer.alpha": 0.01}`. A task may be an object: `task=Arrays(x, y)`, or one of a
+                `**{"optimizer.alpha": 0.01}`. A task may be an object: `task=bptt.tasks.Arrays(x, y)`, or one of a
                 class of your own, see docs/python.md
     folder      a new folder for its files; None: one below multirun/runs, or, with tracking=False, a temporary one that
                 goes with the object that is returned
@@ -59,6 +59,8 @@ def train(
     for line in asked.told:
         warnings.warn(line, stacklevel=2)
     reporter = choose_reporter(progress)
+    if asked.fitted is not None:
+        reporter.say(asked.fitted)
     trained = _train_in(asked.folder if place is None else place, asked, reporter, illustrated=temporary is None)
     run = take_trained(trained, kept=temporary)
     _warn(trained, temporary is not None)
