@@ -239,9 +239,20 @@ class Table(OwnData):
         return eval_size, test_size
 
 
+@dataclass(frozen=True, eq=False)
+class TableSequences(Sequences):
+    """Sequences out of a table.
+
+    rows  (N, T), or (N,) where each has one target: the row, from 0, in which the target stands
+    """
+
+    rows: Rows | None = None
+
+
 def _gather(layout: Layout, cut: Cut) -> Sequences:
     same = bool((cut.lengths == cut.steps.shape[1]).all())
-    return Sequences(layout.values[cut.steps], layout.targets[cut.targets], None if same else cut.lengths)
+    x, y = layout.values[cut.steps], layout.targets[cut.targets]
+    return TableSequences(x, y, None if same else cut.lengths, rows=cut.targets)
 
 
 def _pick(whole: Sequences, places: Rows) -> Sequences:
@@ -251,7 +262,8 @@ def _pick(whole: Sequences, places: Rows) -> Sequences:
     longest = int(lengths.max())
     x = whole.x[places][:, :longest]
     inside = np.arange(longest) < lengths[:, None]
-    return Sequences(np.where(inside[..., None], x, 0.0), whole.y[places], None if inside.all() else lengths)
+    kept = None if inside.all() else lengths
+    return TableSequences(np.where(inside[..., None], x, 0.0), whole.y[places], kept, rows=places)
 
 
 def _count(what: str, parts: Sequence[Any], how: str) -> str:
