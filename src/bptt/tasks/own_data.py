@@ -278,7 +278,7 @@ class OwnData:
         return (own - np.asarray(known.target_mean)) / np.asarray(known.target_scale)
 
     def show(self, predict: Predict) -> list[str]:
-        """Some predictions of the test set, or else the evaluation, in the data's own units: 'test: predicted 3 for 3'."""
+        """Some predictions of the test set, or else the evaluation, in the data's own units."""
         ready = self.ready
         part = "evaluation" if ready.test is None else "test"
         sequences = ready.evaluation if ready.test is None else ready.test
