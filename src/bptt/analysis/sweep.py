@@ -18,6 +18,7 @@ from bptt.analysis.solved import Solved
 from bptt.analysis.tables import (
     ACCURACY,
     FIRST,
+    KEPT_UPDATE,
     LOSS,
     SEED,
     choose_conditions,
@@ -25,7 +26,7 @@ from bptt.analysis.tables import (
     list_kept,
     stack_parameters,
     tabulate_runs,
-    take_final,
+    take_kept_loss,
 )
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.jobs import Stage
@@ -60,6 +61,9 @@ class Sweep:
                 run, name, status, outcome, updates (trained), what was swept, the metrics as recorded last;
                 loss/test, accuracy/test, baseline  where some run has them: what its test set gave when it ended, and
                 what the best answer costs that does not depend on the sequence;
+                rmse/eval, mae/eval, r2/eval, balanced_accuracy/eval, log_loss/eval, and of test sets  where a task says
+                what its targets are: how well the network that is kept fits them;
+                kept/update, kept/loss/eval, kept/accuracy/eval  of runs with train.keep=best: which network is kept;
                 best/loss/eval, best/accuracy/eval  the smallest loss, the largest accuracy, that were recorded;
                 solved         whether the criterion was ever met;
                 solved_update  the first recorded update that meets it; nan: none does;
@@ -201,12 +205,12 @@ def pick_best(
     recording: History, numbers: Sequence[int], solved: str | None = None, conditions: Sequence[str] | None = None
 ) -> list[int]:
     """Which of these runs did best, in each condition: of the best setting, by `rank_groups`, the run with the smallest
-    last loss, of equals the first.
+    last loss, or loss of the network that it keeps, of equals the first.
 
     Raises SourceError where none of them ended with a finite loss.
     """
     sweep = load_found(Source(recording, None, frozenset(numbers)), solved, conditions)
-    loss = take_final(sweep.runs, LOSS).where(sweep.runs["outcome"].notna())
+    loss = take_kept_loss(sweep.runs).where(sweep.runs["outcome"].notna())
     ended = sweep.runs.assign(loss=loss)[loss.notna() & ~loss.isin([float("inf")])]
     found = [
         ended[ended["run"].isin(group)].sort_values("loss", kind="stable")["run"]
@@ -224,7 +228,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
     members = recording.members
     every = recording.tables([member.number for member in members])
     # Of the whole, so that parts of one sweep are measured alike.
-    criterion = _read_criterion(solved or head.solved, every.history)
+    criterion = _read_criterion(solved or head.solved, every)
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
     if len(source.numbers) < len(members):
@@ -327,7 +331,8 @@ def _tabulate(
 def _add_measures(runs: "pd.DataFrame", measures: "pd.DataFrame") -> "pd.DataFrame":
     """The runs with what was measured of their last weights, and of those at the start."""
     names = [name for name in measures if name not in ("run", "update") and measures[name].dtype != object]
-    ends = measures["run"].map(dict(zip(runs["run"], runs["updates"], strict=True)))
+    kept = runs[KEPT_UPDATE].fillna(runs["updates"]) if KEPT_UPDATE in runs else runs["updates"]
+    ends = measures["run"].map(dict(zip(runs["run"], kept, strict=True)))
     for prefix, updates in ((FIRST, 0), ("", ends)):
         here = measures[measures["update"].eq(updates)].set_index("run")
         for name in names:
@@ -342,11 +347,11 @@ def _refuse_condition(key: str, swept: Sequence[str]) -> str:
     return f"conditions={key}: must be a swept key{meant}"
 
 
-def _read_criterion(text: str | None, history: "pd.DataFrame") -> Solved:
+def _read_criterion(text: str | None, every: Tables) -> Solved:
     if text is None:
-        return Solved.default(history)
+        return Solved.default(every.history, every.runs)
     try:
-        return Solved.parse(text, [name for name in history if name not in ("run", "update")])
+        return Solved.parse(text, [name for name in every.history if name not in ("run", "update")])
     except ValueError as error:
         raise SourceError(str(error)) from None
 

@@ -24,6 +24,7 @@ from bptt.analysis.report.document import (
     attempt_some,
 )
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.best import write_best
 from bptt.analysis.report.sections.costs import write_costs
 from bptt.analysis.report.sections.dynamics import write_dynamics
 from bptt.analysis.report.sections.measured import write_stability, write_start
@@ -31,7 +32,6 @@ from bptt.analysis.report.sections.reach import write_reach
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
     choose_columns,
-    write_best,
     write_choices,
     write_figures,
     write_results,
@@ -48,7 +48,7 @@ from bptt.analysis.report.sections.setup import (
     write_swept,
     write_value,
 )
-from bptt.analysis.tables import LOSS, shorten_keys, write_moment
+from bptt.analysis.tables import LOSS, NOTHING, shorten_keys, write_moment
 from bptt.tracking.folder.progress import write_duration
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _write_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
             "name": findings.sweep.name,
             "runs": len(findings.sweep.runs),
             "settings": int(findings.statistics["setting"].nunique()),
-            "solved": str(findings.sweep.solved),
+            "solved": str(findings.sweep.solved) if findings.sweep.solved.is_possible else NOTHING,
             "status": findings.sweep.status,
             "begun": "" if findings.sweep.began is None else write_moment(findings.sweep.began),
             "wall_time": _write_wall(findings.sweep),
