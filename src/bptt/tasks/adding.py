@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Integers, Readout, Shares, find_baseline, score_close
-from bptt.tasks.drawn import Drawn, Lengths, check_lengths, find_bounds, pad_behind
+from bptt.tasks.drawn import Drawn, EvalLengths, Lengths, check_lengths, find_bounds, pad_behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class Adding(Drawn):
     form       pascanu, le, hochreiter
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, ⌊11T/10⌋, 2), of le (N, T, 2): the number, the mark; y (N, 1).
     """
@@ -49,10 +50,11 @@ class Adding(Drawn):
     form: Literal["pascanu", "le", "hochreiter"] = "pascanu"
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
-        check_lengths(self.length, least={"pascanu": 10, "le": 2, "hochreiter": 22}[self.form])
+        check_lengths(self.length, self.eval_lengths, least={"pascanu": 10, "le": 2, "hochreiter": 22}[self.form])
 
     @property
     def timesteps(self) -> int:

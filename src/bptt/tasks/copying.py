@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_class_sequences, score_classes
-from bptt.tasks.drawn import Drawn
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 _SYMBOLS = 8
 _BLANK, _DELIMITER = _SYMBOLS, _SYMBOLS + 1
@@ -28,6 +28,7 @@ class Copying(Drawn):
     length     T
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, T + 20, 10): the 8 symbols, blank, delimiter; y (N, T + 20, 9): the 8 symbols, blank.
     """
@@ -39,7 +40,11 @@ class Copying(Drawn):
     length: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths)
 
     @property
     def timesteps(self) -> int:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from bptt.core.annotations import InvalidValue, Range
+from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import FAIR_BIT, Readout, Shares, find_baseline, score_bits, score_sequences
-from bptt.tasks.drawn import Drawn
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class DelayedXor(Drawn):
     terms      n
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 1), y (N, length, 1).
     """
@@ -38,11 +39,11 @@ class DelayedXor(Drawn):
     terms: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
-        if self.length <= self.delay * self.terms:
-            raise InvalidValue("length", self.length, f"above delay · terms = {self.delay * self.terms}")
+        check_lengths(self.length, self.eval_lengths, least=self.delay * self.terms + 1)
 
     @property
     def timesteps(self) -> int:

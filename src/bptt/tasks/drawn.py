@@ -1,6 +1,7 @@
 """What tasks share whose sequences are drawn afresh: for every update, and once for the evaluation and the test."""
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, cast
 
 import numpy as np
 
@@ -8,6 +9,9 @@ from bptt.core.annotations import InvalidValue, Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Generated, Sequences
 from bptt.tasks.common import Integers
+
+#: Further lengths on which a run is seen when it has ended.
+EvalLengths = tuple[Annotated[int, Range(at_least=1)], ...]
 
 #: A length, or the least and the greatest of lengths of which one is drawn for each update.
 Lengths = Annotated[int, Range(at_least=1)] | tuple[Annotated[int, Range(at_least=1)], ...]
@@ -58,6 +62,10 @@ class Drawn:
     def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
 
+    def at_length(self, length: int, rng: Generator) -> Sequences:
+        """As many sequences as the evaluation has, of another length."""
+        return cast(Self, replace(cast(Any, self), length=length, eval_lengths=())).make(rng, self.eval_size)
+
     def _make_batches(self, rng: Generator, updates: int, batch: int) -> Sequences:
         return self.make_of(rng, self._draw_lengths(rng, updates).repeat(batch))
 
@@ -82,13 +90,18 @@ def find_bounds(length: int | tuple[int, ...]) -> tuple[int, ...]:
 _ONE_OR_TWO: Final = "a length, or the least and the greatest of several, as [50, 200]"
 
 
-def check_lengths(length: int | tuple[int, ...], least: int = 1) -> None:
-    """InvalidValue("length", …) for anything but a length, or two in their order, of at least `least`."""
+def check_lengths(length: int | tuple[int, ...], others: tuple[int, ...] = (), least: int = 1) -> None:
+    """InvalidValue("length", …) for anything but a length, or two in their order, of at least `least`.
+
+    others  the task's `eval_lengths`, of which the same is asked, and that none comes twice
+    """
     bounds = find_bounds(length)
     if len(bounds) not in (1, 2) or sorted({*bounds}) != list(bounds):
         raise InvalidValue("length", list(bounds), _ONE_OR_TWO)
     if bounds[0] < least:
         raise InvalidValue("length", bounds[0] if len(bounds) == 1 else list(bounds), f"at least {least}")
+    if len({*others}) < len(others) or min(others, default=least) < least:
+        raise InvalidValue("eval_lengths", list(others), f"lengths of at least {least}, each once, as [100, 200]")
 
 
 def pad_behind(lengths: Integers, timesteps: int) -> Any:

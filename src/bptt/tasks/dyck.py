@@ -9,7 +9,7 @@ from bptt.core.annotations import InvalidValue, Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Readout, Shares, find_baseline_of, one_hot, score_bits, score_sequences
-from bptt.tasks.drawn import Drawn
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Dyck(Drawn):
     depth      the greatest number of open brackets
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 2k), y (N, length, 2k): the k that open, then the k that close.
     """
@@ -38,9 +39,11 @@ class Dyck(Drawn):
     depth: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths)
         if self.kinds * self.depth > 10**6:
             raise InvalidValue("depth", self.depth, "a depth of which a stack for each sequence fits into the memory")
 

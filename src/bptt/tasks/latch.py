@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import FAIR_BIT, Integers, Readout, Shares, find_baseline, score_bits
-from bptt.tasks.drawn import Drawn, Lengths, check_lengths, find_bounds, pad_behind
+from bptt.tasks.drawn import Drawn, EvalLengths, Lengths, check_lengths, find_bounds, pad_behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class Latch(Drawn):
     noise      its standard deviation
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 1), y (N, 1).
     """
@@ -38,10 +39,11 @@ class Latch(Drawn):
     noise: Annotated[float, Range(at_least=0)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
-        check_lengths(self.length, least=self.shown)
+        check_lengths(self.length, self.eval_lengths, least=self.shown)
 
     @property
     def timesteps(self) -> int:

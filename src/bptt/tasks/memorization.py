@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_class_sequences, score_classes
-from bptt.tasks.drawn import Drawn
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Memorization(Drawn):
     symbols    k
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, T + 2k, v + 2): the values, blank, delimiter; y (N, T + 2k, v + 1): the values, blank.
     """
@@ -38,7 +39,11 @@ class Memorization(Drawn):
     symbols: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths)
 
     @property
     def inputs(self) -> int:

@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Readout, find_baseline_of
-from bptt.tasks.drawn import Drawn
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 _ORDER = 10
 
@@ -26,6 +26,7 @@ class Narma(Drawn):
     length     timesteps
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 1), y (N, length, 1).
     """
@@ -37,7 +38,11 @@ class Narma(Drawn):
     length: Annotated[int, Range(at_least=_ORDER)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths, least=_ORDER)
 
     @property
     def timesteps(self) -> int:

@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import FAIR_BIT, Integers, Readout, Shares, find_baseline, score_bits, score_sequences
-from bptt.tasks.drawn import Drawn, Lengths, check_lengths, find_bounds, pad_behind
+from bptt.tasks.drawn import Drawn, EvalLengths, Lengths, check_lengths, find_bounds, pad_behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Parity(Drawn):
     length     timesteps; or the least and the greatest, of which one is drawn for each update
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 1), y (N, length, 1).
     """
@@ -34,10 +35,11 @@ class Parity(Drawn):
     length: Lengths
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
-        check_lengths(self.length)
+        check_lengths(self.length, self.eval_lengths)
 
     @property
     def timesteps(self) -> int:

@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Integers, Readout, Shares, find_baseline, one_hot, score_classes
-from bptt.tasks.drawn import Drawn, Lengths, check_lengths, find_bounds, pad_behind
+from bptt.tasks.drawn import Drawn, EvalLengths, Lengths, check_lengths, find_bounds, pad_behind
 
 _KEYS = 2  # symbols of which one comes first
 
@@ -27,6 +27,7 @@ class Permutation(Drawn):
     symbols    how many there are, the two among them
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, T, symbols), y (N, symbols).
     """
@@ -37,10 +38,11 @@ class Permutation(Drawn):
     symbols: Annotated[int, Range(at_least=_KEYS + 1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
-        check_lengths(self.length)
+        check_lengths(self.length, self.eval_lengths)
 
     @property
     def inputs(self) -> int:

@@ -9,7 +9,7 @@ from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Integers, Readout, Shares, find_baseline, one_hot, score_classes
-from bptt.tasks.drawn import Drawn, Lengths, check_lengths, find_bounds, pad_behind
+from bptt.tasks.drawn import Drawn, EvalLengths, Lengths, check_lengths, find_bounds, pad_behind
 
 #: Tenths of a sequence in which each of the symbols stands: from, and up to.
 _TENTHS: Final = {2: np.array([[1, 2], [5, 6]]), 3: np.array([[1, 2], [3, 4], [6, 7]])}
@@ -33,6 +33,7 @@ class TemporalOrder(Drawn):
     symbols    whose order is asked for: 2, 3
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, T, 6), y (N, 4) or (N, 8).
     """
@@ -43,10 +44,11 @@ class TemporalOrder(Drawn):
     symbols: Literal[2, 3] = 2
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
 
     def __post_init__(self) -> None:
-        check_lengths(self.length, least=10)
+        check_lengths(self.length, self.eval_lengths, least=10)
 
     @property
     def outputs(self) -> int:

@@ -19,7 +19,7 @@ from bptt.tasks.common import (
     score_bits,
     score_sequences,
 )
-from bptt.tasks.drawn import Drawn
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Xor(Drawn):
     length     timesteps of a sequence
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 1), y (N, length, 1).
     """
@@ -45,7 +46,11 @@ class Xor(Drawn):
     length: Annotated[int, Range(at_least=2)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths, least=2)
 
     @property
     def timesteps(self) -> int:
