@@ -20,6 +20,7 @@ def build() -> Callable[..., Any]:
         module, kind = values.pop("_target_").rsplit(".", 1)
         del values["defaults"]
         assert not set(changes) - set(values)
-        return getattr(importlib.import_module(module), kind)(**{**values, **changes})
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return getattr(importlib.import_module(module), kind)(**{**given, **changes})
 
     return built

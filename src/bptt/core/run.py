@@ -29,6 +29,8 @@ class Task(Protocol):
     """Where sequences come from.
 
     A task may have more:
+    eval_lengths, at_length(length, rng)   other lengths, and a set of sequences of one, on which a run is seen when it
+                                   has ended: `loss/eval_200`, `accuracy/eval_200`
     test(rng)                      a set that is looked at once, when a run ends: `loss/test`, `accuracy/test`; or None
     all_right(output, sequences)   as `accuracy`: the share of the sequences with every scored target right
     baseline(loss)                 what `loss/eval` is, on average, of the best answer that does not depend on the
@@ -286,7 +288,7 @@ def works_on_states(regularizer: Regularizer) -> bool:
 
 def seed_of(run: Run, stream: int) -> np.random.SeedSequence:
     """A run's independent streams: 0 initialisation, data for 1 training, 2 evaluation and 3 test, 4 gradient noise,
-    5 noise of states.
+    5 noise of states, 6 evaluation at other lengths.
     """
     return np.random.SeedSequence(entropy=run.seed, spawn_key=(stream,))
 

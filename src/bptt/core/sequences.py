@@ -147,13 +147,19 @@ def _doubling(update: int, least: int, most: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, eq=False)
 class Generated:
-    """Sequences made afresh for every update by `make(rng, count)`; `numbers` counts what one holds, x and y."""
+    """Sequences made afresh for every update by `make(rng, count)`; `numbers` counts what one holds, x and y.
+
+    make_batches(rng, updates, batch)  in place of `make`, where the sequences of an update have something in common;
+                                       they stand side by side
+    """
 
     make: Callable[[Generator, int], Sequences]
     numbers: int
+    make_batches: Callable[[Generator, int, int], Sequences] | None = None
 
     def page(self, seed: np.random.SeedSequence, update: int, batch: int) -> Page:
         updates = max(1, min(_PAGE_NUMBERS // self.numbers, _MOST_UPDATES) // batch)
         number = update // updates
-        sequences = self.make(make_generator(seed, number), updates * batch)
-        return Page(sequences, np.arange(updates * batch).reshape(updates, batch), number * updates)
+        rng = make_generator(seed, number)
+        made = self.make(rng, updates * batch) if self.make_batches is None else self.make_batches(rng, updates, batch)
+        return Page(made, np.arange(updates * batch).reshape(updates, batch), number * updates)

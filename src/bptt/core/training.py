@@ -29,6 +29,7 @@ from bptt.core.random import DRAWS, Generator
 from bptt.core.records.fits import list_fits
 from bptt.core.records.history import LaneHistory, Points
 from bptt.core.records.keeping import ImprovementWatch, KeptNetworks
+from bptt.core.records.sets import SetToSee, list_sets, name_in
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Record, Run, seed_of
 from bptt.core.sequences import Floats, Sequences
@@ -195,7 +196,8 @@ class Training:
         self._baselines = find_baselines(self.runs)
         self._fits = list_fits(first)
         self._tested = {name: score for name, score in self._scores.items() if name == "accuracy/eval"} | self._fits
-        names = [name.replace("/eval", "/test") for name in ("loss/eval", *self._tested)]
+        self._sets = list(list_sets(first.task))
+        names = [name_in(name, own.part) for own in self._sets for name in ("loss/eval", *self._tested)]
         self._tests = {
             name: np.full(len(self.runs), np.nan) for name in (*names, *self._fits)
         }  # nan of a lane that was not tested
@@ -240,20 +242,18 @@ class Training:
             seen = self._evaluate(self._evaluation, range(len(self.runs)), thetas, states, wanted, self._fits)
             for name in self._fits:
                 self._tests[name] = np.where(wanted, seen[name], self._tests[name])
-        self._test(wanted, thetas, states)
+        for own in self._sets:
+            self._test(own, wanted, thetas, states)
 
-    def _test(self, wanted: NDArray[np.bool_], thetas: Floats, states: Floats | None) -> None:
-        """Look at the test sets of these lanes, some at a time: sets of all at once would fill the memory."""
+    def _test(self, own: SetToSee, wanted: NDArray[np.bool_], thetas: Floats, states: Floats | None) -> None:
+        """Look at such sets of these lanes, some at a time: sets of all at once would fill the memory."""
         first, batch = self.first, self.first.train.batch_size
-        make = getattr(first.task, "test", None)
-        if make is None:
-            return
         # Blocks as those of the training, for which there are kernels.
         for _, block in blocks_of_lanes(first.model, batch, len(self.runs)):
             lanes = np.array(block)
             if not wanted[lanes].any():
                 continue
-            drawn = {lane: make(self._generator(lane, 3)) for lane in lanes[wanted[lanes]]}
+            drawn = {lane: own.draw(self.runs[lane]) for lane in lanes[wanted[lanes]]}
             some = next(iter(drawn.values()))
             if some is None:
                 return
@@ -261,7 +261,7 @@ class Training:
             evaluation = Evaluation(first.model, first.loss, sets, batch, models=self._models[block.start : block.stop])
             seen = self._evaluate(evaluation, block, thetas, states, wanted, self._tested)
             for name, values in seen.items():
-                kept = self._tests[name.replace("/eval", "/test")]
+                kept = self._tests[name_in(name, own.part)]
                 kept[lanes] = np.where(wanted[lanes], values, kept[lanes])
 
     def _generator(self, lane: int, stream: int) -> Generator:

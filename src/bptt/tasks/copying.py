@@ -7,8 +7,9 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
-from bptt.core.sequences import Floats, Generated, Sequences
+from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_class_sequences, score_classes
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 _SYMBOLS = 8
 _BLANK, _DELIMITER = _SYMBOLS, _SYMBOLS + 1
@@ -16,7 +17,7 @@ _COPIED = 10  # timesteps
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copying:
+class Copying(Drawn):
     """Keep ten symbols in memory and repeat them when asked.
 
     Of T + 20 timesteps, the first 10 hold symbols drawn uniformly from 8, then T − 1 blanks, one delimiter, and 10
@@ -27,17 +28,23 @@ class Copying:
     length     T
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, T + 20, 10): the 8 symbols, blank, delimiter; y (N, T + 20, 9): the 8 symbols, blank.
     """
 
+    everywhere: ClassVar[bool] = True
     inputs: ClassVar[int] = _SYMBOLS + 2
     outputs: ClassVar[int] = _SYMBOLS + 1
 
     length: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths)
 
     @property
     def timesteps(self) -> int:
@@ -52,15 +59,6 @@ class Copying:
         fed[:, -_COPIED - 1] = _DELIMITER
         asked[:, -_COPIED:] = symbols
         return Sequences(one_hot(fed, self.inputs), one_hot(asked, self.outputs))
-
-    def training(self) -> Generated:
-        return Generated(self.make, self.timesteps * (self.inputs + self.outputs))
-
-    def evaluation(self, rng: Generator) -> Sequences:
-        return self.make(rng, self.eval_size)
-
-    def test(self, rng: Generator) -> Sequences | None:
-        return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_classes(output[..., -_COPIED:, :], _select_recalled(sequences))

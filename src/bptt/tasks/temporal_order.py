@@ -1,18 +1,22 @@
 """The temporal-order problem (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory")."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
-from bptt.core.sequences import Floats, Generated, Sequences
-from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_classes
+from bptt.core.sequences import Floats, Sequences
+from bptt.tasks.common import Integers, Readout, Shares, find_baseline, one_hot, score_classes
+from bptt.tasks.drawn import Drawn, EvalLengths, Lengths, check_lengths, find_bounds, pad_behind
+
+#: Tenths of a sequence in which each of the symbols stands: from, and up to.
+_TENTHS: Final = {2: np.array([[1, 2], [5, 6]]), 3: np.array([[1, 2], [3, 4], [6, 7]])}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TemporalOrder:
+class TemporalOrder(Drawn):
     """Say in which order two symbols, each A or B, came in a long sequence of others.
 
     One of six symbols arrives per timestep, one-hot: A, B, c, d, e, f. Two timesteps hold A or B, with equal chance;
@@ -20,49 +24,55 @@ class TemporalOrder:
     BA, BB. The sizes are those of Pascanu, Mikolov & Bengio (2013), "On the difficulty of training recurrent neural
     networks", as in their program: of T timesteps, counted from 0, the first of the two is drawn uniformly from ⌊T/10⌋
     ≤ t < ⌊2T/10⌋, the second from ⌊5T/10⌋ ≤ t < ⌊6T/10⌋ (Hochreiter & Schmidhuber's 10 to 20 and 50 to 60 of some 100).
+    With three symbols there are eight classes, and as in their program they stand in ⌊T/10⌋ ≤ t < ⌊2T/10⌋, ⌊3T/10⌋ ≤ t
+    < ⌊4T/10⌋ and ⌊6T/10⌋ ≤ t < ⌊7T/10⌋ (Hochreiter & Schmidhuber: 10 to 20, 33 to 43 and 66 to 76).
     Accuracy: the share of the sequences whose class has the largest output; the problem counts as solved where fewer
     than 1 % are wrong.
 
-    length     T
+    length     T; or the least and the greatest, of which one is drawn for each update
+    symbols    whose order is asked for: 2, 3
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
-    x (N, T, 6), y (N, 4).
+    x (N, T, 6), y (N, 4) or (N, 8).
     """
 
     inputs: ClassVar[int] = 6
-    outputs: ClassVar[int] = 4
 
-    length: Annotated[int, Range(at_least=10)]
+    length: Lengths
+    symbols: Literal[2, 3] = 2
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths, least=10)
+
+    @property
+    def outputs(self) -> int:
+        return 2**self.symbols
 
     @property
     def timesteps(self) -> int:
-        return self.length
+        return find_bounds(self.length)[-1]
 
-    def make(self, rng: Generator, count: int) -> Sequences:
-        """`count` fresh sequences."""
-        tenths = [part * self.length // 10 for part in (1, 2, 5, 6)]
-        symbols = rng.integers(2, 6, size=(count, self.length))
-        places = rng.integers(tenths[0::2], tenths[1::2], size=(count, 2))
-        pair = rng.integers(2, size=(count, 2))
-        np.put_along_axis(symbols, places, pair, axis=1)
-        return Sequences(one_hot(symbols, 6), one_hot(2 * pair[:, 0] + pair[:, 1], 4))
-
-    def training(self) -> Generated:
-        return Generated(self.make, 6 * self.length + 4)
-
-    def evaluation(self, rng: Generator) -> Sequences:
-        return self.make(rng, self.eval_size)
-
-    def test(self, rng: Generator) -> Sequences | None:
-        return self.make(rng, self.test_size) if self.test_size else None
+    def make_of(self, rng: Generator, lengths: Integers) -> Sequences:
+        count = len(lengths)
+        bounds = _TENTHS[self.symbols] * lengths[:, None, None] // 10
+        shown = rng.integers(2, 6, size=(count, self.timesteps))
+        places = rng.integers(bounds[..., 0], bounds[..., 1])
+        asked = rng.integers(2, size=(count, self.symbols))
+        np.put_along_axis(shown, places, asked, axis=1)
+        x = one_hot(shown, 6) * pad_behind(lengths, self.timesteps)[:, :, None]
+        classes = (asked * 2 ** np.arange(self.symbols)[::-1]).sum(axis=1)
+        return Sequences(x, one_hot(classes, self.outputs), self.say_lengths(lengths))
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_classes(output, sequences)
 
     def baseline(self, loss: Any) -> float | None:
-        """Of 1/4 for each of the four equally frequent classes: a cross-entropy of ln 4."""
-        return find_baseline(loss, np.full(4, 1 / 4), np.full(4, 1 / 4 * 3 / 4))
+        """Of equally frequent classes: a cross-entropy of ln 4, or ln 8."""
+        share = np.full(self.outputs, 1 / self.outputs)
+        return find_baseline(loss, share, share * (1 - share))

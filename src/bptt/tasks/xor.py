@@ -7,7 +7,7 @@ import numpy as np
 
 from bptt.core.annotations import Range
 from bptt.core.random import Generator
-from bptt.core.sequences import Floats, Generated, Sequences
+from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import (
     FAIR_BIT,
     Integers,
@@ -19,10 +19,11 @@ from bptt.tasks.common import (
     score_bits,
     score_sequences,
 )
+from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Xor:
+class Xor(Drawn):
     """Predict the next bit of a stream in which every third bit is the exclusive or of the two before it.
 
     b_{3i}, b_{3i+1} are random, b_{3i+2} = b_{3i} ⊕ b_{3i+1}; a sequence begins with a triple, x_t = b_t, y_t =
@@ -33,17 +34,23 @@ class Xor:
     length     timesteps of a sequence
     eval_size  sequences of the evaluation, drawn once
     test_size  those of the test, likewise; 0: there is none
+    eval_lengths  further lengths on which a run is seen when it has ended
 
     x (N, length, 1), y (N, length, 1).
     """
 
+    everywhere: ClassVar[bool] = True
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int] = 1
 
     length: Annotated[int, Range(at_least=2)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
+    eval_lengths: EvalLengths = ()
     readout: Readout
+
+    def __post_init__(self) -> None:
+        check_lengths(self.length, self.eval_lengths, least=2)
 
     @property
     def timesteps(self) -> int:
@@ -53,15 +60,6 @@ class Xor:
         """`count` fresh sequences."""
         triples = -(-(self.length + 1) // 3)
         return _make_sequences(rng.integers(2, size=(count, triples, 2)), self.length)
-
-    def training(self) -> Generated:
-        return Generated(self.make, 2 * self.length)
-
-    def evaluation(self, rng: Generator) -> Sequences:
-        return self.make(rng, self.eval_size)
-
-    def test(self, rng: Generator) -> Sequences | None:
-        return self.make(rng, self.test_size) if self.test_size else None
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_bits(output, sequences)

@@ -8,6 +8,7 @@ from bptt.analysis.figures import (
     dynamics,
     foretelling,
     gradients,
+    lengths,
     outcomes,
     performance,
     portraits,
@@ -24,6 +25,7 @@ from bptt.analysis.figures.dynamics import (
 )
 from bptt.analysis.figures.flow import draw_flow_map, draw_profiles
 from bptt.analysis.figures.gradients import draw_radius_against_decay
+from bptt.analysis.figures.lengths import draw_generalisation
 from bptt.analysis.figures.maps import draw_heat_map
 from bptt.analysis.figures.material import Material, SweepFigure
 from bptt.analysis.figures.outcomes import draw_final_loss, draw_success_rate, draw_variance_bars
@@ -51,6 +53,7 @@ __all__ = [
     "draw_exponents",
     "draw_final_loss",
     "draw_flow_map",
+    "draw_generalisation",
     "draw_gradient_flow",
     "draw_gradient_norm",
     "draw_heat_map",
@@ -82,6 +85,7 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
     training.draw_loss,
     outcomes.draw_losses,
     performance.draw_performance,
+    lengths.draw_lengths,
     outcomes.draw_variance,
     gradients.draw_flow,
     gradients.draw_radius,
