@@ -370,7 +370,7 @@ def _resolve_value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
 def locate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]:
     """A resolved configuration whose relative paths are meant from a folder, for use from any other.
 
-    What is called `path` and names a file from `home` has its place in full; None: nothing is changed.
+    What is called `path`, or `y_path`, and names a file from `home` has its place in full; None: nothing is changed.
     """
     if home is None:
         return dict(config)
@@ -378,7 +378,8 @@ def locate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]
     def locate(key: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: locate(name, inner) for name, inner in value.items()}
-        return str(home / value) if key == "path" and isinstance(value, str) and (home / value).is_file() else value
+        names = key.rpartition("_")[2] == "path" and isinstance(value, str)
+        return str(home / value) if names and (home / value).is_file() else value
 
     return {key: locate(key, value) for key, value in config.items()}
 
@@ -390,7 +391,8 @@ def relate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]
     def relate(key: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: relate(name, inner) for name, inner in value.items()}
-        return value.removeprefix(prefix) if key == "path" and isinstance(value, str) else value
+        names = key.rpartition("_")[2] == "path" and isinstance(value, str)
+        return value.removeprefix(prefix) if names else value
 
     return dict(config) if home is None else {key: relate(key, value) for key, value in config.items()}
 

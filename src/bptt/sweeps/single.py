@@ -1,10 +1,9 @@
 """One run on its own: begun in a folder, or gone on with; see `bptt.sweeps.execution`."""
 
 import logging
-import os
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +33,7 @@ from bptt.tracking.folder.files import (
     write_files,
     write_text,
 )
-from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken
 from bptt.tracking.folder.run import (
     GIVEN,
     Journal,
@@ -60,6 +59,28 @@ from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, not
 _log = logging.getLogger(__name__)
 
 _FIGURES: Final = ("figures/loss.png", "figures/gradient_flow.png")
+
+
+@contextmanager
+def hold_run_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder for a new run, before anything is written into it; one that nothing came into is removed.
+
+    Raises ConfigurationError where it holds a run or a sweep, or something that would be written over.
+    """
+
+    def refuse_taken(held: bool) -> None:
+        if (why := find_why_taken(folder, held)) is not None:
+            raise ConfigurationError([f"hydra.run.dir={folder}: {why}"])
+
+    refuse_taken(held=False)
+    try:
+        with file_lock(folder / LOCK, wait=False):
+            refuse_taken(held=True)
+            yield
+            if {path.name for path in folder.glob("*")} <= {".hydra", LOCK}:
+                remove_unused(folder)
+    except LockedError as error:
+        raise ConfigurationError([f"hydra.run.dir={folder}: something is being trained there"]) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,15 +228,14 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
     to_open = recall_uri(where.uri, uri, folder)
     for remark in where.list_remarks(folder):
         reporter.say(remark)
-    os.chdir(where.home)
-    configuration = check_configuration(read_config(folder, journal), allow)
+    configuration = check_configuration(locate_files(read_config(folder, journal), where.home), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
     with Interrupts() as interrupts:
         tracker, away = None, None
         try:
-            tracker = reopen_recorded(folder, journal, to_open)
+            tracker = reopen_recorded(folder, journal, to_open, where.home)
         except StoreError as error:
             away = _do_without_store(error, reporter)
         if tracker is not None:

@@ -6,8 +6,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from threadpoolctl import threadpool_limits
-
 from bptt.analysis.best_run import predict_best
 from bptt.analysis.report.contents import report_several, report_single
 from bptt.analysis.report.document import Element, Missing, Report, Table, attempt, name_missing
@@ -16,6 +14,7 @@ from bptt.analysis.report.rendering import render_pages, write_rows
 from bptt.analysis.report.sections.repeating import find_inputs
 from bptt.analysis.work import UPDATES, Axis
 from bptt.tracking.folder.files import PAGE, PATCH, PREDICTIONS, write_files
+from bptt.tracking.provenance.blas import use_one_blas_thread
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
@@ -51,7 +50,7 @@ def make_report_files(
     along    what figures of convergence and of solved runs have across
     """
     # Two threads of BLAS wait for each other where the cores are busy: thirty times as long for a small matrix.
-    with threadpool_limits(1, user_api="blas"):
+    with use_one_blas_thread():
         return _make_files(sweeps, formats, options, missing, along)
 
 
