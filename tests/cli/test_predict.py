@@ -68,8 +68,9 @@ def test_a_series_is_foretold_beyond_its_end(predict: Predict, folder: Path) -> 
     assert made["target"][53:].isna().all()
     assert made["prediction"].between(0, 40).all()
     error = np.sqrt(np.mean((made["prediction"][:53] - made["target"][:53]) ** 2))
-    assert f"RMSE {error:.4g}" in out[1]
-    assert "(53 known)" in out[1]
+    assert out[1] == "data     those that it was trained on, too; --test has the error on those that it never saw"
+    assert f"RMSE {error:.4g}" in out[2]
+    assert "(53 known)" in out[2]
     assert out[-1] == "written  out.csv: 55 predictions, sequence, row, target, prediction"
 
 
