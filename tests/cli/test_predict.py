@@ -68,8 +68,9 @@ def test_a_series_is_foretold_beyond_its_end(predict: Predict, folder: Path) -> 
     assert made["target"][53:].isna().all()
     assert made["prediction"].between(0, 40).all()
     error = np.sqrt(np.mean((made["prediction"][:53] - made["target"][:53]) ** 2))
-    assert f"RMSE {error:.4g}" in out[1]
-    assert "(53 known)" in out[1]
+    assert out[1] == "data     those that it was trained on, too; --test has the error on those that it never saw"
+    assert f"RMSE {error:.4g}" in out[2]
+    assert "(53 known)" in out[2]
     assert out[-1] == "written  out.csv: 55 predictions, sequence, row, target, prediction"
 
 
@@ -107,8 +108,32 @@ def test_a_single_run_keeps_its_predictions_and_their_figures(folder: Path, pred
     assert all(by_row[row] == value for row, value in zip(kept.columns["row"], kept.columns["prediction"], strict=True))
 
 
+def test_a_run_that_lost_them_gets_them_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = folder / "multirun" / "runs" / "kinds"
+    before = (run / "predictions.parquet").read_bytes()
+    (run / "predictions.parquet").unlink()
+    (run / "figures" / "predictions_confusion.png").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert "the run had finished; its figures were lacking" in capsys.readouterr().err
+    assert (run / "predictions.parquet").read_bytes() == before
+    assert (run / "figures" / "predictions_confusion.png").is_file()
+    assert main(["resume", str(run)]) == 2
+
+
+def test_a_sweeps_report_has_those_of_its_best_run(folder: Path, predict: Predict) -> None:
+    sweep = folder / "multirun" / "sweep"
+    words = f"{RUNS['series']} {COMMON} seed=0,1 hydra.sweep.dir=multirun/sweep hydra.launcher.workers=1"
+    assert main(["train", "-m", *words.split()]) == 0
+    kept = Predictions.parse((sweep / "report" / "predictions.parquet").read_bytes())
+    assert predict("sweep:best --eval --test -o best.parquet")[0] == 0
+    best = Predictions.parse(Path("best.parquet").read_bytes())
+    assert np.array_equal(kept.columns["prediction"], best.columns["prediction"])
+    assert "figures/predictions_against.svg" in (sweep / "report" / "report.md").read_text()
+    assert predict("sweep series.csv")[2] == ["sweep: 2 runs; name one of them, as in sweep:0 or sweep:best"]
+
+
 def test_the_store_has_them_too(folder: Path) -> None:
-    assert len([*folder.glob("mlruns/**/predictions.parquet")]) == 2
+    assert len([*folder.glob("mlruns/*/*/artifacts/predictions.parquet")]) == 2
     assert len([*folder.glob("mlruns/**/predictions_against.png")]) == 1
 
 
