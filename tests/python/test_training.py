@@ -202,6 +202,7 @@ def test_a_task_of_ones_own_is_an_object() -> None:
     assert run.config["task"] == {"_target_": f"{__name__}.Halves", "length": 4, "breaks": False, "readout": "identity"}
     assert run.config["allow"] == [__name__.partition(".")[0]]
     assert run.predict(np.ones((2, 4, 1))).shape == (2, 1)
+    assert bptt.reproduce(run)["same"].tolist() == [True]  # whose class was handed over
 
 
 def test_a_class_of_the_notebook_itself_counts_by_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,3 +252,19 @@ def test_data_in_memory_are_written_once_and_read_back(folder: Path) -> None:
     swept = bptt.sweep(words, task=data, seed=range(2), tracking=False, report=False)
     assert swept.runs["digest"].iloc[0] == run.digest  # the content counts, wherever it lies
     assert {path.name for path in folder.iterdir()} == {"mine"}
+
+
+def test_a_table_is_predicted_as_a_table(folder: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"v": np.sin(np.arange(60) / 5)})
+    words = "train.updates=6 train.log_points=2 model.hidden_size=3"
+    run = bptt.train(words, task=bptt.tasks.Table(frame, target="v", window=10), tracking=False)
+    told = run.predict(frame)
+    assert told["row"].tolist()[-1] == 61  # what is yet to come
+    assert np.isnan(told["target"].iloc[-1])
+    test = run.predictions[run.predictions["set"].eq("test")]
+    same = told.set_index("row").loc[test["row"], "prediction"]
+    assert np.array_equal(same, test["prediction"])
+    with pytest.raises(ValueError, match=r"^x: a table, and the network was trained on arrays; give \(N, T, 1\)$"):
+        bptt.Network.fresh("task=leftbit").predict(frame)

@@ -49,7 +49,7 @@ class TrainedRun:
         allow        packages whose classes its configuration may name
         """
         self.past, self._run, self._known, self._page, self._kept = past, run, record, page, kept
-        self._allow = (*allow, *past.config.get("allow", ())) if run is not None else tuple(allow)
+        self.allow = (*allow, *past.config.get("allow", ())) if run is not None else tuple(allow)
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ class TrainedRun:
         """Its network. Raises ExportError for a model of one's own."""
         if self._run is not None:
             return Network.of_record(self._run, self.record)
-        return Network._of(self.past, self._allow)
+        return Network._of(self.past, self.allow)
 
     def predict(self, x: Any = None, lengths: Any = None) -> Any:
         """What its network says of sequences (N, T, inputs), see `Network.predict`; None: of its evaluation's."""
