@@ -78,7 +78,9 @@ def test_figures_have_names(swept: bptt.TrainedSweep) -> None:
     assert "final_loss_hidden_size" in swept.figures
     figure = swept.figure("final_loss_hidden_size")
     assert figure is swept.figures["final_loss_hidden_size"]
-    with pytest.raises(ValueError, match=r"^covergence: no such figure of this sweep; there are .*final_loss"):
+    with pytest.raises(
+        ValueError, match=r"^covergence: no such figure of this sweep; did you mean convergence\? \(there"
+    ):
         swept.figure("covergence")
 
 

@@ -74,10 +74,10 @@ def resume(
         return load_kept(folder, getattr(source, "kept", None), allow)
     trained = resume_single(folder, allow, reporter, address)
     if trained is None:
-        return load_kept(folder, None, allow).run()
+        return load_kept(folder, getattr(source, "kept", None), allow).run()
     illustrate_run(trained, reporter)
     _warn_unstored(trained.ended.unstored, folder)
-    return take_trained(trained)
+    return take_trained(trained, getattr(source, "kept", None))
 
 
 def measure(
