@@ -245,8 +245,10 @@ class Checker:
         self._parts: dict[tuple[str, str, tuple[str, ...]], _Entry] = {}
         self._combinations: dict[tuple[Any, ...], list[str]] = {}
 
-    def check(self, values: Mapping[str, Any], problems: Iterable[str] = ()) -> Configuration:
+    def check(self, values: Mapping[str, Any], problems: Iterable[str] = (), task: Task | None = None) -> Configuration:
         """Check the values of a configuration, and build what they describe; `problems` are those of resolving it.
+
+        task  one that is there already, in place of what the values say
 
         Raises ConfigurationError with a line for everything that is wrong.
         """
@@ -264,7 +266,13 @@ class Checker:
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
             allow = tuple(package for package in allow if package in self._allow)
-        parts = {name: self._part(name, values.get(name, _ABSENT.get(name)), allow) for name in _GROUPS}
+        parts = {
+            name: self._part(name, values.get(name, _ABSENT.get(name)), allow)
+            for name in _GROUPS
+            if name != "task" or task is None
+        }
+        if task is not None:
+            parts["task"] = _Entry(task, None, [])
         for part in parts.values():
             found += part.problems
         found += find_unknown_gates(values.get("init"), parts["model"].made)
