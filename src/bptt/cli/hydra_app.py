@@ -280,6 +280,8 @@ class _Application:
             self._calls.take_one(config, composer.loader, [*config.hydra.overrides.task])
             return 0
         _tell(composer)
+        if configuration.told is not None:
+            say(configuration.told)
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
             with (

@@ -52,7 +52,8 @@ class _Plan(hydra_app.WholeTask):
             configurations = composition.all(every)
         elif seeded is not None and not composition.ignores_seeds:
             every, configurations, seeded = jobs, composition.all(jobs), None
-        for line in composer.take_told():
+        fitted = dict.fromkeys(made.told for made in configurations if made.told is not None)
+        for line in (*composer.take_told(), *fitted):
             say(line)
         runs: Sequence[PlannedRun]
         if seeded is None:

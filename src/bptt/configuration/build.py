@@ -26,6 +26,7 @@ from bptt.configuration.components import (
 )
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.configuration.fields import construct, is_number, make_plain
+from bptt.configuration.fitting import fit_to_targets
 from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, find_unasked, refuse_environment, was_refused
 from bptt.configuration.vocabulary import find_conf_folder, write_unknown_key
@@ -198,12 +199,16 @@ _ABSENT = {field.name: describe(field.default) for field in fields(Run) if field
 
 @dataclass(frozen=True)
 class Configuration:
-    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones."""
+    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones.
+
+    told  what was chosen by the task's targets, in a line; None: nothing was
+    """
 
     run: Run
     tracking: Tracking
     sweep: SweepSettings
     resolved: dict[str, Any]
+    told: str | None = None
 
     def with_seed(self, seed: int) -> "Configuration":
         """The same with another seed, from 0 on."""
@@ -266,19 +271,19 @@ class Checker:
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
             allow = tuple(package for package in allow if package in self._allow)
-        parts = {
-            name: self._part(name, values.get(name, _ABSENT.get(name)), allow)
-            for name in _GROUPS
-            if name != "task" or task is None
-        }
-        if task is not None:
-            parts["task"] = _Entry(task, None, [])
+        given = {} if task is None else {"task": _Entry(task, None, [])}
+
+        def part_of(name: str, node: Any) -> _Entry:
+            return given[name] if name in given else self._part(name, node, allow)
+
+        values, told = fit_to_targets(values, lambda node: part_of("task", node).made, found)
+        parts = {name: part_of(name, values.get(name, _ABSENT.get(name))) for name in _GROUPS}
         for part in parts.values():
             found += part.problems
         found += find_unknown_gates(values.get("init"), parts["model"].made)
         # A value that could not be had was told of already: that its key is missing would say so again.
-        told = {line.partition("=")[0].partition(":")[0] for line in lines}
-        lines += [line for line in found if line.partition(":")[0] not in told]
+        known = {line.partition("=")[0].partition(":")[0] for line in lines}
+        lines += [line for line in found if line.partition(":")[0] not in known]
         if lines:
             raise ConfigurationError(lines)
 
@@ -288,7 +293,7 @@ class Checker:
         if lines := check_sizes(run) or check_remedies(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest))
+        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told)
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)
@@ -310,7 +315,7 @@ class Checker:
 
     def _check_combinations(self, run: Run) -> list[str]:
         # What was built stays in `_parts`, so that its id means it.
-        looked_at = (id(run.task), id(run.model), id(run.loss), id(run.init), run.train.early_stop)
+        looked_at = (id(run.task), id(run.model), id(run.loss), id(run.init), run.train.early_stop, run.train.keep_by)
         if looked_at not in self._combinations:
             self._combinations[looked_at] = check_combinations(run)
         return self._combinations[looked_at]

@@ -17,6 +17,7 @@ from bptt.core.run import Run, Task
 def build_run(task: Task, given: Mapping[str, Any]) -> Run:
     """The run that these keys make of a task, each as on the command line; what is not given is as in `conf`.
 
+    Loss and read-out follow the task's `target`.
     given  a group's name → the name of a choice, `{"model": "gru"}`; a value's key → the value,
            `{"optimizer.alpha": 0.1, "seed": 3}`
 
@@ -50,7 +51,8 @@ def _read_root(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     listed = [entry for entry in root.pop("defaults") if isinstance(entry, dict)]
     del root["hydra"]
     usual = {group: choice for entry in listed for group, choice in entry.items() if choice is not None}
-    return root, {group: str(name) for group, name in usual.items() if group != "task" and "hydra" not in group}
+    usual = {group: str(name) for group, name in usual.items() if group != "task" and "hydra" not in group}
+    return root | {"task": {"readout": "auto"}}, usual | {"loss": "auto"}
 
 
 @cache

@@ -41,13 +41,6 @@ KEYS = {
     "log_points": "train.log_points",
     "keep": "train.keep",
 }
-#: What fits a target: (loss, read-out).
-FITTING: dict[Target, tuple[str, str]] = {
-    "numbers": ("squared_error", "identity"),
-    "two_classes": ("binary_cross_entropy", "sigmoid"),
-    "classes": ("cross_entropy", "softmax"),
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Targets:
@@ -172,7 +165,7 @@ class RecurrentEstimator(BaseEstimator):
         scaled = Sequences(preparation.prepare(x), (targets.y - mean) / scale, lengths)
         back = take_rows(scaled, held) if held.size else None
         task = make_samples(targets.kind, preparation, take_rows(scaled, kept), back)
-        return build_run(task, self._list_given(targets.kind, len(kept)))
+        return build_run(task, self._list_given(len(kept)))
 
     def end_fit(self, run: Run, record: Record) -> Self:
         """Take what the run of `begin_fit` left. Raises ValueError where that is no network."""
@@ -219,13 +212,12 @@ class RecurrentEstimator(BaseEstimator):
         given = isinstance(self.random_state, numbers.Integral)
         return int(self.random_state) if given else int(generator.randint(2**31))
 
-    def _list_given(self, kind: Target, count: int) -> dict[str, Any]:
+    def _list_given(self, count: int) -> dict[str, Any]:
         """The keys of the configuration that this estimator sets, to train on so many sequences."""
         values = {key: getattr(self, name) for name, key in KEYS.items()}
         given = {key: value for key, value in values.items() if value is not None or key == "train.truncation"}
-        loss, readout = FITTING[kind]
         batch = self.batch_size if not isinstance(self.batch_size, numbers.Integral) else min(self.batch_size, count)
-        given |= {"loss": loss, "model.readout": readout, "train.batch_size": batch, "seed": self.run_seed_}
+        given |= {"train.batch_size": batch, "seed": self.run_seed_}
         if self.patience is not None:
             given |= {"train.early_stop.metric": "loss/eval", "train.early_stop.patience": self.patience}
         return given | dict(self.options or {})

@@ -104,6 +104,7 @@ class Launch:
         self._number_of: dict[str, int] = {}  # digest → run
         self._plan: TuningPlan | None = None
         self.next_block = itertools.count()
+        self._told: dict[str, None] = {}  # what was chosen by a task's targets
         self._parts: int | None = None  # what blocks are cut for, where it is not the workers
         self._held = ExitStack()
         self._report = ReportProcess()
@@ -207,8 +208,10 @@ class Launch:
 
     def _check_composed(self, configurations: Sequence[Configuration]) -> None:
         _check_alike(configurations)
-        for line in self._composer.take_told():
+        fitted = dict.fromkeys(made.told for made in configurations if made.told is not None)
+        for line in (*self._composer.take_told(), *(line for line in fitted if line not in self._told)):
             self.reporter.say(line)
+        self._told |= fitted
 
     def _prepare(self, first: Configuration) -> None:
         """Open what may not answer, which is told before anything is begun."""

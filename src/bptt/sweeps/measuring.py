@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from bptt.analysis.tables import KEPT_UPDATE
 from bptt.configuration.build import Checker
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.models.dale import keep_signs, sign_parameters
@@ -116,7 +117,7 @@ def plan_measuring(
     """What is to be measured of a source's runs, and lacks yet. The process goes to the project that they are of.
 
     kinds  None: the usual ones, as far as these runs have them
-    at     when: `first`, the start; `last`, the end; `all` that was kept; updates
+    at     when: `first`, the start; `last`, the end, or the best where a run keeps that; `all` that was kept; updates
     allow  packages whose classes the configurations may name
 
     Raises SourceError, ArchiveError and ConfigurationError, each with one line for the user.
@@ -159,11 +160,13 @@ def plan_measuring(
     )
 
 
-def _find_ends(recording: History, members: Sequence[Member]) -> dict[int, int]:
-    """Number → the last update, of the runs that left weights."""
+def _find_ends(recording: History, members: Sequence[Member]) -> dict[int, tuple[int, int]]:
+    """Number → the last update, and that of the network that is kept, of the runs that left weights."""
     runs = recording.tables([member.number for member in members]).runs
     known = runs[runs["updates"].notna() & runs["outcome"].notna()]
-    return {int(run): int(updates) for run, updates in zip(known["run"], known["updates"], strict=True)}
+    kept = known[KEPT_UPDATE].fillna(known["updates"]) if KEPT_UPDATE in known else known["updates"]
+    columns = (column.astype("int64") for column in (known["run"], known["updates"], kept))
+    return {int(run): (int(last), int(own)) for run, last, own in zip(*columns, strict=True)}
 
 
 def _build_runs(recording: History, members: Sequence[Member], allow: Collection[str], same: bool) -> list[MeasuredRun]:
@@ -178,14 +181,14 @@ def _build_runs(recording: History, members: Sequence[Member], allow: Collection
 
 
 def _choose_updates(
-    name: str, runs: Sequence[MeasuredRun], ends: Mapping[int, int], at: Sequence[str | int]
+    name: str, runs: Sequence[MeasuredRun], ends: Mapping[int, tuple[int, int]], at: Sequence[str | int]
 ) -> list[MeasuredRun]:
     """The runs with what is to be measured of each; those that have nothing of it are left out."""
     found, there = [], set[int]()
     for one in runs:
-        last = ends[one.number]
-        kept = {int(update) for update in snapshot_updates(one.run.train) if update < last} | {0, last}
-        named = {"first": {0}, "last": {last}, "all": kept}
+        last, own = ends[one.number]
+        kept = {int(update) for update in snapshot_updates(one.run.train) if update < last} | {0, own}
+        named = {"first": {0}, "last": {own}, "all": kept}
         meant = {update for when in at for update in (named[when] if isinstance(when, str) else {when} & kept)}
         there |= kept
         if meant:
@@ -327,7 +330,7 @@ def _find_weights(history: History, one: MeasuredRun, update: int) -> Mapping[st
         signs = sign_parameters(one.run.model, blocks)
         return to_named(blocks, keep_signs(draw_start(one.run, blocks), signs))
     record = history.record(one.number)
-    if record is not None and update == record.updates:
+    if record is not None and update == record.kept_update:
         return record.parameters
     if record is None or update not in record.snapshots:
         raise ArchiveError(f"{history.head.name}: {one.name} has no weights after update {update}")

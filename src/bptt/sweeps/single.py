@@ -287,7 +287,9 @@ def _draw_figures(record: Record, name: str, reporter: RunReporter) -> dict[str,
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
         drawn = (
-            draw_loss_curve(list_history_columns(record), name, record.once.get("baseline")),
+            draw_loss_curve(
+                list_history_columns(record), name, record.once.get("baseline"), record.once.get("kept/update")
+            ),
             draw_gradient_flow(list_flow_columns(record), name),
         )
         files = {}

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE: Final = 64  # tables of blocks that are put together
+_USUAL: Final = ONCE[:3]  # columns that are there for any run; the others where some run has the number
 
 
 class ArchiveError(OneLineError):
@@ -371,7 +372,11 @@ def _tabulate_runs(results: Sequence[RunResult]) -> Any:
             "ended": pa.array([result.ended for result in results], pa.float64()),
             "reused": pa.array([result.reused for result in results], pa.string()),
             # Null where there is none: a number may be NaN, or infinite.
-            **{name: pa.array([record and record.once.get(name) for record in records], pa.float64()) for name in ONCE},
+            **{
+                name: pa.array([record and record.once.get(name) for record in records], pa.float64())
+                for name in ONCE
+                if name in _USUAL or any(record is not None and name in record.once for record in records)
+            },
         }
     )
 

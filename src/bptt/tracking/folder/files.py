@@ -50,7 +50,11 @@ FLOW_ENDS: Final = "flow_ends.parquet"
 REUSED: Final = "reused.json"
 
 #: What a run has one number of, `Record.once`: columns of runs.parquet, and beside those of a run's history.parquet.
-ONCE: Final = ("loss/test", "accuracy/test", "baseline")
+ONCE: Final = (
+    *("loss/test", "accuracy/test", "baseline"),
+    *("kept/update", "kept/loss/eval", "kept/accuracy/eval", "kept/accuracy/all_right"),
+    *(f"{name}/{part}" for name in ("rmse", "mae", "r2", "balanced_accuracy", "log_loss") for part in ("eval", "test")),
+)
 
 _ONCE_KEY: Final = b"bptt.once"
 

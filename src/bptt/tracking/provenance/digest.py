@@ -14,8 +14,9 @@ from bptt.core.sources import hash_sources, package_hash, read_modules
 
 # Where results go, and what may be imported: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
-# Of `train`, what says no more than its absence.
-_UNMEASURED: tuple[str, list[str]] = ("measure", [])
+# Of `train`, and of its `early_stop`, what says no more than its absence.
+_UNSAID = {"measure": [], "keep": "last", "keep_by": "loss/eval"}
+_UNSAID_OF_STOP = {"patience": None}
 
 
 def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
@@ -24,8 +25,9 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
     1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
     user's by the sources of its package. A part that a run can do without counts as little where it says what its
-    absence means, and so does a task's value that its class has a default for, and a `train.measure` that is empty:
-    runs that were recorded before there was the part, or the key, are still the same ones.
+    absence means, and so does a task's value that its class has a default for, and what a run of before there was
+    `train.measure`, `train.keep` or `train.early_stop.patience` did: runs that were recorded before there was the part,
+    or the key, are still the same ones.
     """
     return Digester(numerical_version).compute(config)
 
@@ -60,9 +62,15 @@ def _write_part(key: str, value: object) -> str | None:
     if key == "task":
         value = _drop_defaults(value)
     elif key == "train" and isinstance(value, Mapping):
-        value = {name: own for name, own in value.items() if (name, own) != _UNMEASURED}
+        value = _drop_unsaid(value, _UNSAID)
+        if isinstance(stop := value.get("early_stop"), Mapping):
+            value["early_stop"] = _drop_unsaid(stop, _UNSAID_OF_STOP)
     kept = _canonicalize(value, key)
     return json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def _drop_unsaid(node: Mapping[str, Any], unsaid: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: own for name, own in node.items() if name not in unsaid or own != unsaid[name]}
 
 
 @cache

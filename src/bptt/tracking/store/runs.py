@@ -164,7 +164,7 @@ def make_run(
     if record is not None:
         files |= pack_record(record) if full else {}
         history = {name: values if full else values[-1:] for name, values in record.history.items()}
-        last = None if full else record.updates
+        last = None if full else record.kept_update
         measured = {
             name: {update: value for update, value in points.items() if last in (None, update)}
             for name, points in (measured or {}).items()

@@ -151,6 +151,10 @@ def _write_values(part: str, own: dict[str, Any]) -> Iterator[str]:
             continue
         if name in ("snapshots", "snapshot_spacing") and not own.get("train.snapshots"):
             continue
+        if name in ("keep", "keep_by") and own.get("train.keep") != "best":
+            continue
+        if name == "early_stop.patience" and value is None:
+            continue
         if name.endswith(_TARGET):
             name, value = name.removesuffix(_TARGET), name_choice(value)
         yield f"{name}={write_value(value)}"
