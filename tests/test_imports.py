@@ -28,7 +28,7 @@ MAY_IMPORT = {
         "bptt.core.sequences",
     },
     "bptt.configuration": {"bptt", "bptt.printable", "bptt.configuration", "bptt.core", "bptt.tasks"},
-    "bptt.tracking": {"bptt", "bptt.printable", "bptt.tracking", "bptt.core"},
+    "bptt.tracking": {"bptt", "bptt.printable", "bptt.tracking", "bptt.tasks.preparation", "bptt.core"},
     "bptt.analysis": {
         "bptt",
         "bptt.printable",
@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "bptt.dynamics",
         "bptt.tracking",
         "bptt.configuration",
+        "bptt.tasks.preparation",
         "bptt.core",
     },
     "bptt.export": {"bptt", "bptt.printable", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},

@@ -202,7 +202,7 @@ def test_one_override(override: str, line: str) -> None:
             ],
         ),
         # what stands under a choice that there is not can't be judged
-        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, arrays, charlm, copying, counting, leftbit, sentiment, sine, temporal_order, xor)"]),
+        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, arrays, charlm, copying, counting, leftbit, sentiment, sine, table, temporal_order, xor)"]),
     ],
 )  # fmt: skip
 def test_refusals(overrides: list[str], lines: list[str]) -> None:

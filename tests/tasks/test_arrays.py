@@ -103,9 +103,36 @@ def test_a_file_that_changes_is_read_again(build: Build, tmp_path: Path) -> None
         ({"x": X, "y": Y, "eval_y": Y}, "eval_y without eval_x"),
         ({"x": X, "y": Y, "eval_lengths": np.ones(5, int)}, "eval_lengths without eval_x"),
         ({"x": X, "y": Y, "length": np.ones(5, int)}, "unknown array 'length'; did you mean 'lengths'?"),
-        ({"x": X, "y": Y, "weights": X}, "unknown array 'weights'; known: x, y, lengths, eval_x, eval_y, eval_lengths"),
-        ({"x": X[0], "y": Y}, "x has shape (4, 3), not (N, T, inputs)"),
-        ({"x": X, "y": Y[0, 0]}, "y has shape (2,), neither (N, T, outputs) nor (N, outputs)"),
+        (
+            {"x": X, "y": Y, "weights": X},
+            "unknown array 'weights'; known: x, y, lengths, eval_x, eval_y, eval_lengths, test_x, test_y, test_lengths",
+        ),
+        (
+            {"x": X[0], "y": Y},
+            "x has shape (4, 3), not (N, T, inputs): one input per timestep is x[:, :, None];"
+            " one sequence of 4 timesteps is x[None]",
+        ),
+        (
+            {"x": X[:, 0, 0], "y": Y},
+            "x has shape (5,), not (N, T, inputs): a single series is cut into windows by task=table"
+            " task.path=series.csv task.window=20",
+        ),
+        (
+            {"x": X[..., None], "y": Y},
+            "x has shape (5, 4, 3, 1), not (N, T, inputs): x.reshape(*x.shape[:2], -1) puts a timestep's numbers"
+            " in a row",
+        ),
+        (
+            {"x": X[:, :2].transpose(1, 0, 2), "y": LAST},
+            "y of shape (5, 2) doesn't go with x of shape (2, 5, 3): N differs; x.transpose(1, 0, 2) puts sequences"
+            " first, if timesteps are now",
+        ),
+        (
+            {"x": X, "y": Y[..., None]},
+            "y has shape (5, 4, 2, 1), neither (N,) nor (N, outputs) nor (N, T, outputs): y.reshape(len(y), -1) puts a"
+            " sequence's outputs in a row",
+        ),
+        ({"x": X, "y": Y[0, 0]}, "y of shape (2,) doesn't go with x of shape (5, 4, 3): N differs"),
         ({"x": X, "y": Y[:4]}, "y of shape (4, 4, 2) doesn't go with x of shape (5, 4, 3): N or T differs"),
         ({"x": X, "y": Y[:, :3]}, "y of shape (5, 3, 2) doesn't go with x of shape (5, 4, 3): N or T differs"),
         ({"x": X, "y": LAST[:4]}, "y of shape (4, 2) doesn't go with x of shape (5, 4, 3): N differs"),
@@ -114,7 +141,10 @@ def test_a_file_that_changes_is_read_again(build: Build, tmp_path: Path) -> None
         ({"x": X.astype(complex), "y": Y}, "x holds complex128; only real numbers are read"),
         ({"x": X.astype(str), "y": Y}, "x holds <U32; only real numbers are read"),
         ({"x": X.astype(object), "y": Y}, "x holds Python objects; only numbers are read"),
-        ({"x": changed(X, (1, 2, 0), NAN), "y": Y}, "x[1, 2, 0] is nan; every number must be finite"),
+        (
+            {"x": changed(X, (1, 2, 0), NAN), "y": Y},
+            "x[1, 2, 0] is nan; every number must be finite; fill it in, or drop the sequence",
+        ),
         ({"x": X, "y": changed(LAST, (3, 1), -np.inf)}, "y[3, 1] is -inf; every number must be finite"),
         ({"x": X, "y": Y, "lengths": np.ones(4, int)}, "lengths has shape (4,), not (5,), one for each sequence"),
         ({"x": X, "y": Y, "lengths": np.ones(5)}, "lengths holds float64, not whole numbers"),
@@ -144,9 +174,10 @@ def test_what_is_no_npz_file_is_said(build: Build, tmp_path: Path) -> None:
         build("arrays", path=None)
     with pytest.raises(InvalidValue, match="no such file"):
         build("arrays", path=str(tmp_path / "nothing.npz"))
-    text, single, other, broken = (tmp_path / name for name in ("a.npz", "b.npy", "c.npz", "d.npz"))
+    text, single, other, broken = (tmp_path / name for name in ("a.npz", "b.npz", "c.npz", "d.npz"))
     text.write_text("x")
-    np.save(single, X)
+    with single.open("wb") as file:
+        np.save(file, X)
     for path in (text, single):
         with pytest.raises(InvalidValue, match="not an"):
             build("arrays", path=str(path))

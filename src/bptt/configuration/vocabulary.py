@@ -113,7 +113,8 @@ CHOICES: Final = {
     "regularizer=none": "null off no false",
     "task=copying": "copy copy_memory",
     "task=adding": "add addition adding_problem",
-    "task=arrays": "npz numpy custom own file",
+    "task=arrays": "npz npy numpy custom own file array",
+    "task=table": "csv parquet dataframe pandas excel tsv data tabular series timeseries time_series",
     "task=sentiment": "imdb",
     "task=charlm": "char_lm language_model shakespeare text",
 }

@@ -24,6 +24,7 @@ from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.measurements import add_still_runs, choose_measurements
 from bptt.tracking.folder.files import (
     CONFIG,
+    PREPARATION,
     TRACEBACK,
     Status,
     write_record,
@@ -267,6 +268,8 @@ def _kept_files(job: SingleRun, record: Record | None, error: str | None) -> tup
 def _files(job: SingleRun, record: Record | None, error: str | None) -> dict[Path, str | None]:
     """Write the run's files; each with its folder among the artifacts."""
     files: dict[Path, str | None] = {job.folder / CONFIG: None}
+    if (job.folder / PREPARATION).is_file():
+        files[job.folder / PREPARATION] = None
     files |= dict.fromkeys(job.folder / name for name in pack_provenance(job.folder))
     if record is not None:
         files |= dict.fromkeys(write_record(job.folder, record))

@@ -19,7 +19,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import needs_compiling
-from bptt.sweeps.inputs import collect_choices, hash_files
+from bptt.sweeps.inputs import collect_choices, collect_preparations, hash_files, tell_of_data
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.plan import (
     MOST_LANES,
@@ -364,6 +364,7 @@ class Launch:
             confirm=first.sweep.confirm,
             trials=self.trials,
             files=hash_files(job.config for job in jobs.settings),
+            preparations=collect_preparations(job.config for job in jobs.settings),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )
         try:
@@ -383,6 +384,8 @@ class Launch:
             on_error=first.sweep.on_error,
             checkpoint_seconds=first.tracking.checkpoint_seconds,
         )
+        for line in tell_of_data(journal.preparations):
+            self.reporter.say(line)
         store = self._opening or self._store
         return Session(archive, jobs, store, how, self.reporter, self._workers, self._away, self._report)
 

@@ -23,6 +23,7 @@ from bptt.tracking.folder.files import (
     HISTORY,
     OWN_FOLDERS,
     PATCH,
+    PREPARATION,
     PROVENANCE,
     TRACEBACK,
     WEIGHTS,
@@ -318,7 +319,7 @@ def _restore_single(run: RunToWrite, journal: Journal, store: Store) -> tuple[di
 def _pack_run(folder: Path, journal: Journal) -> RunToWrite:
     """A single run as the store is to have it. Raises ResumeError and ArchiveError where its files can't be read."""
     config = read_config(folder, journal)
-    names = (CONFIG, PROVENANCE, PATCH, HISTORY, FLOW, WEIGHTS, TRACEBACK)
+    names = (CONFIG, PREPARATION, PROVENANCE, PATCH, HISTORY, FLOW, WEIGHTS, TRACEBACK)
     paths = [folder / name for name in names] + sorted((folder / OWN_FOLDERS[0]).glob("*.png"))
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     for name, content in files.items():

@@ -17,6 +17,7 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.inputs import collect_preparations
 from bptt.sweeps.jobs.plan import pick_blocks
 from bptt.sweeps.reporting import ReportProcess
 from bptt.sweeps.results import RunResults
@@ -27,6 +28,7 @@ from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lazy import Lazy
+from bptt.tracking.folder.preparations import list_data
 from bptt.tracking.folder.progress import Beacon, keep_log
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
@@ -239,6 +241,9 @@ class Session:
         """Take on runs beside those that the sweep has; duplicates: how many repeated another one."""
         self.jobs += jobs
         self.archive.write_jobs(self.jobs)
+        new = collect_preparations(job.config for job in jobs)
+        if new.keys() - self.journal.preparations.keys():
+            self.note(preparations=self.journal.preparations | new)
         if duplicates:
             self.note(duplicates=self.journal.duplicates + duplicates)
 
@@ -367,6 +372,7 @@ class Session:
             record = SweepLog.reopen(store, parent, self.journal.name)
         if (record.parent, store.experiment) != (self.journal.parent, self.journal.experiment):
             self.note(parent=record.parent, experiment=store.experiment)
+        record.note_data(list_data(self.journal.preparations.values()))
         return record
 
     def recall(self) -> None:

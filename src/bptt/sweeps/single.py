@@ -22,6 +22,7 @@ from bptt.tracking.folder.files import (
     JOURNAL,
     LOCK,
     PATCH,
+    PREPARATION,
     PROVENANCE,
     dump_config,
     list_flow_columns,
@@ -90,6 +91,8 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
     from bptt.sweeps.workers.kernels import check_address_space
 
     check_address_space()
+    for line in getattr(configuration.run.task, "remarks", ()):
+        reporter.say(line)
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
@@ -116,6 +119,8 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
         )
         try:
             write_text(folder / CONFIG, dump_config(recorded), durable=True)
+            if (preparation := getattr(configuration.run.task, "preparation", None)) is not None:
+                write_text(folder / PREPARATION, preparation.to_json(), durable=True)
             write_provenance(folder)
             journal = replace(journal, files=compute_digests(folder, GIVEN))
             write_journal(folder, journal)
@@ -250,7 +255,7 @@ def _execute(
 
 def remove_unused(folder: Path) -> None:
     """Remove the folder of a run that never began."""
-    if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PROVENANCE, PATCH, JOURNAL}:
+    if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PREPARATION, PROVENANCE, PATCH, JOURNAL}:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # one that holds something stays
             for parent in folder.parents[:2]:

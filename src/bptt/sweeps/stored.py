@@ -12,6 +12,7 @@ from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PAGE, Detail
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import list_measured, read_measures
+from bptt.tracking.folder.preparations import list_data
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
@@ -158,6 +159,7 @@ class StoredSweep:
             run_id = store.find_by_key(key) if held is None else held.run_id
             if run_id is None:
                 record = SweepLog.begin(store, journal.name, {**self.tags, KEY_TAG: key}, "")
+                record.note_data(list_data(journal.preparations.values()))
             else:
                 own = store.find_begun(run_id)
                 if own is None:

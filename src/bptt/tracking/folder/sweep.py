@@ -121,6 +121,7 @@ class SweepJournal:
     sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
     numbered       whether its runs' keys in the store end in their numbers; those of earlier sweeps don't
     detail         what the store gets of each run
+    preparations   how data of one's own were prepared, by `bptt.tracking.folder.preparations.identify_task`
     """
 
     name: str
@@ -154,6 +155,7 @@ class SweepJournal:
     sealed: bool = True
     numbered: bool = True
     detail: Detail = "full"
+    preparations: dict[str, Any] = field(default_factory=dict)
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

@@ -28,6 +28,7 @@ from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
 
 _BEST: Final = "best"
 _NARROWING: Final = re.compile(rf"\d+|{_BEST}|[\w.@/+~-]+=.+", re.DOTALL)
@@ -374,6 +375,11 @@ class PastRun:
         Its `state` is (0, 0) where it was read from a store.
         """
         return self.recording.record(self.place)
+
+    @property
+    def preparation(self) -> "Preparation | None":
+        """What was done to its data before training; None: its task makes its own, or it was not kept."""
+        return self.recording.preparation(self.place)
 
 
 def find_past_runs(source: str | Path, uri: str | None = None, choose: Choose | None = None) -> list[PastRun]:

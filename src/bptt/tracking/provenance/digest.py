@@ -23,11 +23,11 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     """Sixteen hexadecimal characters that two runs share exactly when they give the same bits.
 
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
-    1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
-    user's by the sources of its package. A part that a run can do without counts as little where it says what its
-    absence means, and so does a task's value that its class has a default for, and what a run of before there was
-    `train.measure`, `train.keep` or `train.early_stop.patience` did: runs that were recorded before there was the part,
-    or the key, are still the same ones.
+    1.0 are the same); a `path`, or `y_path`, that names a file counts by the file's content, wherever it lies, and a
+    class of the user's by the sources of its package. A part that a run can do without counts as little where it says
+    what its absence means, and so does a task's value that its class has a default for, and what a run of before there
+    was `train.measure`, `train.keep` or `train.early_stop.patience` did: runs that were recorded before there was the
+    part, or the key, are still the same ones.
     """
     return Digester(numerical_version).compute(config)
 
@@ -97,9 +97,18 @@ def _find_defaults(target: str) -> dict[str, Any]:
         return {}
     try:
         kind = getattr(import_module(module), name)
-        return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+        return {
+            field.metadata.get("key", field.name): field.default
+            for field in fields(kind)
+            if field.default is not MISSING
+        }
     except (ImportError, AttributeError, TypeError):  # as a record that was changed may name anything
         return {}
+
+
+def names_file(key: str) -> bool:
+    """Whether a key of a configuration names a file: `path`, `y_path`."""
+    return key == "path" or key.endswith("_path")
 
 
 def find_package(target: str) -> str | None:
@@ -134,7 +143,7 @@ def _canonicalize(value: Any, key: str) -> Any:
         return [_canonicalize(inner, key) for inner in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if key == "path" and isinstance(value, str) and Path(value).is_file():
+    if names_file(key) and isinstance(value, str) and Path(value).is_file():
         return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
     if key == "_target_" and (package := find_package(value)) is not None:
         return f"{value} {package_hash(package)}"
