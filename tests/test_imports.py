@@ -75,6 +75,7 @@ MAY_IMPORT = {
             ".core",
         )
     },
+    "bptt.sklearn": {"bptt.sklearn", "bptt.configuration", "bptt.tasks", "bptt.core"},
     "hydra_plugins": {"bptt.sweeps", "bptt.configuration"},
 }
 # Whatever hangs on another program's ways is in one place.
@@ -85,6 +86,7 @@ ONLY_IN = {
     "distributed": {"bptt.sweeps"},
     "dask_jobqueue": {"bptt.sweeps"},
     "ray": {"bptt.sweeps"},
+    "sklearn": {"bptt.sklearn"},
     "onnx": {"bptt.export", "bptt.cli"},
 }
 INNER_NUMBA = re.compile(r"numba\.(?!(types|extending|TypingError|njit|intrinsic|config|__version__)\b)")

@@ -2,6 +2,10 @@
 
 _SHOWN = (
     "bptt",
+    "bptt.sklearn.classifier",
+    "bptt.sklearn.regressor",
+    "bptt.sklearn.estimator",
+    "bptt.sklearn.lane_search",
     "bptt.analysis.sweep",
     "bptt.dynamics",
     "bptt.dynamics.networks",

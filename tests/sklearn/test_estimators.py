@@ -85,8 +85,11 @@ def test_a_table_is_one_input_per_timestep() -> None:
     assert np.array_equal(of_table.predict(table), of_array.predict(X[:, :, :1]))
     assert (of_table.n_features_in_, of_table.n_inputs_) == (6, 1)
     assert of_table.feature_names_in_.tolist() == [*table.columns]
+    with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
+        of_table.predict(table.iloc[:, :5])
+    unnamed = RecurrentRegressor(**few).fit(table.to_numpy(), DIFFERENCE)
     with pytest.raises(ValueError, match="X has 5 features, but RecurrentRegressor is expecting 6"):
-        of_table.predict(X[:, :5, 0])
+        unnamed.predict(X[:, :5, 0])
 
 
 def test_sequences_of_several_lengths_are_a_list() -> None:
@@ -219,14 +222,14 @@ def test_parameters_are_the_command_lines_keys() -> None:
         batch_size=1000,
         truncation=4,
         patience=5,
-        log_points=3,
+        log_points=10,
         options={"schedule": "cosine", "model.bias": "double", "init.gate_bias.update": 1},
         random_state=11,
     ).begin_fit(X, THIRDS)
     assert (run.model.hidden_size, run.model.layers, run.model.bias, run.model.readout) == (7, 2, "double", "softmax")
     assert (run.optimizer.alpha, run.optimizer.epsilon) == (0.25, 0.5)  # type: ignore[attr-defined]
     assert run.clip.threshold == 2.0  # type: ignore[attr-defined]
-    assert (run.train.updates, run.train.truncation, run.train.log_points) == (30, 4, 3)
+    assert (run.train.updates, run.train.truncation, run.train.log_points) == (30, 4, 10)
     assert run.train.batch_size == 54  # all that are trained on
     assert (run.train.keep, run.train.early_stop.patience) == ("best", 5)
     assert (type(run.schedule).__name__, run.init.gate_bias, run.seed) == ("CosineSchedule", {"update": 1.0}, 11)
@@ -240,7 +243,7 @@ def test_every_key_is_a_parameter() -> None:
     ("given", "says"),
     [
         ({"model": "grru"}, "model=grru: no such choice; did you mean gru? (choices: "),
-        ({"alpha": -1.0}, "optimizer.alpha=-1.0: must be a number above 0"),
+        ({"alpha": -1.0}, "optimizer.alpha=-1.0: must be a number at least 0"),
         ({"epsilon": 0.5}, "optimizer.epsilon=0.5: unknown key; optimizer=momentum or nesterov has it"),
         ({"hidden_size": 0}, "model.hidden_size=0: must be a whole number at least 1"),
         ({"batch_size": 0}, "train.batch_size=0: must be a whole number at least 1"),

@@ -42,6 +42,7 @@ KEYS = {
     "keep": "train.keep",
 }
 
+
 @dataclass(frozen=True, eq=False)
 class Targets:
     """What y holds: targets (N, outputs) of a kind; of classes the labels too, and (N,) the number of each one's."""

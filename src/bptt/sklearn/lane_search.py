@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import BaseSearchCV, ParameterGrid, check_cv
+from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 
@@ -24,7 +24,7 @@ from bptt.core.training import kernels_of, train
 from bptt.sklearn.estimator import RecurrentEstimator
 
 
-class LaneSearchCV(BaseSearchCV):
+class LaneSearchCV(GridSearchCV):
     """`GridSearchCV` for recurrent estimators, alone or at the end of a `Pipeline`: candidates are trained together.
 
     Runs of candidates that differ in numbers alone (learning rate, momentum, threshold, seed) and see the same
@@ -57,6 +57,7 @@ class LaneSearchCV(BaseSearchCV):
     ) -> None:
         super().__init__(
             estimator,
+            param_grid,
             scoring=scoring,
             n_jobs=n_jobs,
             refit=refit,
@@ -64,7 +65,6 @@ class LaneSearchCV(BaseSearchCV):
             error_score=error_score,
             return_train_score=return_train_score,
         )
-        self.param_grid = param_grid
 
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Train all candidates on all folds, and the best one on everything; groups: of splitters that need them.
