@@ -1,7 +1,8 @@
 """A run from keys and values alone, for a task that is an object: none of Hydra's state, no file but the choices'."""
 
 from collections.abc import Mapping
-from functools import cache
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +19,31 @@ def build_run(task: Task, given: Mapping[str, Any]) -> Run:
     """The run that these keys make of a task, each as on the command line; what is not given is as in `conf`.
 
     Loss and read-out follow the task's `target`.
+
     given  a group's name → the name of a choice, `{"model": "gru"}`; a value's key → the value,
            `{"optimizer.alpha": 0.1, "seed": 3}`
 
     Raises ConfigurationError with a line for everything that is wrong.
     """
     folder = find_conf_folder()
-    root, defaults = _read_root(folder)
-    problems: list[str] = []
-    parts: list[dict[str, Any]] = [root]
-    for group, choice in (defaults | {key: value for key, value in given.items() if key in defaults}).items():
-        choices = list_choices(group, [folder])
-        if choice in choices:
-            parts.append({group: _read_choice(choices[choice])})
-        else:
+    _, usual = _read_root(folder)
+    chosen = usual | {key: value for key, value in given.items() if key in usual}
+    problems = []
+    for group, choice in chosen.items():
+        choices = _find_choices(group, folder)
+        if not isinstance(choice, str) or choice not in choices:
             meant = suggest_choice(group, choice, [*choices])
             problems.append(write_problem(group, choice, f"no such choice{meant} (choices: {', '.join(choices)})"))
     if problems:
         raise ConfigurationError(problems)
-    config = OmegaConf.merge(*map(OmegaConf.create, parts))
+    values = deepcopy(_compose_choices(folder, tuple(chosen.items())))
     for key, value in given.items():
-        if key not in defaults:
-            OmegaConf.update(config, key, _make_plain(value), force_add=True)
-    values = resolve_config(config, problems)  # type: ignore[arg-type]
-    return Checker([folder]).check(values, problems, task).run
+        if key not in usual:
+            _set_value(values, key, _make_plain(value))
+    return Checker([folder]).check(values, task=task).run
 
 
-@cache
+@lru_cache
 def _read_root(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """What stands at the top of the configuration, and the usual choice of each group but the task."""
     root: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
@@ -55,10 +54,26 @@ def _read_root(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return root | {"task": {"readout": "auto"}}, usual | {"loss": "auto"}
 
 
-@cache
-def _read_choice(path: Path) -> dict[str, Any]:
-    values: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return values
+@lru_cache
+def _compose_choices(folder: Path, chosen: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """The values of a configuration of these choices, not to be changed; one that a choice leaves open is left out."""
+    paths = [(group, _find_choices(group, folder)[choice]) for group, choice in chosen]
+    parts = [OmegaConf.create({group: OmegaConf.load(path)}) for group, path in paths]
+    return resolve_config(OmegaConf.merge(_read_root(folder)[0], *parts), [])  # type: ignore[arg-type]
+
+
+@lru_cache
+def _find_choices(group: str, folder: Path) -> dict[str, Path]:
+    return list_choices(group, [folder])
+
+
+def _set_value(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value by its key, `optimizer.alpha`; what leads to it is made where it is not there."""
+    *way, last = key.split(".")
+    for name in way:
+        inner = values.get(name)
+        values[name] = values = {**inner} if isinstance(inner, dict) else {}
+    values[last] = value
 
 
 def _make_plain(value: Any) -> Any:

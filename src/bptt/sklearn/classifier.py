@@ -41,7 +41,8 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         count = len(self.classes_)
         if count < 2:
-            raise ValueError(f"y holds one class, {self.classes_[0]!s}; a classifier needs two classes or more")
+            held = f"one class, {self.classes_[0]!s}" if count else "no class"
+            raise ValueError(f"y holds {held}; a classifier needs two classes or more")
         names = tuple(label if isinstance(label, int | str) else str(label) for label in self.classes_.tolist())
         if count == 2:
             return Targets("two_classes", numbers[:, None].astype(np.float64), names, numbers)

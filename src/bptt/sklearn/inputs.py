@@ -42,7 +42,7 @@ def read_inputs(estimator: Any, X: Any, *, fitting: bool) -> tuple[Floats, Lengt
     items = list_sequences(X)
     if items is not None:
         x, lengths = _pad(items)
-    elif np.ndim(X) == 3:
+    elif getattr(X, "ndim", None) == 3:
         x, lengths = (
             check_array(X, dtype=np.float64, allow_nd=True, copy=True, input_name="X", estimator=estimator),
             None,
