@@ -210,7 +210,7 @@ def test_scikit_learns_tools_take_it() -> None:
 def test_parameters_are_the_command_lines_keys() -> None:
     run = RecurrentClassifier(
         "gru",
-        hidden_size=np.int64(7),
+        hidden_size=np.int64(7),  # type: ignore[arg-type]
         layers=2,
         optimizer="momentum",
         alpha=np.float64(0.25),
@@ -250,7 +250,12 @@ def test_every_key_is_a_parameter() -> None:
         ({"updates": 1.5}, "train.updates=1.5: must be a whole number at least 1"),
         ({"threshold": 1.0}, "clip.threshold=1.0: unknown key; clip=norm or value has it"),
         ({"options": {"train.updatse": 3}}, "train.updatse=3: unknown key; did you mean train.updates?"),
-        ({"options": {"task": "xor"}}, "task"),
+        ({"options": {"task": "xor"}}, "task=xor: no option (those of model, init, loss, optimizer, schedule"),
+        ({"options": {"tracking.uri": "x"}}, "tracking.uri=x: no option (those of model, "),
+        ({"options": {"seed": 3}}, "seed=3: is said by the parameter random_state"),
+        ({"options": {"optimizer.alpha": 3}}, "optimizer.alpha=3: is said by the parameter alpha"),
+        ({"options": {"init": "file"}}, "init=file: is said by the parameter init"),
+        ({"init": "file"}, "init.path: missing; must be text"),
         ({"options": ["schedule"]}, "options=['schedule']: must be a dict of keys and values, or None"),
         ({"validation_fraction": 1.5}, "validation_fraction=1.5: must be above 0 and below 1, or None"),
         ({"validation_fraction": None}, "keep='best' chooses by a loss on what is held back; give validation_fraction"),

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bptt.sklearn.lane_search as module
+from bptt.core import training as core
 from bptt.core.run import Run
 from bptt.sklearn import LaneSearchCV, RecurrentClassifier, RecurrentRegressor
 
@@ -31,9 +32,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def train(runs: list[Run]) -> Any:
         counts.append(len(runs))
-        return real(runs)
+        return core.train(runs)
 
-    real = module.train
     monkeypatch.setattr(module, "train", train)
     return counts
 

@@ -15,6 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bptt.configuration.direct import build_run
+from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run, Target
 from bptt.core.sequences import Floats, Sequences
@@ -41,6 +42,16 @@ KEYS = {
     "log_points": "train.log_points",
     "keep": "train.keep",
 }
+
+
+#: Keys of a configuration that follow from parameters, and of which.
+SAID_ELSEWHERE = {
+    "train.batch_size": "batch_size",
+    "train.early_stop.patience": "patience",
+    "seed": "random_state",
+}
+#: What an option may be of.
+OPTIONAL = ("model", "init", "loss", "optimizer", "schedule", "regularizer", "clip", "train")
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +217,8 @@ class RecurrentEstimator(BaseEstimator):
             raise ValueError(f"{what} a loss on {says}")
         if self.options is not None and not isinstance(self.options, Mapping):
             raise ValueError(f"options={self.options!r}: must be a dict of keys and values, or None")
+        if refused := [line for key, value in (self.options or {}).items() if (line := _refuse_option(key, value))]:
+            raise ConfigurationError(refused)
 
     def _draw_seed(self) -> int:
         """An int as it is; else a number that the generator draws."""
@@ -222,6 +235,16 @@ class RecurrentEstimator(BaseEstimator):
         if self.patience is not None:
             given |= {"train.early_stop.metric": "loss/eval", "train.early_stop.patience": self.patience}
         return given | dict(self.options or {})
+
+
+def _refuse_option(key: Any, value: Any) -> str:
+    """The line for an option that can't be, or would have no effect; empty where nothing is wrong with the key."""
+    own = {of: name for name, of in KEYS.items()} | SAID_ELSEWHERE
+    if key in own:
+        return write_problem(key, value, f"is said by the parameter {own[key]}")
+    if str(key).partition(".")[0] not in OPTIONAL:
+        return write_problem(str(key), value, f"no option (those of {', '.join(OPTIONAL)} are)")
+    return ""
 
 
 def _list_validated(record: Record) -> dict[str, float]:
