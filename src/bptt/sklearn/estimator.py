@@ -22,7 +22,7 @@ from bptt.core.sequences import Floats, Sequences
 from bptt.core.training import train
 from bptt.sklearn.inputs import read_inputs
 from bptt.sklearn.network import FittedNetwork
-from bptt.sklearn.preparing import hold_back, measure_scales, take_rows
+from bptt.sklearn.preparing import hold_back, measure_scales, pick_rows
 from bptt.sklearn.samples import make_samples
 
 #: Parameters of an estimator → the keys of a configuration that they are; a None is left out, for the choice's own.
@@ -172,11 +172,11 @@ class RecurrentEstimator(BaseEstimator):
         self.run_seed_ = self._draw_seed()
         kept, held = hold_back(len(x), self.validation_fraction, targets.classes, self.run_seed_)
         every = Sequences(x, targets.y, lengths)
-        self.preparation_ = preparation = measure_scales(take_rows(every, kept), targets.labels, self.scale)
+        self.preparation_ = preparation = measure_scales(pick_rows(every, kept), targets.labels, self.scale)
         mean, scale = np.array(preparation.target_mean), np.array(preparation.target_scale)
         scaled = Sequences(preparation.prepare(x), (targets.y - mean) / scale, lengths)
-        back = take_rows(scaled, held) if held.size else None
-        task = make_samples(targets.kind, preparation, take_rows(scaled, kept), back)
+        back = pick_rows(scaled, held) if held.size else None
+        task = make_samples(targets.kind, preparation, pick_rows(scaled, kept), back)
         return build_run(task, self._list_given(len(kept)))
 
     def end_fit(self, run: Run, record: Record) -> Self:
@@ -208,16 +208,18 @@ class RecurrentEstimator(BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise ValueError of those that are no key of a configuration."""
-        share, waits = self.validation_fraction, self.patience is not None
+        share: Any = self.validation_fraction
+        options = self.options
         if share is not None and not (isinstance(share, int | float) and 0 < share < 1):
             raise ValueError(f"validation_fraction={share!r}: must be above 0 and below 1, or None")
-        if share is None and (self.keep == "best" or waits):
-            what = f"patience={self.patience} waits for" if waits else "keep='best' chooses by"
-            says = "what is held back; give validation_fraction=0.1, or keep='last' and patience=None"
-            raise ValueError(f"{what} a loss on {says}")
-        if self.options is not None and not isinstance(self.options, Mapping):
-            raise ValueError(f"options={self.options!r}: must be a dict of keys and values, or None")
-        if refused := [line for key, value in (self.options or {}).items() if (line := _refuse_option(key, value))]:
+        if not isinstance(options, Mapping | None):
+            raise ValueError(f"options={options!r}: must be a dict of keys and values, or None")
+        asking = {f"keep={self.keep!r}": self.keep == "best", f"patience={self.patience}": self.patience is not None}
+        asking |= {f"options={key}": str(value).endswith("/eval") for key, value in (options or {}).items()}
+        if share is None and any(asking.values()):
+            says = "asks for a part that is held back; give validation_fraction=0.1, or keep='last' and no patience"
+            raise ValueError(f"{next(name for name in asking if asking[name])}: {says}")
+        if refused := [line for key, value in (options or {}).items() if (line := _refuse_option(key, value))]:
             raise ConfigurationError(refused)
 
     def _draw_seed(self) -> int:
@@ -230,7 +232,8 @@ class RecurrentEstimator(BaseEstimator):
         """The keys of the configuration that this estimator sets, to train on so many sequences."""
         values = {key: getattr(self, name) for name, key in KEYS.items()}
         given = {key: value for key, value in values.items() if value is not None or key == "train.truncation"}
-        batch = self.batch_size if not isinstance(self.batch_size, numbers.Integral) else min(self.batch_size, count)
+        batch: Any = self.batch_size
+        batch = min(batch, count) if isinstance(batch, numbers.Integral) else batch
         given |= {"train.batch_size": batch, "seed": self.run_seed_}
         if self.patience is not None:
             given |= {"train.early_stop.metric": "loss/eval", "train.early_stop.patience": self.patience}

@@ -160,10 +160,10 @@ def _find_scorers(estimator: Any, scoring: Any) -> Any:
 def _name_alike(scored: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Where a function gives several scores, let what could not be fitted have as many."""
     for key in ("test_scores", "train_scores"):
-        names = next((row[key] for row in scored if isinstance(row.get(key), dict)), None)
-        for row in scored if names is not None else ():
+        named = [row[key] for row in scored if isinstance(row.get(key), dict)]
+        for row in scored if named else ():
             if not isinstance(row[key], dict):
-                row[key] = dict.fromkeys(names, row[key])
+                row[key] = dict.fromkeys(named[0], row[key])
     return scored
 
 

@@ -32,7 +32,7 @@ def hold_back(count: int, share: float | None, classes: NDArray[Any] | None, see
     return np.sort(kept), np.sort(back)
 
 
-def take_rows(sequences: Sequences, rows: Rows) -> Sequences:
+def pick_rows(sequences: Sequences, rows: Rows) -> Sequences:
     """These sequences, in this order."""
     lengths = None if sequences.lengths is None else sequences.lengths[rows]
     return Sequences(sequences.x[rows], sequences.y[rows], lengths)
