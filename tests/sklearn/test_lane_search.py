@@ -65,6 +65,27 @@ def test_scores_are_those_of_grid_search(trained: list[int]) -> None:
     assert lanes.n_features_in_ == 1
 
 
+def test_threads_change_no_bit(trained: list[int]) -> None:
+    """Twelve lanes of a fold are cut where vectors are full."""
+    estimator, grid = RecurrentRegressor(**QUICK), {"alpha": np.geomspace(0.01, 0.3, 12).tolist()}
+    threads, one = (LaneSearchCV(estimator, grid, cv=2, n_jobs=jobs).fit(X, Y) for jobs in (2, None))
+    assert sorted(trained) == [4, 4, 8, 8, 12, 12]
+    assert np.array_equal(threads.cv_results_["mean_test_score"], one.cv_results_["mean_test_score"])
+    assert np.array_equal(threads.predict(X), one.predict(X))
+
+
+def test_the_same_numbers_are_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = set()
+
+    def train(runs: list[Run]) -> Any:
+        tasks.update(id(run.task) for run in runs)
+        return core.train(runs)
+
+    monkeypatch.setattr(module, "train", train)
+    LaneSearchCV(RecurrentRegressor(**QUICK), {"alpha": [0.1, 0.2], "hidden_size": [2, 3]}, cv=2).fit(X, Y)
+    assert len(tasks) == 2
+
+
 def test_classes_pipelines_lists_and_several_scores() -> None:
     table, labels = X[:, :, 0], np.where(Y > 0, "up", "down")
     pipeline = make_pipeline(StandardScaler(), RecurrentClassifier(**QUICK))

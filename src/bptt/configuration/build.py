@@ -290,7 +290,10 @@ class Checker:
         made = {name: part.made for name, part in parts.items()}
         tracking = made.pop("tracking")
         run = Run(**made, seed=rest.seed)
-        if lines := check_sizes(run) or check_remedies(run) or self._check_combinations(run):
+        find = (
+            self._check_combinations if task is None else check_combinations
+        )  # a given one's id may be another's soon
+        if lines := check_sizes(run) or check_remedies(run) or find(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told)

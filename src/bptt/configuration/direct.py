@@ -15,7 +15,12 @@ from bptt.configuration.vocabulary import find_conf_folder, list_choices, sugges
 from bptt.core.run import Run, Task
 
 
-def build_run(task: Task, given: Mapping[str, Any]) -> Run:
+def make_checker() -> Checker:
+    """What `build_run` checks by; one for many runs builds what they have in common once."""
+    return Checker([find_conf_folder()])
+
+
+def build_run(task: Task, given: Mapping[str, Any], checker: Checker | None = None) -> Run:
     """The run that these keys make of a task, each as on the command line; what is not given is as in `conf`.
 
     Loss and read-out follow the task's `target`.
@@ -40,7 +45,7 @@ def build_run(task: Task, given: Mapping[str, Any]) -> Run:
     for key, value in given.items():
         if key not in usual:
             _set_value(values, key, _make_plain(value))
-    return Checker([folder]).check(values, task=task).run
+    return (checker or make_checker()).check(values, task=task).run
 
 
 @lru_cache

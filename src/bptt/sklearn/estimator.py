@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from bptt.configuration.build import Checker
 from bptt.configuration.direct import build_run
 from bptt.configuration.errors import ConfigurationError, write_problem
-from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run, Target
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.training import train
@@ -161,8 +161,11 @@ class RecurrentEstimator(BaseEstimator):
         (record,) = train([run])
         return self.end_fit(run, record)
 
-    def begin_fit(self, X: Any, y: Any) -> Run:
-        """Check everything, and give the run that `fit` trains; raises what it raises before training."""
+    def begin_fit(self, X: Any, y: Any, checker: Checker | None = None) -> Run:
+        """Check everything, and give the run that `fit` trains; raises what it raises before training.
+
+        checker  of `bptt.configuration.direct.make_checker`, where many are begun
+        """
         if y is None:
             raise ValueError(f"This {type(self).__name__} requires y to be passed, but the target y is None.")
         self._check_parameters()
@@ -177,7 +180,7 @@ class RecurrentEstimator(BaseEstimator):
         scaled = Sequences(preparation.prepare(x), (targets.y - mean) / scale, lengths)
         back = pick_rows(scaled, held) if held.size else None
         task = make_samples(targets.kind, preparation, pick_rows(scaled, kept), back)
-        return build_run(task, self._list_given(len(kept)))
+        return build_run(task, self._list_given(len(kept)), checker)
 
     def end_fit(self, run: Run, record: Record) -> Self:
         """Take what the run of `begin_fit` left. Raises ValueError where that is no network."""
@@ -200,7 +203,6 @@ class RecurrentEstimator(BaseEstimator):
         """What the network gives at the end of each sequence, (N, outputs)."""
         check_is_fitted(self)
         x, lengths = read_inputs(self, X, fitting=False)
-        check_kernel_folder()
         return self.network_.compute_outputs(self.preparation_.prepare(x), lengths)
 
     def _read_targets(self, y: Any) -> Targets:

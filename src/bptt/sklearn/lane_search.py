@@ -5,7 +5,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,8 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 
+from bptt.configuration.build import Checker
+from bptt.configuration.direct import make_checker
 from bptt.core.lanes import fusing_key, lanes_per_vector
 from bptt.core.run import Record, Run
 from bptt.core.training import kernels_of, train
@@ -188,7 +190,7 @@ class Trial:
         """X and y of these rows."""
         return _safe_indexing(self.X, rows), _safe_indexing(self.y, rows)
 
-    def begin(self) -> Run:
+    def begin(self, checker: Checker) -> Run:
         """The run that a fit would train, behind the steps of a pipeline, which are fitted here."""
         X, y = self.select(self.train)
         pipeline = self.estimator
@@ -196,7 +198,7 @@ class Trial:
             before = pipeline[:-1]
             X = before.fit_transform(X, y)
             pipeline.steps[:-1] = before.steps  # a pipeline with a memory fits others than it was given
-        run: Run = find_recurrent(pipeline).begin_fit(X, y)
+        run: Run = find_recurrent(pipeline).begin_fit(X, y, checker)
         return run
 
     @contextmanager
@@ -213,9 +215,11 @@ class Trial:
 def fit_together(trials: Iterable[Trial], jobs: int) -> None:
     """Fit all that can be, runs that fuse as lanes of one training, in so many threads."""
     groups: dict[Any, list[tuple[Trial, Run]]] = defaultdict(list)
+    checker, tasks = make_checker(), dict[Any, Any]()
     for trial in trials:
         with trial.attempt():
-            run = trial.begin()
+            run = trial.begin(checker)
+            run = replace(run, task=tasks.setdefault(run.task, run.task))  # the same numbers are held once
             groups[fusing_key(run)].append((trial, run))
     pieces = [piece for group in groups.values() for piece in _cut(group, jobs)]
     for piece in pieces if jobs > 1 else ():  # here, as threads would wait for each other's compiler
