@@ -22,6 +22,7 @@ _SLOW = {
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,
     "docs/server.md": 30,
+    "docs/sklearn.md": 10,
 } | {
     path.relative_to(ROOT).as_posix(): 10
     for folder in ("extend", "experiments")

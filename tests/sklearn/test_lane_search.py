@@ -161,3 +161,24 @@ def test_another_estimator_is_refused() -> None:
         TypeError, match="must be a RecurrentClassifier or a RecurrentRegressor, or a Pipeline with one"
     ):
         LaneSearchCV(Ridge(), {"alpha": [1.0]}).fit(X[:, :, 0], Y)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"error_score": "rase"}, "The 'error_score' parameter of LaneSearchCV must be"),
+        ({"n_jobs": "two"}, "The 'n_jobs' parameter of LaneSearchCV must be"),
+        ({"scoring": ["r2", "max_error"]}, "For multi-metric scoring, the parameter refit must be set"),
+        ({"param_grid": {"alpha": []}}, "Parameter grid for parameter 'alpha' need to be a non-empty sequence"),
+        ({"param_grid": {"alhpa": [1.0]}}, "Invalid parameter 'alhpa' for estimator RecurrentRegressor"),
+    ],
+)
+def test_what_grid_search_refuses_is_refused(given: dict[str, Any], says: str) -> None:
+    grid = given.pop("param_grid", {"alpha": [0.1]})
+    with pytest.raises(ValueError, match=says):
+        LaneSearchCV(RecurrentRegressor(**QUICK), grid, **given).fit(X, Y)
+
+
+def test_targets_are_needed() -> None:
+    with pytest.raises(ValueError, match="LaneSearchCV requires y to be passed, but the target y is None"):
+        LaneSearchCV(RecurrentRegressor(**QUICK), {"alpha": [0.1]}).fit(X)

@@ -76,7 +76,10 @@ class LaneSearchCV(GridSearchCV):
         """
         if not isinstance(find_recurrent(self.estimator), RecurrentEstimator):
             says = "must be a RecurrentClassifier or a RecurrentRegressor, or a Pipeline with one at its end"
-            raise TypeError(f"estimator={self.estimator!r}: {says}; GridSearchCV takes any")
+            raise TypeError(f"estimator={type(self.estimator).__name__}: {says}; GridSearchCV takes any")
+        if y is None:
+            raise ValueError("LaneSearchCV requires y to be passed, but the target y is None.")
+        self._validate_params()
         X, y = indexable(X, y)
         folds = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
         candidates = list(ParameterGrid(self.param_grid))
