@@ -168,7 +168,7 @@ def test_another_estimator_is_refused() -> None:
     [
         ({"error_score": "rase"}, "The 'error_score' parameter of LaneSearchCV must be"),
         ({"n_jobs": "two"}, "The 'n_jobs' parameter of LaneSearchCV must be"),
-        ({"scoring": ["r2", "max_error"]}, "For multi-metric scoring, the parameter refit must be set"),
+        ({"scoring": ["r2", "neg_mean_absolute_error"]}, "For multi-metric scoring, the parameter refit must be set"),
         ({"param_grid": {"alpha": []}}, "Parameter grid for parameter 'alpha' need to be a non-empty sequence"),
         ({"param_grid": {"alhpa": [1.0]}}, "Invalid parameter 'alhpa' for estimator RecurrentRegressor"),
     ],
