@@ -403,12 +403,12 @@ def _load_sides(sources: Sequence[str], uri: str | None, solved: str | None) -> 
         seen[digests] = source
     criterion = sides[0].solved
     if all(side.solved == criterion for side in sides):
-        return sides, True
+        return sides, criterion.is_possible
     try:
         return [
             side if side.solved == criterion else load_sweep(source, uri=uri, solved=str(criterion))
             for source, side in zip(sources, sides, strict=True)
-        ], True
+        ], criterion.is_possible
     except SourceError:  # the runs of one have another metric
         return sides, False
 
