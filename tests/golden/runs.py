@@ -157,7 +157,8 @@ def _build(chosen: Mapping[str, Any], parts: dict[str, dict[str, Any]], folder: 
     )
     task |= {key: value for key, value in SMALL.items() if key in task}
     if chosen["task"] == "arrays":
-        task |= {"path": str(_write_arrays(folder)), "eval_size": 0, "test_size": 0}
+        task |= {"path": str(_write_arrays(folder)), "eval_size": 0, "test_size": 0, "readout": "identity"}
+        loss = "squared_error"
     for key in SETTINGS:
         group, _, field = key.partition(".")
         if field in parts.get(group, {}):

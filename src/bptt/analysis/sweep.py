@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,10 @@ class Sweep:
     def record(self, number: int) -> "Record | None":
         """What a run recorded, its weights too; None: nothing."""
         return self._recording.record(number)
+
+    def list_preparations(self) -> "list[Preparation]":
+        """How data of one's own were prepared for the runs, each way once; none of tasks that make their own."""
+        return [] if self.recording is None else self.recording.preparations()
 
     @property
     def snapshots(self) -> list[int]:

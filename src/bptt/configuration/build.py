@@ -377,6 +377,36 @@ def _resolve_value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
     return _resolve(value, name, problems) if isinstance(value, Container) else value
 
 
+def locate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]:
+    """A resolved configuration whose relative paths are meant from a folder, for use from any other.
+
+    What is called `path`, or `y_path`, and names a file from `home` has its place in full; None: nothing is changed.
+    """
+    if home is None:
+        return dict(config)
+
+    def locate(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: locate(name, inner) for name, inner in value.items()}
+        names = key.rpartition("_")[2] == "path" and isinstance(value, str)
+        return str(home / value) if names and (home / value).is_file() else value
+
+    return {key: locate(key, value) for key, value in config.items()}
+
+
+def relate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]:
+    """The configuration as it is recorded, of one that `locate_files` has made."""
+    prefix = f"{home}/"
+
+    def relate(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: relate(name, inner) for name, inner in value.items()}
+        names = key.rpartition("_")[2] == "path" and isinstance(value, str)
+        return value.removeprefix(prefix) if names else value
+
+    return dict(config) if home is None else {key: relate(key, value) for key, value in config.items()}
+
+
 def list_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Every key of nested mappings, in full."""
     for name, value in values.items():

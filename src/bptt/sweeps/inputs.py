@@ -9,6 +9,7 @@ from bptt.configuration.components import build_component
 from bptt.configuration.compose import Composer
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Task
+from bptt.printable import make_printable
 from bptt.tasks.preparation import Preparation
 from bptt.tracking.folder.preparations import identify_task, note_preparation
 from bptt.tracking.provenance.digest import names_file
@@ -43,7 +44,7 @@ def collect_preparations(configs: Iterable[Mapping[str, Any]]) -> dict[str, dict
 def tell_of_data(preparations: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """What was said of a sweep's data, each line once, at most a dozen."""
     lines = list(dict.fromkeys(line for one in preparations.values() for line in one["remarks"]))
-    yield from lines[:_MOST_TOLD]
+    yield from map(make_printable, lines[:_MOST_TOLD])
     if len(lines) > _MOST_TOLD:
         yield f"and {len(lines) - _MOST_TOLD:,} lines more of the data of {len(preparations):,} tasks"
 

@@ -1,6 +1,5 @@
 """What is measured of the weights that runs left: handed to workers, kept in measures.parquet as it comes."""
 
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from bptt.analysis.tables import KEPT_UPDATE
-from bptt.configuration.build import Checker
+from bptt.configuration.build import Checker, locate_files
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.models.dale import keep_signs, sign_parameters
 from bptt.core.optimizers.recurrent_constraint import draw_start
@@ -40,6 +39,7 @@ from bptt.tracking.folder.sweep import is_sweep
 from bptt.tracking.history.base import History, Member
 from bptt.tracking.history.find import Source, SourceError
 from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
+from bptt.tracking.provenance.blas import use_one_blas_thread
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 _SECONDS_BETWEEN_WRITES: Final = 5.0
@@ -114,7 +114,7 @@ class Measuring:
 def plan_measuring(
     source: Source, kinds: Sequence[Kind] | None, at: Sequence[str | int], allow: Collection[str] = ()
 ) -> Measuring:
-    """What is to be measured of a source's runs, and lacks yet. The process goes to the project that they are of.
+    """What is to be measured of a source's runs, and lacks yet.
 
     kinds  None: the usual ones, as far as these runs have them
     at     when: `first`, the start; `last`, the end, or the best where a run keeps that; `all` that was kept; updates
@@ -126,8 +126,6 @@ def plan_measuring(
     if not isinstance(recording, SweepFolderHistory | RunFolderHistory):
         raise SourceError(f"{source.name}: its folder, which has the weights, is not here")
     folder, head = recording.folder.absolute(), recording.head
-    if head.current_folder is not None and head.current_folder.is_dir():
-        os.chdir(head.current_folder)
     members = [member for member in recording.members if member.number in source.numbers]
     ends = _find_ends(recording, members)
     if not ends:
@@ -173,7 +171,7 @@ def _build_runs(recording: History, members: Sequence[Member], allow: Collection
     """The runs, without updates yet; same: whether this program computes what they were begun with."""
     checker, found = Checker([find_conf_folder()], allow), []
     for member in members:
-        configuration = checker.check(recording.config(member.number))
+        configuration = checker.check(locate_files(recording.config(member.number), recording.head.current_folder))
         if same and compute_digest(configuration.resolved, recording.head.numerical_version or "") != member.digest:
             raise ArchiveError(f"a data file or a package of run {member.name} was changed since it was begun")
         found.append(MeasuredRun(number=member.number, name=member.name, run=configuration.run, updates=()))
@@ -297,14 +295,12 @@ def _split_task(task: MeasureTask) -> list[MeasureTask]:
 
 def measure_weights(task: MeasureTask) -> Rows:
     """Measure networks, in a worker."""
-    from threadpoolctl import threadpool_limits
-
     history = _open_history(task.folder, task.begun)
     batches = [draw_batch(one.run) for one in task.runs]
     for run in list_still_runs(task.runs[0].run, task.kinds):
         compile_kernels([run] * len(task.places))
     # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
-    with threadpool_limits(1, user_api="blas"):
+    with use_one_blas_thread():
         lanes = [_find_weights(history, task.runs[place], update) for place, update in task.places]
         columns = measure_runs(
             task.kinds,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from queue import Queue
 from typing import Any, Final, Protocol
 
@@ -184,6 +185,7 @@ class Session:
 
     results  of the runs that have ended
     no_store why there is none, though there should be; None: there is, or should not be
+    home     from which the relative paths of its configurations are meant; None: the current folder
     report   what makes the sweep's report
     """
 
@@ -197,13 +199,14 @@ class Session:
         workers: Workers | None = None,
         no_store: str | None = None,
         report: ReportProcess | None = None,
+        home: Path | None = None,
     ) -> None:
         """Store    one that is still being made is waited for when the first block has ended
         workers  that were entered already, and are left by who did; None: they are entered when they are needed
         no_store why the store is away
         report   one that may have begun
         """
-        self.archive, self.reporter = archive, reporter
+        self.archive, self.reporter, self.home = archive, reporter, home
         self.jobs = jobs if isinstance(jobs, SweepJobs) else SweepJobs(jobs)
         self._opening = store if isinstance(store, Future) else None
         self.store = None if isinstance(store, Future) else store

@@ -38,10 +38,18 @@ class StoredSweep:
 
     tags  that all of its runs have
     full  the runs that are meant, by number, and that are to be there in full; None: all, as the sweep asks for it
+    home  the project from which the store's address is meant; None: the current folder
     """
 
-    def __init__(self, archive: SweepFolder, tags: Mapping[str, str], full: frozenset[int] | None = None) -> None:
+    def __init__(
+        self,
+        archive: SweepFolder,
+        tags: Mapping[str, str],
+        full: frozenset[int] | None = None,
+        home: Path | None = None,
+    ) -> None:
         self.archive, self.tags, self.journal, self.full = archive, tags, archive.journal, full
+        self._home = Path.cwd() if home is None else home
         self._jobs = archive.jobs()
         try:
             self._ids = archive.run_ids()
@@ -168,7 +176,7 @@ class StoredSweep:
         self.journal = replace(
             journal,
             parent=record.parent,
-            uri=journal.uri if store.asked is None else note_store(store.address, Path.cwd()),
+            uri=journal.uri if store.asked is None else note_store(store.address, self._home),
             experiment=store.experiment,
             experiment_id=None,
         )

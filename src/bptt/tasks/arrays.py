@@ -22,9 +22,9 @@ from bptt.tasks.array_parts import (
     pad_sequences,
     to_sequences,
 )
-from bptt.tasks.common import Readout
+from bptt.tasks.common import OwnReadout
 from bptt.tasks.labels import Label, encode_labels, is_whole, list_classes, looks_like_classes, write_classes
-from bptt.tasks.own_data import OwnData, Ready, make_ready, save_content
+from bptt.tasks.own_data import OwnData, Ready, prepare_parts, save_content
 from bptt.tasks.splitting import FEWEST_TO_SPLIT, USUAL_SHARE, split_places
 
 _TIME: Final = (1980, 1, 1, 0, 0, 0)  # of every member of a file, so that equal data are equal files
@@ -61,7 +61,7 @@ class Arrays(OwnData):
     split_seed    draws what is held out, whatever the run's seed; of classes each part has its share
     scale_inputs  whether the inputs are standardised by the mean and the deviation in the training sequences
     scale_targets whether targets that are numbers are, too; predictions are in the data's own units again
-    readout       what the loss expects
+    readout       what the loss expects; auto: what fits the targets
     """
 
     x: InitVar[Any] = None
@@ -84,7 +84,7 @@ class Arrays(OwnData):
     split_seed: Annotated[int, Range(at_least=0)] = 0
     scale_inputs: bool = False
     scale_targets: bool = False
-    readout: Readout = "identity"
+    readout: OwnReadout = "auto"
     content: str = field(init=False, repr=False)
 
     def __post_init__(self, x: Any, y: Any, lengths: Any, *others: Any) -> None:
@@ -92,9 +92,11 @@ class Arrays(OwnData):
         arrays = {name: value for name, value in given.items() if value is not None}
         if arrays and self.path is not None:
             raise InvalidValue("path", self.path, "arrays were given as well; give either")
-        parts = _take(arrays) if arrays else load_arrays(self.path, self.y_path)
         if arrays:
-            object.__setattr__(self, "_given", _pad(arrays))
+            held, parts = _take(arrays)
+            object.__setattr__(self, "_given", held)
+        else:
+            parts = load_arrays(self.path, self.y_path)
         object.__setattr__(self, "content", parts.content)
         object.__setattr__(self, "_parts", parts)
         self.ready  # noqa: B018 (what is wrong is said at once)
@@ -104,11 +106,11 @@ class Arrays(OwnData):
         """See `OwnData.ready`."""
         parts = self.__dict__.pop("_parts", None) or load_arrays(self.path, self.y_path)
         try:
-            return self._make_ready(parts)
+            return self._prepare(parts)
         except ValueError as error:
             if isinstance(error, InvalidValue):
                 raise
-            where = ("y", "the array") if self.path is None else ("path", self.path)
+            where = ("y", "in memory") if self.path is None else ("path", self.path)
             raise InvalidValue(*where, str(error)) from None
 
     def save(self, folder: Path) -> Path:
@@ -128,7 +130,7 @@ class Arrays(OwnData):
     def _has_labels(self) -> bool:
         return bool(self.__dict__["_labels"])
 
-    def _make_ready(self, parts: ArrayParts) -> Ready:
+    def _prepare(self, parts: ArrayParts) -> Ready:
         given = [part for part in (parts.training, parts.evaluation, parts.test) if part is not None]
         labelled, told = self._find_kind(parts.training)
         said = [told] if told else []
@@ -148,7 +150,7 @@ class Arrays(OwnData):
         training = split[0]
         assert training is not None
         count = 1 if training.y.ndim < 2 else training.y.shape[-1]
-        return make_ready(
+        return prepare_parts(
             split,
             inputs=tuple(f"x{i}" for i in range(training.x.shape[-1])),
             targets=("y",) if labelled or count == 1 else tuple(f"y{i}" for i in range(count)),
@@ -213,11 +215,13 @@ class Arrays(OwnData):
 _HELD_OUT: Final = tuple(f"{part}{name}" for part in PARTS[1:] for name in ("x", "y", "lengths"))
 
 
-def _take(arrays: Mapping[str, Any]) -> ArrayParts:
+def _take(arrays: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], ArrayParts]:
+    """Arrays in memory, as they are saved, and what they hold."""
     try:
-        return check_arrays(_pad(arrays))
+        held = _pad(arrays)
+        return held, check_arrays(held)
     except ValueError as error:
-        raise InvalidValue(next(iter(arrays)), "the array", str(error)) from None
+        raise InvalidValue(next(iter(arrays)), "in memory", str(error)) from None
 
 
 def _pad(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -226,15 +230,25 @@ def _pad(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     for name, value in arrays.items():
         prefix = name.rpartition("_")[0]
         lengths = f"{prefix}_lengths".lstrip("_")
-        ragged = isinstance(value, list | tuple) and len({np.ndim(one) and len(one) for one in value}) > 1
+        ragged = (
+            isinstance(value, list | tuple)
+            and len({len(one) if hasattr(one, "__len__") and not isinstance(one, str) else 0 for one in value}) > 1
+        )
         if ragged:
             found[name], known = pad_sequences(value, name)
             found.setdefault(lengths, known)
         else:
             array = np.asarray(value)
-            # Texts, as pandas has them, are objects.
-            found[name] = np.asarray(array, str) if array.dtype.kind == "O" and name.endswith("y") else array
+            found[name] = _make_texts(array, name) if array.dtype.kind == "O" and name.endswith("y") else array
     return found
+
+
+def _make_texts(labels: NDArray[Any], name: str) -> NDArray[Any]:
+    """Texts of objects, which pandas and lists have for texts. Raises ValueError where one is missing."""
+    missing = [label is None or label != label for label in labels.ravel().tolist()]
+    if any(missing):
+        raise ValueError(f"{name} holds a missing label, number {missing.index(True)}")
+    return np.asarray(labels, str)
 
 
 def _name(parts: ArrayParts) -> list[str]:

@@ -1,4 +1,4 @@
-"""New data for a network that was trained on a table: its inputs as sequences, cut and scaled as the training's were."""
+"""New data for a network that was trained on a table: its inputs as sequences, cut and scaled as in training."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.cutting import Cutting, Rows, list_groups
 from bptt.tasks.preparation import Preparation
 from bptt.tasks.table_layout import order_groups
-from bptt.tasks.tables import check_columns, find_column, find_ends, refuse_missing, to_numbers
+from bptt.tasks.tables import check_columns, count_timesteps, find_column, refuse_missing, to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def cut_new_table(frame: Any, preparation: Preparation) -> NewSequences:
     whole = cutting.row == "sequence"
     values = np.stack([to_numbers(table[name], missing=whole) for name in cutting.inputs], axis=1)
     if whole:
-        lengths = find_ends(values, cutting.inputs)
+        lengths = count_timesteps(values, cutting.inputs)
         return NewSequences(_make(values[:, :, None], lengths, cutting, preparation), np.arange(len(table)), None)
     names, groups = [None], [np.arange(len(table))]
     if cutting.sequence is not None:

@@ -25,14 +25,13 @@ from bptt.tasks.common import (
 )
 from bptt.tasks.cutting import Cutting
 from bptt.tasks.labels import Label
-from bptt.tasks.preparation import DataNote, Preparation
+from bptt.tasks.preparation import EVALUATED_ON_TRAINING, DataNote, Preparation
 
 #: What a target is, by which a loss and a read-out are chosen: numbers; one of several classes; one of two, or bits.
 TargetKind = Literal["numbers", "classes", "two_classes"]
 
 _FAR: Final = 10.0  # times larger or smaller than 1: what is said to be unscaled
 _SHOWN: Final = 4
-_TRAINED_ON: Final = "EVALUATED ON THE TRAINING DATA"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class Ready:
     remarks: tuple[str, ...]
 
 
-def make_ready(
+def prepare_parts(
     parts: Sequence[Sequences | None],
     *,
     inputs: tuple[str, ...],
@@ -72,7 +71,7 @@ def make_ready(
     training = given[0]
     said = [*remarks]
     if parts[1] is None:
-        said.append(f"{_TRAINED_ON}: nothing is held out; task.eval_size=0.2 holds out a fifth")
+        said.append(f"{EVALUATED_ON_TRAINING}: nothing is held out; task.eval_size=0.2 holds out a fifth")
     if classes is not None:
         said += _find_untrained(training, classes)
         encode = _encode_bits if shares_output and len(classes) == 2 else _encode_classes
@@ -267,8 +266,19 @@ class OwnData:
         """Of the mean of the evaluation's targets."""
         return find_baseline_of(loss, self.ready.evaluation)
 
+    def naive(self, sequences: Sequences) -> Floats | None:
+        """The last value that was seen of each target, as a series' forecast; None where some target is no input."""
+        ready, known = self.ready, self.ready.preparation
+        if ready.target != "numbers" or not {*known.targets} <= {*known.inputs}:
+            return None
+        places = [known.inputs.index(name) for name in known.targets]
+        scale, mean = (np.asarray(values)[places] for values in (known.input_scale, known.input_mean))
+        x = sequences.x[np.arange(sequences.count), sequences.full_lengths - 1] if sequences.last_only else sequences.x
+        own = x[..., places] * scale + mean
+        return (own - np.asarray(known.target_mean)) / np.asarray(known.target_scale)
+
     def show(self, predict: Predict) -> list[str]:
-        """Some predictions of the test set, or else the evaluation, in the data's own units: '3 for 3'."""
+        """Some predictions of the test set, or else the evaluation, in the data's own units."""
         ready = self.ready
         part = "evaluation" if ready.test is None else "test"
         sequences = ready.evaluation if ready.test is None else ready.test
@@ -277,7 +287,7 @@ class OwnData:
             ends = np.arange(sequences.count), sequences.full_lengths - 1
             told, true = told[ends], true[ends]
         some = np.linspace(0, sequences.count - 1, min(_SHOWN, sequences.count)).astype(np.int64)
-        return [f"{part}: {_write_answer(told[i])} for {_write_answer(true[i])}" for i in some]
+        return [f"{part}: predicted {_write_answer(told[i])} for {_write_answer(true[i])}" for i in some]
 
     def overrides(self, folder: Path) -> list[str]:
         """The configuration of this task, as for `bptt train`; data in memory are saved in the folder first."""

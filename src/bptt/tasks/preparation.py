@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.sequences import Floats
 from bptt.tasks.cutting import Cutting
+
+#: How a remark begins where no data are held out.
+EVALUATED_ON_TRAINING: Final = "EVALUATED ON THE TRAINING DATA"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ FEWEST_TO_SPLIT: Final = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Partition:
     """Places (n,) in ascending order; those of the evaluation and the test may be none."""
 
     training: Places
@@ -39,7 +39,7 @@ def count_parts(count: int, eval_share: float, test_share: float) -> tuple[int, 
 
 def split_places(
     count: int, eval_share: float, test_share: float, *, seed: int | None, labels: Places | None = None
-) -> Split:
+) -> Partition:
     """The parts of `count` things. Raises ValueError as `count_parts` does.
 
     seed    of the order in which they are drawn; None: the last ones test, and those before them evaluate
@@ -53,7 +53,7 @@ def split_places(
         if labels is not None:
             order = _interleave(order, labels)
     held = order[: testing + evaluating]
-    return Split(np.sort(order[testing + evaluating :]), np.sort(held[testing:]), np.sort(held[:testing]))
+    return Partition(np.sort(order[testing + evaluating :]), np.sort(held[testing:]), np.sort(held[:testing]))
 
 
 def _interleave(order: Places, labels: Places) -> Places:

@@ -12,13 +12,13 @@ import numpy as np
 
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.sequences import Sequences
-from bptt.tasks.common import Readout
+from bptt.tasks.common import OwnReadout
 from bptt.tasks.cutting import Cut, Rows, cut_whole, cut_windows
 from bptt.tasks.data_files import find_file
-from bptt.tasks.own_data import OwnData, Ready, make_ready, save_content
+from bptt.tasks.own_data import OwnData, Ready, prepare_parts, save_content
 from bptt.tasks.splitting import FEWEST_TO_SPLIT, USUAL_SHARE, split_places, split_rows
-from bptt.tasks.table_layout import Layout, lay_out
-from bptt.tasks.tables import check_columns, find_ends, read_table
+from bptt.tasks.table_layout import Layout, lay_out_table
+from bptt.tasks.tables import check_columns, count_timesteps, load_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ class Table(OwnData):
     scale_targets whether targets that are numbers are, too; predictions are in the table's own units again
     order         sequential: sequence r of update u is number (u·batch + r) mod N; shuffled: every sequence once per
                   epoch, in an order drawn anew
-    readout       what the loss expects
+    readout       what the loss expects; auto: what fits the targets
     """
 
     path: str | None = None
@@ -84,7 +84,7 @@ class Table(OwnData):
     scale_inputs: bool = True
     scale_targets: bool = True
     order: Literal["sequential", "shuffled"] = "shuffled"
-    readout: Readout = "identity"
+    readout: OwnReadout = "auto"
     content: str = field(init=False, repr=False)
 
     # Written out, since a task's `inputs` and `target` say something else than the columns of these names.
@@ -93,8 +93,8 @@ class Table(OwnData):
         frame: Any = None,
         *,
         path: str | None = None,
-        target: Columns | None = None,
-        inputs: Columns | None = None,
+        target: Sequence[str | int] | str | int | None = None,
+        inputs: Sequence[str | int] | str | int | None = None,
         sequence: str | int | None = None,
         time: str | int | None = None,
         row: Auto = "auto",
@@ -110,7 +110,7 @@ class Table(OwnData):
         scale_inputs: bool = True,
         scale_targets: bool = True,
         order: Literal["sequential", "shuffled"] = "shuffled",
-        readout: Readout = "identity",
+        readout: OwnReadout = "auto",
     ) -> None:
         values = {name: value for name, value in locals().items() if name not in ("self", "frame", "target", "inputs")}
         values |= {"target_columns": _list_names(target), "input_columns": _list_names(inputs)}
@@ -136,8 +136,8 @@ class Table(OwnData):
         held = self.__dict__.get("_given")
         frame = _load(*_identify(self.path))[0] if held is None else held
         try:
-            layout = lay_out(frame, self)  # type: ignore[arg-type]
-            return self._make_ready(layout)
+            layout = lay_out_table(frame, self)  # type: ignore[arg-type]
+            return self._prepare(layout)
         except ValueError as error:
             if isinstance(error, InvalidValue):
                 raise
@@ -155,14 +155,14 @@ class Table(OwnData):
     def _has_labels(self) -> bool:
         return self.ready.preparation.kind == "classes"
 
-    def _make_ready(self, layout: Layout) -> Ready:
+    def _prepare(self, layout: Layout) -> Ready:
         if layout.cutting.row == "sequence":
             parts, said = self._split_rows_of_sequences(layout)
         elif layout.cutting.window is not None:
             parts, said = self._split_windows(layout)
         else:
             parts, said = self._split_sequences(layout)
-        return make_ready(
+        return prepare_parts(
             parts,
             inputs=layout.cutting.inputs if layout.cutting.row == "timestep" else ("value",),
             targets=layout.cutting.targets,
@@ -175,7 +175,7 @@ class Table(OwnData):
         )
 
     def _split_rows_of_sequences(self, layout: Layout) -> tuple[list[Sequences | None], list[str]]:
-        lengths = find_ends(layout.values, layout.cutting.inputs)
+        lengths = count_timesteps(layout.values, layout.cutting.inputs)
         whole = Sequences(layout.values[:, :, None], layout.targets, lengths)
         chosen, said = self._split_places(len(lengths), layout.targets[:, 0] if layout.classes else None)
         return [None if places is None else _pick(whole, places) for places in chosen], said
@@ -239,9 +239,20 @@ class Table(OwnData):
         return eval_size, test_size
 
 
+@dataclass(frozen=True, eq=False)
+class TableSequences(Sequences):
+    """Sequences out of a table.
+
+    rows  (N, T), or (N,) where each has one target: the row, from 0, in which the target stands
+    """
+
+    rows: Rows | None = None
+
+
 def _gather(layout: Layout, cut: Cut) -> Sequences:
     same = bool((cut.lengths == cut.steps.shape[1]).all())
-    return Sequences(layout.values[cut.steps], layout.targets[cut.targets], None if same else cut.lengths)
+    x, y = layout.values[cut.steps], layout.targets[cut.targets]
+    return TableSequences(x, y, None if same else cut.lengths, rows=cut.targets)
 
 
 def _pick(whole: Sequences, places: Rows) -> Sequences:
@@ -251,7 +262,8 @@ def _pick(whole: Sequences, places: Rows) -> Sequences:
     longest = int(lengths.max())
     x = whole.x[places][:, :longest]
     inside = np.arange(longest) < lengths[:, None]
-    return Sequences(np.where(inside[..., None], x, 0.0), whole.y[places], None if inside.all() else lengths)
+    kept = None if inside.all() else lengths
+    return TableSequences(np.where(inside[..., None], x, 0.0), whole.y[places], kept, rows=places)
 
 
 def _count(what: str, parts: Sequence[Any], how: str) -> str:
@@ -262,7 +274,7 @@ def _count(what: str, parts: Sequence[Any], how: str) -> str:
     return f"{len(training):,} {what} train, {evaluating:,} evaluate, {testing:,} test: {how}"
 
 
-def _list_names(columns: Columns | None) -> tuple[str, ...] | None:
+def _list_names(columns: Sequence[str | int] | str | int | None) -> tuple[str, ...] | None:
     if columns is None:
         return None
     return (str(columns),) if isinstance(columns, str | int) else tuple(map(str, columns))
@@ -281,7 +293,7 @@ def _identify(path: str | None) -> tuple[str, Path, int, int]:
 def _load(path: str, file: Path, mtime_ns: int, size: int) -> "tuple[pd.DataFrame, str]":  # noqa: ARG001
     """The table in a file, and the hash of the file."""
     try:
-        return read_table(file), sha256(file.read_bytes()).hexdigest()
+        return load_table(file), sha256(file.read_bytes()).hexdigest()
     except ValueError as error:
         raise InvalidValue("path", path, str(error)) from None
 

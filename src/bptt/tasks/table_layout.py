@@ -64,14 +64,15 @@ class Layout:
     said: list[str]
 
 
-def lay_out(frame: "pd.DataFrame", asked: AskedOfTable) -> Layout:
+def lay_out_table(frame: "pd.DataFrame", asked: AskedOfTable) -> Layout:
     """What a table's columns are. Raises InvalidValue for what was asked for, ValueError for what the table holds."""
     _check_names(frame, asked)
     named = [name for name in (asked.sequence, asked.time) if name is not None]
     said: list[str] = []
     targets = asked.target_columns
     if targets is None:
-        last = [name for name in frame.columns if name not in named and name not in (asked.input_columns or ())][-1:]
+        left = [name for name in frame.columns if name not in named]
+        last = ([name for name in left if name not in (asked.input_columns or ())] or left)[-1:]
         if not last:
             raise InvalidValue("target", None, f"no column is left for it (columns: {', '.join(frame.columns)})")
         targets = (str(last[0]),)
@@ -268,7 +269,7 @@ def _encode_targets(
     refuse_missing(column)
     labels = column.to_numpy()
     if labels.dtype.kind not in "biuf":
-        labels = np.asarray([str(label) for label in labels.tolist()], np.str_)
+        labels = np.asarray([str(label) for label in labels.tolist()], str)
     try:
         classes = list_classes([labels])
     except ValueError as error:

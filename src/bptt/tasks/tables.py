@@ -26,7 +26,7 @@ _TIMES: Final = 5  # as much memory as a file's size is taken while it is read
 _WHAT: Final = "a .csv file with a header, or a .parquet file"
 
 
-def read_table(file: Path) -> "pd.DataFrame":
+def load_table(file: Path) -> "pd.DataFrame":
     """The table in a file, with a name for each column."""
     kind = file.suffix.lower()
     try:
@@ -113,7 +113,7 @@ def to_numbers(column: "pd.Series", missing: bool = False) -> Floats:
     return found
 
 
-def find_ends(values: Any, names: Iterable[str]) -> NDArray[np.int64]:
+def count_timesteps(values: Any, names: Iterable[str]) -> NDArray[np.int64]:
     """(rows,) how many timesteps each row has; ValueError where a value is missing before the last, or all are."""
     there = ~np.isnan(values)
     lengths = np.where(there.any(axis=1), there.shape[1] - there[:, ::-1].argmax(axis=1), 0)
@@ -163,10 +163,10 @@ def _read_parquet(file: Path) -> "pd.DataFrame":
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
             known = parquet.metadata
             _refuse_large(8 * known.num_rows * known.num_columns)
-            table = parquet.read()
+            table = parquet.read(use_threads=False)
     except (pa.ArrowException, ValueError) as error:
         if isinstance(error, ValueError) and "GiB" in str(error):
             raise
@@ -185,6 +185,9 @@ def _read_csv(file: Path) -> "pd.DataFrame":
     _refuse_large(file.stat().st_size)
     text = _decode(file.read_bytes())
     names, separator = _read_header(text)
+    # From pandas 3.1 on every number is read to the bit, and it warns where that is asked for.
+    old = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -194,7 +197,7 @@ def _read_csv(file: Path) -> "pd.DataFrame":
                 header=0,
                 names=names,
                 index_col=False,
-                float_precision="round_trip",
+                **exact,
                 low_memory=False,
                 skipinitialspace=True,
             )

@@ -45,6 +45,11 @@ def read_preparation(folder: Path, digest: str | None = None) -> Preparation | N
     return _parse(text, str(path))
 
 
+def list_preparations(noted: Mapping[str, Any]) -> list[Preparation]:
+    """All that a sweep noted, each once. Raises ArchiveError."""
+    return list(dict.fromkeys(_parse(json.dumps(one), "the sweep's preparation") for one in noted.values()))
+
+
 def list_data(noted: Iterable[Mapping[str, Any]]) -> list[DataNote]:
     """The data that preparations, as they were noted, are of, each once."""
     found = dict.fromkeys(Preparation.from_json(json.dumps(one)).data for one in noted)

@@ -152,6 +152,11 @@ class History(ABC):
         """How a run's own data were prepared; None: it was trained on a task that makes them."""
         return None
 
+    def preparations(self) -> "list[Preparation]":
+        """Those of all runs, each once."""
+        first = [self.preparation(member.number) for member in self.members[:1]]
+        return [one for one in first if one is not None]
+
     def records(self, numbers: Sequence[int]) -> "list[Record | None]":
         """What each of these runs recorded."""
         return [self.record(number) for number in numbers]

@@ -82,11 +82,12 @@ def split_source(text: str) -> tuple[str, Narrowing | None]:
         source, narrowing = text[: colon.start()], text[colon.end() :]
         within_quotes = source.count("'") % 2 or source.count('"') % 2
         if source and not within_quotes and _NARROWING.fullmatch(narrowing):
-            return source, _read_narrowing(narrowing)
+            return source, read_narrowing(narrowing)
     return text, None
 
 
-def _read_narrowing(text: str) -> Narrowing:
+def read_narrowing(text: str) -> Narrowing:
+    """What stands behind a source's colon."""
     if text.isdigit():
         return Narrowing(int(text), {})
     text, best = (text, False) if text != _BEST and not text.endswith(f":{_BEST}") else (text[: -len(_BEST) - 1], True)
@@ -387,9 +388,13 @@ def find_past_runs(source: str | Path, uri: str | None = None, choose: Choose | 
 
     Raises SourceError, ArchiveError and StoreError, each with one line for the user.
     """
+    return list_past_runs(find(source, uri, choose))
+
+
+def list_past_runs(found: Source) -> list[PastRun]:
+    """The same of a source that was found."""
     import pandas as pd
 
-    found = find(source, uri, choose)
     recording, head, provenance = found.recording, found.recording.head, found.recording.provenance()
     members = [member for member in recording.members if member.number in found.numbers]
     ended = recording.tables([member.number for member in members]).runs.set_index("run")[

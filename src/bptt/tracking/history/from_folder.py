@@ -30,7 +30,7 @@ from bptt.tracking.folder.files import (
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.measures import read_measures, tabulate_measures
-from bptt.tracking.folder.preparations import read_preparation, recall_preparation
+from bptt.tracking.folder.preparations import list_preparations, read_preparation, recall_preparation
 from bptt.tracking.folder.run import COPY, OVERRIDES, ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.base import Head, History, Member
@@ -109,6 +109,10 @@ class SweepFolderHistory(History):
     def preparation(self, number: int) -> "Preparation | None":
         """See `History.preparation`."""
         return recall_preparation(self._journal.preparations, self.config(number))
+
+    def preparations(self) -> "list[Preparation]":
+        """See `History.preparations`."""
+        return list_preparations(self._journal.preparations)
 
     def measures(self) -> "pd.DataFrame":
         """See `History.measures`."""

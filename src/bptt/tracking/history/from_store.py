@@ -28,7 +28,7 @@ from bptt.tracking.folder.files import (
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.measures import MEASURES, read_measures, tabulate_measures
-from bptt.tracking.folder.preparations import read_preparation, recall_preparation
+from bptt.tracking.folder.preparations import list_preparations, read_preparation, recall_preparation
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
 from bptt.tracking.history.stored_rows import drop_measured, is_less, read_command, read_stage, refuse_less
@@ -233,6 +233,10 @@ class SweepStoreHistory(StoreHistory):
     def preparation(self, number: int) -> "Preparation | None":
         """See `History.preparation`."""
         return recall_preparation(self._kept.journal.preparations, self.config(number))
+
+    def preparations(self) -> "list[Preparation]":
+        """See `History.preparations`."""
+        return list_preparations(self._kept.journal.preparations)
 
     def row(self, number: int) -> StoredRow | None:
         """See `StoreHistory.row`."""

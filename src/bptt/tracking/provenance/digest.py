@@ -1,19 +1,22 @@
 """What makes two runs the same run: the part of the configuration that decides the numbers, and the code's version."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from bptt.core.sources import hash_sources, package_hash, read_modules
 
 # Where results go, and what may be imported: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
+_MAIN = "__main__"
 # Of `train`, and of its `early_stop`, what says no more than its absence.
 _UNSAID = {"measure": [], "keep": "last", "keep_by": "loss/eval"}
 _UNSAID_OF_STOP = {"patience": None}
@@ -136,6 +139,25 @@ def compute_version() -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def _hash_class(target: str) -> str:
+    """Of a class of a notebook, which has no file: over what its own functions are compiled to, by this Python."""
+    kind = getattr(sys.modules.get(_MAIN), target.rpartition(".")[2], None)
+    codes = [code for value in vars(kind).values() if (code := _find_code(value)) is not None] if kind else []
+    return sha256("\n".join(text for code in codes for text in _list_code(code)).encode()).hexdigest()[:16]
+
+
+def _find_code(value: object) -> CodeType | None:
+    function = getattr(value, "fget", None) or getattr(value, "func", None) or getattr(value, "__func__", value)
+    found = getattr(function, "__code__", None)
+    return found if isinstance(found, CodeType) else None
+
+
+def _list_code(code: CodeType) -> Iterator[str]:
+    yield f"{code.co_name} {code.co_code.hex()} {code.co_names} {code.co_varnames}"
+    for constant in code.co_consts:
+        yield from _list_code(constant) if isinstance(constant, CodeType) else [repr(constant)]
+
+
 def _canonicalize(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _canonicalize(inner, str(name)) for name, inner in value.items()}
@@ -146,5 +168,5 @@ def _canonicalize(value: Any, key: str) -> Any:
     if names_file(key) and isinstance(value, str) and Path(value).is_file():
         return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
     if key == "_target_" and (package := find_package(value)) is not None:
-        return f"{value} {package_hash(package)}"
+        return f"{value} {package_hash(package) if package != _MAIN else _hash_class(value)}"
     return value

@@ -170,12 +170,15 @@ def begin_recorded(store: Store, folder: Path, journal: Journal, recorded: Mappi
     return log
 
 
-def reopen_recorded(folder: Path, journal: Journal, uri: str | None) -> RunLog | None:
-    """The run in the store that it was begun in; None where it is not tracked. Raises StoreError."""
+def reopen_recorded(folder: Path, journal: Journal, uri: str | None, home: Path | None = None) -> RunLog | None:
+    """The run in the store that it was begun in, an address as seen from `home`; None where it is not tracked.
+
+    Raises StoreError.
+    """
     if journal.uri is None:
         return None
     known = () if journal.run_id is None else (journal.run_id,)
-    store = open_store(uri, WantedExperiment(journal.experiment, journal.experiment_id, known))
+    store = open_store(uri, WantedExperiment(journal.experiment, journal.experiment_id, known), folder=home)
     # Who began it may have been stopped before it noted which run it is, or before there was one.
     run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
     if run_id is None:
