@@ -16,11 +16,11 @@ from bptt.core.run import Run, Task
 
 
 def make_checker() -> Checker:
-    """What `build_run` checks by; one for many runs builds what they have in common once."""
+    """What `assemble_run` checks by; one for many runs builds what they have in common once."""
     return Checker([find_conf_folder()])
 
 
-def build_run(task: Task, given: Mapping[str, Any], checker: Checker | None = None) -> Run:
+def assemble_run(task: Task, given: Mapping[str, Any], checker: Checker | None = None) -> Run:
     """The run that these keys make of a task, each as on the command line; what is not given is as in `conf`.
 
     Loss and read-out follow the task's `target`.

@@ -15,7 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bptt.configuration.build import Checker
-from bptt.configuration.direct import build_run
+from bptt.configuration.direct import assemble_run
 from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.core.run import Record, Run, Target
 from bptt.core.sequences import Floats, Sequences
@@ -180,7 +180,7 @@ class RecurrentEstimator(BaseEstimator):
         scaled = Sequences(preparation.prepare(x), (targets.y - mean) / scale, lengths)
         back = pick_rows(scaled, held) if held.size else None
         task = make_samples(targets.kind, preparation, pick_rows(scaled, kept), back)
-        return build_run(task, self._list_given(len(kept)), checker)
+        return assemble_run(task, self._list_given(len(kept)), checker)
 
     def end_fit(self, run: Run, record: Record) -> Self:
         """Take what the run of `begin_fit` left. Raises ValueError where that is no network."""
