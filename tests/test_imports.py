@@ -95,6 +95,7 @@ MAY_IMPORT = {
             ".core",
         )
     },
+    "bptt.sklearn": {"bptt.sklearn", "bptt.configuration", "bptt.tasks", "bptt.core"},
     "bptt.python": {
         f"bptt{name}"
         for name in (
@@ -122,6 +123,7 @@ ONLY_IN = {
     "distributed": {"bptt.sweeps"},
     "dask_jobqueue": {"bptt.sweeps"},
     "ray": {"bptt.sweeps"},
+    "sklearn": {"bptt.sklearn"},
     "onnx": {"bptt.export", "bptt.cli", "bptt.python"},
 }
 INNER_NUMBA = re.compile(r"numba\.(?!(types|extending|TypingError|njit|intrinsic|config|__version__)\b)")

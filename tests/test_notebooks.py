@@ -21,10 +21,10 @@ COUNTING = ["experiment=roelants_counting", "optimizer.eta_plus=1.1,1.2", "optim
 COUNTING += ["train.updates=60", "train.log_points=20", "tracking.enabled=false", "hydra.launcher.workers=1"]
 
 #: How many figures each shows, and what stands in which of its cells.
-FIGURES = {"convergence": 7, "counting_surface": 10, "dynamics": 4, "from_python": 4}
+FIGURES = {"convergence": 7, "counting_surface": 10, "dynamics": 4, "from_python": 4, "from_sklearn": 3}
 FIGURES |= {"gradient_stability": 6, "hyperparameters": 6, "your_own_data": 3}
 #: Those that train what they show, and open no sweep.
-TRAINING = {"from_python", "your_own_data"}
+TRAINING = {"from_python", "from_sklearn", "your_own_data"}
 SHOWN = {
     "convergence": {"open": "12: 12 ended", "statistics": "threshold=0.05 hidden_size=2"},
     "counting_surface": {
@@ -34,6 +34,7 @@ SHOWN = {
     },
     "dynamics": {"measure": "24 networks of 12 runs: 24 measured", "table": "first/dynamics/lyapunov_max"},
     "from_python": {"one": "completed", "sweep": "135: 135 ended", "compare": "epsilon", "names": "final_loss_epsilon"},
+    "from_sklearn": {"data": "1347, 8, 8", "fit": "kept update", "search": "rank_test_score"},
     "gradient_stability": {"open": "12: 12 ended", "table": "grad/decay"},
     "hyperparameters": {"shares": "interactions", "against": "is better", "command": "bptt train experiment="},
     "your_own_data": {
@@ -99,7 +100,7 @@ def test_a_notebook_shows_its_figures_and_tables(executed: dict[str, Any], name:
         assert text in json.dumps([output.get("data") for output in outputs(executed[name], cell)], ensure_ascii=False)
 
 
-def test_there_are_seven_notebooks() -> None:
+def test_there_are_eight_notebooks() -> None:
     assert [*FIGURES] == [*SHOWN] == NAMES
 
 

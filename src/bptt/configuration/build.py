@@ -250,8 +250,10 @@ class Checker:
         self._parts: dict[tuple[str, str, tuple[str, ...]], _Entry] = {}
         self._combinations: dict[tuple[Any, ...], list[str]] = {}
 
-    def check(self, values: Mapping[str, Any], problems: Iterable[str] = ()) -> Configuration:
+    def check(self, values: Mapping[str, Any], problems: Iterable[str] = (), task: Task | None = None) -> Configuration:
         """Check the values of a configuration, and build what they describe; `problems` are those of resolving it.
+
+        task  one that is there already, in place of what the values say
 
         Raises ConfigurationError with a line for everything that is wrong.
         """
@@ -269,8 +271,13 @@ class Checker:
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
             allow = tuple(package for package in allow if package in self._allow)
-        values, told = fit_to_targets(values, lambda node: self._part("task", node, allow).made, found)
-        parts = {name: self._part(name, values.get(name, _ABSENT.get(name)), allow) for name in _GROUPS}
+        given = {} if task is None else {"task": _Entry(task, None, [])}
+
+        def part_of(name: str, node: Any) -> _Entry:
+            return given[name] if name in given else self._part(name, node, allow)
+
+        values, told = fit_to_targets(values, lambda node: part_of("task", node).made, found)
+        parts = {name: part_of(name, values.get(name, _ABSENT.get(name))) for name in _GROUPS}
         for part in parts.values():
             found += part.problems
         found += find_unknown_gates(values.get("init"), parts["model"].made)
@@ -283,7 +290,10 @@ class Checker:
         made = {name: part.made for name, part in parts.items()}
         tracking = made.pop("tracking")
         run = Run(**made, seed=rest.seed)
-        if lines := check_sizes(run) or check_remedies(run) or self._check_combinations(run):
+        find = (
+            self._check_combinations if task is None else check_combinations
+        )  # a given one's id may be another's soon
+        if lines := check_sizes(run) or check_remedies(run) or find(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told)
