@@ -80,7 +80,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "mlflow": {"bptt.tracking", "bptt.export"},
     "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "hydra_plugins"},
-    "optuna": {"bptt.sweeps"},
+    "optuna": {"bptt.sweeps", "bptt.analysis"},
     "distributed": {"bptt.sweeps"},
     "dask_jobqueue": {"bptt.sweeps"},
     "ray": {"bptt.sweeps"},

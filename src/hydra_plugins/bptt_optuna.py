@@ -19,6 +19,7 @@ _NODE = {
     "batch": 64,
     "metric": "loss/eval",
     "direction": None,
+    "objectives": None,
     "sampler": "tpe",
     "sampler_seed": 0,
     "halving": None,

@@ -141,7 +141,8 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
 
     runs, history  the archive's tables; a job that isn't there has not ended, and only its name and what was swept
 
-    What a run that FAILED had recorded until then is there, but it has no outcome.
+    What a run that FAILED, or that halving gave up, had recorded until then is there, but it has no outcome. Where some
+    was given up, `given_up` says why; None: it was not.
     A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
     `loss/test`, `accuracy/test` and `baseline` are there where some run has them.
     """
@@ -151,8 +152,11 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
     names = pd.DataFrame({"run": [job.number for job in jobs], "name": [job.name for job in jobs]})
     swept = pd.DataFrame({key: _make_column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
     last = history.drop(columns="update").groupby("run").nth(-1)
-    ended = names.merge(runs[["run", "status", "outcome", "updates"]], on="run", how="left")
-    ended["outcome"] = ended["outcome"].where(ended["status"] != "FAILED")
+    told = ["given_up"] if "given_up" in runs and runs["given_up"].notna().any() else []
+    ended = names.merge(runs[["run", "status", "outcome", "updates", *told]], on="run", how="left")
+    ended["outcome"] = ended["outcome"].where(~ended["status"].isin(["FAILED", "KILLED"]))
+    if told:
+        ended["given_up"] = ended["given_up"].astype(object).where(ended["given_up"].notna(), None)
     once = [name for name in ONCE if name in runs and runs[name].notna().any()]
     tables = last, runs[["run", *once]].astype(dict.fromkeys(once, "float64"))
     return reduce(
@@ -165,7 +169,7 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
 
     runs as of `tabulate_runs`, swept the swept keys. Columns: setting, the swept keys, then
     runs       how many there are
-    diverged, failed, unfinished  how many of them did, FAILED, or were broken off before their end
+    diverged, failed, unfinished  how many of them did, FAILED, or were broken off, or given up, before their end
     loss/eval  the median of the last evaluations' loss, in which a diverged run counts as infinitely bad
     from, to   the least and the largest of them that are finite
     right      the share of the ended runs whose last accuracy is 100 %, with its exact 95 % interval, right_low and
@@ -176,7 +180,9 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
     import pandas as pd
 
     keys = [key for key in drop_seed(swept) if key in runs]
-    loss, accuracy, status = take_final(runs, LOSS), take_final(runs, ACCURACY), runs["status"].fillna("")
+    status = runs["status"].fillna("")
+    # What halving gave up has not come to where the others have.
+    loss, accuracy = (take_final(runs, metric).where(status.ne("KILLED")) for metric in (LOSS, ACCURACY))
     columns = pd.DataFrame(
         {
             "setting": write_settings(runs, keys),

@@ -38,6 +38,7 @@ class _Plan(hydra_app.WholeTask):
         from bptt.sweeps.jobs.composition import Composition
         from bptt.sweeps.jobs.plan import PlannedRun, drop_repeated
         from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns
+        from bptt.sweeps.search.grid_halving import check_halving, choose_halving
         from bptt.sweeps.stages import compose_first
         from bptt.tracking.provenance.digest import compute_version
 
@@ -54,6 +55,9 @@ class _Plan(hydra_app.WholeTask):
             every, configurations, seeded = jobs, composition.all(jobs), None
         for line in composer.take_told():
             say(line)
+        halving = choose_halving(config)
+        if halving is not None:
+            check_halving(halving, configurations)
         runs: Sequence[PlannedRun]
         if seeded is None:
             runs, _ = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
@@ -76,6 +80,9 @@ class _Plan(hydra_app.WholeTask):
             print(f"        {len(every) - len(plan.jobs):,} train the settings with what they choose")
         if (confirm := configurations[0].sweep.confirm) is not None:
             print(f"        and {_count(confirm, 'run')} more for the best setting of each condition")
+        if halving is not None:
+            told = f"the best one in {halving.eta} goes on, by {halving.metric}"
+            print(f"        of the settings of each condition {told}; times are those of all")
         if repeated:
             print(f"        {repeated:,} of {len(every):,} jobs repeat another one and are left out")
         if held:
@@ -93,6 +100,10 @@ class _Plan(hydra_app.WholeTask):
         print(
             f"search  {settings.trials:,} trials, {settings.batch:,} at a time, over {', '.join(search.space.varied)}"
         )
+        for line in search.remarks:
+            print(f"        {line}")
+        goals = [f"{goal.direction} {goal.metric}" for goal in settings.goals]
+        print(f"        chosen by {settings.sampler}, to {' and '.join(goals)}")
         if settings.halving is not None:
             print(f"        of which one in {settings.halving.eta:g} goes on at each rung")
         print("        what they train, and for how long, is decided while it goes on")

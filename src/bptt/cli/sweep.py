@@ -16,6 +16,7 @@ from bptt.printable import make_printable
 from bptt.sweeps.finish import Summary, finish
 from bptt.sweeps.reopen import missing, reopen_sweep
 from bptt.sweeps.restoring import Patience
+from bptt.sweeps.search.grid_halving import train_missing
 from bptt.sweeps.session import Session
 from bptt.sweeps.stages import train_following
 from bptt.sweeps.workers.calls import Stopped
@@ -58,7 +59,7 @@ def _go_on(session: Session, allow: Collection[str], **noted: Any) -> int:
         if runs or noted:
             note_resumption(session.archive.folder)
         session.note(status="RUNNING", **noted)
-        session.train(runs, blocks)
+        train_missing(session, runs, blocks)
         train_following(session, allow)
     except Stopped as trouble:
         say(str(trouble))

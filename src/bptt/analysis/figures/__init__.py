@@ -11,6 +11,7 @@ from bptt.analysis.figures import (
     outcomes,
     performance,
     portraits,
+    search,
     stability,
     training,
 )
@@ -75,7 +76,9 @@ _MOST: Final = 14
 
 
 _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
+    search.draw_search,
     outcomes.draw_success,
+    search.draw_halving,
     foretelling.draw_foretelling,
     outcomes.draw_survivals,
     training.draw_loss,

@@ -38,6 +38,7 @@ from bptt.analysis.report.sections.results import (
     write_settings_table,
     write_troubles,
 )
+from bptt.analysis.report.sections.search import write_given_up, write_search
 from bptt.analysis.report.sections.setup import (
     list_origins,
     list_values,
@@ -106,6 +107,8 @@ def write_sections(
     measured = not findings.sweep.measures.empty
     return [
         attempt_section("results", "Results", lambda: write_results(findings, shown)),
+        *attempt_some("search", "What the search found", lambda: write_search(findings)),
+        *attempt_some("given_up", "What was given up", lambda: write_given_up(findings)),
         *attempt_some("start", "What the start foretells", lambda: write_start(findings)),
         *attempt_some("reach", "How far each setting carries", lambda: write_reach(findings)),
         *attempt_some("choices", "What was chosen", lambda: write_choices(findings)),
