@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.statistics.intervals import ENTROPY
-from bptt.analysis.tables import take_final
+from bptt.analysis.tables import take_final, write_parts, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: Of so many trials that were trained to their end importances are told; the best tenth are two then.
 LEAST: Final = 20
-_RESAMPLES: Final = 100
+REPEATS: Final = 50  # of the importances, on trials drawn from the trials
+_MOST_NAMED: Final = 6  # settings, in a sentence
 _PARAMETERS: Final = "parameters"
 _SHOWN: Final = 0.95  # of the resamples, between the ends of an importance's range
 
@@ -104,11 +105,28 @@ class Trials:
             costs = self.costs[:, place]
             every = np.arange(len(costs))
             whole = self._weigh(every, costs)
-            again = [self._weigh(rng.choice(every, len(every)), costs) for _ in range(_RESAMPLES)]
+            again = [self._weigh(rng.choice(every, len(every)), costs) for _ in range(REPEATS)]
             for key in sorted(whole, key=lambda key: -whole[key]):
                 ends = np.quantile([one.get(key, 0.0) for one in again], [(1 - _SHOWN) / 2, (1 + _SHOWN) / 2])
                 rows.append({"key": key, "objective": name, "importance": whole[key], "low": ends[0], "high": ends[1]})
         return pd.DataFrame(rows)
+
+    def write_best(self) -> str:
+        """What the search found, in a sentence; empty where it is none, or found nothing."""
+        if not self.is_search or self.ended.empty:
+            return ""
+        many, names = f"{len(self.ended):,} trials that were trained to their end", [*self.objectives]
+        if len(names) > 1:
+            return (
+                f"Of {many}, {len(self.front):,} are on the Pareto front of {' and '.join(names)}: no other one is as"
+                " good in every objective and better in one."
+            )
+        best = self.ended.iloc[int(np.argmin(self.costs[:, 0]))]
+        (setting,) = write_settings(self.ended[self.ended["run"] == best["run"]], self.keys)
+        return (
+            f"The best of {many} has {names[0]} {best[names[0]]:.3g}, with {setting}. It was picked as the best of"
+            " these, and owes some of that to its seed."
+        )
 
     def rank_keys(self) -> list[str]:
         """The searched keys, the most important for the first objective first, as far as that is known."""
@@ -198,3 +216,21 @@ def find_front(costs: "NDArray[np.float64]") -> "NDArray[np.bool_]":
     for place, own in enumerate(costs):
         found[place] = not ((costs <= own).all(axis=1) & (costs < own).any(axis=1)).any()
     return found
+
+
+def write_halved(sweep: "Sweep") -> str:
+    """What halving left of a grid, in a sentence; empty where it gave up nothing, or the sweep is a search."""
+    searched = sweep.searched
+    if searched is None or searched.sampler is not None or "given_up" not in sweep.runs:
+        return ""
+    condition, setting = write_parts(sweep.runs, sweep.swept, sweep.conditions)
+    every = [*zip(condition, setting, strict=True)]
+    up = sweep.runs["given_up"].notna()
+    left = [*dict.fromkeys(one for one, gone in zip(every, up, strict=True) if not gone)]
+    names = ", ".join(" ".join(filter(None, (own, where and f"at {where}"))) for where, own in left[:_MOST_NAMED])
+    more = f" and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else ""
+    metric = next(iter(searched.objectives))
+    return (
+        f"Halving by {metric} trained {len(left):,} of {len({*every}):,} settings to their end: {names}{more}. The"
+        " others were worse where they were compared, which says nothing of how they would have ended."
+    )

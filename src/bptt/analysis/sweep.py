@@ -14,6 +14,7 @@ import pandas as pd
 
 from bptt.analysis.bits import hash_runs
 from bptt.analysis.ranking import choose_best
+from bptt.analysis.search import Trials
 from bptt.analysis.solved import Solved
 from bptt.analysis.tables import (
     ACCURACY,
@@ -106,6 +107,11 @@ class Sweep:
         """
         measures = self._recording.measures()
         return measures[measures["run"].isin(self._numbers)].reset_index(drop=True)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """Its runs as trials, where it is a search."""
+        return Trials(self)
 
     @cached_property
     def times(self) -> pd.DataFrame:

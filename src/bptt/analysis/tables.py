@@ -175,6 +175,7 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
     right      the share of the ended runs whose last accuracy is 100 %, with its exact 95 % interval, right_low and
                right_high; only where some run has that
     accuracy   the median of the last accuracy, where no run has 100 %
+    given_up   how many halving gave up; only where it did
     """
     import numpy as np
     import pandas as pd
@@ -215,6 +216,13 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
         table = table.assign(**{name: [getattr(share, end) for share in shares] for name, end in ends.items()})
     elif accuracy.notna().any():
         table["accuracy"] = grouped["accuracy"].median()
+    if "given_up" in runs:
+        table["given_up"] = (
+            runs["given_up"]
+            .notna()
+            .groupby([columns[name] for name in ("setting", *keys)], sort=False, dropna=False)
+            .sum()
+        )
     return table.reset_index()
 
 
@@ -252,7 +260,8 @@ def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     left = ended - len(shown)
     printed += [f"and {left} more settings, none with a smaller loss"] if left else []
     several = "1 setting" if unknown == 1 else f"{unknown} settings"
-    return printed + ([f"and {several} of which no run has ended"] if unknown else [])
+    why = "of which no run has ended" if "given_up" not in settings else "that halving gave up"
+    return printed + ([f"and {several} {why}"] if unknown else [])
 
 
 def _write_known(value: float, form: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from bptt.analysis.factors import name_key
 from bptt.analysis.figures.material import Material, SweepFigure, find_display, join_texts, label_axis, write_digits
 from bptt.analysis.figures.panels import LinearWindow, Scale, Window
-from bptt.analysis.search import Trials
+from bptt.analysis.search import REPEATS, Trials
 from bptt.analysis.style import (
     BLUE,
     COLUMN,
@@ -39,7 +39,9 @@ _NOT_COMPARABLE: Final = " Trials that were given up are left out: they have no 
 
 def draw_search(material: Material) -> Iterator[SweepFigure]:
     """What a search came to; nothing where the sweep is none."""
-    trials = Trials(material.sweep)
+    if material.sweep.searched is None:
+        return
+    trials = material.sweep.trials
     if not trials.is_search or trials.ended.empty:
         return
     names = [*trials.objectives][:_MOST_OBJECTIVES]
@@ -226,7 +228,7 @@ def draw_slices(trials: Trials, name: str) -> "Figure":
         scale.apply(every[0])
         figure.supylabel(label_axis(name), fontsize=8)
         bar = figure.colorbar(dots, ax=every, label="trial", pad=0.02, aspect=30)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return figure
 
 
@@ -259,22 +261,23 @@ def draw_contour(trials: Trials, name: str, keys: Sequence[str]) -> "Figure":
         if scale is None or len({*zip(x, y, strict=True)}) < _LEAST_CONTOUR or _are_in_line(x, y):
             write_message(axes, "too few trials with different values")
             return figure
-        shown = scale.mask(_show(values, name))
-        low, high = np.nanmin(shown), np.nanmax(shown)
         logarithmic = isinstance(scale, Window)
-        between = np.geomspace if logarithmic else np.linspace
-        levels = between(low, max(high, low * 1.01 if logarithmic else low + 1e-9), _LEVELS)
+        shown = scale.mask(_show(values, name))
+        shown = np.log10(shown) if logarithmic else shown
+        low, high = np.nanmin(shown), np.nanmax(shown)
+        levels = np.linspace(low, max(high, low + 1e-9), _LEVELS)
         colours = mpl.colormaps["viridis_r" if trials.objectives[name] == "minimize" else "viridis"]
         kept = ~np.isnan(shown)
         how: Any = {"levels": levels, "cmap": colours, "norm": BoundaryNorm(levels, colours.N), "extend": "neither"}
         drawn = axes.tricontourf(x[kept], y[kept], np.clip(shown[kept], levels[0], levels[-1]), **how)
-        axes.plot(x, y, "o", color="black", markersize=1.6, markeredgewidth=0)
+        axes.plot(x, y, "o", color="white", markeredgecolor="black", markersize=2.2, markeredgewidth=0.4)
         best = int(np.argmin(trials.costs[:, [*trials.objectives].index(name)]))
         axes.plot(x[best], y[best], "*", color="white", markeredgecolor="black", markersize=8, markeredgewidth=0.6)
         bar = figure.colorbar(drawn, ax=axes, label=label_axis(name), pad=0.02)
         bar.set_ticks([levels[place] for place in range(0, _LEVELS, 2)])
-        bar.set_ticklabels([f"{levels[place]:.2g}" for place in range(0, _LEVELS, 2)])
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        ends = 10**levels if logarithmic else levels
+        bar.set_ticklabels([f"{ends[place]:.2g}" for place in range(0, _LEVELS, 2)])
+        bar.outline.set_visible(False)
         bar.ax.minorticks_off()
         for key, across in zip(keys, (True, False), strict=True):
             _set_key_axis(axes, trials, key, across, placed=True)
@@ -335,7 +338,8 @@ def _tell_importances(trials: Trials, note: str) -> SweepFigure:
         title="What the best trials have in common",
         caption=(
             "Importances by PED-ANOVA: how much the values of a key among the best tenth of the trials differ from"
-            " those among all of them, as a share of all keys. Lines: the middle 95 % of 100 resamples of the trials."
+            f" those among all of them, as a share of all keys. Lines: the middle 95 % of {REPEATS} resamples of the"
+            " trials."
             f" They describe these {len(trials.ended):,} trials, of which the sampler chose the values; they are no"
             f" test, and say nothing of a cause. {note}"
         ),
@@ -350,7 +354,7 @@ def draw_timeline(trials: Trials) -> "Figure":
     """When each trial was trained, a line each, by how it ended."""
     import matplotlib as mpl
 
-    table = trials.table.merge(trials.sweep.times, on="run")
+    table = trials.table.drop(columns="ended").merge(trials.sweep.times, on="run")
     begin = table["began"].min()
     kinds = np.select([table["given_up"].notna(), table["status"].eq("FAILED")], [1, 2], 0)
     with mpl.rc_context(STYLE):
@@ -398,7 +402,7 @@ def _draw_words(figure: "Figure", words: Sequence[tuple[str, str, str]]) -> None
             [],
             [],
             color=colour,
-            linestyle=mark if mark == "-" else "",
+            linestyle="-" if mark == "-" else "",
             marker="" if mark == "-" else mark,
             markersize=3.5,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_tuning
 from bptt.analysis.comparison import choose_leading, conclude_about, describe_common
 from bptt.analysis.ranking import rank_groups
+from bptt.analysis.search import write_halved
 from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.statistics.words import write_conclusion
 from bptt.analysis.tables import LOSS, drop_decided, drop_seed, take_final, write_settings
@@ -129,6 +130,8 @@ class Findings:
     @property
     def leading(self) -> list[str]:
         """A sentence or two that answer the sweep's question; what all runs have in common stands in the last."""
+        if told := self.sweep.trials.write_best() or write_halved(self.sweep):
+            return [told]
         if not self.conclusions and len(self.statistics.drop_duplicates("setting")) > 1 and self.ended:
             return [_NOTHING_ALIKE]
         found = choose_leading(self.conclusions)

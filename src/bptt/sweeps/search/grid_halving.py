@@ -244,10 +244,13 @@ class _HalvedGrid:
         """Train runs to these updates, by number; those that are beyond already are left."""
         tasks = self._make_tasks({number: to for number, to in targets.items() if self._racers[number].update <= to})
         by_number = {task.number: (task, numbers) for task, numbers in tasks}
+        seconds = self._session.checkpoint_seconds
         with closing(self._session.advance([task for task, _ in tasks])) as results:
             for result in results:
                 task, numbers = by_number[result.number]
-                self._take(task, numbers, result)
+                self._take(task, numbers, result, seconds is not None and time.monotonic() >= self._kept + seconds)
+        if seconds is not None and time.monotonic() >= self._kept + seconds:
+            self._kept = time.monotonic()
 
     def _make_tasks(self, targets: Mapping[int, int]) -> list[tuple[LaneTask, list[int]]]:
         together: dict[tuple[int, int], list[int]] = {}
@@ -279,7 +282,8 @@ class _HalvedGrid:
             identity=identity,
         )
 
-    def _take(self, task: LaneTask, numbers: Sequence[int], result: LaneResult) -> None:
+    def _take(self, task: LaneTask, numbers: Sequence[int], result: LaneResult, kept: bool) -> None:
+        """Take what came of a task. kept: whether what its runs go on from is kept, as it is time."""
         ended, going = list[RunResult](), list[int]()
         for number, lane in zip(numbers, result.lanes, strict=True):
             racer = self._racers[number]
@@ -305,14 +309,8 @@ class _HalvedGrid:
                 going.append(number)
         if ended:
             self._session.take(next(self._next_block), ended)
-        if going and result.state is not None:
-            self._keep(task, going, result.state)
-
-    def _keep(self, task: LaneTask, numbers: Sequence[int], state: LaneArrays) -> None:
-        """Keep what a run goes on from, if it is time."""
-        seconds = self._session.checkpoint_seconds
-        if seconds is not None and time.monotonic() >= self._kept + seconds:
-            write_rung(self._session.archive.folder, task.number, numbers, task.update, state)
+        if kept and result.state is not None:
+            write_rung(self._session.archive.folder, task.number, going, task.update, result.state)
 
     def _take_kept(self) -> None:
         """Go on from what was kept of runs that have not ended."""

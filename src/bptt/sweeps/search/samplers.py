@@ -122,7 +122,7 @@ def make_sampler(settings: SearchSettings, distributions: Mapping[str, Any], beg
 def _told_of(kind: Any, space: Mapping[str, Any]) -> Any:
     """The kind of sampler, told what is varied."""
 
-    class _Told(kind):  # type: ignore[misc]
+    class _Told(kind):
         def infer_relative_search_space(self, _study: Any, _trial: Any) -> dict[str, Any]:
             return dict(space)
 

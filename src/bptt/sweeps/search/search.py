@@ -250,7 +250,7 @@ def run_search(launch: Launch, search: Search) -> Outcome:
     def trained(jobs: list[list[str]], _first: int) -> Sequence[JobReturn]:
         results = launch.launch(jobs)
         assert launch.session is not None
-        returns = make_returns(launch.session.jobs, launch.session.results, results)
+        returns = [*make_returns(launch.session.jobs, launch.session.results, results)]
         if counts and launch.added is not None:
             runs.update(launch.added.runs)
             for number, made in zip(launch.added.numbers, returns, strict=False):

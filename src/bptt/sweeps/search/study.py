@@ -76,7 +76,7 @@ class Study:
         self._study: OptunaStudy = optuna.create_study(sampler=sampler, directions=self._directions)
         self._study.add_trials(earlier)
         self._asked = len(earlier)
-        self._enqueue_grid(earlier)
+        self._grid = self._list_grid(earlier)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="study")
         self._written: list[Future[None]] = []
 
@@ -111,16 +111,17 @@ class Study:
         """So many new trials, fewer where no more remain."""
         count = min(count, self.remaining)
         self._asked += count
+        for values in self._grid[:count]:
+            self._study.enqueue_trial(values)
+        del self._grid[:count]
         return [self._study.ask(self._distributions) for _ in range(count)]
 
-    def _enqueue_grid(self, earlier: "Sequence[FrozenTrial]") -> None:
-        """Have the combinations of a grid asked for that no earlier trial has."""
+    def _list_grid(self, earlier: "Sequence[FrozenTrial]") -> list[dict[str, Any]]:
+        """The combinations of a grid that no earlier trial has, in the order in which they are asked for."""
         if self._settings.sampler != "grid":
-            return
+            return []
         had = {tuple(trial.params.get(key) for key in self._space.varied) for trial in earlier}
-        for values in shuffle_grid(self._settings, self._space):
-            if tuple(values.values()) not in had:
-                self._study.enqueue_trial(values)
+        return [one for one in shuffle_grid(self._settings, self._space) if tuple(one.values()) not in had]
 
     def overrides(self, trial: "Trial") -> list[str]:
         """What a trial is of."""

@@ -38,6 +38,8 @@ def read_rungs(folder: Path) -> Iterator[tuple[int, int, dict[str, NDArray[Any]]
 
 
 def remove_rungs(folder: Path) -> None:
-    """Nothing goes on any more."""
+    """Nothing goes on any more, from what was kept at a rung or on the way to one."""
+    for path in (folder / "blocks").glob("*.checkpoint.npz"):
+        path.unlink(missing_ok=True)
     if not (folder / RUNGS).is_symlink():
         shutil.rmtree(folder / RUNGS, ignore_errors=True)

@@ -207,7 +207,8 @@ def write_troubles(findings: Findings) -> Section:
     given_up = runs["given_up"].notna() if "given_up" in runs else status.eq("given up")
     unfinished = runs[~status.isin(["FINISHED", "FAILED"]) & ~given_up]
     if not (len(diverged) or len(failed) or len(unfinished)):
-        none = Paragraph((f"None: all {len(runs):,} runs ended well.",))
+        left = f"; {given_up.sum():,} were given up by halving" if given_up.any() else ""
+        none = Paragraph((f"None: all {len(runs) - given_up.sum():,} runs ended well{left}.",))
         return Section("troubles", "Failures and divergences", [none])
     counts = f"{len(diverged):,} diverged, {len(failed):,} failed, and {len(unfinished):,} did not end."
     elements: list[Element] = [Paragraph((f"Of {len(runs):,} runs {counts}",))]

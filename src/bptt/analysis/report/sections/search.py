@@ -6,7 +6,7 @@ from bptt.analysis.factors import name_key
 from bptt.analysis.figures.material import find_display, join_texts
 from bptt.analysis.report.document import Column, Element, Heading, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.search import LEAST, Trials
+from bptt.analysis.search import LEAST, REPEATS, Trials
 from bptt.analysis.tables import drop_seed, shorten_keys, write_parts
 from bptt.tracking.folder.files import STUDY
 
@@ -18,7 +18,7 @@ _MOST_TRIALS: Final = 20
 
 def write_search(findings: Findings) -> list[Section]:
     """What a search found; none of a sweep that is no search."""
-    trials = Trials(findings.sweep)
+    trials = findings.sweep.trials
     if not trials.is_search or trials.table.empty:
         return []
     table = trials.table
@@ -93,7 +93,8 @@ def _write_importances(trials: Trials) -> list[Element]:
     )
     caption: tuple[Span, ...] = (
         "PED-ANOVA (Watanabe, Bansal and Hutter 2023), as Optuna computes it: how much a key's values among the best"
-        " tenth of the trials differ from those among all. In brackets the middle 95 % of 100 resamples of the trials.",
+        f" tenth of the trials differ from those among all. In brackets the middle 95 % of {REPEATS} resamples of the"
+        " trials.",
     )
     columns = [
         *([Column("objective", "objective", mono=True)] if len(trials.objectives) > 1 else []),
