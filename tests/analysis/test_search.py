@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 import bptt
+from bptt.analysis.chosen import write_halved
 from bptt.analysis.figures import draw_sweep
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.search import write_search
 from bptt.analysis.report.writing import make_report_files
-from bptt.analysis.search import find_front, write_halved
+from bptt.analysis.search import find_front
 from bptt.analysis.sweep import Sweep
 
 optuna = pytest.importorskip("optuna")

@@ -6,6 +6,7 @@ trials differ from those among all. They describe these trials, which a sampler 
 would be so elsewhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.statistics.intervals import ENTROPY
-from bptt.analysis.tables import take_final, write_parts, write_settings
+from bptt.analysis.tables import take_final, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from bptt.analysis.sweep import Sweep
+    from bptt.core.run import Record
+    from bptt.tracking.folder.sweep import Searched
 
 #: Of so many trials that were trained to their end importances are told; the best tenth are two then.
 LEAST: Final = 20
 REPEATS: Final = 50  # of the importances, on trials drawn from the trials
-_MOST_NAMED: Final = 6  # settings, in a sentence
 _PARAMETERS: Final = "parameters"
 _SHOWN: Final = 0.95  # of the resamples, between the ends of an importance's range
 
@@ -34,27 +35,30 @@ _SHOWN: Final = 0.95  # of the resamples, between the ends of an importance's ra
 class Trials:
     """The runs of a search, as its trials.
 
-    sweep  one whose `searched` has a sampler
+    runs      as of `bptt.load(…).runs`
+    searched  what was asked for; None: it is no search
+    record    gives what a run recorded, by its number
     """
 
-    sweep: "Sweep"
+    runs: "pd.DataFrame"
+    searched: "Searched | None"
+    record: "Callable[[int], Record | None]"
 
     @property
     def is_search(self) -> bool:
         """Whether there is anything to be told."""
-        searched = self.sweep.searched
-        return searched is not None and searched.sampler is not None and bool(self.keys)
+        return self.searched is not None and self.searched.sampler is not None and bool(self.keys)
 
     @cached_property
     def objectives(self) -> dict[str, str]:
         """Metric → minimize or maximize."""
-        return {} if self.sweep.searched is None else dict(self.sweep.searched.objectives)
+        return {} if self.searched is None else dict(self.searched.objectives)
 
     @cached_property
     def keys(self) -> list[str]:
         """What was searched, as far as the runs differ in it."""
-        space = {} if self.sweep.searched is None else self.sweep.searched.space
-        return [key for key in space if key in self.sweep.runs and len(self.sweep.runs[key].unique()) > 1]
+        space = {} if self.searched is None else self.searched.space
+        return [key for key in space if key in self.runs and len(self.runs[key].unique()) > 1]
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -63,12 +67,11 @@ class Trials:
 
         What was given up has the values that it had then, which are not comparable.
         """
-        runs = self.sweep.runs
         values = {name: self._measure(name).to_numpy() for name in self.objectives}
-        table = runs[["run", "name", "status", "updates", *self.keys]].assign(**values)
-        table["given_up"] = runs.get("given_up")
+        table = self.runs[["run", "name", "status", "updates", *self.keys]].assign(**values)
+        table["given_up"] = self.runs.get("given_up")
         finite = np.isfinite(table[[*self.objectives]].to_numpy(dtype=float)).all(axis=1)
-        table["ended"] = runs["outcome"].notna().to_numpy() & finite
+        table["ended"] = self.runs["outcome"].notna().to_numpy() & finite
         return table.sort_values("run", kind="stable", ignore_index=True)
 
     @cached_property
@@ -137,25 +140,25 @@ class Trials:
 
     def is_logarithmic(self, key: str) -> bool:
         """Whether a key was searched on a logarithmic scale."""
-        assert self.sweep.searched is not None
-        return bool(self.sweep.searched.space.get(key, {}).get("log"))
+        assert self.searched is not None
+        return bool(self.searched.space.get(key, {}).get("log"))
 
     def is_number(self, key: str) -> bool:
         """Whether a key was searched between two ends."""
-        assert self.sweep.searched is not None
-        return "low" in self.sweep.searched.space.get(key, {})
+        assert self.searched is not None
+        return "low" in self.searched.space.get(key, {})
 
     def _measure(self, name: str) -> "pd.Series":
         """An objective of every run."""
         import pandas as pd
 
-        runs = self.sweep.runs
+        runs = self.runs
         if name == _PARAMETERS:
             return pd.Series([self._count_parameters(int(run)) for run in runs["run"]], index=runs.index)
         return take_final(runs, "updates" if name == "update" else name)
 
     def _count_parameters(self, run: int) -> float:
-        record = self.sweep.record(run)
+        record = self.record(run)
         return np.nan if record is None else float(sum(np.size(array) for array in record.parameters.values()))
 
     def _weigh(self, rows: "NDArray[np.intp]", costs: "NDArray[np.float64]") -> dict[str, float]:
@@ -187,8 +190,8 @@ class Trials:
     def _make_distribution(self, key: str) -> Any:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-        assert self.sweep.searched is not None
-        space, values = self.sweep.searched.space[key], self.ended[key]
+        assert self.searched is not None
+        space, values = self.searched.space[key], self.ended[key]
         if "low" not in space:
             return CategoricalDistribution(sorted(map(str, values.unique())))
         # Values are shortened to be read and typed again, and may lie a digit beyond where they were drawn.
@@ -216,21 +219,3 @@ def find_front(costs: "NDArray[np.float64]") -> "NDArray[np.bool_]":
     for place, own in enumerate(costs):
         found[place] = not ((costs <= own).all(axis=1) & (costs < own).any(axis=1)).any()
     return found
-
-
-def write_halved(sweep: "Sweep") -> str:
-    """What halving left of a grid, in a sentence; empty where it gave up nothing, or the sweep is a search."""
-    searched = sweep.searched
-    if searched is None or searched.sampler is not None or "given_up" not in sweep.runs:
-        return ""
-    condition, setting = write_parts(sweep.runs, sweep.swept, sweep.conditions)
-    every = [*zip(condition, setting, strict=True)]
-    up = sweep.runs["given_up"].notna()
-    left = [*dict.fromkeys(one for one, gone in zip(every, up, strict=True) if not gone)]
-    names = ", ".join(" ".join(filter(None, (own, where and f"at {where}"))) for where, own in left[:_MOST_NAMED])
-    more = f" and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else ""
-    metric = next(iter(searched.objectives))
-    return (
-        f"Halving by {metric} trained {len(left):,} of {len({*every}):,} settings to their end: {names}{more}. The"
-        " others were worse where they were compared, which says nothing of how they would have ended."
-    )

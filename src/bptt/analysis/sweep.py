@@ -111,7 +111,7 @@ class Sweep:
     @cached_property
     def trials(self) -> Trials:
         """Its runs as trials, where it is a search."""
-        return Trials(self)
+        return Trials(self.runs, self.searched, self.record)
 
     @cached_property
     def times(self) -> pd.DataFrame:

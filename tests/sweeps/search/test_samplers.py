@@ -15,7 +15,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.hydra import version_base
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.search import samplers
-from bptt.sweeps.search.samplers import list_remarks, list_values
+from bptt.sweeps.search.samplers import enumerate_values, list_remarks
 from bptt.sweeps.search.settings import Choices, Numbers
 from tests.sweeps.search.test_search import SEARCHED, SMALL, Batches, Made
 
@@ -89,11 +89,11 @@ def test_a_grid_is_asked_for_whole_and_once(loader: ConfigLoader, tmp_path: Path
 
 
 def test_values_of_a_key() -> None:
-    assert list_values(Numbers(low=2, high=9, step=3)) == [2, 5, 8]
-    assert list_values(Numbers(low=2, high=4)) == [2, 3, 4]
-    assert list_values(Numbers(low=0.8, high=0.95, step=0.05)) == [0.8, 0.85, 0.9, 0.95]
-    assert list_values(Numbers(low=0.5, high=1.0)) is None
-    assert list_values(Choices(("gru", "lstm"))) == ["gru", "lstm"]
+    assert enumerate_values(Numbers(low=2, high=9, step=3)) == [2, 5, 8]
+    assert enumerate_values(Numbers(low=2, high=4)) == [2, 3, 4]
+    assert enumerate_values(Numbers(low=0.8, high=0.95, step=0.05)) == [0.8, 0.85, 0.9, 0.95]
+    assert enumerate_values(Numbers(low=0.5, high=1.0)) is None
+    assert enumerate_values(Choices(("gru", "lstm"))) == ["gru", "lstm"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from bptt.analysis.figures import (
     dynamics,
     foretelling,
     gradients,
+    halving,
     outcomes,
     performance,
     portraits,
@@ -78,7 +79,7 @@ _MOST: Final = 14
 _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
     search.draw_search,
     outcomes.draw_success,
-    search.draw_halving,
+    halving.draw_halving,
     foretelling.draw_foretelling,
     outcomes.draw_survivals,
     training.draw_loss,

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_tuning
+from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_halved, write_tuning
 from bptt.analysis.comparison import choose_leading, conclude_about, describe_common
 from bptt.analysis.ranking import rank_groups
-from bptt.analysis.search import write_halved
 from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
 from bptt.analysis.statistics.words import write_conclusion
 from bptt.analysis.tables import LOSS, drop_decided, drop_seed, take_final, write_settings

@@ -28,7 +28,7 @@ from bptt.core.lanes import fusing_key
 from bptt.core.run import Record, Run
 from bptt.core.training import join_checkpoints, needs_compiling, select_lanes
 from bptt.sweeps.jobs.plan import cut_blocks, find_groups, pick_blocks
-from bptt.sweeps.search.halving import write_given_up
+from bptt.sweeps.search.halving import explain_giving_up
 from bptt.sweeps.search.objectives import has_accuracy
 from bptt.sweeps.search.settings import GridHalving, read_grid_halving
 from bptt.sweeps.workers.training import LaneArrays, LaneResult, LaneTask
@@ -233,7 +233,7 @@ class _HalvedGrid:
             racers = contest.pop(setting)
             value = costs[setting] if goal.minimize else -costs[setting]
             by = f"the median {goal.metric} of {len(racers)} seed{'s'[: len(racers) != 1]}, {value:.3g}"
-            why = write_given_up(update, place, len(order), by, best)
+            why = explain_giving_up(update, place, len(order), by, best)
             for racer in racers:
                 if not racer.ended:
                     given_up.setdefault(fusing_key(racer.known_run), []).append(_give_up(racer, why))

@@ -147,7 +147,7 @@ class SuccessiveHalving:
                 waiting.lanes.append(lane)
             else:
                 early = replace(record, outcome="early_stopped")
-                why = write_given_up(
+                why = explain_giving_up(
                     group.update,
                     1 + ranked[group.rung].index((cost, lane.candidate.job)),
                     len(ranked[group.rung]),
@@ -231,7 +231,7 @@ class SuccessiveHalving:
         return min(lanes_per_vector(run), self._settings.batch)
 
 
-def write_given_up(update: int, place: int, of: int, by: str, best: int) -> str:
+def explain_giving_up(update: int, place: int, of: int, by: str, best: int) -> str:
     """Why a run was given up: at which update, as the how maniest of how many, by what, and how many went on."""
     return f"at update {update:,}: number {place:,} of {of:,} by {by}, and the best {best:,} went on"
 

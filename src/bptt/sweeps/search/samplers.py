@@ -40,7 +40,7 @@ def list_sampler_problems(settings: SearchSettings, space: Space) -> list[str]:
     if name == "cmaes" and len(numbers) < 2:
         found.append(f"{key}: needs two keys or more with numbers, and there {'is one' if numbers else 'is none'}")
     if name == "grid":
-        endless = [key for key, of in space.varied.items() if list_values(of) is None]
+        endless = [key for key, of in space.varied.items() if enumerate_values(of) is None]
         found += [f"{key}: {one} has no end of values; give it a list or a range, or take qmc" for one in endless]
         if not endless and count_grid(space) > MOST:
             found.append(f"{key}: has {count_grid(space):,} combinations; it may have {MOST:,}")
@@ -58,10 +58,10 @@ def list_remarks(settings: SearchSettings, space: Space) -> list[str]:
 
 def count_grid(space: Space) -> int:
     """How many combinations a space of values has."""
-    return int(np.prod([len(list_values(of) or ()) for of in space.varied.values()], dtype=object))
+    return int(np.prod([len(enumerate_values(of) or ()) for of in space.varied.values()], dtype=object))
 
 
-def list_values(of: Numbers | Choices) -> list[float | int | str] | None:
+def enumerate_values(of: Numbers | Choices) -> list[float | int | str] | None:
     """All values of a key; None: they have no end."""
     if isinstance(of, Choices):
         return [*of.texts]
@@ -76,7 +76,7 @@ def list_values(of: Numbers | Choices) -> list[float | int | str] | None:
 
 def shuffle_grid(settings: SearchSettings, space: Space) -> list[dict[str, Any]]:
     """Every combination of values, in an order by the sampler's seed."""
-    columns = [list_values(of) or [] for of in space.varied.values()]
+    columns = [enumerate_values(of) or [] for of in space.varied.values()]
     every = [dict(zip(space.varied, values, strict=True)) for values in itertools.product(*columns)]
     words = np.random.SeedSequence(settings.sampler_seed).generate_state(len(every), np.uint64)
     return [every[place] for place in np.argsort(words, kind="stable")]
