@@ -13,11 +13,26 @@ from bptt.tracking.folder.files import STUDY
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bptt.analysis.sweep import Sweep
+
 _MOST_TRIALS: Final = 20
 
 
-def write_search(findings: Findings) -> list[Section]:
-    """What a search found; none of a sweep that is no search."""
+def has_found(sweep: "Sweep") -> bool:
+    """Whether a sweep is a search that has come to something."""
+    return sweep.trials.is_search and not sweep.trials.ended.empty
+
+
+def write_found(sweep: "Sweep") -> Table:
+    """The table of the best trials; of several objectives that of the front."""
+    return _write_front(sweep.trials) if len(sweep.trials.objectives) > 1 else _write_best(sweep.trials)
+
+
+def write_search(findings: Findings, shown: bool = False) -> list[Section]:
+    """What a search found; none of a sweep that is no search.
+
+    shown  whether the table of the best stands elsewhere
+    """
     trials = findings.sweep.trials
     if not trials.is_search or trials.table.empty:
         return []
@@ -33,8 +48,8 @@ def write_search(findings: Findings) -> list[Section]:
     elements: list[Element] = [
         Paragraph((f"The sampler {findings.sweep.searched.sampler} chose {len(table):,} trials to {goals}: {told}.",))
     ]
-    if len(trials.ended):
-        elements += [_write_front(trials) if len(trials.objectives) > 1 else _write_best(trials)]
+    if has_found(findings.sweep):
+        elements += [] if shown else [write_found(findings.sweep)]
         elements += _write_importances(trials)
     if findings.sweep.folder is not None and (findings.sweep.folder / STUDY).is_file():
         elements.append(_write_dashboard())
