@@ -15,7 +15,7 @@ from bptt.sweeps.task import SweepTask
 _NODE = {
     "_target_": "hydra_plugins.bptt_optuna.OptunaSweeper",
     "params": {},
-    "trials": "???",
+    "trials": None,  # must be given, but for a grid
     "batch": 64,
     "metric": "loss/eval",
     "direction": None,

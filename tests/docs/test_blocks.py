@@ -21,6 +21,7 @@ _SLOW = {
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,
+    "docs/search.md": 30,
     "docs/server.md": 30,
 } | {
     path.relative_to(ROOT).as_posix(): 10

@@ -145,8 +145,9 @@ def search_settings(sweeper: Mapping[str, Any]) -> SearchSettings:
     own = {field.name for field in fields(SearchSettings)}
     values = {name: value for name, value in sweeper.items() if name in own or value not in (None, [], {})}
     values = {name: value for name, value in values.items() if name not in ("_target_", "params", "objectives")}
-    if sweeper.get("sampler") == "grid":
-        values = {"trials": MOST} | values
+    if values.get("trials") is None:
+        values = {name: value for name, value in values.items() if name != "trials"}
+        values |= {"trials": MOST} if sweeper.get("sampler") == "grid" else {}
     objectives = read_objectives(sweeper.get("objectives"), values, problems)
     settings = construct("hydra.sweeper", values, SearchSettings, problems, hidden=["params"])
     if settings is not None:
