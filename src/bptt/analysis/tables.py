@@ -136,6 +136,9 @@ class TableJob(Protocol):
     def swept(self) -> Mapping[str, str]: ...
 
 
+_UNNOTED: Final = "at update {:,}: why was not noted"  # by an earlier version
+
+
 def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
     """A row for each job: run, name, status, outcome, updates, what was swept, and what was recorded last.
 
@@ -154,9 +157,14 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
     last = history.drop(columns="update").groupby("run").nth(-1)
     told = ["given_up"] if "given_up" in runs and runs["given_up"].notna().any() else []
     ended = names.merge(runs[["run", "status", "outcome", "updates", *told]], on="run", how="left")
+    given_up = ended["status"].eq("KILLED") & ended["outcome"].notna()
+    if given_up.any():
+        noted = ended["given_up"] if told else [None] * len(ended)
+        ended["given_up"] = [
+            (why if isinstance(why, str) else _UNNOTED.format(int(update))) if gone else None
+            for why, update, gone in zip(noted, ended["updates"].fillna(0), given_up, strict=True)
+        ]
     ended["outcome"] = ended["outcome"].where(~ended["status"].isin(["FAILED", "KILLED"]))
-    if told:
-        ended["given_up"] = ended["given_up"].astype(object).where(ended["given_up"].notna(), None)
     once = [name for name in ONCE if name in runs and runs[name].notna().any()]
     tables = last, runs[["run", *once]].astype(dict.fromkeys(once, "float64"))
     return reduce(

@@ -88,6 +88,7 @@ def make_sampler(settings: SearchSettings, distributions: Mapping[str, Any], beg
     distributions  Optuna's, of all that is varied
     begun          the trials of an interrupted search, which goes on with others than it began with
     """
+    import optuna
     from optuna import samplers
 
     seed = int(np.random.SeedSequence([settings.sampler_seed, begun]).generate_state(1)[0])
@@ -98,7 +99,9 @@ def make_sampler(settings: SearchSettings, distributions: Mapping[str, Any], beg
         case "random" | "grid":  # the grid is asked for value by value, see `shuffle_grid`
             return samplers.RandomSampler(seed)
         case "qmc":
-            return _told_of(samplers.QMCSampler, all_kinds)(seed=seed, scramble=True)
+            # Before Optuna 5 it knew numbers alone, and drew choices by chance.
+            known = all_kinds if int(optuna.__version__.partition(".")[0]) > 4 else numbers
+            return _told_of(samplers.QMCSampler, known)(seed=seed, scramble=True, warn_independent_sampling=False)
         case "gp":
             return _told_of(samplers.GPSampler, all_kinds)(seed=seed, n_startup_trials=_TRIES)
         case "nsgaii":
