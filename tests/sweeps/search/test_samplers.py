@@ -17,6 +17,7 @@ from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.search import samplers
 from bptt.sweeps.search.samplers import enumerate_values, list_remarks
 from bptt.sweeps.search.settings import Choices, Numbers
+from bptt.sweeps.search.study import Study
 from tests.sweeps.search.test_search import SEARCHED, SMALL, Batches, Made
 
 optuna = pytest.importorskip("optuna")
@@ -26,6 +27,12 @@ optuna = pytest.importorskip("optuna")
 def loader() -> Iterator[ConfigLoader]:
     with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         yield GlobalHydra.instance().config_loader()
+
+
+@pytest.fixture
+def unkept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No study is written, which takes longer than to ask for its trials."""
+    monkeypatch.setattr(Study, "_keep", lambda *_: None)
 
 
 def ask(loader: ConfigLoader, folder: Path, *how: str, space: Sequence[str] = SEARCHED) -> Batches:
@@ -42,6 +49,7 @@ GRID = ("optimizer.alpha=0.01,0.1,1", "init.scale=range(0.5,2.0,0.5)")
 NAMES = ["cmaes", "gp", "qmc", "grid", "nsgaii"]  # tpe and random: test_search.py
 
 
+@pytest.mark.usefixtures("unkept")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_asks_for_the_same_trials(loader: ConfigLoader, tmp_path: Path, name: str) -> None:
     if name in samplers._NEEDS:
@@ -55,6 +63,7 @@ def test_the_same_seed_asks_for_the_same_trials(loader: ConfigLoader, tmp_path: 
     assert [len(jobs) for jobs in first.jobs] == ([9] if name == "grid" else [10, 10])
 
 
+@pytest.mark.usefixtures("unkept")
 def test_the_evolution_strategy_comes_closer(loader: ConfigLoader, tmp_path: Path) -> None:
     pytest.importorskip("cmaes")
     how = ["hydra.sweeper.sampler=cmaes", "hydra.sweeper.trials=120", "hydra.sweeper.batch=12"]
@@ -63,6 +72,7 @@ def test_the_evolution_strategy_comes_closer(loader: ConfigLoader, tmp_path: Pat
     assert np.median(losses[-24:]) < 0.1 * np.median(losses[:24])
 
 
+@pytest.mark.usefixtures("unkept")
 def test_sobols_points_stand_once_in_each_stratum_of_a_batch(loader: ConfigLoader, tmp_path: Path) -> None:
     launch = ask(loader, tmp_path, "hydra.sweeper.sampler=qmc", "hydra.sweeper.trials=32", "hydra.sweeper.batch=16")
     alpha, scale = np.log10(read(launch, "optimizer.alpha")), read(launch, "init.scale")
