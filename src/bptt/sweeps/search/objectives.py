@@ -40,7 +40,7 @@ class Objective:
     @classmethod
     def of(cls, metric: str, direction: Direction | None = None) -> "Objective":
         """What is usually wanted of the metric, where nothing is said."""
-        large = metric.partition("/")[0] in _LARGE
+        large = metric.removeprefix("kept/").partition("/")[0] in _LARGE
         return cls(metric, direction or ("maximize" if large else "minimize"))
 
     @property
