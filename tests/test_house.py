@@ -162,7 +162,7 @@ def test_there_is_no_import_cycle_anywhere() -> None:
 _DOTTED = re.compile(r"(?<![\w./-])bptt(?:\.[A-Za-z_]\w*)+")
 #: What has such a name without being a module's: tags, an artifact's key, and a page's example as a part of bptt.
 _NO_MODULE = re.compile(
-    r"bptt\.(digest|outcome|sweep|setting\.ID|view|version|git\.dirty|core\.optimizers\.lion\.Lion)"
+    r"bptt\.(digest|outcome|pruned|given_up|sweep|setting\.ID|view|version|git\.dirty|core\.optimizers\.lion\.Lion)"
 )
 
 

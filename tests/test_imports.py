@@ -119,7 +119,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "mlflow": {"bptt.tracking", "bptt.export"},
     "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "bptt.python", "hydra_plugins"},
-    "optuna": {"bptt.sweeps"},
+    "optuna": {"bptt.sweeps", "bptt.analysis"},
     "distributed": {"bptt.sweeps"},
     "dask_jobqueue": {"bptt.sweeps"},
     "ray": {"bptt.sweeps"},

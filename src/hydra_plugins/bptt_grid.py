@@ -19,6 +19,7 @@ _NODE: dict[str, Any] = {
     "blocks": [],  # unions, as files of before call them
     "exclude": [],
     "seeds": None,
+    "halving": None,  # see `bptt.sweeps.search.settings.GridHalving`
 }
 
 ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=_NODE, provider="bptt")

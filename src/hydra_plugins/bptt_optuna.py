@@ -12,13 +12,14 @@ from omegaconf import DictConfig
 from bptt.sweeps.task import SweepTask
 
 #: What the settings mean, and how `params` are written, says `bptt.sweeps.search.settings`.
-_NODE = {
+_NODE: dict[str, Any] = {
     "_target_": "hydra_plugins.bptt_optuna.OptunaSweeper",
     "params": {},
-    "trials": "???",
+    "trials": None,  # must be given, but for a grid
     "batch": 64,
     "metric": "loss/eval",
     "direction": None,
+    "objectives": None,
     "sampler": "tpe",
     "sampler_seed": 0,
     "halving": None,

@@ -61,7 +61,7 @@ def test_a_sweep_that_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
         1,
         [
             "sweep s: was interrupted: 8 of 9 runs (88 %), after 1 min 32 s",
-            "  ended    3 completed, 1 diverged, 1 early stopped, 2 failed, 1 stopped by the search; 1 of them in the"
+            "  ended    3 completed, 1 diverged, 1 early stopped, 2 failed, 1 given up by halving; 1 of them in the"
             " store already",
             "  failed   alpha=0.2 model=elman: RuntimeError: the planted error",
             "           alpha=0.2 model=lstm: RuntimeError: the planted error",

@@ -23,6 +23,7 @@ _SLOW = {
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,
+    "docs/search.md": 30,
     "docs/server.md": 30,
     "docs/sklearn.md": 10,
     "docs/your_own_data.md": 15,

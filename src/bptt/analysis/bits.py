@@ -218,6 +218,8 @@ def _find_update(found: tuple[ComparedPart, Deviation]) -> float:
 def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> NDArray[np.uint8]:
     """A hash of all that was recorded of each run, (runs, 32), see `bptt.analysis.sweep.hash_results`."""
     told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in runs]
+    stopped = runs["status"].eq("KILLED") & runs["updates"].notna()  # by halving: as its record has it
+    runs = runs.assign(outcome=runs["outcome"].where(~stopped, "early_stopped"))
     names = ["update", *sorted(name for name in history.columns if name not in ("run", "update", *TIMED))]
     owners, updates = (history[name].to_numpy() for name in ("run", "update"))
     order = np.lexsort((updates, owners))

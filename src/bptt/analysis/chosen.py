@@ -8,7 +8,7 @@ from bptt.analysis.factors import name_key
 from bptt.analysis.ranking import choose_best, rank_groups
 from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.statistics.settings import setting_statistics
-from bptt.analysis.tables import SEED, drop_seed, show_value, write_settings
+from bptt.analysis.tables import SEED, drop_seed, show_value, write_parts, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,3 +195,24 @@ def _find_edges(chosen: dict[str, object], runs: "pd.DataFrame", tuned: Sequence
             if chosen[key] == end:
                 told.append(f"{key.rpartition('.')[2]}={show_value(end)}, the {word} tried")
     return "; ".join(told)
+
+
+_MOST_NAMED: Final = 6  # settings, in a sentence
+
+
+def write_halved(sweep: "Sweep") -> str:
+    """What halving left of a grid, in a sentence; empty where it gave up nothing, or the sweep is a search."""
+    searched = sweep.searched
+    if searched is None or searched.sampler is not None or "given_up" not in sweep.runs:
+        return ""
+    condition, setting = write_parts(sweep.runs, sweep.swept, sweep.conditions)
+    every = [*zip(condition, setting, strict=True)]
+    up = sweep.runs["given_up"].notna()
+    left = [*dict.fromkeys(one for one, gone in zip(every, up, strict=True) if not gone)]
+    names = ", ".join(" ".join(filter(None, (own, where and f"at {where}"))) for where, own in left[:_MOST_NAMED])
+    more = f" and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else ""
+    metric = next(iter(searched.objectives))
+    return (
+        f"Halving by {metric} trained {len(left):,} of {len({*every}):,} settings to their end: {names}{more}. The"
+        " others were worse where they were compared, which says nothing of how they would have ended."
+    )

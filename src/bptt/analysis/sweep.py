@@ -14,6 +14,7 @@ import pandas as pd
 
 from bptt.analysis.bits import hash_runs
 from bptt.analysis.ranking import choose_best
+from bptt.analysis.search import Trials
 from bptt.analysis.solved import Solved
 from bptt.analysis.tables import (
     ACCURACY,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from bptt.core.run import Record
     from bptt.tasks.preparation import Preparation
+    from bptt.tracking.folder.sweep import Searched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,10 @@ class Sweep:
                 error          the traceback of a run that FAILED; digest; run_id in the store;
                 seconds        wall time: an equal share of that of its block; nan where it was taken from elsewhere;
                 dynamics/…, first/dynamics/…  what `bptt measure` found of the last weights and of those at the start
-                A run that FAILED or has not ended has no outcome.
+                A run that FAILED or has not ended has no outcome, nor one that halving gave up: where some was,
+                given_up says at which update and why.
     history     a row per run and recorded update: run, update, metrics
+    searched    what a search asked for, or what halving compared by; None: neither
     provenance  what it was made with; empty unknown
     duplicates  how many jobs were left out since another one is the same run
     """
@@ -98,6 +102,7 @@ class Sweep:
     tuned: list[str] = field(default_factory=list)
     stages: Mapping[str, "Sweep"] = field(default_factory=dict)
     seconds: float | None = None
+    searched: "Searched | None" = None
     recording: History | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -107,6 +112,17 @@ class Sweep:
         """
         measures = self._recording.measures()
         return measures[measures["run"].isin(self._numbers)].reset_index(drop=True)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """Its runs as trials, where it is a search."""
+        return Trials(self.runs, self.searched, self.record)
+
+    @cached_property
+    def times(self) -> pd.DataFrame:
+        """When each run that has come to some end was trained: run, began, ended, in seconds since 1970."""
+        runs = self._recording.tables(self._numbers).runs
+        return runs.loc[runs["run"].isin(self._numbers), ["run", "began", "ended"]].reset_index(drop=True)
 
     @property
     def setting_keys(self) -> list[str]:
@@ -260,6 +276,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
             status=head.status,
             question=head.question,
             solved=criterion,
+            searched=head.searched,
             conditions=choose_conditions(swept, head.conditions if conditions is None else conditions),
             tuned=tuned,
             stages=others,

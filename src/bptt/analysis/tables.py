@@ -153,12 +153,16 @@ class TableJob(Protocol):
     def swept(self) -> Mapping[str, str]: ...
 
 
+_UNNOTED: Final = "at update {:,}: why was not noted"  # by an earlier version
+
+
 def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
     """A row for each job: run, name, status, outcome, updates, what was swept, and what was recorded last.
 
     runs, history  the archive's tables; a job that isn't there has not ended, and only its name and what was swept
 
-    What a run that FAILED had recorded until then is there, but it has no outcome.
+    What a run that FAILED, or that halving gave up, had recorded until then is there, but it has no outcome. Where some
+    was given up, `given_up` says why; None: it was not.
     A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
     `loss/test`, `accuracy/test`, `baseline` and the others of `Record.once` are there where some run has them.
     """
@@ -168,8 +172,16 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
     names = pd.DataFrame({"run": [job.number for job in jobs], "name": [job.name for job in jobs]})
     swept = pd.DataFrame({key: _make_column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
     last = history.drop(columns="update").groupby("run").nth(-1)
-    ended = names.merge(runs[["run", "status", "outcome", "updates"]], on="run", how="left")
-    ended["outcome"] = ended["outcome"].where(ended["status"] != "FAILED")
+    told = ["given_up"] if "given_up" in runs and runs["given_up"].notna().any() else []
+    ended = names.merge(runs[["run", "status", "outcome", "updates", *told]], on="run", how="left")
+    given_up = ended["status"].eq("KILLED") & ended["outcome"].notna()
+    if given_up.any():
+        noted = ended["given_up"] if told else [None] * len(ended)
+        ended["given_up"] = [
+            (why if isinstance(why, str) else _UNNOTED.format(int(update))) if gone else None
+            for why, update, gone in zip(noted, ended["updates"].fillna(0), given_up, strict=True)
+        ]
+    ended["outcome"] = ended["outcome"].where(~ended["status"].isin(["FAILED", "KILLED"]))
     once = [name for name in ONCE if name in runs and runs[name].notna().any()]
     tables = last, runs[["run", *once]].astype(dict.fromkeys(once, "float64"))
     return reduce(
@@ -182,7 +194,7 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
 
     runs as of `tabulate_runs`, swept the swept keys. Columns: setting, the swept keys, then
     runs       how many there are
-    diverged, failed, unfinished  how many of them did, FAILED, or were broken off before their end
+    diverged, failed, unfinished  how many of them did, FAILED, or were broken off, or given up, before their end
     loss/eval  the median of the last evaluations' loss, in which a diverged run counts as infinitely bad
     from, to   the least and the largest of them that are finite
     kept/loss/eval  the median of that of the networks that are kept, where runs keep their best one
@@ -191,15 +203,17 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
     right      the share of the ended runs whose last accuracy is 100 %, with its exact 95 % interval, right_low and
                right_high; only where some run has that
     accuracy   the median of the last accuracy, where no run has 100 %
+    given_up   how many halving gave up; only where it did
     """
     import numpy as np
     import pandas as pd
 
     keys = [key for key in drop_seed(swept) if key in runs]
-    fits, kept = list_leading_fits(runs), {}
+    fits, kept, status = list_leading_fits(runs), {}, runs["status"].fillna("")
+    lasting = status.ne("KILLED")  # what halving gave up has not come to where the others have
     if name_ranked_loss(runs) != LOSS:
-        kept = {KEPT_LOSS: take_kept_loss(runs)}
-    loss, accuracy, status = take_final(runs, LOSS), take_final(runs, ACCURACY), runs["status"].fillna("")
+        kept = {KEPT_LOSS: take_kept_loss(runs).where(lasting)}
+    loss, accuracy = (take_final(runs, metric).where(lasting) for metric in (LOSS, ACCURACY))
     columns = pd.DataFrame(
         {
             "setting": write_settings(runs, keys),
@@ -235,6 +249,13 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
         table = table.assign(**{name: [getattr(share, end) for share in shares] for name, end in ends.items()})
     elif accuracy.notna().any():
         table["accuracy"] = grouped["accuracy"].median()
+    if "given_up" in runs:
+        table["given_up"] = (
+            runs["given_up"]
+            .notna()
+            .groupby([columns[name] for name in ("setting", *keys)], sort=False, dropna=False)
+            .sum()
+        )
     return table.reset_index()
 
 
@@ -275,7 +296,8 @@ def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     left = ended - len(shown)
     printed += [f"and {left} more settings, none with a smaller loss"] if left else []
     several = "1 setting" if unknown == 1 else f"{unknown} settings"
-    return printed + ([f"and {several} of which no run has ended"] if unknown else [])
+    why = "of which no run has ended" if "given_up" not in settings else "that halving gave up"
+    return printed + ([f"and {several} {why}"] if unknown else [])
 
 
 def _write_known(value: float, form: str) -> str:

@@ -237,7 +237,7 @@ def _name_outcome(row: Mapping[str, Any]) -> str:
     if row["status"] == "FAILED":
         return "failed"
     if row["status"] == "KILLED":
-        return "stopped by the search"
+        return "given up by halving"
     return str(row["outcome"]).replace("_", " ")
 
 

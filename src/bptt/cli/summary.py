@@ -142,7 +142,10 @@ def summary_lines(session: "Session", summary: "Summary") -> list[str]:
 def _headline(session: "Session", summary: "Summary") -> str:
     jobs, results = len(session.jobs), session.results
     stages = session.jobs.count_stages()
-    counts = Counter(summary.runs["outcome"].where(summary.runs["status"] != "FAILED", "failed").dropna())
+    ended = summary.runs["outcome"].where(summary.runs["status"] != "FAILED", "failed")
+    if "given_up" in summary.runs:
+        ended = ended.where(summary.runs["given_up"].isna(), "given_up")
+    counts = Counter(ended.dropna())
     parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()]
     notes = [
         f"{count:,} {what}"

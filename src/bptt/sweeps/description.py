@@ -100,11 +100,13 @@ def describe_sweep(
 
 
 def _summary(runs: "pd.DataFrame", name: str, seconds: float, duplicates: int, reused: int, never_begun: int) -> str:
+    given_up = runs["given_up"].notna().sum() if "given_up" in runs else 0
     counts = {
         "diverged": (runs["outcome"] == "diverged").sum(),
         "stopped early": (runs["outcome"] == "early_stopped").sum(),
         "failed": (runs["status"] == "FAILED").sum(),
-        "killed": (runs["status"] == "KILLED").sum() + never_begun,
+        "given up by halving": given_up,
+        "killed": (runs["status"] == "KILLED").sum() - given_up + never_begun,
     }
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
     number = len(runs) + never_begun

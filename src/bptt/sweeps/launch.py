@@ -34,6 +34,7 @@ from bptt.sweeps.jobs.plan import (
 )
 from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns, arrange_seeded
 from bptt.sweeps.reporting import ReportProcess
+from bptt.sweeps.search.grid_halving import check_halving, choose_halving, train_halved
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.stages import TuningPlan, compose_first
 from bptt.sweeps.workers.interrupts import Interrupts
@@ -77,6 +78,8 @@ class Launch:
     keys     what a search varies; None: it is none, and what differs between the jobs is what was swept
     session  None as long as nothing was begun
     trials   how many runs a search asks for
+    searched what a search asked for, or what halving compares by; None: neither
+    added    the jobs that were added last
     """
 
     def __init__(
@@ -97,6 +100,9 @@ class Launch:
         self._composer, self._composition = composer, Composition(composer, config)
         self.session: Session | None = None
         self.trials: int | None = None
+        self.added: Added | None = None
+        self.halving = None if keys is not None else choose_halving(config)
+        self.searched = None if self.halving is None else self.halving.describe()
         self._store: Store | None = None
         self._opening: Future[Store] | None = None
         self._away: str | None = None  # why the store could not be opened
@@ -123,7 +129,10 @@ class Launch:
         added = self.add(jobs)
         session = self.session
         assert session is not None
-        session.train(added.runs, added.blocks)
+        if self.halving is None:
+            session.train(added.runs, added.blocks)
+        else:
+            train_halved(session, added.runs, self.halving)
         if session.journal.tuning or session.journal.confirm is not None:
             from bptt.sweeps.stages import train_following
 
@@ -178,7 +187,8 @@ class Launch:
         same = {tuple(overrides): planned.digest for overrides, planned in repeated}
         same |= {planned.overrides: planned.digest for planned in found}
         numbers = [self._number_of[same[tuple(overrides)]] for overrides in jobs]
-        return self._take_on(arranged, first, len(repeated), numbers)
+        self.added = self._take_on(arranged, first, len(repeated), numbers)
+        return self.added
 
     def _compose_seeded(self, jobs: Sequence[Sequence[str]]) -> SeededRuns | None:
         """The runs of jobs of which the settings alone are composed; None where each job must be, or is looked at by
@@ -208,6 +218,8 @@ class Launch:
 
     def _check_composed(self, configurations: Sequence[Configuration]) -> None:
         _check_alike(configurations)
+        if self.halving is not None and self.session is None:
+            check_halving(self.halving, configurations)
         fitted = dict.fromkeys(made.told for made in configurations if made.told is not None)
         for line in (*self._composer.take_told(), *(line for line in fitted if line not in self._told)):
             self.reporter.say(line)
@@ -363,6 +375,7 @@ class Launch:
             tuning=[] if plan is None else plan.number_settings(numbers),
             confirm=first.sweep.confirm,
             trials=self.trials,
+            searched=self.searched,
             files=hash_files(job.config for job in jobs.settings),
             preparations=collect_preparations(job.config for job in jobs.settings),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),

@@ -14,6 +14,7 @@ from bptt.sweeps.jobs import plan as planning
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.plan import PlannedRun, cut_blocks, drop_repeated, find_groups, find_swept, number_blocks
 from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns
+from bptt.sweeps.search.grid_halving import check_halving, choose_halving
 from bptt.sweeps.stages import compose_first
 from bptt.sweeps.workers.pool import read_worker_settings
 from bptt.tracking.provenance.digest import compute_version
@@ -58,6 +59,9 @@ def plan_sweep(
     fitted = dict.fromkeys(made.told for made in configurations if made.told is not None)
     for line in (*composer.take_told(), *fitted):
         say(line)
+    halving = choose_halving(config)
+    if halving is not None:
+        check_halving(halving, configurations)
     runs: Sequence[PlannedRun]
     if seeded is None:
         runs, _ = drop_repeated(list(zip(every, configurations, strict=True)), compute_version())
@@ -78,6 +82,9 @@ def plan_sweep(
         tell(f"        {len(every) - len(plan.jobs):,} train the settings with what they choose")
     if (confirm := configurations[0].sweep.confirm) is not None:
         tell(f"        and {_count(confirm, 'run')} more for the best setting of each condition")
+    if halving is not None:
+        told = f"the best one in {halving.eta} goes on, by {halving.metric}"
+        tell(f"        of the settings of each condition {told}; times are those of all")
     if repeated:
         tell(f"        {repeated:,} of {len(every):,} jobs repeat another one and are left out")
     if held:
@@ -94,6 +101,10 @@ def plan_search(search: "Search", tell: Callable[[str], None]) -> None:
     """Tell what a search would do."""
     settings = search.settings
     tell(f"search  {settings.trials:,} trials, {settings.batch:,} at a time, over {', '.join(search.space.varied)}")
+    for line in search.remarks:
+        tell(f"        {line}")
+    goals = [f"{goal.direction} {goal.metric}" for goal in settings.goals]
+    tell(f"        chosen by {settings.sampler}, to {' and '.join(goals)}")
     if settings.halving is not None:
         tell(f"        of which one in {settings.halving.eta:g} goes on at each rung")
     tell("        what they train, and for how long, is decided while it goes on")

@@ -240,6 +240,11 @@ class Session:
         """How many workers the sweep's blocks are to keep busy."""
         return self._how.workers.wanted
 
+    @property
+    def checkpoint_seconds(self) -> float | None:
+        """How often a checkpoint is written; None: never."""
+        return self._how.checkpoint_seconds
+
     def extend(self, jobs: Sequence[SweepJob], duplicates: int = 0) -> None:
         """Take on runs beside those that the sweep has; duplicates: how many repeated another one."""
         self.jobs += jobs

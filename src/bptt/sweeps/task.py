@@ -73,6 +73,8 @@ class TrainTask(SweepTask):
         """Train what a search asks for; its outcome. Raises what `Launch.launch` does."""
         from bptt.sweeps.search.search import list_searched_keys, run_search
 
+        for remark in search.remarks:
+            self._reporter.say(remark)
         launch = self._begin(config, loader, list_searched_keys(config, loader))
         outcome = run_search(launch, search)
         self._reporter.say(str(outcome))

@@ -26,6 +26,7 @@ class Swept:
     swept: list[str]
     solved: Solved
     conditions: list[str] = field(default_factory=list)
+    searched: Any = None
     measures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"run": [], "update": []}))
 
     @property

@@ -153,7 +153,10 @@ def test_a_wrong_space_is_told_in_a_line(made: Made, overrides: list[str], line:
     [
         ([], "hydra.sweeper.trials: missing; must be a whole number at least 1"),
         (["hydra.sweeper.trials=0"], "hydra.sweeper.trials=0: must be a whole number at least 1"),
-        (["hydra.sweeper.sampler=tpee"], "hydra.sweeper.sampler=tpee: must be one of tpe, random; did you mean tpe?"),
+        (
+            ["hydra.sweeper.sampler=tpee"],
+            "hydra.sweeper.sampler=tpee: must be one of tpe, cmaes, gp, qmc, random, grid, nsgaii; did you mean tpe?",
+        ),
         (
             ["hydra.sweeper.metric=loss"],
             "hydra.sweeper.metric=loss: must be one of loss/eval, loss/train, accuracy/eval",

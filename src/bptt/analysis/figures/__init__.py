@@ -8,11 +8,13 @@ from bptt.analysis.figures import (
     dynamics,
     foretelling,
     gradients,
+    halving,
     lengths,
     outcomes,
     performance,
     portraits,
     predictions,
+    search,
     stability,
     training,
 )
@@ -79,7 +81,9 @@ _MOST: Final = 14
 
 
 _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
+    search.draw_search,
     outcomes.draw_success,
+    halving.draw_halving,
     foretelling.draw_foretelling,
     outcomes.draw_survivals,
     training.draw_loss,

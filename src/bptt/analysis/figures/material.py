@@ -69,6 +69,8 @@ _SHOWN: Final = {
     RATIO: Display("relative update size ‖Δθ‖/‖θ‖", "log", None, 1000, 1e8),
     "dynamics/sharpness_ratio": Display("sharpness / largest stable one", "log", None, None, 1e6),
     "activations/saturation": Display("saturated activations", "percent"),
+    "parameters": Display("parameters"),
+    "update": Display("updates"),
     GRADIENTS: Display("gradient evaluations"),
     SECONDS: Display("processor time (s)"),
 }
@@ -199,11 +201,13 @@ def count_runs(runs: "pd.DataFrame", found: Sequence[Factor]) -> str:
     status = runs["status"].fillna("")
     ended = runs["outcome"].notna()
     diverged = int(runs["outcome"].eq("diverged").sum())
+    given_up = int(runs["given_up"].notna().sum()) if "given_up" in runs else 0
     left_out = [
         f"{count:,} {what}"
         for count, what in (
             (int(status.eq("FAILED").sum()), "failed"),
-            (int((~ended & status.ne("FAILED")).sum()), "did not end"),
+            (given_up, "given up by halving"),
+            (int((~ended & status.ne("FAILED")).sum()) - given_up, "did not end"),
         )
         if count
     ]

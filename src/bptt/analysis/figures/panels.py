@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bptt.analysis.factors import Factor
+from bptt.analysis.factors import Factor, name_key
+from bptt.analysis.figures.material import find_display
 from bptt.analysis.style import BASELINE, COLUMN, GREY, PALETTE, set_logarithmic_ticks, write_message, write_power
+from bptt.analysis.tables import shorten_keys
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -312,3 +315,62 @@ def _draw(axes: "Axes", scale: Scale, band: Band) -> None:
 def count_crosses(figure: "Figure") -> int:
     """How many lines of a figure end since most runs had diverged."""
     return sum(line.get_marker() == CROSS for axes in figure.axes for line in axes.lines)
+
+
+def make_single_panel(height: float) -> "tuple[Figure, Axes]":
+    """A figure of this height, in inches, with one pair of axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(COLUMN, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def draw_words(figure: "Figure", words: Sequence[tuple[str, str, str]]) -> None:
+    """A legend above everything: texts with colours, and a line or a marker."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=colour,
+            linestyle="-" if mark == "-" else "",
+            marker="" if mark == "-" else mark,
+            markersize=3.5,
+        )
+        for _, colour, mark in words
+    ]
+    figure.legend(
+        handles,
+        [text for text, _, _ in words],
+        loc="outside upper center",
+        ncols=len(words),
+        frameon=False,
+        columnspacing=1.2,
+        handlelength=1.4,
+        borderpad=0.0,
+    )
+
+
+def show_values_of(values: "NDArray[np.float64]", name: str) -> "NDArray[np.float64]":
+    """A metric's values as they are drawn: shares in percent."""
+    return values * (100 if find_display(name).scale == "percent" else 1)
+
+
+def choose_scale(values: "NDArray[np.float64]", name: str) -> Scale | None:
+    """The axis of a metric that runs ended with, of its values as they are; None: nothing is finite."""
+    kind = find_display(name).scale
+    if kind == "percent":
+        return LinearWindow(0.0, 100.0)
+    finite = values[np.isfinite(values)]
+    spread = len(finite) and finite.min() > 0 and finite.max() > 8 * finite.min()
+    if kind == "log" or spread:
+        largest = np.quantile(finite, 0.9, method="inverted_cdf") if len(finite) else np.inf
+        return Window.around(values, ceiling=float(largest) * 10, span=1e12)
+    return LinearWindow.around(values)
+
+
+def name_all_keys(keys: "Sequence[str] | pd.Series") -> list[str]:
+    """What some keys are called on axes and in sentences."""
+    short = shorten_keys([*keys])
+    return [name_key(key, short[key]) for key in keys]

@@ -38,6 +38,7 @@ from bptt.analysis.report.sections.results import (
     write_settings_table,
     write_troubles,
 )
+from bptt.analysis.report.sections.search import has_found, write_found, write_given_up, write_search
 from bptt.analysis.report.sections.setup import (
     list_origins,
     list_values,
@@ -90,6 +91,9 @@ def report_single(
 
 
 def _list_settings(findings: Findings) -> list[Element]:
+    """What proves the answer: the table of settings; of a search that of its best trials."""
+    if has_found(findings.sweep):
+        return [write_found(findings.sweep)]
     return [] if findings.statistics.empty else [write_settings_table(findings)]
 
 
@@ -98,14 +102,16 @@ def write_sections(
 ) -> list[Section]:
     """What is told of a sweep between the answer in short and where it comes from.
 
-    shown   whether the table of settings stands with the answer
+    shown   whether the table that proves the answer stands with it
     failed  the figures that can't be drawn
     """
     ours = [one for one in drawn if one.name.startswith(DYNAMICS)]
     others = [one for one in drawn if one not in ours]
     measured = not findings.sweep.measures.empty
     return [
-        attempt_section("results", "Results", lambda: write_results(findings, shown)),
+        attempt_section("results", "Results", lambda: write_results(findings, shown and not has_found(findings.sweep))),
+        *attempt_some("search", "What the search found", lambda: write_search(findings, shown)),
+        *attempt_some("given_up", "What was given up", lambda: write_given_up(findings)),
         *attempt_some("start", "What the start foretells", lambda: write_start(findings)),
         *attempt_some("reach", "How far each setting carries", lambda: write_reach(findings)),
         *attempt_some("choices", "What was chosen", lambda: write_choices(findings)),

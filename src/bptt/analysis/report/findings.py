@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_tuning
+from bptt.analysis.chosen import warn_of_edges, write_confirmation, write_halved, write_tuning
 from bptt.analysis.comparison import choose_leading, conclude_about, describe_common
 from bptt.analysis.ranking import rank_groups
 from bptt.analysis.statistics.settings import clopper_pearson, setting_statistics
@@ -129,6 +129,8 @@ class Findings:
     @property
     def leading(self) -> list[str]:
         """A sentence or two that answer the sweep's question; what all runs have in common stands in the last."""
+        if told := self.sweep.trials.write_best() or write_halved(self.sweep):
+            return [told]
         if not self.conclusions and len(self.statistics.drop_duplicates("setting")) > 1 and self.ended:
             return [_NOTHING_ALIKE]
         found = choose_leading(self.conclusions)

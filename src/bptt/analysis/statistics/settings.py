@@ -58,9 +58,9 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: S
 
     Columns: condition (text, where there are any), setting (text), the swept keys, then
     runs        how many there are
-    ended       how many of them ended, among them those that diverged, stopped early or were pruned by a search: the
-                statistics are of these
-    diverged, failed, unfinished  how many of all runs did, FAILED, or were broken off or never begun
+    ended       how many of them ended, among them those that diverged or stopped early: the statistics are of these
+    diverged, failed, unfinished  how many of all runs did, FAILED, or were broken off, never begun or given up
+    given_up    how many of the last were given up by halving; only where some run was
     solved      how many solved their task; success their share of those that ended (Clopper and Pearson's interval)
     loss_median, loss_iqm            of the last evaluations' loss; a diverged run's is infinite (bootstrap intervals)
     best_loss_median, best_loss_iqm  of the least loss that each run had
@@ -87,9 +87,11 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: S
         diverged=runs["outcome"].eq("diverged"),
         failed=failed,
         unfinished=~(ended | failed),
+        **({"given_up": runs["given_up"].notna()} if "given_up" in runs else {}),
     )
     grouped = table.groupby([*text, "setting", *keys], sort=False, dropna=False)
-    counted = grouped[["ended", "diverged", "failed", "unfinished"]].sum()
+    counts = ["ended", "diverged", "failed", "unfinished", "given_up"]
+    counted = grouped[[name for name in counts if name in table]].sum()
     counted.insert(0, "runs", grouped.size())
     counted = counted.reset_index()
     setting = grouped.ngroup().to_numpy()[table["ended"]]

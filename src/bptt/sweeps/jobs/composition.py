@@ -68,7 +68,7 @@ def _read_sweeper(config: DictConfig) -> dict[str, Any]:
 
 
 def _varies(node: Mapping[str, Any]) -> bool:
-    return any(value for name, value in node.items() if name not in ("_target_", "seeds"))
+    return any(value for name, value in node.items() if name not in ("_target_", "seeds", "halving"))
 
 
 def _list_choices_swept(overrides: Sequence[str], composer: Composer) -> dict[str, list[str]]:

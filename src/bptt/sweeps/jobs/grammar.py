@@ -8,6 +8,7 @@ seeds    N: each of that is run with the seeds 0 to N - 1
 exclude  a list of key: value, or of key: list of values; a run that has all of an entry is left out
 unions   a list of sweeps, each with params, zip, seeds and exclude of its own beside the common ones: the runs of all;
          called blocks in files of before
+halving  gives up settings that fall behind, see `bptt.sweeps.search.settings.GridHalving`
 
 What a union says of a key replaces what is said in common, and what the command line says of it, one value or several,
 replaces both.
@@ -290,7 +291,7 @@ def _axis(overrides: Sequence[str]) -> Axis:
 _UNION: Final = ("params", "zip", "seeds", "exclude")
 
 
-_SETTINGS: Final = (*_UNION, "unions")
+_SETTINGS: Final = (*_UNION, "unions", "halving")
 _UNIONS_OF_BEFORE: Final = "blocks"
 
 

@@ -121,7 +121,7 @@ class SuccessiveHalving:
                 record = result.lanes[going_on[place]].record
                 assert group.state is not None
                 assert record is not None
-                value = float(record.history[self._settings.metric][-1])
+                value = float(record.history[self._settings.goal.metric][-1])
                 alone = replace(lane, state=select_lanes(group.state, [place]))
                 arrived.append((group, alone, record, value))
         self._groups = left
@@ -137,7 +137,8 @@ class SuccessiveHalving:
             self._seen.setdefault(group.rung, []).append((self._cost(value), lane.candidate.job))
             self._reached(lane.candidate.job, group.update, value)
         # Of those that are equally good, the first.
-        best = {rung: sorted(seen)[: max(1, len(seen) // self._halving.eta)] for rung, seen in self._seen.items()}
+        ranked = {rung: sorted(seen) for rung, seen in self._seen.items()}
+        best = {rung: seen[: self._halving.count_best(len(seen))] for rung, seen in ranked.items()}
         stopped: dict[Any, list[RunResult]] = {}
         for group, lane, record, value in arrived:
             key, cost = fusing_key(lane.candidate.run), self._cost(value)
@@ -146,12 +147,18 @@ class SuccessiveHalving:
                 waiting.lanes.append(lane)
             else:
                 early = replace(record, outcome="early_stopped")
-                stopped.setdefault(key, []).append(_result(lane, "KILLED", early, None))
+                why = explain_giving_up(
+                    group.update,
+                    1 + ranked[group.rung].index((cost, lane.candidate.job)),
+                    len(ranked[group.rung]),
+                    f"{self._settings.goal.metric} {value:.3g}",
+                    len(best[group.rung]),
+                )
+                stopped.setdefault(key, []).append(replace(_result(lane, "KILLED", early, None), given_up=why))
         return stopped
 
     def _cost(self, value: float) -> float:
-        cost = value if self._settings.minimize else -value
-        return math.inf if math.isnan(cost) else cost
+        return self._settings.goal.cost(value)
 
     def _target(self, group: _Group) -> int:
         """The update of the group's next rung, or its last one."""
@@ -222,6 +229,11 @@ class SuccessiveHalving:
     def _vector(self, run: Run) -> int:
         """How many lanes of such runs make a vector."""
         return min(lanes_per_vector(run), self._settings.batch)
+
+
+def explain_giving_up(update: int, place: int, of: int, by: str, best: int) -> str:
+    """Why a run was given up: at which update, as the how maniest of how many, by what, and how many went on."""
+    return f"at update {update:,}: number {place:,} of {of:,} by {by}, and the best {best:,} went on"
 
 
 def _final(lanes: Sequence[_Racer], result: LaneResult) -> list[RunResult]:

@@ -1,7 +1,7 @@
 """A search: trials are asked for, many at once so that they fuse, trained as a sweep's runs, and told their worth."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,18 +12,20 @@ from omegaconf import DictConfig, OmegaConf
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
-from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.sweeps.jobs.grammar import strip_key
 from bptt.sweeps.launch import Launch
 from bptt.sweeps.results import make_returns
 from bptt.sweeps.search.halving import Candidate, SuccessiveHalving
-from bptt.sweeps.search.settings import SearchSettings, Space, search_settings, search_space
+from bptt.sweeps.search.objectives import PARAMETERS, count_parameters, has_accuracy, weigh_run
+from bptt.sweeps.search.samplers import list_remarks
+from bptt.sweeps.search.settings import SearchSettings, Space, describe_values, search_settings, search_space
 from bptt.sweeps.search.study import Outcome, Study
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.training import LaneResult, LaneTask
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import STUDY
+from bptt.tracking.folder.sweep import Searched
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -65,6 +67,7 @@ class Search:
     def __init__(self, settings: SearchSettings, space: Space, folder: Path, composer: Composer) -> None:
         self.settings, self.space = settings, space
         self._study = Study(settings, space, settings.storage or folder / STUDY)
+        self.settings = self._study.settings
         self._composer = composer
 
     @classmethod
@@ -80,6 +83,21 @@ class Search:
         """How many trials may still be asked for."""
         return self._study.remaining
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known about how it searches."""
+        return list_remarks(self.settings, self.space)
+
+    def describe(self) -> Searched:
+        """What the sweep's journal keeps of it."""
+        settings = self.settings
+        return Searched(
+            objectives={goal.metric: goal.direction for goal in settings.goals},
+            sampler=settings.sampler,
+            space={key: describe_values(of) for key, of in self.space.varied.items()},
+            halving=None if settings.halving is None else asdict(settings.halving),
+        )
+
     def by_batches(self, launch: Callable[[list[list[str]], int], Sequence[JobReturn]]) -> Outcome:
         """Train whole batches, each to its end; `launch` returns fewer results than jobs where it was given up.
 
@@ -94,10 +112,13 @@ class Search:
                 results = launch(jobs, first)
                 first += len(jobs)
                 for trial, result in zip(trials, results, strict=False):
-                    if result.status is JobStatus.COMPLETED and self.settings.metric in result.return_value:
-                        study.finished(trial, float(result.return_value[self.settings.metric]))
+                    values = result.return_value if result.status is JobStatus.COMPLETED else {}
+                    lacking = [goal.metric for goal in self.settings.goals if goal.metric not in values]
+                    if lacking:
+                        told = f"the run has no {lacking[0]}" if values else "the run failed"
+                        study.failed(trial, told)
                     else:
-                        study.failed(trial, "the run failed")
+                        study.finished(trial, weigh_run(values, self.settings.goals))
                 if len(results) < len(jobs):
                     break
         return study.outcome()
@@ -111,8 +132,14 @@ class Search:
     def _check(self, overrides: Sequence[str]) -> None:
         """Raise ConfigurationError where a trial can't be judged as the settings ask for."""
         run, settings = check_configuration(self._composer.compose(overrides)).run, self.settings
-        if settings.metric == "accuracy/eval" and not has_accuracy(run):
-            raise ConfigurationError(["hydra.sweeper.metric=accuracy/eval: the task has no notion of right"])
+        named = [goal.metric for goal in settings.goals]
+        if "accuracy/eval" in named and not has_accuracy(run):
+            key = (
+                "hydra.sweeper.objectives.accuracy/eval"
+                if settings.objectives
+                else "hydra.sweeper.metric=accuracy/eval"
+            )
+            raise ConfigurationError([f"{key}: the task has no notion of right"])
         if settings.halving is not None and not settings.halving.rungs(run.train):
             raise ConfigurationError(
                 [f"hydra.sweeper.halving: no update below train.updates={run.train.updates} at which to compare"]
@@ -164,7 +191,7 @@ class _Halved:
     def _reuse(self, job: int, run: Run, record: Record) -> None:
         """A run that was trained before is what others are compared with, too."""
         assert self._settings.halving is not None
-        metric = dict(zip(record.history["update"].tolist(), record.history[self._settings.metric], strict=True))
+        metric = dict(zip(record.history["update"].tolist(), record.history[self._settings.goal.metric], strict=True))
         rungs = self._settings.halving.rungs(run.train)
         self._values[job] = {rung: float(metric[rung]) for rung in rungs if rung in metric}
         self._halving.remember(list(self._values[job].values()))
@@ -195,16 +222,8 @@ class _Halved:
         return lambda trial: self._study.failed(trial, result.error or "the run failed")
 
     def _finished(self, record: Record) -> "Callable[[Trial], None]":
-        value = float(record.history[self._settings.metric][-1])
-        return lambda trial: self._study.finished(trial, value)
-
-
-def has_accuracy(run: Run) -> bool:
-    """Whether the run's task has a notion of right."""
-    import numpy as np
-
-    sequences = run.task.evaluation(Generator(np.random.SeedSequence(0)))
-    return run.task.accuracy(np.zeros(sequences.y.shape), sequences) is not None
+        values = weigh_run({name: float(row[-1]) for name, row in record.history.items()}, self._settings.goals)
+        return lambda trial: self._study.finished(trial, values)
 
 
 def list_searched_keys(config: DictConfig, loader: ConfigLoader) -> list[str]:
@@ -222,14 +241,22 @@ def _node(config: DictConfig) -> dict[str, Any]:
 
 def run_search(launch: Launch, search: Search) -> Outcome:
     """Search until no trial remains. Raises what `Launch.launch` does."""
-    launch.trials = search.remaining
+    launch.trials, launch.searched = search.remaining, search.describe()
     if search.settings.halving is not None:
         return search.by_halving(_Runs(launch, search.settings.trials))
+    counts = any(goal.metric == PARAMETERS for goal in search.settings.goals)
+    runs: dict[int, Run] = {}
 
-    def trained(jobs: list[list[str]], _first: int) -> Sequence:
+    def trained(jobs: list[list[str]], _first: int) -> Sequence[JobReturn]:
         results = launch.launch(jobs)
         assert launch.session is not None
-        return make_returns(launch.session.jobs, launch.session.results, results)
+        returns = [*make_returns(launch.session.jobs, launch.session.results, results)]
+        if counts and launch.added is not None:
+            runs.update(launch.added.runs)
+            for number, made in zip(launch.added.numbers, returns, strict=False):
+                if made.status is JobStatus.COMPLETED:
+                    made.return_value = {**made.return_value, PARAMETERS: float(count_parameters(runs[number]))}
+        return returns
 
     return search.by_batches(trained)
 

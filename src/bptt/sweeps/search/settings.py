@@ -11,9 +11,9 @@ range(2, 20, 2)              the numbers of the range
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import numpy as np
 from hydra.core.config_loader import ConfigLoader
@@ -21,14 +21,18 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.configuration.compose import parse_overrides
-from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.errors import ConfigurationError, write_problem
 from bptt.configuration.fields import construct
 from bptt.core.annotations import Range
 from bptt.core.lanes import recorded_updates
 from bptt.core.run import Settings
-from bptt.sweeps.jobs.grammar import expand_override, expand_values, strip_key
+from bptt.sweeps.jobs.grammar import MOST, expand_override, expand_values, strip_key
+from bptt.sweeps.search.objectives import Direction, Metric, Objective, read_objectives
+from bptt.tracking.folder.sweep import Searched
 
-_ROUNDS = 3  # of halving, where nothing says how many
+Sampler = Literal["tpe", "cmaes", "gp", "qmc", "random", "grid", "nsgaii"]
+
+_ROUNDS: Final = 3  # of halving, where nothing says how many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,10 @@ class HalvingSettings:
 
     eta: Annotated[int, Range(at_least=2)] = 3
     min_updates: Annotated[int, Range(at_least=1)] | None = None
+
+    def count_best(self, count: int) -> int:
+        """How many of so many that have come to a rung go on."""
+        return max(1, count // self.eta)
 
     def rungs(self, train: Settings) -> tuple[int, ...]:
         """The updates, all recorded ones, at which runs with these settings are compared."""
@@ -57,10 +65,13 @@ class HalvingSettings:
 class SearchSettings:
     """A search.
 
-    trials        how many there are in all, those of earlier commands with the same storage among them
+    trials        how many there are in all, those of earlier commands with the same storage among them; with the
+                  sampler grid no more than that has, and all of it where nothing is said
     batch         how many are asked for at once; with halving, how many are trained side by side
     metric        of which the last value counts
     direction     None: minimize for a loss, maximize for an accuracy
+    objectives    what counts in place of the metric, one or several, see `bptt.sweeps.search.objectives`
+    sampler       see `bptt.sweeps.search.samplers`
     sampler_seed  the same seed asks for the same trials
     halving       None: every run is trained to its end
     storage       the SQLite file of Optuna's study; None: study.db in the sweep's folder
@@ -68,22 +79,63 @@ class SearchSettings:
 
     trials: Annotated[int, Range(at_least=1)]
     batch: Annotated[int, Range(at_least=1)] = 64
-    metric: Literal["loss/eval", "loss/train", "accuracy/eval"] = "loss/eval"
-    direction: Literal["minimize", "maximize"] | None = None
-    sampler: Literal["tpe", "random"] = "tpe"
+    metric: Metric = "loss/eval"
+    direction: Direction | None = None
+    objectives: tuple[Objective, ...] = ()
+    sampler: Sampler = "tpe"
     sampler_seed: Annotated[int, Range(at_least=0)] = 0
     halving: HalvingSettings | None = None
     storage: Path | None = None
     study_name: str = "search"
 
     @property
-    def minimize(self) -> bool:
-        return self.direction == "minimize" or (self.direction is None and self.metric != "accuracy/eval")
+    def goals(self) -> tuple[Objective, ...]:
+        """What counts, one or several."""
+        return self.objectives or (Objective.of(self.metric, self.direction),)
 
     @property
-    def worst(self) -> float:
-        """What a run is worth that has no value: one that diverged."""
-        return float("inf") if self.minimize else float("-inf")
+    def goal(self) -> Objective:
+        """The one that runs are compared by before their end; the first, where there are several."""
+        return self.goals[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridHalving(HalvingSettings):
+    """Successive halving of a grid's settings: those that fall behind are given up, with all of their seeds.
+
+    metric  by whose median over the seeds settings are compared, in each condition
+    """
+
+    metric: Metric = "loss/eval"
+
+    @property
+    def goal(self) -> Objective:
+        """What settings are compared by."""
+        return Objective.of(self.metric)
+
+    def describe(self) -> Searched:
+        """What the sweep's journal keeps of it."""
+        return Searched(objectives={self.metric: self.goal.direction}, halving=asdict(self))
+
+
+def read_grid_halving(sweeper: Mapping[str, Any]) -> GridHalving | None:
+    """The halving of a sweep that is no search, from the node hydra.sweeper; None: all runs are trained to their end.
+
+    Raises ConfigurationError.
+    """
+    given = sweeper.get("halving")
+    if given is None:
+        return None
+    problems: list[str] = []
+    if not isinstance(given, Mapping):
+        raise ConfigurationError([write_problem("hydra.sweeper.halving", given, "must be a mapping, as {eta: 3}")])
+    halving = construct(
+        "hydra.sweeper.halving", {str(key): value for key, value in given.items()}, GridHalving, problems
+    )
+    if problems:
+        raise ConfigurationError(problems)
+    assert isinstance(halving, GridHalving)
+    return halving
 
 
 def search_settings(sweeper: Mapping[str, Any]) -> SearchSettings:
@@ -92,11 +144,34 @@ def search_settings(sweeper: Mapping[str, Any]) -> SearchSettings:
     # A sweep's file chooses its sweeper by `_target_`, so that the default one's settings stand there too, empty.
     own = {field.name for field in fields(SearchSettings)}
     values = {name: value for name, value in sweeper.items() if name in own or value not in (None, [], {})}
-    values = {name: value for name, value in values.items() if name not in ("_target_", "params")}
+    values = {name: value for name, value in values.items() if name not in ("_target_", "params", "objectives")}
+    if values.get("trials") is None:
+        values = {name: value for name, value in values.items() if name != "trials"}
+        values |= {"trials": MOST} if sweeper.get("sampler") == "grid" else {}
+    objectives = read_objectives(sweeper.get("objectives"), values, problems)
     settings = construct("hydra.sweeper", values, SearchSettings, problems, hidden=["params"])
+    if settings is not None:
+        settings = replace(settings, objectives=objectives)
+        problems += _find_conflicts(settings)
     if problems:
         raise ConfigurationError(problems)
     return settings
+
+
+def _find_conflicts(settings: SearchSettings) -> list[str]:
+    """What settings that are right by themselves can't be together."""
+    several = len(settings.goals) > 1
+    found = []
+    if several and settings.sampler == "cmaes":
+        found.append("hydra.sweeper.sampler=cmaes: knows one objective alone; several take tpe, nsgaii, gp or another")
+    if several and settings.halving is not None:
+        found.append("hydra.sweeper.halving: compares by one objective, and there are several")
+    if settings.halving is not None and settings.goal.metric not in get_args(Metric):
+        found.append(
+            f"hydra.sweeper.halving: compares by what is recorded through training ({', '.join(get_args(Metric))}), and"
+            f" {settings.goal.metric} is not"
+        )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +189,13 @@ class Choices:
     """Values as they are typed."""
 
     texts: tuple[str, ...]
+
+
+def describe_values(of: Numbers | Choices) -> dict[str, Any]:
+    """What a journal keeps of a key's values."""
+    if isinstance(of, Choices):
+        return {"choices": [*of.texts]}
+    return {"low": of.low, "high": of.high, "step": of.step, "log": of.log}
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.search.objectives import Objective
+from bptt.sweeps.search.samplers import count_grid, list_sampler_problems, make_sampler, shuffle_grid
 from bptt.sweeps.search.settings import Choices, Numbers, SearchSettings, Space
 from bptt.tracking.store.address import StoreError
 
 if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
-    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
 _ERROR: Final = "error"  # the attribute of a trial that failed
@@ -28,20 +29,26 @@ class Outcome:
     """What a search came to.
 
     counts  finished, stopped early, failed
+    goals   what counted
     best    what the best trial that finished is of, and its value; None: none did
+    front   how many trials no other one is better than in every objective; of one objective it is not told
     """
 
     counts: tuple[int, int, int]
-    metric: str
+    goals: tuple[Objective, ...]
     best: tuple[list[str], float] | None
+    front: int = 0
 
     def __str__(self) -> str:
         finished, stopped, failed = self.counts
         text = f"search: {finished} trials finished, {stopped} stopped early, {failed} failed"
+        names = [goal.metric for goal in self.goals]
+        if self.front:
+            return f"{text}; {self.front} on the Pareto front of {' and '.join(names)}"
         if self.best is None:
             return text
         overrides, value = self.best
-        return f"{text}; best {self.metric} {value:.6g} with {' '.join(overrides)}"
+        return f"{text}; best {names[0]} {value:.6g} with {' '.join(overrides)}"
 
 
 class Study:
@@ -53,6 +60,10 @@ class Study:
 
     def __init__(self, settings: SearchSettings, space: Space, file: Path) -> None:
         optuna = _optuna()
+        if problems := list_sampler_problems(settings, space):
+            raise ConfigurationError(problems)
+        if settings.sampler == "grid":
+            settings = replace(settings, trials=min(settings.trials, count_grid(space)))
         self._settings, self._space, self._file = settings, space, file
         self._distributions = {key: _distribution(varied) for key, varied in space.varied.items()}
         self._stored: OptunaStudy | None = None
@@ -61,10 +72,11 @@ class Study:
         earlier = self._earlier() if file.exists() else []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = _sampler(settings, len(earlier))
-        self._study: OptunaStudy = optuna.create_study(sampler=sampler, direction=self._direction)
+            sampler = make_sampler(settings, self._distributions, len(earlier))
+        self._study: OptunaStudy = optuna.create_study(sampler=sampler, directions=self._directions)
         self._study.add_trials(earlier)
         self._asked = len(earlier)
+        self._grid = self._list_grid(earlier)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="study")
         self._written: list[Future[None]] = []
 
@@ -86,6 +98,11 @@ class Study:
             raise StoreError(f"{self._file}: can't be written: {_first_line(trouble)}") from trouble
 
     @property
+    def settings(self) -> SearchSettings:
+        """With as many trials as there can be."""
+        return self._settings
+
+    @property
     def remaining(self) -> int:
         """How many trials may still be asked for."""
         return max(0, self._settings.trials - self._asked)
@@ -94,15 +111,25 @@ class Study:
         """So many new trials, fewer where no more remain."""
         count = min(count, self.remaining)
         self._asked += count
+        for values in self._grid[:count]:
+            self._study.enqueue_trial(values)
+        del self._grid[:count]
         return [self._study.ask(self._distributions) for _ in range(count)]
+
+    def _list_grid(self, earlier: "Sequence[FrozenTrial]") -> list[dict[str, Any]]:
+        """The combinations of a grid that no earlier trial has, in the order in which they are asked for."""
+        if self._settings.sampler != "grid":
+            return []
+        had = {tuple(trial.params.get(key) for key in self._space.varied) for trial in earlier}
+        return [one for one in shuffle_grid(self._settings, self._space) if tuple(one.values()) not in had]
 
     def overrides(self, trial: "Trial") -> list[str]:
         """What a trial is of."""
         return [*self._space.fixed, *self._space.overrides(trial.params)]
 
-    def finished(self, trial: "Trial", value: float) -> None:
-        """A trial was trained to its end. A value that is no number is as bad as can be."""
-        self._study.tell(trial, self._settings.worst if np.isnan(value) else value)
+    def finished(self, trial: "Trial", values: Sequence[float]) -> None:
+        """A trial was trained to its end; what it is worth, by each goal."""
+        self._study.tell(trial, [*values])
         self._keep(trial)
 
     def stopped(self, trial: "Trial") -> None:
@@ -132,17 +159,21 @@ class Study:
 
         trials = self._study.get_trials(deepcopy=False)
         counts = Counter(trial.state for trial in trials)
+        told = (counts[TrialState.COMPLETE], counts[TrialState.PRUNED], counts[TrialState.FAIL])
+        goals = self._settings.goals
+        if len(goals) > 1:
+            return Outcome(counts=told, goals=goals, best=None, front=len(self._study.best_trials))
         finished = [trial for trial in trials if trial.state is TrialState.COMPLETE and np.isfinite(_value(trial))]
-        best = (min if self._settings.minimize else max)(finished, key=_value, default=None)
+        best = (min if goals[0].minimize else max)(finished, key=_value, default=None)
         return Outcome(
-            counts=(counts[TrialState.COMPLETE], counts[TrialState.PRUNED], counts[TrialState.FAIL]),
-            metric=self._settings.metric,
+            counts=told,
+            goals=goals,
             best=None if best is None else (self._space.overrides(best.params), _value(best)),
         )
 
     @property
-    def _direction(self) -> Any:
-        return "minimize" if self._settings.minimize else "maximize"
+    def _directions(self) -> list[Any]:
+        return [goal.direction for goal in self._settings.goals]
 
     def _keep(self, trial: "Trial") -> None:
         """Write a trial that has ended, which takes longer than to ask for one, while others are trained."""
@@ -158,12 +189,17 @@ class Study:
         import optuna
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=f"sqlite:///{self._file.absolute()}",
             study_name=self._settings.study_name,
-            direction=self._direction,
+            directions=self._directions,
             load_if_exists=True,
         )
+        if not study.trials:  # so that a dashboard calls the objectives by their names
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([goal.metric for goal in self._settings.goals])
+        return study
 
     def _earlier(self) -> "list[FrozenTrial]":
         """The trials of the file's study that have ended."""
@@ -178,8 +214,10 @@ class Study:
                 [f"hydra.sweeper.storage={self._file}: can't be read: {_first_line(error)}"]
             ) from error
         problems = []
-        if self._stored.direction.name.lower() != self._direction:
-            problems.append(f"its direction is to {self._stored.direction.name.lower()}")
+        directions = [direction.name.lower() for direction in self._stored.directions]
+        if directions != self._directions:
+            what = "direction is" if len(directions) == 1 else "directions are"
+            problems.append(f"its {what} to {', '.join(directions)}")
         for trial in trials:
             for key, distribution in trial.distributions.items():
                 if key in self._distributions:
@@ -203,15 +241,6 @@ def _optuna() -> Any:
         raise ConfigurationError(["hydra/sweeper=optuna: Optuna is missing; pip install 'bptt[optuna]'"]) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
-
-
-def _sampler(settings: SearchSettings, begun: int) -> "BaseSampler":
-    """begun: the trials of an interrupted search, which goes on with others than it began with."""
-    from optuna.samplers import RandomSampler, TPESampler
-
-    seed = int(np.random.SeedSequence([settings.sampler_seed, begun]).generate_state(1)[0])
-    # With its constant liar the trials of a batch keep away from each other.
-    return RandomSampler(seed) if settings.sampler == "random" else TPESampler(seed=seed, constant_liar=True)
 
 
 def _distribution(varied: Numbers | Choices) -> Any:

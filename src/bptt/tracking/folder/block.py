@@ -61,6 +61,7 @@ class RunResult:
     error   the traceback of a run that FAILED
     began, ended  seconds since 1970; of the whole block
     reused  the id, in the store, of the earlier run that this result was taken from
+    given_up  why halving stopped it; None: it did not
     """
 
     job: int
@@ -70,13 +71,14 @@ class RunResult:
     began: float
     ended: float
     reused: str | None = None
+    given_up: str | None = None
 
 
 @dataclass(frozen=True)
 class Tables:
     """The results of a sweep, one table each; `run` is a job's number.
 
-    runs     run, status, outcome, updates, error, began, ended, reused, and of each of ONCE what there is
+    runs     run, status, outcome, updates, error, began, ended, reused, of each of ONCE what there is, given_up if any
     history  run, update, metrics
     """
 
@@ -360,7 +362,7 @@ def read_table(path: Path, digest: str | None = None, columns: Sequence[str] | N
 def _tabulate_runs(results: Sequence[RunResult]) -> Any:
     import pyarrow as pa
 
-    records = [result.record for result in results]
+    records, why = [result.record for result in results], [result.given_up for result in results]
     return pa.table(
         {
             "run": pa.array([result.job for result in results], pa.int64()),
@@ -371,6 +373,7 @@ def _tabulate_runs(results: Sequence[RunResult]) -> Any:
             "began": pa.array([result.began for result in results], pa.float64()),
             "ended": pa.array([result.ended for result in results], pa.float64()),
             "reused": pa.array([result.reused for result in results], pa.string()),
+            **({"given_up": pa.array(why, pa.string())} if any(why) else {}),
             # Null where there is none: a number may be NaN, or infinite.
             **{
                 name: pa.array([record and record.once.get(name) for record in records], pa.float64())

@@ -88,6 +88,22 @@ class TunedSetting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What a search asked for, or what a grid's halving compared by.
+
+    sampler     which chose the values, by name; None: they are those of a grid
+    objectives  metric → minimize or maximize
+    space       key → low, high, step and log of numbers, or choices
+    halving     its settings; None: all runs are trained to their end
+    """
+
+    objectives: dict[str, str]
+    sampler: str | None = None
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    halving: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepJournal:
     """Whose sweep a folder is.
 
@@ -117,6 +133,7 @@ class SweepJournal:
     choices        files of choices that don't come with bptt: path → text
     retried        how often a block was trained again since a worker died; sweep.log has when and why
     trials         how many runs a search asks for; None: it is none, or that is not known
+    searched       what a search asked for, and what halving compares by; None: neither, or an earlier version
     seconds        how long commands have worked on it, until what they trained was recorded; 0.0: not known
     sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
     numbered       whether its runs' keys in the store end in their numbers; those of earlier sweeps don't
@@ -156,6 +173,7 @@ class SweepJournal:
     numbered: bool = True
     detail: Detail = "full"
     preparations: dict[str, Any] = field(default_factory=dict)
+    searched: Searched | None = None
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
@@ -168,6 +186,8 @@ def _check_counts(journal: SweepJournal) -> None:
         raise ValueError(f"trials={journal.trials!r}")
     if journal.status not in get_args(SweepJournal.__annotations__["status"]):
         raise ValueError(f"status={journal.status!r}")
+    if journal.searched is not None and not isinstance(journal.searched.objectives, dict):
+        raise ValueError(f"searched={journal.searched!r}")
     if journal.detail not in get_args(Detail):
         raise ValueError(f"detail={journal.detail!r}")
 
@@ -213,7 +233,9 @@ class SweepFolder:
         try:
             noted = load_sealed((self.folder / SWEEP).read_text(encoding="utf-8"))
             tuning = [TunedSetting(**one) for one in dict(noted).get("tuning", [])]
-            journal = SweepJournal(**{"sealed": False, "numbered": False, **noted, "tuning": tuning})
+            searched = None if noted.get("searched") is None else Searched(**noted["searched"])
+            known = {"sealed": False, "numbered": False, **noted, "tuning": tuning, "searched": searched}
+            journal = SweepJournal(**known)
             _check_counts(journal)
             return journal
         except (OSError, ValueError, TypeError) as error:

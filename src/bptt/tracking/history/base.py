@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bptt.core.run import Record
     from bptt.tasks.preparation import Preparation
     from bptt.tracking.folder.jobs import Stage
-    from bptt.tracking.folder.sweep import SweepJournal
+    from bptt.tracking.folder.sweep import Searched, SweepJournal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class Head:
     uri             of its store, as its folder notes it, to be resolved from there; None unknown
     files           that configurations name: path → SHA-256 of their content when the sweep began
     choices         files of choices that don't come with bptt: path → text
+    searched        what a search asked for, and what halving compared by; None: neither
     """
 
     name: str
@@ -57,6 +58,7 @@ class Head:
     uri: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
+    searched: "Searched | None" = None
 
     @classmethod
     def of(
@@ -87,6 +89,7 @@ class Head:
             tuned=journal.tuned,
             files=journal.files,
             choices=journal.choices,
+            searched=journal.searched,
             duplicates=journal.duplicates,
             numerical_version=journal.numerical_version,
             current_folder=current_folder,

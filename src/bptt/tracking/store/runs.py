@@ -25,6 +25,7 @@ from bptt.tracking.folder.sweep import SweepJournal
 from bptt.tracking.store.tags import (
     DETAIL_TAG,
     DIGEST_TAG,
+    GIVEN_UP_TAG,
     KEY_TAG,
     OUTCOME_TAG,
     PARENT_TAG,
@@ -184,7 +185,9 @@ def make_run(
         if result.status != "FAILED":
             own[OUTCOME_TAG] = record.outcome
         if result.status == "KILLED":
-            own[PRUNED_TAG] = "true"  # by a search; one that was interrupted has no record
+            own[PRUNED_TAG] = "true"  # by halving; one that was interrupted has no record
+            if result.given_up is not None:
+                own[GIVEN_UP_TAG] = result.given_up
     if result.error is not None and full:
         files[TRACEBACK] = result.error.encode()
     params = flatten(job.config)

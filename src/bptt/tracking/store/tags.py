@@ -34,8 +34,9 @@ STAGE_TAG: Final = "bptt.stage"
 #: Of a run of a sweep of which the store has less than its folder: `last`, or `full` once that was sent after all.
 DETAIL_TAG: Final = "bptt.detail"
 
-#: Of a run that a search stopped.
+#: Of a run that halving stopped: that it did; and at which update and why.
 PRUNED_TAG: Final = "bptt.pruned"
+GIVEN_UP_TAG: Final = "bptt.given_up"
 
 #: Of a sweep's own run: the path of its page among MLflow's.
 VIEW_TAG: Final = "bptt.view"

@@ -106,7 +106,8 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
         )
         if name in frame and frame[name].notna().any()
     ]
-    columns += [Column(name, name, "count") for name in ("diverged", "failed", "unfinished") if frame[name].any()]
+    names = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished", "given_up": "of them given up"}
+    columns += [Column(name, text, "count") for name, text in names.items() if name in frame and frame[name].any()]
     return columns
 
 
@@ -148,7 +149,7 @@ def _write_how(findings: Findings) -> Paragraph:
         Mono(LOSS),
         ", with BCa bootstrap intervals over the runs; a run that diverged counts as infinitely bad. Updates to solve"
         " are the median of Kaplan and Meier's estimate, in which a run that never solved its task is censored at its"
-        " end; – means that fewer than half did. Runs that failed or did not end enter no statistic.",
+        " end; – means that fewer than half did. Runs that failed, did not end or were given up enter no statistic.",
     ]
     if KEPT_LOSS in findings.runs:
         spans += [
@@ -242,9 +243,11 @@ def write_troubles(findings: Findings) -> Section:
     status = runs["status"].fillna("")
     diverged = runs[runs["outcome"].eq("diverged")]
     failed = runs[status.eq("FAILED")]
-    unfinished = runs[~status.isin(["FINISHED", "FAILED"])]
+    given_up = runs["given_up"].notna() if "given_up" in runs else status.eq("given up")
+    unfinished = runs[~status.isin(["FINISHED", "FAILED"]) & ~given_up]
     if not (len(diverged) or len(failed) or len(unfinished)):
-        none = Paragraph((f"None: all {len(runs):,} runs ended well.",))
+        left = f"; {given_up.sum():,} were given up by halving" if given_up.any() else ""
+        none = Paragraph((f"None: all {len(runs) - given_up.sum():,} runs ended well{left}.",))
         return Section("troubles", "Failures and divergences", [none])
     counts = f"{len(diverged):,} diverged, {len(failed):,} failed, and {len(unfinished):,} did not end."
     elements: list[Element] = [Paragraph((f"Of {len(runs):,} runs {counts}",))]
@@ -262,7 +265,7 @@ def write_troubles(findings: Findings) -> Section:
 
 
 def _count_by_setting(statistics: "pd.DataFrame") -> Table:
-    counts = ["diverged", "failed", "unfinished"]
+    counts = [name for name in ("diverged", "failed", "unfinished") if statistics[name].any()]
     labels = [name for name in ("condition", "setting") if name in statistics]
     frame = statistics.loc[statistics[counts].any(axis=1), [*labels, "runs", *counts]].reset_index(drop=True)
     columns = [*(Column(name, name) for name in labels), *(Column(name, name, "count") for name in ["runs", *counts])]
