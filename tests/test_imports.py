@@ -49,6 +49,7 @@ MAY_IMPORT = {
         "bptt.core",
         "bptt.tasks",
     },
+    "bptt.watch": {"bptt.printable", "bptt.watch", "bptt.analysis", "bptt.tracking"},
     "bptt.doctor": {
         "bptt",
         "bptt.printable",
@@ -72,6 +73,7 @@ MAY_IMPORT = {
             ".export",
             ".tracking",
             ".core",
+            ".watch",
         )
     },
     "hydra_plugins": {"bptt.sweeps", "bptt.configuration"},

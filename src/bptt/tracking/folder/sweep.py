@@ -121,6 +121,7 @@ class SweepJournal:
     sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
     numbered       whether its runs' keys in the store end in their numbers; those of earlier sweeps don't
     detail         what the store gets of each run
+    tags           that a user gave the sweep, and with it its runs
     """
 
     name: str
@@ -154,6 +155,7 @@ class SweepJournal:
     sealed: bool = True
     numbered: bool = True
     detail: Detail = "full"
+    tags: dict[str, str] = field(default_factory=dict)
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
@@ -166,6 +168,8 @@ def _check_counts(journal: SweepJournal) -> None:
         raise ValueError(f"trials={journal.trials!r}")
     if journal.status not in get_args(SweepJournal.__annotations__["status"]):
         raise ValueError(f"status={journal.status!r}")
+    if not all(isinstance(text, str) for text in dict(journal.tags).values()):
+        raise ValueError(f"tags={journal.tags!r}")
     if journal.detail not in get_args(Detail):
         raise ValueError(f"detail={journal.detail!r}")
 
@@ -259,9 +263,12 @@ class SweepFolder:
         rows: list[dict[str, Any]] = read_table(self.folder / JOBS, columns=names).to_pylist()
         return rows
 
-    def read_outcomes(self, number: int) -> list[dict[str, Any]]:
-        """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise."""
-        block = open_block(self._block(number), sealed=self.journal.sealed)
+    def read_outcomes(self, number: int, sealed: bool) -> list[dict[str, Any]]:
+        """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise.
+
+        sealed  as in the journal
+        """
+        block = open_block(self.place_block(number), sealed=sealed)
         rows: list[dict[str, Any]] = block.runs.select([*_OUTCOME]).to_pylist()
         return rows
 
@@ -271,7 +278,7 @@ class SweepFolder:
 
     def write_block(self, number: int, results: Sequence[RunResult]) -> None:
         """Write what the runs of a block left, whole or not at all."""
-        write_block(self._block(number), results, self._find_digests())
+        write_block(self.place_block(number), results, self._find_digests())
 
     def blocks(self) -> set[int]:
         """The numbers of the blocks that were written."""
@@ -368,7 +375,7 @@ class SweepFolder:
         if number not in self._open:
             if len(self._open) >= _MOST_OPEN:
                 self._open.clear()
-            self._open[number] = open_block(self._block(number), self._find_digests(), self._sealed)
+            self._open[number] = open_block(self.place_block(number), self._find_digests(), self._sealed)
         return self._open[number]
 
     @cached_property
@@ -382,7 +389,8 @@ class SweepFolder:
         assert self._whose is not None
         return self._whose
 
-    def _block(self, number: int) -> Path:
+    def place_block(self, number: int) -> Path:
+        """The folder of a block, whether it was written or not."""
         return self._blocks / f"{number:06d}"
 
 
