@@ -8,6 +8,7 @@ import pytest
 import bptt
 from bptt.cli.main import main
 from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.store.base import Experiment
 from bptt.tracking.store.client import ClientStore
 from bptt.tracking.store.opening import open_store
 from tests.empty_store import put_empty_store
@@ -65,7 +66,7 @@ def test_runs_and_sweeps_have_them_in_the_store() -> None:
 
 def test_a_run_with_another_tag_is_the_same_run() -> None:
     archive = SweepFolder.open(Path("multirun/full"))
-    assert [result.reused is not None for result in archive.ended()] == [True, True, False]
+    assert {result.job: result.reused is not None for result in archive.ended()} == {0: True, 1: True, 2: False}
     assert archive.journal.tags == {"study": "full", "paper": "first"}
 
 
@@ -105,13 +106,15 @@ def test_a_server_is_asked_for_those_that_are_lacking() -> None:
 
             return SimpleNamespace(data=SimpleNamespace(tags=dict(self.tags[run_id])))
 
-        def search_runs(self, *_: Any, **__: Any) -> list[Any]:
-            return []
+        def search_runs(self, *_: Any, **__: Any) -> Any:
+            from mlflow.store.entities import PagedList
+
+            return PagedList([], None)
 
     store = open_store(None, "bptt")
     client = Client()
-    asked = ClientStore(store.address, client, None)  # type: ignore[arg-type]
-    asked.experiment_id = "0"  # type: ignore[misc]
+    into = Experiment(name="bptt", experiment_id="0", asked=None)
+    asked = ClientStore(store.address, client, into)  # type: ignore[arg-type]
     asked.adopt("p", {"a": "x", "b": "y"}, {"study": "full", "paper": "first"})
     assert client.tags == {
         "a": {"study": "pilot", "paper": "first", "bptt.setting.p": "x"},

@@ -65,7 +65,9 @@ def test_what_has_ended_means_what_it_means_in_a_reports_figures(tmp_path: Path)
     assert (over, on) == ({*range(8)}, set())
     sweep = load_sweep(tmp_path / "s")
     told = {run: list(one.outcome)[place] for one in found.every for place, run in enumerate(one.runs.tolist())}
-    assert [told[run] for run in range(8)] == [None if one is None else str(one) for one in _outcomes(sweep.runs)][:8]
+    assert [told[run] for run in range(8)] == [one if isinstance(one, str) else None for one in sweep.runs["outcome"]][
+        :8
+    ]
     ended = sweep.runs[sweep.runs["outcome"].notna()].reset_index(drop=True)
     for metric in ("loss/eval", "accuracy/eval"):
         table = tabulate_metric(sweep.history, ended, metric)
@@ -78,10 +80,6 @@ def test_what_has_ended_means_what_it_means_in_a_reports_figures(tmp_path: Path)
         rows = np.searchsorted(table.updates, curve.updates)
         assert np.array_equal(table.updates[rows], curve.updates)
         assert np.array_equal(compute_quartiles(table.values)[rows], curve.quartiles)
-
-
-def _outcomes(runs: Any) -> list[Any]:
-    return [*runs["outcome"].where(runs["outcome"].notna(), None).astype(object)]
 
 
 def test_only_what_is_new_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,10 +77,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _write_event_files(source: str, uri: str | None, folder: Path) -> int:
     from bptt.analysis.sweep import pick_best
-    from bptt.export.event_files import check_folder, write_event_files
+    from bptt.export.event_files import check_destination, write_event_files
     from bptt.tracking.history.find import find
 
-    check_folder(folder)
+    check_destination(folder)
     with TemporaryDirectory() as temporary:
         made = Path(temporary) / "events"
         written = write_event_files(made, find(source, uri, pick_best))

@@ -170,7 +170,7 @@ def _make_hparams(tag: str, **content: Any) -> Any:
     return Summary(value=[Summary.Value(tag=_HPARAMS + tag, metadata=SummaryMetadata(plugin_data=data))])
 
 
-def check_folder(folder: Path) -> None:
+def check_destination(folder: Path) -> None:
     """Raise ExportError where event files can't be written into a folder of their own."""
     if folder.exists() or folder.is_symlink():
         raise ExportError(f"{folder}: is there already; name a new folder: --tensorboard DIR")

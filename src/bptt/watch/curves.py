@@ -139,7 +139,8 @@ def make_portion(block: "Block", metrics: Sequence[str]) -> Portion:
             else _make_empty(len(every), len(runs))
         )
         updates = every
-    outcomes = [*runs["outcome"].where(runs["outcome"].notna() & runs["status"].ne("FAILED"), None).astype(object)]
+    ends = zip(runs["status"], runs["outcome"], strict=True)
+    outcomes = [outcome if status != "FAILED" and isinstance(outcome, str) else None for status, outcome in ends]
     reached = runs["updates"].fillna(0).to_numpy(np.int64)
     return Portion(runs["run"].to_numpy(np.int64), updates, values, True, outcomes, reached)
 
