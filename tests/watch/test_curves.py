@@ -87,7 +87,12 @@ def test_only_what_is_new_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = RecordedPortions(archive)
     read: list[int] = []
     inner = found._read_ended
-    monkeypatch.setattr(found, "_read_ended", lambda number, sealed: (read.append(number), inner(number, sealed))[1])
+
+    def note(number: int, sealed: bool) -> Portion:
+        read.append(number)
+        return inner(number, sealed)
+
+    monkeypatch.setattr(found, "_read_ended", note)
     log = PointsLog(place_points(archive.place_sign(9)), [8], since=0)
     log.add(points(10, [3.0]))
     log.write()

@@ -210,7 +210,12 @@ def test_names_of_others_stay_text() -> None:
 def test_nobody_is_looked_at_where_nobody_looks(page: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     inner = page._feed.look
-    monkeypatch.setattr(page._feed, "look", lambda: (looks.append(1), inner())[1])
+
+    def look() -> None:
+        looks.append(1)
+        inner()
+
+    monkeypatch.setattr(page._feed, "look", look)
     import time
 
     time.sleep(0.1)

@@ -82,6 +82,11 @@ class SweepLook:
         self._shown = folder
         self._ended: dict[int, list[dict[str, Any]]] = {}
 
+    @property
+    def blocks(self) -> set[int]:
+        """The numbers of the blocks that had ended at the last look."""
+        return {*self._ended}
+
     def take(self) -> SweepState:
         """How far it is now. Raises ArchiveError where something can't be read."""
         archive = self.archive

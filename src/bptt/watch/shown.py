@@ -52,8 +52,7 @@ class ShownSweep:
 
     def renew(self) -> None:
         """Look at the folder. Raises ArchiveError where something can't be read."""
-        state, archive = self._look.take(), self._look.archive
-        journal = archive.journal
+        state, journal = self._look.take(), self._look.archive.journal
         self._count += 1
         if self._arms is None or self._version != self._look.version:
             self._arms, self._version = find_arms(self._look.jobs, journal), self._look.version
@@ -61,7 +60,7 @@ class ShownSweep:
             self._curves.clear()
             self._standings = [], None
         numbers = [int(name.partition(" ")[2]) for name in state.running if name.startswith("block ")]
-        over, on = self._portions.read(archive.blocks(), numbers, journal.sealed)
+        over, on = self._portions.read(self._look.blocks, numbers, journal.sealed)
         changed = {self._arms.of_run.get(run) for run in over | on} - {None}
         self._changed |= dict.fromkeys((arm for arm in changed if arm is not None), self._count)
         if over or not self._standings[0]:
@@ -73,7 +72,6 @@ class ShownSweep:
         """The curves of a metric, by arm, that have changed since a renewal (0: all); and the renewal that this is."""
         assert self._arms is not None
         every = self._portions.every
-        places = [self._arms.of_run] if every else []
         chosen: dict[int, dict[int, list[int]]] = {}
         wanted = {row["arm"] for group in self.summary["conditions"] for row in group["settings"]}
         stale = {
@@ -81,9 +79,9 @@ class ShownSweep:
             for arm in wanted
             if self._changed[arm] > since and self._curves.get((arm, metric), (0, None))[0] < self._changed[arm]
         }
-        for place, portion in enumerate(every if stale and places else []):
+        for place, portion in enumerate(every if stale else []):
             for column, (run, outcome) in enumerate(zip(portion.runs.tolist(), portion.outcome, strict=True)):
-                arm = self._arms.of_run.get(run)
+                arm = self._arms.of_run.get(run, -1)
                 if arm in stale and not (portion.ended and outcome is None):  # a run that failed doesn't count
                     chosen.setdefault(arm, {}).setdefault(place, []).append(column)
         for arm in stale:
@@ -96,7 +94,13 @@ class ShownSweep:
     def _summarize(self, state: SweepState, question: str | None, confirm: int | None) -> dict[str, Any]:
         assert self._arms is not None
         standings, criterion = self._standings
-        groups = _list_groups(self._arms, standings)
+        going_on = Counter(
+            arm
+            for portion in self._portions.running.values()
+            for run in portion.runs.tolist()
+            if (arm := self._arms.of_run.get(run)) is not None
+        )
+        groups = _list_groups(self._arms, standings, going_on)
         metrics = [name for name in WATCHED if any(name in portion.values for portion in self._portions.every)]
         updates = [portion.updates for portion in self._portions.every if len(portion.updates)]
         return {
@@ -141,7 +145,7 @@ def _count_done(state: SweepState) -> float:
     return min(done / state.total, 1.0) if state.total else 0.0
 
 
-def _list_groups(arms: Arms, standings: Sequence[Standing]) -> list[dict[str, Any]]:
+def _list_groups(arms: Arms, standings: Sequence[Standing], going_on: Mapping[int, int]) -> list[dict[str, Any]]:
     """The settings of each condition, best first; those of which no run has ended last, in the sweep's order."""
     groups: dict[str, list[int]] = {}
     for arm, condition in enumerate(arms.conditions):
@@ -152,13 +156,14 @@ def _list_groups(arms: Arms, standings: Sequence[Standing]) -> list[dict[str, An
         order = sorted(members, key=lambda arm: (ranks[arm] is None, ranks[arm] or 0))
         ended = [arm for arm in members if standings[arm].ended]
         lead = standings[order[0]]
-        best = order[0] if len(members) > 1 and (lead.solved or math.isfinite(lead.loss[1])) else None
+        best = order[0] if len(ended) > 1 and (lead.solved or math.isfinite(lead.loss[1])) else None
         counts = [standings[arm].ended for arm in ended]
         found.append(
             {
                 "condition": _text(condition),
                 "settings": [
                     _write_standing(arm, members.index(arm), arms.settings[arm], standings[arm])
+                    | {"going_on": going_on.get(arm, 0)}
                     for arm in order[:_MOST_ARMS]
                 ],
                 "count": len(members),

@@ -29,8 +29,8 @@ def test_points_come_back_as_they_were_told(tmp_path: Path) -> None:
     assert found is not None
     assert (found.runs.tolist(), found.updates.tolist()) == ([7, 9], [10, 20, 30])
     # One that recorded no loss diverged there; one that recorded nothing had ended before.
-    assert np.array_equal(found.values["loss/eval"], [[1, 2], [0.5, np.inf], [0.25, np.nan]], equal_nan=True)
-    assert np.array_equal(found.values["grad/norm"], [[2, 4], [1, np.nan], [0.5, np.nan]], equal_nan=True)
+    assert np.array_equal(found.values["loss/eval"], np.array([[1, 2], [0.5, np.inf], [0.25, np.nan]]), equal_nan=True)
+    assert np.array_equal(found.values["grad/norm"], np.array([[2, 4], [1, np.nan], [0.5, np.nan]]), equal_nan=True)
 
 
 def test_who_goes_on_keeps_what_was_told_before_and_no_more(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_who_goes_on_keeps_what_was_told_before_and_no_more(tmp_path: Path) -> N
     found = read_points(tmp_path / "points")
     assert found is not None
     assert found.updates.tolist() == [10, 20, 30]
-    assert np.array_equal(found.values["loss/eval"][:, 0], np.float32([0.1, 0.05, 3.0]))
+    assert np.array_equal(found.values["loss/eval"][:, 0], np.array([0.1, 0.05, 3.0], np.float32))
     others = PointsLog(tmp_path / "points", [8], since=20)  # of other runs nothing is kept
     others.add(points(30, [4.0]))
     others.write()

@@ -124,19 +124,19 @@ function showBest(paragraph) {
 }
 
 const look = (place) => `look-${place % LOOKS}`;
-const dash = (place) => DASHES[Math.floor(place / LOOKS) % DASHES.length];
+const dash = (place) => DASHES[place % DASHES.length]; // with seven colours 28 looks, told apart without colours too
 
 function showConditions(place) {
   const s = page.summary;
   place.replaceChildren(...s.conditions.map((condition, index) => {
     const solved = condition.settings.some((one) => one.solved);
     const head = make("tr", {}, make("th", { scope: "col" }, "setting"), make("th", { scope: "col" }, "ended"));
-    if (solved) head.append(make("th", { scope: "col" }, "solved"), make("th", { scope: "col", class: "wide" }, "half by update"));
+    if (solved) head.append(make("th", { scope: "col" }, "solved"), make("th", { scope: "col", class: "wide" }, "half solved by"));
     head.append(make("th", { scope: "col" }, "last loss"));
     const rows = condition.settings.map((one) => {
       const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, make("path", { class: `median ${look(one.look)}`, "stroke-dasharray": dash(one.look), d: "M0 5H26" }));
       const button = make("button", { type: "button", "data-arm": one.arm, "aria-pressed": String(page.pinned === one.arm) }, swatch, make("span", {}, one.setting));
-      const troubles = [one.diverged && `${whole(one.diverged)} diverged`, one.failed && `${whole(one.failed)} failed`].filter(Boolean).join(", ");
+      const troubles = [one.going_on && `${whole(one.going_on)} trained now`, one.diverged && `${whole(one.diverged)} diverged`, one.failed && `${whole(one.failed)} failed`].filter(Boolean).join(", ");
       const row = make("tr", { class: `${one.arm === condition.best ? "lead" : ""} ${page.pinned === one.arm ? "pinned" : ""}` },
         make("td", {}, button, ...(one.arm === condition.best ? [" ", make("small", {}, "best so far")] : [])),
         make("td", {}, `${whole(one.ended)}/${whole(one.runs)}`, ...(troubles ? [" ", make("small", {}, troubles)] : [])));
@@ -209,9 +209,9 @@ function niceTicks(low, high, most) {
 
 const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
-function label(tick, log) {
-  const power = Math.log10(tick);
-  if (log && Math.abs(power - Math.round(power)) < 1e-9 && Math.abs(power) > 2) return `10${[...String(Math.round(power))].map((one) => SUPERSCRIPT[one]).join("")}`;
+function label(tick, log, ticks) {
+  const power = Math.log10(tick), wide = ticks.some((one) => one < 1e-3 || one >= 1e5);
+  if (log && wide && Math.abs(power - Math.round(power)) < 1e-9) return power === 0 ? "1" : `10${[...String(Math.round(power))].map((one) => SUPERSCRIPT[one]).join("")}`;
   return Math.abs(tick) >= 1000 ? whole(Math.round(tick)) : Number(tick.toPrecision(3)).toString();
 }
 
@@ -242,11 +242,12 @@ function draw(chart, condition) {
   picture.append(make("clipPath", { id: clip }, make("rect", { x: left, y: top, width: width - left - right, height: height - top - bottom })));
   for (const tick of y.ticks) {
     picture.append(make("line", { class: "grid", x1: left, x2: width - right, y1: up(tick), y2: up(tick) }));
-    picture.append(make("text", { x: left - 6, y: up(tick) + 4, "text-anchor": "end" }, label(tick, y.log)));
+    picture.append(make("text", { x: left - 6, y: up(tick) + 4, "text-anchor": "end" }, label(tick, y.log, y.ticks)));
   }
-  for (const tick of logX ? logTicks(first, last) : niceTicks(0, last, width < 480 ? 3 : 6)) {
+  const ticks = logX ? logTicks(first, last) : niceTicks(0, last, width < 480 ? 3 : 6);
+  for (const tick of ticks) {
     picture.append(make("line", { class: "grid", x1: across(tick), x2: across(tick), y1: height - bottom, y2: height - bottom + 4 }));
-    picture.append(make("text", { x: Math.min(across(tick), width - right - 14), y: height - bottom + 17, "text-anchor": "middle" }, label(tick, logX)));
+    picture.append(make("text", { x: Math.min(across(tick), width - right - 14), y: height - bottom + 17, "text-anchor": "middle" }, label(tick, logX, ticks)));
   }
   picture.append(make("text", { x: left, y: 13 }, `${name}${kind === "percent" ? " (%)" : ""}`));
   picture.append(make("text", { x: width - right, y: height - 3, "text-anchor": "end" }, "update"));
