@@ -21,6 +21,7 @@ from bptt.watch.look import SweepLook, SweepState, tell_why
 from bptt.watch.standing import Arms, Standing, compare_arms, find_arms
 
 _MOST_ARMS: Final = 24  # of a condition, that are listed and drawn: no more can be told apart
+_FEW_ARMS: Final = 12  # all of which are listed, be they begun or not
 _MOST_CONDITIONS: Final = 12
 _MOST_REASONS: Final = 12
 _MOST_BLOCKS: Final = 8
@@ -146,14 +147,19 @@ def _count_done(state: SweepState) -> float:
 
 
 def _list_groups(arms: Arms, standings: Sequence[Standing], going_on: Mapping[int, int]) -> list[dict[str, Any]]:
-    """The settings of each condition, best first; those of which no run has ended last, in the sweep's order."""
+    """The settings of each condition, best first; then those of which a run is trained, then others, in their order.
+
+    Of many, those of which no run was begun are counted alone.
+    """
     groups: dict[str, list[int]] = {}
     for arm, condition in enumerate(arms.conditions):
         groups.setdefault(condition, []).append(arm)
     found = []
     for condition, members in groups.items():
         ranks = {arm: standings[arm].rank for arm in members}
-        order = sorted(members, key=lambda arm: (ranks[arm] is None, ranks[arm] or 0))
+        order = sorted(members, key=lambda arm: (ranks[arm] is None, ranks[arm] or 0, not going_on.get(arm, 0)))
+        begun = sum(ranks[arm] is not None or arm in going_on for arm in members)
+        listed = order[: _FEW_ARMS if len(members) <= _FEW_ARMS else min(begun, _MOST_ARMS)]
         ended = [arm for arm in members if standings[arm].ended]
         lead = standings[order[0]]
         best = order[0] if len(ended) > 1 and (lead.solved or math.isfinite(lead.loss[1])) else None
@@ -164,10 +170,11 @@ def _list_groups(arms: Arms, standings: Sequence[Standing], going_on: Mapping[in
                 "settings": [
                     _write_standing(arm, members.index(arm), arms.settings[arm], standings[arm])
                     | {"going_on": going_on.get(arm, 0)}
-                    for arm in order[:_MOST_ARMS]
+                    for arm in listed
                 ],
                 "count": len(members),
-                "more": max(len(members) - _MOST_ARMS, 0),
+                "more": max(begun - len(listed), 0),
+                "not_begun": len(members) - max(begun, len(listed)),
                 "best": best,
                 "compared": len(ended),
                 "fewest": min(counts, default=0),

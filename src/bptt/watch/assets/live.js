@@ -65,7 +65,7 @@ function show() {
   drawAll();
   const more = s.more_conditions ? ` ${whole(s.more_conditions)} more conditions are not shown.` : "";
   const stage = s.stages.length ? ` These are the runs of the stage “${s.stage}”.` : "";
-  find("how").textContent = `Lines are medians over a setting's runs, bands reach from quartile to quartile; runs that are trained now count as far as they are. A run has solved its task at the first recorded update with ${s.criterion || "what its sweep says"}. Shares have exact 95 % intervals. Best first within a condition: ${s.rule}. A line that ends with a cross: most runs had diverged.${stage}${more}`;
+  find("how").textContent = `Lines are medians over a setting's runs, bands reach from quartile to quartile; runs that are trained now count as far as they are. ${s.criterion ? `A run has solved its task at the first recorded update with ${s.criterion}.` : "When a run has solved its task is said as soon as the first ones have ended."} Shares have exact 95 % intervals. Best first within a condition: ${s.rule}. A line that ends with a cross: most runs had diverged.${stage}${more}`;
   find("foot").textContent = `${s.folder}${s.process ? ` · process ${s.process}` : ""} · read at ${s.at}`;
 }
 
@@ -156,7 +156,9 @@ function showConditions(place) {
     const chart = make("div", { class: "chart", "data-condition": index });
     const parts = [chart, make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)))];
     if (condition.condition) parts.unshift(make("h3", {}, condition.condition));
-    if (condition.more) parts.push(make("p", { class: "note" }, `and ${count(condition.more, "more setting")}, which are neither listed nor drawn`));
+    if (condition.more) parts.push(make("p", { class: "note" }, `and ${count(condition.more, "more setting")}, neither listed nor drawn`));
+    if (condition.not_begun) parts.push(make("p", { class: "note" }, `${condition.settings.length ? "and " : ""}${count(condition.not_begun, "setting")} of which no run has begun`));
+    if (!condition.settings.length) parts.splice(-2, 1); // a table without rows
     return make("section", {}, ...parts);
   }));
 }
