@@ -116,7 +116,7 @@ class ShownSweep:
             "share": min(len(state.ended) / state.total, 1.0) if state.total else 0.0,
             "trained": _count_done(state),
             "seconds": write_duration(state.seconds) if state.seconds else None,
-            "left": None if state.left is None else write_duration(state.left),
+            "left": write_duration(state.left) if state.left else None,
             "rate": None if state.rate is None else f"{state.rate:.3g}",
             "outcomes": [[_text(kind), count] for kind, count in state.outcomes.items()],
             "reused": state.reused,

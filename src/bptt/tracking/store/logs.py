@@ -249,7 +249,7 @@ class SweepLog:
         with explain_refusal(self.store.address):
             self._writer.complete(place_below(run, self.name, self.parent), held)
 
-    def adopt(self, settings: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def adopt(self, settings: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
         """Have runs belong to the sweep, given by id → setting in it, wherever they were trained; see `Store.adopt`."""
         with explain_refusal(self.store.address):
             shortened = {run_id: _shorten_setting(text, self.name) for run_id, text in settings.items()}
