@@ -18,6 +18,7 @@ PAGES = [
 _SLOW = {
     "README.md": 60,
     "docs/dynamics.md": 40,
+    "docs/live.md": 10,
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,
