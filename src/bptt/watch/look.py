@@ -110,7 +110,7 @@ class SweepLook:
             total=total,
             seconds=journal.seconds if sign is None else sign.count_seconds(at_work),
             rate=rate if at_work else None,
-            left=left if at_work else None,
+            left=left if at_work and left else None,
             outcomes=Counter(_name_outcome(row) for row in rows.values()),
             reused=sum(row["reused"] is not None for row in rows.values()),
             stages=_count_stages(rows, self.jobs, journal),
