@@ -69,6 +69,7 @@ MAY_IMPORT = {
         "bptt.core",
         "bptt.tasks",
     },
+    "bptt.watch": {"bptt.printable", "bptt.watch", "bptt.analysis", "bptt.tracking"},
     "bptt.doctor": {
         "bptt",
         "bptt.printable",
@@ -93,6 +94,7 @@ MAY_IMPORT = {
             ".predictions",
             ".tracking",
             ".core",
+            ".watch",
         )
     },
     "bptt.sklearn": {"bptt.sklearn", "bptt.configuration", "bptt.tasks", "bptt.core"},

@@ -87,6 +87,7 @@ def test_every_default_stands_in_its_file() -> None:
     written = {str(key): value for key, value in config.items() if key not in {"hydra", *sweeps_only}}
     gates = written["init"].pop("gate_bias")  # which are recorded as far as a run sets them
     assert not any(gates.values())
+    assert written.pop("tags") == {}  # likewise
     assert names(check_configuration(compose()).resolved) == names(written)
 
 

@@ -6,13 +6,14 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from bptt.cli.main import COMMANDS
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.configuration.errors import ConfigurationError, quote
 from bptt.core.run import Measured
 from tests.program import Folder
 
-ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report)"
+ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report, tags)"
 ELMAN_KEYS = (
     "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout, "
     "model.recurrent_constraint, model.spectral_margin)"
@@ -250,7 +251,7 @@ def test_file_of_the_users_own_that_is_no_yaml(tmp_path: Path) -> None:
         (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: no such folder"]),
         (["train", "--cfg", "job", "-m"], ["--multirun and --cfg don't go together"]),
         (["check-gradients", "model.hidden_size=0"], ["model.hidden_size=0: must be a whole number at least 1"]),
-        (["trian"], ["trian: no such command; did you mean train? (commands: train, tune, confirm, status, plan, resume, sync, rm, compare, measure, report, reproduce, check-gradients, export, warm, doctor, ui)"]),
+        (["trian"], [f"trian: no such command; did you mean train? (commands: {', '.join(COMMANDS)})"]),
     ],
 )  # fmt: skip
 def test_on_the_command_line(arguments: list[str], lines: list[str], tmp_path: Path) -> None:

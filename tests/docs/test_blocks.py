@@ -20,6 +20,7 @@ _SLOW = {
     "docs/dynamics.md": 40,
     "docs/python.md": 20,
     "docs/predictions.md": 20,
+    "docs/live.md": 10,
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,

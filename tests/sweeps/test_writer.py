@@ -26,7 +26,7 @@ class Store:
         self.kept: list[dict[str, int]] = []
         self.adopted: dict[str, str] = {}
 
-    def adopt(self, settings: Mapping[str, str]) -> None:
+    def adopt(self, settings: Mapping[str, str], tags: Mapping[str, str]) -> None:
         self.adopted |= settings
 
     def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:

@@ -74,6 +74,7 @@ class Sweep:
                 observed       the updates until then, or until the run ended (censored); a run that diverged unsolved
                                is censored at the updates that it was to be trained for; nan: it has not ended;
                 error          the traceback of a run that FAILED; digest; run_id in the store;
+                tags.NAME      of each tag that a user gave, tags.study=pilot: its text;
                 seconds        wall time: an equal share of that of its block; nan where it was taken from elsewhere;
                 dynamics/…, first/dynamics/…  what `bptt measure` found of the last weights and of those at the start
                 A run that FAILED or has not ended has no outcome, nor one that halving gave up: where some was,
@@ -342,6 +343,8 @@ def _tabulate(
     runs = tabulate_runs(members, found, history)
     runs = _add_results(runs, history, criterion, [member.updates for member in members])
     runs["digest"] = [member.digest for member in members]
+    for name in dict.fromkeys(name for member in members for name in member.tags):
+        runs[f"tags.{name}"] = [member.tags.get(name) for member in members]
     came_to = found.set_index("run")
     for name in ("error", "run_id"):
         told = runs["run"].map(came_to[name]).astype(object)

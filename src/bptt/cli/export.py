@@ -48,7 +48,16 @@ def main(argv: Sequence[str]) -> int:
     )
     add_store(parser, "that of `bptt train`")
     add_allow(parser)
+    parser.add_argument(
+        "--tensorboard",
+        metavar="DIR",
+        type=Path,
+        help="instead of a model, what the runs recorded, as TensorBoard's event files in this new folder; RUN may be a"
+        " sweep then, or several runs",
+    )
     args = parser.parse_args(argv)
+    if args.tensorboard is not None and (args.output or args.onnx or args.log or args.allow):
+        parser.error("--tensorboard: makes no model, and goes with --store alone")
 
     from bptt.configuration.errors import ConfigurationError
     from bptt.export.network import ExportError, load_network
@@ -57,6 +66,8 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.store.address import StoreError
 
     try:
+        if args.tensorboard is not None:
+            return _write_event_files(args.run, args.uri, args.tensorboard)
         recorded = find_single_run(args.run, args.uri)
         log = args.log or args.register is not None
         folder = args.output if args.output or log else Path(_name_folder(recorded.name))
@@ -68,6 +79,22 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
     return 2
+
+
+def _write_event_files(source: str, uri: str | None, folder: Path) -> int:
+    from bptt.analysis.sweep import pick_best
+    from bptt.export.event_files import check_destination, write_event_files
+    from bptt.tracking.history.find import find
+
+    check_destination(folder)
+    with TemporaryDirectory() as temporary:
+        made = Path(temporary) / "events"
+        written = write_event_files(made, find(source, uri, pick_best))
+        _put(made, folder)
+    runs = f"{written.runs:,} run{'s'[: written.runs != 1]}"
+    print_lines([f"events   {runs}, {written.points:,} points of metrics", f"folder   {folder}"])
+    print_lines([f"look     tensorboard --logdir {shlex.quote(str(folder))}"])
+    return 0
 
 
 def _name_folder(name: str) -> str:

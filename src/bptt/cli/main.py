@@ -19,6 +19,7 @@ COMMANDS = {
     "tune": "train a sweep in which each setting first chooses values of its own",
     "confirm": "train a sweep's best setting again, on fresh seeds",
     "status": "say how far a sweep or a run is, how fast, what failed, what time is left",
+    "live": "show a sweep on a page while it is trained: curves by setting, the best so far, what failed",
     "plan": "say what a sweep would do: how many runs, what fuses, how long it takes",
     "resume": "go on with a run or a sweep that was interrupted",
     "sync": "send to the store what it did not get of a sweep",

@@ -3,19 +3,18 @@
 import shlex
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from bptt.cli.common import Parser, call_on_folder, find_drawn_on, print_lines
 from bptt.printable import make_printable
 
 if TYPE_CHECKING:
     from bptt.tracking.folder.progress import Sign
-    from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
+    from bptt.watch.look import SweepState
 
 _SECONDS_BETWEEN: Final = 2.0
 
@@ -102,166 +101,66 @@ def _fit(line: str) -> str:
 
 
 class _SweepLook:
-    """A sweep's folder, looked at as often as one likes: what has ended is read once."""
+    """A sweep's folder."""
 
     def __init__(self, folder: Path) -> None:
-        from bptt.tracking.folder.sweep import SweepFolder
+        from bptt.watch.look import SweepLook
 
-        self._shown, self._archive = folder, SweepFolder.open(folder.absolute())
-        self._ended: dict[int, list[dict[str, Any]]] = {}
+        self._shown, self._look = folder, SweepLook(folder)
 
     def report(self) -> _Report:
         """Raises ArchiveError where something can't be read."""
-        from bptt.tracking.folder.files import PROGRESS
-        from bptt.tracking.folder.progress import is_at_work, read_sign, write_duration
+        from bptt.cli.progress import write_left
+        from bptt.tracking.folder.progress import write_duration
 
-        archive = self._archive
-        sign = read_sign(archive.folder / PROGRESS)
-        at_work = is_at_work(archive.folder, sign)
-        # What ends between the looks is there in the last one.
-        journal, signs = archive.journal, archive.list_signs() if at_work else {}
-        rows = self._read_ended()
-        jobs = archive.read_columns(("number", "name", "stage"))
-        total = _count_expected(journal, jobs)
-        own = [one for one in signs.values() if sign is None or one.seen >= sign.began]
-        pace = _measure(rows, [one for name, one in signs.items() if one in own and name[0] == "b"], sign, total)
-        state, wrong = _name_state(journal, sign, len(rows), total, at_work)
-        seconds = journal.seconds if sign is None else sign.count_seconds(at_work)
-        so_far = f", after {write_duration(seconds)}" if seconds else ""
-        share = f" ({100 * len(rows) // total} %)" if total else ""
-        headline = f"sweep {journal.name}: {state}: {len(rows):,} of {total:,} runs{share}{so_far}"
-        failed = [row for row in rows.values() if row["status"] == "FAILED"]
+        found = self._look.take()
+        so_far = f", after {write_duration(found.seconds)}" if found.seconds else ""
+        share = f" ({100 * len(found.ended) // found.total} %)" if found.total else ""
+        headline = f"sweep {found.name}: {found.state}: {len(found.ended):,} of {found.total:,} runs{share}{so_far}"
         lines = [
-            headline + (pace.left if at_work else ""),
-            *_list_counts(rows, jobs, journal, pace if at_work else None),
-            *_list_running(signs, own, at_work and journal.status == "RUNNING" and len(rows) < total),
-            *_list_failures(failed, {job["number"]: job["name"] for job in jobs}),
-            *([_name_process(sign)] if at_work and sign is not None else []),
-            *(_list_commands(archive, journal, len(rows), total, self._shown) if not at_work else []),
+            headline + write_left(found.left),
+            *_list_counts(found),
+            *_list_running(found),
+            *_list_failures(found, {job["number"]: job["name"] for job in self._look.jobs} if found.failed else {}),
+            *([_name_process(found.sign)] if found.at_work and found.sign is not None else []),
+            *(f"  {heading:<9}{what}" for heading, what in [found.mending or ("", "")] if what),
             f"  files    {self._shown}",
         ]
-        return _Report(lines, goes_on=at_work, wrong=wrong or bool(failed))
-
-    def _read_ended(self) -> dict[int, dict[str, Any]]:
-        """Number → how a run that has ended did."""
-        for number in sorted(self._archive.blocks() - self._ended.keys()):
-            self._ended[number] = self._archive.read_outcomes(number)
-        return {row["run"]: row for rows in self._ended.values() for row in rows}
+        return _Report(lines, goes_on=found.at_work, wrong=found.wrong)
 
 
-def _count_expected(journal: "SweepJournal", jobs: Sequence[Mapping[str, Any]]) -> int:
-    """How many runs the sweep will have had, those of stages to come among them."""
-    begun = Counter(job["stage"] for job in jobs)
-    if journal.status not in ("RUNNING", "KILLED"):
-        return len(jobs)
-    total = len(jobs) - begun["confirming"]
-    if journal.trials is not None:
-        total = max(total, journal.trials)
-    if journal.tuning and not begun["result"]:
-        total += sum(len(setting.seeds) for setting in journal.tuning)
-    return total + (begun["confirming"] or journal.confirm or 0)  # in one condition; how many there are shows then
-
-
-@dataclass(frozen=True)
-class _Pace:
-    """How fast it goes: runs a second; and what time is left, as it stands behind how far it is."""
-
-    rate: float | None
-    left: str
-
-
-def _measure(rows: Mapping[int, Mapping[str, Any]], signs: "Sequence[Sign]", sign: "Sign | None", total: int) -> _Pace:
-    """What this process has trained, in the time since all was compiled; of runs that go on, the part that is done."""
-    from socket import gethostname
-
-    from bptt.cli.progress import write_left
-    from bptt.tracking.folder.progress import estimate_left
-
-    if sign is None:
-        return _Pace(None, "")
-    trained = [row for row in rows.values() if not row["reused"] and row["began"] >= sign.began - 1]
-    begins = [*(row["began"] for row in trained), *(one.since for one in signs if one.since is not None)]
-    if not begins:
-        return _Pace(None, "")
-    now = time.time() if sign.host == gethostname() else max([sign.seen, *(one.seen for one in signs)])
-    seconds = now - min(begins)
-    done = len(trained) + sum(one.runs * one.own_share for one in signs)
-    left = estimate_left(done, total - len(rows) - sum(one.runs * one.share for one in signs), seconds)
-    return _Pace(done / seconds if seconds > 0 and done else None, write_left(left))
-
-
-def _name_state(
-    journal: "SweepJournal", sign: "Sign | None", ended: int, total: int, at_work: bool
-) -> tuple[str, bool]:
-    """In words; and whether something is wrong."""
-    if at_work and journal.status == "RUNNING":
-        return ("is being trained" if ended < total else "is being recorded"), False
-    if at_work:
-        return "is being gone on with, or sent to the store", False
-    if journal.status == "RUNNING":
-        return _write_gone(sign), True
-    if journal.status == "KILLED":
-        return "was interrupted", True
-    return "has ended", journal.status == "FAILED"
-
-
-def _write_gone(sign: "Sign | None") -> str:
-    process = "" if sign is None else f" {sign.pid} on {sign.host}"
-    return f"was killed, its process{process} is gone"
-
-
-def _list_counts(
-    rows: Mapping[int, Mapping[str, Any]],
-    jobs: Sequence[Mapping[str, Any]],
-    journal: "SweepJournal",
-    pace: _Pace | None,
-) -> Iterator[str]:
-    from bptt.tracking.folder.jobs import Stage
-
-    kinds = Counter(_name_outcome(row) for row in rows.values())
-    reused = sum(row["reused"] is not None for row in rows.values())
-    if kinds:
-        told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-        yield f"  ended    {told}" + (f"; {reused:,} of them in the store already" if reused else "")
-    begun, done = Counter(job["stage"] for job in jobs), Counter(job["stage"] for job in jobs if job["number"] in rows)
-    if journal.tuning and not begun["result"]:
-        begun["result"] = sum(len(setting.seeds) for setting in journal.tuning)
-    if len(begun) > 1:
-        stages = [f"{stage} {done[stage]:,} of {begun[stage]:,}" for stage in get_args(Stage) if begun[stage]]
+def _list_counts(found: "SweepState") -> Iterator[str]:
+    if found.outcomes:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in found.outcomes.items())
+        yield f"  ended    {told}" + (f"; {found.reused:,} of them in the store already" if found.reused else "")
+    if found.stages:
+        stages = [f"{stage} {done:,} of {begun:,}" for stage, (done, begun) in found.stages.items()]
         yield f"  stages   {', '.join(stages)}"
-    if pace is not None and pace.rate is not None:
-        yield f"  speed    {pace.rate:.3g} runs/s"
+    if found.rate is not None:
+        yield f"  speed    {found.rate:.3g} runs/s"
 
 
-def _name_outcome(row: Mapping[str, Any]) -> str:
-    if row["status"] == "FAILED":
-        return "failed"
-    if row["status"] == "KILLED":
-        return "given up by halving"
-    return str(row["outcome"]).replace("_", " ")
-
-
-def _list_running(signs: "Mapping[str, Sign]", own: "Sequence[Sign]", wanted: bool) -> Iterator[str]:
-    running = [(name, one) for name, one in signs.items() if one in own]
+def _list_running(found: "SweepState") -> Iterator[str]:
     heading = "running"
-    if wanted and not running:
+    if found.begins:
         yield "  running  not known yet: workers start, compile what was never compiled here, or don't have this folder"
-    for name, one in running[:_MOST_BLOCKS]:
+    for name, one in [*found.running.items()][:_MOST_BLOCKS]:
         runs = f"{one.runs:,} run{'s'[: one.runs != 1]}"
         yield f"  {heading:<9}{runs}, update {one.update:,} of {one.last:,} ({100 * one.share:.0f} %), {name}"
         heading = ""
-    if len(running) > _MOST_BLOCKS:
-        yield f"           and {len(running) - _MOST_BLOCKS:,} more blocks"
+    if len(found.running) > _MOST_BLOCKS:
+        yield f"           and {len(found.running) - _MOST_BLOCKS:,} more blocks"
 
 
-def _list_failures(failed: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> Iterator[str]:
+def _list_failures(found: "SweepState", names: Mapping[int, str]) -> Iterator[str]:
+    from bptt.watch.look import tell_why
+
     heading = "failed"
-    for row in failed[:_MOST_FAILURES]:
-        why = str(row["error"]).rstrip().splitlines() or [""]
-        yield f"  {heading:<9}{names.get(row['run'], row['run'])}: {why[-1]}"
+    for row in found.failed[:_MOST_FAILURES]:
+        yield f"  {heading:<9}{names.get(row['run'], row['run'])}: {tell_why(row)}"
         heading = ""
-    if len(failed) > _MOST_FAILURES:
-        yield f"           and {len(failed) - _MOST_FAILURES:,} more"
+    if len(found.failed) > _MOST_FAILURES:
+        yield f"           and {len(found.failed) - _MOST_FAILURES:,} more"
 
 
 def _name_process(sign: "Sign") -> str:
@@ -269,20 +168,6 @@ def _name_process(sign: "Sign") -> str:
     # It says so every few seconds; whoever watches need not see that count.
     ago = "" if seen < 10 else f", seen {seen:.0f} s ago"
     return f"  process  {sign.pid} on {sign.host}{ago}"
-
-
-def _list_commands(
-    archive: "SweepFolder", journal: "SweepJournal", ended: int, total: int, shown: Path
-) -> Iterator[str]:
-    """What mends what is wrong."""
-    from bptt.tracking.folder.sweep import going_on
-
-    quoted = shlex.quote(str(shown))
-    if journal.status in ("RUNNING", "KILLED"):
-        search = journal.search and ended < total
-        yield f"  go on    {shlex.join(going_on(journal.command, shown)) if search else f'bptt resume {quoted}'}"
-    elif journal.experiment is not None and (unsent := archive.blocks() - archive.stored()):
-        yield f"  store    has not got {len(unsent):,} of {len(archive.blocks()):,} blocks: bptt sync {quoted}"
 
 
 class _RunLook:
@@ -296,13 +181,14 @@ class _RunLook:
         from bptt.tracking.folder.files import PROGRESS, TRACEBACK
         from bptt.tracking.folder.progress import is_at_work, read_sign, write_duration
         from bptt.tracking.folder.run import read_journal
+        from bptt.watch.look import write_gone
 
         sign = read_sign(self._folder / PROGRESS)
         at_work = is_at_work(self._folder, sign)
         journal = read_journal(self._folder)
         seconds = journal.seconds if sign is None else sign.count_seconds(at_work)
         how = {"FINISHED": "has ended", "FAILED": "failed", "KILLED": "was interrupted"}
-        state = how.get(journal.status, _write_gone(sign))
+        state = how.get(journal.status, write_gone(sign))
         if at_work:
             state = "is being trained" if sign is None or sign.update < sign.last else "is being recorded"
         elif journal.status == "FINISHED" and journal.outcome is not None:

@@ -8,7 +8,7 @@ configuration.resolved                       # the whole configuration as plain 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -29,6 +29,7 @@ from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.fitting import fit_to_targets
 from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, find_unasked, refuse_environment, was_refused
+from bptt.configuration.user_tags import read_tags
 from bptt.configuration.vocabulary import find_conf_folder, write_unknown_key
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.run import Clip, Loss, Model, Optimizer, Regularizer, Run, Schedule, Settings, Task
@@ -192,14 +193,16 @@ _PLAIN_GROUPS = {"train": Settings, "tracking": Tracking}
 _GROUPS = (*_COMPONENTS, "init", *_PLAIN_GROUPS)
 _REST = tuple(field.name for field in fields(_Rest))
 _SWEEP = tuple(field.name for field in fields(SweepSettings))
-_KNOWN = (*_GROUPS, *_REST, *_SWEEP)
+_TAGS = "tags"
+_KNOWN = (*_GROUPS, *_REST, *_SWEEP, _TAGS)
 #: Of each group that a run can do without: what its absence means, as in what was recorded before there was the group.
 _ABSENT = {field.name: describe(field.default) for field in fields(Run) if field.default is not MISSING}
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones.
+    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones, but for
+    the tags that a user gave them.
 
     told  what was chosen by the task's targets, in a line; None: nothing was
     """
@@ -209,6 +212,7 @@ class Configuration:
     sweep: SweepSettings
     resolved: dict[str, Any]
     told: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def with_seed(self, seed: int) -> "Configuration":
         """The same with another seed, from 0 on."""
@@ -267,6 +271,7 @@ class Checker:
         rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
         sweep = construct("", {n: values[n] for n in _SWEEP if n in values and n != "tune"}, SweepSettings, found)
         tuning = read_tuning(values.get("tune"), found)
+        tags = read_tags(values.get(_TAGS), found)
         allow = rest.allow if rest else ()
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
@@ -296,7 +301,8 @@ class Checker:
         if lines := check_sizes(run) or check_remedies(run) or find(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told)
+        resolved |= make_plain(rest) | ({_TAGS: tags} if tags else {})
+        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved, told, tags)
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)

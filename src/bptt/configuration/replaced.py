@@ -52,6 +52,12 @@ class Loader(ConfigLoaderImpl):
         self._told = len(self._found)
         return lines
 
+    def _compose_config_from_defaults_list(self, *given: Any, **named: Any) -> DictConfig:
+        config = super()._compose_config_from_defaults_list(*given, **named)
+        if isinstance(tags := config.get("tags"), DictConfig):
+            OmegaConf.set_struct(tags, False)  # their names are the user's, of which Hydra knows none before
+        return config
+
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:

@@ -371,6 +371,7 @@ class Launch:
             report=first.sweep.report,
             reuse=first.sweep.reuse,
             detail=tracking.detail,
+            tags=dict(first.tags),
             tuned=[] if first.sweep.tune is None else [*first.sweep.tune.keys],
             tuning=[] if plan is None else plan.number_settings(numbers),
             confirm=first.sweep.confirm,
@@ -438,6 +439,7 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
     """A sweep is recorded in one place, and conducted in one way."""
     for name, values in (
         ("tracking", {configuration.tracking for configuration in configurations}),
+        ("tags", {frozenset(configuration.tags.items()) for configuration in configurations}),
         (", ".join(field.name for field in fields(SweepSettings)), {one.sweep for one in configurations}),
     ):
         if len(values) > 1:

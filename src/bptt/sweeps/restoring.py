@@ -41,7 +41,7 @@ from bptt.tracking.store.connecting import explain_refusal
 from bptt.tracking.store.logs import SweepLog, pack_measures_copy
 from bptt.tracking.store.opening import WantedExperiment, open_address, open_store
 from bptt.tracking.store.runs import Holding, RunToWrite, find_lack, write_setting
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG, SETTING_TAG, flatten_config
+from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, OUTCOME_TAG, SETTING_TAG, flatten_config, read_user_tags
 from bptt.tracking.store.whereabouts import Noted, describe_lost, find_whereabouts, note_store
 
 T = TypeVar("T")
@@ -183,7 +183,8 @@ def restore_sweep(
     """
     home, to_open, notes = _find_home(archive.folder, archive.journal, archive.journal.parent, uri)
     lost = is_lost(resolve_address(to_open, home))
-    sweep = StoredSweep(archive, recall_provenance_tags(archive.folder, archive.journal.command), full, home)
+    tags = recall_provenance_tags(archive.folder, archive.journal.command) | archive.journal.tags
+    sweep = StoredSweep(archive, tags, full, home)
     found = Difference(count=sweep.count, notes=notes)
     try:
         store = patience.persist(lambda: open_store(to_open, find_recorded_experiment(archive), True, home))
@@ -240,7 +241,7 @@ def _restore_block(sweep: StoredSweep, number: int, record: SweepLog, told: dict
         if run.key in held and run.name in lacked:
             record.complete(run, held[run.key])
     if strays:
-        record.adopt({row.run_id: write_setting(job) for job, row in taken})
+        record.adopt({row.run_id: write_setting(job) for job, row in taken}, sweep.archive.journal.tags)
     stored = number in sweep.archive.stored()
     # A block some of whose runs were sent is not there, unless it was.
     if (absent or not stored) and (stored or sweep.full is None):
@@ -353,7 +354,9 @@ def _pack_run(folder: Path, journal: Journal) -> RunToWrite:
         name=journal.name,
         status="KILLED" if journal.status == "RUNNING" else journal.status,
         params=flatten_config(config),
-        tags={**recall_provenance_tags(folder, command), DIGEST_TAG: journal.digest, KEY_TAG: key, **outcome},
+        tags=recall_provenance_tags(folder, command)
+        | read_user_tags(config)
+        | {DIGEST_TAG: journal.digest, KEY_TAG: key, **outcome},
         began=min((folder / CONFIG).stat().st_mtime, ended),
         ended=ended,
         history={} if table is None else {name: table[name].to_numpy() for name in table.column_names},

@@ -135,7 +135,7 @@ class Writer:
             run_ids = self._record.write(runs)
             taken = {result.reused: write_setting(self._jobs[result.job]) for result in results if result.reused}
             if taken and self._journal.detail != "sweep":
-                self._record.adopt(taken)
+                self._record.adopt(taken, self._journal.tags)
         except StoreError as error:
             self._described = 0
             self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
@@ -354,7 +354,7 @@ class Session:
         or it does not take that run, which is told, and the sweep goes on without it.
         """
         if self.writer is None and self.store is not None:
-            tags = make_provenance_tags()
+            tags = make_provenance_tags() | self.journal.tags
             try:
                 self.record = self._own_run(self.store, tags)
             except StoreError as error:
@@ -405,7 +405,8 @@ class Session:
         keys = {make_run_key(self.journal, self.jobs[number]): self.jobs[number] for number in self.results}
         settings = {run_id: write_setting(keys[key]) for key, run_id in self.record.find_ids([*keys]).items()}
         taken = {result.reused: self.jobs[number] for number, result in self.results.items() if result.reused}
-        self.record.adopt(settings | {run_id: write_setting(job) for run_id, job in taken.items()})
+        settings |= {run_id: write_setting(job) for run_id, job in taken.items()}
+        self.record.adopt(settings, self.journal.tags)
 
     def note(self, **changes: Any) -> None:
         """Change the sweep's journal."""
@@ -432,6 +433,7 @@ class Session:
             checkpoint_seconds=self._how.checkpoint_seconds,
             sign=self.archive.place_sign(number),
             identity=" ".join(map(self.jobs.find_digest, jobs)),
+            numbers=tuple(jobs),
         )
 
 

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, Final
 
 from bptt.tracking.folder.files import write_bytes, write_text
+from bptt.tracking.folder.progress import remove_sign
 
 #: Of Dask's events. All commands on one scheduler hear each other's, and know their own by the names.
 TOPIC: Final = "bptt"
@@ -123,6 +124,6 @@ class Inbox:
         """A block has ended: its files go, and what still comes of it is late."""
         with self._lock, suppress(OSError):
             places = self._places.pop(name, None)
-            for path in () if places is None else (places.checkpoint, places.sign):
-                if path is not None:
-                    path.unlink(missing_ok=True)
+            if places is not None:
+                remove_sign(places.sign)
+                places.checkpoint.unlink(missing_ok=True)

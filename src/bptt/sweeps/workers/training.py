@@ -51,6 +51,7 @@ class LaneTask:
     kept                what that file held when the task was handed to workers that may not see it; None: nothing
     sign                the file that tells other processes how far it is; None: nobody is told
     identity            which runs they are: only a checkpoint that was kept under the same one is used
+    numbers             of the runs in their sweep: what they record is on show beside the sign; none: it is not
     """
 
     number: int
@@ -63,6 +64,7 @@ class LaneTask:
     kept: bytes | None = None
     sign: Path | None = None
     identity: str = ""
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +130,9 @@ def hand_out(
 def _remove_files(task: LaneTask) -> None:
     """Remove what is kept of a task that has ended."""
     with suppress(OSError):
-        for path in (task.checkpoint, task.sign):
-            if path is not None:
-                path.unlink(missing_ok=True)
+        remove_sign(task.sign)
+        if task.checkpoint is not None:
+            task.checkpoint.unlink(missing_ok=True)
 
 
 def _take_along(task: LaneTask) -> LaneTask:
@@ -179,9 +181,9 @@ def _train(task: LaneTask, checkpoint: "Checkpoint | None") -> tuple[list[Lane],
         training = (checkpoint and checkpoint.resume(task.runs)) or _make_training(task.runs, task.start)
         relay = None if checkpoint is None else _find_relay()
         send = None if relay is None else partial(relay.signal, name_block(task.identity))
-        beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update, send)
-        while training.update < task.update and training.advance() is not None:
-            beacon.tell(training.update)
+        beacon = BlockBeacon(task.sign, len(task.runs), training.update, task.update, send, task.numbers)
+        while training.update < task.update and (points := training.advance()) is not None:
+            beacon.tell(training.update, points)
             if checkpoint is not None:
                 checkpoint.keep(training)
             check_wanted()
@@ -211,7 +213,8 @@ def _compile(runs: Sequence[Run]) -> None:
 def _choose(task: LaneTask, lanes: Sequence[int]) -> LaneTask:
     """The task, of these runs alone."""
     start = None if task.start is None else select_lanes(task.start, lanes)
-    return replace(task, runs=tuple(task.runs[lane] for lane in lanes), start=start)
+    numbers = tuple(task.numbers[lane] for lane in lanes) if task.numbers else ()
+    return replace(task, runs=tuple(task.runs[lane] for lane in lanes), start=start, numbers=numbers)
 
 
 def _sort_ended(task: LaneTask, training: Training) -> tuple[list[Lane], LaneArrays | None]:

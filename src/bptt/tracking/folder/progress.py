@@ -4,7 +4,8 @@
     blocks/block-12.progress.json  how far the block is that a worker trains, where the folder is within its reach; of
                                    a search with halving `stage-0`: runs on their way to the next comparison
 
-Both go when what they tell of has ended, so that one which stays is of a process that was killed. Nothing depends on
+What the block's runs have recorded so far lies beside its sign, see `bptt.tracking.folder.points`.
+All go when what they tell of has ended, so that one which stays is of a process that was killed. Nothing depends on
 them: where the disk is full there is none, or an old one.
 
     sweep.log                      in a sweep's folder: what was mended without a word, as retries, workers that died
@@ -24,17 +25,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bptt.printable import make_printable
 from bptt.tracking.folder.files import LOCK, PROGRESS, write_text
 from bptt.tracking.folder.lock import is_locked
+from bptt.tracking.folder.points import PointsLog, place_points
 from bptt.tracking.store.address import hide_passwords
+
+if TYPE_CHECKING:
+    from bptt.core.training import Points
 
 _SECONDS_BETWEEN: Final = 1.0
 
@@ -175,8 +180,9 @@ class Beacon:
 class BlockBeacon:
     """Keeps the sign of runs that are trained together, at recorded updates but not more often than once a second.
 
-    path  of its file; None: nobody is told
-    send  takes the sign where the file's folder is not there, as on a cluster's machines; None: nobody is told
+    path     of its file; None: nobody is told
+    send     takes the sign where the file's folder is not there, as on a cluster's machines; None: nobody is told
+    numbers  of the runs: what they record is kept beside the sign, see `bptt.tracking.folder.points`; none: it is not
     """
 
     def __init__(
@@ -186,22 +192,28 @@ class BlockBeacon:
         first: int,
         last: int,
         send: Callable[[dict[str, Any]], None] | None = None,
+        numbers: Sequence[int] = (),
     ) -> None:
         here = path is not None and path.parent.is_dir()
         self._path = path if here else None
+        self._points = PointsLog(place_points(path), numbers, first) if path is not None and here and numbers else None
         self._send = None if here or path is None else send
         self._sign = make_sign(runs=runs, first=first, last=last, update=first, since=time.time())
         self._begun = time.monotonic()
         self._next = 0.0
         self.tell(first)
 
-    def tell(self, update: int) -> None:
-        """So many updates are done."""
+    def tell(self, update: int, points: "Points | None" = None) -> None:
+        """So many updates are done; points: what was recorded there."""
+        if self._points is not None and points is not None:
+            self._points.add(points)
         now = time.monotonic()
         if now < self._next or (self._path is None and self._send is None):
             return
         sign = replace(self._sign, update=update, seen=self._sign.began + now - self._begun)
         self._next = now + (_SECONDS_BETWEEN if self._send is None else _SECONDS_BETWEEN_MESSAGES)
+        if self._points is not None:
+            self._points.write()
         if self._path is not None:
             write_sign(self._path, sign)
         elif self._send is not None:
@@ -213,6 +225,7 @@ def remove_sign(path: Path | None) -> None:
     if path is not None:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+            place_points(path).unlink(missing_ok=True)
 
 
 def is_at_work(folder: Path, sign: Sign | None) -> bool:

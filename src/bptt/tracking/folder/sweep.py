@@ -139,6 +139,7 @@ class SweepJournal:
     numbered       whether its runs' keys in the store end in their numbers; those of earlier sweeps don't
     detail         what the store gets of each run
     preparations   how data of one's own were prepared, by `bptt.tracking.folder.preparations.identify_task`
+    tags           that a user gave the sweep, and with it its runs
     """
 
     name: str
@@ -174,6 +175,7 @@ class SweepJournal:
     detail: Detail = "full"
     preparations: dict[str, Any] = field(default_factory=dict)
     searched: Searched | None = None
+    tags: dict[str, str] = field(default_factory=dict)
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 
@@ -188,6 +190,8 @@ def _check_counts(journal: SweepJournal) -> None:
         raise ValueError(f"status={journal.status!r}")
     if journal.searched is not None and not isinstance(journal.searched.objectives, dict):
         raise ValueError(f"searched={journal.searched!r}")
+    if not all(isinstance(text, str) for text in dict(journal.tags).values()):
+        raise ValueError(f"tags={journal.tags!r}")
     if journal.detail not in get_args(Detail):
         raise ValueError(f"detail={journal.detail!r}")
 
@@ -283,9 +287,12 @@ class SweepFolder:
         rows: list[dict[str, Any]] = read_table(self.folder / JOBS, columns=names).to_pylist()
         return rows
 
-    def read_outcomes(self, number: int) -> list[dict[str, Any]]:
-        """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise."""
-        block = open_block(self._block(number), sealed=self.journal.sealed)
+    def read_outcomes(self, number: int, sealed: bool) -> list[dict[str, Any]]:
+        """How the runs of a block ended: run, status, outcome, reused, began, error. Raises ArchiveError likewise.
+
+        sealed  as in the journal
+        """
+        block = open_block(self.place_block(number), sealed=sealed)
         rows: list[dict[str, Any]] = block.runs.select([*_OUTCOME]).to_pylist()
         return rows
 
@@ -295,7 +302,7 @@ class SweepFolder:
 
     def write_block(self, number: int, results: Sequence[RunResult]) -> None:
         """Write what the runs of a block left, whole or not at all."""
-        write_block(self._block(number), results, self._find_digests())
+        write_block(self.place_block(number), results, self._find_digests())
 
     def blocks(self) -> set[int]:
         """The numbers of the blocks that were written."""
@@ -392,7 +399,7 @@ class SweepFolder:
         if number not in self._open:
             if len(self._open) >= _MOST_OPEN:
                 self._open.clear()
-            self._open[number] = open_block(self._block(number), self._find_digests(), self._sealed)
+            self._open[number] = open_block(self.place_block(number), self._find_digests(), self._sealed)
         return self._open[number]
 
     @cached_property
@@ -406,7 +413,8 @@ class SweepFolder:
         assert self._whose is not None
         return self._whose
 
-    def _block(self, number: int) -> Path:
+    def place_block(self, number: int) -> Path:
+        """The folder of a block, whether it was written or not."""
         return self._blocks / f"{number:06d}"
 
 

@@ -105,6 +105,7 @@ class Member:
     swept    what tells it from the other runs: key → value, as text
     updates  how many it was to be trained for; None unknown
     stage    what it was trained for
+    tags     that a user gave it
     """
 
     number: int
@@ -113,6 +114,7 @@ class Member:
     swept: dict[str, str]
     updates: int | None
     stage: "Stage" = "result"
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class History(ABC):

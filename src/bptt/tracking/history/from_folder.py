@@ -36,6 +36,7 @@ from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.provenance.environment import read_provenance
 from bptt.tracking.store.runs import make_run_key
+from bptt.tracking.store.tags import read_user_tags
 from bptt.tracking.store.whereabouts import find_whereabouts
 
 if TYPE_CHECKING:
@@ -160,7 +161,13 @@ def make_member(job: SweepJob) -> Member:
     """A job as a member of a recording."""
     updates = job.config.get("train", {}).get("updates")
     return Member(
-        number=job.number, name=job.name, digest=job.digest, swept=job.swept, updates=updates, stage=job.stage
+        number=job.number,
+        name=job.name,
+        digest=job.digest,
+        swept=job.swept,
+        updates=updates,
+        stage=job.stage,
+        tags=read_user_tags(job.config),
     )
 
 
@@ -209,7 +216,8 @@ class RunFolderHistory(History):
         """See `History.members`."""
         journal = self._journal
         updates = self._config.get("train", {}).get("updates")
-        return [Member(number=0, name=journal.name, digest=journal.digest, swept={}, updates=updates)]
+        tags = read_user_tags(self._config)
+        return [Member(number=0, name=journal.name, digest=journal.digest, swept={}, updates=updates, tags=tags)]
 
     def tables(self, numbers: Sequence[int]) -> Tables:
         """See `History.tables`."""

@@ -43,6 +43,7 @@ from bptt.tracking.store.tags import (
     OUTCOME_TAG,
     SWEEP_TAG,
     list_swept,
+    select_user_tags,
 )
 from bptt.tracking.store.whereabouts import find_home_of_stored
 
@@ -54,9 +55,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
 _AT_ONCE: Final = 8  # runs whose files are read
-
 
 _RECORDS_HELD: Final = 8
 
@@ -351,6 +350,7 @@ class RunsStoreHistory(StoreHistory):
                     swept=swept,
                     updates=int(updates) if updates.isdigit() else None,
                     stage=read_stage(row),
+                    tags=select_user_tags(row.tags),
                 )
         return [found[number] for number in sorted(found)]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from bptt.core.sources import hash_sources, package_hash, read_modules
 
-# Where results go, and what may be imported: nothing that a number depends on.
-_NOT_NUMERICAL = frozenset({"tracking", "allow"})
+# Where results go, what may be imported, and what a user calls it: nothing that a number depends on.
+_NOT_NUMERICAL = frozenset({"tracking", "allow", "tags"})
 _MAIN = "__main__"
 # Of `train`, and of its `early_stop`, what says no more than its absence.
 _UNSAID = {"measure": [], "keep": "last", "keep_by": "loss/eval"}
@@ -25,12 +25,12 @@ _UNSAID_OF_STOP = {"patience": None}
 def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     """Sixteen hexadecimal characters that two runs share exactly when they give the same bits.
 
-    Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
-    1.0 are the same); a `path`, or `y_path`, that names a file counts by the file's content, wherever it lies, and a
-    class of the user's by the sources of its package. A part that a run can do without counts as little where it says
-    what its absence means, and so does a task's value that its class has a default for, and what a run of before there
-    was `train.measure`, `train.keep` or `train.early_stop.patience` did: runs that were recorded before there was the
-    part, or the key, are still the same ones.
+    Over the resolved configuration without `tracking` and `tags`, and the numerical version. A number counts by its
+    value (1 and 1.0 are the same); a `path`, or `y_path`, that names a file counts by the file's content, wherever it
+    lies, and a class of the user's by the sources of its package. A part that a run can do without counts as little
+    where it says what its absence means, and so does a task's value that its class has a default for, and what a run of
+    before there was `train.measure`, `train.keep` or `train.early_stop.patience` did: runs that were recorded before
+    there was the part, or the key, are still the same ones.
     """
     return Digester(numerical_version).compute(config)
 

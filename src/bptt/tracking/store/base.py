@@ -329,10 +329,12 @@ class Store(ABC):
         """What writes runs of the experiment below a run, None: below none; fresh: it has none yet."""
 
     @abstractmethod
-    def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
+    def adopt(self, parent: str, settings: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
         """Have runs, given by id → setting, belong to the sweep whose own run is `parent`, wherever they were trained.
 
         Those that belong to it stay as they are, and those that are gone are left out.
+
+        tags  that they get, as far as they have none of the same name: what an earlier sweep calls them stays
         """
 
     # --- Deleting

@@ -190,7 +190,7 @@ class ClientStore(Store):
         """See `Store.open_writer`."""
         return ClientWriter(self, parent, fresh)
 
-    def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
+    def adopt(self, parent: str, settings: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
         """See `Store.adopt`; a request for each run that does not belong to it, several at once."""
         from mlflow.exceptions import MlflowException
 
@@ -199,6 +199,10 @@ class ClientStore(Store):
         def mark(run_id: str) -> None:
             try:
                 self.client.set_tag(run_id, key, settings[run_id])
+                there = self.client.get_run(run_id).data.tags if tags else {}
+                for name, text in (tags or {}).items():
+                    if name not in there:
+                        self.client.set_tag(run_id, name, text)
             except MlflowException as error:
                 if error.error_code not in _GONE:
                     raise

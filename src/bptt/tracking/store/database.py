@@ -240,16 +240,19 @@ class DatabaseStore(Store):
             ((location,),) = connection.read(where, (int(self.experiment_id),))
         return DatabaseWriter(self, self._database, str(location))
 
-    def adopt(self, parent: str, settings: Mapping[str, str]) -> None:
+    def adopt(self, parent: str, settings: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
         """See `Store.adopt`."""
-        key = SETTING_TAG + parent
+        wanted = {SETTING_TAG + parent: settings} | {
+            name: dict.fromkeys(settings, text) for name, text in (tags or {}).items()
+        }
         with explain_refusal(self.address), self._database.transaction() as connection:
             for part in split_values([*settings]):
                 among = f"run_uuid IN {write_places(part)}"
                 there = {run_id for (run_id,) in connection.read(f"SELECT run_uuid FROM runs WHERE {among}", part)}
-                has_it = connection.read(f'SELECT run_uuid FROM tags WHERE {among} AND "key" = ?', (*part, key))
-                wanted = there - {run_id for (run_id,) in has_it}
-                connection.insert("tags", [(key, settings[run_id], run_id) for run_id in wanted])
+                for key, texts in wanted.items():
+                    has_it = connection.read(f'SELECT run_uuid FROM tags WHERE {among} AND "key" = ?', (*part, key))
+                    lacking = there - {run_id for (run_id,) in has_it}
+                    connection.insert("tags", [(key, texts[run_id], run_id) for run_id in lacking])
 
     def list_sweeps(self, name: str) -> list[str]:
         """See `Store.list_sweeps`."""

@@ -41,7 +41,16 @@ from bptt.tracking.store.connecting import (
 )
 from bptt.tracking.store.opening import WantedExperiment, open_store
 from bptt.tracking.store.runs import Holding, RunToWrite
-from bptt.tracking.store.tags import DIGEST_TAG, KEY_TAG, NOTE_TAG, PARENT_TAG, SETTING_TAG, SWEEP_TAG, flatten_config
+from bptt.tracking.store.tags import (
+    DIGEST_TAG,
+    KEY_TAG,
+    NOTE_TAG,
+    PARENT_TAG,
+    SETTING_TAG,
+    SWEEP_TAG,
+    flatten_config,
+    read_user_tags,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +170,8 @@ class RunLog:
 
 def begin_recorded(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
     """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
-    tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
+    tags = make_provenance_tags() | read_user_tags(recorded)
+    tags |= {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
     log = RunLog.begin(store, journal.name, flatten_config(recorded), tags)
     preparation = read_preparation(folder)
     if preparation is not None and preparation.data is not None:
@@ -249,12 +259,11 @@ class SweepLog:
         with explain_refusal(self.store.address):
             self._writer.complete(place_below(run, self.name, self.parent), held)
 
-    def adopt(self, settings: Mapping[str, str]) -> None:
-        """Have runs belong to the sweep, given by id → setting in it, wherever they were trained."""
+    def adopt(self, settings: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
+        """Have runs belong to the sweep, given by id → setting in it, wherever they were trained; see `Store.adopt`."""
         with explain_refusal(self.store.address):
-            self.store.adopt(
-                self.parent, {run_id: _shorten_setting(text, self.name) for run_id, text in settings.items()}
-            )
+            shortened = {run_id: _shorten_setting(text, self.name) for run_id, text in settings.items()}
+            self.store.adopt(self.parent, shortened, tags)
 
     def note_data(self, notes: Sequence[DataNote]) -> None:
         """Have the sweep's own run say which data its runs were trained on."""

@@ -81,6 +81,23 @@ _LONGEST_VALUE = 6000
 _MOST_KNOWN: Final = 4096  # parts that are remembered
 
 
+#: Of a configuration: the tags that a user gave, name → text.
+USER_TAGS: Final = "tags"
+
+_NOT_OF_THE_USER: Final = ("mlflow.", "bptt.")
+
+
+def read_user_tags(config: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that a user gave a run, by its resolved configuration."""
+    given = config.get(USER_TAGS)
+    return {str(name): str(text) for name, text in given.items()} if isinstance(given, Mapping) else {}
+
+
+def select_user_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Of all tags that a run of the store has, those that a user gave it, wherever that was."""
+    return {name: text for name, text in tags.items() if not name.startswith(_NOT_OF_THE_USER)}
+
+
 def hide_secrets(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A whole resolved configuration without a password that the store's address may hold."""
     tracking = resolved["tracking"]
@@ -93,9 +110,10 @@ def flatten_config(config: Mapping[str, Any]) -> dict[str, str]:
 
     Values are written as on the command line (null, true, 0.1, [1, 2]); an empty group stays visible as {}. What MLflow
     refuses in a key becomes _, and a value of more than 6,000 characters is cut with a note: config.yaml has it whole.
+    A user's tags are left out: they are tags.
     """
     params: dict[str, str] = {}
-    for path, value in _list_leaves(config, ()):
+    for path, value in _list_leaves({key: part for key, part in config.items() if key != USER_TAGS}, ()):
         params[_find_unused(_make_key(path), params)] = _cut(_write(value))
     return params
 
