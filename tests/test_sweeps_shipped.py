@@ -40,7 +40,7 @@ def composed_sweep(name: str) -> DictConfig:
 
 @cache
 def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration], int]:
-    """The sweep's own configuration, the overrides of its runs, their configurations, and how many runs it tunes with."""
+    """The sweep's own configuration, its runs' overrides and configurations, and how many runs it tunes with."""
     config = composed_sweep(name)
     with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         composer = Composer(GlobalHydra.instance().config_loader(), "config")

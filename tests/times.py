@@ -1,8 +1,8 @@
 """How much processor time each test takes, forked commands and children with it: `make test-times`.
 
-With `-p tests.times` and a folder in PYTEST_TIMES every process that tests writes a file of lines there, the seconds and
-the test. `python -m tests.times FOLDER` sums them. What tests share, and a kernel that is compiled, is counted where it
-was asked for first.
+With `-p tests.times` and a folder in PYTEST_TIMES every process that tests writes a file of lines there, the seconds
+and the test. `python -m tests.times FOLDER` sums them. What tests share, and a kernel that is compiled, is counted
+where it was asked for first.
 """
 
 import os

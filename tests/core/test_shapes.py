@@ -36,8 +36,8 @@ from tests.core.making import Noise, make_model, make_run
 from tests.golden.runs import TABLE, hash_all, list_choices
 
 SIDE_BY_SIDE = (1, 8, 13, 16, 21, 256)
-#: A few (hidden units, timesteps) that have each hidden size and each number of lanes; with the slow ones, which have all
-#: numbers of lanes, each hidden size has two lengths.
+#: Hidden units and timesteps: a few that have each hidden size and each number of lanes. With the others, which have
+#: all numbers of lanes, each hidden size has two lengths.
 FEW = ((16, 9, 256), (3, 7, 21), (1, 1, 13), (8, 2, 8), (13, 9, 1), (21, 7, 16))
 OTHERS = ((1, 7), (3, 1), (8, 9), (13, 2), (16, 2), (21, 9))
 GRID = [
