@@ -4,7 +4,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 SWEEP := leftbit_hidden_size
 
-.PHONY: help sweep results notebooks docs docs-serve test test-slow test-ray test-arm fuzz faults bench bench-table bench-grid bench-sweeps ui lint format lock clean
+.PHONY: help sweep results notebooks docs docs-serve test test-slow test-times test-ray test-arm fuzz faults bench bench-table bench-grid bench-sweeps ui lint format lock clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test: .venv/ready  ## linter, types and documentation, and beside them the tests
 test-slow: .venv/ready  ## the slow tests: sweeps that die, servers, notebooks, the longest pages
 	-$(BIN)/bptt warm
 	$(PYTEST) -m slow
+
+test-times: .venv/ready  ## what each file and each test takes of a processor; make test-times MARKS=slow of the slow ones
+	-$(BIN)/bptt warm
+	@folder=$$(mktemp -d); PYTEST_TIMES=$$folder $(PYTEST) -p tests.times -m '$(MARKS)'; $(BIN)/python -m tests.times $$folder; rm -r $$folder
 
 test-ray: .venv/ready  ## the tests of one backend, which is large and not installed otherwise
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["ray"])' \

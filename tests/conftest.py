@@ -12,11 +12,12 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.parameters import list_parameters
 from bptt.tracking.store.connecting import set_environment
-from tests import drawing, forking
+from tests import drawing, forking, sparing
 from tests.ordering import longest_first
 
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()
+sparing.read_interpolations_once()
 # A shell that starts the tests in its background has them, and their children, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A make that starts the tests changes what another one says that a test starts.
@@ -36,6 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes > 1:
         items[:] = longest_first(items, processes)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end."""
+    sparing.collect_less_garbage()
 
 
 @pytest.fixture(autouse=True)

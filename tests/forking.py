@@ -7,7 +7,6 @@ started, and `subprocess` sees no difference.
 
 import atexit
 import contextlib
-import gc
 import importlib
 import io
 import json
@@ -27,8 +26,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests import drawing
+from tests import drawing, sparing
 from tests.relay import early
+from tests.times import note
 
 _RELAY = Path(__file__).with_name("relay.py")
 #: Kept at the import: a test that needs the first command may have changed its own.
@@ -104,6 +104,7 @@ def _prepare() -> None:
     from bptt.tracking.store.connecting import set_environment
 
     set_environment()  # what is imported first decides what MLflow says
+    sparing.read_interpolations_once()
     for found in pkgutil.walk_packages(bptt.__path__, "bptt."):
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(found.name)
@@ -121,8 +122,7 @@ def _prepare() -> None:
     running = [thread.name for thread in others if thread.is_alive()]
     if running:
         raise RuntimeError(f"threads would be lost in forked processes: {', '.join(running)}")
-    gc.collect()
-    gc.freeze()
+    sparing.collect_less_garbage()
 
 
 class _Server:
@@ -135,6 +135,7 @@ class _Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waking)
         self._forked: dict[int, socket.socket] = {}
+        self._tests: dict[int, str] = {}
 
     def run(self) -> NoReturn:
         selector = selectors.DefaultSelector()
@@ -161,10 +162,12 @@ class _Server:
         text = b""
         while len(text) < length:
             text += connection.recv(length - len(text))
+        request = json.loads(text)
         number = os.fork()
         if number:
             for file in files:
                 os.close(file)
+            self._tests[number] = request["environment"].get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
             self._forked[number] = connection
             selector.register(connection, selectors.EVENT_READ, number)
             return
@@ -174,7 +177,7 @@ class _Server:
             held.close()
         for pipe in (self._ended, self._waking):
             os.close(pipe)
-        _become(json.loads(text), files)
+        _become(request, files)
 
     def _hand_on(self, connection: socket.socket, number: int, selector: selectors.BaseSelector) -> None:
         """A signal that the relay got; where it was killed, so is the process that it stands for."""
@@ -189,8 +192,9 @@ class _Server:
 
     def _reap(self, selector: selectors.BaseSelector) -> None:
         for number, connection in list(self._forked.items()):
-            found, status = os.waitpid(number, os.WNOHANG)
+            found, status, used = os.wait4(number, os.WNOHANG)
             if found:
+                note(self._tests.pop(number), used.ru_utime + used.ru_stime)
                 del self._forked[number]
                 with contextlib.suppress(KeyError):
                     selector.unregister(connection)

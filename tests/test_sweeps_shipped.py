@@ -39,25 +39,21 @@ def composed_sweep(name: str) -> DictConfig:
 
 
 @cache
-def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration]]:
-    """The sweep's own configuration, the overrides of its runs, and their configurations."""
+def sweep(name: str) -> tuple[DictConfig, list[tuple[str, ...]], list[Configuration], int]:
+    """The sweep's own configuration, its runs' overrides and configurations, and how many runs it tunes with."""
+    config = composed_sweep(name)
     with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         composer = Composer(GlobalHydra.instance().config_loader(), "config")
-        config = composer.compose([f"sweep={name}"], RunMode.MULTIRUN)
         sweeper = OmegaConf.to_container(config.hydra.sweeper)
         assert isinstance(sweeper, dict)
         jobs = expand({str(key): value for key, value in sweeper.items()}, [f"sweep={name}"])
-        return config, jobs, Composition(composer).all(jobs)
-
-
-@cache
-def count_tuning(name: str) -> int:
-    """How many runs the sweep tunes with."""
-    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
-        composer = Composer(GlobalHydra.instance().config_loader(), "config")
-        config, jobs, _ = sweep(name)
-        _, _, plan = compose_first(jobs, config, Composition(composer), composer.loader)
-    return 0 if plan is None else len(plan.jobs)
+        composition = Composition(composer)
+        configurations = composition.all(jobs)
+        if config.get("tune") is None:
+            return config, jobs, configurations, 0
+        _, _, plan = compose_first(jobs, config, composition, composer.loader)
+        assert plan is not None
+        return config, jobs, configurations, len(plan.jobs)
 
 
 def comment(name: str) -> str:
@@ -67,7 +63,7 @@ def comment(name: str) -> str:
 
 def runs(name: str, seeds: int, *overrides: str, alpha: float | None = None) -> list[Run]:
     """The runs of a sweep that have these overrides, with the first seeds; alpha: instead of a tuned one."""
-    _, jobs, configurations = sweep(name)
+    _, jobs, configurations, _ = sweep(name)
     wanted = set(overrides)
     return [
         _choose(configuration.run, alpha)
@@ -89,12 +85,12 @@ def right(name: str, seeds: int, *overrides: str) -> float:
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_it_is_a_sweep_of_as_many_runs_as_its_file_says(name: str) -> None:
-    config, jobs, configurations = sweep(name)
+    config, jobs, configurations, tuning = sweep(name)
     assert config.hydra.mode is None
     assert asks_for_sweep(config, [])
     (said,) = re.findall(r"([\d,]+) runs, some \d+ s on two cores\.", comment(name))
     assert len(jobs) == len(configurations)
-    assert int(said.replace(",", "")) == len(jobs) + count_tuning(name)
+    assert int(said.replace(",", "")) == len(jobs) + tuning
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -144,7 +140,7 @@ def test_each_start_of_an_ungated_cell_is_trained_with_and_without_clipping(name
 
 
 def test_each_remedy_has_a_partner_that_lacks_nothing_but_it() -> None:
-    _, jobs, _ = sweep("remedies")
+    _, jobs, *_ = sweep("remedies")
     settings = {frozenset(job) - {f"seed={seed}" for seed in range(10)} for job in jobs}
     for job in settings:
         if "clip=norm" in job and "model=elman" in job:
@@ -160,7 +156,7 @@ def test_each_remedy_has_a_partner_that_lacks_nothing_but_it() -> None:
 
 
 def test_one_change_is_one_change() -> None:
-    _, jobs, _ = sweep("single_changes")
+    _, jobs, *_ = sweep("single_changes")
     base = {"schedule=constant", "regularizer=none", "optimizer=sgd"}
     changed = {
         frozenset(job) - base - {f"seed={seed}" for seed in range(50)} - {"sweep=single_changes"} for job in jobs

@@ -17,7 +17,6 @@ _SHOWN = (
     "bptt.dynamics",
     "bptt.dynamics.networks",
     "bptt.dynamics.lyapunov",
-    "bptt.dynamics.singular_values",
     "bptt.dynamics.gradients",
     "bptt.dynamics.sharpness",
     "bptt.dynamics.fixed_points",

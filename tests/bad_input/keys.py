@@ -6,6 +6,7 @@ so are NaN and infinity. A number just outside its range is wrong where the key'
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
@@ -65,6 +66,7 @@ def whole_numbers(chosen: tuple[str, ...]) -> list[str]:
     return [key for key in keys_of(chosen) if type(OmegaConf.select(values, key)) is int]
 
 
+@cache
 def _configuration(chosen: tuple[str, ...]) -> dict[str, Any]:
     needed = [_NEEDED[choice] for choice in chosen if choice in _NEEDED]
     config = OmegaConf.to_container(compose([*chosen, *needed]), resolve=False)

@@ -48,15 +48,27 @@ def test_every_choice_is_among_the_combinations() -> None:
     assert made == {f"{group}={name}" for group in GROUPS for name in list_choices(group, [find_conf_folder()])}
 
 
+def check_wrong(chosen: tuple[str, ...], kinds: dict[str, str]) -> None:
+    """What is wrong in these ways, by key, is told of, by key."""
+    told = {key: f"{key}={WRONG[kind][1]}: must be " for key, kind in kinds.items()}
+    if kinds.get("tune") == "a mapping":
+        told["tune"] = "tune.wrong=1: must be "  # the one key that holds one
+    check(chosen, {key: WRONG[kind][0] for key, kind in kinds.items()}, told)
+
+
+@pytest.mark.parametrize("number", range(len(COMBINATIONS)), ids=[*map(" ".join, COMBINATIONS)])
+def test_wrong_whatever_the_key(number: int) -> None:
+    """Each key in one way, a key that several combinations have in another one in each; the slow tests have all."""
+    ways = [*WRONG]
+    keys = tried(COMBINATIONS[number])
+    check_wrong(COMBINATIONS[number], {key: ways[(number + place) % len(ways)] for place, key in enumerate(keys)})
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRONG)
 @pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
-def test_wrong_whatever_the_key(chosen: tuple[str, ...], kind: str) -> None:
-    typed, shown = WRONG[kind]
-    keys = tried(chosen)
-    told = {key: f"{key}={shown}: must be " for key in keys}
-    if kind == "a mapping" and "tune" in keys:
-        told["tune"] = "tune.wrong=1: must be "  # the one key that holds one
-    check(chosen, dict.fromkeys(keys, typed), told)
+def test_wrong_in_every_way(chosen: tuple[str, ...], kind: str) -> None:
+    check_wrong(chosen, dict.fromkeys(tried(chosen), kind))
 
 
 @pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)

@@ -140,12 +140,11 @@ def draw(seed: int) -> list[str]:
     return [*SMALL, *filter(None, (rng.choice(choices) for choices in PIECES))]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_whatever_is_typed(ask: Any, seed: int) -> None:
-    agrees(ask, draw(seed))
+def test_whatever_is_typed(ask: Any) -> None:
+    agrees(ask, draw(0))
 
 
 @pytest.mark.slow
 def test_whatever_is_typed_often(ask: Any) -> None:
-    ends = [agrees(ask, draw(seed))[0] for seed in range(3, 30)]
+    ends = [agrees(ask, draw(seed))[0] for seed in range(1, 24)]
     assert {*ends} >= {"refused", "one run", "several"}

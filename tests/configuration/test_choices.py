@@ -18,18 +18,19 @@ from bptt.core.regularizers.none import NoRegularizer
 from bptt.core.schedules.constant import ConstantSchedule
 from bptt.core.training import train
 from bptt.tracking.store.tags import flatten_config
-
-CHOICES = [
-    (path.parent.relative_to(find_conf_folder()).as_posix(), path.stem)
-    for path in sorted(find_conf_folder().glob("*/**/*.yaml"))
-]
+from tests.combining import combine, list_files
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
-def test_choice(group: str, name: str, files: dict[tuple[str, str], list[str]]) -> None:
+def test_every_choice(files: dict[tuple[str, str], list[str]]) -> None:
     """It trains, and what it is resolved to is a normal form: resolved again, it is the same."""
-    needs = files.get((group, name), [])
-    configuration = check_configuration(compose([f"{group}={name}", *needs, "train.updates=2"]))
+    chosen = combine(list_files(), files)
+    assert len(chosen) > 40
+    for choices in chosen:
+        assert_trains(choices)
+
+
+def assert_trains(choices: list[str]) -> None:
+    configuration = check_configuration(compose([*choices, "train.updates=2"]))
     again = check_configuration(configuration.resolved)
     assert again.resolved == configuration.resolved
     assert again.run == configuration.run
@@ -146,7 +147,7 @@ def test_a_gate_is_recorded_as_it_is_asked_for_and_only_where_it_is() -> None:
 def test_the_gates_of_all_cells_stand_in_the_file() -> None:
     """So that they are set without a +, and `--help` shows them."""
     config = OmegaConf.load(find_conf_folder() / "config.yaml")
-    models = [name for group, name in CHOICES if group == "model"]
+    models = [name for group, name in list_files() if group == "model"]
     gates = [gate.name for model in models for gate in build(f"model={model}").run.model.cell.named_gates]
     assert sorted(config.init.gate_bias) == sorted(gates)
 

@@ -1,5 +1,6 @@
 """What can't be run is refused before anything starts, in one line for each thing that is wrong."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -36,9 +37,8 @@ def refusal(overrides: list[str]) -> list[str]:
     return list(caught.value.lines)
 
 
-@pytest.mark.parametrize(
-    ("override", "line"),
-    [
+#: Override → its line.
+ONE = [
         # keys
         ("model.hiden_size=3", f"unknown key; did you mean model.hidden_size? {ELMAN_KEYS}"),
         ("hidden_size=3", f"unknown key; did you mean model.hidden_size? {ROOT_KEYS}"),
@@ -112,13 +112,35 @@ def refusal(overrides: list[str]) -> list[str]:
         ("model._target_=bptt.core.models.elman.Elmann", "can't be imported (AttributeError: module 'bptt.core.models.elman' has no attribute 'Elmann')"),
         ("model._target_=bptt.core.models.elman.elman_step", "is no dataclass"),
         ("model._target_=3", "must name a class of bptt.core.models (allow=[PACKAGE] adds your own)"),
-    ],
-)  # fmt: skip
-def test_one_override(override: str, line: str) -> None:
-    (found,) = refusal([override])
-    key, _, value = override.partition("=")
-    shown = value.replace(",", ", ").replace(":", ": ") if value[:1] in {"[", "{"} else value or "''"
-    assert found == f"{key}={shown}: {line}"
+]  # fmt: skip
+
+
+def _together(cases: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """The cases in as few commands as can be: those whose keys are of no choice that is wrong, nor one below another."""
+    commands: list[list[tuple[str, str]]] = []
+    for case in cases:
+        key = f"{case[0].partition('=')[0]}."
+        if "." not in key[:-1] or "_target_" in key or "${" in case[0] or "can't be" in case[1]:
+            yield [case]
+            continue
+        for command in commands:
+            keys = [f"{override.partition('=')[0]}." for override, _ in command]
+            if not any(key.startswith(other) or other.startswith(key) for other in keys):
+                command.append(case)
+                break
+        else:
+            commands.append([case])
+    yield from commands
+
+
+@pytest.mark.parametrize("cases", [*_together(ONE)], ids=lambda cases: " ".join(override for override, _ in cases)[:60])
+def test_each_override_has_its_line(cases: list[tuple[str, str]]) -> None:
+    expected = []
+    for override, line in cases:
+        key, _, value = override.partition("=")
+        shown = value.replace(",", ", ").replace(":", ": ") if value[:1] in {"[", "{"} else value or "''"
+        expected.append(f"{key}={shown}: {line}")
+    assert sorted(refusal([override for override, _ in cases])) == sorted(expected)
 
 
 @pytest.mark.parametrize(

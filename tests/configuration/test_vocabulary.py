@@ -26,11 +26,16 @@ GROUPS = {path.name for path in find_conf_folder().iterdir() if path.is_dir()}
 HYDRA = {"hydra.sweeper.seeds", "hydra.launcher.workers", "hydra.verbose"}
 
 
-def refusal(*overrides: str) -> str:
-    """The only line."""
+def refusals(*overrides: str) -> tuple[str, ...]:
+    """The lines that are said."""
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(compose(overrides))
-    (line,) = caught.value.lines
+    return caught.value.lines
+
+
+def refusal(*overrides: str) -> str:
+    """The only line."""
+    (line,) = refusals(*overrides)
     return line
 
 
@@ -78,73 +83,81 @@ def test_no_word_has_two_meanings_or_is_a_key_of_that_name() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("override", "meant"),
-    [
-        ("lr=0.1", "optimizer.alpha=0.1"),
-        ("optimizer.lr=0.1", "optimizer.alpha=0.1"),
-        ("learningRate=1e-3", "optimizer.alpha=0.001"),
-        ("learning-rate=0.1", "optimizer.alpha=0.1"),
-        ("epochs=5", "train.updates=5"),
-        ("train.epochs=5", "train.updates=5"),
-        ("momentum=0.9", "optimizer.epsilon=0.9, of optimizer=momentum or nesterov"),
-        ("optimizer.momentum=0.9", "optimizer.epsilon=0.9, of optimizer=momentum or nesterov"),
-        ("hidden=5", "model.hidden_size=5"),
-        ("batch=5", "train.batch_size=5"),
-        ("num_layers=2", "model.layers=2"),
-        ("gradient_clip=1", "clip.threshold=1, of clip=norm or value"),
-        ("wd=0.1", "optimizer.weight_decay=0.1, of optimizer=adamw, momentum, nesterov, rmsprop or sgd"),
-        ("l2_penalty=0.1", "regularizer.factor=0.1, of regularizer=l2, l2_activity, omega or orthogonality"),
-        ("sweeps=hidden_size", "sweep=hidden_size"),
-        ("experiments=xor", "experiment=xor"),
-        ("dataset=xor", "task=xor"),
-        ("network=rnn", "model=elman"),
-        ("optim=sgd", "optimizer=sgd"),
-        ("criterion=mse", "loss=squared_error"),
-        ("seeds=5", "-m hydra.sweeper.seeds=5"),
-        ("random_state=3", "seed=3"),
-    ],
-)
-def test_a_word_for_a_key(override: str, meant: str) -> None:
-    key, _, value = override.partition("=")
-    shown = "0.001" if value == "1e-3" else value
-    assert refusal(override) == f"{key}={shown}: unknown key; did you mean {meant}?"
+#: What is typed, and what is meant.
+WORDS = [
+    ("lr=0.1", "optimizer.alpha=0.1"),
+    ("optimizer.lr=0.1", "optimizer.alpha=0.1"),
+    ("learningRate=1e-3", "optimizer.alpha=0.001"),
+    ("learning-rate=0.1", "optimizer.alpha=0.1"),
+    ("epochs=5", "train.updates=5"),
+    ("train.epochs=5", "train.updates=5"),
+    ("momentum=0.9", "optimizer.epsilon=0.9, of optimizer=momentum or nesterov"),
+    ("optimizer.momentum=0.9", "optimizer.epsilon=0.9, of optimizer=momentum or nesterov"),
+    ("hidden=5", "model.hidden_size=5"),
+    ("batch=5", "train.batch_size=5"),
+    ("num_layers=2", "model.layers=2"),
+    ("gradient_clip=1", "clip.threshold=1, of clip=norm or value"),
+    ("wd=0.1", "optimizer.weight_decay=0.1, of optimizer=adamw, momentum, nesterov, rmsprop or sgd"),
+    ("l2_penalty=0.1", "regularizer.factor=0.1, of regularizer=l2, l2_activity, omega or orthogonality"),
+    ("sweeps=hidden_size", "sweep=hidden_size"),
+    ("experiments=xor", "experiment=xor"),
+    ("dataset=xor", "task=xor"),
+    ("network=rnn", "model=elman"),
+    ("optim=sgd", "optimizer=sgd"),
+    ("criterion=mse", "loss=squared_error"),
+    ("seeds=5", "-m hydra.sweeper.seeds=5"),
+    ("random_state=3", "seed=3"),
+]
+
+
+def test_words_for_keys() -> None:
+    shown = [(override.replace("=1e-3", "=0.001"), meant) for override, meant in WORDS]
+    expected = [f"{override}: unknown key; did you mean {meant}?" for override, meant in shown]
+    assert sorted(refusals(*(override for override, _ in WORDS))) == sorted(expected)
+    assert refusal(WORDS[0][0]) == expected[0]
 
 
 def test_where_the_configuration_has_the_key_no_choice_is_named() -> None:
     assert refusal("optimizer=momentum", "momentum=0.9").endswith("did you mean optimizer.epsilon=0.9?")
 
 
-@pytest.mark.parametrize(
-    ("override", "says"),
-    [
-        ("optimizer.epsilon=0.9", "; optimizer=momentum or nesterov has it (allowed: optimizer.alpha, "),
-        ("optimizer.epsilonn=1", "; did you mean optimizer.epsilon, of optimizer=momentum or nesterov? (allowed: "),
-        ("epsilon=0.9", "; did you mean optimizer.epsilon, of optimizer=momentum or nesterov? (allowed: "),
-        ("optimizer.weight_decay=1", "; optimizer=adamw, momentum, nesterov, rmsprop or sgd has it (allowed: "),
-        ("clip.threshold=1", "; clip=norm or value has it (allowed: nothing)"),
-        ("init.path=x", "; init=file has it (allowed: init.scale, "),
-        ("task.length=3", "; task=adding, copying, counting, temporal_order or xor has it (allowed: task.bits, "),
-        ("dropout=0.5", "; there is no dropout; regularizer=l2 keeps weights small"),
-    ],
-)
-def test_a_key_of_another_choice(override: str, says: str) -> None:
-    assert f"{override}: unknown key{says}" in refusal(override)
+OF_OTHERS = [
+    ("optimizer.epsilon=0.9", "; optimizer=momentum or nesterov has it (allowed: optimizer.alpha, "),
+    ("optimizer.epsilonn=1", "; did you mean optimizer.epsilon, of optimizer=momentum or nesterov? (allowed: "),
+    ("optimizer.weight_decay=1", "; optimizer=adamw, momentum, nesterov, rmsprop or sgd has it (allowed: "),
+    ("clip.threshold=1", "; clip=norm or value has it (allowed: nothing)"),
+    ("init.path=x", "; init=file has it (allowed: init.scale, "),
+    ("task.length=3", "; task=adding, copying, counting, temporal_order or xor has it (allowed: task.bits, "),
+    ("dropout=0.5", "; there is no dropout; regularizer=l2 keeps weights small"),
+]
 
 
-@pytest.mark.parametrize(
-    ("override", "meant"),
-    [
-        ("model=rnn", "did you mean elman?"),
-        ("loss=mse", "did you mean squared_error?"),
-        ("init=xavier", "did you mean glorot?"),
-        ("optimizer=Adam", "did you mean adam?"),
-        ("clip=1", "did you mean clip.threshold=1, of clip=norm or value?"),
-        ("model=[elman,gru]", "several values are a sweep: -m model=elman,gru"),
-    ],
-)
-def test_a_word_for_a_choice(override: str, meant: str) -> None:
-    assert f": no such choice; {meant} (choices: " in refusal(override)
+def test_keys_of_other_choices() -> None:
+    found = refusals(*(override for override, _ in OF_OTHERS))
+    assert len(found) == len(OF_OTHERS)
+    for override, says in OF_OTHERS:
+        (line,) = [line for line in found if line.startswith(f"{override}: ")]
+        assert f"{override}: unknown key{says}" in line
+    says = "; did you mean optimizer.epsilon, of optimizer=momentum or nesterov? (allowed: "
+    assert f"epsilon=0.9: unknown key{says}" in refusal("epsilon=0.9")
+
+
+CHOSEN = [
+    ("model=rnn", "did you mean elman?"),
+    ("loss=mse", "did you mean squared_error?"),
+    ("init=xavier", "did you mean glorot?"),
+    ("optimizer=Adam", "did you mean adam?"),
+    ("clip=1", "did you mean clip.threshold=1, of clip=norm or value?"),
+]
+
+
+def test_words_for_choices() -> None:
+    found = refusals(*(override for override, _ in CHOSEN))
+    assert len(found) == len(CHOSEN)
+    for (override, meant), line in zip(CHOSEN, found, strict=True):
+        assert line.startswith(f"{override}: no such choice; {meant} (choices: ")
+    several = "model=[elman, gru]: no such choice; several values are a sweep: -m model=elman,gru (choices: "
+    assert refusal("model=[elman,gru]").startswith(several)
 
 
 @pytest.mark.parametrize(

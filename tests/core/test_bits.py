@@ -350,8 +350,9 @@ import sys
 import numpy as np
 from tests.core.comparing import finished
 from tests.core.test_bits import some_runs
-record = finished(some_runs(sys.argv[1])[1:2])[0]
-np.savez(sys.argv[2], flow=record.flow, state=record.state, **record.parameters, **record.history)
+for batch in sys.argv[2:]:
+    record = finished(some_runs(batch)[1:2])[0]
+    np.savez(f"{sys.argv[1]}/{batch}.npz", flow=record.flow, state=record.state, **record.parameters, **record.history)
 """
 
 
@@ -361,16 +362,16 @@ def environment(**changes: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": paths} | changes
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-def test_same_in_another_process(batch: str, tmp_path: Path) -> None:
-    path = tmp_path / "record.npz"
-    subprocess.run([sys.executable, "-c", ELSEWHERE, batch, str(path)], check=True, env=environment(), timeout=300)
-    record = finished(some_runs(batch))[1]
-    expected = {"flow": record.flow, "state": record.state, **record.parameters, **record.history}
-    with np.load(path) as found:
-        assert set(found.files) == set(expected)
-        for name in expected.keys() - TIMED:
-            np.testing.assert_array_equal(found[name], expected[name], name)
+def test_same_in_another_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path), *BATCHES]
+    subprocess.run(command, check=True, env=environment(), timeout=300)
+    for batch in BATCHES:
+        record = finished(some_runs(batch))[1]
+        expected = {"flow": record.flow, "state": record.state, **record.parameters, **record.history}
+        with np.load(tmp_path / f"{batch}.npz") as found:
+            assert set(found.files) == set(expected)
+            for name in expected.keys() - TIMED:
+                np.testing.assert_array_equal(found[name], expected[name], name)
 
 
 def test_losses_weigh_each_lane_for_itself() -> None:

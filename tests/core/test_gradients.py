@@ -69,9 +69,10 @@ def assert_gradient_right(run: Any, sequences: Sequences, seed: int) -> None:
 @pytest.mark.parametrize(("name", "output", "layers"), every_pair(MODELS, OUTPUTS, (1, 2)))
 def test_gradient_equals_automatic_differentiation(name: str, output: tuple[str, str], layers: int) -> None:
     readout, loss = output
-    number = itertools.count()
-    for truncation, kind in itertools.product((None, 1, 2, 4), ("every", "last", "ragged")):
-        seed = next(number)
+    # Half of all pairs, like a chessboard; of each cell, loss and number of layers others have the other half.
+    odd = MODELS.index(name) + OUTPUTS.index(output) + layers
+    pairs = [*itertools.product((None, 1, 2, 4), ("every", "last", "ragged"))]
+    for seed, (truncation, kind) in enumerate(pairs[odd % 2 :: 2]):
         batch = (2, 9)[seed % 2]
         outputs = 3 if readout != "none" else 4
         bias, changes = ("none", "single", "double")[seed % 3], VARIANTS.get(name, {})

@@ -92,7 +92,7 @@ def test_gradient_is_that_of_the_penalty(regularizer: str, name: str, bias: str,
 def test_check_gradients_covers_it(regularizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(model=make_model("lstm", bias="double"), regularizer=example(REAL[regularizer]), batch_size=3)
     if why_unfit(run):
-        run = dataclasses.replace(run, model=make_model("elman", bias="double", layers=2))
+        run = dataclasses.replace(run, model=make_model("elman", bias="double", layers=2, hidden_size=2))
     assert all(error.ok for error in check_gradients(run))
     right = REAL[regularizer].penalty
     monkeypatch.setattr(REAL[regularizer], "penalty", lambda *given: 1.02 * right(*given))

@@ -168,8 +168,15 @@ def test_an_update_ratio_from_zero_is_none_and_from_tiny_weights_is_exact(batch_
     assert 0 < ratio <= 1.0 + 1e-15
 
 
-@pytest.mark.parametrize("batch_size", [2, 9])
-@pytest.mark.parametrize("name", components("models"))
+#: Each model with one of two sizes; the slow tests have the others.
+MODELS_AND_BATCHES = [
+    pytest.param(name, size, marks=pytest.mark.slow if (i + j) % 2 else ())
+    for i, name in enumerate(components("models"))
+    for j, size in enumerate((2, 9))
+]
+
+
+@pytest.mark.parametrize(("name", "batch_size"), MODELS_AND_BATCHES)
 def test_every_metric_is_what_a_plain_computation_gives(name: str, batch_size: int) -> None:
     for number, task in enumerate((Noise(), Noise(ragged=True), Noise(last_only=True), Unscored(ragged=True))):
         run = make_run(

@@ -1,8 +1,8 @@
 """`python -m tests.golden.arm` compares the golden bits on an emulated 64-bit ARM processor with the table's.
 
-It needs root and Debian, whose packages it unpacks into a folder of its own, and takes a quarter of an hour, with
-`--every 88`, the first run alone, a few minutes: kernels are compiled some twenty times as slowly there. Nothing of
-this machine's Python runs but its pure packages. Exit code 2: the processor can't be set up here.
+It needs root and Debian, whose packages it unpacks into a folder of its own, and takes a quarter of an hour; with
+`--only model=gru --every 1000`, which is one run, a few minutes: kernels are compiled some twenty times as slowly
+there. Nothing of this machine's Python runs but its pure packages. Exit code 2: the processor can't be set up here.
 """
 
 import os

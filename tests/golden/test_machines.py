@@ -52,13 +52,14 @@ def test_the_oldest_numpy(tmp_path: Path) -> None:
     assert "NumPy 2.1.0" in said
 
 
-@pytest.mark.slow(seconds=300)
+@pytest.mark.slow(seconds=200)
 def test_an_emulated_arm_processor() -> None:
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         pytest.skip("it is set up on x86-64 alone")
-    every = 88  # kernels are compiled for minutes there; `make test-arm` takes all runs
+    # Kernels are compiled for minutes there: one run of two gated layers; `make test-arm` takes all runs.
+    only, every = "model=gru", 1000
     done = subprocess.run(
-        [sys.executable, "-m", "tests.golden.arm", "--every", str(every)],
+        [sys.executable, "-m", "tests.golden.arm", "--only", only, "--every", str(every)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -68,5 +69,4 @@ def test_an_emulated_arm_processor() -> None:
     if done.returncode == 2:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stdout + done.stderr
-    count = len(list_choices()[::every])
-    assert f"{count} of {count} runs have the table's bits (aarch64, " in done.stdout
+    assert "1 of 1 runs have the table's bits (aarch64, " in done.stdout

@@ -5,10 +5,16 @@ Functions of weights, one lane per network, and sequences. Nothing is trained, r
 
 from bptt.dynamics.fixed_points import FixedPoints, fixed_points
 from bptt.dynamics.gradients import TruncationBias, noise_scale, truncation_bias
-from bptt.dynamics.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum, measure_growth
+from bptt.dynamics.lyapunov import (
+    LyapunovSpectrum,
+    SingularValues,
+    jacobian_singular_values,
+    kaplan_yorke_dimension,
+    lyapunov_spectrum,
+    measure_growth,
+)
 from bptt.dynamics.networks import Networks, visit_states
 from bptt.dynamics.sharpness import sharpness
-from bptt.dynamics.singular_values import SingularValues, jacobian_singular_values
 
 __all__ = [
     "FixedPoints",

@@ -16,10 +16,9 @@ from bptt.core.run import Measured, Run, find_unmeasured, seed_of
 from bptt.core.sequences import Floats, Page, Sequences
 from bptt.dynamics.fixed_points import FixedPoints, fixed_points
 from bptt.dynamics.gradients import hold_still, noise_scale, truncation_bias
-from bptt.dynamics.lyapunov import lyapunov_spectrum
+from bptt.dynamics.lyapunov import jacobian_singular_values, lyapunov_spectrum
 from bptt.dynamics.networks import visit_states
 from bptt.dynamics.sharpness import find_stable_sharpness, sharpness
-from bptt.dynamics.singular_values import jacobian_singular_values
 
 Kind = Literal["lyapunov", "jacobian", "sharpness", "fixed_points", "noise_scale", "truncation_bias"]
 #: Column → (lanes,); of `SPECTRUM` (lanes, S).

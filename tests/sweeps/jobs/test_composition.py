@@ -22,11 +22,7 @@ from bptt.core.random import Generator
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant
 from bptt.tasks.adder import Adder
-
-#: Those of sweeps are composed one by one in `tests/test_sweeps_shipped.py`.
-CHOICES = sorted(
-    (path.parent.name, path.stem) for path in find_conf_folder().glob("*/*.yaml") if path.parent.name != "sweep"
-)
+from tests.combining import combine, list_files
 
 
 class Counting(Composer):
@@ -74,14 +70,17 @@ def quickly(composition: Composition, jobs: Sequence[Sequence[str]]) -> list[Any
         return [error.lines]
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda part: str(part))
-def test_every_choice(group: str, name: str, files: dict[tuple[str, str], list[str]], composer: Counting) -> None:
-    choice = [f"{group}={name}", *files.get((group, name), [])]
-    jobs = [[*choice, f"seed={seed}", f"loss.weight={weight}"] for seed in (1, 2) for weight in (0.25, 0.5)]
-    found = Composition(composer).all(jobs)
-    assert composer.compositions == 2
-    assert [configuration.run.seed for configuration in found] == [1, 1, 2, 2]
-    assert contents(found[3]) == by_hydra(composer, jobs[3])
+def test_every_choice(files: dict[tuple[str, str], list[str]], composer: Counting) -> None:
+    """Those of sweeps are composed in `tests/test_sweeps_shipped.py`."""
+    chosen = combine(list_files(but=("sweep",)), files)
+    assert len(chosen) > 20
+    for choices in chosen:
+        jobs = [[*choices, f"seed={seed}", f"loss.weight={weight}"] for seed in (1, 2) for weight in (0.25, 0.5)]
+        before = composer.compositions
+        found = Composition(composer).all(jobs)
+        assert composer.compositions == before + 2, choices
+        assert [configuration.run.seed for configuration in found] == [1, 1, 2, 2]
+        assert contents(found[3]) == by_hydra(composer, jobs[3]), choices
 
 
 FORMS = {
