@@ -286,7 +286,7 @@ class Checker:
         if lines := check_sizes(run) or check_remedies(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told)
+        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told=told)
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)
