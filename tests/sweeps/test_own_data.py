@@ -107,6 +107,8 @@ def test_a_sweep_keeps_it_once_for_each_task(place: Path, capsys: pytest.Capture
         assert run.preparation == task.preparation
     assert [row[:2] for row in read_inputs(place)] == [("sweep", "data.csv")]
     assert len(bptt.load("multirun/sweep").list_preparations()) == 2
+    (written, *_) = (place / "mlruns").rglob(PREPARATION)
+    assert Preparation.from_json(written.read_text()).to_json() == written.read_text()
     shutil.rmtree(place / "multirun")
     stored = find_past_runs("sweep")
     assert [run.preparation for run in stored] == [run.preparation for run in runs]
