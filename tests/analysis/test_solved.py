@@ -58,6 +58,17 @@ def test_else_a_hundredth_of_the_first_loss() -> None:
     assert str(solved) == "loss/eval<=1.23"
 
 
+def test_of_targets_that_are_numbers_nothing_is_to_be_solved() -> None:
+    table, runs = history((0, 1, 3.0), (0, 2, 0.0)), pd.DataFrame({"run": [0], "rmse/eval": [0.0]})
+    never = Solved.default(table, runs)
+    assert not never.is_possible
+    assert never.first(table).empty
+    assert Solved.parse(str(never)) == never
+    with_accuracy = table.assign(**{"accuracy/eval": 0.5})
+    assert Solved.default(with_accuracy, runs) == Solved("accuracy/eval", ">=", 1.0)
+    assert Solved.default(table, runs.assign(**{"rmse/eval": np.nan})).is_possible
+
+
 def test_where_nothing_was_recorded_nothing_is_solved() -> None:
     solved = Solved.default(history())
     assert solved.first(history()).empty

@@ -112,7 +112,9 @@ def test_they_follow_the_targets(check: Any, kind: str, readout: str, loss: str,
         (["task.kind=unknown", "model.readout=softmax"], ("softmax", "softmax", "cross_entropy")),
     ],
 )
-def test_what_is_said_stands_and_the_rest_goes_with_it(check: Any, overrides: list[str], found: tuple[str]) -> None:
+def test_what_is_said_stands_and_the_rest_goes_with_it(
+    check: Any, overrides: list[str], found: tuple[str, str, str]
+) -> None:
     assert describe(check("task=told", *overrides))[:3] == found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn import metrics
+from sklearn import metrics  # type: ignore[import-untyped]
 
 from bptt.core.evaluation import predict
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
@@ -40,7 +40,7 @@ class Data:
     def make(self, number: int, count: int) -> Sequences:
         rng = make_generator(np.random.SeedSequence(11), number)
         shape = (count,) if self.last_only else (count, self.timesteps)
-        y: Floats = rng.standard_normal((*shape, self.outputs)) + 1.0
+        y: Any = rng.standard_normal((*shape, self.outputs)) + 1.0
         if self.target == "two_classes":
             y = (y > 1.3) * 1.0
         elif self.target == "classes":

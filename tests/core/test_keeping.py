@@ -23,7 +23,7 @@ POINTS = 9
 
 def make(lane: int = 0, **changes: Any) -> Run:
     """One whose evaluation is best somewhere on the way: it learns noise."""
-    usual = {"updates": 40, "log_points": POINTS, "keep": "best", "optimizer": Sgd(alpha=2.0)}
+    usual: dict[str, Any] = {"updates": 40, "log_points": POINTS, "keep": "best", "optimizer": Sgd(alpha=2.0)}
     return make_run(seed=lane, **(usual | changes))
 
 

@@ -10,7 +10,17 @@ import numpy as np
 from bptt.analysis.factors import Factor, combine_factors, drop_decided_factors, find_factors
 from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude
 from bptt.analysis.statistics.intervals import Interval, Location, clopper_pearson, location_intervals, median_updates
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, drop_seed, is_smaller_better, take_final, write_settings
+from bptt.analysis.tables import (
+    ACCURACY,
+    FITS,
+    LOSS,
+    SEED,
+    drop_seed,
+    is_smaller_better,
+    take_final,
+    take_kept_loss,
+    write_settings,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +42,8 @@ _OUTCOMES: Final[Mapping[Measure, tuple[str, str, str]]] = {
 
 def choose_measure(runs: "pd.DataFrame") -> Measure:
     """By what runs that ended are compared: whether they solved their task, where some did and some did not; when,
-    where all did; else their last accuracy or, without one that tells them apart, their last loss.
+    where all did; else their last accuracy or, without one that tells them apart, their last loss, or that of the
+    network that is kept.
     """
     solved = runs["solved"].astype(bool) if "solved" in runs else np.zeros(len(runs), bool)
     if np.any(solved):
@@ -41,14 +52,14 @@ def choose_measure(runs: "pd.DataFrame") -> Measure:
 
 
 def take_measure(runs: "pd.DataFrame", measure: Measure) -> "NDArray[np.float64]":
-    """What each run came to: 1 or 0 as it solved its task or not, its last loss or accuracy, or the updates until it
-    solved its task, infinite where it never did.
+    """What each run came to: 1 or 0 as it solved its task or not, its last loss, or that of its kept network, or its
+    last accuracy, or the updates until it solved its task, infinite where it never did.
     """
     if measure == "solved":
         return runs["solved"].to_numpy(float)
     if measure == "updates":
         return runs["solved_update"].fillna(np.inf).to_numpy(float)
-    return take_final(runs, ACCURACY if measure == "accuracy" else LOSS).to_numpy(float)
+    return (take_final(runs, ACCURACY) if measure == "accuracy" else take_kept_loss(runs)).to_numpy(float)
 
 
 def take_metric(runs: "pd.DataFrame", metric: str) -> "NDArray[np.float64]":
@@ -132,6 +143,7 @@ def ask_between(
         measure=measure,
         conditions=[ConditionRuns(name, sides[0][name], sides[1][name]) for name in conditions],
         horizon=min(find_horizon(select_ended(side.runs)) for side in (a, b)) if measure == "updates" else None,
+        called=FITS.get((metric or "").partition("/")[0]),
     )
 
 

@@ -54,7 +54,7 @@ def outline(sweep: Sweep) -> "pd.DataFrame":
         "command": shlex.join(sweep.command),
         "swept": ", ".join(sweep.swept),
         "runs": f"{len(runs):,}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()),
-        "solved means": str(sweep.solved),
+        "solved means": str(sweep.solved) if sweep.solved.is_possible else "",
     }
     return pd.DataFrame({"": [text for text in rows.values() if text]}, index=[key for key in rows if rows[key]])
 

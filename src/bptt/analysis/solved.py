@@ -1,12 +1,13 @@
 """When a run has solved its task: a metric, and the value that it is to reach."""
 
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from bptt.analysis.tables import ACCURACY, LOSS
+from bptt.analysis.tables import ACCURACY, LOSS, RMSE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,16 +49,26 @@ class Solved:
             raise ValueError(f"solved={text}: {metric} was not recorded; {meant}there are {', '.join(metrics)}")
         return cls(metric, ">=" if match["op"] == ">=" else "<=", threshold)
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether a run could meet it; False where nothing is to be solved."""
+        return not (self.op == "<=" and self.threshold == -math.inf)
+
     @classmethod
-    def default(cls, history: "pd.DataFrame") -> Self:
+    def default(cls, history: "pd.DataFrame", runs: "pd.DataFrame | None" = None) -> Self:
         """accuracy/eval >= 1 where runs have an accuracy, else loss/eval <= 1 % of the median first recorded one.
 
+        Of targets that are known to be numbers, which a network fits more or less well, nothing: what no run can meet.
+
         history  run, update, metrics
+        runs     what there is one number of, as `rmse/eval`; None: nothing
         """
         import numpy as np
 
         if ACCURACY in history and history[ACCURACY].notna().any():
             return cls(ACCURACY, ">=", 1.0)
+        if runs is not None and RMSE in runs and runs[RMSE].notna().any():
+            return cls(LOSS, "<=", -math.inf)
         first = history.groupby("run")[LOSS].first().astype("float64") if LOSS in history else None
         finite = None if first is None else first[np.isfinite(first)]
         if finite is None or finite.empty:

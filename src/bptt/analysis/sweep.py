@@ -233,7 +233,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
     members = recording.members
     every = recording.tables([member.number for member in members])
     # Of the whole, so that parts of one sweep are measured alike.
-    criterion = _read_criterion(solved or head.solved, every.history)
+    criterion = _read_criterion(solved or head.solved, every)
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
     if len(source.numbers) < len(members):
@@ -352,11 +352,11 @@ def _refuse_condition(key: str, swept: Sequence[str]) -> str:
     return f"conditions={key}: must be a swept key{meant}"
 
 
-def _read_criterion(text: str | None, history: "pd.DataFrame") -> Solved:
+def _read_criterion(text: str | None, every: Tables) -> Solved:
     if text is None:
-        return Solved.default(history)
+        return Solved.default(every.history, every.runs)
     try:
-        return Solved.parse(text, [name for name in history if name not in ("run", "update")])
+        return Solved.parse(text, [name for name in every.history if name not in ("run", "update")])
     except ValueError as error:
         raise SourceError(str(error)) from None
 

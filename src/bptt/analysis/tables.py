@@ -134,6 +134,7 @@ FITS: Final = {
     "balanced_accuracy": "balanced accuracy",
     "log_loss": "log loss",
 }
+RMSE: Final = "rmse/eval"
 LEADING_FITS: Final = ("rmse", "r2", "balanced_accuracy")  # where there is little room
 
 

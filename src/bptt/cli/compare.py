@@ -302,7 +302,7 @@ def _write_notes(sides: "Sequence[Sweep]", found: Sequence[KeyDifference], by_cr
     notes, where = [], "both" if len(sides) == 2 else "all"
     if groups := [group for group in _OWN if any(one.key.startswith(f"{group}.") for one in found)]:
         notes.append(f"the {' and the '.join(groups)} differ{'s'[: len(groups) == 1]}: losses may not compare")
-    if not by_criterion:
+    if not by_criterion and any(side.solved.is_possible for side in sides):
         criteria = ", ".join(
             f"{letter}'s{'' if place else ' runs'} by {side.solved}"
             for place, (letter, side) in enumerate(zip(ascii_uppercase, sides, strict=False))
@@ -403,21 +403,22 @@ def _load_sides(sources: Sequence[str], uri: str | None, solved: str | None) -> 
         seen[digests] = source
     criterion = sides[0].solved
     if all(side.solved == criterion for side in sides):
-        return sides, True
+        return sides, criterion.is_possible
     try:
         return [
             side if side.solved == criterion else load_sweep(source, uri=uri, solved=str(criterion))
             for source, side in zip(sources, sides, strict=True)
-        ], True
+        ], criterion.is_possible
     except SourceError:  # the runs of one have another metric
         return sides, False
 
 
 def _choose_metrics(asked: Sequence[str] | None, sides: "Sequence[Sweep]") -> list[str]:
     from bptt.analysis.comparison import METRICS
+    from bptt.tracking.folder.files import ONCE
     from bptt.tracking.history.find import SourceError
 
-    names = [*METRICS, *sides[0].history.columns.drop(["run", "update"])]
+    names = [*METRICS, *ONCE, *sides[0].history.columns.drop(["run", "update"])]
     recorded = [name for name in dict.fromkeys(names) if all(_is_known(side, name) for side in sides)]
     for metric in asked or ():
         if metric not in recorded:

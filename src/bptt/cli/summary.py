@@ -11,6 +11,7 @@ from bptt.analysis.tables import write_lines
 from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.fits import describe_fits, describe_kept, show_confusions
 from bptt.cli.progress import write_metrics
+from bptt.core.records.keeping import KEPT
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.printable import make_printable
@@ -55,7 +56,9 @@ def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     last = {name: float(values[-1]) for name, values in record.history.items()} | dict(record.once)
     how = "interrupted" if ended.status == "KILLED" else record.outcome.replace("_", " ")
     after = int(last["update"]) if ended.status == "KILLED" else record.updates
-    told = [write_metrics(last), *describe_fits(record)]
+    # What is said of the evaluation set is of the network that is left, as what is said of the test set is.
+    kept = {name.removeprefix(KEPT): value for name, value in record.once.items() if name.startswith(KEPT)}
+    told = [write_metrics(last | kept), *describe_fits(record)]
     if "accuracy/eval" not in last:  # nothing is right or wrong: how well it fits comes first
         told = [*told[1:], *told[:1]]
     lines = [

@@ -71,7 +71,7 @@ def _choose_readout(said: Any, loss: str | None, target: str | None) -> Any:
     if said not in (_AUTO, None):  # without any the model lacks one, which is told elsewhere
         return said
     needed = {loss: readout for readout, loss in _GOING_WITH.items()}
-    return needed.get(loss) or _FITTING.get(target or "")
+    return needed.get(loss or "") or _FITTING.get(target or "")
 
 
 def _describe(target: Any, task: Any) -> str:

@@ -54,7 +54,7 @@ KEYS: Final = {
     "train.log_points": "log_every log_interval log_steps log_freq eval_every eval_interval eval_steps logging_steps",
     "train.only": "trainable train_only freeze frozen",
     "train.early_stop.metric": "early_stopping monitor",
-    "train.early_stop.patience": "patience n_iter_no_change early_stopping_rounds",
+    "train.early_stop.patience": "n_iter_no_change early_stopping_rounds",
     "train.keep": "restore_best_weights save_best_only save_best load_best_model_at_end",
     "task.length": "seq_len seq_length sequence_length sequence_len timesteps time_steps n_timesteps num_timesteps",
     "task.path": "data_path data_file",

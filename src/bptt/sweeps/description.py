@@ -236,7 +236,7 @@ def summarize_sweep(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJ
         "sweep/unfinished": len(runs) - runs["status"].isin(["FINISHED", "FAILED"]).sum(),
         "sweep/seconds": seconds,
     }
-    if ended.any():
+    if ended.any() and sweep.solved.is_possible:
         metrics["sweep/solved"] = runs.loc[ended, "solved"].mean()
     if len(best) and not sweep.conditions:
         names = {LOSS: f"best/{LOSS}", "right": "best/right", "accuracy": f"best/{ACCURACY}"}

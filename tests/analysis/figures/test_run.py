@@ -53,6 +53,13 @@ def test_accuracy_has_a_panel_of_its_own_in_percent() -> None:
     drawn(figure)
 
 
+def test_the_update_of_the_network_that_is_kept_is_marked_in_both_panels() -> None:
+    figure = draw_loss_curve(history(train=LOSS, accuracy=np.array([0.0, 0.5, 0.75, 1.0])), kept=20.0)
+    marks = [line for axes in figure.axes for line in axes.lines if line.get_gid() == "kept"]
+    assert [np.asarray(line.get_xdata())[0] for line in marks] == [20.0, 20.0]
+    assert marks[0].get_label() == "kept: update 20"
+
+
 def test_a_diverged_curve_ends_with_a_cross() -> None:
     figure = draw_loss_curve(history(train=np.array([1.0, 50.0, np.inf, np.nan])))
     curve, cross = figure.axes[0].lines

@@ -217,3 +217,13 @@ def test_the_same_runs_give_the_same_words() -> None:
     assert write_conclusion(ask(ConditionRuns("", a, b), measure="loss")) == write_conclusion(
         ask(turned, measure="loss")
     )
+
+
+def test_another_metric_is_called_by_its_name() -> None:
+    a, b = dict(enumerate(range(20))), dict(enumerate(range(1, 21)))
+    runs = [ConditionRuns("", a, b)]
+    said = write_conclusion(conclude([Question("A", "B", "loss", runs, called="RMSE")])[0])
+    assert "it is A that has the lower RMSE, ties" in said
+    assert "The median difference in RMSE is −1" in said
+    said = write_conclusion(conclude([Question("A", "B", "accuracy", runs, called="R²")])[0])
+    assert "it is A that has the higher R², ties" in said

@@ -25,7 +25,7 @@ def result(number: int, record: Record | None) -> RunResult:
 def test_all_that_a_run_can_have_is_known_by_name(records: list[Record]) -> None:
     (sorts,) = finished([make("classes", keep="best", updates=3)])
     assert {*sorts.once, *records[0].once} <= {*ONCE}
-    assert {name for target in ("numbers", "classes") for name in list_fits(make(target))} <= {*ONCE}  # type: ignore[arg-type]
+    assert {name for target in ("numbers", "classes") for name in list_fits(make(target))} <= {*ONCE}
 
 
 def test_a_block_gives_back_what_was_kept(tmp_path: Path, records: list[Record]) -> None:

@@ -48,7 +48,7 @@ from bptt.analysis.report.sections.setup import (
     write_swept,
     write_value,
 )
-from bptt.analysis.tables import LOSS, shorten_keys, write_moment
+from bptt.analysis.tables import LOSS, NOTHING, shorten_keys, write_moment
 from bptt.tracking.folder.progress import write_duration
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _write_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
             "name": findings.sweep.name,
             "runs": len(findings.sweep.runs),
             "settings": int(findings.statistics["setting"].nunique()),
-            "solved": str(findings.sweep.solved),
+            "solved": str(findings.sweep.solved) if findings.sweep.solved.is_possible else NOTHING,
             "status": findings.sweep.status,
             "begun": "" if findings.sweep.began is None else write_moment(findings.sweep.began),
             "wall_time": _write_wall(findings.sweep),

@@ -64,6 +64,7 @@ class Question:
     horizon     of updates: those that every run was trained for unless it solved its task before
     margin      how far from no difference still is about as often, as a share
     common      what all runs have in common and may decide, as "clip norm 1"
+    called      what is compared, as RMSE, where that is neither the loss nor the accuracy; None: it is
     """
 
     a: str
@@ -73,6 +74,7 @@ class Question:
     horizon: float | None = None
     margin: float = MARGIN
     common: tuple[str, ...] = ()
+    called: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bptt.analysis.statistics.conclusions import Comparison
+from bptt.analysis.statistics.conclusions import Comparison, Question
 from bptt.analysis.statistics.intervals import Interval
 from bptt.analysis.statistics.power import MOST
 from bptt.analysis.statistics.roc import Foretelling
@@ -32,8 +32,7 @@ _OPEN: Final = {
     "accuracy": "does better",
     "updates": "solves the task sooner",
 }
-_WINS: Final = {"loss": "has the lower loss", "accuracy": "has the higher accuracy", "updates": "is sooner"}
-_BEATS: Final = {"loss": "has a lower loss", "accuracy": "has a higher accuracy", "updates": "is sooner"}
+_BEATS: Final = {"loss": "lower", "accuracy": "higher"}
 _MOST_DIGITS: Final = 6
 
 
@@ -108,10 +107,10 @@ def _write_numbers(found: Comparison) -> str:
         points = "percentage point" if value in ("1", "−1") else "percentage points"
         told = f"{a} % against {b} %, a difference of {value} {points}"
     elif found.paired:
-        told = f"on {value} % of the pairs it is {question.a} that {_WINS[question.measure]}, ties counted half"
+        told = f"on {value} % of the pairs it is {question.a} that {_write_lead(question, 'the')}, ties counted half"
     else:
         told = (
-            f"a run of {question.a} {_BEATS[question.measure]} than one of {question.b} "
+            f"a run of {question.a} {_write_lead(question, 'a')} than one of {question.b} "
             f"with a probability of {value} %, ties counted half"
         )
     within = ""
@@ -120,6 +119,13 @@ def _write_numbers(found: Comparison) -> str:
         within = f", all of it within {f'±{margin} points' if found.shares is not None else f'50 ± {margin} %'}"
     several = f", corrected for {found.comparisons} comparisons" if found.comparisons > 1 else ""
     return f"{told} (95 % interval {low} to {high}{within}, {_count_runs(found)}, {_write_p(found)}{several})"
+
+
+def _write_lead(question: Question, article: str) -> str:
+    """`has the lower loss`, of the one that does better."""
+    if question.measure == "updates":
+        return "is sooner"
+    return f"has {article} {_BEATS[question.measure]} {question.called or question.measure}"
 
 
 def _count_runs(found: Comparison) -> str:
@@ -154,7 +160,7 @@ def _write_effect(found: Comparison) -> list[str]:
     if measure == "updates":
         what = f"The mean number of updates, none counted beyond {found.question.horizon:,.0f},"
     else:
-        what = f"The median difference in {measure}"
+        what = f"The median difference in {found.question.called or measure}"
     told = f"{what} {'differs by' if measure == 'updates' else 'is'} {value}"
     return [f"{told} (95 % interval {low} to {high})" if low != "nan" else told]
 

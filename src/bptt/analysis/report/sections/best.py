@@ -30,21 +30,26 @@ def write_best(findings: Findings) -> Section:
             )
             if name in frame
         ),
-        Column("solved_update", "solved at update", "count", after="solved_after"),
+        *(
+            [Column("solved_update", "solved at update", "count", after="solved_after")]
+            if findings.sweep.solved.is_possible
+            else []
+        ),
         Column("updates", "updates", "count"),
         Column("digest", "digest", mono=True),
     ]
-    last = "last " if KEPT_LOSS not in frame else "kept network's "
+    last, kept = ("last ", "") if KEPT_LOSS not in frame else ("", " of a kept network,")
     caption: tuple[Span, ...] = (
         (
             f"The run with the smallest {last}",
             Mono(LOSS),
+            kept,
             " of the best setting of each condition."
             if findings.conditions
             else " of each of the best settings, best first.",
         )
         if findings.keys
-        else (f"The runs with the smallest {last}", Mono(LOSS), ".")
+        else (f"The runs with the smallest {last}", Mono(LOSS), f"{kept.rstrip(',')}.")
     )
     elements: list[Element] = [Table("best", "The best configurations", caption, frame, columns)]
     return Section("best", "Best configurations", [*elements, *_list_commands(findings, frame)])

@@ -135,10 +135,13 @@ def _choose_form(values: "pd.Series") -> Literal["text", "exact"]:
 
 
 def _write_how(findings: Findings) -> Paragraph:
-    spans: list[Span] = [
+    solved: list[Span] = [
         "A run has solved its task at the first recorded update with ",
         Mono(str(findings.sweep.solved)),
         "; at the end it may have lost that again. ",
+    ]
+    spans: list[Span] = [
+        *(solved if findings.sweep.solved.is_possible else ["Nothing is to be solved, as targets are numbers. "]),
         "Shares have Clopper and Pearson's exact interval. Medians and interquartile means (IQM, the mean of the middle"
         " half) are of"
         " the last evaluation's loss, ",

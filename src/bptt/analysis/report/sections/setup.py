@@ -1,5 +1,6 @@
 """The sections on what was done: what was asked, what runs have in common, what was swept; where numbers are from."""
 
+import math
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -86,6 +87,16 @@ def write_swept(findings: Findings) -> Section:
     return Section("swept", "What was swept", [table, *(told if left_out else [])])
 
 
+def _describe_fit(ranked: "pd.DataFrame") -> Iterator[Span]:
+    """How well the best setting fits, on the test set where there is one."""
+    part = "test" if "r2_test_median" in ranked else "eval"
+    r2, rmse = (f"{name}_{part}_median" for name in ("r2", "rmse"))
+    if {r2, rmse} <= {*ranked} and math.isfinite(ranked.iloc[0][rmse]):
+        where = "test" if part == "test" else "evaluation"
+        best = " The best setting's" if len(ranked) > 1 else " Their"
+        yield f"{best} median R² is {ranked.iloc[0][r2]:.3f} on the {where} set, RMSE {ranked.iloc[0][rmse]:.3g}."
+
+
 def _count_results(findings: Findings) -> Iterator[Span]:
     runs, settings, solved = findings.sweep.runs, findings.ranked, findings.solved
     yield f"{_write_count(len(runs), 'run')} of {_write_count(_count_settings(findings), 'setting')}"
@@ -95,6 +106,10 @@ def _count_results(findings: Findings) -> Iterator[Span]:
         yield f", of which {findings.ended:,} ended"
     if "success" not in settings or not findings.ended:
         yield "."
+        return
+    if not findings.sweep.solved.is_possible:
+        yield ". Targets are numbers, which networks fit more or less well: nothing says when that is solved."
+        yield from _describe_fit(settings)
         return
     if len(runs) == 1:
         yield from (", which solved" if solved else ", which did not solve", " the task: ")
