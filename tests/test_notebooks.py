@@ -22,9 +22,9 @@ COUNTING += ["train.updates=60", "train.log_points=20", "tracking.enabled=false"
 
 #: How many figures each shows, and what stands in which of its cells.
 FIGURES = {"convergence": 7, "counting_surface": 10, "dynamics": 4, "from_python": 4}
-FIGURES |= {"gradient_stability": 6, "hyperparameters": 6}
+FIGURES |= {"gradient_stability": 6, "hyperparameters": 6, "your_own_data": 3}
 #: Those that train what they show, and open no sweep.
-TRAINING = {"from_python"}
+TRAINING = {"from_python", "your_own_data"}
 SHOWN = {
     "convergence": {"open": "12: 12 ended", "statistics": "threshold=0.05 hidden_size=2"},
     "counting_surface": {
@@ -36,6 +36,12 @@ SHOWN = {
     "from_python": {"one": "completed", "sweep": "135: 135 ended", "compare": "epsilon", "names": "final_loss_epsilon"},
     "gradient_stability": {"open": "12: 12 ended", "table": "grad/decay"},
     "hyperparameters": {"shares": "interactions", "against": "is better", "command": "bptt train experiment="},
+    "your_own_data": {
+        "room": "36 sequences train, 12 evaluate, 12 test",
+        "regression": "completed",
+        "digits": "balanced_accuracy/test",
+        "confusion": "predicted",
+    },
 }
 
 
@@ -93,7 +99,7 @@ def test_a_notebook_shows_its_figures_and_tables(executed: dict[str, Any], name:
         assert text in json.dumps([output.get("data") for output in outputs(executed[name], cell)], ensure_ascii=False)
 
 
-def test_there_are_six_notebooks() -> None:
+def test_there_are_seven_notebooks() -> None:
     assert [*FIGURES] == [*SHOWN] == NAMES
 
 

@@ -205,6 +205,10 @@ def test_without_a_test_set_it_is_of_the_evaluation_alone_and_without_a_target_o
     assert list_fits(make_run()) == {}
 
 
+def test_of_several_bits_the_accuracy_says_it_all() -> None:
+    assert list_fits(make("two_classes", outputs=3)) == {}
+
+
 def test_probabilities_alone_have_a_log_loss() -> None:
     identity = make("classes", model=make_model("gru", readout="identity"))
     assert [*list_fits(identity)] == ["balanced_accuracy/eval"]

@@ -24,6 +24,7 @@ _SLOW = {
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,
     "docs/server.md": 30,
+    "docs/your_own_data.md": 15,
 } | {
     path.relative_to(ROOT).as_posix(): 10
     for folder in ("extend", "experiments")

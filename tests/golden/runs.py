@@ -47,6 +47,8 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
 UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0, "model.noise": 0.0, "model.dale": None}
 #: Metrics that there were not when the first rows were written, of runs whose regularizer does not name them.
 UNHASHED = {"grad/omega", *WORK}
+#: The same of what there is one number of, of a task that says what its targets are.
+FITS = {"rmse/eval", "mae/eval", "r2/eval", "balanced_accuracy/eval", "log_loss/eval"}
 #: Read by pandas, which such a machine need not have; what is computed of it then is as of `arrays`.
 LEFT_OUT = {"table"}
 #: What makes a task small, where it has the key.
@@ -205,7 +207,7 @@ def hash_run(run: Run) -> str:
     arrays = {
         **{f"weights/{name}": array for name, array in record.parameters.items()},
         **{name: values for name, values in record.history.items() if name in said or name not in UNHASHED},
-        **record.once,
+        **{name: value for name, value in record.once.items() if name not in FITS},
         "state": record.state,
         "flow": record.flow,
         "prediction": predict(run, record.parameters, evaluation),

@@ -51,6 +51,14 @@ def test_a_series_is_cut_into_windows_within_each_part() -> None:
         assert rows.max() < last  # neither an input nor a target stands in another part's rows
 
 
+def test_sequences_know_the_rows_of_their_targets() -> None:
+    task = Table(SERIES, target="spots", window=4, horizon=2, scale_targets=False)
+    for part in parts(task):
+        assert np.array_equal(part.y[:, 0], SERIES["spots"].to_numpy()[part.rows])  # type: ignore[attr-defined]
+    whole = Table(WIDE, **NONE).training().sequences
+    assert whole.rows.tolist() == [0, 1, 2, 3]  # type: ignore[attr-defined]
+
+
 def test_windows_may_skip_rows_and_have_a_target_at_every_timestep() -> None:
     task = Table(SERIES, inputs="rain", target="spots", window=5, stride=3, horizon=0, each="timestep", **NONE)
     training = task.training().sequences

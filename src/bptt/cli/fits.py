@@ -45,7 +45,8 @@ def show_confusions(run: Run, record: Record) -> list[str]:
     """How many of each class were taken for each, on the test set, or the evaluation set where there is no such one."""
     from bptt.core.evaluation import predict
 
-    if getattr(run.task, "target", None) not in ("classes", "two_classes") or run.task.outputs > _MOST_CLASSES:
+    most = {"two_classes": 1, "classes": _MOST_CLASSES}.get(getattr(run.task, "target", None), 0)
+    if run.task.outputs > most:
         return []
     test = getattr(run.task, "test", lambda _: None)(Generator(seed_of(run, 3)))
     sequences: Sequences = run.task.evaluation(Generator(seed_of(run, 2))) if test is None else test

@@ -32,21 +32,24 @@ def fit_to_targets(
     task, model, loss = (node if isinstance(node := values.get(part), dict) else {} for part in _PARTS)
     is_auto = {"task": task.get("readout") == _AUTO, "model": model.get("readout") == _AUTO}
     is_auto["loss"] = loss.get("_target_") == _AUTO_LOSS
-    made = build_task(values.get("task")) if any(is_auto.values()) else None
-    if made is None:
+    if not any(is_auto.values()):
         return values, None
+    made = build_task(values.get("task"))
     target = getattr(made, "target", None)
     own = None if is_auto["loss"] else _name_loss(loss)
     readout = _choose_readout(model.get("readout"), own, target)
     if readout is None:
         says = "the task does not say what its targets are; give identity, sigmoid or softmax"
-        problems.append(write_problem("task.readout" if is_auto["task"] else "model.readout", _AUTO, says))
+        if made is not None:
+            problems.append(write_problem("task.readout" if is_auto["task"] else "model.readout", _AUTO, says))
         readout = "identity"  # so that nothing else is said of it
     name = "squared_error" if target == "numbers" else _GOING_WITH.get(readout, "squared_error")
     chosen = {"task": {"readout": readout}, "model": {"readout": readout}, "loss": {"_target_": _LOSSES[name]}}
     fitted = {
         part: node | chosen[part] for part, node in zip(_PARTS, (task, model, loss), strict=True) if is_auto[part]
     }
+    if made is None:
+        return {**values, **fitted}, None
     if is_auto["model"]:
         why = f"loss={own}" if own in _GOING_WITH.values() else _describe(target, made)
     else:
@@ -72,5 +75,8 @@ def _choose_readout(said: Any, loss: str | None, target: str | None) -> Any:
 
 
 def _describe(target: Any, task: Any) -> str:
-    classes = {"two_classes": "two classes", "classes": f"{task.outputs} classes"}
+    classes = {
+        "two_classes": "two classes" if task.outputs == 1 else "zeros and ones",
+        "classes": f"{task.outputs} classes",
+    }
     return f"the targets are {classes.get(target, target)}"

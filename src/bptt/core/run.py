@@ -1,6 +1,5 @@
 """What one run is made of, and what it leaves: the arguments and the results of training."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
@@ -22,7 +21,7 @@ from bptt.core.sequences import Floats, Sequences, Stream
 # here what it asks of a class, kernels' kinds too, and refuses one that lacks something before anything is trained.
 
 
-#: What a task's targets are: numbers; one of some classes, as one-hot; one of two, 1 of the second as the one output.
+#: What a task's targets are: numbers; one of some classes, as one-hot; one of two, as 1 of the second, in each output.
 Target = Literal["numbers", "classes", "two_classes"]
 
 
@@ -198,7 +197,7 @@ class EarlyStop:
     def reached_at(self) -> float:
         """The threshold; of one that is none what no accuracy reaches."""
         given = self.metric != "accuracy/eval" or self.patience is None or self.threshold > 0
-        return self.threshold if given else math.inf
+        return self.threshold if given else np.inf
 
 
 #: What can be measured of a network's dynamics at recorded updates, see `bptt.dynamics.measures`.

@@ -28,7 +28,7 @@ from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
 from bptt.core.records.fits import list_fits
 from bptt.core.records.history import LaneHistory, Points
-from bptt.core.records.keeping import KeptNetworks, Patience
+from bptt.core.records.keeping import ImprovementWatch, KeptNetworks
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Record, Run, seed_of
 from bptt.core.sequences import Floats, Sequences
@@ -203,7 +203,7 @@ class Training:
         self._states = self._lanes.states
         self._kept = KeptParameters(first.train, self._lanes.parameters)
         self._networks = KeptNetworks(first.train, self._lanes.parameters, self._states)
-        self._patience = Patience(self.runs)
+        self._patience = ImprovementWatch(self.runs)
         if checkpoint is not None:
             self._restore(checkpoint)
 

@@ -99,6 +99,7 @@ def prepare_parts(
         classes=classes,
         kind="numbers" if classes is None else "classes",
         cutting=cutting,
+        each="sequence" if training.last_only else "timestep",
         remarks=tuple(said),
     )
     made = [None if part is None else _scale(part, x_scale, y_scale) for part in parts]
@@ -278,7 +279,7 @@ class OwnData:
         return (own - np.asarray(known.target_mean)) / np.asarray(known.target_scale)
 
     def show(self, predict: Predict) -> list[str]:
-        """Some predictions of the test set, or else the evaluation, in the data's own units: '3 for 3'."""
+        """Some predictions of the test set, or else the evaluation, in the data's own units."""
         ready = self.ready
         part = "evaluation" if ready.test is None else "test"
         sequences = ready.evaluation if ready.test is None else ready.test
@@ -287,7 +288,7 @@ class OwnData:
             ends = np.arange(sequences.count), sequences.full_lengths - 1
             told, true = told[ends], true[ends]
         some = np.linspace(0, sequences.count - 1, min(_SHOWN, sequences.count)).astype(np.int64)
-        return [f"{part}: {_write_answer(told[i])} for {_write_answer(true[i])}" for i in some]
+        return [f"{part}: predicted {_write_answer(told[i])} for {_write_answer(true[i])}" for i in some]
 
     def overrides(self, folder: Path) -> list[str]:
         """The configuration of this task, as for `bptt train`; data in memory are saved in the folder first."""

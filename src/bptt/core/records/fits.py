@@ -23,7 +23,7 @@ def list_fits(run: Run) -> dict[str, Callable[[Floats, Sequences], Any]]:
     if target == "numbers":
         numbers = NumberFits(run.task)
         return {"rmse/eval": numbers.rmse, "mae/eval": numbers.mae, "r2/eval": numbers.r2}
-    if target is None:
+    if target is None or (target == "two_classes" and run.task.outputs > 1):  # bits, each of two classes of its own
         return {}
     readout = "sigmoid" if target == "two_classes" else "softmax"
     likely = {"log_loss/eval": log_loss} if run.model.readout == readout else {}  # its outputs are probabilities

@@ -90,7 +90,7 @@ class KeptNetworks:
         return {"update": self.update, "cost": self._best.cost, **of_lanes}
 
 
-class Patience:
+class ImprovementWatch:
     """How many recorded updates each lane has waited for a better `train.early_stop.metric`, and how many it may."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
