@@ -19,6 +19,7 @@ RUNS = {
     "series": "task=table task.path=series.csv task.target=heat task.window=6 task.horizon=2",
     "kinds": "task=table task.path=kinds.csv task.target=kind task.readout=sigmoid loss=binary_cross_entropy",
     "adder": "task=adder",
+    "means": "task=arrays task.path=means.npz task.scale_targets=true",
 }
 
 Predict = Callable[[str], tuple[int, list[str], list[str]]]
@@ -35,6 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     rng = np.random.Generator(np.random.PCG64(1))
     kinds = pd.DataFrame(rng.standard_normal((40, 4)), columns=[f"s{place}" for place in range(4)])
     kinds.assign(kind=np.where(kinds.sum(axis=1) > 0, "up", "down")).to_csv(folder / "kinds.csv", index=False)
+    x = 10.0 + rng.standard_normal((20, 5, 1))
+    y = np.cumsum(x, axis=1) / np.arange(1, 6)[:, None]
+    np.savez(folder / "means.npz", x=x, y=y, lengths=rng.integers(3, 6, 20))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -68,8 +72,9 @@ def test_a_series_is_foretold_beyond_its_end(predict: Predict, folder: Path) -> 
     assert made["target"][53:].isna().all()
     assert made["prediction"].between(0, 40).all()
     error = np.sqrt(np.mean((made["prediction"][:53] - made["target"][:53]) ** 2))
-    assert f"RMSE {error:.4g}" in out[1]
-    assert "(53 known)" in out[1]
+    assert out[1] == "data     those that it was trained on, too; --test has the error on those that it never saw"
+    assert f"RMSE {error:.4g}" in out[2]
+    assert "(53 known)" in out[2]
     assert out[-1] == "written  out.csv: 55 predictions, sequence, row, target, prediction"
 
 
@@ -107,9 +112,33 @@ def test_a_single_run_keeps_its_predictions_and_their_figures(folder: Path, pred
     assert all(by_row[row] == value for row, value in zip(kept.columns["row"], kept.columns["prediction"], strict=True))
 
 
+def test_a_run_that_lost_them_gets_them_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = folder / "multirun" / "runs" / "kinds"
+    before = (run / "predictions.parquet").read_bytes()
+    (run / "predictions.parquet").unlink()
+    (run / "figures" / "predictions_confusion.png").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert "the run had finished; its figures were lacking" in capsys.readouterr().err
+    assert (run / "predictions.parquet").read_bytes() == before
+    assert (run / "figures" / "predictions_confusion.png").is_file()
+    assert main(["resume", str(run)]) == 2
+
+
+def test_a_sweeps_report_has_those_of_its_best_run(folder: Path, predict: Predict) -> None:
+    sweep = folder / "multirun" / "sweep"
+    words = f"{RUNS['series']} {COMMON} seed=0,1 hydra.sweep.dir=multirun/sweep hydra.launcher.workers=1"
+    assert main(["train", "-m", *words.split()]) == 0
+    kept = Predictions.parse((sweep / "report" / "predictions.parquet").read_bytes())
+    assert predict("sweep:best --eval --test -o best.parquet")[0] == 0
+    best = Predictions.parse(Path("best.parquet").read_bytes())
+    assert np.array_equal(kept.columns["prediction"], best.columns["prediction"])
+    assert "figures/predictions_against.svg" in (sweep / "report" / "report.md").read_text()
+    assert predict("sweep series.csv")[2] == ["sweep: 2 runs; name one of them, as in sweep:0 or sweep:best"]
+
+
 def test_the_store_has_them_too(folder: Path) -> None:
-    assert len([*folder.glob("mlruns/**/predictions.parquet")]) == 2
-    assert len([*folder.glob("mlruns/**/predictions_against.png")]) == 1
+    assert len([*folder.glob("mlruns/*/*/artifacts/predictions.parquet")]) == 3
+    assert len([*folder.glob("mlruns/**/predictions_against.png")]) == 2
 
 
 def test_without_the_data_it_was_trained_on_a_network_predicts(predict: Predict, folder: Path) -> None:
@@ -136,6 +165,23 @@ def test_of_a_task_without_a_table_arrays_are_taken(predict: Predict) -> None:
     code, out, _ = predict("adder --eval")
     assert code == 0
     assert out[1].startswith("error    RMSE")
+
+
+def test_arrays_with_an_answer_at_every_timestep(predict: Predict, folder: Path) -> None:
+    new = folder / "new.npz"
+    with np.load("means.npz") as held:
+        np.savez(new, x=held["x"][:2], y=held["y"][:2], lengths=[3, 5])
+        true = held["y"][:2, :, 0]
+    (folder / "means.npz").rename(folder / "means.away")
+    try:
+        assert predict("means new.npz -o out.csv")[0] == 0
+    finally:
+        (folder / "means.away").rename(folder / "means.npz")
+    made = pd.read_csv("out.csv")
+    assert made["sequence"].tolist() == [0] * 3 + [1] * 5
+    assert made["timestep"].tolist() == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert np.allclose(made["target"], [*true[0, :3], *true[1]])
+    assert made["prediction"].between(5, 15).all()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ PAGES = [
 _SLOW = {
     "README.md": 60,
     "docs/dynamics.md": 40,
+    "docs/python.md": 20,
     "docs/predictions.md": 20,
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,

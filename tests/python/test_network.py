@@ -72,12 +72,13 @@ def test_what_does_not_fit_is_refused(run: bptt.TrainedRun, x: object, lengths: 
         run.predict(x, lengths)
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 def test_it_is_exported_and_gives_the_same(run: bptt.TrainedRun, tmp_path: Path) -> None:
     from bptt.export.mlflow_model import load_model
 
     made = run.export(tmp_path / "model")
     x = run.network.trained.sequences.x
-    assert np.allclose(load_model(made).predict(x), run.predict(), rtol=1e-9, atol=1e-9)
+    assert np.allclose(load_model(made).predict(x), run.predict(x), rtol=1e-9, atol=1e-9)
     with pytest.raises(Exception, match=r"model: is there already; name a new folder$"):
         run.export(made)

@@ -78,7 +78,9 @@ def test_figures_have_names(swept: bptt.TrainedSweep) -> None:
     assert "final_loss_hidden_size" in swept.figures
     figure = swept.figure("final_loss_hidden_size")
     assert figure is swept.figures["final_loss_hidden_size"]
-    with pytest.raises(ValueError, match=r"^covergence: no such figure of this sweep; there are .*final_loss"):
+    with pytest.raises(
+        ValueError, match=r"^covergence: no such figure of this sweep; did you mean convergence\? \(there"
+    ):
         swept.figure("covergence")
 
 
@@ -120,9 +122,9 @@ def test_sweeps_in_threads_have_their_own_bits(tmp_path: Path, monkeypatch: pyte
     def run(width: int) -> bptt.TrainedSweep:
         return bptt.sweep(SMALL, model={"hidden_size": width}, seed=range(2), tracking=False)
 
-    alone = [*map(run, (2, 3, 4))]
-    with ThreadPoolExecutor(3) as pool:
-        together = [*pool.map(run, (2, 3, 4))]
+    alone = [*map(run, (2, 3))]
+    with ThreadPoolExecutor(2) as pool:
+        together = [*pool.map(run, (2, 3))]
     for one, other in zip(alone, together, strict=True):
         assert one.runs["digest"].tolist() == other.runs["digest"].tolist()
         for name in {*one.history} - TIMED:
@@ -170,6 +172,7 @@ def test_a_plan_is_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
 def test_a_store_that_lost_runs_gets_them_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

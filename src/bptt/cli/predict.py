@@ -12,6 +12,7 @@ from bptt.cli.common import Parser, add_allow, add_store, find_single_run, print
 if TYPE_CHECKING:
     import argparse
 
+    from bptt.predictions.predictor import PredictingNetwork
     from bptt.predictions.sets import SetName
     from bptt.predictions.tables import Predictions
     from bptt.tracking.history.find import PastRun
@@ -76,8 +77,19 @@ def _predict(args: "argparse.Namespace") -> int:
         made = _predict_own(recorded, wanted, args.allow)
     if args.output is not None:
         write_predictions(args.output, made)
-    print_lines(_tell(recorded, made, args.output, " (an earlier file was replaced)" if replaced else ""))
+    lines = _tell(recorded, made, args.output, " (an earlier file was replaced)" if replaced else "")
+    if args.data is not None and _is_of_training(args.data, predictor) and made.has_targets:
+        lines.insert(1, "data     those that it was trained on, too; --test has the error on those that it never saw")
+    print_lines(lines)
     return 0
+
+
+def _is_of_training(path: Path, predictor: "PredictingNetwork") -> bool:
+    """Whether this is the very file that the network was trained on."""
+    from bptt.tracking.folder.files import hash_content
+
+    noted = None if predictor.preparation is None else predictor.preparation.data
+    return noted is not None and hash_content(path.read_bytes()).startswith(noted.digest)
 
 
 def _predict_own(recorded: "PastRun", wanted: "Sequence[SetName]", allow: Sequence[str]) -> "Predictions":
@@ -127,4 +139,4 @@ def _describe_errors(part: "Predictions", target: str, name: str) -> str:
     errors = predicted[known].astype(float) - true[known].astype(float)
     rmse, mae = np.sqrt(np.mean(errors**2)), np.mean(np.abs(errors))
     what = f"{target}: " if target else ""
-    return f"error    {what}RMSE {rmse:.4g}, mean absolute error {mae:.4g} ({of})"
+    return f"error    {what}RMSE {rmse:.4g}, MAE {mae:.4g} ({of})"

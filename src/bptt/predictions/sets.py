@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.random import Generator
 from bptt.core.run import Record, Run, seed_of
@@ -33,6 +34,7 @@ def predict_sets(run: Run, record: Record, wanted: Sequence[SetName] = SETS) -> 
 
     It starts from the state with which training ended, where that was carried, as the evaluation did.
     """
+    check_kernel_folder()
     meaning = Meaning.of(run.task, run.model.readout, run.task.outputs)
     parts = []
     for name in wanted:

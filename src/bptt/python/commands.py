@@ -66,18 +66,18 @@ def resume(
     Raises ResumeError and ArchiveError where it can't go on, and StoreError where it may not be sent to its store.
     """
     folder, address = choose_folder(source), _locate(uri)
-    reporter = choose_reporter(progress)
+    reporter, allow = choose_reporter(progress), _join_allowed(source, allow)
     if is_sweep(folder):
         settings = {} if workers is None else {"workers": workers}
         summary = resume_kept(folder, reporter, settings, allow, address)
         _warn_unstored(summary.unstored, folder)
-        return load_kept(folder, getattr(source, "kept", None), tuple(allow))
+        return load_kept(folder, getattr(source, "kept", None), allow)
     trained = resume_single(folder, allow, reporter, address)
     if trained is None:
-        return load_kept(folder, None, tuple(allow)).run()
+        return load_kept(folder, getattr(source, "kept", None), allow).run()
     illustrate_run(trained, reporter)
     _warn_unstored(trained.ended.unstored, folder)
-    return take_trained(trained)
+    return take_trained(trained, getattr(source, "kept", None))
 
 
 def measure(
@@ -100,6 +100,7 @@ def measure(
     folder = found.recording.head.folder
     if folder is None:
         raise SourceError(f"{found.name}: its folder, which has the weights, is not here")
+    allow = _join_allowed(source, allow)
     with hold_folder(folder):
         measuring = plan_measuring(found, kinds, at, allow)
         settings = WorkerSettings(workers=workers or (1 if measuring.is_short else None))
@@ -108,7 +109,7 @@ def measure(
         _warn_unstored(send_measures(folder.absolute(), None, Patience(lambda _line: None)), folder)
     for line in (*measuring.notes, *(f"{name}: {why.strip().splitlines()[-1]}" for name, why in failed.items())):
         warnings.warn(line, stacklevel=2)
-    return load_kept(folder, getattr(source, "kept", None), tuple(allow))
+    return load_kept(folder, getattr(source, "kept", None), allow)
 
 
 def reproduce(
@@ -129,7 +130,7 @@ def reproduce(
         runs = find_past_runs(source, uri, pick_best)
     else:
         runs = list_past_runs(_find_source(source))
-    verdicts = train_recorded(runs, tolerance, choose_reporter(progress), allow)
+    verdicts = train_recorded(runs, tolerance, choose_reporter(progress), _join_allowed(source, allow))
     rows = [
         {"run": one.run.number, "name": one.run.name, "same": one.same, "differs": _describe(one)} for one in verdicts
     ]
@@ -145,6 +146,7 @@ def sync(source: Recorded, *, check: bool = False, allow: Collection[str] = (), 
     Raises ArchiveError and StoreError; a store that does not answer is `trouble` of what is returned.
     """
     folder, address = choose_folder(source), _locate(uri)
+    allow = _join_allowed(source, allow)
     patience, reporter = Patience(lambda _line: None), choose_reporter(False)
     with hold_folder(folder):
         if not is_sweep(folder):
@@ -193,6 +195,12 @@ class Lines(list[str]):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def _join_allowed(source: Recorded, allow: Collection[str]) -> tuple[str, ...]:
+    """The packages whose classes a record may name: those that are said, and those whose objects were handed over."""
+    own = source.allow if isinstance(source, TrainedRun | TrainedSweep) else ()
+    return tuple(dict.fromkeys([*allow, *own]))
 
 
 def _locate(uri: str | None) -> str | None:

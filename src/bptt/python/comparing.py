@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bptt.analysis.statistics.conclusions import Comparison
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepComparison:
     """What a comparison has found.
 
@@ -27,7 +27,7 @@ class SweepComparison:
     """
 
     lines: Sequence[str]
-    answers: "dict[str, Comparison]" = field(repr=False)
+    answers: "dict[str, Comparison]"
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -53,6 +53,9 @@ class SweepComparison:
 
     def __str__(self) -> str:
         return "\n".join(map(make_printable, self.lines))
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -48,8 +48,8 @@ class TrainedRun:
         kept         what keeps its folder there as long as this object is
         allow        packages whose classes its configuration may name
         """
-        self.past, self._run, self._known, self._page, self._kept = past, run, record, page, kept
-        self._allow = (*allow, *past.config.get("allow", ())) if run is not None else tuple(allow)
+        self.past, self._run, self._known, self._page, self.kept = past, run, record, page, kept
+        self.allow = (*allow, *past.config.get("allow", ())) if run is not None else tuple(allow)
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ class TrainedRun:
         """Its network. Raises ExportError for a model of one's own."""
         if self._run is not None:
             return Network.of_record(self._run, self.record)
-        return Network._of(self.past, self._allow)
+        return Network._of(self.past, self.allow)
 
     def predict(self, x: Any = None, lengths: Any = None) -> Any:
         """What its network says of sequences (N, T, inputs), see `Network.predict`; None: of its evaluation's."""
@@ -151,7 +151,7 @@ class TrainedRun:
         if what == "gradient_flow":
             return make_shown(draw_gradient_flow(list_flow_columns(self.record), self.name))
         if what != "loss":
-            raise ValueError(f"{what}: no such figure of a run; there are loss, gradient_flow")
+            raise ValueError(f"{what}: no such figure of a run; there are loss and gradient_flow")
         once = self.record.once.get("baseline")
         return make_shown(draw_loss_curve(list_history_columns(self.record), self.name, once))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.sweep import Sweep, load_found, pick_best
+from bptt.configuration.errors import suggest
 from bptt.python.comparing import SweepComparison, compare
 from bptt.python.network import Network
 from bptt.python.run import TrainedRun
@@ -126,7 +127,7 @@ class TrainedSweep(Sweep):
         """A figure of the report: `sweep.figure("convergence")`. Raises ValueError, which lists their names."""
         if name not in self.figures:
             known = ", ".join(self.figures) or "none, as no run has ended"
-            raise ValueError(f"{name}: no such figure of this sweep; there are {known}")
+            raise ValueError(f"{name}: no such figure of this sweep{suggest(name, self.figures)} (there are {known})")
         return self.figures[name]
 
     def report(self, folder: str | Path | None = None) -> Path:

@@ -80,7 +80,9 @@ def sweep(
             warnings.warn(line, stacklevel=2)
         interrupted = _train(task, asked)
     assert task.session is not None
-    return _load_trained(task, interrupted, temporary, tuple(choices.allowed))
+    given = keys.get("allow", ())
+    allow = [*choices.allowed, *([given] if isinstance(given, str) else given)]
+    return _load_trained(task, interrupted, temporary, tuple(allow))
 
 
 def _write_command(folders: Sequence[str | Path], overrides: Sequence[str]) -> list[str]:

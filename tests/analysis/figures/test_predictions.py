@@ -127,6 +127,25 @@ def test_any_number_of_points_can_be_drawn(count: int) -> None:
     drawn(draw_against({"": (values, values)}, "y"))
 
 
+def test_of_very_many_points_some_are_drawn_and_the_caption_says_so() -> None:
+    values = np.arange(50_000.0)
+    made = Predictions(columns={"target": values, "prediction": values + 3.0}, targets=("y",), classes=None)
+    (against,) = draw_predictions(made)
+    points = np.asarray(against.figure.axes[0].collections[0].get_offsets())
+    assert len(points) == 20_000
+    assert points[[0, -1], 0].tolist() == [0.0, 49_999.0]
+    assert against.caption.startswith("20,000 of 50,000, evenly chosen, values of y in the data")
+    assert "error is 3." in against.caption
+
+
+def test_names_with_signs_of_mathematics_are_shown_as_they_are() -> None:
+    made = of_classes(("$a_{", "b}$ ^"), ["$a_{"], [[0.6, 0.4]], sequence=np.array([0]))
+    for one in draw_predictions(made):
+        drawn(one.figure)
+    values = np.zeros(2)
+    drawn(draw_against({"": (values, values)}, "$x_{"))
+
+
 def test_without_what_is_true_there_is_nothing_to_draw() -> None:
     made = Predictions(columns={"prediction": np.zeros(3)}, targets=("y",), classes=None)
     assert list(draw_predictions(made)) == []

@@ -92,13 +92,15 @@ def test_both_note_the_same_data_once(open_experiment: Callable[[], Store], orde
         for run_id in runs:
             writer.note_data(run_id, notes)
     for run_id in runs:
-        found = store.client.get_run(run_id).inputs.dataset_inputs
+        inputs = store.client.get_run(run_id).inputs
+        assert inputs is not None
+        found = inputs.dataset_inputs
         assert sorted(one.dataset.name for one in found) == sorted(note.name for note in notes)
         for one in found:
             note = next(note for note in notes if note.name == one.dataset.name)
             assert (one.dataset.digest, one.dataset.source_type) == (note.digest, "local")
             assert json.loads(one.dataset.source) == {"uri": note.source}
-            assert json.loads(one.dataset.profile) == {"sequences": note.profile}
+            assert json.loads(str(one.dataset.profile)) == {"sequences": note.profile}
             assert [(tag.key, tag.value) for tag in one.tags] == [("mlflow.data.context", "training")]
 
 

@@ -50,7 +50,7 @@ def test_a_saved_model_says_what_it_takes_and_needs(tmp_path: Path) -> None:
     ]
     assert json.loads(described["signature"]["outputs"])[0]["tensor-spec"]["shape"] == [-1, -1, 1]
     assert [param["name"] for param in json.loads(described["signature"]["params"])] == ["lengths"]
-    assert described["flavors"]["python_function"]["config"] == CONFIG
+    assert json.loads((folder / "artifacts" / "network.json").read_text()) == {"config": CONFIG, "preparation": None}
     assert described["metadata"] == {"task": "mine"}
     needed = (folder / "requirements.txt").read_text().split()
     assert needed == [f"mlflow=={version('mlflow')}", f"numpy=={version('numpy')}"]

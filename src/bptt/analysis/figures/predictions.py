@@ -36,6 +36,7 @@ _BINS: Final = 10
 _FEW_BINS: Final = 5
 _FEW: Final = 200  # predictions, which more bins would leave with a handful each
 _DENSE: Final = 400  # points beyond which they are drawn paler
+_MOST_DRAWN: Final = 20_000  # of each set
 
 
 def draw_predictions(predictions: "Predictions") -> Iterator[SweepFigure]:
@@ -96,6 +97,9 @@ def _draw_against(predictions: "Predictions", target: str) -> SweepFigure:
     parts = predictions.sets or [""]
     which = [predictions.columns["set"] == name if name else np.ones(len(true), bool) for name in parts]
     pairs = {name: (true[here], predicted[here]) for name, here in zip(parts, which, strict=True)}
+    drawn = {name: (_thin(a), _thin(b)) for name, (a, b) in pairs.items()}
+    shown = sum(len(a) for a, _ in drawn.values())
+    of = f"{len(true):,}" if shown == len(true) else f"{shown:,} of {len(true):,}, evenly chosen,"
     errors = ", ".join(
         f"{np.sqrt(np.mean((b - a) ** 2)):.3g}{f' on the {_SETS.get(name, name)} set' if name else ''}"
         for name, (a, b) in pairs.items()
@@ -103,15 +107,22 @@ def _draw_against(predictions: "Predictions", target: str) -> SweepFigure:
     name, whole = _call(target), name_sets(predictions.sets)
     return SweepFigure(
         name=_name_file(predictions, "against", target),
-        figure=draw_against(pairs, name),
+        figure=draw_against(drawn, name),
         title="Predicted against true",
         caption=(
-            f"{len(true):,} values of {name} in the {whole}, each as a point: what is true across, what the network"
+            f"{of} values of {name} in the {whole}, each as a point: what is true across, what the network"
             f" predicted up, in the data's own units. On the line both are equal. The root of the mean squared error is"
             f" {errors}."
         ),
         alt=f"Points of predicted against true values of {name}, around the diagonal on which both are equal.",
     )
+
+
+def _thin(values: "NDArray[Any]") -> "NDArray[Any]":
+    """At most so many as can be told apart, evenly chosen."""
+    if len(values) <= _MOST_DRAWN:
+        return values
+    return values[np.linspace(0, len(values) - 1, _MOST_DRAWN).astype(np.int64)]
 
 
 def draw_against(pairs: "dict[str, tuple[NDArray[Any], NDArray[Any]]]", name: str) -> "Figure":
@@ -389,4 +400,5 @@ def _write_number(value: float, _: object = None) -> str:
 
 
 def _shorten(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """A text from the user's data, as Matplotlib shows it: two dollar signs would have what is between them set."""
+    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
