@@ -73,11 +73,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], lis
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.Generator(np.random.PCG64(1))
     np.savez(folder / "data.npz", x=rng.random((5, 3, 2)), y=rng.random((5, 1)))
+    rows = [f"{name},{x!r},{x / 2!r}" for name in "abcde" for x in rng.random(3).tolist()]
+    (folder / "data.csv").write_text("\n".join(["name,x,y", *rows]) + "\n")
     run = check_configuration(compose()).run
     blocks = list_parameters(run.model, run.task.inputs, run.task.outputs)
     np.savez(folder / "weights.npz", **{block.name: rng.random(block.shape) for block in blocks})  # type: ignore[arg-type]
     return {
         ("task", "arrays"): [f"task.path={folder / 'data.npz'}"],
+        ("task", "table"): [f"task.path={folder / 'data.csv'}", "task.sequence=name"],
         ("init", "file"): [f"init.path={folder / 'weights.npz'}"],
         ("loss", "cross_entropy"): ["task=sentiment"],
     }

@@ -15,7 +15,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 # A package, and what of bptt it may import; all but core may import other people's packages, mlflow excepted.
 MAY_IMPORT = {
-    "bptt": {"bptt.analysis"},
+    "bptt": set[str](),
     "bptt.__main__": {"bptt.cli"},
     "bptt.printable": set[str](),
     "bptt.core": {"bptt.core"},
@@ -28,22 +28,42 @@ MAY_IMPORT = {
         "bptt.core.sequences",
     },
     "bptt.configuration": {"bptt", "bptt.printable", "bptt.configuration", "bptt.core", "bptt.tasks"},
-    "bptt.tracking": {"bptt", "bptt.printable", "bptt.tracking", "bptt.core"},
+    "bptt.tracking": {"bptt", "bptt.printable", "bptt.tracking", "bptt.tasks.preparation", "bptt.core"},
+    "bptt.predictions": {
+        "bptt.printable",
+        "bptt.predictions",
+        "bptt.tracking",
+        "bptt.configuration",
+        "bptt.core",
+        "bptt.tasks",
+    },
     "bptt.analysis": {
         "bptt",
         "bptt.printable",
         "bptt.analysis",
         "bptt.dynamics",
+        "bptt.predictions",
+        "bptt.tracking",
+        "bptt.configuration",
+        "bptt.tasks.preparation",
+        "bptt.core",
+    },
+    "bptt.export": {
+        "bptt",
+        "bptt.printable",
+        "bptt.export",
+        "bptt.predictions",
         "bptt.tracking",
         "bptt.configuration",
         "bptt.core",
+        "bptt.tasks",
     },
-    "bptt.export": {"bptt", "bptt.printable", "bptt.export", "bptt.tracking", "bptt.configuration", "bptt.core"},
     "bptt.sweeps": {
         "bptt.printable",
         "bptt.sweeps",
         "bptt.analysis",
         "bptt.dynamics",
+        "bptt.predictions",
         "bptt.configuration",
         "bptt.tracking",
         "bptt.core",
@@ -70,8 +90,26 @@ MAY_IMPORT = {
             ".sweeps",
             ".analysis",
             ".export",
+            ".predictions",
             ".tracking",
             ".core",
+        )
+    },
+    "bptt.python": {
+        f"bptt{name}"
+        for name in (
+            ".printable",
+            ".python",
+            ".cli",
+            ".configuration",
+            ".sweeps",
+            ".analysis",
+            ".export",
+            ".predictions",
+            ".dynamics",
+            ".tracking",
+            ".core",
+            ".tasks",
         )
     },
     "hydra_plugins": {"bptt.sweeps", "bptt.configuration"},
@@ -79,12 +117,12 @@ MAY_IMPORT = {
 # Whatever hangs on another program's ways is in one place.
 ONLY_IN = {
     "mlflow": {"bptt.tracking", "bptt.export"},
-    "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "hydra_plugins"},
+    "hydra": {"bptt.configuration", "bptt.sweeps", "bptt.cli", "bptt.python", "hydra_plugins"},
     "optuna": {"bptt.sweeps", "bptt.analysis"},
     "distributed": {"bptt.sweeps"},
     "dask_jobqueue": {"bptt.sweeps"},
     "ray": {"bptt.sweeps"},
-    "onnx": {"bptt.export", "bptt.cli"},
+    "onnx": {"bptt.export", "bptt.cli", "bptt.python"},
 }
 INNER_NUMBA = re.compile(r"numba\.(?!(types|extending|TypingError|njit|intrinsic|config|__version__)\b)")
 CORE_STANDS_ON = {"numpy", "numba", "llvmlite", "scipy", "platformdirs"}

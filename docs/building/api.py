@@ -2,6 +2,13 @@
 
 _SHOWN = (
     "bptt",
+    "bptt.python.training",
+    "bptt.python.sweeping",
+    "bptt.python.run",
+    "bptt.python.sweep",
+    "bptt.python.network",
+    "bptt.python.comparing",
+    "bptt.python.commands",
     "bptt.analysis.sweep",
     "bptt.dynamics",
     "bptt.dynamics.networks",

@@ -11,6 +11,7 @@ from bptt.analysis.tables import (
     tabulate_runs,
     tabulate_settings,
     take_final,
+    take_kept_loss,
     write_lines,
     write_parts,
 )
@@ -138,6 +139,24 @@ def test_where_no_run_is_all_right_the_accuracy_stands_for_it() -> None:
     assert table["accuracy"].tolist() == [0.25]
     assert write_lines(table)[0].split() == ["setting", "runs", "diverged", "loss/eval", "from", "to", "accuracy"]
     assert write_lines(table)[1].endswith("25.0%")
+
+
+def test_how_well_networks_fit_leads_where_nothing_is_right_or_wrong() -> None:
+    runs = results(*[("FINISHED", "completed", loss, np.nan) for loss in (1.0, 2.0, 3.0)], seed=[0, 1, 2])
+    runs = runs.assign(**{"rmse/eval": [5.0, 4.0, 9.0], "r2/eval": [0.1, np.nan, 0.3], "mae/eval": 1.0})
+    runs.loc[1, "outcome"] = "diverged"
+    table = tabulate_settings(runs, ["seed"])
+    assert table.loc[0, ["rmse/eval", "r2/eval"]].tolist() == [5.0, 0.1]  # of R² the second is as bad as can be
+    assert "mae/eval" not in table
+    heading, line = write_lines(table)
+    assert heading.split() == ["setting", "runs", "diverged", "rmse/eval", "r2/eval", "loss/eval", "from", "to"]
+    assert line.split()[3:6] == ["5", "0.100", "2"]
+
+
+def test_a_run_that_keeps_its_best_network_is_ranked_by_that() -> None:
+    runs = results(("FINISHED", "completed", 1.0, np.nan), ("FINISHED", "diverged", np.nan, np.nan), (*OK, 3.0, np.nan))
+    assert take_kept_loss(runs).tolist() == [1.0, np.inf, 3.0]
+    assert take_kept_loss(runs.assign(**{"kept/loss/eval": [0.5, 0.25, np.nan]})).tolist() == [0.5, 0.25, 3.0]
 
 
 def test_where_most_runs_diverge_the_median_is_infinite() -> None:

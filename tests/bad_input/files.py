@@ -50,7 +50,7 @@ _ARRAYS: Final[list[tuple[Given, str]]] = [
     (npz(x=X, y=Y, eval_y=Y), "eval_y without eval_x"),
     (npz(x=X[0], y=Y), "x has shape (4, 3), not (N, T, inputs)"),
     (npz(x=3.0, y=Y), "x has shape (), not (N, T, inputs)"),
-    (npz(x=X, y=Y[0, 0]), "y has shape (2,), neither (N, T, outputs) nor (N, outputs)"),
+    (npz(x=X, y=Y[0, 0]), "y of shape (2,) doesn't go with x of shape (5, 4, 3): N differs"),
     (npz(x=X, y=Y[:3]), "y of shape (3, 4, 2) doesn't go with x of shape (5, 4, 3): N or T differs"),
     (npz(x=X[:0], y=Y[:0]), "x of shape (0, 4, 3) is empty"),
     (npz(x=X[:, :, :0], y=Y), "x of shape (5, 4, 0) is empty"),

@@ -8,11 +8,13 @@ from tests.bad_input.files import ARRAYS, TEXTS, WEIGHTS
 from tests.bad_input.folders import FOLDERS, SWEEPS
 from tests.bad_input.grammar import GRAMMAR, OPTIONS
 from tests.bad_input.stores import STORES
+from tests.bad_input.tables import TABLES
 
 TABLE: Final[dict[str, list[Case]]] = {
     "overrides": GRAMMAR,
     "options": OPTIONS,
     "arrays": ARRAYS,
+    "tables": TABLES,
     "weights": WEIGHTS,
     "texts": TEXTS,
     "folders": FOLDERS,

@@ -95,9 +95,26 @@ def test_it_is_logged_to_its_run(export: Exporting) -> None:
     assert client.get_run(run_id).data.params["model.hidden_size"] == "3"
 
 
+def test_a_model_is_registered_version_by_version(export: Exporting) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient("sqlite:///mlflow.db")
+    for version in ("1", "2"):
+        code, out, err = export("latest:1 --register 'left bit'")
+        assert (code, err) == (0, [])
+        assert out[-1] == f"version  {version} of left bit: models:/left bit/{version}"
+        found = client.get_model_version("left bit", version)
+        (logged,) = (line.split()[1].rstrip(",") for line in out if line.startswith("logged"))
+        assert found.source == logged
+        assert client.get_logged_model(logged.removeprefix("models:/")).source_run_id == found.run_id
+        assert found.status == "READY"
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        ("latest:1 --register a/b", "--register 'a/b': must be a name without / or :, that begins with no dot"),
+        ("latest:1 --register ''", "--register '': must be a name"),
         ("latest", "latest: 2 runs; name one of them, as in latest:0 or latest:best"),
         ("latest:7", ":7: there is no such run"),
         ("latest:1 -o multirun", "multirun: is there already; name a new folder: -o DIR"),

@@ -46,7 +46,7 @@ def refusal(overrides: list[str]) -> list[str]:
         ("zzz=1", f"unknown key {ROOT_KEYS}"),
         ("clip.threshold=1", "unknown key; clip=norm or value has it (allowed: nothing)"),
         ("tracking.url=x", "unknown key; did you mean tracking.uri? (allowed: tracking.uri, tracking.experiment, tracking.enabled, tracking.checkpoint_seconds, tracking.detail)"),
-        ("train.early_stop.metrics=x", "unknown key; did you mean train.early_stop.metric? (allowed: train.early_stop.metric, train.early_stop.threshold)"),
+        ("train.early_stop.metrics=x", "unknown key; did you mean train.early_stop.metric? (allowed: train.early_stop.metric, train.early_stop.threshold, train.early_stop.patience)"),
         # types and ranges
         ("model.hidden_size=three", "must be a whole number at least 1"),
         ("model.hidden_size=0", "must be a whole number at least 1"),
@@ -72,8 +72,11 @@ def refusal(overrides: list[str]) -> list[str]:
         ("train.snapshot_spacing=even", "must be one of linear, log"),
         ("train.measure=[sharpnes]", f"must be a list, each item {MEASURES}; did you mean sharpness?"),
         ("train.measure=3", f"must be a list, each item {MEASURES}"),
-        ("train.snapshot=20", "unknown key; did you mean train.snapshots? (allowed: train.updates, train.batch_size, train.truncation, train.carry_state, train.log_points, train.log_spacing, train.snapshots, train.snapshot_spacing, train.early_stop, train.only, train.measure)"),
-        ("train.early_stop=3", "must be a group of values (metric, threshold)"),
+        ("train.snapshot=20", "unknown key; did you mean train.snapshots? (allowed: train.updates, train.batch_size, train.truncation, train.carry_state, train.log_points, train.log_spacing, train.snapshots, train.snapshot_spacing, train.early_stop, train.only, train.measure, train.keep, train.keep_by)"),
+        ("train.keep=bset", "must be one of last, best; did you mean best?"),
+        ("train.keep_by=accuracy", "must be one of loss/eval, accuracy/eval; did you mean accuracy/eval?"),
+        ("train.early_stop.patience=0", "must be a whole number at least 1, or null"),
+        ("train.early_stop=3", "must be a group of values (metric, threshold, patience)"),
         ("train.early_stop.metric=loss", "must be one of loss/train, loss/eval, accuracy/eval, or null; did you mean loss/eval?"),
         ("seed=-1", "must be a whole number at least 0"),
         ("seed=x", "must be a whole number at least 0"),
@@ -180,6 +183,12 @@ def test_one_override(override: str, line: str) -> None:
         (["task=sine", "task.amplitude=2", "loss=binary_cross_entropy", "model.readout=sigmoid"], ["loss=binary_cross_entropy: takes targets from 0 to 1, the task has -2 to 2"]),
         (["train.early_stop.metric=accuracy/eval", "train.early_stop.threshold=99"], ["train.early_stop.threshold=99.0: an accuracy is at most 1"]),
         (["task=sine", "train.early_stop.metric=accuracy/eval"], ["train.early_stop.metric=accuracy/eval: the task has no accuracy; use loss/eval"]),
+        (["train.early_stop.metric=accuracy/eval"], ["train.early_stop.threshold=0.0: every accuracy has reached it; give one above 0, or train.early_stop.patience"]),
+        (["train.early_stop.patience=3"], ["train.early_stop.patience=3: waits for a metric: give train.early_stop.metric too, as loss/eval"]),
+        (["train.early_stop={metric: loss/eval, patience: 100}"], ["train.early_stop.patience=100: never runs out, as 100 updates are recorded; give less, or more of train.log_points"]),
+        (["train.early_stop={metric: loss/eval, patience: 1}", "train.updates=1"], ["train.early_stop.patience=1: never runs out, as 1 update is recorded; give less, or more of train.log_points"]),
+        (["train.keep_by=accuracy/eval"], ["train.keep_by=accuracy/eval: has no effect with train.keep=last; give train.keep=best too"]),
+        (["task=sine", "train.keep=best", "train.keep_by=accuracy/eval"], ["train.keep_by=accuracy/eval: the task has no accuracy; use loss/eval"]),
         (["optimizer=irprop_minus", "optimizer.delta_min=100"], ["optimizer.delta_min=100.0: at most delta_max=50.0"]),
         # several at once
         (
@@ -193,7 +202,7 @@ def test_one_override(override: str, line: str) -> None:
             ],
         ),
         # what stands under a choice that there is not can't be judged
-        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, arrays, charlm, copying, counting, leftbit, sentiment, sine, temporal_order, xor)"]),
+        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, arrays, charlm, copying, counting, leftbit, sentiment, sine, table, temporal_order, xor)"]),
     ],
 )  # fmt: skip
 def test_refusals(overrides: list[str], lines: list[str]) -> None:

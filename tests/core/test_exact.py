@@ -38,8 +38,8 @@ EXACT = {
         "put_along_axis",
         "flatnonzero",
     ),
-    *("argwhere", "where", "unique", "isin", "unpackbits", "lib", "sort"),
-    *("isnan", "isfinite", "array_equal", "maximum", "abs", "clip", "errstate"),
+    *("argwhere", "where", "unique", "isin", "unpackbits", "lib", "sort", "bincount"),
+    *("isnan", "isinf", "isfinite", "array_equal", "maximum", "abs", "clip", "errstate"),
     *("rint", "around", "divide", "sqrt"),
     "cumsum",  # adds one number after the other
     "random",  # PCG64's words, SeedSequence and the legacy RandomState, all of which NumPy promises
@@ -66,7 +66,7 @@ SUMS = {"sum", "mean", "var", "std", "dot", "prod", "cumprod"}
 WHOLE = {
     "tasks/common.py": "shares of what is right, counted",
     "tasks/counting.py": "bits, counted",
-    "tasks/arrays.py": "a check of the data",
+    "tasks/tables.py": "rows without a value, counted",
     "tasks/sine.py": "the error that is shown at the end",
     "tasks/adder.py": "bits, counted",
     "core/regularizers/l2.py": "the plain statement that the gradient check differentiates",

@@ -18,11 +18,13 @@ PAGES = [
 _SLOW = {
     "README.md": 60,
     "docs/dynamics.md": 40,
+    "docs/predictions.md": 20,
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,
     "docs/search.md": 30,
     "docs/server.md": 30,
+    "docs/your_own_data.md": 15,
 } | {
     path.relative_to(ROOT).as_posix(): 10
     for folder in ("extend", "experiments")

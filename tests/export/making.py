@@ -1,5 +1,6 @@
 """Networks with random weights, of any kind."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,3 +34,12 @@ def network(
     task = Noise(ragged=ragged, last_only=last_only, outputs=outputs)
     run = make_run(model=make_model(name, **model), task=task, carry_state=carry)
     return make_network(run, record(run, np.random.Generator(np.random.PCG64(1))))
+
+
+def prepared_network(name: str, preparation: Any, **choices: Any) -> TrainedNetwork:
+    """The same for data that were scaled, or have labels, by this preparation."""
+    outputs = len(preparation.target_mean)
+    task = Noise(outputs=outputs, ragged=choices.pop("ragged", False), last_only=choices.pop("last_only", False))
+    run = make_run(model=make_model(name, **choices), task=task)
+    made = make_network(run, record(run, np.random.Generator(np.random.PCG64(1))))
+    return replace(made, preparation=preparation)

@@ -14,7 +14,8 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.initialisation import Init
 from bptt.core.sequences import Sequences
-from bptt.tasks.data_files import KEYS, load_sequences
+from bptt.tasks.array_parts import KEYS
+from bptt.tasks.arrays import Arrays
 from tests.fuzzing.campaign import Refused, Target
 
 _TYPES: Final = ("f8", "f4", "f2", "i8", "i1", "u2", "?", ">f8", "c16", "U3", "S2", "M8[s]", "V4", "f8,i4", "O")
@@ -138,7 +139,8 @@ def _feed(folder: Path, content: bytes) -> None:
         node = {"_target_": "bptt.core.inits.file.File", "path": str(path)}
         build_component("init", node, "bptt.core.inits", Init, (), problems)
         try:
-            for sequences in load_sequences(str(path)):
+            ready = Arrays(path=str(path)).ready
+            for sequences in (ready.training, ready.evaluation):
                 _assert_right(sequences)
         except InvalidValue as error:
             raise _refused(error.allowed, *_told(problems, path)) from None

@@ -47,6 +47,10 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
 UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0, "model.noise": 0.0, "model.dale": None}
 #: Metrics that there were not when the first rows were written, of runs whose regularizer does not name them.
 UNHASHED = {"grad/omega", *WORK}
+#: The same of what there is one number of, of a task that says what its targets are.
+FITS = {"rmse/eval", "mae/eval", "r2/eval", "balanced_accuracy/eval", "log_loss/eval"}
+#: Read by pandas, which such a machine need not have; what is computed of it then is as of `arrays`.
+LEFT_OUT = {"table"}
 #: What makes a task small, where it has the key.
 SMALL = {"length": 10, "eval_size": 7, "test_size": 5, "window": 6, "windows": 30, "count": 20}
 UPDATES = 12
@@ -60,7 +64,8 @@ def list_choices() -> list[Choice]:
     The table's come first, as far as they still can be: a choice that is added adds rows, and changes none.
     """
     axes: dict[str, tuple[Any, ...]] = {
-        group: tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml"))) for group in GROUPS
+        group: tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in LEFT_OUT))
+        for group in GROUPS
     } | SETTINGS
     missing = {
         pair
@@ -154,7 +159,8 @@ def _build(chosen: Mapping[str, Any], parts: dict[str, dict[str, Any]], folder: 
     )
     task |= {key: value for key, value in SMALL.items() if key in task}
     if chosen["task"] == "arrays":
-        task["path"] = str(_write_arrays(folder))
+        task |= {"path": str(_write_arrays(folder)), "eval_size": 0, "test_size": 0, "readout": "identity"}
+        loss = "squared_error"
     for key in SETTINGS:
         group, _, field = key.partition(".")
         if field in parts.get(group, {}):
@@ -201,7 +207,7 @@ def hash_run(run: Run) -> str:
     arrays = {
         **{f"weights/{name}": array for name, array in record.parameters.items()},
         **{name: values for name, values in record.history.items() if name in said or name not in UNHASHED},
-        **record.once,
+        **{name: value for name, value in record.once.items() if name not in FITS},
         "state": record.state,
         "flow": record.flow,
         "prediction": predict(run, record.parameters, evaluation),

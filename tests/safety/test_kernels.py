@@ -267,9 +267,9 @@ LOADERS = {
 #: Called by `cli.hydra_app`, at the end of what was trained, by `Checker`, or by `sweeps.single` and sweepers.
 BEHIND_A_CHECK = {
     "bptt.cli.check_gradients",
-    "bptt.cli.plan",
     "bptt.cli.summary",
     "bptt.configuration.checks",
+    "bptt.sweeps.planning",
     "bptt.sweeps.search.search",
 }
 

@@ -65,7 +65,7 @@ def test_choices_of_the_users_own() -> None:
     )
     swept = bptt.sweep(
         ["experiment=short", "seed=0,1", "tracking.enabled=false", "hydra.launcher.workers=1", "report=false"],
-        Path("mine"),
+        config_dir=Path("mine"),
     )
     assert swept.runs["updates"].tolist() == [7, 7]
     # What they were is in the sweep's folder, with the command that reads them again.

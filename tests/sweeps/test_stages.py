@@ -102,7 +102,7 @@ def test_a_tuned_sweep_that_was_broken_off_goes_on_to_the_same_bits(monkeypatch:
     whole = bptt.sweep([*command, "hydra.sweep.dir=multirun/whole"])
     with monkeypatch.context() as patch:
         patch.setattr(stages, "_plan_stage", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.warns(UserWarning, match=r"^broken: interrupted when \d+ of \d+ runs had ended; bptt.resume"):
             bptt.sweep([*command, "hydra.sweep.dir=multirun/broken"])
     broken = bptt.load("broken")
     assert broken.status == "KILLED"

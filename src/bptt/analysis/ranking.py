@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.tables import LOSS, take_final, write_settings
+from bptt.analysis.tables import take_kept_loss, write_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ RULE: Final = (
 
 def rank_groups(runs: "pd.DataFrame", groups: Sequence[object]) -> "pd.DataFrame":
     """Groups of runs, best first: by the share that solved the task, then by the median number of updates to solve it,
-    then by the median last loss. Of equals the one that comes first.
+    then by the median last loss, of runs that keep their best network of its loss. Of equals the one that comes first.
 
     runs    as of `load(…).runs`
     groups  the group of each run
@@ -35,7 +35,7 @@ def rank_groups(runs: "pd.DataFrame", groups: Sequence[object]) -> "pd.DataFrame
             "runs": 1,
             "success": runs["solved"].astype(bool) & ended,
             "updates": runs["solved_update"].where(ended).fillna(np.inf),
-            "loss": take_final(runs, LOSS).where(ended).fillna(np.inf),
+            "loss": take_kept_loss(runs).where(ended).fillna(np.inf),
         }
     )
     grouped = table.groupby("group", sort=False)

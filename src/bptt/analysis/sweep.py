@@ -19,6 +19,7 @@ from bptt.analysis.solved import Solved
 from bptt.analysis.tables import (
     ACCURACY,
     FIRST,
+    KEPT_UPDATE,
     LOSS,
     SEED,
     choose_conditions,
@@ -26,7 +27,7 @@ from bptt.analysis.tables import (
     list_kept,
     stack_parameters,
     tabulate_runs,
-    take_final,
+    take_kept_loss,
 )
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.jobs import Stage
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
     from bptt.tracking.folder.sweep import Searched
 
 
@@ -62,6 +64,9 @@ class Sweep:
                 run, name, status, outcome, updates (trained), what was swept, the metrics as recorded last;
                 loss/test, accuracy/test, baseline  where some run has them: what its test set gave when it ended, and
                 what the best answer costs that does not depend on the sequence;
+                rmse/eval, mae/eval, r2/eval, balanced_accuracy/eval, log_loss/eval, and of test sets  where a task says
+                what its targets are: how well the network that is kept fits them;
+                kept/update, kept/loss/eval, kept/accuracy/eval  of runs with train.keep=best: which network is kept;
                 best/loss/eval, best/accuracy/eval  the smallest loss, the largest accuracy, that were recorded;
                 solved         whether the criterion was ever met;
                 solved_update  the first recorded update that meets it; nan: none does;
@@ -160,6 +165,10 @@ class Sweep:
         """What a run recorded, its weights too; None: nothing."""
         return self._recording.record(number)
 
+    def list_preparations(self) -> "list[Preparation]":
+        """How data of one's own were prepared for the runs, each way once; none of tasks that make their own."""
+        return [] if self.recording is None else self.recording.preparations()
+
     @property
     def snapshots(self) -> list[int]:
         """The updates after which there are weights of every run: as `train.snapshots` says, 0 being the start."""
@@ -217,12 +226,12 @@ def pick_best(
     recording: History, numbers: Sequence[int], solved: str | None = None, conditions: Sequence[str] | None = None
 ) -> list[int]:
     """Which of these runs did best, in each condition: of the best setting, by `rank_groups`, the run with the smallest
-    last loss, of equals the first.
+    last loss, or loss of the network that it keeps, of equals the first.
 
     Raises SourceError where none of them ended with a finite loss.
     """
     sweep = load_found(Source(recording, None, frozenset(numbers)), solved, conditions)
-    loss = take_final(sweep.runs, LOSS).where(sweep.runs["outcome"].notna())
+    loss = take_kept_loss(sweep.runs).where(sweep.runs["outcome"].notna())
     ended = sweep.runs.assign(loss=loss)[loss.notna() & ~loss.isin([float("inf")])]
     found = [
         ended[ended["run"].isin(group)].sort_values("loss", kind="stable")["run"]
@@ -344,7 +353,8 @@ def _tabulate(
 def _add_measures(runs: "pd.DataFrame", measures: "pd.DataFrame") -> "pd.DataFrame":
     """The runs with what was measured of their last weights, and of those at the start."""
     names = [name for name in measures if name not in ("run", "update") and measures[name].dtype != object]
-    ends = measures["run"].map(dict(zip(runs["run"], runs["updates"], strict=True)))
+    kept = runs[KEPT_UPDATE].fillna(runs["updates"]) if KEPT_UPDATE in runs else runs["updates"]
+    ends = measures["run"].map(dict(zip(runs["run"], kept, strict=True)))
     for prefix, updates in ((FIRST, 0), ("", ends)):
         here = measures[measures["update"].eq(updates)].set_index("run")
         for name in names:

@@ -32,7 +32,7 @@ def drop_seed(keys: Iterable[str]) -> list[str]:
 
 def _list_own(record: "Record") -> set[int]:
     """The updates after which a record has weights."""
-    return {record.updates, *record.snapshots}
+    return {record.kept_update, *record.snapshots}
 
 
 def list_kept(records: Sequence["Record | None"]) -> list[int]:
@@ -58,9 +58,9 @@ def stack_parameters(
                 f"{whose}: {name} has no weights after update {update}; it has those after {there}, and with "
                 "train.snapshots=20 a run keeps some along the way"
             )
-    ended = [record.updates if update is None else update for record in left.values()]
+    ended = [record.kept_update if update is None else update for record in left.values()]
     own = [
-        record.parameters if at == record.updates else record.snapshots[at]
+        record.parameters if at == record.kept_update else record.snapshots[at]
         for at, record in zip(ended, left.values(), strict=True)
     ]
     shapes = [{name: np.shape(array) for name, array in each.items()} for each in own]
@@ -121,6 +121,22 @@ ACCURACY: Final = "accuracy/eval"
 GRADIENT: Final = "grad/norm"
 
 
+#: Of a run's kept network, where that is its best one, not its last: what it came to, and when.
+KEPT_LOSS: Final = f"kept/{LOSS}"
+KEPT_UPDATE: Final = "kept/update"
+
+
+#: How well kept networks fit their targets, `rmse/eval` and so on (`bptt.core.records.fits`): as it is called.
+FITS: Final = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "balanced_accuracy": "balanced accuracy",
+    "log_loss": "log loss",
+}
+LEADING_FITS: Final = ("rmse", "r2", "balanced_accuracy")  # where there is little room
+
+
 #: What stands in a terminal's table where nothing is known.
 NOTHING: Final = "–"
 
@@ -147,7 +163,7 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
     What a run that FAILED, or that halving gave up, had recorded until then is there, but it has no outcome. Where some
     was given up, `given_up` says why; None: it was not.
     A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
-    `loss/test`, `accuracy/test` and `baseline` are there where some run has them.
+    `loss/test`, `accuracy/test`, `baseline` and the others of `Record.once` are there where some run has them.
     """
     import pandas as pd
 
@@ -180,6 +196,9 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
     diverged, failed, unfinished  how many of them did, FAILED, or were broken off, or given up, before their end
     loss/eval  the median of the last evaluations' loss, in which a diverged run counts as infinitely bad
     from, to   the least and the largest of them that are finite
+    kept/loss/eval  the median of that of the networks that are kept, where runs keep their best one
+    rmse/eval, r2/eval, balanced_accuracy/eval, and …/test  the medians of what some run has of these; how well the
+               networks that runs keep fit their targets
     right      the share of the ended runs whose last accuracy is 100 %, with its exact 95 % interval, right_low and
                right_high; only where some run has that
     accuracy   the median of the last accuracy, where no run has 100 %
@@ -190,8 +209,11 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
 
     keys = [key for key in drop_seed(swept) if key in runs]
     status = runs["status"].fillna("")
-    # What halving gave up has not come to where the others have.
-    loss, accuracy = (take_final(runs, metric).where(status.ne("KILLED")) for metric in (LOSS, ACCURACY))
+    ended = status.ne("KILLED")  # what halving gave up has not come to where the others have
+    fits, kept = list_leading_fits(runs), {}
+    if name_ranked_loss(runs) != LOSS:
+        kept = {KEPT_LOSS: take_kept_loss(runs).where(ended)}
+    loss, accuracy = (take_final(runs, metric).where(ended) for metric in (LOSS, ACCURACY))
     columns = pd.DataFrame(
         {
             "setting": write_settings(runs, keys),
@@ -203,6 +225,8 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
             "finite": loss.where(np.isfinite(loss)),
             "right": accuracy.eq(1.0).astype(float).where(accuracy.notna()),
             "accuracy": accuracy,
+            **kept,
+            **{name: take_final(runs, name) for name in fits},
         }
     )
     grouped = columns.groupby(["setting", *keys], sort=False, dropna=False)
@@ -213,6 +237,7 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
             LOSS: grouped[LOSS].median(),
             "from": grouped["finite"].min(),
             "to": grouped["finite"].max(),
+            **{name: grouped[name].median() for name in (*kept, *fits)},
         }
     )
     if accuracy.eq(1.0).any():
@@ -251,13 +276,16 @@ def write_lines(settings: "pd.DataFrame", most: int = 40) -> list[str]:
     unknown = len(settings) - len(shown)
     ended = len(shown)
     if ended > most:
-        shown = shown.sort_values(LOSS, kind="stable").head(most)
+        shown = shown.sort_values(name_ranked_loss(shown), kind="stable").head(most)
     width = max(map(len, ["setting", *shown["setting"]]))
     text = shown[["setting", "runs"]].assign(setting=shown["setting"].str.ljust(width))
     for name in ("diverged", "failed", "unfinished"):
         if name == "diverged" or settings[name].any():
             text[name] = shown[name]
-    for name in (LOSS, "from", "to"):
+    for name in list_leading_fits(settings):
+        text[name] = shown[name].map(partial(_write_known, form="{:.3g}" if name.startswith("rmse") else "{:.3f}"))
+    ranked = name_ranked_loss(shown)
+    for name in dict.fromkeys((ranked, LOSS, "from", "to")):
         text[name] = shown[name].map(partial(_write_known, form="{:.3g}"))
     if "right" in settings:
         text["100 % right"] = [write_right(row) for row in shown.to_dict("records")]
@@ -276,23 +304,52 @@ def _write_known(value: float, form: str) -> str:
     return NOTHING if math.isnan(value) else form.format(value)
 
 
+def list_leading_fits(table: "pd.DataFrame") -> list[str]:
+    """The columns of `FITS` that lead where nothing can be solved, of evaluation and test sets, which some row has."""
+    every = [f"{name}/{part}" for name in LEADING_FITS for part in ("eval", "test")]
+    return [name for name in every if name in table and table[name].notna().any()]
+
+
 def is_smaller_better(metric: str) -> bool | None:
-    """True of losses, False of accuracies; None: neither less nor more is better."""
-    kind = metric.removeprefix("best/").partition("/")[0]
-    return {"loss": True, "accuracy": False}.get(kind)
+    """True of losses and errors, False of accuracies and R²; None: neither less nor more is better."""
+    kind = metric.removeprefix("best/").removeprefix("kept/").partition("/")[0]
+    return {
+        "loss": True,
+        "log_loss": True,
+        "rmse": True,
+        "mae": True,
+        "accuracy": False,
+        "balanced_accuracy": False,
+        "r2": False,
+    }.get(kind)
+
+
+def name_ranked_loss(table: "pd.DataFrame") -> str:
+    """The column by which settings and runs are ranked: the loss of the kept network where some row has that."""
+    return KEPT_LOSS if KEPT_LOSS in table and table[KEPT_LOSS].notna().any() else LOSS
+
+
+def take_kept_loss(runs: "pd.DataFrame") -> "pd.Series":
+    """The loss/eval of the network that each run keeps: its best one, where it keeps that, else its last, as of
+    `take_final`; a run that diverged and kept a network from before has that one's.
+    """
+    last = take_final(runs, LOSS)
+    return runs[KEPT_LOSS].astype(float).fillna(last) if KEPT_LOSS in runs else last
 
 
 def take_final(runs: "pd.DataFrame", metric: str) -> "pd.Series":
     """What each run recorded last of a metric; nan where it did not end or the metric wasn't recorded.
 
-    A run that diverged has the worst there is: an infinite loss, an accuracy of zero.
+    A run that diverged has the worst there is: an infinite loss, an accuracy of zero, an R² of minus infinity; unless
+    it kept a network from before, of which the metric is.
     """
     import numpy as np
     import pandas as pd
 
     values = runs[metric].astype(float) if metric in runs else pd.Series(np.nan, index=runs.index)
     if is_smaller_better(metric) is False:
-        return values.where(values.notna() | runs["outcome"].ne("diverged"), 0.0) if values.notna().any() else values
+        worst = -np.inf if metric.startswith("r2/") else 0.0
+        return values.where(values.notna() | runs["outcome"].ne("diverged"), worst) if values.notna().any() else values
     return values.where(values.notna() | runs["outcome"].isna(), np.inf)
 
 

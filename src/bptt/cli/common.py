@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from bptt.printable import make_lines_printable, make_printable
+
+if TYPE_CHECKING:
+    from bptt.tracking.history.find import PastRun
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,6 +116,20 @@ def call_on_folder(name: str, act: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return 130
     return 2
+
+
+def find_single_run(source: str, uri: str | None) -> "PastRun":
+    """The one run that is meant. Raises SourceError where it is none or several, and as `find_past_runs` does."""
+    from bptt.analysis.sweep import pick_best
+    from bptt.tracking.history.find import SourceError, find_past_runs
+
+    runs = find_past_runs(source, uri, pick_best)
+    if len(runs) != 1:
+        whole = source.removesuffix(":best")
+        best = "" if whole != source else f" or {source}:best"
+        example = f", as in {whole}:{runs[0].number}{best}" if runs else ""
+        raise SourceError(f"{source}: {len(runs):,} runs; name one of them{example}")
+    return runs[0]
 
 
 def add_allow(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser, add_allow, add_store, print_lines
+from bptt.cli.common import Parser, add_allow, add_store, find_single_run, print_lines
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
@@ -22,11 +22,12 @@ _ONNX = "network.onnx"
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """What is to be made; folder None: nothing is left but what is logged."""
+    """What is to be made; folder None: nothing is left but what is logged; name: of the registered model."""
 
     folder: Path | None
     onnx: bool
     log: bool
+    name: str | None
     uri: str | None
 
 
@@ -35,12 +36,16 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(
         prog="bptt export",
         description="Makes an MLflow model of a run's trained network, for `mlflow models predict` and `mlflow models"
-        " serve`, where numpy and mlflow are installed without bptt. Its outputs are compared with bptt's own.",
+        " serve`, where numpy and mlflow are installed without bptt; its predict.py needs numpy alone. Inputs and"
+        " outputs are in the data's own units; the latter are compared with bptt's own.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder or id, SWEEP:best, SWEEP:NUMBER, or latest")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="a new folder; otherwise model-NAME")
     parser.add_argument("--onnx", action="store_true", help=f"write {_ONNX} beside it (float64)")
     parser.add_argument("--log", action="store_true", help="log it to its run; without -o no folder is written")
+    parser.add_argument(
+        "--register", metavar="NAME", help="log it, as the next version of this model in the store's registry"
+    )
     add_store(parser, "that of `bptt train`")
     add_allow(parser)
     args = parser.parse_args(argv)
@@ -52,9 +57,10 @@ def main(argv: Sequence[str]) -> int:
     from bptt.tracking.store.address import StoreError
 
     try:
-        recorded = _find_run(args.run, args.uri)
-        folder = args.output if args.output or args.log else Path(_name_folder(recorded.name))
-        wanted = _Request(folder=folder, onnx=args.onnx, log=args.log, uri=args.uri)
+        recorded = find_single_run(args.run, args.uri)
+        log = args.log or args.register is not None
+        folder = args.output if args.output or log else Path(_name_folder(recorded.name))
+        wanted = _Request(folder=folder, onnx=args.onnx, log=log, name=args.register, uri=args.uri)
         _check(wanted, recorded)
         return _export(load_network(recorded, args.allow), recorded, wanted)
     except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
@@ -64,33 +70,25 @@ def main(argv: Sequence[str]) -> int:
     return 2
 
 
-def _find_run(source: str, uri: str | None) -> "PastRun":
-    from bptt.analysis.sweep import pick_best
-    from bptt.export.network import ExportError
-    from bptt.tracking.history.find import find_past_runs
-
-    runs = find_past_runs(source, uri, pick_best)
-    if len(runs) != 1:
-        whole = source.removesuffix(":best")
-        best = "" if whole != source else f" or {source}:best"
-        example = f", as in {whole}:{runs[0].number}{best}" if runs else ""
-        raise ExportError(f"{source}: {len(runs):,} runs; name one of them{example}")
-    return runs[0]
-
-
 def _name_folder(name: str) -> str:
     return "model-" + re.sub(r"[^\w.=+-]+", "-", name).strip("-")
 
 
 def _check(wanted: _Request, recorded: "PastRun") -> None:
     """Raise ExportError for what can be known before anything is made."""
+    from bptt.export.mlflow_model import check_model_name
     from bptt.export.network import ExportError
 
     folder = wanted.folder
     if folder is not None and (folder.exists() or folder.is_symlink()):
         raise ExportError(f"{folder}: is there already; name a new folder: -o DIR")
+    if wanted.name is not None:
+        check_model_name(wanted.name)
     if wanted.log and recorded.run_id is None:
-        raise ExportError(f"{recorded.name}: not known to be in a store; name its run there: bptt export RUN_ID --log")
+        option = "--log" if wanted.name is None else f"--register {shlex.quote(wanted.name)}"
+        raise ExportError(
+            f"{recorded.name}: not known to be in a store; name its run there: bptt export RUN_ID {option}"
+        )
     if wanted.onnx:
         try:
             import onnx  # noqa: F401 (whether it is there)
@@ -100,7 +98,7 @@ def _check(wanted: _Request, recorded: "PastRun") -> None:
 
 
 def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
-    from bptt.export.mlflow_model import load_model, log_model, save_model
+    from bptt.export.mlflow_model import load_model, log_model, register_model, save_model
     from bptt.export.network import ALLOWED, measure_difference, run_mlflow, run_onnx
 
     ours, files = network.predict(), {}
@@ -110,17 +108,22 @@ def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) ->
 
         files[_ONNX] = build_onnx(network).SerializeToString()
         apart[_ONNX] = measure_difference(ours, run_onnx(files[_ONNX], network))
-    model_id = None
+    model_id = version = None
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         save_model(folder, network.content(), files)
         apart["the model"] = measure_difference(ours, run_mlflow(load_model(folder), network))
         wrong = [name for name, distance in apart.items() if not distance <= ALLOWED]
         if wanted.log and recorded.run_id is not None and not wrong:
-            model_id = log_model(_find_store(recorded, wanted.uri), recorded.run_id, network.content(), files)
+            uri = _find_store(recorded, wanted.uri)
+            model_id = log_model(uri, recorded.run_id, network.content(), files)
+            if wanted.name is not None:
+                version = register_model(uri, recorded.run_id, model_id, wanted.name)
         if wanted.folder is not None:
             _put(folder, wanted.folder)
     _tell(network, recorded, wanted.folder, model_id, apart)
+    if version is not None:
+        print_lines([f"version  {version} of {wanted.name}: models:/{wanted.name}/{version}"])
     for name in wrong:
         print(f"{name}: differs from what bptt computes by more than {ALLOWED:g}", file=sys.stderr)
     return 1 if wrong else 0
@@ -177,4 +180,7 @@ def _tell(
         print(f"logged   models:/{model_id}, by run {recorded.run_id}")
     if folder is not None:
         model, example = shlex.quote(str(folder)), shlex.quote(str(folder / "serving_input_example.json"))
-        print(f"model    {folder}\npredict  mlflow models predict -m {model} -i {example} --env-manager local")
+        of_table = network.preparation is not None and network.preparation.cutting is not None
+        files = "data.csv -o out.csv" if of_table else "x.npy -o out.npz"
+        print(f"model    {folder}\nalone    python {shlex.quote(str(folder / 'predict.py'))} {files}")
+        print(f"predict  mlflow models predict -m {model} -i {example} --env-manager local")

@@ -22,7 +22,7 @@ from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.annotations import InvalidValue
 from bptt.sweeps.task import SweepTask
 from bptt.sweeps.workers.calls import Stopped
-from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password, refuse_unnamed
+from bptt.tracking.store.address import StoreError, hide_passwords, refuse_password
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -244,9 +244,9 @@ class _Application:
     def _train(self, hydra: Any, composer: "Composer") -> int:
         from hydra.types import RunMode
 
-        from bptt.configuration.build import check_configuration
         from bptt.configuration.hydra import asks_for_sweep, refuse_unused
         from bptt.configuration.owners import check_kernel_folder
+        from bptt.sweeps.composing import check_single
 
         args, overrides = self._args, self._args.overrides
         several = composer.sweeps(overrides)
@@ -267,19 +267,13 @@ class _Application:
             return self._calls.code
         if several:
             composer.compose(overrides)  # says that this needs -m
-        self._calls.configuration = configuration = check_configuration(config)
-        refuse_unused(config, parsed, sweep)
-        if configuration.sweep.tune is not None:
-            raise ConfigurationError(["tune: chooses values for the runs of a sweep, which takes -m"])
-        if configuration.sweep.confirm is not None:
-            raise ConfigurationError(["confirm: picks the best setting of a sweep, which takes -m"])
-        if configuration.tracking.uri is not None:
-            refuse_password(configuration.tracking.uri, "tracking.uri=")
-            refuse_unnamed(configuration.tracking.uri, overrides)
+        self._calls.configuration = configuration = check_single(config, parsed, overrides)
         if isinstance(self._calls, WholeTask):
             self._calls.take_one(config, composer.loader, [*config.hydra.overrides.task])
             return 0
         _tell(composer)
+        if configuration.told is not None:
+            say(configuration.told)
         hydra.compose_config = lambda **_: config  # which Hydra would compose once more
         try:
             with (

@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "write what a sweep found, or several side by side: HTML, Markdown, tables",
     "reproduce": "train a run or a sweep again from its record, and compare every number",
     "check-gradients": "compare a configuration's gradients with finite differences",
+    "predict": "predict with a trained network: new data from a file, or its evaluation and test sets",
     "export": "make an MLflow model, or ONNX, of a trained network",
     "warm": "compile the kernels ahead of time, for an image or a cluster's shared folder",
     "doctor": "look for whatever is in the way, and say what mends it",

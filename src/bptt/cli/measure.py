@@ -136,25 +136,9 @@ def _fill(measuring: "Measuring", args: argparse.Namespace) -> int:
 
 def _send(folder: Path, uri: str | None) -> int:
     """Have the store take what was measured, as metrics of the runs; 1, in a line, where it doesn't."""
-    from bptt.sweeps.restoring import Patience, restore_run, restore_sweep
-    from bptt.tracking.folder.run import read_journal
-    from bptt.tracking.folder.sweep import SweepFolder, is_sweep
-    from bptt.tracking.store.address import StoreError
+    from bptt.sweeps.restoring import Patience, send_measures
 
-    patience = Patience(say)
-    try:
-        if is_sweep(folder):
-            archive = SweepFolder.open(folder)
-            if archive.journal.uri is None and uri is None:
-                return 0
-            trouble = restore_sweep(archive, uri, patience).trouble
-        else:
-            journal = read_journal(folder)
-            if (journal.uri is None and uri is None) or journal.status == "RUNNING":
-                return 0
-            trouble = restore_run(folder, journal, uri, patience).trouble
-    except StoreError as error:
-        trouble = str(error)
+    trouble = send_measures(folder, uri, Patience(say))
     if trouble is None:
         return 0
     print_lines([f"the store doesn't have it: {trouble}; later: bptt sync {shlex.quote(str(folder))}"], sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.tables import write_lines
 from bptt.cli.common import say, write_allow_options, write_store_option
+from bptt.cli.fits import describe_fits, describe_kept, show_confusions
 from bptt.cli.progress import write_metrics
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
@@ -54,12 +55,15 @@ def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
     last = {name: float(values[-1]) for name, values in record.history.items()} | dict(record.once)
     how = "interrupted" if ended.status == "KILLED" else record.outcome.replace("_", " ")
     after = int(last["update"]) if ended.status == "KILLED" else record.updates
+    told = [write_metrics(last), *describe_fits(record)]
+    if "accuracy/eval" not in last:  # nothing is right or wrong: how well it fits comes first
+        told = [*told[1:], *told[:1]]
     lines = [
         f"{journal.name}: {how} after {after:,} updates ({write_duration(ended.seconds)})",
-        f"  {write_metrics(last)}",
+        *(f"  {line}" for line in (*told, *describe_kept(run, record))),
     ]
-    if ended.status == "FINISHED" and record.outcome != "diverged":
-        lines += [f"  {line}" for line in _show_outputs(run, record)]
+    if ended.status == "FINISHED" and (record.outcome != "diverged" or record.kept_update != record.updates):
+        lines += [f"  {line}" for line in (*_show_outputs(run, record), *show_confusions(run, record))]
     return lines
 
 

@@ -7,30 +7,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bptt.analysis.chosen import count_settings
-from bptt.analysis.sweep import load_sweep
 from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
 from bptt.printable import make_printable
+from bptt.sweeps.continuing import asks_again, check_confirmable, train_missing
 from bptt.sweeps.finish import Summary, finish
-from bptt.sweeps.reopen import missing, reopen_sweep
+from bptt.sweeps.reopen import reopen_sweep
 from bptt.sweeps.restoring import Patience
-from bptt.sweeps.search.grid_halving import train_missing
 from bptt.sweeps.session import Session
-from bptt.sweeps.stages import train_following
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.sweep import SweepFolder, going_on
-from bptt.tracking.provenance.environment import note_resumption
+from bptt.tracking.folder.sweep import going_on
 from bptt.tracking.store.address import StoreError
 
 
 def resume_sweep(folder: Path, settings: Mapping[str, Any], allow: Collection[str] = (), uri: str | None = None) -> int:
     """Train what a sweep's archive lacks, and end the sweep; returns the exit code. Raises what `reopen_sweep` does."""
     session = reopen_sweep(folder, SweepProgress(), settings, allow, uri)
-    if session.journal.search and not any(job.stage == "confirming" for job in session.jobs):
-        return _tell(session, finish(session, interrupted=True))  # it asks for other runs when it goes on
+    if asks_again(session):
+        return _tell(session, finish(session, interrupted=True))
     return _go_on(session, allow)
 
 
@@ -41,12 +37,7 @@ def confirm_sweep(
 
     Raises ArchiveError where the sweep has not ended or nothing was picked, and what `reopen_sweep` does.
     """
-    archive = SweepFolder.open(folder)
-    ended = {result.job for result in archive.ended()}
-    if any(job.number not in ended for job in archive.jobs() if job.stage != "confirming"):
-        raise ArchiveError(f"{folder}: has not ended; go on with it first: bptt resume {shlex.quote(str(folder))}")
-    if count_settings(load_sweep(folder)) < 2:
-        raise ArchiveError(f"{folder}: there are no two settings of which one is picked as the best")
+    check_confirmable(folder)
     session = reopen_sweep(folder, SweepProgress(), settings, allow, uri)
     return _go_on(session, allow, confirm=max(seeds, session.journal.confirm or 0))
 
@@ -55,12 +46,7 @@ def _go_on(session: Session, allow: Collection[str], **noted: Any) -> int:
     """Train what is missing and what follows, and end the sweep; noted: changes of its journal."""
     ending = partial(finish, session)
     try:
-        runs, blocks = missing(session, allow)
-        if runs or noted:
-            note_resumption(session.archive.folder)
-        session.note(status="RUNNING", **noted)
-        train_missing(session, runs, blocks)
-        train_following(session, allow)
+        train_missing(session, allow, **noted)
     except Stopped as trouble:
         say(str(trouble))
     except KeyboardInterrupt:

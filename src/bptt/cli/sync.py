@@ -1,6 +1,5 @@
 """`bptt sync [FOLDER …]`: writes to the store what it lacks of sweeps and single runs, and nothing twice."""
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,12 +53,11 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     from bptt.sweeps.restoring import Patience
 
-    code, here, names = 0, Path.cwd(), args.folder or _list_all()
+    code, names = 0, args.folder or _list_all()
     if not names:
         print("multirun: there is no sweep and no run", file=sys.stderr)
         return 2
     for name in names:
-        os.chdir(here)
         request = _Request(
             name=name, check=args.check, full=args.full, uri=args.uri, allow=args.allow, patience=Patience(say)
         )

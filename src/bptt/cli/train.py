@@ -2,31 +2,31 @@
 
 import gc
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bptt.cli.common import say
 from bptt.cli.hydra_app import HydraTask, run
-from bptt.cli.progress import SweepProgress
+from bptt.cli.progress import RunProgress, SweepProgress
 from bptt.sweeps.task import TrainTask
 
 if TYPE_CHECKING:
     from bptt.configuration.build import Configuration
+    from bptt.sweeps.execution import Progress
 
 
 def train_one(configuration: "Configuration") -> int:
     """Train the run and record it; returns the exit code. Raises KeyboardInterrupt when it was interrupted."""
     from hydra.core.hydra_config import HydraConfig
 
-    from bptt.cli.progress import RunProgress
     from bptt.cli.summary import tell, tell_interruption
     from bptt.configuration.errors import ConfigurationError
     from bptt.sweeps.single import illustrate_run, train_single
     from bptt.tracking.store.address import StoreError
 
-    folder, reporter = Path(HydraConfig.get().runtime.output_dir), RunProgress()
+    folder, reporter = Path(HydraConfig.get().runtime.output_dir), _RunProgress()
     try:
         trained = train_single(configuration, folder, reporter)
     except (ConfigurationError, StoreError) as error:
@@ -41,32 +41,6 @@ def train_one(configuration: "Configuration") -> int:
     if trained.interrupted:
         raise KeyboardInterrupt
     return int(trained.ended.status == "FAILED" or trained.ended.unstored is not None)
-
-
-@contextmanager
-def hold_run_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder for a new run, before anything is written into it; one that nothing came into is removed.
-
-    Raises ConfigurationError where it holds a run or a sweep, or something that would be written over.
-    """
-    from bptt.configuration.errors import ConfigurationError
-    from bptt.sweeps.single import remove_unused
-    from bptt.tracking.folder.files import LOCK
-    from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken
-
-    def refuse_taken(held: bool) -> None:
-        if (why := find_why_taken(folder, held)) is not None:
-            raise ConfigurationError([f"hydra.run.dir={folder}: {why}"])
-
-    refuse_taken(held=False)
-    try:
-        with file_lock(folder / LOCK, wait=False):
-            refuse_taken(held=True)
-            yield
-            if {path.name for path in folder.glob("*")} <= {".hydra", LOCK}:
-                remove_unused(folder)
-    except LockedError as error:
-        raise ConfigurationError([f"hydra.run.dir={folder}: something is being trained there"]) from error
 
 
 def main(argv: Sequence[str]) -> int:
@@ -92,6 +66,8 @@ class _Training(HydraTask, TrainTask):
         TrainTask.__init__(self, ["bptt", "train", *argv], _Progress())
 
     def hold(self, folder: Path) -> AbstractContextManager[None]:
+        from bptt.sweeps.single import hold_run_folder
+
         return hold_run_folder(folder)
 
     def close(self, interrupted: bool) -> int:
@@ -111,9 +87,19 @@ class _Training(HydraTask, TrainTask):
         return end_sweep(self.session, self.finish, asked.requested)
 
 
+def _keep_imported() -> None:
+    """What was imported and composed stays; see `main`."""
+    gc.freeze()
+    gc.enable()
+
+
 class _Progress(SweepProgress):
     def begin(self, runs: int) -> None:
-        # What was imported and composed stays; see `main`.
-        gc.freeze()
-        gc.enable()
+        _keep_imported()
         super().begin(runs)
+
+
+class _RunProgress(RunProgress):
+    def progress(self, name: str, updates: int, done: int) -> "AbstractContextManager[Progress]":
+        _keep_imported()
+        return super().progress(name, updates, done)

@@ -26,6 +26,7 @@ from bptt.configuration.components import (
 )
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.configuration.fields import construct, is_number, make_plain
+from bptt.configuration.fitting import fit_to_targets
 from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, find_unasked, refuse_environment, was_refused
 from bptt.configuration.vocabulary import find_conf_folder, write_unknown_key
@@ -198,12 +199,16 @@ _ABSENT = {field.name: describe(field.default) for field in fields(Run) if field
 
 @dataclass(frozen=True)
 class Configuration:
-    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones."""
+    """A configuration that was checked; `resolved` is the normal form of its run: equal runs have equal ones.
+
+    told  what was chosen by the task's targets, in a line; None: nothing was
+    """
 
     run: Run
     tracking: Tracking
     sweep: SweepSettings
     resolved: dict[str, Any]
+    told: str | None = None
 
     def with_seed(self, seed: int) -> "Configuration":
         """The same with another seed, from 0 on."""
@@ -264,13 +269,14 @@ class Checker:
         if self._allow is not None:
             lines += find_unasked(allow, self._allow)
             allow = tuple(package for package in allow if package in self._allow)
+        values, told = fit_to_targets(values, lambda node: self._part("task", node, allow).made, found)
         parts = {name: self._part(name, values.get(name, _ABSENT.get(name)), allow) for name in _GROUPS}
         for part in parts.values():
             found += part.problems
         found += find_unknown_gates(values.get("init"), parts["model"].made)
         # A value that could not be had was told of already: that its key is missing would say so again.
-        told = {line.partition("=")[0].partition(":")[0] for line in lines}
-        lines += [line for line in found if line.partition(":")[0] not in told]
+        known = {line.partition("=")[0].partition(":")[0] for line in lines}
+        lines += [line for line in found if line.partition(":")[0] not in known]
         if lines:
             raise ConfigurationError(lines)
 
@@ -280,7 +286,7 @@ class Checker:
         if lines := check_sizes(run) or check_remedies(run) or self._check_combinations(run):
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
-        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest))
+        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved | make_plain(rest), told)
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)
@@ -302,7 +308,7 @@ class Checker:
 
     def _check_combinations(self, run: Run) -> list[str]:
         # What was built stays in `_parts`, so that its id means it.
-        looked_at = (id(run.task), id(run.model), id(run.loss), id(run.init), run.train.early_stop)
+        looked_at = (id(run.task), id(run.model), id(run.loss), id(run.init), run.train.early_stop, run.train.keep_by)
         if looked_at not in self._combinations:
             self._combinations[looked_at] = check_combinations(run)
         return self._combinations[looked_at]
@@ -359,6 +365,36 @@ def _resolve_value(node: Any, key: Any, name: str, problems: list[str]) -> Any:
         problems.append(write_problem(name, raw[key], says))
         return None
     return _resolve(value, name, problems) if isinstance(value, Container) else value
+
+
+def locate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]:
+    """A resolved configuration whose relative paths are meant from a folder, for use from any other.
+
+    What is called `path`, or `y_path`, and names a file from `home` has its place in full; None: nothing is changed.
+    """
+    if home is None:
+        return dict(config)
+
+    def locate(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: locate(name, inner) for name, inner in value.items()}
+        names = key.rpartition("_")[2] == "path" and isinstance(value, str)
+        return str(home / value) if names and (home / value).is_file() else value
+
+    return {key: locate(key, value) for key, value in config.items()}
+
+
+def relate_files(config: Mapping[str, Any], home: Path | None) -> dict[str, Any]:
+    """The configuration as it is recorded, of one that `locate_files` has made."""
+    prefix = f"{home}/"
+
+    def relate(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: relate(name, inner) for name, inner in value.items()}
+        names = key.rpartition("_")[2] == "path" and isinstance(value, str)
+        return value.removeprefix(prefix) if names else value
+
+    return dict(config) if home is None else {key: relate(key, value) for key, value in config.items()}
 
 
 def list_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -13,6 +13,7 @@ from bptt.configuration.errors import write_problem
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.file import File
 from bptt.core.kernel import SOLVER
+from bptt.core.lanes import recorded_updates
 from bptt.core.layout import BIASES
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy
 from bptt.core.losses.cross_entropy import CrossEntropy
@@ -90,10 +91,10 @@ def check_combinations(run: Run) -> list[str]:
 
 
 def check_remedies(run: Run) -> list[str]:
-    """A line where there is no α that the schedule could scale, and of what the regularizer, the constraint,
-    `train.only` or `train.measure` lacks.
+    """A line where there is no α that the schedule could scale, where patience never runs out, and of what the
+    regularizer, the constraint, `train.only` or `train.measure` lacks.
     """
-    found = []
+    found = [*_check_patience(run)]
     if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
         says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
         found.append(write_problem("schedule", _name(run.schedule), says))
@@ -125,6 +126,16 @@ def check_remedies(run: Run) -> list[str]:
             says = f"this network has no {name} (it has {', '.join(dict.fromkeys(block.kind for block in blocks))})"
             found.append(write_problem("train.only", list(run.train.only or ()), says))
     return found
+
+
+def _check_patience(run: Run) -> Iterator[str]:
+    train, patience = run.train, run.train.early_stop.patience
+    if patience is not None and patience >= (
+        points := len(recorded_updates(train.updates, train.log_points, train.log_spacing))
+    ):
+        times = "1 update is" if points == 1 else f"{points:,} updates are"
+        says = f"never runs out, as {times} recorded; give less, or more of train.log_points"
+        yield write_problem("train.early_stop.patience", patience, says)
 
 
 def _name(component: object) -> str:
@@ -177,13 +188,17 @@ def _check_targets(run: Run, evaluation: Sequences) -> Iterator[str]:
 
 
 def _check_early_stop(run: Run, evaluation: Sequences) -> Iterator[str]:
-    stop = run.train.early_stop
-    if stop.metric != "accuracy/eval":
-        return
-    if stop.threshold > 1:
+    stop, keys = run.train.early_stop, {"train.early_stop.metric": run.train.early_stop.metric}
+    keys["train.keep_by"] = run.train.keep_by
+    wanting = [key for key, metric in keys.items() if metric == "accuracy/eval"]
+    if wanting and run.task.accuracy(evaluation.y, evaluation) is None:
+        for key in wanting:
+            yield write_problem(key, keys[key], "the task has no accuracy; use loss/eval")
+    elif stop.metric == "accuracy/eval" and stop.threshold == 0 and stop.patience is None:
+        says = "every accuracy has reached it; give one above 0, or train.early_stop.patience"
+        yield write_problem("train.early_stop.threshold", stop.threshold, says)
+    if stop.metric == "accuracy/eval" and stop.threshold > 1:
         yield write_problem("train.early_stop.threshold", stop.threshold, "an accuracy is at most 1")
-    if run.task.accuracy(evaluation.y, evaluation) is None:
-        yield write_problem("train.early_stop.metric", stop.metric, "the task has no accuracy; use loss/eval")
 
 
 def _check_init_files(run: Run) -> Iterator[str]:
@@ -228,7 +243,8 @@ def _find_too_large(run: Run) -> list[str]:
     units = model.layers * model.hidden_size * (model.cell.gates + model.cell.slots)
     solves = run.optimizer.kernel.kind is SOLVER  # on states of other parameters too
     parts = {
-        "the weights": max(_OF_A_WEIGHT, getattr(run.optimizer, "rows", 0)) * _count_weights(run),
+        "the weights": (max(_OF_A_WEIGHT, getattr(run.optimizer, "rows", 0)) + (train.keep == "best"))
+        * _count_weights(run),
         "a batch": train.batch_size * task.timesteps * (task.inputs + task.outputs + units) * (2 if solves else 1),
         "the snapshots": _count_snapshots(run) * _count_weights(run),
         "what is recorded": min(train.log_points, train.updates) * task.timesteps,

@@ -6,6 +6,7 @@ it.
 """
 
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -30,6 +31,9 @@ from bptt.configuration.replaced import Loader
 from bptt.configuration.trust import find_unasked, find_untrusted, find_untrusted_folders, read_allowed
 from bptt.configuration.vocabulary import explain_words, find_conf_folder, join_torn, suggest_choice
 
+#: Held while Hydra composes or parses: it does both with what all threads of a process have in common.
+COMPOSING: Final = threading.RLock()
+
 _SEARCHPATH: Final = "hydra.searchpath"
 
 
@@ -52,7 +56,7 @@ def compose(overrides: Sequence[str] = (), folder: Path | None = None) -> DictCo
 
     Raises ConfigurationError.
     """
-    with initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
+    with COMPOSING, initialize_config_dir(str(find_conf_folder()), job_name="bptt", **version_base()):
         loader = GlobalHydra.instance().config_loader()
         if folder is not None:
             add_folder(loader.get_search_path(), folder)
@@ -73,7 +77,11 @@ def add_folder(path: ConfigSearchPath, folder: Path) -> None:
 
 def parse_overrides(texts: Iterable[str], loader: ConfigLoader | None = None) -> tuple[list[Override], list[str]]:
     """The overrides that can be read, and a line for each of the others; the loader knows what glob(*) finds."""
-    parser = OverridesParser.create(config_loader=loader)
+    with COMPOSING:
+        return _parse(texts, OverridesParser.create(config_loader=loader))
+
+
+def _parse(texts: Iterable[str], parser: OverridesParser) -> tuple[list[Override], list[str]]:
     parsed: list[Override] = []
     lines: list[str] = []
     given = [*texts]
@@ -130,6 +138,10 @@ class Composer:
 
         given  of a job of a sweep, keys that are set in it later
         """
+        with COMPOSING:
+            return self._compose(overrides, mode, given)
+
+    def _compose(self, overrides: Sequence[str], mode: RunMode, given: Iterable[str] | None) -> DictConfig:
         _check_current_folder()
         self.loader.given = None if given is None else frozenset(given)
         parsed, lines = self.parse(overrides)

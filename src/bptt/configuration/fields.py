@@ -37,7 +37,7 @@ def construct(
     hints = _read_type_hints(kind)
     given = [field for field in dataclasses.fields(kind) if field.init]
     given.sort(key=lambda field: field.default is not dataclasses.MISSING)  # a class's own before what it derives
-    fields = {field.name: field for field in given}
+    fields = {find_key(field): field for field in given}
     before = len(problems)
     for name, value in values.items():
         if name not in fields:
@@ -45,9 +45,9 @@ def construct(
     arguments = {}
     for name, field in fields.items():
         if name in values:
-            arguments[name] = _read(_join_key(key, name), values[name], hints[name], problems)
+            arguments[name] = _read(_join_key(key, name), values[name], hints[field.name], problems)
         elif field.default is field.default_factory is dataclasses.MISSING:
-            problems.append(f"{_join_key(key, name)}: missing; must be {describe_type(hints[name])}")
+            problems.append(f"{_join_key(key, name)}: missing; must be {describe_type(hints[field.name])}")
     if len(problems) > before:
         return None
     try:
@@ -60,10 +60,15 @@ def construct(
         return None
 
 
+def find_key(field: "dataclasses.Field[Any]") -> str:
+    """By which name a field is configured, and given to its class: its own, or another one in its metadata."""
+    return str(field.metadata.get("key", field.name))
+
+
 def make_plain(component: Any) -> dict[str, Any]:
     """What `construct` was given, defaults filled in: the fields as plain values that YAML and JSON can hold."""
     return {
-        field.name: _flatten_value(getattr(component, field.name))
+        find_key(field): _flatten_value(getattr(component, field.name))
         for field in dataclasses.fields(component)
         if field.init
     }

@@ -8,6 +8,7 @@ logging calls what `hydra.job_logging` names. All of it is looked at here, befor
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from omegaconf import DictConfig, OmegaConf
@@ -33,18 +34,33 @@ _DEEPEST: Final = 50  # a value
 
 @contextmanager
 def refuse_environment() -> Iterator[None]:
-    """Within it `${oc.env:…}`, however it came about, can't be followed; `was_refused` tells it from other trouble."""
+    """Within it `${oc.env:…}`, however it came about, can't be followed; `was_refused` tells it from other trouble.
+
+    It holds for the thread that entered it: others may follow theirs meanwhile.
+    """
     resolvers: dict[str, Callable[..., Any]] = BaseContainer._resolvers
-    before = resolvers[_ENVIRONMENT]
-    resolvers[_ENVIRONMENT] = _refuse
+    if not isinstance(resolvers[_ENVIRONMENT], _Guarded):
+        resolvers[_ENVIRONMENT] = _Guarded(resolvers[_ENVIRONMENT])
+    token = _REFUSED.set(True)
     try:
         yield
     finally:
-        resolvers[_ENVIRONMENT] = before
+        _REFUSED.reset(token)
 
 
-def _refuse(*_arguments: Any) -> Any:
-    raise ValueError(REFUSAL)
+_REFUSED: Final = ContextVar("refused", default=False)
+
+
+class _Guarded:
+    """The resolver of `${oc.env:…}`, asked first whether it may."""
+
+    def __init__(self, follow: Callable[..., Any]) -> None:
+        self._follow = follow
+
+    def __call__(self, *arguments: Any) -> Any:
+        if _REFUSED.get():
+            raise ValueError(REFUSAL)
+        return self._follow(*arguments)
 
 
 def was_refused(error: OmegaConfBaseException) -> bool:

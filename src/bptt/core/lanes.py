@@ -36,7 +36,7 @@ def _per_lane_fields(kind: Any) -> tuple[str, ...]:
 
 def fusing_key(run: Run) -> tuple[Any, ...]:
     """Runs fuse when their keys are equal: all but the seed, the init and the PerLane numbers."""
-    early_stop = dataclasses.replace(run.train.early_stop, threshold=0.0)
+    early_stop = dataclasses.replace(run.train.early_stop, threshold=0.0, patience=None)
     train = dataclasses.replace(run.train, early_stop=early_stop)
     parts = (run.model, run.loss, run.optimizer, run.schedule, run.regularizer, run.clip)
     return (run.task, train, *(_shared(part) for part in parts))

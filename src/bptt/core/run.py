@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.annotations import InvalidValue, PerLane, Range
+from bptt.core.annotations import PER_LANE, InvalidValue, PerLane, Range
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.kernel import CLIP, LOSS, OPTIMIZER, REGULARIZER, SCHEDULE, SOLVER, Kernel
 from bptt.core.models.cell import Activation, Bias, Cell, Readout
@@ -21,14 +21,24 @@ from bptt.core.sequences import Floats, Sequences, Stream
 # here what it asks of a class, kernels' kinds too, and refuses one that lacks something before anything is trained.
 
 
+#: What a task's targets are: numbers; one of some classes, as one-hot; one of two, as 1 of the second, in each output.
+Target = Literal["numbers", "classes", "two_classes"]
+
+
 class Task(Protocol):
     """Where sequences come from.
 
-    A task may have three methods more:
+    A task may have more:
     test(rng)                      a set that is looked at once, when a run ends: `loss/test`, `accuracy/test`; or None
     all_right(output, sequences)   as `accuracy`: the share of the sequences with every scored target right
     baseline(loss)                 what `loss/eval` is, on average, of the best answer that does not depend on the
                                    sequence; None where that is not known
+    target                         what its targets are: decides loss and read-out where they are `auto`, and metrics of
+                                   a run's end, see `bptt.core.records.fits`; None: nothing is known
+    preparation                    of numbers that were scaled: has their `target_scale`, (outputs,), which one of them
+                                   is in the data's own units
+    naive(sequences)               where targets are numbers, the forecast that a network is to beat, of the shape of
+                                   their y, as a series' last value; None: the mean of the training's targets
     """
 
     @property
@@ -167,13 +177,27 @@ class Regularizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStop:
-    """Stop a run at the first recorded update at which `metric` has reached `threshold`.
+    """Stop a run at the first recorded update at which `metric` has reached `threshold`, or `patience` has run out.
 
-    A loss has reached it when it is not above, an accuracy when it is not below. metric None: never.
+    A loss has reached it when it is not above, an accuracy when it is not below. Patience has run out at the last of so
+    many recorded updates, one after the other, of which none was better than all before them; None: it never does.
+    With patience an accuracy's threshold of 0, which each one has reached, is none. metric None: never.
     """
 
     metric: Literal["loss/train", "loss/eval", "accuracy/eval"] | None = None
     threshold: Annotated[PerLane, Range(at_least=0)] = 0.0
+    patience: Annotated[int, PER_LANE, Range(at_least=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric is None and self.patience is not None:
+            says = "waits for a metric: give train.early_stop.metric too, as loss/eval"
+            raise InvalidValue("patience", self.patience, says)
+
+    @property
+    def reached_at(self) -> float:
+        """The threshold; of one that is none what no accuracy reaches."""
+        given = self.metric != "accuracy/eval" or self.patience is None or self.threshold > 0
+        return self.threshold if given else np.inf
 
 
 #: What can be measured of a network's dynamics at recorded updates, see `bptt.dynamics.measures`.
@@ -209,6 +233,8 @@ class Settings:
     snapshots    after how many of the recorded updates the parameters are kept, and before the first one; 0: none
     snapshot_spacing  linear or log: how those are spaced
     measure      what is measured of the dynamics at each recorded update, as `dynamics/NAME`
+    keep         which network a run leaves: that of its last update, or of the recorded one with the best `keep_by`
+    keep_by      by which metric; of equal values the earlier
     """
 
     updates: Annotated[int, Range(at_least=1)]
@@ -222,12 +248,16 @@ class Settings:
     early_stop: EarlyStop = EarlyStop()
     only: tuple[PartName, ...] | None = None
     measure: tuple[Measured, ...] = ()
+    keep: Literal["last", "best"] = "last"
+    keep_by: Literal["loss/eval", "accuracy/eval"] = "loss/eval"
 
     def __post_init__(self) -> None:
         if len({*self.measure}) < len(self.measure):
             raise InvalidValue("measure", [*self.measure], "must name each measure once")
         if self.only is not None and not self.only:
             raise InvalidValue("only", [], "must name what is trained, as [readout], or be null")
+        if self.keep == "last" and self.keep_by != "loss/eval":
+            raise InvalidValue("keep_by", self.keep_by, "has no effect with train.keep=last; give train.keep=best too")
 
 
 _CONSTANT, _NONE = ConstantSchedule(), NoRegularizer()
@@ -289,11 +319,13 @@ class Record:
     history     (points,) per name: `update` and every metric; accuracy/eval is absent where the task has none, and so
                 is accuracy/all_right
     flow        (points, timesteps): ‖∂loss/∂h‖ by lag, lag 0 first; the loss is the last scored timestep's
-    parameters  name → array, as documented in `bptt.core.layout`
-    state       (batch, …) the state with which training ended, from which evaluation starts when it is carried; NaN
-                where the run diverged
+    parameters  name → array, as documented in `bptt.core.layout`, of the network that is kept, see `kept_update`
+    state       (batch, …) the state with which its update ended, from which evaluation starts when it is carried; NaN
+                of the last network of a run that diverged
     once        what there is one number of: `baseline` where the task knows it; `loss/test` and `accuracy/test` where
-                it has a test set, and the run came to its end
+                it has a test set, and the run came to its end; `rmse/eval` and such (`bptt.core.records.fits`) where
+                the task says what its targets are, and of its test set; all of them of the network that is kept. Where
+                that is a best one `kept/update`, and what was recorded there: `kept/loss/eval`, `kept/accuracy/eval`
     snapshots   update → the parameters after it, name → array; of the start, 0, and of some recorded updates, see
                 `bptt.core.snapshots`
     """
@@ -306,3 +338,8 @@ class Record:
     state: Floats
     once: Mapping[str, float] = field(default_factory=dict)
     snapshots: Mapping[int, Mapping[str, Floats]] = field(default_factory=dict)
+
+    @property
+    def kept_update(self) -> int:
+        """The update that `parameters` and `state` are of: the last one, unless the best network is kept."""
+        return int(self.once.get("kept/update", self.updates))

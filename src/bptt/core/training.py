@@ -4,8 +4,7 @@
 can go on alone (`select_lanes`), or those of several trainings together (`join_checkpoints`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -27,9 +26,12 @@ from bptt.core.metrics import SLOPES, count_saturated, decay_rate
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
+from bptt.core.records.fits import list_fits
+from bptt.core.records.history import LaneHistory, Points
+from bptt.core.records.keeping import ImprovementWatch, KeptNetworks
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Record, Run, seed_of
-from bptt.core.sequences import Floats
+from bptt.core.sequences import Floats, Sequences
 from bptt.core.shapes.training import deciding_run
 from bptt.core.snapshots import KeptParameters
 from bptt.core.updates import BlockReport, train_updates
@@ -83,65 +85,6 @@ METRICS = (
 
 #: What a run has cost until a recorded update: gradient evaluations, and seconds of processor time.
 WORK = ("work/gradients", "work/seconds")
-
-
-@dataclass(frozen=True)
-class Points:
-    """What was recorded at one update.
-
-    update       the update, from 1
-    metrics      name → (lanes,)
-    flow         (lanes, timesteps), lag 0 first
-    recorded     (lanes,): who recorded; a lane that had stopped before did not
-    lane_update  (lanes,): the update of each lane's values; below `update` for a lane that diverged in between
-    """
-
-    update: int
-    metrics: Mapping[str, Floats]
-    flow: Floats
-    recorded: NDArray[np.bool_]
-    lane_update: NDArray[np.int64]
-
-
-class _History:
-    """What lanes recorded, a row of numbers for each metric and point, in memory that is taken as it is written."""
-
-    def __init__(self, names: Sequence[str], points: int, lanes: int, timesteps: int) -> None:
-        self._names = names
-        self._metrics = np.empty((len(names), points, lanes))
-        self._flow = np.empty((points, lanes, timesteps))
-        self._recorded = np.empty((points, lanes), bool)
-        self._lane_update = np.empty((points, lanes), np.int64)
-
-    def begin(self, point: int, update: int) -> Points:
-        """The arrays of a point, to be filled: NaN so far."""
-        self._metrics[:, point], self._flow[point] = np.nan, np.nan
-        metrics = dict(zip(self._names, self._metrics[:, point], strict=True))
-        return Points(update, metrics, self._flow[point], self._recorded[point], self._lane_update[point])
-
-    def by_lane(self, points: int) -> Iterator[tuple[dict[str, NDArray[Any]], Floats]]:
-        """`Record.history` and `Record.flow` of each lane, of the first points."""
-        numbers = np.ascontiguousarray(self._metrics[:, :points].transpose(2, 0, 1))
-        for lane, rows in enumerate(numbers):
-            recorded = self._recorded[:points, lane]
-            kept = rows if recorded.all() else rows[:, recorded]
-            named = dict(zip(self._names, kept, strict=True))
-            yield {"update": self._lane_update[:points, lane][recorded], **named}, self._flow[:points, lane][recorded]
-
-    def saved(self, points: int) -> dict[str, NDArray[Any]]:
-        """For a checkpoint, lanes first."""
-        return {name: array.swapaxes(0, 1).copy() for name, array in self._named(points)}
-
-    def restore(self, saved: Checkpoint, points: int) -> None:
-        for name, array in self._named(points):
-            array[:] = saved[name].swapaxes(0, 1)
-
-    def _named(self, points: int) -> Iterator[tuple[str, NDArray[Any]]]:
-        yield "history.flow", self._flow[:points]
-        yield "history.recorded", self._recorded[:points]
-        yield "history.lane_update", self._lane_update[:points]
-        for name, array in zip(self._names, self._metrics, strict=True):
-            yield f"metric.{name}", array[:points]
 
 
 def kernels_of(runs: Sequence[Run], planned: int | None = None) -> list[tuple[Kernel, str]]:
@@ -244,17 +187,23 @@ class Training:
         if len(set(self._names)) < len(self._names):
             raise ValueError(f"two metrics have the same name: {', '.join(sorted(self._names))}")
         self._next = 0
-        self._history = _History(self._names, len(self.points), len(self.runs), self._lanes.timesteps)
+        self._history = LaneHistory(self._names, len(self.points), len(self.runs), self._lanes.timesteps)
         self._weights = np.array([run.loss.weight for run in self.runs])
         self._outcome = np.zeros(len(self.runs), np.int64)
         self._ended = np.zeros(len(self.runs), np.int64)  # the update at which a lane ended; 0: it is trained
         self._work = {name: np.zeros(len(self.runs)) for name in WORK}
         self._baselines = find_baselines(self.runs)
-        tests = ("loss/test", *(["accuracy/test"] if "accuracy/eval" in self._scores else []))
-        self._tests = {name: np.full(len(self.runs), np.nan) for name in tests}  # nan of a lane that was not tested
+        self._fits = list_fits(first)
+        self._tested = {name: score for name, score in self._scores.items() if name == "accuracy/eval"} | self._fits
+        names = [name.replace("/eval", "/test") for name in ("loss/eval", *self._tested)]
+        self._tests = {
+            name: np.full(len(self.runs), np.nan) for name in (*names, *self._fits)
+        }  # nan of a lane that was not tested
         # Kept here because a block goes on computing the states of lanes that have ended.
         self._states = self._lanes.states
         self._kept = KeptParameters(first.train, self._lanes.parameters)
+        self._networks = KeptNetworks(first.train, self._lanes.parameters, self._states)
+        self._patience = ImprovementWatch(self.runs)
         if checkpoint is not None:
             self._restore(checkpoint)
 
@@ -273,21 +222,32 @@ class Training:
         self._stop_early(points)
         if self._next == len(self.points):
             self._ended[self._ended == 0] = update
-        self._test(going_on & self._over)
+        self._look_back(going_on & self._over)
         return points
 
     @property
     def _over(self) -> NDArray[np.bool_]:
-        """(lanes,): which came to their end, and have not diverged."""
-        return (self._ended > 0) & (self._outcome != _DIVERGED)
+        """(lanes,): which came to their end with a network to look at: have not diverged, or kept one from before."""
+        return (self._ended > 0) & ((self._outcome != _DIVERGED) | (self._networks.update > 0))
 
-    def _test(self, wanted: NDArray[np.bool_]) -> None:
-        """Look at the test sets of these lanes, some at a time: sets of all at once would fill the memory."""
-        first, states = self.first, self._states if self.first.train.carry_state else None
-        make = getattr(first.task, "test", None)
-        if make is None or not wanted.any():
+    def _look_back(self, wanted: NDArray[np.bool_]) -> None:
+        """See how well the networks that these lanes keep fit their evaluation sets, and what test sets say of them."""
+        if not wanted.any():
             return
-        thetas, batch = self._lanes.parameters, first.train.batch_size
+        thetas, kept = self._networks.choose(self._lanes.parameters, self._states)
+        states = kept if self.first.train.carry_state else None
+        if self._fits:
+            seen = self._evaluate(self._evaluation, range(len(self.runs)), thetas, states, wanted, self._fits)
+            for name in self._fits:
+                self._tests[name] = np.where(wanted, seen[name], self._tests[name])
+        self._test(wanted, thetas, states)
+
+    def _test(self, wanted: NDArray[np.bool_], thetas: Floats, states: Floats | None) -> None:
+        """Look at the test sets of these lanes, some at a time: sets of all at once would fill the memory."""
+        first, batch = self.first, self.first.train.batch_size
+        make = getattr(first.task, "test", None)
+        if make is None:
+            return
         # Blocks as those of the training, for which there are kernels.
         for _, block in blocks_of_lanes(first.model, batch, len(self.runs)):
             lanes = np.array(block)
@@ -299,7 +259,7 @@ class Training:
                 return
             sets = [drawn.get(lane, some) for lane in lanes]
             evaluation = Evaluation(first.model, first.loss, sets, batch, models=self._models[block.start : block.stop])
-            seen = self._evaluate(evaluation, block, thetas, states, wanted, {"accuracy/eval"} & {*self._scores})
+            seen = self._evaluate(evaluation, block, thetas, states, wanted, self._tested)
             for name, values in seen.items():
                 kept = self._tests[name.replace("/eval", "/test")]
                 kept[lanes] = np.where(wanted[lanes], values, kept[lanes])
@@ -314,7 +274,7 @@ class Training:
         thetas: Floats,
         states: Floats | None,
         wanted: NDArray[np.bool_],
-        scores: Iterable[str],
+        scores: Mapping[str, Callable[[Floats, Sequences], Any]],
     ) -> dict[str, Floats]:
         """loss/eval and scores, (lanes,) each, of lanes that have sets in `evaluation`; of those not wanted, any."""
         place = slice(lanes.start, lanes.stop)
@@ -323,10 +283,10 @@ class Training:
         weights = self._weights[place]
         for some, sequences, loss, output in evaluation.by_part(thetas[place], given, wanted[place]):
             found["loss/eval"][some] = weights[some] * loss
-            for name in scores:
-                shares = np.asarray(self._scores[name](output, sequences))
+            for name, score in scores.items():
+                shares = np.asarray(score(output, sequences))
                 if shares.shape != loss.shape:
-                    said = f"task.{self._scores[name].__name__} gave shape {shares.shape}"
+                    said = f"task.{score.__name__} gave shape {shares.shape}"
                     raise ValueError(f"{said} for outputs of shape {output.shape}")
                 found[name][some] = shares
         return found
@@ -353,6 +313,7 @@ class Training:
             snapshot = self._snapshot(update, thetas[which], self._states[which], sound)
             for name, values in measure_all(self._measurements, snapshot).items():
                 metrics[name][which] = values
+            self._networks.take(update, metrics, thetas, self._states, sound)
         metrics["grad/decay"][:] = decay_rate(flow)
         points.recorded[:], points.lane_update[:] = running, np.where(sound, update, self._ended)
         return points
@@ -380,28 +341,34 @@ class Training:
         metric = self.first.train.early_stop.metric
         if metric is None:
             return
-        values = points.metrics[metric]
-        thresholds = np.array([run.train.early_stop.threshold for run in self.runs])
+        values, running = points.metrics[metric], self._ended == 0
+        thresholds = np.array([run.train.early_stop.reached_at for run in self.runs])
         reached = values >= thresholds if metric == "accuracy/eval" else values <= thresholds
-        for lane in np.flatnonzero(reached & (self._ended == 0)):
+        reached |= self._patience.take(values, running)
+        for lane in np.flatnonzero(reached & running):
             self._lanes.freeze(int(lane))
             self._outcome[lane], self._ended[lane] = _EARLY_STOPPED, points.update
 
     def records(self) -> list[Record]:
         """What each run has left so far; whole once `advance()` returned None."""
+        thetas, states = self._networks.choose(self._lanes.parameters, self._states)
         history = self._history.by_lane(self._next)
-        return [self._record(lane, flat, *next(history)) for lane, flat in enumerate(self._lanes.parameters)]
+        return [
+            self._record(lane, *network, *next(history))
+            for lane, network in enumerate(zip(thetas, states, strict=True))
+        ]
 
-    def _record(self, lane: int, flat: Floats, history: dict[str, NDArray[Any]], flow: Floats) -> Record:
+    def _record(self, lane: int, flat: Floats, state: Floats, history: dict[str, NDArray[Any]], flow: Floats) -> Record:
         return Record(
             outcome=_OUTCOMES[self._outcome[lane]],
             updates=int(self._ended[lane]) or self.update,
             history=history,
             flow=flow,
             parameters=to_named(self.blocks, flat),
-            state=self._states[lane].copy(),
+            state=state.copy(),
             once={name: float(tests[lane]) for name, tests in self._tests.items() if not np.isnan(tests[lane])}
-            | self._baselines[lane],
+            | self._baselines[lane]
+            | self._networks.describe(lane, history),
             snapshots=self._kept.of_lane(lane, self.blocks),
         )
 
@@ -415,6 +382,8 @@ class Training:
             "states": self._states.copy(),
             **self._history.saved(self._next),
             **self._kept.saved(self.update),
+            **self._networks.saved(),
+            **self._patience.saved(),
             **{name: values.copy() for name, values in self._work.items()},
         }
         saved |= {_TEST + name: values.copy() for name, values in self._tests.items()}
@@ -428,6 +397,8 @@ class Training:
         self._work = {name: saved[name].copy() for name in WORK}
         self._history.restore(saved, self._next)
         self._kept.restore(saved)
+        self._networks.restore(saved)
+        self._patience.restore(saved)
         self._tests |= {name: saved[_TEST + name].copy() for name in self._tests}
         own = {name.removeprefix(_LANE): arrays for name, arrays in saved.items() if name.startswith(_LANE)}
         self._lanes.restore(own)

@@ -3,14 +3,14 @@
 What was exported is run on them too, and compared with what bptt itself computes.
 """
 
+import json
 from collections.abc import Collection
-from contextlib import chdir, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bptt.configuration.build import check_configuration
+from bptt.configuration.build import check_configuration, locate_files
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.models.elman import Elman
@@ -23,8 +23,12 @@ from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.export.mlflow_model import ModelContent
+from bptt.predictions.tables import split_classes
 from bptt.printable import OneLineError
 from bptt.tracking.history.find import PastRun
+
+if TYPE_CHECKING:
+    from bptt.tasks.preparation import Preparation
 
 # Linear is Elman's with the identity for its activation.
 _CELLS = {Linear: "elman", Elman: "elman", Leaky: "leaky", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}
@@ -46,6 +50,7 @@ class TrainedNetwork:
     sequences  of the run's evaluation, 100 at most
     state      (batch, numbers) from which sequences start, see `Record.state`; zeros (1, numbers) unless it is carried
     carried    whether it is: whether training carried it from update to update, and it is known
+    preparation  what was done to the data before training, and is done within what is exported; None: nothing
     """
 
     run: Run
@@ -53,6 +58,7 @@ class TrainedNetwork:
     sequences: Sequences
     state: Floats
     carried: bool
+    preparation: "Preparation | None" = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,13 +77,28 @@ class TrainedNetwork:
             "carried": self.carried,
         } | ({"leak": model.leak} if isinstance(model, Leaky) else {})
 
+    @property
+    def given(self) -> Floats:
+        """(N, T, inputs): the inputs of its sequences in the data's own units, as what is exported takes them."""
+        x, known = self.sequences.x, self.preparation
+        return x if known is None else x * np.asarray(known.input_scale) + np.asarray(known.input_mean)
+
     def predict(self) -> Floats:
-        """What it gives for its sequences, as bptt computes it: (N, T, outputs), or (N, outputs)."""
-        return predict(self.run, self.weights, self.sequences, self.state)
+        """What it gives for its sequences, as bptt computes it: (N, T, outputs), or (N, outputs).
+
+        Numbers are in the data's own units; of classes, (…, classes) as `bptt.export.predict` has them.
+        """
+        known, prepared = self.preparation, self.sequences
+        if known is not None:  # from `given`, as what is exported has to: numbers far from 0 lose digits there
+            prepared = replace(prepared, x=np.ascontiguousarray(known.prepare(self.given)))
+        output = predict(self.run, self.weights, prepared, self.state)
+        if known is None:
+            return output
+        return split_classes(output) if known.classes is not None else known.restore(output)
 
     def content(self) -> ModelContent:
         """The MLflow model of it. Its input example are the first sequences, cut where they are very long."""
-        x, lengths, task = self.sequences.x, self.sequences.lengths, self.run.task
+        x, lengths, task = self.given, self.sequences.lengths, self.run.task
         symbols = getattr(task, "vocabulary", None)
         steps = min(x.shape[1], max(1, _EXAMPLE_NUMBERS // x.shape[2]))
         count = min(len(x), _EXAMPLE_SEQUENCES, max(1, _EXAMPLE_NUMBERS // (steps * x.shape[2])))
@@ -88,7 +109,16 @@ class TrainedNetwork:
             x=x[:count, :steps],
             lengths=None if lengths is None else np.minimum(lengths[:count], steps),
             metadata={"task": type(task).__name__.lower()} | ({"vocabulary": list(symbols)} if symbols else {}),
+            preparation=None if self.preparation is None else _describe_preparation(self.preparation),
         )
+
+
+def _describe_preparation(preparation: "Preparation") -> dict[str, Any]:
+    """As plain values, without the place of the data on this machine."""
+    known: dict[str, Any] = json.loads(preparation.to_json())
+    if known["data"] is not None:
+        del known["data"]["source"]
+    return known
 
 
 def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwork:
@@ -99,10 +129,9 @@ def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwo
     record = recorded.record
     if record is None:
         raise ExportError(f"{recorded.name}: {recorded.status}, and left no weights: there is nothing to export")
-    folder = recorded.current_folder
     # Relative paths in its configuration are meant from where it was trained.
-    with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-        return make_network(check_configuration(recorded.config, allow).run, record)
+    config = locate_files(recorded.config, recorded.current_folder)
+    return make_network(check_configuration(config, allow).run, record)
 
 
 def make_network(run: Run, record: Record) -> TrainedNetwork:
@@ -123,6 +152,7 @@ def make_network(run: Run, record: Record) -> TrainedNetwork:
         sequences=_take_first(_make_evaluation(run), _TRIED_SEQUENCES),
         state=record.state if carried else np.zeros((1, slots + run.task.outputs)),
         carried=carried,
+        preparation=getattr(run.task, "preparation", None),
     )
 
 
@@ -156,7 +186,12 @@ def run_mlflow(model: Any, network: TrainedNetwork) -> Floats:
     """What a loaded MLflow model gives for the network's sequences."""
     lengths = network.sequences.lengths
     params = {} if lengths is None else {"lengths": lengths.tolist()}
-    return np.asarray(model.predict(network.sequences.x, params=params))
+    return _take_numbers(model.predict(network.given, params=params))
+
+
+def _take_numbers(made: Any) -> Floats:
+    """The numbers of what an exported model gave; of classes their scores."""
+    return np.asarray(made if not isinstance(made, dict) else next(made[name] for name in made if name != "label"))
 
 
 def run_onnx(graph: bytes, network: TrainedNetwork) -> Floats:
@@ -166,5 +201,5 @@ def run_onnx(graph: bytes, network: TrainedNetwork) -> Floats:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    feeds = {"x": network.sequences.x, "lengths": network.sequences.full_lengths}
-    return np.asarray(session.run(["y"], feeds)[0])
+    feeds = {"x": network.given, "lengths": network.sequences.full_lengths}
+    return np.asarray(session.run([session.get_outputs()[0].name], feeds)[0])

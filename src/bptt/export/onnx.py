@@ -1,10 +1,12 @@
 """A trained network as an ONNX graph, float64 throughout: a Scan over timesteps, since the ready-made recurrent
 operators don't know Jordan's feedback, nor double precision in ONNX Runtime.
 
-    x        (N, T, inputs) float64
+    x        (N, T, inputs) float64, in the data's own units: what was done to them for training is done within
     lengths  (N,) int64: valid timesteps of each sequence, 1..T; what stands behind them is ignored, and the output
              there is what it was before the first timestep
-    y        (N, T, outputs), or (N, outputs) where the network was trained on the last timestep alone
+    y        (N, T, outputs), or (N, outputs) where the network was trained on the last timestep alone, in the data's
+             own units. Of classes instead: probability (N, T, classes) or (N, classes), score where the read-out gives
+             no probabilities; and label (N, T) or (N,), int64 or text
 
 Sequences start from the network's own state, see `TrainedNetwork.state`.
 
@@ -22,9 +24,13 @@ from numpy.typing import NDArray
 
 from bptt.core.sequences import Floats
 from bptt.export.network import TrainedNetwork
+from bptt.predictions.tables import name_scores
+from bptt.tasks.preparation import make_label_array
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+    from bptt.tasks.preparation import Preparation
 
 
 class Nodes:
@@ -151,10 +157,16 @@ _OPSET: Final = 17
 _IR_VERSION: Final = 8
 
 
-_DOUBLE: Final = 11  # onnx.TensorProto.DOUBLE and INT64, which are part of the file format
+_DOUBLE: Final = 11  # onnx.TensorProto.DOUBLE, INT64 and STRING, which are part of the file format
 
 
 _INT64: Final = 7
+
+
+_TEXT: Final = 8
+
+
+_MOMENTS: Final = ("mean", "scale")
 
 
 def build_onnx(network: TrainedNetwork) -> "ModelProto":
@@ -165,18 +177,51 @@ def build_onnx(network: TrainedNetwork) -> "ModelProto":
     nodes = Nodes()
     for name, array in network.weights.items():
         nodes.constant(array, name)
-    _add_outputs(nodes, config, network.state)
-    output = ["N", config["outputs"]] if config["last_only"] else ["N", "T", config["outputs"]]
+    x = "x" if network.preparation is None else _add_scaling(nodes, network.preparation)
+    given = _add_meaning(nodes, config, network.preparation, _add_outputs(nodes, config, network.state, x))
     taken = [_describe_value("x", _DOUBLE, ["N", "T", config["inputs"]]), _describe_value("lengths", _INT64, ["N"])]
-    graph = helper.make_graph(nodes.made, "bptt", taken, [_describe_value("y", _DOUBLE, output)], nodes.constants)
+    graph = helper.make_graph(nodes.made, "bptt", taken, given, nodes.constants)
     opset = helper.make_opsetid("", _OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="bptt")
     checker.check_model(model, full_check=True)
     return model
 
 
-def _add_outputs(nodes: Nodes, config: Mapping[str, Any], state: Floats) -> None:
-    """y, and all around the loop over timesteps: where it starts, and what stands behind a sequence's end."""
+def _add_scaling(nodes: Nodes, known: "Preparation") -> str:
+    """(x − mean) / scale."""
+    mean, scale = (nodes.constant(np.array(getattr(known, f"input_{name}")), f"input_{name}") for name in _MOMENTS)
+    return nodes.node("Div", nodes.node("Sub", "x", mean), scale)
+
+
+def _add_meaning(
+    nodes: Nodes, config: Mapping[str, Any], known: "Preparation | None", output: str
+) -> "list[ValueInfoProto]":
+    """The graph's outputs, made of the network's."""
+    rows: list[str | int] = ["N"] if config["last_only"] else ["N", "T"]
+    if known is None or known.classes is None:
+        if known is not None:
+            mean, scale = (
+                nodes.constant(np.array(getattr(known, f"target_{name}")), f"target_{name}") for name in _MOMENTS
+            )
+            output = nodes.node("Add", nodes.node("Mul", output, scale), mean)
+        nodes.output(output, "y")
+        return [_describe_value("y", _DOUBLE, [*rows, config["outputs"]])]
+    if config["outputs"] == 1:  # the share of the second of two classes
+        rest = nodes.node("Sub", nodes.constant(np.array(1.0), "one"), output)
+        output = nodes.node("Concat", rest, output, axis=-1)
+    labels = make_label_array(known.classes)
+    chosen = nodes.node("ArgMax", output, axis=-1, keepdims=0)
+    score = name_scores(config["readout"])
+    nodes.output(output, score)
+    nodes.output(nodes.node("Gather", nodes.constant(labels, "classes"), chosen, axis=0), "label")
+    return [
+        _describe_value(score, _DOUBLE, [*rows, len(labels)]),
+        _describe_value("label", _INT64 if labels.dtype.kind == "i" else _TEXT, rows),
+    ]
+
+
+def _add_outputs(nodes: Nodes, config: Mapping[str, Any], state: Floats, x: str) -> str:
+    """The network's output, and all around the loop over timesteps: where it starts, what stands behind an end."""
     layers, outputs = config["layers"], config["outputs"]
     count, timesteps = (nodes.node("Gather", nodes.node("Shape", "x"), nodes.integers(axis)) for axis in (0, 1))
     batch, numbers = state.shape
@@ -185,13 +230,12 @@ def _add_outputs(nodes: Nodes, config: Mapping[str, Any], state: Floats) -> None
     widths = nodes.integers((*[(numbers - outputs) // layers] * layers, outputs))
     parts = nodes.nodes("Split", layers + 1, start, widths, axis=1)
     scan = {"body": _make_timestep(config), "num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1]}
-    *_, last, each = nodes.nodes("Scan", layers + 3, nodes.integers(0), *parts, "x", **scan)
-    y = last
-    if not config["last_only"]:
-        ends = nodes.node("Unsqueeze", "lengths", nodes.integers((1,)))
-        live = nodes.node("Unsqueeze", nodes.node("Less", _add_range(nodes, timesteps), ends), nodes.integers((2,)))
-        y = nodes.node("Where", live, each, nodes.node("Unsqueeze", parts[-1], nodes.integers((1,))))
-    nodes.output(y, "y")
+    *_, last, each = nodes.nodes("Scan", layers + 3, nodes.integers(0), *parts, x, **scan)
+    if config["last_only"]:
+        return last
+    ends = nodes.node("Unsqueeze", "lengths", nodes.integers((1,)))
+    live = nodes.node("Unsqueeze", nodes.node("Less", _add_range(nodes, timesteps), ends), nodes.integers((2,)))
+    return nodes.node("Where", live, each, nodes.node("Unsqueeze", parts[-1], nodes.integers((1,))))
 
 
 def _make_timestep(config: Mapping[str, Any]) -> "GraphProto":

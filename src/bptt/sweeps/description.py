@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.tables import (
     ACCURACY,
+    KEPT_LOSS,
     LOSS,
     drop_seed,
+    list_leading_fits,
+    name_ranked_loss,
     show_value,
     show_values,
     tabulate_settings,
     take_final,
+    take_kept_loss,
     write_right,
 )
 from bptt.printable import make_printable
@@ -129,11 +133,11 @@ def _list_values(column: "pd.Series", write: Callable[[str], str] = str) -> str:
 def _name_best(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> Iterator[str]:
     """The best setting in a sentence, as MLflow folds all but the first lines; nothing where there is no best one."""
     settings = tabulate_settings(runs, swept)
-    best = _choose_best(settings[settings[LOSS] < math.inf], conditions)
+    best, loss = _choose_best(settings, conditions), name_ranked_loss(settings)
     if len(settings) > 1 and len(best) and not conditions:
         first = best.iloc[0]
         of = f", the median of {first['runs']:,} runs" if first["runs"] > 1 else ""
-        yield f"Best: {_plain(first['setting'])} (`{LOSS}` {first[LOSS]:.4g}{of})."
+        yield f"Best: {_plain(first['setting'])} (`{loss}` {first[loss]:.4g}{of})."
 
 
 def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str]) -> str:
@@ -143,35 +147,37 @@ def _best_settings(runs: "pd.DataFrame", swept: Sequence[str], conditions: Seque
     settings = tabulate_settings(runs, swept)
     if len(settings) in {1, len(runs)}:
         return ""
-    best = _choose_best(settings[settings[LOSS] < math.inf], conditions)
-    keys = [key for key in drop_seed(swept) if key in best]
+    best = _choose_best(settings, conditions)
+    losses = [*dict.fromkeys((name_ranked_loss(settings), LOSS, "from", "to"))]
+    keys, fits = [key for key in drop_seed(swept) if key in best], list_leading_fits(best)
     headings = [
         *map(_plain, keys),
         "runs",
         "diverged",
-        LOSS,
-        "from",
-        "to",
+        *fits,
+        *losses,
         *(["100 % right"] if "right" in best else []),
     ]
     rows = [
         [
             *(_plain(show_value(row[key])) for key in keys),
             *(f"{row[count]:,}" for count in ("runs", "diverged")),
-            *(f"{row[loss]:.4g}" for loss in (LOSS, "from", "to")),
+            *(f"{row[number]:.4g}" for number in (*fits, *losses)),
             *([write_right(row)] if "right" in best else []),
         ]
         for row in best.to_dict("records")
     ]
-    about = f"By the median of their runs' last `{LOSS}`, in which a diverged run counts as the worst."
+    by = "last " * (losses[0] == LOSS) + f"`{losses[0]}`"
+    about = f"By the median of their runs' {by}, in which a diverged run counts as the worst."
     about = f"The best of each condition ({', '.join(map(_plain, conditions))}). {about}" if conditions else about
     return f"### Best settings\n\n{_table(headings, rows)}\n\n{about}" if rows else ""
 
 
 def _best_runs(runs: "pd.DataFrame", conditions: Sequence[str], experiment_id: str | None) -> str:
-    comparable = runs.assign(**{LOSS: take_final(runs, LOSS)})[runs["status"].eq("FINISHED")]
-    best = _choose_best(comparable[comparable[LOSS] < math.inf], conditions)
-    metrics = [metric for metric in (LOSS, ACCURACY) if metric in best]
+    ranked = name_ranked_loss(runs)
+    taken = {LOSS: take_final(runs, LOSS)} | ({} if ranked == LOSS else {ranked: take_kept_loss(runs)})
+    best = _choose_best(runs.assign(**taken)[runs["status"].eq("FINISHED")], conditions)
+    metrics = [*list_leading_fits(best), *(name for name in dict.fromkeys((ranked, LOSS, ACCURACY)) if name in best)]
     rows = [
         [_linked(row, experiment_id), *(f"{row[metric]:.4g}" for metric in metrics), f"{row['updates']:,.0f}"]
         for row in best.to_dict("records")
@@ -180,9 +186,9 @@ def _best_runs(runs: "pd.DataFrame", conditions: Sequence[str], experiment_id: s
 
 
 def _choose_best(table: "pd.DataFrame", conditions: Sequence[str]) -> "pd.DataFrame":
-    """The rows with the smallest losses; of each condition one, in the order of conditions."""
-    keys = [key for key in conditions if key in table]
-    best = table.sort_values(LOSS, kind="stable")
+    """The rows with the smallest finite losses; of each condition one, in the order of conditions."""
+    keys, loss = [key for key in conditions if key in table], name_ranked_loss(table)
+    best = table[table[loss] < math.inf].sort_values(loss, kind="stable")
     return best.drop_duplicates(keys).sort_index().head(_MOST_CONDITIONS) if keys else best.head(_BEST)
 
 
@@ -222,7 +228,7 @@ def summarize_sweep(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJ
     """What a sweep's own run has; jobs: all of its runs."""
     runs = sweep.runs
     settings = tabulate_settings(runs, sweep.swept)
-    best = _choose_best(settings[settings[LOSS] < math.inf], sweep.conditions)
+    best = _choose_best(settings, sweep.conditions)
     ended = runs["outcome"].notna()
     metrics = {
         "sweep/runs": len(jobs),
@@ -236,6 +242,7 @@ def summarize_sweep(sweep: "Sweep", journal: SweepJournal, jobs: Sequence[SweepJ
         metrics["sweep/solved"] = runs.loc[ended, "solved"].mean()
     if len(best) and not sweep.conditions:
         names = {LOSS: f"best/{LOSS}", "right": "best/right", "accuracy": f"best/{ACCURACY}"}
+        names |= {name: f"best/{name}" for name in (KEPT_LOSS, *list_leading_fits(best))}
         metrics |= {name: best[column].iloc[0] for column, name in names.items() if column in best}
     return OwnRun(
         params=_list_params(sweep, journal, (job.config for job in jobs if job.stage == "result")),

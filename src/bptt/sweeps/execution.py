@@ -3,7 +3,6 @@
 Nothing is printed here: a `RunReporter` is told what goes on, and the caller gets what came out.
 """
 
-import gc
 import importlib
 import logging
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run
@@ -24,6 +22,7 @@ from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.measurements import add_still_runs, choose_measurements
 from bptt.tracking.folder.files import (
     CONFIG,
+    PREPARATION,
     TRACEBACK,
     Status,
     write_record,
@@ -38,6 +37,7 @@ from bptt.tracking.folder.run import (
     write_checkpoint,
     write_journal,
 )
+from bptt.tracking.provenance.blas import use_one_blas_thread
 from bptt.tracking.provenance.environment import (
     pack_provenance,
 )
@@ -125,7 +125,7 @@ def _execute_seen(
     status: Status = "KILLED"
     try:
         # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
-        with threadpool_limits(1, user_api="blas"):
+        with use_one_blas_thread():
             training = _prepare(job)
             if job.start is not None and tracker is not None:
                 _log_again(training, tracker)
@@ -179,11 +179,7 @@ def _prepare(job: SingleRun) -> "Training":
         job.reporter.say(compiling_notice())
         # Those too that this run does not come to call: else the next one would tell of compiling again.
         compile_kernels([job.run])
-    training = Training([job.run], job.start[1] if job.start else None, choose_measurements(job.run))
-    # What was imported stays; see `train.main`.
-    gc.freeze()
-    gc.enable()
-    return training
+    return Training([job.run], job.start[1] if job.start else None, choose_measurements(job.run))
 
 
 @contextmanager
@@ -267,6 +263,8 @@ def _kept_files(job: SingleRun, record: Record | None, error: str | None) -> tup
 def _files(job: SingleRun, record: Record | None, error: str | None) -> dict[Path, str | None]:
     """Write the run's files; each with its folder among the artifacts."""
     files: dict[Path, str | None] = {job.folder / CONFIG: None}
+    if (job.folder / PREPARATION).is_file():
+        files[job.folder / PREPARATION] = None
     files |= dict.fromkeys(job.folder / name for name in pack_provenance(job.folder))
     if record is not None:
         files |= dict.fromkeys(write_record(job.folder, record))

@@ -5,11 +5,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from bptt.configuration.components import build_component
 from bptt.configuration.compose import Composer
 from bptt.configuration.vocabulary import find_conf_folder
+from bptt.core.run import Task
+from bptt.printable import make_printable
+from bptt.tasks.preparation import Preparation
+from bptt.tracking.folder.preparations import identify_task, note_preparation
+from bptt.tracking.provenance.digest import names_file
 from bptt.tracking.store.address import hide_passwords
 
 _LONGEST: Final = 100_000  # characters of a choice
+_MOST_TOLD: Final = 12
 
 
 def hash_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -17,6 +24,29 @@ def hash_files(configs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     seen: dict[int, Any] = {}  # parts, which many configurations have in common
     paths = dict.fromkeys(path for config in configs for path in _paths(config, seen))
     return {path: sha256(Path(path).read_bytes()).hexdigest() for path in paths if Path(path).is_file()}
+
+
+def collect_preparations(configs: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How the tasks of resolved configurations over data of one's own were prepared, as a sweep's journal has it."""
+    seen: dict[int, Any] = {}  # nodes, which many configurations have in common
+    found = {}
+    for config in configs:
+        node = config.get("task")
+        if id(node) not in seen:
+            seen[id(node)] = node
+            task = build_component("task", node, "bptt.tasks", Task, config.get("allow") or (), [])
+            preparation = getattr(task, "preparation", None)
+            if isinstance(preparation, Preparation):
+                found[identify_task(config)] = note_preparation(preparation)
+    return found
+
+
+def tell_of_data(preparations: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What was said of a sweep's data, each line once, at most a dozen."""
+    lines = list(dict.fromkeys(line for one in preparations.values() for line in one["remarks"]))
+    yield from map(make_printable, lines[:_MOST_TOLD])
+    if len(lines) > _MOST_TOLD:
+        yield f"and {len(lines) - _MOST_TOLD:,} lines more of the data of {len(preparations):,} tasks"
 
 
 def collect_choices(composer: Composer, folders: Sequence[Path], structures: Iterable[Sequence[str]]) -> dict[str, str]:
@@ -43,7 +73,7 @@ def collect_choices(composer: Composer, folders: Sequence[Path], structures: Ite
 def _paths(node: Any, seen: dict[int, Any]) -> Iterator[str]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key == "path" and isinstance(value, str):
+            if names_file(key) and isinstance(value, str):
                 yield value
             elif isinstance(value, Mapping) and id(value) not in seen:
                 seen[id(value)] = value

@@ -19,7 +19,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.run import Record, Run
 from bptt.core.training import needs_compiling
-from bptt.sweeps.inputs import collect_choices, hash_files
+from bptt.sweeps.inputs import collect_choices, collect_preparations, hash_files, tell_of_data
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.plan import (
     MOST_LANES,
@@ -110,6 +110,7 @@ class Launch:
         self._number_of: dict[str, int] = {}  # digest → run
         self._plan: TuningPlan | None = None
         self.next_block = itertools.count()
+        self._told: dict[str, None] = {}  # what was chosen by a task's targets
         self._parts: int | None = None  # what blocks are cut for, where it is not the workers
         self._held = ExitStack()
         self._report = ReportProcess()
@@ -219,8 +220,10 @@ class Launch:
         _check_alike(configurations)
         if self.halving is not None and self.session is None:
             check_halving(self.halving, configurations)
-        for line in self._composer.take_told():
+        fitted = dict.fromkeys(made.told for made in configurations if made.told is not None)
+        for line in (*self._composer.take_told(), *(line for line in fitted if line not in self._told)):
             self.reporter.say(line)
+        self._told |= fitted
 
     def _prepare(self, first: Configuration) -> None:
         """Open what may not answer, which is told before anything is begun."""
@@ -374,6 +377,7 @@ class Launch:
             trials=self.trials,
             searched=self.searched,
             files=hash_files(job.config for job in jobs.settings),
+            preparations=collect_preparations(job.config for job in jobs.settings),
             choices=collect_choices(self._composer, list_conf_folders(self._config), self._composition.structures),
         )
         try:
@@ -393,6 +397,8 @@ class Launch:
             on_error=first.sweep.on_error,
             checkpoint_seconds=first.tracking.checkpoint_seconds,
         )
+        for line in tell_of_data(journal.preparations):
+            self.reporter.say(line)
         store = self._opening or self._store
         return Session(archive, jobs, store, how, self.reporter, self._workers, self._away, self._report)
 

@@ -1,6 +1,5 @@
 """What is measured of the weights that runs left: handed to workers, kept in measures.parquet as it comes."""
 
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from bptt.configuration.build import Checker
+from bptt.analysis.tables import KEPT_UPDATE
+from bptt.configuration.build import Checker, locate_files
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.models.dale import keep_signs, sign_parameters
 from bptt.core.optimizers.recurrent_constraint import draw_start
@@ -39,6 +39,7 @@ from bptt.tracking.folder.sweep import is_sweep
 from bptt.tracking.history.base import History, Member
 from bptt.tracking.history.find import Source, SourceError
 from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
+from bptt.tracking.provenance.blas import use_one_blas_thread
 from bptt.tracking.provenance.digest import compute_digest, compute_version
 
 _SECONDS_BETWEEN_WRITES: Final = 5.0
@@ -113,10 +114,10 @@ class Measuring:
 def plan_measuring(
     source: Source, kinds: Sequence[Kind] | None, at: Sequence[str | int], allow: Collection[str] = ()
 ) -> Measuring:
-    """What is to be measured of a source's runs, and lacks yet. The process goes to the project that they are of.
+    """What is to be measured of a source's runs, and lacks yet.
 
     kinds  None: the usual ones, as far as these runs have them
-    at     when: `first`, the start; `last`, the end; `all` that was kept; updates
+    at     when: `first`, the start; `last`, the end, or the best where a run keeps that; `all` that was kept; updates
     allow  packages whose classes the configurations may name
 
     Raises SourceError, ArchiveError and ConfigurationError, each with one line for the user.
@@ -125,8 +126,6 @@ def plan_measuring(
     if not isinstance(recording, SweepFolderHistory | RunFolderHistory):
         raise SourceError(f"{source.name}: its folder, which has the weights, is not here")
     folder, head = recording.folder.absolute(), recording.head
-    if head.current_folder is not None and head.current_folder.is_dir():
-        os.chdir(head.current_folder)
     members = [member for member in recording.members if member.number in source.numbers]
     ends = _find_ends(recording, members)
     if not ends:
@@ -159,18 +158,20 @@ def plan_measuring(
     )
 
 
-def _find_ends(recording: History, members: Sequence[Member]) -> dict[int, int]:
-    """Number → the last update, of the runs that left weights."""
+def _find_ends(recording: History, members: Sequence[Member]) -> dict[int, tuple[int, int]]:
+    """Number → the last update, and that of the network that is kept, of the runs that left weights."""
     runs = recording.tables([member.number for member in members]).runs
     known = runs[runs["updates"].notna() & runs["outcome"].notna()]
-    return {int(run): int(updates) for run, updates in zip(known["run"], known["updates"], strict=True)}
+    kept = known[KEPT_UPDATE].fillna(known["updates"]) if KEPT_UPDATE in known else known["updates"]
+    columns = (column.astype("int64") for column in (known["run"], known["updates"], kept))
+    return {int(run): (int(last), int(own)) for run, last, own in zip(*columns, strict=True)}
 
 
 def _build_runs(recording: History, members: Sequence[Member], allow: Collection[str], same: bool) -> list[MeasuredRun]:
     """The runs, without updates yet; same: whether this program computes what they were begun with."""
     checker, found = Checker([find_conf_folder()], allow), []
     for member in members:
-        configuration = checker.check(recording.config(member.number))
+        configuration = checker.check(locate_files(recording.config(member.number), recording.head.current_folder))
         if same and compute_digest(configuration.resolved, recording.head.numerical_version or "") != member.digest:
             raise ArchiveError(f"a data file or a package of run {member.name} was changed since it was begun")
         found.append(MeasuredRun(number=member.number, name=member.name, run=configuration.run, updates=()))
@@ -178,14 +179,14 @@ def _build_runs(recording: History, members: Sequence[Member], allow: Collection
 
 
 def _choose_updates(
-    name: str, runs: Sequence[MeasuredRun], ends: Mapping[int, int], at: Sequence[str | int]
+    name: str, runs: Sequence[MeasuredRun], ends: Mapping[int, tuple[int, int]], at: Sequence[str | int]
 ) -> list[MeasuredRun]:
     """The runs with what is to be measured of each; those that have nothing of it are left out."""
     found, there = [], set[int]()
     for one in runs:
-        last = ends[one.number]
-        kept = {int(update) for update in snapshot_updates(one.run.train) if update < last} | {0, last}
-        named = {"first": {0}, "last": {last}, "all": kept}
+        last, own = ends[one.number]
+        kept = {int(update) for update in snapshot_updates(one.run.train) if update < last} | {0, own}
+        named = {"first": {0}, "last": {own}, "all": kept}
         meant = {update for when in at for update in (named[when] if isinstance(when, str) else {when} & kept)}
         there |= kept
         if meant:
@@ -294,14 +295,12 @@ def _split_task(task: MeasureTask) -> list[MeasureTask]:
 
 def measure_weights(task: MeasureTask) -> Rows:
     """Measure networks, in a worker."""
-    from threadpoolctl import threadpool_limits
-
     history = _open_history(task.folder, task.begun)
     batches = [draw_batch(one.run) for one in task.runs]
     for run in list_still_runs(task.runs[0].run, task.kinds):
         compile_kernels([run] * len(task.places))
     # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
-    with threadpool_limits(1, user_api="blas"):
+    with use_one_blas_thread():
         lanes = [_find_weights(history, task.runs[place], update) for place, update in task.places]
         columns = measure_runs(
             task.kinds,
@@ -327,7 +326,7 @@ def _find_weights(history: History, one: MeasuredRun, update: int) -> Mapping[st
         signs = sign_parameters(one.run.model, blocks)
         return to_named(blocks, keep_signs(draw_start(one.run, blocks), signs))
     record = history.record(one.number)
-    if record is not None and update == record.updates:
+    if record is not None and update == record.kept_update:
         return record.parameters
     if record is None or update not in record.snapshots:
         raise ArchiveError(f"{history.head.name}: {one.name} has no weights after update {update}")

@@ -1,11 +1,10 @@
 """A sweep that was broken off, from its archive alone: what it has, what is missing, what the store did not get."""
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from bptt.configuration.build import check_configuration
+from bptt.configuration.build import check_configuration, locate_files
 from bptt.core.run import Run
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.pool import Conduct, read_worker_settings
@@ -25,7 +24,7 @@ def reopen_sweep(
     allow: Collection[str] = (),
     uri: str | None = None,
 ) -> Session:
-    """The session of the sweep in this folder, with what has ended; the process goes to the folder it was begun in.
+    """The session of the sweep in this folder, with what has ended.
 
     settings  of the launcher, where they are to be others than the sweep was begun with
     allow     packages whose classes its configurations may name
@@ -44,8 +43,7 @@ def reopen_sweep(
     to_open = None if where.uri is None else recall_uri(where.uri, uri, folder)
     for remark in where.list_remarks(folder):
         reporter.say(remark)
-    os.chdir(where.home)
-    first = check_configuration(jobs[0].config, allow)
+    first = check_configuration(locate_files(jobs[0].config, where.home), allow)
     how = Conduct(
         workers=read_worker_settings({**journal.settings, **(settings or {})}, allow),
         on_error=journal.on_error,
@@ -54,11 +52,11 @@ def reopen_sweep(
     store, away = None, None
     if where.uri is not None:
         try:
-            store = open_store(to_open, find_recorded_experiment(archive))
+            store = open_store(to_open, find_recorded_experiment(archive), folder=where.home)
         except StoreError as error:
             away = str(error)
             reporter.say(f"{away}; it goes on without the store, and `bptt sync` sends what it lacks")
-    session = Session(archive, jobs, store, how, reporter, no_store=away)
+    session = Session(archive, jobs, store, how, reporter, no_store=away, home=where.home)
     try:
         session.recall()
     except ArchiveError:
@@ -89,7 +87,7 @@ def missing(session: Session, allow: Collection[str] = ()) -> tuple[dict[int, Ru
 
 
 def _run(session: Session, job: SweepJob, allow: Collection[str]) -> Run:
-    configuration = check_configuration(job.config, allow)
+    configuration = check_configuration(locate_files(job.config, session.home), allow)
     if compute_digest(configuration.resolved, session.journal.numerical_version) != job.digest:
         told = f"a data file or a package of run {job.name} was changed since the sweep began"
         raise ArchiveError(f"{session.archive.folder}: {told}")

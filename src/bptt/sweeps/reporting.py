@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from threadpoolctl import threadpool_limits
+from bptt.tracking.provenance.blas import use_one_blas_thread
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -85,7 +85,7 @@ def answer_sweep(sweep: "Sweep", say: Callable[[str], None]) -> list[str]:
     try:
         from bptt.analysis.report.findings import Findings
 
-        with threadpool_limits(1, user_api="blas"):  # as for a report
+        with use_one_blas_thread():  # as for a report
             findings = Findings(sweep)
             return [*findings.leading, *findings.notes]
     except Exception as error:

@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import chdir, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from bptt.analysis.bits import RunComparison, compare_runs, compare_texts
-from bptt.configuration.build import Checker
+from bptt.configuration.build import Checker, locate_files
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.vocabulary import find_conf_folder
@@ -124,16 +123,14 @@ def reproduce(
     for place, run in enumerate(runs):
         places[run.current_folder].append(place)
     found = dict[int, RunComparison | NotCompared]()
-    home = Path.cwd()
     for folder, own in places.items():
-        # Workers look for the files of a configuration where they are started.
-        with chdir(folder) if folder is not None and folder.is_dir() else nullcontext():
-            found |= _Reproduction({place: runs[place] for place in own}, home, tolerance, allow).verdicts(reporter)
+        home = folder if folder is not None and folder.is_dir() else Path.cwd()
+        found |= _Reproduction({place: runs[place] for place in own}, home, tolerance, allow).verdicts(reporter)
     return [Verdict(run, found[place]) for place, run in enumerate(runs)]
 
 
 class _Reproduction:
-    """Runs whose files are looked for in the current folder; their records are read from `home`."""
+    """Runs whose relative paths are meant from `home`."""
 
     def __init__(
         self, runs: Mapping[int, PastRun], home: Path, tolerance: float | None, allow: Collection[str]
@@ -161,16 +158,16 @@ class _Reproduction:
     def _prepared(self, run: PastRun) -> Again | NotCompared:
         if run.status == "RUNNING":
             return _empty(run, "has not ended, as far as its record says")
-        config = run.config
+        config = locate_files(run.config, self._home)
         for key, path in _named("path", config):
-            if not Path(path).expanduser().is_file():
-                return NotCompared("untrainable", f"{key}={path}: there is no such file in {Path.cwd()}")
+            if not (self._home / Path(path).expanduser()).is_file():
+                return NotCompared("untrainable", f"{key}={path}: there is no such file in {self._home}")
         own = {package: key for key, target in _named("_target_", config) if (package := find_package(target))}
         for package, key in own.items():
             if not package_hash(package):
                 return NotCompared("untrainable", f"{key}: there is no package {package} here")
         if run.numerical_version is not None and compute_digest(config, run.numerical_version) != run.digest:
-            files = " and ".join([*(path for _, path in _named("path", config)), *own])
+            files = " and ".join([*(path for _, path in _named("path", run.config)), *own])
             if files:
                 return NotCompared("untrainable", f"{files}, or its configuration, was changed since it was trained")
             return NotCompared("damaged", "its configuration in the record was changed since it was trained")
@@ -216,15 +213,13 @@ class _Reproduction:
 
     def _read(self, run: PastRun) -> Record | NotCompared | None:
         try:
-            with chdir(self._home):
-                return run.record
+            return run.record
         except (ArchiveError, StoreError) as error:
             return NotCompared("damaged", str(error))
 
     def _read_error(self, run: PastRun) -> str | None:
         """The traceback of a run that FAILED; None: it is not known."""
-        with chdir(self._home):
-            table = run.recording.tables([run.place]).runs
+        table = run.recording.tables([run.place]).runs
         errors = table["error"].dropna().tolist() if "error" in table else []
         return str(errors[0]) if errors else None
 

@@ -4,7 +4,6 @@ The archive has everything, whatever became of the store: its file is gone, or i
 experiment were deleted; the server was away.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ from bptt.tracking.folder.files import (
     HISTORY,
     OWN_FOLDERS,
     PATCH,
+    PREDICTIONS,
+    PREPARATION,
     PROVENANCE,
     TRACEBACK,
     WEIGHTS,
@@ -30,8 +31,8 @@ from bptt.tracking.folder.files import (
     read_once,
 )
 from bptt.tracking.folder.measures import list_measured, read_measures
-from bptt.tracking.folder.run import Journal, make_single_key, read_config, write_journal
-from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.folder.run import Journal, make_single_key, read_config, read_journal, write_journal
+from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from bptt.tracking.history.from_folder import RunFolderHistory
 from bptt.tracking.provenance.environment import recall_provenance_tags
 from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
@@ -106,8 +107,8 @@ class Difference:
     trouble: str | None = None
 
 
-def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> tuple[str | None, list[str]]:
-    """Go to the project that a folder lies in; the address of the store to open, as seen from there, and remarks on it.
+def _find_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> tuple[Path, str | None, list[str]]:
+    """The project that a folder lies in; the address of the store to open, as seen from there, and remarks on it.
 
     own    the id of the folder's own run in the store; None: it was not begun there
     asked  an address to open instead
@@ -118,10 +119,9 @@ def _go_home(folder: Path, noted: Noted, own: str | None, asked: str | None) -> 
     if where.home is None or not where.home.is_dir():
         if asked is None:
             raise ArchiveError(describe_lost(folder, noted))
-        return asked, []
-    os.chdir(where.home)
+        return Path.cwd(), asked, []
     remarks = [] if asked is not None else where.list_remarks(folder)
-    return recall_uri(where.uri, asked, folder), [remark.removeprefix(f"{folder}: ") for remark in remarks]
+    return where.home, recall_uri(where.uri, asked, folder), [one.removeprefix(f"{folder}: ") for one in remarks]
 
 
 def compare_sweep(
@@ -134,8 +134,8 @@ def compare_sweep(
 
     Raises ArchiveError, and StoreError where the store may not be asked, see `recall_uri`, or refuses.
     """
-    to_open, notes = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
-    address = resolve_address(to_open)
+    home, to_open, notes = _find_home(archive.folder, archive.journal, archive.journal.parent, uri)
+    address = resolve_address(to_open, home)
     sweep = StoredSweep(archive, {}, full)
     found = Difference(count=sweep.count, notes=notes)
     if is_lost(address):
@@ -181,12 +181,12 @@ def restore_sweep(
 
     Raises what `compare_sweep` does.
     """
-    to_open, notes = _go_home(archive.folder, archive.journal, archive.journal.parent, uri)
-    lost = is_lost(resolve_address(to_open))
-    sweep = StoredSweep(archive, recall_provenance_tags(archive.folder, archive.journal.command), full)
+    home, to_open, notes = _find_home(archive.folder, archive.journal, archive.journal.parent, uri)
+    lost = is_lost(resolve_address(to_open, home))
+    sweep = StoredSweep(archive, recall_provenance_tags(archive.folder, archive.journal.command), full, home)
     found = Difference(count=sweep.count, notes=notes)
     try:
-        store = patience.persist(lambda: open_store(to_open, find_recorded_experiment(archive), restore=True))
+        store = patience.persist(lambda: open_store(to_open, find_recorded_experiment(archive), True, home))
         found.notes += _tell_of_experiment(store, archive.journal.experiment)
         own = patience.persist(lambda: sweep.describe_own_lack(store))
         record = patience.persist(lambda: sweep.find_own(store))
@@ -262,8 +262,8 @@ def is_lost(address: Address) -> bool:
 
 def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
     """What the store lacks of a single run that has ended; nothing is written. Otherwise as `compare_sweep`."""
-    to_open, notes = _go_home(folder, journal, journal.run_id, uri)
-    address = resolve_address(to_open)
+    home, to_open, notes = _find_home(folder, journal, journal.run_id, uri)
+    address = resolve_address(to_open, home)
     found, run = Difference(count=1, notes=notes), _pack_run(folder, journal)
     if is_lost(address):
         found.lacked[run.name] = f"{GONE}, as the store itself is not"
@@ -281,12 +281,12 @@ def compare_run(folder: Path, journal: Journal, uri: str | None, patience: Patie
 
 def restore_run(folder: Path, journal: Journal, uri: str | None, patience: Patience) -> Difference:
     """Write what the store lacks of a single run that has ended, whose lock is held. Raises what `compare_run` does."""
-    to_open, notes = _go_home(folder, journal, journal.run_id, uri)
+    home, to_open, notes = _find_home(folder, journal, journal.run_id, uri)
     found, run = Difference(count=1, notes=notes), _pack_run(folder, journal)
     known = () if journal.run_id is None else (journal.run_id,)
     wanted = WantedExperiment(journal.experiment, journal.experiment_id, known)
     try:
-        store = patience.persist(lambda: open_store(to_open, wanted, restore=True))
+        store = patience.persist(lambda: open_store(to_open, wanted, True, home))
         found.notes += _tell_of_experiment(store, journal.experiment)
         lacked, run_id = patience.persist(lambda: _restore_single(run, journal, store))
         found.lacked |= lacked
@@ -296,10 +296,27 @@ def restore_run(folder: Path, journal: Journal, uri: str | None, patience: Patie
         found.trouble, found.left = str(trouble), {run.name: _UNWRITTEN}
         return found
     now = replace(journal, run_id=run_id, experiment=store.experiment, experiment_id=None, recorded=True)
-    now = now if store.asked is None else replace(now, uri=note_store(store.address, Path.cwd()))
+    now = now if store.asked is None else replace(now, uri=note_store(store.address, home))
     if now != journal:
         write_journal(folder, now)
     return found
+
+
+def send_measures(folder: Path, uri: str | None, patience: Patience) -> str | None:
+    """Have the store take what was measured of a run or a sweep, as metrics of the runs, as far as it is to have it.
+
+    Why it doesn't; None: it does. uri: of another store than its folder notes.
+    """
+    try:
+        if is_sweep(folder):
+            archive = SweepFolder.open(folder)
+            kept = archive.journal.uri is not None or uri is not None
+            return restore_sweep(archive, uri, patience).trouble if kept else None
+        journal = read_journal(folder)
+        kept = (journal.uri is not None or uri is not None) and journal.status != "RUNNING"
+        return restore_run(folder, journal, uri, patience).trouble if kept else None
+    except StoreError as trouble:
+        return str(trouble)
 
 
 def _restore_single(run: RunToWrite, journal: Journal, store: Store) -> tuple[dict[str, str], str]:
@@ -318,7 +335,7 @@ def _restore_single(run: RunToWrite, journal: Journal, store: Store) -> tuple[di
 def _pack_run(folder: Path, journal: Journal) -> RunToWrite:
     """A single run as the store is to have it. Raises ResumeError and ArchiveError where its files can't be read."""
     config = read_config(folder, journal)
-    names = (CONFIG, PROVENANCE, PATCH, HISTORY, FLOW, WEIGHTS, TRACEBACK)
+    names = (CONFIG, PREPARATION, PROVENANCE, PATCH, HISTORY, FLOW, WEIGHTS, TRACEBACK, PREDICTIONS)
     paths = [folder / name for name in names] + sorted((folder / OWN_FOLDERS[0]).glob("*.png"))
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     for name, content in files.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from queue import Queue
 from typing import Any, Final, Protocol
 
@@ -17,6 +18,7 @@ from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
 from bptt.core.run import Run
 from bptt.core.training import needs_compiling
+from bptt.sweeps.inputs import collect_preparations
 from bptt.sweeps.jobs.plan import pick_blocks
 from bptt.sweeps.reporting import ReportProcess
 from bptt.sweeps.results import RunResults
@@ -27,6 +29,7 @@ from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lazy import Lazy
+from bptt.tracking.folder.preparations import list_data
 from bptt.tracking.folder.progress import Beacon, keep_log
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
@@ -182,6 +185,7 @@ class Session:
 
     results  of the runs that have ended
     no_store why there is none, though there should be; None: there is, or should not be
+    home     from which the relative paths of its configurations are meant; None: the current folder
     report   what makes the sweep's report
     """
 
@@ -195,13 +199,14 @@ class Session:
         workers: Workers | None = None,
         no_store: str | None = None,
         report: ReportProcess | None = None,
+        home: Path | None = None,
     ) -> None:
         """Store    one that is still being made is waited for when the first block has ended
         workers  that were entered already, and are left by who did; None: they are entered when they are needed
         no_store why the store is away
         report   one that may have begun
         """
-        self.archive, self.reporter = archive, reporter
+        self.archive, self.reporter, self.home = archive, reporter, home
         self.jobs = jobs if isinstance(jobs, SweepJobs) else SweepJobs(jobs)
         self._opening = store if isinstance(store, Future) else None
         self.store = None if isinstance(store, Future) else store
@@ -244,6 +249,9 @@ class Session:
         """Take on runs beside those that the sweep has; duplicates: how many repeated another one."""
         self.jobs += jobs
         self.archive.write_jobs(self.jobs)
+        new = collect_preparations(job.config for job in jobs)
+        if new.keys() - self.journal.preparations.keys():
+            self.note(preparations=self.journal.preparations | new)
         if duplicates:
             self.note(duplicates=self.journal.duplicates + duplicates)
 
@@ -372,6 +380,7 @@ class Session:
             record = SweepLog.reopen(store, parent, self.journal.name)
         if (record.parent, store.experiment) != (self.journal.parent, self.journal.experiment):
             self.note(parent=record.parent, experiment=store.experiment)
+        record.note_data(list_data(self.journal.preparations.values()))
         return record
 
     def recall(self) -> None:

@@ -1,27 +1,31 @@
 """One run on its own: begun in a folder, or gone on with; see `bptt.sweeps.execution`."""
 
 import logging
-import os
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
-from bptt.configuration.build import Configuration, check_configuration
+from bptt.configuration.build import Configuration, check_configuration, locate_files
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import Record, Run
+from bptt.printable import make_printable
 from bptt.sweeps.execution import Ended, RunReporter, SingleRun, execute
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.tracking.folder.files import (
     CONFIG,
     JOURNAL,
     LOCK,
+    OWN_FOLDERS,
     PATCH,
+    PREDICTIONS,
+    PREPARATION,
     PROVENANCE,
     dump_config,
     list_flow_columns,
@@ -29,7 +33,7 @@ from bptt.tracking.folder.files import (
     write_files,
     write_text,
 )
-from bptt.tracking.folder.lock import file_lock
+from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken
 from bptt.tracking.folder.run import (
     GIVEN,
     Journal,
@@ -55,6 +59,28 @@ from bptt.tracking.store.whereabouts import describe_lost, find_whereabouts, not
 _log = logging.getLogger(__name__)
 
 _FIGURES: Final = ("figures/loss.png", "figures/gradient_flow.png")
+
+
+@contextmanager
+def hold_run_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder for a new run, before anything is written into it; one that nothing came into is removed.
+
+    Raises ConfigurationError where it holds a run or a sweep, or something that would be written over.
+    """
+
+    def refuse_taken(held: bool) -> None:
+        if (why := find_why_taken(folder, held)) is not None:
+            raise ConfigurationError([f"hydra.run.dir={folder}: {why}"])
+
+    refuse_taken(held=False)
+    try:
+        with file_lock(folder / LOCK, wait=False):
+            refuse_taken(held=True)
+            yield
+            if {path.name for path in folder.glob("*")} <= {".hydra", LOCK}:
+                remove_unused(folder)
+    except LockedError as error:
+        raise ConfigurationError([f"hydra.run.dir={folder}: something is being trained there"]) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +116,8 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
     from bptt.sweeps.workers.kernels import check_address_space
 
     check_address_space()
+    for line in getattr(configuration.run.task, "remarks", ()):
+        reporter.say(make_printable(line))
     tracking, recorded = configuration.tracking, hide_secrets(configuration.resolved)
     version = compute_version()
     wanted = choose_experiment(tracking.experiment) if tracking.enabled else WantedExperiment(None)
@@ -116,6 +144,8 @@ def _train(configuration: Configuration, folder: Path, reporter: RunReporter) ->
         )
         try:
             write_text(folder / CONFIG, dump_config(recorded), durable=True)
+            if (preparation := getattr(configuration.run.task, "preparation", None)) is not None:
+                write_text(folder / PREPARATION, preparation.to_json(), durable=True)
             write_provenance(folder)
             journal = replace(journal, files=compute_digests(folder, GIVEN))
             write_journal(folder, journal)
@@ -157,12 +187,14 @@ def resume_single(
     journal = read_journal(folder)
     with file_lock(folder / LOCK, wait=False):
         if journal.status == "FINISHED":
-            _complete_figures(folder, journal, reporter, uri)
+            _complete_figures(folder, journal, allow, reporter, uri)
             return None
         return _resume(folder, journal, allow, reporter, uri)
 
 
-def _complete_figures(folder: Path, journal: Journal, reporter: RunReporter, uri: str | None) -> None:
+def _complete_figures(
+    folder: Path, journal: Journal, allow: Collection[str], reporter: RunReporter, uri: str | None
+) -> None:
     """Draw the figures of a run that was killed when all else of it was done; raises ResumeError where they are there.
 
     See `illustrate_run`.
@@ -170,12 +202,17 @@ def _complete_figures(folder: Path, journal: Journal, reporter: RunReporter, uri
     from bptt.sweeps.restoring import Patience, restore_run
     from bptt.tracking.history.from_folder import RunFolderHistory
 
-    if all((folder / name).is_file() for name in _FIGURES):
+    predicted = not (folder / PREPARATION).is_file() or (folder / PREDICTIONS).is_file()
+    if predicted and all((folder / name).is_file() for name in _FIGURES):
         raise ResumeError(f"{folder}: its run has finished; there is nothing to go on with")
     record = RunFolderHistory(folder).record(1)
     if record is None:
         raise ResumeError(f"{folder}: its run has finished, and what it recorded is not there")
     files = _draw_figures(record, journal.name, reporter)
+    if not predicted:
+        home = find_whereabouts(folder, journal, journal.run_id).home
+        configuration = check_configuration(locate_files(read_config(folder, journal), home), allow)
+        files |= make_predictions(configuration.run, record, reporter)
     write_files(folder, files)
     reporter.say("the run had finished; its figures were lacking")
     if journal.uri is not None and (trouble := restore_run(folder, journal, uri, Patience(reporter.say)).trouble):
@@ -191,15 +228,14 @@ def _resume(folder: Path, journal: Journal, allow: Collection[str], reporter: Ru
     to_open = recall_uri(where.uri, uri, folder)
     for remark in where.list_remarks(folder):
         reporter.say(remark)
-    os.chdir(where.home)
-    configuration = check_configuration(read_config(folder, journal), allow)
+    configuration = check_configuration(locate_files(read_config(folder, journal), where.home), allow)
     if compute_digest(configuration.resolved, journal.numerical_version) != journal.digest:
         told = "its config.yaml, or a data file or a package that it names, was changed since the run began"
         raise ResumeError(f"{folder}: {told}")
     with Interrupts() as interrupts:
         tracker, away = None, None
         try:
-            tracker = reopen_recorded(folder, journal, to_open)
+            tracker = reopen_recorded(folder, journal, to_open, where.home)
         except StoreError as error:
             away = _do_without_store(error, reporter)
         if tracker is not None:
@@ -250,7 +286,7 @@ def _execute(
 
 def remove_unused(folder: Path) -> None:
     """Remove the folder of a run that never began."""
-    if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PROVENANCE, PATCH, JOURNAL}:
+    if {path.name for path in folder.glob("*")} <= {".hydra", LOCK, CONFIG, PREPARATION, PROVENANCE, PATCH, JOURNAL}:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # one that holds something stays
             for parent in folder.parents[:2]:
@@ -268,7 +304,7 @@ def illustrate_run(trained: Trained, reporter: RunReporter) -> None:
     if record is None or trained.ended.unwritten is not None:
         return
     try:
-        files = _draw_figures(record, trained.journal.name, reporter)
+        files = _draw_figures(record, trained.journal.name, reporter) | make_predictions(trained.run, record, reporter)
         if trained.tracker is not None and trained.ended.unstored is None:
             try:
                 trained.tracker.keep(files)
@@ -281,13 +317,45 @@ def illustrate_run(trained: Trained, reporter: RunReporter) -> None:
         reporter.say(f"the figures are not drawn; later: bptt resume {trained.folder}")
 
 
+def make_predictions(run: Run, record: Record, reporter: RunReporter) -> dict[str, bytes]:
+    """What a network says of its evaluation and test sets, and figures of that, by place in its run's folder; nothing
+    where its task's data are not the user's own: they can be drawn again.
+    """
+    if getattr(run.task, "preparation", None) is None or not all(map(_is_finite, record.parameters.values())):
+        return {}
+    try:
+        from bptt.analysis.figures import save_figure
+        from bptt.analysis.figures.predictions import draw_predictions
+        from bptt.predictions.sets import predict_sets
+
+        predictions = predict_sets(run, record)
+        if predictions is None:
+            return {}
+        files = {PREDICTIONS: predictions.pack()}
+        for drawn in draw_predictions(predictions):
+            content = BytesIO()
+            save_figure(drawn.figure, content, "png")
+            files[f"{OWN_FOLDERS[0]}/{drawn.name}.png"] = content.getvalue()
+    except Exception as error:
+        # As with figures.
+        reporter.say(f"the evaluation and test sets can't be predicted: {error!r}")
+        return {}
+    return files
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    return bool(np.isfinite(array).all())
+
+
 def _draw_figures(record: Record, name: str, reporter: RunReporter) -> dict[str, bytes]:
     """The figures of a run as PNG, by place in its folder; none, and why is told, where they can't be drawn."""
     try:
         from bptt.analysis.figures import draw_gradient_flow, draw_loss_curve, save_figure
 
         drawn = (
-            draw_loss_curve(list_history_columns(record), name, record.once.get("baseline")),
+            draw_loss_curve(
+                list_history_columns(record), name, record.once.get("baseline"), record.once.get("kept/update")
+            ),
             draw_gradient_flow(list_flow_columns(record), name),
         )
         files = {}

@@ -8,8 +8,9 @@ picked as the best of many owes some of that to its seeds.
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hydra.core.config_loader import ConfigLoader
@@ -21,7 +22,9 @@ from bptt.configuration.build import (
     Tuning,
     check_configuration,
     list_keys,
+    locate_files,
     read_tuning,
+    relate_files,
     resolve_entry,
 )
 from bptt.configuration.errors import ConfigurationError, write_problem
@@ -212,25 +215,34 @@ def find_next(journal: SweepJournal, jobs: Sequence[SweepJob], ended: Mapping[in
 
 
 def plan_results(
-    jobs: Sequence[SweepJob], journal: SweepJournal, chosen: Sequence[int], allow: Collection[str]
+    jobs: Sequence[SweepJob],
+    journal: SweepJournal,
+    chosen: Sequence[int],
+    allow: Collection[str],
+    home: Path | None = None,
 ) -> list[PlannedRun]:
     """The second stage: each setting with the combination of values that was chosen, on the sweep's seeds.
 
     chosen  of each setting, the place of its combination
+    home    from which relative paths are meant; None: the current folder
     """
     firsts = [setting.trials[place][0] for setting, place in zip(journal.tuning, chosen, strict=True)]
     seeds = [setting.seeds for setting in journal.tuning]
-    return _plan([(jobs[first], own) for first, own in zip(firsts, seeds, strict=True)], allow)
+    return _plan([(jobs[first], own) for first, own in zip(firsts, seeds, strict=True)], allow, home)
 
 
 def plan_confirmation(
-    jobs: Sequence[SweepJob], best: Sequence[Sequence[int]], confirm: int, allow: Collection[str]
+    jobs: Sequence[SweepJob],
+    best: Sequence[Sequence[int]],
+    confirm: int,
+    allow: Collection[str],
+    home: Path | None = None,
 ) -> list[PlannedRun]:
     """The last stage: the best setting of each condition, given by its runs, on so many fresh seeds, but for those that
-    it was confirmed on before.
+    it was confirmed on before. home: as of `plan_results`.
     """
     fresh = range(CONFIRMING_SEED + _count_confirming(jobs), CONFIRMING_SEED + confirm)
-    return _plan([(jobs[members[0]], list(fresh)) for members in best], allow)
+    return _plan([(jobs[members[0]], list(fresh)) for members in best], allow, home)
 
 
 def _count_confirming(jobs: Sequence[SweepJob]) -> int:
@@ -238,16 +250,24 @@ def _count_confirming(jobs: Sequence[SweepJob]) -> int:
     return len({job.config.get(_SEED) for job in jobs if job.stage == "confirming"})
 
 
-def _plan(models: Sequence[tuple[SweepJob, Sequence[int]]], allow: Collection[str]) -> list[PlannedRun]:
+def _plan(
+    models: Sequence[tuple[SweepJob, Sequence[int]]], allow: Collection[str], home: Path | None
+) -> list[PlannedRun]:
     """Runs like others, but with these seeds."""
-    planned = []
+    planned: list[tuple[list[str], Configuration]] = []
     for job, seeds in models:
         texts = [text for text in job.overrides if strip_key(text) != _SEED]
+        config = locate_files(job.config, home)
         planned += [
-            ([*texts, f"{_SEED}={seed}"], check_configuration({**job.config, _SEED: seed}, allow)) for seed in seeds
+            ([*texts, f"{_SEED}={seed}"], check_configuration({**config, _SEED: seed}, allow)) for seed in seeds
         ]
     found, _ = drop_repeated(planned, compute_version())
-    return found
+    return found if home is None else [replace(one, configuration=_relate(one.configuration, home)) for one in found]
+
+
+def _relate(made: Configuration, home: Path) -> Configuration:
+    """The configuration as the sweep's own are recorded, its digest having been computed."""
+    return replace(made, resolved=relate_files(made.resolved, home))
 
 
 def _check_seeds_alone(
@@ -306,11 +326,11 @@ def _plan_stage(session: Session, stage: Stage, sweep: "Sweep", allow: Collectio
         # What chose the values is what the result is measured by.
         session.note(solved=str(sweep.solved))
     if stage == "result":
-        return plan_results(session.jobs, session.journal, list_chosen(session, sweep), allow)
+        return plan_results(session.jobs, session.journal, list_chosen(session, sweep), allow, session.home)
     assert session.journal.confirm is not None
     from bptt.analysis.chosen import list_best
 
-    return plan_confirmation(session.jobs, list_best(sweep), session.journal.confirm, allow)
+    return plan_confirmation(session.jobs, list_best(sweep), session.journal.confirm, allow, session.home)
 
 
 def list_chosen(session: Session, sweep: "Sweep") -> list[int]:

@@ -12,6 +12,7 @@ from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PAGE, Detail
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import list_measured, read_measures
+from bptt.tracking.folder.preparations import list_data
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError
@@ -37,10 +38,18 @@ class StoredSweep:
 
     tags  that all of its runs have
     full  the runs that are meant, by number, and that are to be there in full; None: all, as the sweep asks for it
+    home  the project from which the store's address is meant; None: the current folder
     """
 
-    def __init__(self, archive: SweepFolder, tags: Mapping[str, str], full: frozenset[int] | None = None) -> None:
+    def __init__(
+        self,
+        archive: SweepFolder,
+        tags: Mapping[str, str],
+        full: frozenset[int] | None = None,
+        home: Path | None = None,
+    ) -> None:
         self.archive, self.tags, self.journal, self.full = archive, tags, archive.journal, full
+        self._home = Path.cwd() if home is None else home
         self._jobs = archive.jobs()
         try:
             self._ids = archive.run_ids()
@@ -158,6 +167,7 @@ class StoredSweep:
             run_id = store.find_by_key(key) if held is None else held.run_id
             if run_id is None:
                 record = SweepLog.begin(store, journal.name, {**self.tags, KEY_TAG: key}, "")
+                record.note_data(list_data(journal.preparations.values()))
             else:
                 own = store.find_begun(run_id)
                 if own is None:
@@ -166,7 +176,7 @@ class StoredSweep:
         self.journal = replace(
             journal,
             parent=record.parent,
-            uri=journal.uri if store.asked is None else note_store(store.address, Path.cwd()),
+            uri=journal.uri if store.asked is None else note_store(store.address, self._home),
             experiment=store.experiment,
             experiment_id=None,
         )

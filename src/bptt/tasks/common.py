@@ -72,6 +72,8 @@ def _share_right(right: NDArray[np.bool_], sequences: Sequences) -> Any:
 
 #: The read-out that a task's usual loss expects; `conf/model/*.yaml` take it from here unless told otherwise.
 Readout = Literal["none", "identity", "sigmoid", "softmax"]
+#: The same of tasks that say what their targets are, and whose read-out follows them.
+OwnReadout = Literal["auto", "none", "identity", "sigmoid", "softmax"]
 
 
 #: A trained network: sequences → output, (N, T, outputs) or (N, outputs) as the targets' shape says.

@@ -74,6 +74,22 @@ def test_a_key_of_a_task_that_says_what_its_absence_means_does_not_count() -> No
     assert compute_digest(adder, "v1") != compute_digest(less, "v1")
 
 
+def test_the_network_that_is_kept_and_patience_count_where_they_are_not_as_they_always_were() -> None:
+    def resolve(*overrides: str) -> dict[str, Any]:
+        return check_configuration(
+            compose(["train.early_stop={metric: loss/eval, threshold: 0.1}", *overrides])
+        ).resolved
+
+    plain = resolve()
+    assert plain["train"].items() >= {"keep": "last", "keep_by": "loss/eval", "measure": []}.items()
+    train = {name: value for name, value in plain["train"].items() if name not in ("keep", "keep_by", "measure")}
+    older = plain | {"train": train | {"early_stop": {"metric": "loss/eval", "threshold": 0.1}}}
+    assert compute_digest(plain, "v1") == compute_digest(older, "v1")
+    assert check_configuration(older).resolved == plain
+    changed = [["train.keep=best"], ["train.keep=best", "train.keep_by=accuracy/eval"], ["train.early_stop.patience=3"]]
+    assert len({compute_digest(resolve(*overrides), "v1") for overrides in ([], *changed)}) == 4
+
+
 def test_a_data_file_counts_by_its_content(tmp_path: Path) -> None:
     here, there = tmp_path / "here.npz", tmp_path / "there.npz"
     here.write_bytes(b"1")

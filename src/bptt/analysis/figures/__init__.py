@@ -12,6 +12,7 @@ from bptt.analysis.figures import (
     outcomes,
     performance,
     portraits,
+    predictions,
     search,
     stability,
     training,
@@ -95,7 +96,8 @@ _IN_ORDER: Final[tuple[Callable[[Material], Iterator[SweepFigure]], ...]] = (
 def draw_sweep(
     sweep: "Sweep", tell: Callable[[str, Exception], None] | None = None, along: Axis = UPDATES
 ) -> list[SweepFigure]:
-    """The figures of a sweep, the most important first, then those of its dynamics; nothing where no run has ended.
+    """The figures of a sweep, the most important first, then what its best run predicts, and those of its
+    dynamics; nothing where no run has ended.
 
     tell   is told of what can't be drawn, by a name and what it raised, and the others are drawn; None: it is raised
     along  what those of convergence and of solved runs have across: update, work/gradients or work/seconds
@@ -104,7 +106,7 @@ def draw_sweep(
     if material.ended.empty:
         return []
     drawn = list(islice(chain.from_iterable(_draw(draw, material, tell) for draw in _IN_ORDER), _MOST))
-    measured = (dynamics.draw_dynamics, stability.draw_stability, portraits.draw_portraits)
+    measured = (predictions.draw_best, dynamics.draw_dynamics, stability.draw_stability, portraits.draw_portraits)
     return drawn + list(chain.from_iterable(_draw(draw, material, tell) for draw in measured))
 
 

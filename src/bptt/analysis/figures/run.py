@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     Table: TypeAlias = pd.DataFrame | Mapping[str, NDArray[Any]]
 
 
-def draw_loss_curve(history: "Table", title: str = "", baseline: float | None = None) -> "Figure":
+def draw_loss_curve(
+    history: "Table", title: str = "", baseline: float | None = None, kept: float | None = None
+) -> "Figure":
     """Loss against updates, training and evaluation, on a logarithmic axis; accuracy below, where the task has one.
 
     history: columns `update`, `loss/train`, and, where measured, `loss/eval`, `accuracy/eval`. Where a loss stops being
     finite the curve ends with a cross at the last finite value. baseline: what a constant answer costs, a dashed line.
+    kept: the update of which the best network is kept, a thin line across.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -64,6 +67,9 @@ def draw_loss_curve(history: "Table", title: str = "", baseline: float | None = 
             top.axhline(baseline, color=GREY, linestyle="--", linewidth=0.7, label=BASELINE, gid=BASELINE, zorder=0.5)
         for name, (values, colour, style) in curves.items():
             _draw_curve(top, updates, values, name, colour, style)
+        if kept is not None:
+            for axes in (top, *([bottom] if accuracy else [])):
+                axes.axvline(kept, color=GREY, linewidth=0.7, zorder=0.5, label=f"kept: update {kept:,.0f}", gid="kept")
         top.set_ylabel("loss")
         if np.isfinite(losses).any():
             top.legend(frameon=False)

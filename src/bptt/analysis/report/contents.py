@@ -24,6 +24,7 @@ from bptt.analysis.report.document import (
     attempt_some,
 )
 from bptt.analysis.report.findings import Findings
+from bptt.analysis.report.sections.best import write_best
 from bptt.analysis.report.sections.costs import write_costs
 from bptt.analysis.report.sections.dynamics import write_dynamics
 from bptt.analysis.report.sections.measured import write_stability, write_start
@@ -31,7 +32,6 @@ from bptt.analysis.report.sections.reach import write_reach
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
     choose_columns,
-    write_best,
     write_choices,
     write_figures,
     write_results,

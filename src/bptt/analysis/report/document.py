@@ -90,7 +90,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ShownTable:
     """A table: all of `frame` goes into its CSV file; `columns` and the first `most` rows are what a reader sees.
 
     name     of its files; unique in a report
@@ -109,6 +109,10 @@ class Table:
     folded: bool = False
     latex: bool = True
     kind: ClassVar[str] = "table"
+
+
+#: As sections call it; `bptt.tasks.Table` is of data.
+Table = ShownTable
 
 
 @dataclass(frozen=True)

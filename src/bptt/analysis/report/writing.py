@@ -6,15 +6,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from threadpoolctl import threadpool_limits
-
+from bptt.analysis.best_run import predict_best
 from bptt.analysis.report.contents import report_several, report_single
 from bptt.analysis.report.document import Element, Missing, Report, Table, attempt, name_missing
 from bptt.analysis.report.latex import render_table
 from bptt.analysis.report.rendering import render_pages, write_rows
 from bptt.analysis.report.sections.repeating import find_inputs
 from bptt.analysis.work import UPDATES, Axis
-from bptt.tracking.folder.files import PAGE, PATCH, write_files
+from bptt.tracking.folder.files import PAGE, PATCH, PREDICTIONS, write_files
+from bptt.tracking.provenance.blas import use_one_blas_thread
 
 if TYPE_CHECKING:
     from bptt.analysis.figures import SweepFigure
@@ -41,7 +41,8 @@ def make_report_files(
     missing: list[str] | None = None,
     along: Axis = UPDATES,
 ) -> dict[str, bytes]:
-    """report.html, which stands by itself; report.md with figures/; tables/ with the numbers. Path → content.
+    """report.html, which stands by itself; report.md with figures/; tables/ with the numbers; of one sweep over the
+    user's own data, predictions.parquet of its best run. Path → content.
 
     formats  of the files in figures/; the first is the one that report.md shows
     options  of `bptt report`, as they were given
@@ -49,7 +50,7 @@ def make_report_files(
     along    what figures of convergence and of solved runs have across
     """
     # Two threads of BLAS wait for each other where the cores are busy: thirty times as long for a small matrix.
-    with threadpool_limits(1, user_api="blas"):
+    with use_one_blas_thread():
         return _make_files(sweeps, formats, options, missing, along)
 
 
@@ -74,6 +75,8 @@ def _make_files(
     files = render_pages(report, {name: image["svg"] for name, image in made.items()}, formats[0])
     files |= render_tables(report)
     files |= {f"figures/{name}.{kind}": image[kind] for name, image in made.items() for kind in formats}
+    if len(sweeps) == 1 and (best := predict_best(sweeps[0])) is not None:
+        files[PREDICTIONS] = best[1].pack()
     patch = find_inputs(sweeps[0]).patch
     return files if patch is None else files | {PATCH: patch.encode()}
 

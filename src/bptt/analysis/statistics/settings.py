@@ -19,7 +19,7 @@ from bptt.analysis.statistics.intervals import (
     share_difference,
     survival,
 )
-from bptt.analysis.tables import ACCURACY, LOSS, drop_decided, drop_seed, take_final, write_settings
+from bptt.analysis.tables import ACCURACY, FITS, KEPT_LOSS, LOSS, drop_decided, drop_seed, take_final, write_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,13 @@ __all__ = [
 ]
 
 
-_LOCATED: Final = {"loss": LOSS, "best_loss": f"best/{LOSS}", "accuracy": ACCURACY}
+_LOCATED: Final = {
+    "loss": LOSS,
+    "best_loss": f"best/{LOSS}",
+    "kept_loss": KEPT_LOSS,
+    "accuracy": ACCURACY,
+    **{f"{name}_{part}": f"{name}/{part}" for name in FITS for part in ("eval", "test")},
+}
 
 
 def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: Sequence[str] = ()) -> "pd.DataFrame":
@@ -58,7 +64,9 @@ def setting_statistics(runs: "pd.DataFrame", swept: Sequence[str], conditions: S
     solved      how many solved their task; success their share of those that ended (Clopper and Pearson's interval)
     loss_median, loss_iqm            of the last evaluations' loss; a diverged run's is infinite (bootstrap intervals)
     best_loss_median, best_loss_iqm  of the least loss that each run had
+    kept_loss_median, kept_loss_iqm  of the loss of the network that each run keeps, where that is its best one
     accuracy_median, accuracy_iqm    of the last accuracy; a diverged run's is 0
+    rmse_eval_median, r2_test_median and the like  of how well kept networks fit their targets
     updates_to_solve_median          the first recorded update at which half of the runs had solved it; nan: not reached
     updates_to_solve_median_after    the update after which half of the runs solved it: the median lies between the two
     Each estimate is followed by the ends of its 95 % interval, …_low and …_high; that of a median number of updates

@@ -63,6 +63,10 @@ _RETRIES: Final = 2
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
 
 
+# loky has one set of processes for all threads, and who is done with them ends them: one thread has them at a time.
+_LOKY: Final = threading.RLock()
+
+
 def open_processes(_address: str | None, workers: int | None, most: int | None) -> "Processes":
     """See `backends.Backend`."""
     from joblib import cpu_count
@@ -130,6 +134,8 @@ class Processes:
             # Without memory there may be none to get; the processes end when this one does.
             with suppress(OSError, MemoryError, RuntimeError):
                 get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+            self._started = False
+            _LOKY.release()
 
     def _outputs(self, calls: Iterator[tuple[Any, ...]]) -> Generator[Any]:
         from joblib import Parallel, parallel_config
@@ -138,8 +144,10 @@ class Processes:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_begin, initargs=(os.getpid(),)):
             parallel = Parallel(n_jobs=self.count, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-        self._started = self.count > 1
-        if self._started:
+        if self.count > 1:
+            if not self._started:
+                _LOKY.acquire()
+            self._started = True
             from multiprocessing import resource_tracker
 
             resource_tracker.ensure_running()  # which, beside the first worker, would let go of a signal that is held

@@ -29,6 +29,7 @@ from bptt.sweeps.workers.pool import Lost, Workers
 from bptt.sweeps.workers.relay import Inbox, Places, Relay, find_relay, name_block
 from bptt.tracking.folder.files import pack_arrays, parse_arrays, write_bytes
 from bptt.tracking.folder.progress import BlockBeacon, remove_sign
+from bptt.tracking.provenance.blas import use_one_blas_thread
 
 _log = logging.getLogger(__name__)
 
@@ -147,15 +148,13 @@ def lose_lanes(task: LaneTask, reason: str) -> LaneResult:
 
 def train_lanes(task: LaneTask) -> LaneResult:
     """Train runs side by side. One that raises has ended with an error, and the others keep their bits."""
-    from threadpoolctl import threadpool_limits
-
     _keep_imports()
     with suppress(Exception):  # which comes once more where it is told
         _compile(task.runs)
     began = time.time()
     checkpoint = Checkpoint(task.checkpoint, task.identity, task.checkpoint_seconds, task.kept)
     # The number of BLAS threads decides the last bits of large matrices' eigenvalues.
-    with threadpool_limits(1, user_api="blas"):
+    with use_one_blas_thread():
         lanes, state = _train(task, checkpoint)
     checkpoint.remove()
     remove_sign(task.sign)

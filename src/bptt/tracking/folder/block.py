@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE: Final = 64  # tables of blocks that are put together
+_USUAL: Final = ONCE[:3]  # columns that are there for any run; the others where some run has the number
 
 
 class ArchiveError(OneLineError):
@@ -374,7 +375,11 @@ def _tabulate_runs(results: Sequence[RunResult]) -> Any:
             "reused": pa.array([result.reused for result in results], pa.string()),
             **({"given_up": pa.array(why, pa.string())} if any(why) else {}),
             # Null where there is none: a number may be NaN, or infinite.
-            **{name: pa.array([record and record.once.get(name) for record in records], pa.float64()) for name in ONCE},
+            **{
+                name: pa.array([record and record.once.get(name) for record in records], pa.float64())
+                for name in ONCE
+                if name in _USUAL or any(record is not None and name in record.once for record in records)
+            },
         }
     )
 

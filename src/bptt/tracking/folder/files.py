@@ -35,8 +35,10 @@ JOURNAL: Final = "run.json"
 SWEEP: Final = "sweep.json"
 CHECKPOINT: Final = "checkpoint.npz"
 TRACEBACK: Final = "traceback.txt"
+PREPARATION: Final = "preparation.json"
 PROVENANCE: Final = "provenance.json"
 PATCH: Final = "dirty.patch"
+PREDICTIONS: Final = "predictions.parquet"
 STUDY: Final = "study.db"
 PAGE: Final = "report.html"
 LOCK: Final = ".lock"
@@ -50,7 +52,11 @@ FLOW_ENDS: Final = "flow_ends.parquet"
 REUSED: Final = "reused.json"
 
 #: What a run has one number of, `Record.once`: columns of runs.parquet, and beside those of a run's history.parquet.
-ONCE: Final = ("loss/test", "accuracy/test", "baseline")
+ONCE: Final = (
+    *("loss/test", "accuracy/test", "baseline"),
+    *("kept/update", "kept/loss/eval", "kept/accuracy/eval", "kept/accuracy/all_right"),
+    *(f"{name}/{part}" for name in ("rmse", "mae", "r2", "balanced_accuracy", "log_loss") for part in ("eval", "test")),
+)
 
 _ONCE_KEY: Final = b"bptt.once"
 

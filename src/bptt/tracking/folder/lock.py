@@ -20,6 +20,7 @@ from bptt.tracking.folder.files import (
     JOURNAL,
     LOCK,
     PATCH,
+    PREPARATION,
     PROVENANCE,
     STUDY,
     SWEEP,
@@ -91,7 +92,7 @@ def _hold(file: IO[bytes], wait: bool) -> Iterator[None]:
 
 
 _WRITTEN: Final = (
-    *(CONFIG, JOBS, HISTORY, FLOW, WEIGHTS, CHECKPOINT, PROVENANCE, PATCH, TRACEBACK, STUDY),
+    *(CONFIG, JOBS, HISTORY, FLOW, WEIGHTS, CHECKPOINT, PREPARATION, PROVENANCE, PATCH, TRACEBACK, STUDY),
     *("blocks", "stored", "report", "figures", ".hydra"),
 )
 

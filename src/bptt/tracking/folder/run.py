@@ -15,6 +15,7 @@ from bptt.tracking.folder.files import (
     FLOW,
     HISTORY,
     JOURNAL,
+    PREPARATION,
     TRACEBACK,
     WEIGHTS,
     check_content,
@@ -35,7 +36,7 @@ OVERRIDES: Final = ".hydra/overrides.yaml"
 COPY: Final = "its run in the store has a copy among its artifacts"
 
 #: The files of a run that are there when it begins, and those that it leaves.
-GIVEN: Final = (CONFIG, OVERRIDES)
+GIVEN: Final = (CONFIG, OVERRIDES, PREPARATION)
 RECORDED: Final = (HISTORY, FLOW, WEIGHTS, TRACEBACK)
 
 

@@ -138,6 +138,7 @@ class SweepJournal:
     sealed         whether each of its blocks has digests; those of a sweep that was begun earlier need not
     numbered       whether its runs' keys in the store end in their numbers; those of earlier sweeps don't
     detail         what the store gets of each run
+    preparations   how data of one's own were prepared, by `bptt.tracking.folder.preparations.identify_task`
     """
 
     name: str
@@ -172,6 +173,7 @@ class SweepJournal:
     numbered: bool = True
     detail: Detail = "full"
     searched: Searched | None = None
+    preparations: dict[str, Any] = field(default_factory=dict)
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = "RUNNING"
 
 

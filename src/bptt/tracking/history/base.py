@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
     from bptt.tracking.folder.jobs import Stage
     from bptt.tracking.folder.sweep import Searched, SweepJournal
 
@@ -149,6 +150,15 @@ class History(ABC):
     @abstractmethod
     def record(self, number: int) -> "Record | None":
         """What a run recorded; None: nothing. Its `state` is (0, 0) where it was not kept."""
+
+    def preparation(self, number: int) -> "Preparation | None":  # noqa: ARG002 (most runs have none)
+        """How a run's own data were prepared; None: it was trained on a task that makes them."""
+        return None
+
+    def preparations(self) -> "list[Preparation]":
+        """Those of all runs, each once."""
+        first = [self.preparation(member.number) for member in self.members[:1]]
+        return [one for one in first if one is not None]
 
     def records(self, numbers: Sequence[int]) -> "list[Record | None]":
         """What each of these runs recorded."""

@@ -28,6 +28,7 @@ from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
 
 _BEST: Final = "best"
 _NARROWING: Final = re.compile(rf"\d+|{_BEST}|[\w.@/+~-]+=.+", re.DOTALL)
@@ -81,11 +82,12 @@ def split_source(text: str) -> tuple[str, Narrowing | None]:
         source, narrowing = text[: colon.start()], text[colon.end() :]
         within_quotes = source.count("'") % 2 or source.count('"') % 2
         if source and not within_quotes and _NARROWING.fullmatch(narrowing):
-            return source, _read_narrowing(narrowing)
+            return source, read_narrowing(narrowing)
     return text, None
 
 
-def _read_narrowing(text: str) -> Narrowing:
+def read_narrowing(text: str) -> Narrowing:
+    """What stands behind a source's colon."""
     if text.isdigit():
         return Narrowing(int(text), {})
     text, best = (text, False) if text != _BEST and not text.endswith(f":{_BEST}") else (text[: -len(_BEST) - 1], True)
@@ -375,15 +377,24 @@ class PastRun:
         """
         return self.recording.record(self.place)
 
+    @property
+    def preparation(self) -> "Preparation | None":
+        """What was done to its data before training; None: its task makes its own, or it was not kept."""
+        return self.recording.preparation(self.place)
+
 
 def find_past_runs(source: str | Path, uri: str | None = None, choose: Choose | None = None) -> list[PastRun]:
     """The runs of a source, see `bptt.tracking.history.find.find`, by number; what they recorded is read later.
 
     Raises SourceError, ArchiveError and StoreError, each with one line for the user.
     """
+    return list_past_runs(find(source, uri, choose))
+
+
+def list_past_runs(found: Source) -> list[PastRun]:
+    """The same of a source that was found."""
     import pandas as pd
 
-    found = find(source, uri, choose)
     recording, head, provenance = found.recording, found.recording.head, found.recording.provenance()
     members = [member for member in recording.members if member.number in found.numbers]
     ended = recording.tables([member.number for member in members]).runs.set_index("run")[

@@ -19,6 +19,7 @@ from bptt.tracking.folder.files import (
     HISTORY,
     JOURNAL,
     ONCE,
+    PREPARATION,
     TRACEBACK,
     WEIGHTS,
     check_content,
@@ -29,6 +30,7 @@ from bptt.tracking.folder.files import (
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lazy import Lazy
 from bptt.tracking.folder.measures import read_measures, tabulate_measures
+from bptt.tracking.folder.preparations import list_preparations, read_preparation, recall_preparation
 from bptt.tracking.folder.run import COPY, OVERRIDES, ResumeError, read_config, read_journal
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.history.base import Head, History, Member
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
 
 _BLOCKS_HELD: Final = 2
 
@@ -102,6 +105,14 @@ class SweepFolderHistory(History):
         """See `History.record`."""
         block = int(self._blocks[number]) if 0 <= number < len(self._jobs) else -1
         return None if block < 0 else self._records(block)[number]
+
+    def preparation(self, number: int) -> "Preparation | None":
+        """See `History.preparation`."""
+        return recall_preparation(self._journal.preparations, self.config(number))
+
+    def preparations(self) -> "list[Preparation]":
+        """See `History.preparations`."""
+        return list_preparations(self._journal.preparations)
 
     def measures(self) -> "pd.DataFrame":
         """See `History.measures`."""
@@ -257,6 +268,10 @@ class RunFolderHistory(History):
         if found is None:
             raise ArchiveError(f"{self._folder}: can't be read: {FLOW} is not of the updates that {HISTORY} has")
         return found
+
+    def preparation(self, number: int) -> "Preparation | None":  # noqa: ARG002 (one run)
+        """See `History.preparation`."""
+        return read_preparation(self._folder, self._journal.files.get(PREPARATION)) if self._has(PREPARATION) else None
 
     def measures(self) -> "pd.DataFrame":
         """See `History.measures`."""

@@ -4,8 +4,6 @@ A sweep that has ended is read from the files that its own run keeps, with a few
 goes on, a single run and what a query found are read run by run.
 """
 
-import re
-import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,17 +18,20 @@ from bptt.tracking.folder.files import (
     FLOW,
     HISTORY,
     ONCE,
+    PREPARATION,
     PROVENANCE,
     TRACEBACK,
     WEIGHTS,
     load_record,
     read_once,
 )
-from bptt.tracking.folder.jobs import Stage, SweepJob
+from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.lazy import Lazy
-from bptt.tracking.folder.measures import MEASURED, MEASURES, read_measures, tabulate_measures
+from bptt.tracking.folder.measures import MEASURES, read_measures, tabulate_measures
+from bptt.tracking.folder.preparations import list_preparations, read_preparation, recall_preparation
 from bptt.tracking.history.base import Head, History, Member
 from bptt.tracking.history.from_folder import make_member, share_seconds
+from bptt.tracking.history.stored_rows import drop_measured, is_less, read_command, read_stage, refuse_less
 from bptt.tracking.provenance.environment import parse_provenance_tags, read_provenance
 from bptt.tracking.store.address import Address, StoreError
 from bptt.tracking.store.artifacts import fetch, list_names
@@ -38,11 +39,8 @@ from bptt.tracking.store.base import Store, StoredRow
 from bptt.tracking.store.connecting import explain_refusal
 from bptt.tracking.store.logs import FOLDER, SweepCopy, read_flow_ends
 from bptt.tracking.store.tags import (
-    COMMAND_TAG,
-    DETAIL_TAG,
     DIGEST_TAG,
     OUTCOME_TAG,
-    STAGE_TAG,
     SWEEP_TAG,
     list_swept,
 )
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
+    from bptt.tasks.preparation import Preparation
 
 T = TypeVar("T")
 
@@ -99,6 +98,17 @@ class StoreHistory(History):
     def record(self, number: int) -> "Record | None":
         """See `History.record`."""
         return self._records(number)
+
+    def preparation(self, number: int) -> "Preparation | None":
+        """See `History.preparation`."""
+        address, row = self._store.address, self.row(number)
+        if row is None:
+            return None
+        with explain_refusal(address):
+            if PREPARATION not in list_names(address, row.artifact_uri):
+                return None
+            with fetch(address, row.artifact_uri, [PREPARATION]) as folder:
+                return read_preparation(folder)
 
     def provenance(self) -> dict[str, Any]:
         """See `History.provenance`."""
@@ -160,17 +170,6 @@ class StoreHistory(History):
         return found
 
 
-def refuse_less(address: Address, row: StoredRow | None) -> None:
-    """Raise StoreError where a store has less of a run than its sweep's folder."""
-    if row is not None and _is_less(row):
-        says = f"has run {row.run_id} without curves and files (tracking.detail=last); its sweep's folder has them"
-        raise StoreError(f"{address.shown}: {says}")
-
-
-def _is_less(row: StoredRow) -> bool:
-    return row.tags.get(DETAIL_TAG) == "last"
-
-
 def _read_whole(outcome: str, folder: Path) -> "Record | None":
     try:
         return load_record(outcome, folder)
@@ -230,6 +229,14 @@ class SweepStoreHistory(StoreHistory):
     def overrides(self, number: int) -> list[str]:
         """See `History.overrides`."""
         return self._kept.jobs[number].overrides
+
+    def preparation(self, number: int) -> "Preparation | None":
+        """See `History.preparation`."""
+        return recall_preparation(self._kept.journal.preparations, self.config(number))
+
+    def preparations(self) -> "list[Preparation]":
+        """See `History.preparations`."""
+        return list_preparations(self._kept.journal.preparations)
 
     def row(self, number: int) -> StoredRow | None:
         """See `StoreHistory.row`."""
@@ -324,7 +331,7 @@ class RunsStoreHistory(StoreHistory):
             run_id=own.run_id,
             swept=swept,
             status=own.status,
-            command=_read_command(own),
+            command=read_command(own),
             began=own.began,
             ended=own.ended,
         )
@@ -343,7 +350,7 @@ class RunsStoreHistory(StoreHistory):
                     digest=row.tags.get(DIGEST_TAG, ""),
                     swept=swept,
                     updates=int(updates) if updates.isdigit() else None,
-                    stage=_read_stage(row),
+                    stage=read_stage(row),
                 )
         return [found[number] for number in sorted(found)]
 
@@ -378,7 +385,7 @@ class RunsStoreHistory(StoreHistory):
         if number in self._jobs:
             return self._jobs[number].overrides
         row = self._rows[number]
-        return [] if SWEEP_TAG in row.tags else _read_command(row)[2:]
+        return [] if SWEEP_TAG in row.tags else read_command(row)[2:]
 
     def row(self, number: int) -> StoredRow | None:
         """See `StoreHistory.row`."""
@@ -391,13 +398,13 @@ class RunsStoreHistory(StoreHistory):
         at_hand = [
             number
             for number, row in rows.items()
-            if OUTCOME_TAG in row.tags and not _is_less(row) and self._store.has_at_hand(row)
+            if OUTCOME_TAG in row.tags and not is_less(row) and self._store.has_at_hand(row)
         ]
         others = {number: row for number, row in rows.items() if number not in at_hand}
         once: dict[int, dict[str, float]] = {}
         tables = [self.joined(HISTORY, at_hand, make_empty_history(), once)]
         if others:
-            tables.append(_drop_measured(self._store.read_histories(others), others))
+            tables.append(drop_measured(self._store.read_histories(others), others))
         history = pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
         for name in ONCE:
             if name in history:
@@ -415,36 +422,6 @@ class RunsStoreHistory(StoreHistory):
         )
 
     def _error(self, row: StoredRow) -> str | None:
-        if row.status != "FAILED" or _is_less(row):
+        if row.status != "FAILED" or is_less(row):
             return None
         return self.read(row, [TRACEBACK], lambda folder: (folder / TRACEBACK).read_text(encoding="utf-8"))
-
-
-def _drop_measured(history: "pd.DataFrame", rows: Mapping[int, StoredRow]) -> "pd.DataFrame":
-    """A history without what was measured after the fact, whose metrics stand beside those that were recorded."""
-    names = [name for name in history if name.startswith(MEASURED)]
-    if not names:
-        return history
-    history = history[history["update"] > 0]
-    for name in names:
-        recorded = [
-            number
-            for number, row in rows.items()
-            if name.removeprefix(MEASURED) in re.findall(r"\w+", row.params.get("train.measure", ""))
-        ]
-        history = history.assign(**{name: history[name].where(history["run"].isin(recorded))})
-    return history.drop(columns=[name for name in names if history[name].isna().all()])
-
-
-def _read_stage(row: StoredRow) -> Stage:
-    stage = row.tags.get(STAGE_TAG)
-    return "tuning" if stage == "tuning" else "confirming" if stage == "confirming" else "result"
-
-
-def _read_command(row: StoredRow) -> list[str]:
-    """The command that a run was begun by; empty where it was another program's, or is not known whole."""
-    try:
-        words = shlex.split(row.tags.get(COMMAND_TAG, ""))
-    except ValueError:
-        return []
-    return words if words[:2] == ["bptt", "train"] else []

@@ -1,31 +1,36 @@
 """What makes two runs the same run: the part of the configuration that decides the numbers, and the code's version."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from bptt.core.sources import hash_sources, package_hash, read_modules
 
 # Where results go, and what may be imported: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow"})
-# Of `train`, what says no more than its absence.
-_UNMEASURED: tuple[str, list[str]] = ("measure", [])
+_MAIN = "__main__"
+# Of `train`, and of its `early_stop`, what says no more than its absence.
+_UNSAID = {"measure": [], "keep": "last", "keep_by": "loss/eval"}
+_UNSAID_OF_STOP = {"patience": None}
 
 
 def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     """Sixteen hexadecimal characters that two runs share exactly when they give the same bits.
 
     Over the resolved configuration without `tracking`, and the numerical version. A number counts by its value (1 and
-    1.0 are the same); a `path` that names a file counts by the file's content, wherever it lies, and a class of the
-    user's by the sources of its package. A part that a run can do without counts as little where it says what its
-    absence means, and so does a task's value that its class has a default for, and a `train.measure` that is empty:
-    runs that were recorded before there was the part, or the key, are still the same ones.
+    1.0 are the same); a `path`, or `y_path`, that names a file counts by the file's content, wherever it lies, and a
+    class of the user's by the sources of its package. A part that a run can do without counts as little where it says
+    what its absence means, and so does a task's value that its class has a default for, and what a run of before there
+    was `train.measure`, `train.keep` or `train.early_stop.patience` did: runs that were recorded before there was the
+    part, or the key, are still the same ones.
     """
     return Digester(numerical_version).compute(config)
 
@@ -60,9 +65,15 @@ def _write_part(key: str, value: object) -> str | None:
     if key == "task":
         value = _drop_defaults(value)
     elif key == "train" and isinstance(value, Mapping):
-        value = {name: own for name, own in value.items() if (name, own) != _UNMEASURED}
+        value = _drop_unsaid(value, _UNSAID)
+        if isinstance(stop := value.get("early_stop"), Mapping):
+            value["early_stop"] = _drop_unsaid(stop, _UNSAID_OF_STOP)
     kept = _canonicalize(value, key)
     return json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def _drop_unsaid(node: Mapping[str, Any], unsaid: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: own for name, own in node.items() if name not in unsaid or own != unsaid[name]}
 
 
 @cache
@@ -89,9 +100,18 @@ def _find_defaults(target: str) -> dict[str, Any]:
         return {}
     try:
         kind = getattr(import_module(module), name)
-        return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+        return {
+            field.metadata.get("key", field.name): field.default
+            for field in fields(kind)
+            if field.default is not MISSING
+        }
     except (ImportError, AttributeError, TypeError):  # as a record that was changed may name anything
         return {}
+
+
+def names_file(key: str) -> bool:
+    """Whether a key of a configuration names a file: `path`, `y_path`."""
+    return key == "path" or key.endswith("_path")
 
 
 def find_package(target: str) -> str | None:
@@ -119,6 +139,25 @@ def compute_version() -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def _hash_class(target: str) -> str:
+    """Of a class of a notebook, which has no file: over what its own functions are compiled to, by this Python."""
+    kind = getattr(sys.modules.get(_MAIN), target.rpartition(".")[2], None)
+    codes = [code for value in vars(kind).values() if (code := _find_code(value)) is not None] if kind else []
+    return sha256("\n".join(text for code in codes for text in _list_code(code)).encode()).hexdigest()[:16]
+
+
+def _find_code(value: object) -> CodeType | None:
+    function = getattr(value, "fget", None) or getattr(value, "func", None) or getattr(value, "__func__", value)
+    found = getattr(function, "__code__", None)
+    return found if isinstance(found, CodeType) else None
+
+
+def _list_code(code: CodeType) -> Iterator[str]:
+    yield f"{code.co_name} {code.co_code.hex()} {code.co_names} {code.co_varnames}"
+    for constant in code.co_consts:
+        yield from _list_code(constant) if isinstance(constant, CodeType) else [repr(constant)]
+
+
 def _canonicalize(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _canonicalize(inner, str(name)) for name, inner in value.items()}
@@ -126,8 +165,8 @@ def _canonicalize(value: Any, key: str) -> Any:
         return [_canonicalize(inner, key) for inner in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if key == "path" and isinstance(value, str) and Path(value).is_file():
+    if names_file(key) and isinstance(value, str) and Path(value).is_file():
         return f"sha256:{sha256(Path(value).read_bytes()).hexdigest()}"
     if key == "_target_" and (package := find_package(value)) is not None:
-        return f"{value} {package_hash(package)}"
+        return f"{value} {package_hash(package) if package != _MAIN else _hash_class(value)}"
     return value

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PATCH, PROVENANCE, dump_sealed, load_sealed, write_text
+from bptt.tracking.provenance.blas import use_one_blas_thread
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.store.address import hide_passwords
 from bptt.tracking.store.tags import COMMAND_TAG, COMMIT_TAG, DIRTY_TAG, SOURCE_TYPE_TAG, USER_TAG, VERSION_TAG
@@ -230,10 +231,10 @@ def _list_packages() -> list[str]:
 
 def _describe_blas() -> dict[str, Any]:
     import numpy as np
-    from threadpoolctl import threadpool_info, threadpool_limits
+    from threadpoolctl import threadpool_info
 
     # The number of threads decides the last bits of large matrices' eigenvalues; training allows one.
-    with threadpool_limits(1, user_api="blas"):
+    with use_one_blas_thread():
         found = [library for library in threadpool_info() if library["user_api"] == "blas"]
     # SciPy may bring another one, that training does not use.
     own = [library for library in found if f"{os.sep}numpy" in library["filepath"]] or found

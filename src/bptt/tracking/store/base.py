@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from bptt.tasks.preparation import DataNote
 from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, load_record
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import fetch
 from bptt.tracking.store.connecting import UNKNOWN_RUN, connect, explain_refusal, limit_patience, set_environment
+from bptt.tracking.store.datasets import DATA_CONTEXT, describe_data
 from bptt.tracking.store.runs import Holding, RunToWrite
 from bptt.tracking.store.tags import KEY_TAG, PARENT_TAG, SHARED_VIEW_TAG, SWEEP_TAG
 
@@ -296,6 +298,14 @@ class Store(ABC):
             params=[Param(key, value) for key, value in (params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
+
+    def note_data(self, run_id: str, notes: Sequence[DataNote]) -> None:
+        """Have a run say which data it was trained on, as MLflow's inputs; noted again, they stand there once."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        tags = [InputTag(*DATA_CONTEXT)]
+        inputs = [DatasetInput(Dataset(**describe_data(note)), tags) for note in notes]
+        self.client.log_inputs(run_id, inputs)
 
     def set_status(self, run_id: str, status: str) -> None:
         """Say how a run ended, now; RUNNING: that it goes on."""

@@ -19,10 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bptt.tasks.preparation import DataNote
 from bptt.tracking.folder.block import Tables, read_table
 from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status, pack_table
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import MEASURES
+from bptt.tracking.folder.preparations import read_preparation
 from bptt.tracking.folder.run import Journal, make_single_key, read_config
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
@@ -160,15 +162,23 @@ class RunLog:
 def begin_recorded(store: Store, folder: Path, journal: Journal, recorded: Mapping[str, Any]) -> RunLog:
     """The run in the store, begun with the configuration that is recorded. Raises StoreError."""
     tags = make_provenance_tags() | {DIGEST_TAG: journal.digest, KEY_TAG: make_single_key(folder, journal)}
-    return RunLog.begin(store, journal.name, flatten_config(recorded), tags)
+    log = RunLog.begin(store, journal.name, flatten_config(recorded), tags)
+    preparation = read_preparation(folder)
+    if preparation is not None and preparation.data is not None:
+        with explain_refusal(store.address):
+            store.note_data(log.run_id, [preparation.data])
+    return log
 
 
-def reopen_recorded(folder: Path, journal: Journal, uri: str | None) -> RunLog | None:
-    """The run in the store that it was begun in; None where it is not tracked. Raises StoreError."""
+def reopen_recorded(folder: Path, journal: Journal, uri: str | None, home: Path | None = None) -> RunLog | None:
+    """The run in the store that it was begun in, an address as seen from `home`; None where it is not tracked.
+
+    Raises StoreError.
+    """
     if journal.uri is None:
         return None
     known = () if journal.run_id is None else (journal.run_id,)
-    store = open_store(uri, WantedExperiment(journal.experiment, journal.experiment_id, known))
+    store = open_store(uri, WantedExperiment(journal.experiment, journal.experiment_id, known), folder=home)
     # Who began it may have been stopped before it noted which run it is, or before there was one.
     run_id = journal.run_id or store.find_by_key(make_single_key(folder, journal))
     if run_id is None:
@@ -245,6 +255,12 @@ class SweepLog:
             self.store.adopt(
                 self.parent, {run_id: _shorten_setting(text, self.name) for run_id, text in settings.items()}
             )
+
+    def note_data(self, notes: Sequence[DataNote]) -> None:
+        """Have the sweep's own run say which data its runs were trained on."""
+        if notes:
+            with explain_refusal(self.store.address):
+                self.store.note_data(self.parent, notes)
 
     def find_ids(self, keys: Sequence[str]) -> dict[str, str]:
         """Key → id of those runs that the store has."""

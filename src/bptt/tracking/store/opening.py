@@ -261,17 +261,20 @@ def _find_by_name(experiments: Experiments, address: Address, wanted: WantedExpe
     return found
 
 
-def open_store(uri: str | None, wanted: WantedExperiment | str, restore: bool = False) -> Store:
+def open_store(
+    uri: str | None, wanted: WantedExperiment | str, restore: bool = False, folder: Path | None = None
+) -> Store:
     """The store at `uri` (see `resolve_address`) with an experiment, both made where missing.
 
     wanted   the experiment, or its name
     restore  whether one that was deleted is taken out of MLflow's bin, with its runs; otherwise it is refused
+    folder   from which the address is meant; None: the current one
 
     Several processes opening a fresh database at the same moment break it, so the whole happens under a lock between
     the processes of this machine. Raises StoreError, with one line for the user, for whatever stands in the way; a
     server that doesn't answer is given up within seconds.
     """
-    address = resolve_address(uri)
+    address = resolve_address(uri, folder)
     set_environment()
     try:
         with (

@@ -8,9 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import CONFIG, TRACEBACK, Detail, Status, dump_config, make_key, pack_record
+from bptt.tracking.folder.files import (
+    CONFIG,
+    PREPARATION,
+    TRACEBACK,
+    Detail,
+    Status,
+    dump_config,
+    make_key,
+    pack_record,
+)
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import merge_points
+from bptt.tracking.folder.preparations import recall_preparation
 from bptt.tracking.folder.sweep import SweepJournal
 from bptt.tracking.store.tags import (
     DETAIL_TAG,
@@ -161,11 +171,13 @@ def make_run(
     if sweep.detail != "full":
         own[DETAIL_TAG] = "full" if full else "last"
     files = {CONFIG: dump_config(job.config).encode()} if full else {}
+    if full and (preparation := recall_preparation(sweep.preparations, job.config)) is not None:
+        files[PREPARATION] = preparation.to_json().encode()
     record, history = result.record, dict[str, NDArray[np.generic]]()
     if record is not None:
         files |= pack_record(record) if full else {}
         history = {name: values if full else values[-1:] for name, values in record.history.items()}
-        last = None if full else record.updates
+        last = None if full else record.kept_update
         measured = {
             name: {update: value for update, value in points.items() if last in (None, update)}
             for name, points in (measured or {}).items()

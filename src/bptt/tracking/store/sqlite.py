@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
+from bptt.tasks.preparation import DataNote
 from bptt.tracking.store.base import Begun, Point
 from bptt.tracking.store.connecting import RefusalError
 from bptt.tracking.store.database import DatabaseStore
+from bptt.tracking.store.datasets import describe_data, link_data
 from bptt.tracking.store.tables import Connection, check_names, check_values, make_artifact_uri, make_rows, make_run_row
 from bptt.tracking.store.tags import KEY_TAG, NAME_TAG, USER_TAG
 
@@ -75,6 +77,13 @@ class SqliteStore(DatabaseStore):
             connection.insert("metrics", rows, "ON CONFLICT DO NOTHING")
             connection.insert("latest_metrics", rows, _IF_LATER)
             connection.insert("tags", [(key, value, run_id) for key, value in tags.items()], _REPLACED)
+
+    def note_data(self, run_id: str, notes: Sequence[DataNote]) -> None:
+        """See `Store.note_data`."""
+        with self._database.transaction() as connection:
+            _check_active(connection, run_id)
+            for note in notes:
+                link_data(connection, run_id, self.experiment_id, describe_data(note))
 
     def set_status(self, run_id: str, status: str) -> None:
         """See `Store.set_status`."""

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from bptt.analysis.chosen import count_settings, tabulate_confirmation, tabulate_tuning
 from bptt.analysis.comparison import name_outcome
@@ -21,11 +21,18 @@ from bptt.analysis.report.document import (
     Table,
 )
 from bptt.analysis.report.findings import Findings
-from bptt.analysis.report.sections.repeating import find_run_command, name_source
+from bptt.analysis.report.sections.repeating import name_source
 from bptt.analysis.statistics.conclusions import MARGIN
 from bptt.analysis.statistics.settings import variance_shares
 from bptt.analysis.statistics.words import write_conclusion
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, shorten_keys
+from bptt.analysis.tables import (
+    FITS,
+    KEPT_LOSS,
+    LEADING_FITS,
+    LOSS,
+    SEED,
+    shorten_keys,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +83,7 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     columns = [Column(key, short[key], _choose_form(frame[key])) for key in keys] or [Column("setting", "setting")]
     if "success" not in frame or (frame["ended"] < frame["runs"]).any():
         columns.append(Column("runs", "runs", "count"))
+    columns += _show_fits(frame)
     if "success" in frame and frame["solved"].any():
         columns += [
             Column("solved", "solved", "count", of="ended"),
@@ -91,6 +99,7 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     columns += [
         Column(name, heading, form, f"{name}_low", f"{name}_high", after)  # type: ignore[arg-type]
         for name, heading, form, after in (
+            ("kept_loss_median", "loss of the kept network, median", "number", None),
             ("loss_median", "last loss, median", "number", None),
             ("loss_iqm", "last loss, IQM", "number", None),
             ("updates_to_solve_median", "updates to solve, median", "count", "updates_to_solve_median_after"),
@@ -100,6 +109,22 @@ def choose_columns(frame: "pd.DataFrame", keys: Sequence[str]) -> list[Column]:
     names = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished", "given_up": "of them given up"}
     columns += [Column(name, text, "count") for name, text in names.items() if name in frame and frame[name].any()]
     return columns
+
+
+def _show_fits(frame: "pd.DataFrame") -> list[Column]:
+    """How well the networks that are kept fit, of the evaluation set, and of the test set where there is one."""
+    keys = [(name, part, f"{name}_{part}_median") for name in LEADING_FITS for part in ("eval", "test")]
+    return [
+        Column(
+            key,
+            f"{FITS[name]}, {'evaluation' if part == 'eval' else 'test'}, median",
+            "share" if name == "balanced_accuracy" else "number",
+            f"{key}_low",
+            f"{key}_high",
+        )
+        for name, part, key in keys
+        if key in frame and frame[key].notna().any()
+    ]
 
 
 def _show_share(name: str, heading: str) -> Column:
@@ -123,6 +148,17 @@ def _write_how(findings: Findings) -> Paragraph:
         " are the median of Kaplan and Meier's estimate, in which a run that never solved its task is censored at its"
         " end; – means that fewer than half did. Runs that failed, did not end or were given up enter no statistic.",
     ]
+    if KEPT_LOSS in findings.runs:
+        spans += [
+            " Runs keep their best network, by ",
+            Mono(str(findings.common.get("train.keep_by", LOSS))),
+            " at recorded updates; what is said of test sets is of that one.",
+        ]
+    if any(key.startswith(("rmse_", "r2_")) for key in findings.statistics):
+        spans += [
+            " RMSE is the root of the mean squared error of the network that a run keeps, in the data's own units where"
+            " its targets were scaled; R² is 1 less its squared error over that of the naive forecast.",
+        ]
     return Paragraph(tuple(spans))
 
 
@@ -264,89 +300,6 @@ def _write_failed(runs: "pd.DataFrame") -> list[Element]:
         if row["error"]
     ]
     return [Heading("Failures"), table, *tracebacks]
-
-
-_MOST: Final = 5
-
-
-def write_best(findings: Findings) -> Section:
-    """The best run of each of the best settings; the best runs where there is one setting."""
-    frame = _select_best(findings)
-    if frame.empty:
-        return Section("best", "Best configurations", [Paragraph(("No run ended with a finite loss.",))])
-    columns = [
-        Column("rank", "rank", "exact"),
-        Column("name", "run"),
-        *(
-            Column(name, heading, "number")
-            for name, heading in ((LOSS, "last loss"), (ACCURACY, "last accuracy"))
-            if name in frame
-        ),
-        Column("solved_update", "solved at update", "count", after="solved_after"),
-        Column("updates", "updates", "count"),
-        Column("digest", "digest", mono=True),
-    ]
-    caption: tuple[Span, ...] = (
-        (
-            "The run with the smallest last ",
-            Mono(LOSS),
-            " of the best setting of each condition."
-            if findings.conditions
-            else " of each of the best settings, best first.",
-        )
-        if findings.keys
-        else ("The runs with the smallest last ", Mono(LOSS), ".")
-    )
-    elements: list[Element] = [Table("best", "The best configurations", caption, frame, columns)]
-    return Section("best", "Best configurations", [*elements, *_list_commands(findings, frame)])
-
-
-def _select_best(findings: Findings) -> "pd.DataFrame":
-    import numpy as np
-
-    runs = findings.runs[findings.runs["outcome"].notna() & np.isfinite(findings.runs[LOSS])]
-    runs = runs.sort_values([LOSS, "run"], kind="stable")
-    if findings.keys:
-        labels = findings.labels
-        place = {texts: rank for rank, texts in enumerate(findings.ranked[labels].itertuples(index=False, name=None))}
-        runs = runs.drop_duplicates(labels)
-        runs = runs.assign(place=[place[texts] for texts in runs[labels].itertuples(index=False, name=None)])
-        runs = runs.sort_values("place", kind="stable")
-        if findings.conditions:  # the best of each
-            runs = runs.drop_duplicates("condition")
-    kept = [
-        "name",
-        LOSS,
-        *([ACCURACY] if ACCURACY in runs else []),
-        "solved_after",
-        "solved_update",
-        "updates",
-        "digest",
-        "run",
-    ]
-    return (
-        runs[kept]
-        .head(_MOST)
-        .reset_index(drop=True)
-        .rename_axis("rank")
-        .reset_index()
-        .assign(rank=lambda t: t["rank"] + 1)
-    )
-
-
-def _list_commands(findings: Findings, frame: "pd.DataFrame") -> list[Element]:
-    found: list[Element] = []
-    for row in frame.to_dict("records"):
-        command = find_run_command(findings.sweep, row["run"])
-        if command is not None:
-            found.append(Listing(shlex.join(command), _describe_row(row)))
-    if not found:
-        return [Paragraph(("Their commands are not known: the store holds none.",))]
-    return found
-
-
-def _describe_row(row: dict[str, Any]) -> tuple[Span, ...]:
-    return (f"{row['rank']}. ", Mono(row["name"]), ":")
 
 
 _MOST_COMBINATIONS: Final = 40

@@ -9,6 +9,7 @@ from bptt.analysis.foretelling import Start
 from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, Span, Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
+from bptt.analysis.report.sections.data import write_data
 from bptt.analysis.statistics.settings import clopper_pearson
 from bptt.analysis.sweep import hash_results
 from bptt.analysis.tables import ACCURACY, LOSS, SEED, show_values, write_moment
@@ -54,7 +55,7 @@ def write_setup(findings: Findings) -> Section:
         folded=True,
         columns=[Column("part", "Part"), Column("choice", "Choice", mono=True), Column("values", "Values", mono=True)],
     )
-    return Section("setup", "Setup", [table, *_list_common(findings)])
+    return Section("setup", "Setup", [*write_data(findings.sweep), table, *_list_common(findings)])
 
 
 def write_swept(findings: Findings) -> Section:
@@ -150,6 +151,10 @@ def _write_values(part: str, own: dict[str, Any]) -> Iterator[str]:
         if name.startswith("early_stop.") and own.get("train.early_stop.metric") is None:
             continue
         if name in ("snapshots", "snapshot_spacing") and not own.get("train.snapshots"):
+            continue
+        if name in ("keep", "keep_by") and own.get("train.keep") != "best":
+            continue
+        if name == "early_stop.patience" and value is None:
             continue
         if name.endswith(_TARGET):
             name, value = name.removesuffix(_TARGET), name_choice(value)

@@ -1,0 +1,1 @@
+"""What lanes leave beside their weights: histories, the network that is kept, how well it fits its targets."""

@@ -1,0 +1,73 @@
+"""What is said at the end of a run about the network that it leaves."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from bptt.cli.fits import describe_fits, describe_kept, show_confusions
+from bptt.cli.summary import describe_result
+from bptt.core.evaluation import predict
+from bptt.core.random import Generator
+from bptt.core.records.fits import count_classes
+from bptt.core.run import seed_of
+from bptt.sweeps.execution import Ended
+from bptt.tracking.folder.run import Journal
+from tests.core.comparing import finished
+from tests.core.making import make_run
+from tests.core.test_fits import make
+
+JOURNAL = Journal(
+    run_id=None, uri=None, experiment=None, name="a run", digest="", numerical_version="", current_folder=str(Path())
+)
+
+
+def tell(run, record) -> list[str]:  # type: ignore[no-untyped-def]
+    ended = Ended(status="FINISHED", record=record, error=None, unwritten=None, unstored=None, seconds=1.0)
+    return describe_result(run, JOURNAL, ended)
+
+
+def test_numbers_lead_where_nothing_is_right_or_wrong() -> None:
+    run = make("numbers", keep="best", updates=12)
+    (record,) = finished([run])
+    found = {name: record.once[f"{name}/test"] for name in ("rmse", "mae", "r2")}
+    _, evaluation, test, losses, kept = tell(run, record)
+    assert evaluation.startswith("  evaluation: RMSE ")
+    assert test == f"  test: RMSE {found['rmse']:.4g}, MAE {found['mae']:.4g}, R² {found['r2']:.4g}"
+    assert losses.startswith("  loss ")
+    values = f"{record.once['kept/loss/eval']:.4g}, at the end {record.history['loss/eval'][-1]:.4g}"
+    assert kept == f"  the network of update {record.kept_update} is kept, the best by loss/eval: {values}"
+
+
+def test_a_table_of_classes_says_what_was_taken_for_what() -> None:
+    run = make("classes", updates=9)
+    (record,) = finished([run])
+    test = run.task.test(Generator(seed_of(run, 3)))  # type: ignore[attr-defined]
+    counts = count_classes(predict(run, record.parameters, test), test)
+    title, heading, *rows = show_confusions(run, record)
+    assert title.startswith("test set by class")
+    assert heading.split() == ["0", "1", "2"]
+    assert [[int(cell) for cell in row.split()[1:]] for row in rows] == counts.tolist()
+    assert {len(line) for line in (heading, *rows)} == {len(heading)}
+    assert any(re.match(r"  evaluation: balanced accuracy .* %, log loss ", line) for line in tell(run, record))
+
+
+def test_of_two_classes_in_one_output_there_are_two() -> None:
+    run = make("two_classes", updates=9, tests=False)
+    (record,) = finished([run])
+    title, heading, *rows = show_confusions(run, record)
+    assert title.startswith("evaluation set by class")
+    assert (heading.split(), len(rows)) == (["0", "1"], 2)
+
+
+def test_of_other_runs_nothing_more_is_said() -> None:
+    run = make_run()
+    (record,) = finished([run])
+    assert describe_fits(record) == describe_kept(run, record) == show_confusions(run, record) == []
+    assert len(tell(run, record)) == 2
+
+
+def test_where_no_update_had_a_number_the_last_network_is_said_to_be_kept() -> None:
+    run = make_run(keep="best")
+    (record,) = finished([run])
+    told = describe_kept(run, dataclasses.replace(record, once={}))
+    assert told == ["the network of the last update is kept: no recorded one had a number for loss/eval"]
