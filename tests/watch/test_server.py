@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import bptt
 from bptt.cli.main import main
 from bptt.tracking.folder.files import LOCK
 from bptt.tracking.history.find import SourceError
@@ -222,6 +223,16 @@ def test_nobody_is_looked_at_where_nobody_looks(page: LiveServer, monkeypatch: p
     assert looks == []
     state(page)
     assert len(looks) > 0
+
+
+def test_from_python_it_is_served_until_it_is_closed() -> None:
+    archived(Path("multirun/s"))
+    page = bptt.live("s", port=0)
+    assert state(page)["summary"]["name"] == "s"
+    assert page.url in page._repr_html_()
+    page.close()
+    with pytest.raises(OSError, match="refused"):
+        ask(page, "/")
 
 
 def test_a_port_that_is_taken_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
