@@ -99,7 +99,7 @@ def test_a_sweep_that_was_interrupted(page: LiveServer) -> None:
     assert (summary["name"], summary["state"], summary["wrong"]) == ("s", "was interrupted", True)
     assert (summary["ended"], summary["total"], summary["failed"], summary["at_work"]) == (8, 9, 2, False)
     assert summary["question"] == "Which?"
-    kinds = ("completed", "diverged", "early stopped", "failed", "stopped by the search")
+    kinds = ("completed", "diverged", "early stopped", "failed", "given up by halving")
     assert summary["outcomes"] == [[kind, count] for kind, count in zip(kinds, (3, 1, 1, 2, 1), strict=True)]
     names = ["alpha=0.2 model=elman", "alpha=0.2 model=lstm"]
     assert summary["failures"] == [{"why": "RuntimeError: the planted error", "count": 2, "runs": names}]
