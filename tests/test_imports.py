@@ -113,6 +113,7 @@ MAY_IMPORT = {
             ".tracking",
             ".core",
             ".tasks",
+            ".watch",
         )
     },
     "hydra_plugins": {"bptt.sweeps", "bptt.configuration"},

@@ -26,6 +26,7 @@ __all__ = [
     "TrainedSweep",
     "__version__",
     "compare",
+    "live",
     "load",
     "measure",
     "plan",
@@ -50,7 +51,7 @@ _PLACES: Final = {
     "load": "bptt.python.sweeping",
     "sweep": "bptt.python.sweeping",
     "train": "bptt.python.training",
-    **dict.fromkeys(("measure", "plan", "remove", "reproduce", "resume", "sync"), "bptt.python.commands"),
+    **dict.fromkeys(("live", "measure", "plan", "remove", "reproduce", "resume", "sync"), "bptt.python.commands"),
 }
 
 # Who wants to see what is logged says so; without a handler of its own Python would print warnings.

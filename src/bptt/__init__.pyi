@@ -1,6 +1,7 @@
 # What `bptt` has, for type checkers and editors: the module itself imports it when it is first asked for.
 from bptt import tasks as tasks
 from bptt.configuration.errors import ConfigurationError as ConfigurationError
+from bptt.python.commands import live as live
 from bptt.python.commands import measure as measure
 from bptt.python.commands import plan as plan
 from bptt.python.commands import remove as remove

@@ -21,7 +21,15 @@ def portion(ended: bool, updates: list[int], losses: list[list[float]], first: i
     values = np.array(losses, float)
     runs = np.arange(first, first + values.shape[1])
     outcome = ["completed" if ended else None] * len(runs)
-    return Portion(runs, np.array(updates), {"loss/eval": values}, ended, outcome, np.full(len(runs), updates[-1]))
+    return Portion(
+        runs,
+        np.array(updates),
+        {"loss/eval": values},
+        ended,
+        outcome,
+        np.zeros(len(runs), bool),
+        np.full(len(runs), np.nan),
+    )
 
 
 def every(*portions: Portion) -> dict[int, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import bptt
 from bptt.cli.main import main
 from bptt.tracking.folder.files import LOCK
 from bptt.tracking.history.find import SourceError
@@ -98,7 +99,7 @@ def test_a_sweep_that_was_interrupted(page: LiveServer) -> None:
     assert (summary["name"], summary["state"], summary["wrong"]) == ("s", "was interrupted", True)
     assert (summary["ended"], summary["total"], summary["failed"], summary["at_work"]) == (8, 9, 2, False)
     assert summary["question"] == "Which?"
-    kinds = ("completed", "diverged", "early stopped", "failed", "stopped by the search")
+    kinds = ("completed", "diverged", "early stopped", "failed", "given up by halving")
     assert summary["outcomes"] == [[kind, count] for kind, count in zip(kinds, (3, 1, 1, 2, 1), strict=True)]
     names = ["alpha=0.2 model=elman", "alpha=0.2 model=lstm"]
     assert summary["failures"] == [{"why": "RuntimeError: the planted error", "count": 2, "runs": names}]
@@ -222,6 +223,16 @@ def test_nobody_is_looked_at_where_nobody_looks(page: LiveServer, monkeypatch: p
     assert looks == []
     state(page)
     assert len(looks) > 0
+
+
+def test_from_python_it_is_served_until_it_is_closed() -> None:
+    archived(Path("multirun/s"))
+    page = bptt.live("s", port=0)
+    assert state(page)["summary"]["name"] == "s"
+    assert page.url in page._repr_html_()
+    page.close()
+    with pytest.raises(OSError, match="refused"):
+        ask(page, "/")
 
 
 def test_a_port_that_is_taken_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,7 +70,8 @@ def test_shares_have_exact_intervals_and_losses_quartiles() -> None:
     arms = find_arms(rows, Journal())  # type: ignore[arg-type]
     losses = np.array([[1.0, 1, 1, 1, 1, 1], [0.1, 0.3, np.inf, 0.2, 0.5, 0.9]])
     outcome = ["completed", "completed", "diverged", "completed", "completed", None]
-    one = Portion(np.arange(6), np.array([10, 20]), {"loss/eval": losses}, True, outcome, np.full(6, 20))
+    failed, kept = np.array([False] * 5 + [True]), np.full(6, np.nan)
+    one = Portion(np.arange(6), np.array([10, 20]), {"loss/eval": losses}, True, outcome, failed, kept)
     (first, second), _ = compare_arms(arms, [one], "loss/eval<=0.25")
     assert (first.runs, first.ended, first.solved, first.diverged, first.rank) == (4, 4, 2, 1, 0)
     assert first.loss.tolist() == pytest.approx([0.175, 0.25, np.inf])

@@ -37,8 +37,9 @@ from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import WorkerSettings
 from bptt.tracking.folder.run import read_journal
 from bptt.tracking.folder.sweep import SweepFolder, is_sweep
-from bptt.tracking.history.find import Source, SourceError, find, find_past_runs, list_past_runs
+from bptt.tracking.history.find import LATEST, Source, SourceError, find, find_past_runs, list_past_runs
 from bptt.tracking.store.address import resolve_address
+from bptt.watch.server import LiveServer, open_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,6 +157,18 @@ def sync(source: Recorded, *, check: bool = False, allow: Collection[str] = (), 
             found.trouble = end_kept(folder, reporter, allow, address).unstored
             found.left |= {OWN: "its end"} if found.trouble is not None else {}
         return found
+
+
+def live(source: str | Path | Sweep = LATEST, *, port: int | None = None) -> LiveServer:
+    """Serve the page that shows a sweep while it trains, after it and before it has begun, until its `close()`.
+
+    source  `latest` follows whichever sweep was begun last, so that a page may be opened before `bptt.sweep` is called
+    port    None: the first free one from 8200 on; 0: any free one
+
+    Its `url` is what to open, on this machine. Raises SourceError where it is no sweep's, and
+    bptt.watch.server.ServingError where the port is taken.
+    """
+    return open_page(source if isinstance(source, str) else str(find_sweep_folder(source)), port)
 
 
 def remove(source: str | Path | Sweep, *, uri: str | None = None) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bptt.core.sequences import Floats
 from bptt.tasks.cutting import Cutting
 
 #: How a remark begins where no data are held out.
@@ -65,7 +64,7 @@ class Preparation:
         means, scales = (*self.input_mean, *self.target_mean), (*self.input_scale, *self.target_scale)
         return any(mean != 0 for mean in means) or any(scale != 1 for scale in scales)
 
-    def prepare(self, x: Any) -> Floats:
+    def prepare(self, x: Any) -> NDArray[np.float64]:
         """Inputs (…, inputs) in the data's own units → as the network takes them."""
         return (np.asarray(x, np.float64) - np.asarray(self.input_mean)) / np.asarray(self.input_scale)
 
@@ -82,7 +81,7 @@ class Preparation:
         labels = make_label_array(self.classes)
         return labels[self.choose(output)]
 
-    def choose(self, output: Floats) -> NDArray[np.int64]:
+    def choose(self, output: NDArray[np.float64]) -> NDArray[np.int64]:
         """Outputs (…, outputs) → the places (…) of their classes among `classes`."""
         if output.shape[-1] == 1:
             return np.asarray(output[..., 0] > 0.5, np.int64)

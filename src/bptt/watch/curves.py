@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bptt.analysis.figures.material import find_display, tabulate_metric
 from bptt.analysis.figures.panels import compute_quartiles
+from bptt.analysis.tables import KEPT_LOSS
 from bptt.tracking.folder.block import open_block
 from bptt.tracking.folder.files import HISTORY
 from bptt.tracking.folder.points import WATCHED, place_points, read_points
@@ -35,8 +36,9 @@ class Portion:
     updates  (U,) at which any of them recorded
     values   metric → (U, R), what each recorded last until there; shares in percent; nan before its first
     ended    whether there is no more to come
-    outcome  (R,) how each that has ended did; None: it failed, or goes on
-    reached  (R,) the update at which each ended, or is now
+    outcome  (R,) how each that has ended did; None: it failed, was given up by halving, or goes on
+    failed   (R,) whether it FAILED
+    kept     (R,) the loss of the network that it keeps, where that is its best one; else nan
     """
 
     runs: NDArray[np.int64]
@@ -44,7 +46,8 @@ class Portion:
     values: Mapping[str, NDArray[np.float64]]
     ended: bool
     outcome: Sequence[str | None]
-    reached: NDArray[np.int64]
+    failed: NDArray[np.bool_]
+    kept: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class RecordedPortions:
         self._seen[number] = version
         runs = len(found.runs)
         values = {name: _carry_on(_scale(name, table)) for name, table in found.values.items()}
-        reached = np.full(runs, found.updates[-1])
-        self.running[number] = Portion(found.runs, found.updates, values, False, [None] * runs, reached)
+        none, unknown = np.zeros(runs, bool), np.full(runs, np.nan)
+        self.running[number] = Portion(found.runs, found.updates, values, False, [None] * runs, none, unknown)
         return {*found.runs.tolist()}
 
 
@@ -140,9 +143,10 @@ def make_portion(block: "Block", metrics: Sequence[str]) -> Portion:
         )
         updates = every
     ends = zip(runs["status"], runs["outcome"], strict=True)
-    outcomes = [outcome if status != "FAILED" and isinstance(outcome, str) else None for status, outcome in ends]
-    reached = runs["updates"].fillna(0).to_numpy(np.int64)
-    return Portion(runs["run"].to_numpy(np.int64), updates, values, True, outcomes, reached)
+    outcomes = [outcome if status == "FINISHED" and isinstance(outcome, str) else None for status, outcome in ends]
+    failed = runs["status"].eq("FAILED").to_numpy(bool)
+    kept = runs[KEPT_LOSS].to_numpy(float) if KEPT_LOSS in runs else np.full(len(runs), np.nan)
+    return Portion(runs["run"].to_numpy(np.int64), updates, values, True, outcomes, failed, kept)
 
 
 def _make_empty(points: int, runs: int) -> NDArray[np.float64]:

@@ -194,6 +194,7 @@ def _write_standing(arm: int, place: int, setting: str, found: Standing) -> dict
         "ended": found.ended,
         "diverged": found.diverged,
         "failed": found.failed,
+        "given_up": found.given_up,
         "solved": found.solved,
         "share": [_number(100 * value) for value in (found.share.value, found.share.low, found.share.high)],
         "by": found.by,

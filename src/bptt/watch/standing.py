@@ -18,7 +18,7 @@ from bptt.analysis.figures.panels import compute_quartiles
 from bptt.analysis.ranking import rank_groups
 from bptt.analysis.solved import Solved
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson
-from bptt.analysis.tables import ACCURACY, LOSS, SEED, choose_conditions, tabulate_runs, write_parts
+from bptt.analysis.tables import ACCURACY, KEPT_LOSS, LOSS, SEED, choose_conditions, tabulate_runs, write_parts
 from bptt.tracking.folder.block import make_empty_history
 from bptt.watch.curves import Portion
 
@@ -86,10 +86,10 @@ def find_arms(rows: Sequence[Mapping[str, Any]], journal: "SweepJournal") -> Arm
 class Standing:
     """How an arm stands.
 
-    runs, ended, diverged, failed, solved  how many there will be, have ended, and did so
-    share    of those that have ended, the share that solved the task, with its exact 95 % interval
+    runs, ended, diverged, failed, given_up, solved  how many there will be, have ended, and did so
+    share    of those that ended by themselves, the share that solved the task, with its exact 95 % interval
     by       the update by which half of them had solved it; None: fewer have
-    loss     (3,) quartiles of the last evaluation's loss of those that have ended without failing; infinite: diverged
+    loss     (3,) quartiles of their last evaluation's loss; infinite: diverged
     rank     its place within its condition, from 0; None: none of its runs has ended
     """
 
@@ -97,6 +97,7 @@ class Standing:
     ended: int
     diverged: int
     failed: int
+    given_up: int
     solved: int
     share: Interval
     by: int | None
@@ -125,9 +126,10 @@ def compare_arms(arms: Arms, portions: Iterable[Portion], solved: str | None) ->
                 runs=len(runs),
                 ended=len(rows),
                 diverged=int(ended["outcome"].eq("diverged").sum()),
-                failed=len(rows) - len(ended),
+                failed=int(rows["failed"].sum()),
+                given_up=int((rows["outcome"].isna() & ~rows["failed"].astype(bool)).sum()),
                 solved=int(rows["solved"].sum()),
-                share=clopper_pearson(int(rows["solved"].sum()), len(rows)),
+                share=clopper_pearson(int(rows["solved"].sum()), len(ended)),
                 by=int(by) if np.isfinite(by) else None,
                 loss=compute_quartiles(ended[LOSS].to_numpy(dtype=float)[None])[0],
                 rank=rank,
@@ -151,12 +153,16 @@ def _tabulate(portions: Sequence[Portion], solved: str | None) -> "tuple[pd.Data
     """A row for each run that has ended, as `rank_groups` takes them; and the criterion."""
     import pandas as pd
 
-    columns: dict[str, list[Any]] = {name: [] for name in ("run", "outcome", "first", "accuracy", LOSS)}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("run", "outcome", "failed", "first", "accuracy", LOSS, KEPT_LOSS)
+    }
     for portion in portions:
         losses, accuracies = (portion.values.get(name) for name in (LOSS, ACCURACY))
         unknown = [np.nan] * len(portion.runs)
         columns["run"] += portion.runs.tolist()
         columns["outcome"] += [*portion.outcome]
+        columns["failed"] += portion.failed.tolist()
+        columns[KEPT_LOSS] += portion.kept.tolist()
         columns["first"] += unknown if losses is None or not len(losses) else _take_first(losses).tolist()
         columns["accuracy"] += unknown if accuracies is None or not len(accuracies) else accuracies[-1].tolist()
         columns[LOSS] += unknown if losses is None or not len(losses) else losses[-1].tolist()
@@ -166,7 +172,7 @@ def _tabulate(portions: Sequence[Portion], solved: str | None) -> "tuple[pd.Data
     history = pd.DataFrame({"run": table["run"], LOSS: table["first"], ACCURACY: table["accuracy"].astype(float)})
     criterion = Solved.default(history) if solved is None else Solved.parse(solved)
     when = np.concatenate([_find_solved(portion, criterion) for portion in portions])
-    when[table["outcome"].isna().to_numpy()] = np.nan  # a run that failed solved nothing
+    when[table["outcome"].isna().to_numpy()] = np.nan  # a run that failed, or was given up, solved nothing
     return table.assign(solved=~np.isnan(when), solved_update=when), criterion
 
 

@@ -136,7 +136,7 @@ function showConditions(place) {
     const rows = condition.settings.map((one) => {
       const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, make("path", { class: `median ${look(one.look)}`, "stroke-dasharray": dash(one.look), d: "M0 5H26" }));
       const button = make("button", { type: "button", "data-arm": one.arm, "aria-pressed": String(page.pinned === one.arm) }, swatch, make("span", {}, one.setting));
-      const troubles = [one.going_on && `${whole(one.going_on)} trained now`, one.diverged && `${whole(one.diverged)} diverged`, one.failed && `${whole(one.failed)} failed`].filter(Boolean).join(", ");
+      const troubles = [one.going_on && `${whole(one.going_on)} trained now`, one.diverged && `${whole(one.diverged)} diverged`, one.failed && `${whole(one.failed)} failed`, one.given_up && `${whole(one.given_up)} given up`].filter(Boolean).join(", ");
       const row = make("tr", { class: `${one.arm === condition.best ? "lead" : ""} ${page.pinned === one.arm ? "pinned" : ""}` },
         make("td", {}, button, ...(one.arm === condition.best ? [" ", make("small", {}, "best so far")] : [])),
         make("td", {}, `${whole(one.ended)}/${whole(one.runs)}`, ...(troubles ? [" ", make("small", {}, troubles)] : [])));
