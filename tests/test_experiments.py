@@ -72,7 +72,18 @@ def share_of_baseline(result: Trained) -> float:
 
 #: Of the literature's tasks, those of which a network has all right.
 ALL_RIGHT = (
-    *("anbn", "delayed_xor", "dyck", "flip_flop", "latch", "match_to_sample", "memorization", "parity", "permutation"),
+    *(
+        "anbn",
+        "delayed_xor",
+        "dyck",
+        "flip_flop",
+        "jordan",
+        "latch",
+        "match_to_sample",
+        "memorization",
+        "parity",
+        "permutation",
+    ),
     "random_labels",
 )
 

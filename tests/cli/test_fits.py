@@ -4,8 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from bptt.cli.fits import describe_fits, describe_kept, show_confusions
-from bptt.cli.summary import describe_result
+from bptt.cli.summary import describe_fits, describe_kept, describe_result, show_confusions
 from bptt.core.evaluation import predict
 from bptt.core.random import Generator
 from bptt.core.records.fits import count_classes

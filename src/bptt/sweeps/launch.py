@@ -220,8 +220,8 @@ class Launch:
         _check_alike(configurations)
         if self.halving is not None and self.session is None:
             check_halving(self.halving, configurations)
-        fitted = dict.fromkeys(made.told for made in configurations if made.told is not None)
-        for line in (*self._composer.take_told(), *(line for line in fitted if line not in self._told)):
+        fitted = {made.told: None for made in configurations if made.told is not None and made.told not in self._told}
+        for line in (*self._composer.take_told(), *fitted):
             self.reporter.say(line)
         self._told |= fitted
 

@@ -41,13 +41,8 @@ from bptt.tracking.store.tags import KEY_TAG, Flattener
 
 _log = logging.getLogger(__name__)
 
-
 _SECONDS_AFTER_A_FAILURE: Final = 30.0
-
-
 _SECONDS_TO_BE_TOLD_OF: Final = 2.0
-
-
 _MOST_WAITING: Final = 8  # blocks; training waits for the store rather than fill the memory
 
 
