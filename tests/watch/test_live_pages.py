@@ -57,7 +57,7 @@ def test_a_sweep_is_on_show_and_goes_on(browser: Browser, width: int, dark: bool
             browser.open(page.url, width, dark=dark)
             browser.wait_for(
                 "document.querySelectorAll('.chart path.median').length === 6"
-            )  # two failed, one was given up
+            )  # of nine
             assert browser.ask("document.getElementById('state').textContent") == "is being trained"
             assert browser.ask("document.getElementById('figures').textContent").startswith("8 of 9 runs ended (88 %)")
             assert browser.ask("document.querySelectorAll('#conditions > section').length") == 5
