@@ -2,11 +2,12 @@
 
 _SHOWN = (
     "bptt",
-    "bptt.python.training",
-    "bptt.python.sweeping",
+    "bptt.python.training.train",
     "bptt.python.run",
-    "bptt.python.sweep",
-    "bptt.python.network",
+    "bptt.python.sweeping.sweep",
+    "bptt.python.sweeping.load",
+    "bptt.python.sweep.TrainedSweep",
+    "bptt.python.network.Network",
     "bptt.python.comparing",
     "bptt.python.commands",
     "bptt.sklearn.classifier",

@@ -19,6 +19,7 @@ RUNS = {
     "series": "task=table task.path=series.csv task.target=heat task.window=6 task.horizon=2",
     "kinds": "task=table task.path=kinds.csv task.target=kind task.readout=sigmoid loss=binary_cross_entropy",
     "adder": "task=adder",
+    "means": "task=arrays task.path=means.npz task.scale_targets=true",
 }
 
 Predict = Callable[[str], tuple[int, list[str], list[str]]]
@@ -35,6 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     rng = np.random.Generator(np.random.PCG64(1))
     kinds = pd.DataFrame(rng.standard_normal((40, 4)), columns=[f"s{place}" for place in range(4)])
     kinds.assign(kind=np.where(kinds.sum(axis=1) > 0, "up", "down")).to_csv(folder / "kinds.csv", index=False)
+    x = 10.0 + rng.standard_normal((20, 5, 1))
+    y = np.cumsum(x, axis=1) / np.arange(1, 6)[:, None]
+    np.savez(folder / "means.npz", x=x, y=y, lengths=rng.integers(3, 6, 20))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -133,8 +137,8 @@ def test_a_sweeps_report_has_those_of_its_best_run(folder: Path, predict: Predic
 
 
 def test_the_store_has_them_too(folder: Path) -> None:
-    assert len([*folder.glob("mlruns/*/*/artifacts/predictions.parquet")]) == 2
-    assert len([*folder.glob("mlruns/**/predictions_against.png")]) == 1
+    assert len([*folder.glob("mlruns/*/*/artifacts/predictions.parquet")]) == 3
+    assert len([*folder.glob("mlruns/**/predictions_against.png")]) == 2
 
 
 def test_without_the_data_it_was_trained_on_a_network_predicts(predict: Predict, folder: Path) -> None:
@@ -161,6 +165,23 @@ def test_of_a_task_without_a_table_arrays_are_taken(predict: Predict) -> None:
     code, out, _ = predict("adder --eval")
     assert code == 0
     assert out[1].startswith("error    RMSE")
+
+
+def test_arrays_with_an_answer_at_every_timestep(predict: Predict, folder: Path) -> None:
+    new = folder / "new.npz"
+    with np.load("means.npz") as held:
+        np.savez(new, x=held["x"][:2], y=held["y"][:2], lengths=[3, 5])
+        true = held["y"][:2, :, 0]
+    (folder / "means.npz").rename(folder / "means.away")
+    try:
+        assert predict("means new.npz -o out.csv")[0] == 0
+    finally:
+        (folder / "means.away").rename(folder / "means.npz")
+    made = pd.read_csv("out.csv")
+    assert made["sequence"].tolist() == [0] * 3 + [1] * 5
+    assert made["timestep"].tolist() == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert np.allclose(made["target"], [*true[0, :3], *true[1]])
+    assert made["prediction"].between(5, 15).all()
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ def test_without_a_folder_nothing_is_left(tmp_path: Path, monkeypatch: pytest.Mo
     assert not kept.exists()
 
 
+@pytest.mark.slow(seconds=10)
 def test_sweeps_in_threads_have_their_own_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

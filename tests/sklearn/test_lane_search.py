@@ -75,7 +75,7 @@ def test_threads_change_no_bit(trained: list[int]) -> None:
 
 
 def test_the_same_numbers_are_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = set()
+    tasks = set[int]()
 
     def train(runs: list[Run]) -> Any:
         tasks.update(id(run.task) for run in runs)

@@ -67,6 +67,23 @@ def test_a_run_keeps_how_its_data_were_prepared(place: Path, capsys: pytest.Capt
     assert stored.preparation == expected
 
 
+def test_a_store_that_was_away_gets_it_later_and_a_sweep_that_is_deleted_leaves_nothing(place: Path) -> None:
+    assert main(["train", *TASK, *SMALL, "hydra.run.dir=run"]) == 0
+    put_empty_store(place)
+    assert main(["sync", "run"]) == 0
+    assert [row[:2] for row in read_inputs(place)] == [("table elman seed=0", "data.csv")]
+    (past,) = find_past_runs("run")
+    kept = past.preparation
+    assert kept is not None
+    shutil.rmtree(place / "run")
+    assert find_past_runs(str(past.run_id))[0].preparation == kept
+    words = [*TASK, *SMALL, "seed=0,1", "hydra.launcher.workers=1", "hydra.sweep.dir=multirun/sweep"]
+    assert main(["train", "-m", *words, "reuse=false"]) == 0
+    assert len(read_inputs(place)) == 2
+    assert main(["rm", "--yes", "multirun/sweep"]) == 0
+    assert [row[:2] for row in read_inputs(place)] == [("table elman seed=0", "data.csv")]
+
+
 def test_a_run_of_another_task_keeps_nothing(place: Path) -> None:
     assert main(["train", "task=xor", "task.length=3", *SMALL, "hydra.run.dir=run"]) == 0
     assert not (place / "run" / PREPARATION).exists()
@@ -90,6 +107,8 @@ def test_a_sweep_keeps_it_once_for_each_task(place: Path, capsys: pytest.Capture
         assert run.preparation == task.preparation
     assert [row[:2] for row in read_inputs(place)] == [("sweep", "data.csv")]
     assert len(bptt.load("multirun/sweep").list_preparations()) == 2
+    (written, *_) = (place / "mlruns").rglob(PREPARATION)
+    assert Preparation.from_json(written.read_text()).to_json() == written.read_text()
     shutil.rmtree(place / "multirun")
     stored = find_past_runs("sweep")
     assert [run.preparation for run in stored] == [run.preparation for run in runs]

@@ -209,11 +209,12 @@ def tabulate_settings(runs: "pd.DataFrame", swept: Sequence[str]) -> "pd.DataFra
     import pandas as pd
 
     keys = [key for key in drop_seed(swept) if key in runs]
-    fits, kept, status = list_leading_fits(runs), {}, runs["status"].fillna("")
-    lasting = status.ne("KILLED")  # what halving gave up has not come to where the others have
+    status = runs["status"].fillna("")
+    ended = status.ne("KILLED")  # what halving gave up has not come to where the others have
+    fits, kept = list_leading_fits(runs), {}
     if name_ranked_loss(runs) != LOSS:
-        kept = {KEPT_LOSS: take_kept_loss(runs).where(lasting)}
-    loss, accuracy = (take_final(runs, metric).where(lasting) for metric in (LOSS, ACCURACY))
+        kept = {KEPT_LOSS: take_kept_loss(runs).where(ended)}
+    loss, accuracy = (take_final(runs, metric).where(ended) for metric in (LOSS, ACCURACY))
     columns = pd.DataFrame(
         {
             "setting": write_settings(runs, keys),

@@ -302,7 +302,7 @@ class Checker:
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         resolved |= make_plain(rest) | ({_TAGS: tags} if tags else {})
-        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved, told, tags)
+        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved, told=told, tags=tags)
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)

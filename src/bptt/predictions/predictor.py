@@ -105,7 +105,7 @@ def load_predictor(recorded: PastRun, allow: Collection[str] = ()) -> Predicting
         loss=loss,
         inputs=len(known.input_mean),
         outputs=len(known.target_mean),
-        last_only=known.cutting is None or known.cutting.each == "sequence",
+        last_only=known.each == "sequence",
         weights=_take_weights(record),
         state=record.state if carried else None,
         meaning=Meaning.prepared(known, model.readout),

@@ -8,7 +8,7 @@ from typing import Any
 from bptt.analysis.chosen import count_settings
 from bptt.analysis.sweep import load_sweep
 from bptt.sweeps.reopen import missing
-from bptt.sweeps.search.grid_halving import train_broken_off
+from bptt.sweeps.search.grid_halving import train_left
 from bptt.sweeps.session import Session
 from bptt.sweeps.stages import train_following
 from bptt.tracking.folder.block import ArchiveError
@@ -25,7 +25,7 @@ def train_missing(session: Session, allow: Collection[str], **noted: Any) -> Non
     if runs or noted:
         note_resumption(session.archive.folder)
     session.note(status="RUNNING", **noted)
-    train_broken_off(session, runs, blocks)
+    train_left(session, runs, blocks)
     train_following(session, allow)
 
 

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from bptt.sweeps.reopen import find_recorded_experiment
 from bptt.sweeps.stored import GONE, OWN, StoredSweep, Taken
+from bptt.tasks.preparation import Preparation
 from bptt.tracking.folder.block import ArchiveError, read_table
 from bptt.tracking.folder.files import (
     CONFIG,
@@ -327,10 +328,14 @@ def _restore_single(run: RunToWrite, journal: Journal, store: Store) -> tuple[di
         lacked = _describe_lacks([run], held)
         writer = store.open_writer(None, fresh=True)
         if run.key not in held:
-            return lacked, writer.write([run])[run.key]
-        if lacked:
-            writer.complete(run, held[run.key])
-        return lacked, held[run.key].run_id
+            run_id = writer.write([run])[run.key]
+        else:
+            run_id = held[run.key].run_id
+            if lacked:
+                writer.complete(run, held[run.key])
+        if PREPARATION in run.files and (data := Preparation.from_json(run.files[PREPARATION].decode()).data):
+            store.note_data(run_id, [data])
+        return lacked, run_id
 
 
 def _pack_run(folder: Path, journal: Journal) -> RunToWrite:

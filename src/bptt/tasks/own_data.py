@@ -99,6 +99,7 @@ def prepare_parts(
         classes=classes,
         kind="numbers" if classes is None else "classes",
         cutting=cutting,
+        each="sequence" if training.last_only else "timestep",
         remarks=tuple(said),
     )
     made = [None if part is None else _scale(part, x_scale, y_scale) for part in parts]

@@ -40,6 +40,7 @@ class Preparation:
     classes       labels in the order of the outputs; where two share one output, the second is 1; None: numbers
     kind          what the targets are
     cutting       how a table is cut into sequences; None: the data were arrays
+    each          what has a target, and gets an answer: every timestep, or every sequence at its last one
     remarks       what was said of the data: what was taken for what, how they were split, what may be wrong
     data          which data they were; None: that was not noted
     """
@@ -53,6 +54,7 @@ class Preparation:
     classes: tuple[int | str, ...] | None
     kind: Literal["numbers", "classes"]
     cutting: Cutting | None = None
+    each: Literal["timestep", "sequence"] = "sequence"
     remarks: tuple[str, ...] = ()
     data: DataNote | None = None
 

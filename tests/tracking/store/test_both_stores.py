@@ -1,5 +1,6 @@
 """A database that is asked itself answers as MLflow's client does: the two classes keep one contract."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from bptt.core.run import Record
+from bptt.tasks.preparation import DataNote
 from bptt.tracking.folder.files import pack_record
 from bptt.tracking.store.base import Experiment, Store
 from bptt.tracking.store.client import ClientStore
@@ -74,6 +76,32 @@ def test_both_classes_give_the_same_answers(tmp_path: Path) -> None:
     assert store.find_by_key(runs[1].key) == client.find_by_key(runs[1].key) == one
     with pytest.raises(TypeError, match="without an experiment"):
         reader.find_finished(asked)
+
+
+@pytest.mark.parametrize("order", ["itself first", "client first"])
+def test_both_note_the_same_data_once(open_experiment: Callable[[], Store], order: str) -> None:
+    store = open_experiment()
+    into = Experiment(name=store.experiment, experiment_id=store.experiment_id, asked=None)
+    client = ClientStore(store.address, store.client, into)
+    notes = [
+        DataNote(name=f"{order} {name}", digest="0123456789abcdef", source=f"a/{name}", profile="7 training")
+        for name in ("é.csv", "b.csv")
+    ]
+    runs = [SweepLog.begin(store, f"{order} {number}", {}, "").parent for number in range(2)]
+    for writer in (store, client) if order == "itself first" else (client, store):
+        for run_id in runs:
+            writer.note_data(run_id, notes)
+    for run_id in runs:
+        inputs = store.client.get_run(run_id).inputs
+        assert inputs is not None
+        found = inputs.dataset_inputs
+        assert sorted(one.dataset.name for one in found) == sorted(note.name for note in notes)
+        for one in found:
+            note = next(note for note in notes if note.name == one.dataset.name)
+            assert (one.dataset.digest, one.dataset.source_type) == (note.digest, "local")
+            assert json.loads(one.dataset.source) == {"uri": note.source}
+            assert json.loads(str(one.dataset.profile)) == {"sequences": note.profile}
+            assert [(tag.key, tag.value) for tag in one.tags] == [("mlflow.data.context", "training")]
 
 
 @pytest.mark.parametrize("kind", ["database", "client"])

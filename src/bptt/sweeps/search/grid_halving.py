@@ -141,7 +141,7 @@ def train_halved(session: "Session", runs: Mapping[int, Run], halving: GridHalvi
     _HalvedGrid(session, runs, halving).train()
 
 
-def train_broken_off(session: "Session", runs: Mapping[int, Run], blocks: Sequence[tuple[int, Sequence[int]]]) -> None:
+def train_left(session: "Session", runs: Mapping[int, Run], blocks: Sequence[tuple[int, Sequence[int]]]) -> None:
     """Train what a sweep lacks that was broken off, with halving where it has one. Raises what `Session.train` does.
 
     runs, blocks  see `bptt.sweeps.reopen.missing`

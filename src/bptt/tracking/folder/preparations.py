@@ -21,6 +21,11 @@ def note_preparation(preparation: Preparation) -> dict[str, Any]:
     return noted
 
 
+def write_preparation(noted: Mapping[str, Any]) -> str:
+    """A preparation that was noted as its file has it, without making one of it: a sweep has thousands of runs."""
+    return json.dumps(noted, indent=1, ensure_ascii=False) + "\n"
+
+
 def recall_preparation(noted: Mapping[str, Any], config: Mapping[str, Any]) -> Preparation | None:
     """That of a run with this configuration, of those that its sweep noted. Raises ArchiveError."""
     if not noted or (found := noted.get(identify_task(config))) is None:

@@ -20,7 +20,7 @@ from bptt.tracking.folder.files import (
 )
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import merge_points
-from bptt.tracking.folder.preparations import recall_preparation
+from bptt.tracking.folder.preparations import identify_task, write_preparation
 from bptt.tracking.folder.sweep import SweepJournal
 from bptt.tracking.store.tags import (
     DETAIL_TAG,
@@ -171,8 +171,8 @@ def make_run(
     if sweep.detail != "full":
         own[DETAIL_TAG] = "full" if full else "last"
     files = {CONFIG: dump_config(job.config).encode()} if full else {}
-    if full and (preparation := recall_preparation(sweep.preparations, job.config)) is not None:
-        files[PREPARATION] = preparation.to_json().encode()
+    if full and sweep.preparations and (noted := sweep.preparations.get(identify_task(job.config))) is not None:
+        files[PREPARATION] = write_preparation(noted).encode()
     record, history = result.record, dict[str, NDArray[np.generic]]()
     if record is not None:
         files |= pack_record(record) if full else {}

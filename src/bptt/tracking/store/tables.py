@@ -204,6 +204,11 @@ class Database:
     def delete(self, connection: Connection, run_ids: Sequence[str]) -> None:
         """Delete runs for good."""
         for part in split_values(run_ids):
+            given = f"destination_type = 'RUN' AND destination_id IN {write_places(part)}"
+            connection.run(
+                f"DELETE FROM input_tags WHERE input_uuid IN (SELECT input_uuid FROM inputs WHERE {given})", part
+            )
+            connection.run(f"DELETE FROM inputs WHERE {given}", part)
             # The table of the runs last: the others refer to it.
             for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
                 connection.run(f"DELETE FROM {table} WHERE run_uuid IN {write_places(part)}", part)

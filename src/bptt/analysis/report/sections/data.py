@@ -27,4 +27,4 @@ def _describe(preparation: "Preparation") -> str:
     lines = [line for line in preparation.remarks if not line.startswith(EVALUATED_ON_TRAINING)]
     data = preparation.data
     name = [] if data is None else [f"Data: {data.name} ({data.digest}), {data.profile}"]
-    return ". ".join([*name, *lines]) + "."
+    return " ".join(f"{line[:1].upper()}{line[1:]}." for line in [*name, *lines])
