@@ -65,6 +65,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self._call("Page.navigate", url=url)
+        self.wait_for(f"document.readyState === 'complete' && location.href.startsWith({json.dumps(url)})")
 
     def ask(self, expression: str) -> Any:
         """What an expression of JavaScript comes to in the page."""

@@ -55,9 +55,7 @@ def test_a_sweep_is_on_show_and_goes_on(browser: Browser, width: int, dark: bool
     with trained(Path("multirun/s"), question="Which?", conditions=["optimizer.alpha"]) as archive:
         with LiveServer(port=0) as page:
             browser.open(page.url, width, dark=dark)
-            browser.wait_for(
-                "document.querySelectorAll('.chart path.median').length === 6"
-            )  # two failed, one was given up
+            browser.wait_for("document.querySelectorAll('.chart path.median').length === 6")  # of nine
             assert browser.ask("document.getElementById('state').textContent") == "is being trained"
             assert browser.ask("document.getElementById('figures').textContent").startswith("8 of 9 runs ended (88 %)")
             assert browser.ask("document.querySelectorAll('#conditions > section').length") == 5
