@@ -390,9 +390,8 @@ class Launch:
         except LockedError as error:
             raise ConfigurationError([f"hydra.sweep.dir={folder}: something is being trained there"]) from error
         except OSError as error:
-            raise ConfigurationError(
-                [f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"]
-            ) from error
+            says = f"hydra.sweep.dir={folder}: can't be written: {error.strerror or error}"
+            raise ConfigurationError([says]) from error
         how = Conduct(
             workers=self.settings,
             on_error=first.sweep.on_error,
