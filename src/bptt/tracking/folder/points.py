@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bptt.core.training import Points
+    from bptt.core.records.history import Points
 
 POINTS: Final = "points"
 

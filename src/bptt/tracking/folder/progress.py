@@ -39,7 +39,7 @@ from bptt.tracking.folder.points import PointsLog, place_points
 from bptt.tracking.store.address import hide_passwords
 
 if TYPE_CHECKING:
-    from bptt.core.training import Points
+    from bptt.core.records.history import Points
 
 _SECONDS_BETWEEN: Final = 1.0
 
