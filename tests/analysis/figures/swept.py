@@ -27,6 +27,7 @@ class Swept:
     solved: Solved
     conditions: list[str] = field(default_factory=list)
     searched: Any = None
+    recording: Any = None
     measures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"run": [], "update": []}))
 
     @property
