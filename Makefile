@@ -116,7 +116,7 @@ ui: .venv/run  ## MLflow's pages for the runs of this folder
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 lock:  ## both lock files, after a change of pyproject.toml; needs uv. They name no package index, so that they serve behind any
-	$(LOCK) --group dev --extra dask --extra slurm --extra optuna --extra onnx --extra notebooks --extra server \
+	$(LOCK) --group dev --extra dask --extra slurm --extra optuna --extra onnx --extra sklearn --extra tensorboard --extra notebooks --extra server \
 	  --output-file requirements-dev.lock pyproject.toml
 	$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 
