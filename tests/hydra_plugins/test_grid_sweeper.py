@@ -84,7 +84,7 @@ def test_what_is_wrong_is_told(task: Task, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.splitlines() == [
         "seed=interval(0,1): neither a list of values nor a range",
         "hydra.sweeper.parms={seed: 1}: unknown key; did you mean hydra.sweeper.params? (allowed: hydra.sweeper.params,"
-        " hydra.sweeper.zip, hydra.sweeper.seeds, hydra.sweeper.exclude, hydra.sweeper.unions)",
+        " hydra.sweeper.zip, hydra.sweeper.seeds, hydra.sweeper.exclude, hydra.sweeper.unions, hydra.sweeper.halving)",
     ]
     assert task.batches == []
     assert list(Path().iterdir()) == []
