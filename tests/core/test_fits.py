@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn import metrics  # type: ignore[import-untyped]
+from sklearn import metrics
 
 from bptt.core.evaluation import predict
 from bptt.core.losses.binary_cross_entropy import BinaryCrossEntropy

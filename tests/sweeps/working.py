@@ -41,7 +41,7 @@ class Raising:
         raise ArithmeticError("no such weights")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Vanishing(Generated):
     """Data that can't be made any more for one seed from some update on."""
 
@@ -60,7 +60,7 @@ class Unreliable(Noise):
     seed: int
 
     def training(self) -> Generated:
-        return Vanishing(self.make, 65536, self.seed)
+        return Vanishing(self.make, 65536, seed=self.seed)
 
 
 def lane(seed: int, **changes: Any) -> Run:

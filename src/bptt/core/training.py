@@ -257,7 +257,7 @@ class Training:
             some = next(iter(drawn.values()))
             if some is None:
                 return
-            sets = [drawn.get(lane, some) for lane in lanes]
+            sets = [drawn.get(lane) or some for lane in lanes]
             evaluation = Evaluation(first.model, first.loss, sets, batch, models=self._models[block.start : block.stop])
             seen = self._evaluate(evaluation, block, thetas, states, wanted, self._tested)
             for name, values in seen.items():
