@@ -88,6 +88,19 @@ def test_labels_have_their_probabilities(predict: Predict) -> None:
         assert made["row"].tolist() == list(range(1, 41))
 
 
+def test_labels_that_the_network_does_not_have_count_as_wrong(predict: Predict) -> None:
+    table = pd.read_csv("kinds.csv")
+    table.loc[:9, "kind"] = "sideways"
+    table.to_csv("other.csv", index=False)
+    code, out, err = predict("kinds other.csv -o out.csv")
+    made = pd.read_csv("out.csv")
+    right = int((made["target"] == made["prediction"]).sum())
+    assert (code, err) == (0, [])
+    assert made["target"].tolist() == table["kind"].tolist()
+    says = "10 of labels that the network does not have (sideways) count as wrong"
+    assert f"right    {100 * right / 40:.1f} % ({right} of 40 known); {says}" in out
+
+
 def test_a_single_run_keeps_its_predictions_and_their_figures(folder: Path, predict: Predict) -> None:
     series, kinds = (folder / "multirun" / "runs" / name for name in ("series", "kinds"))
     assert {path.name for path in (series / "figures").iterdir()} >= {

@@ -135,7 +135,13 @@ def _describe_errors(part: "Predictions", target: str, name: str) -> str:
     of = f"{known.sum():,} {f'of {name} ' if name else ''}known"
     if part.classes is not None:
         right = int((true[known] == predicted[known]).sum())
-        return f"right    {100 * right / known.sum():.1f} % ({right:,} of {of})"
+        share = f"right    {100 * right / known.sum():.1f} % ({right:,} of {of})"
+        strange = sorted({*true[known].tolist()} - {*part.classes})
+        if not strange:
+            return share
+        count = int(np.isin(true[known].astype(str), [str(label) for label in strange]).sum())
+        shown = ", ".join(str(label)[:30] for label in strange[:5]) + (", …" if strange[5:] else "")
+        return f"{share}; {count:,} of labels that the network does not have ({shown}) count as wrong"
     errors = predicted[known].astype(float) - true[known].astype(float)
     rmse, mae = np.sqrt(np.mean(errors**2)), np.mean(np.abs(errors))
     what = f"{target}: " if target else ""
