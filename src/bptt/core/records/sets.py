@@ -34,8 +34,9 @@ def list_sets(task: Any) -> Iterator[SetToSee]:
     """The sets of a task's runs, beside the evaluation's."""
     if hasattr(task, "test"):
         yield SetToSee("test", (_TEST,), task.test)
-    for length in getattr(task, "eval_lengths", ()):
-        yield SetToSee(f"eval_{length}", (_LENGTHS, length), partial(task.at_length, length))
+    if hasattr(task, "at_length"):
+        for length in task.eval_lengths:
+            yield SetToSee(f"eval_{length}", (_LENGTHS, length), partial(task.at_length, length))
 
 
 def name_in(metric: str, part: str) -> str:
