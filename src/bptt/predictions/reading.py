@@ -153,7 +153,7 @@ def take_table(frame: "pd.DataFrame", predictor: PredictingNetwork) -> NewData:
     if true is not None:
         places = np.where((rows < 1) | (rows > count), count, rows - 1)
         sequences = replace(sequences, y=np.concatenate([true, np.full((1, true.shape[1]), np.nan)])[places])
-        strange = np.append(labels, None)[places]
+        strange = np.concatenate([labels, np.full(1, None, object)])[places]
     names = None if new.names is None else np.array(new.names, dtype=object)
     return NewData(
         sequences=sequences,
