@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bptt
 from bptt.cli.main import main
 from bptt.predictions.tables import Predictions
 from tests.empty_store import put_empty_store
@@ -166,6 +167,30 @@ def test_without_the_data_it_was_trained_on_a_network_predicts(predict: Predict,
         assert out[-1].split()[1] == "12"  # two rows behind the last
     finally:
         away.rename(folder / "series.csv")
+
+
+def test_of_data_that_were_changed_no_set_is_predicted_and_no_scale_taken(
+    predict: Predict, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network was scaled by the data that it was trained on: others would move all that it says."""
+    file, kept = folder / "series.csv", folder / "series.kept"
+    before = bptt.load("multirun/runs/series").best().predict(pd.read_csv(file))
+    file.rename(kept)
+    try:
+        new = pd.read_csv(kept)
+        new.assign(heat=new["heat"] + 100.0).to_csv(file, index=False)
+        code, out, err = predict("series --test")
+        assert (code, out, len(err)) == (2, [], 1)
+        assert "series.csv: was changed since the run was trained" in err[0]
+        assert main(["export", "series", "-o", "moved"]) == 2
+        assert "was changed since the run was trained" in capsys.readouterr().err
+        assert not Path("moved").exists()
+        run = bptt.load("multirun/runs/series").best()
+        with pytest.raises(bptt.ConfigurationError, match="was changed since"):
+            _ = run.predictions
+        assert run.predict(pd.read_csv(kept)).equals(before)
+    finally:
+        kept.rename(file)
 
 
 def test_of_a_task_without_a_table_arrays_are_taken(predict: Predict) -> None:

@@ -94,7 +94,8 @@ def _is_of_training(path: Path, predictor: "PredictingNetwork") -> bool:
 
 def _predict_own(recorded: "PastRun", wanted: "Sequence[SetName]", allow: Sequence[str]) -> "Predictions":
     """Of a run's own sets. Raises PredictionError where it has none of them, or left no weights."""
-    from bptt.predictions.predictor import PredictionError, build_run, take_record
+    from bptt.predictions.building import build_run
+    from bptt.predictions.predictor import PredictionError, take_record
     from bptt.predictions.sets import predict_sets
 
     record = take_record(recorded)
