@@ -114,6 +114,14 @@ def test_what_has_no_place_is_refused_with_its_key() -> None:
     )
 
 
+def test_several_choices_have_no_values_of_their_own() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        write({"model": ["elman", {"name": "gru", "hidden_size": 3}]}, swept=True)
+    says = "of several choices give the names; values of one are swept by their own keys"
+    assert str(caught.value) == f"model=['elman', {{'name': 'gru', 'hidden_size': 3}}]: {says}"
+    assert write({"init": {"recurrent": [{"name": "identity"}]}}, swept=True) == ["init.recurrent={name:identity}"]
+
+
 def test_an_object_is_the_choice_that_makes_it() -> None:
     adam = Adam(alpha=0.5, beta1=0.9, beta2=0.999, small_constant=1e-8, noise=0.0, noise_decay=0.55)
     assert write({"optimizer": adam}) == ["optimizer=adam", "optimizer.alpha=0.5"]

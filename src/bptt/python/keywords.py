@@ -66,6 +66,8 @@ def write_overrides(keys: Mapping[str, Any], choices: ObjectChoices, *, swept: b
                 raise _Unfit("has no values; give one or several")
             if not _KEY.fullmatch(key):
                 raise _Unfit("is no key of a configuration")
+            if several and "." not in key and any(isinstance(one, Mapping) and _NAME in one for one in values):
+                raise _Unfit("of several choices give the names; values of one are swept by their own keys")
             if several and any(choices.is_choice(key, one) for one in values):
                 found.append(f"{key}={','.join(choices.add(key, one) for one in values)}")
             elif choices.is_choice(key, value):
