@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bptt
 from bptt.cli.main import main
 from bptt.predictions.tables import Predictions
 from tests.empty_store import put_empty_store
@@ -88,6 +89,19 @@ def test_labels_have_their_probabilities(predict: Predict) -> None:
         assert made["row"].tolist() == list(range(1, 41))
 
 
+def test_labels_that_the_network_does_not_have_count_as_wrong(predict: Predict) -> None:
+    table = pd.read_csv("kinds.csv")
+    table.loc[:9, "kind"] = "sideways"
+    table.to_csv("other.csv", index=False)
+    code, out, err = predict("kinds other.csv -o out.csv")
+    made = pd.read_csv("out.csv")
+    right = int((made["target"] == made["prediction"]).sum())
+    assert (code, err) == (0, [])
+    assert made["target"].tolist() == table["kind"].tolist()
+    says = "10 of labels that the network does not have (sideways) count as wrong"
+    assert f"right    {100 * right / 40:.1f} % ({right} of 40 known); {says}" in out
+
+
 def test_a_single_run_keeps_its_predictions_and_their_figures(folder: Path, predict: Predict) -> None:
     series, kinds = (folder / "multirun" / "runs" / name for name in ("series", "kinds"))
     assert {path.name for path in (series / "figures").iterdir()} >= {
@@ -153,6 +167,30 @@ def test_without_the_data_it_was_trained_on_a_network_predicts(predict: Predict,
         assert out[-1].split()[1] == "12"  # two rows behind the last
     finally:
         away.rename(folder / "series.csv")
+
+
+def test_of_data_that_were_changed_no_set_is_predicted_and_no_scale_taken(
+    predict: Predict, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network was scaled by the data that it was trained on: others would move all that it says."""
+    file, kept = folder / "series.csv", folder / "series.kept"
+    before = bptt.load("multirun/runs/series").best().predict(pd.read_csv(file))
+    file.rename(kept)
+    try:
+        new = pd.read_csv(kept)
+        new.assign(heat=new["heat"] + 100.0).to_csv(file, index=False)
+        code, out, err = predict("series --test")
+        assert (code, out, len(err)) == (2, [], 1)
+        assert "series.csv: was changed since the run was trained" in err[0]
+        assert main(["export", "series", "-o", "moved"]) == 2
+        assert "was changed since the run was trained" in capsys.readouterr().err
+        assert not Path("moved").exists()
+        run = bptt.load("multirun/runs/series").best()
+        with pytest.raises(bptt.ConfigurationError, match="was changed since"):
+            _ = run.predictions
+        assert run.predict(pd.read_csv(kept)).equals(before)
+    finally:
+        kept.rename(file)
 
 
 def test_of_a_task_without_a_table_arrays_are_taken(predict: Predict) -> None:

@@ -1,6 +1,7 @@
 """What is exported needs numpy alone, scales by itself, names labels, and names no place on this machine."""
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from bptt.export.predict import RecurrentNetwork, read_table_rows
 from bptt.predictions.reading import take_table
 from bptt.predictions.tables import split_classes
 from bptt.tasks.preparation import DataNote
+from bptt.tasks.tables import load_table
 from tests.export.making import prepared_network
 from tests.predictions.making import make_cutting, make_predictor, make_preparation
 
@@ -138,6 +140,60 @@ def test_a_table_is_cut_as_bptt_cuts_it(cutting: dict[str, Any], tmp_path: Path)
     counted = inside if rows.ndim == 2 else np.full(len(rows), True)
     assert np.array_equal(ours["rows"][counted], rows[counted])
     assert ours.get("names") == (None if theirs.names is None else theirs.names.tolist())
+
+
+DATED = "d,a,b\n2026-1-10,1,2\n2026-1-9,2,3\n2026-1-11,3,4\n"
+ZONED = "d,a,b\n2026-01-10T08:00:00+02:00,1,2\n2026-01-10T07:00:00Z,2,3\n2026-01-10T07:30:00+01:00,3,4\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cutting"),
+    [
+        (DATED, {"window": 2, "time": "d"}),
+        (DATED.replace("-", "/"), {"window": 2, "time": "d"}),
+        (ZONED, {"window": 2, "time": "d"}),
+        ("a,b\nTrue,1\nFalse,2\n", {"window": 1}),
+        ('"x, y, z";a;b\n1;2;3\n', {"window": 1}),
+        ("a,b\n1,2\n\n3,4\n", {"window": 2}),
+        ("who,a,b\n01,1,2\n1,2,3\n2,4,5\n", {"sequence": "who"}),
+    ],
+    ids=["short dates", "slashes", "zones", "truths", "a name with commas", "an empty line", "names that are numbers"],
+)
+def test_a_file_is_read_as_bptt_reads_it(text: str, cutting: dict[str, Any], tmp_path: Path) -> None:
+    own = make_cutting(**cutting)
+    (tmp_path / "data.csv").write_text(text)
+    model = make_predictor(make_preparation(("a", "b"), cutting=own), own.each == "sequence", inputs=2)
+    theirs = take_table(load_table(tmp_path / "data.csv"), model)
+    ours = read_table_rows(str(tmp_path / "data.csv"), vars(own))
+    inside = np.arange(theirs.sequences.timesteps) < theirs.sequences.full_lengths[:, None]
+    assert np.allclose((ours["x"][inside] - 10.0) / 2.0, theirs.sequences.x[inside])
+    assert theirs.rows is not None
+    assert np.array_equal(ours["rows"], theirs.rows)
+    assert ours.get("names") == (None if theirs.names is None else theirs.names.tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("d,a,b\n1,1,2\n1,2,3\n", "column 'd': rows 1 and 2 have the same time; which is first?"),
+        ("d,a,b\n2026-01-01,1,2\n5.1.2026,2,3\n", "column 'd', row 2: '5.1.2026' is no time that can be ordered"),
+        ("d,a,b\n1,1,2\n,2,3\n", "column 'd', row 2: a value is missing"),
+        ("d,a,b\n1,1,2\n2,9,2,3\n", "row 2 has 4 values, the header 3"),
+        ("d,a,b\n1,1,2\n2,1_0,3\n", "column 'a', row 2: '1_0' is no number"),
+        ("d,a,b\n1,1,2\n2,NA,3\n", "column 'a', row 2: a value is missing"),
+        ("d,a,b\n1,1,2\n,,\n", "column 'a', row 2: a value is missing"),
+        ("d,a,b,a\n1,1,2,3\n", "has column 'a' twice"),
+    ],
+)
+def test_what_bptt_refuses_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    """Nothing is predicted of rows in a wrong order, or of values in a wrong column."""
+    own = make_cutting(window=1, time="d")
+    (tmp_path / "data.csv").write_text(text)
+    model = make_predictor(make_preparation(("a", "b"), cutting=own), True, inputs=2)
+    with pytest.raises(ValueError, match=r"."):
+        take_table(load_table(tmp_path / "data.csv"), model)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        read_table_rows(str(tmp_path / "data.csv"), vars(own))
 
 
 def test_a_table_becomes_a_table_without_anything_else(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ class Recorded:
     config: dict[str, Any]
     record: Any
     current_folder: Path | None = None
+    preparation: Any = None
+    numerical_version: str | None = None
     name: str = "seed=1"
     status: str = "FINISHED"
 

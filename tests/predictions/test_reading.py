@@ -77,6 +77,24 @@ def test_a_label_that_the_network_does_not_know_is_not_known() -> None:
     assert np.array_equal(data.sequences.y[:, 0], [np.nan, 1.0, np.nan, 0.0], equal_nan=True)
 
 
+@pytest.mark.parametrize("each", ["sequence", "timestep"])
+def test_a_label_that_the_network_does_not_know_is_what_is_true(each: str) -> None:
+    """It is no answer that the network could give, so every answer there is wrong: it is not left out."""
+    known = make_preparation(classes=("u", "v"), cutting=make_cutting(window=3, targets=("name",), each=each))
+    predictor = make_predictor(known, each == "sequence", readout="sigmoid")
+    made = predict_data(predictor, take_table(FRAME.assign(name=["u", "u", "w", "v", None, "u"]), predictor))
+    steps = [2, 3, 4, 5] if each == "sequence" else [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5]
+    assert made.columns["target"].tolist() == [["u", "u", "w", "v", None, "u"][step] for step in steps]
+    assert made.to_arrow()["target"].to_pylist() == made.columns["target"].tolist()
+
+
+def test_a_series_ends_where_its_times_do_whatever_their_texts_are() -> None:
+    times = ["2026-1-8", "2026-1-9", "2026-1-10", "2026-1-11", "2026-1-12", "2026-1-13"]
+    data = take_table(FRAME.assign(when=times), of_table(window=3, horizon=1, time="when"))
+    assert data.rows is not None
+    assert data.rows.tolist() == [4, 5, 6, 7]
+
+
 def test_predictions_are_scaled_on_the_way_in_and_out() -> None:
     predictor = of_table(window=3)
     made = predict_data(predictor, take_table(FRAME, predictor))

@@ -63,6 +63,8 @@ def test_keys_are_nested_or_in_full() -> None:
         "optimizer.alpha": 0.01,
         "tune": {"optimizer.alpha": {"log": [1e-4, 1, 3]}, "seeds": 2},
         "only": ["readout"],
+        "hydra.sweeper.halving": {"eta": 3, "min_updates": 10},
+        "hydra": {"launcher": {"workers": 2}, "sweeper": {"objectives": {"loss/eval": "minimize"}}},
     }
     assert write(keys) == [
         "model=gru",
@@ -75,6 +77,9 @@ def test_keys_are_nested_or_in_full() -> None:
         "optimizer.alpha=0.01",
         "tune={optimizer.alpha:{log:[0.0001,1,3]},seeds:2}",
         "only=[readout]",
+        "hydra.sweeper.halving={eta:3,min_updates:10}",
+        "hydra.launcher.workers=2",
+        "hydra.sweeper.objectives={loss/eval:minimize}",
     ]
 
 

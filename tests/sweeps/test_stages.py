@@ -10,8 +10,10 @@ import pytest
 
 import bptt
 from bptt.analysis.chosen import tabulate_confirmation, tabulate_tuning, warn_of_edges, write_confirmation, write_tuning
+from bptt.analysis.report.document import Table
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.repeating import find_run_command
+from bptt.analysis.report.sections.results import write_choices
 from bptt.cli.main import main
 from bptt.configuration.errors import ConfigurationError
 from bptt.core.run import TIMED
@@ -209,6 +211,19 @@ def test_what_is_said_of_what_was_chosen() -> None:
     assert row["loss_median"] == swept.runs.groupby("optimizer.eta_plus")["loss/eval"].median().min()
     assert row["fresh_loss_median"] == swept.stages["confirming"].runs["loss/eval"].median()
     assert write_confirmation(swept).startswith(f"Picked as the best of 2 settings, {row['setting']} has a median last")
+
+
+def test_of_runs_that_keep_their_best_network_its_loss_is_told() -> None:
+    """Settings are picked by that loss, so it is what fresh seeds are compared with."""
+    swept = bptt.sweep([*SMALL, *SWEPT, "confirm=2", *BARE, "solved='loss/eval<=0'", "train.keep=best"])
+    (row,) = tabulate_confirmation(swept).to_dict("records")
+    best = swept.runs.groupby("optimizer.eta_plus")["kept/loss/eval"].median().min()
+    assert row["kept_loss_median"] == best
+    said = write_confirmation(swept)
+    assert f"{row['setting']} has a median loss of the kept network of {best:.3g}" in said
+    (section,) = write_choices(Findings(swept))
+    headings = [column.heading for part in section.elements if isinstance(part, Table) for column in part.columns]
+    assert "loss of the kept network, fresh seeds" in headings
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,26 @@ def test_the_split_is_the_same_for_every_seed_of_a_run_and_by_class() -> None:
     assert last.x[:, 0, 0].tolist() == list(range(80, 100))
 
 
+def test_gaps_in_time_are_told() -> None:
+    """Windows run across them, as if the rows followed each other."""
+    days = [*range(20), *range(30, 50), *range(52, 72)]
+    dates = (pd.Timestamp("2026-01-01") + pd.to_timedelta(days, unit="D")).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"date": dates, "y": np.arange(60.0)})
+    says = (
+        "2 gaps in date, the longest of 11 usual steps, before row 21: the rows on both sides are taken for neighbours"
+    )
+    assert says in Table(frame, time="date", window=5).remarks
+    assert says in Table(frame.assign(date=days), time="date", window=5).remarks
+    even = frame.assign(date=np.arange(60) * 0.1)
+    rng = np.random.Generator(np.random.PCG64(1))
+    uneven = frame.assign(date=rng.exponential(1.0, 60).cumsum())
+    for other in (even, uneven):
+        assert not any("gap" in remark for remark in Table(other, time="date", window=5).remarks)
+    several = pd.concat([even.assign(who="a"), even.assign(who="b", date=even["date"] + 100.0)], ignore_index=True)
+    remarks = Table(several, time="date", sequence="who", window=5, horizon=1, split="ordered").remarks
+    assert not any("gap" in remark for remark in remarks)
+
+
 def test_the_naive_forecast_is_the_last_value_that_was_seen() -> None:
     task = Table(SERIES, target="spots", window=4, inputs=["rain", "spots"])
     test = task.test(RNG)

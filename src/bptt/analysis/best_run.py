@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bptt.analysis.sweep import pick_best
-from bptt.configuration.build import check_configuration, locate_files
 from bptt.configuration.errors import ConfigurationError
+from bptt.predictions.building import build_run
 from bptt.predictions.sets import predict_sets
-from bptt.tracking.history.find import SourceError
+from bptt.tracking.history.find import Source, SourceError, list_past_runs
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def predict_best(sweep: "Sweep") -> "tuple[str, Predictions] | None":
-    """The name of the run that did best, and its predictions; None: the data are not the user's own, or no more where
-    they were, or no run ended.
+    """The name of the run that did best, and its predictions; None: the data are not the user's own, or no more what
+    and where they were, or no run ended.
     """
     recording = sweep.recording
     if recording is None or sweep.runs.empty or not sweep.list_preparations():
         return None
     try:
         best = pick_best(recording, [int(run) for run in sweep.runs["run"]])[0]
-        config = locate_files(recording.config(best), recording.head.current_folder)
-        run = check_configuration(config, ()).run
+        (past,) = list_past_runs(Source(recording, None, frozenset([best])))
+        run = build_run(past)
     except (
         SourceError,
         ConfigurationError,
-    ):  # the latter of data that were moved, or a package that is not imported here
+    ):  # the latter of data that were moved or changed, or a package that is not imported here
         return None
     record = sweep.record(best)
     if record is None or not all(np.isfinite(array).all() for array in record.parameters.values()):

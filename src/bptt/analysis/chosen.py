@@ -1,7 +1,7 @@
 """What a sweep chose: the values that were tuned for each setting, and the best setting on fresh seeds."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.factors import name_key
@@ -87,7 +87,8 @@ def tabulate_confirmation(sweep: "Sweep") -> "pd.DataFrame":
     confirmed.
 
     Columns: condition (where there are any), setting, of (settings it was picked from), then runs, solved, success and
-    loss_median with their intervals, as of `setting_statistics`; and the same, with `fresh_` before, on fresh seeds.
+    loss_median, and kept_loss_median where runs keep their best network, with their intervals, as of
+    `setting_statistics`; and the same, with `fresh_` before, on fresh seeds.
     """
     import pandas as pd
 
@@ -104,7 +105,8 @@ def tabulate_confirmation(sweep: "Sweep") -> "pd.DataFrame":
     for (condition, setting), after in fresh.items():
         before = picked[condition, setting]
         where = {"condition": condition} if sweep.conditions else {}
-        kept = [name for name in before if name.startswith(("success", "loss_median")) or name in {"ended", "solved"}]
+        told = ("success", "loss_median", "kept_loss_median")
+        kept = [name for name in before if name in after and (name.startswith(told) or name in {"ended", "solved"})]
         row = where | {"setting": setting, "of": counts[condition]} | {name: before[name] for name in kept}
         rows.append(row | {f"fresh_{name}": after[name] for name in kept})
     return pd.DataFrame(rows)
@@ -144,11 +146,19 @@ def _write_result(row: dict[str, Any]) -> str:
     if row["solved"] or row["fresh_solved"]:
         before, after = (_write_share(int(row[f"{prefix}solved"]), int(row[f"{prefix}ended"])) for prefix in _STAGES)
         return f"solves the task in {before} runs that it was picked by, and in {after} on fresh seeds"
-    before, after = (_write_median(*(row[f"{prefix}loss_median{end}"] for end in _ENDS)) for prefix in _STAGES)
+    name, what = name_picked_loss(row)
+    before, after = (_write_median(*(row[f"{prefix}{name}{end}"] for end in _ENDS)) for prefix in _STAGES)
     return (
-        f"has a median last loss of {before} in the {picked} runs that it was picked by, and of {after} in {fresh} on"
+        f"has a median {what} of {before} in the {picked} runs that it was picked by, and of {after} in {fresh} on"
         " fresh seeds"
     )
+
+
+def name_picked_loss(columns: Container[str]) -> tuple[str, str]:
+    """The column of `tabulate_confirmation` with the loss by which settings are picked, and what it is."""
+    if "kept_loss_median" in columns:
+        return "kept_loss_median", "loss of the kept network"
+    return "loss_median", "last loss"
 
 
 def _write_share(solved: int, ended: int) -> str:

@@ -94,7 +94,8 @@ def _is_of_training(path: Path, predictor: "PredictingNetwork") -> bool:
 
 def _predict_own(recorded: "PastRun", wanted: "Sequence[SetName]", allow: Sequence[str]) -> "Predictions":
     """Of a run's own sets. Raises PredictionError where it has none of them, or left no weights."""
-    from bptt.predictions.predictor import PredictionError, build_run, take_record
+    from bptt.predictions.building import build_run
+    from bptt.predictions.predictor import PredictionError, take_record
     from bptt.predictions.sets import predict_sets
 
     record = take_record(recorded)
@@ -135,7 +136,13 @@ def _describe_errors(part: "Predictions", target: str, name: str) -> str:
     of = f"{known.sum():,} {f'of {name} ' if name else ''}known"
     if part.classes is not None:
         right = int((true[known] == predicted[known]).sum())
-        return f"right    {100 * right / known.sum():.1f} % ({right:,} of {of})"
+        share = f"right    {100 * right / known.sum():.1f} % ({right:,} of {of})"
+        strange = sorted({*true[known].tolist()} - {*part.classes})
+        if not strange:
+            return share
+        count = int(np.isin(true[known].astype(str), [str(label) for label in strange]).sum())
+        shown = ", ".join(str(label)[:30] for label in strange[:5]) + (", …" if strange[5:] else "")
+        return f"{share}; {count:,} of labels that the network does not have ({shown}) count as wrong"
     errors = predicted[known].astype(float) - true[known].astype(float)
     rmse, mae = np.sqrt(np.mean(errors**2)), np.mean(np.abs(errors))
     what = f"{target}: " if target else ""

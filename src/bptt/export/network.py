@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bptt.configuration.build import check_configuration, locate_files
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.models.elman import Elman
@@ -23,6 +22,7 @@ from bptt.core.random import Generator
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
 from bptt.export.mlflow_model import ModelContent
+from bptt.predictions.building import build_run
 from bptt.predictions.tables import split_classes
 from bptt.printable import OneLineError
 from bptt.tracking.history.find import PastRun
@@ -124,14 +124,12 @@ def _describe_preparation(preparation: "Preparation") -> dict[str, Any]:
 def load_network(recorded: PastRun, allow: Collection[str] = ()) -> TrainedNetwork:
     """What is exported of a recorded run; allow: packages whose classes its configuration may name.
 
-    Raises ExportError where it left no weights, and ConfigurationError where its configuration can't be built here.
+    Raises ExportError where it left no weights, and ConfigurationError as `build_run` does.
     """
     record = recorded.record
     if record is None:
         raise ExportError(f"{recorded.name}: {recorded.status}, and left no weights: there is nothing to export")
-    # Relative paths in its configuration are meant from where it was trained.
-    config = locate_files(recorded.config, recorded.current_folder)
-    return make_network(check_configuration(config, allow).run, record)
+    return make_network(build_run(recorded, allow), record)
 
 
 def make_network(run: Run, record: Record) -> TrainedNetwork:

@@ -23,8 +23,11 @@ Where MLflow loads this file, as of an MLflow model, `predict` takes lengths and
 import argparse
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,13 @@ FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "relu": relu,
     "softmax": softmax,
 }
+
+
+#: Texts that stand for a value that is missing, as pandas reads them.
+_NOT_KNOWN = ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A")
+MISSING = frozenset(("", *_NOT_KNOWN, "NA", "NULL", "NaN", "None", "n/a", "nan", "null"))
+WHOLE = re.compile(r"[+-]?[0-9]+")
+DATE = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})(?:[-/]([0-9]{1,2}))?([T ].*)?")
 
 
 class RecurrentNetwork:
@@ -180,37 +190,36 @@ def read_table_rows(path: str, cutting: Mapping[str, Any]) -> dict[str, Any]:
     where the network answers at the end, are those, from 1, that answers are of (0 of several series: yet to come).
     Raises ValueError with one line.
     """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
-        file.seek(0)
-        reader = csv.DictReader(file, delimiter=max(",;\t|", key=header.count), skipinitialspace=True)
-        table = list(reader)
-    known = [name.strip() for name in reader.fieldnames or ()]
+    known, rows = _read_csv(path)
     needed = [*cutting["inputs"], *filter(None, (cutting["sequence"], cutting["time"]))]
     for name in needed:
         if name not in known:
             raise ValueError(f"{path}: column {name!r}: no such column (columns: {', '.join(known)})")
-    rows = [{(name or "").strip(): value for name, value in row.items()} for row in table]
     if not rows:
         raise ValueError(f"{path}: holds no row")
     if cutting["row"] == "sequence":  # the inputs are the timesteps; behind a sequence's end nothing stands
-        ends = [max([0, *(i for i, n in enumerate(cutting["inputs"], 1) if (row[n] or "").strip())]) for row in rows]
+        ends = [max([0, *(i for i, n in enumerate(cutting["inputs"], 1) if row[n] not in MISSING)]) for row in rows]
         own = [[*cutting["inputs"]][: max(1, end)] for end in ends]
         numbers = [[_read_number(row[n], n, i, path) for n in own[i - 1]] for i, row in enumerate(rows, 1)]
         x = np.array([[*given, *[0.0] * (max(ends) - len(given))] for given in numbers])
         return {"x": x[:, :, None], "lengths": np.array(ends), "rows": np.arange(len(rows)) + 1}
     values = np.array([[_read_number(row[n], n, i, path) for n in cutting["inputs"]] for i, row in enumerate(rows, 1)])
-    groups: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        groups.setdefault(row[cutting["sequence"]] if cutting["sequence"] else "", []).append(place)
-    if (time := cutting["time"]) is not None:
+    groups: dict[Any, list[int]] = {}
+    for place, name in enumerate(_read_names(rows, cutting["sequence"], path)):
+        groups.setdefault(name, []).append(place)
+    if cutting["time"] is not None:
+        times = _read_times(rows, cutting["time"], path)
         for places in groups.values():
-            places.sort(key=_make_key([row[time] for row in rows]))
+            places.sort(key=times.__getitem__)
+            for first, second in pairwise(places):
+                if times[first] == times[second]:
+                    told = f"rows {first + 1} and {second + 1} have the same time; which is first?"
+                    raise ValueError(f"{path}: column {cutting['time']!r}: {told}")
     horizon = cutting["horizon"]
     whole = cutting["sequence"] is None and [*groups.values()] == [[*range(len(rows))]]
     later = np.arange(len(rows)) + horizon + 1 if whole else np.zeros(len(rows), np.int64)
     cut: list[list[int]] = []
-    names: list[str] = []
+    names: list[Any] = []
     for name, places in groups.items():
         if not whole:
             later[places[: len(places) - horizon]] = np.array(places[horizon:], np.int64) + 1
@@ -226,24 +235,82 @@ def read_table_rows(path: str, cutting: Mapping[str, Any]) -> dict[str, Any]:
     return {"x": values[steps], "lengths": lengths, "rows": found} | ({"names": names} if cutting["sequence"] else {})
 
 
-def _read_number(text: str | None, name: str, row: int, path: str) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        told = "a value is missing" if not (text or "").strip() else f"{text!r} is no number"
-        raise ValueError(f"{path}: column {name!r}, row {row}: {told}") from None
+def _read_csv(path: str) -> tuple[list[str], list[dict[str, str]]]:
+    """The names of the columns, and the rows, of texts without blanks around them."""
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        header = re.sub(r'"[^"]*"', "", next((line for line in file if line.strip()), ""))
+        file.seek(0)
+        delimiter = max(",;\t|", key=header.count)
+        lines = [
+            line for line in csv.reader(file, delimiter=delimiter, skipinitialspace=True) if line not in ([], [""])
+        ]
+    names = [name.strip() for name in lines[0]] if lines else []
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{path}: has column {name!r} twice")
+    for row, line in enumerate(lines[1:], 1):
+        if len(line) > len(names):
+            raise ValueError(f"{path}: row {row} has {len(line)} values, the header {len(names)}")
+    whole = [[*line, *[""] * (len(names) - len(line))] for line in lines[1:]]
+    return names, [{name: text.strip() for name, text in zip(names, line, strict=True)} for line in whole]
+
+
+def _read_number(text: str, name: str, row: int, path: str) -> float:
+    if text in MISSING:
+        raise ValueError(f"{path}: column {name!r}, row {row}: a value is missing")
+    if (truth := text.lower()) in ("true", "false"):
+        return float(truth == "true")
+    value = _to_number(text)
+    if value is None:
+        raise ValueError(f"{path}: column {name!r}, row {row}: {text!r} is no number")
     if not np.isfinite(value):
         raise ValueError(f"{path}: column {name!r}, row {row}: is {value}; every number must be finite")
     return value
 
 
-def _make_key(texts: list[str]) -> Callable[[int], Any]:
-    """By what rows are ordered: by their numbers where all texts are, else by the texts, as of dates they can be."""
+def _to_number(text: str) -> float | None:
     try:
-        numbers = [float(text) for text in texts]
+        return None if "_" in text else float(text)
     except ValueError:
-        return texts.__getitem__
-    return numbers.__getitem__
+        return None
+
+
+def _read_names(rows: list[dict[str, str]], column: str | None, path: str) -> list[Any]:
+    """What each row's sequence is called: 1 and 01 are one number where all are numbers."""
+    if column is None:
+        return [""] * len(rows)
+    texts = _read_there(rows, column, path)
+    numbers = [value for text in texts if (value := _to_number(text)) is not None]
+    if len(numbers) < len(texts):
+        return texts
+    return [int(text) for text in texts] if all(map(WHOLE.fullmatch, texts)) else numbers
+
+
+def _read_times(rows: list[dict[str, str]], column: str, path: str) -> list[Any]:
+    """By what rows are ordered: numbers where all are, else times as 2026-12-31T23:59:59, or a part of that."""
+    texts = _read_there(rows, column, path)
+    numbers = [value for text in texts if (value := _to_number(text)) is not None]
+    if len(numbers) == len(texts):
+        return numbers
+    found = []
+    for row, text in enumerate(texts, 1):
+        parts = DATE.fullmatch(text)
+        try:
+            year, month, day, rest = parts.groups() if parts else ("", "", "", "")
+            iso = f"{year}-{int(month):02d}-{int(day or 1):02d}{(rest or '').replace(' +', '+')}" if parts else text
+            time = datetime.fromisoformat(iso)
+        except ValueError:
+            told = f"{text!r} is no time that can be ordered"
+            raise ValueError(f"{path}: column {column!r}, row {row}: {told}") from None
+        found.append(time if time.tzinfo else time.replace(tzinfo=UTC))
+    return found
+
+
+def _read_there(rows: list[dict[str, str]], column: str, path: str) -> list[str]:
+    for row, values in enumerate(rows, 1):
+        if values[column] in MISSING:
+            raise ValueError(f"{path}: column {column!r}, row {row}: a value is missing")
+    return [values[column] for values in rows]
 
 
 def list_rows(network: RecurrentNetwork, given: Mapping[str, Any], made: Outputs) -> dict[str, list[Any]]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bptt.configuration.build import check_configuration, locate_files
 from bptt.configuration.components import build_component
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.evaluation import predict
 from bptt.core.run import Loss, Model, Record, Run
 from bptt.core.sequences import Floats, Sequences
+from bptt.predictions.building import build_run
 from bptt.predictions.sets import draw_set, find_start
 from bptt.predictions.tables import Meaning
 from bptt.printable import OneLineError
@@ -144,12 +144,3 @@ def make_predictor(run: Run, record: Record, name: str) -> PredictingNetwork:
 
 def _take_weights(record: Record) -> dict[str, Floats]:
     return {name: np.asarray(array, np.float64) for name, array in record.parameters.items()}
-
-
-def build_run(recorded: PastRun, allow: Collection[str] = ()) -> Run:
-    """The run that was recorded, to be asked for its task and model. Raises ConfigurationError where it can't be built.
-
-    allow  packages whose classes its configuration may name
-    """
-    # Relative paths in its configuration are meant from where it was trained.
-    return check_configuration(locate_files(recorded.config, recorded.current_folder), allow).run

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from bptt.core.sequences import Floats, Sequences
 from bptt.predictions.predictor import PredictingNetwork, PredictionError
-from bptt.predictions.tables import Meaning, Predictions, tabulate_predictions
+from bptt.predictions.tables import TARGET, Meaning, Predictions, tabulate_predictions
 from bptt.tasks.array_parts import KEYS, check_arrays, to_sequences
 from bptt.tasks.data_files import read_npy, read_npz
 from bptt.tasks.labels import encode_labels, write_classes
 from bptt.tasks.new_data import cut_new_table
+from bptt.tasks.table_layout import order_groups
 from bptt.tasks.tables import is_numeric, load_table, to_numbers
 
 if TYPE_CHECKING:
@@ -36,17 +37,20 @@ class NewData:
     rows         (N, T), or (N,) of a network that answers at the end: the row of the table, from 1, that each answer is
                  of. One that is yet to come stands behind the last; in one of several series, or of a table that is in
                  no order, it is 0. None: the data are no table
+    strange      (N, T), or (N,): what is true where that is a label that the network does not have, None elsewhere;
+                 None: there is no such label
     """
 
     sequences: Sequences
     has_targets: bool = False
     names: NDArray[Any] | None = None
     rows: NDArray[np.int64] | None = None
+    strange: NDArray[Any] | None = None
 
 
 def predict_data(predictor: PredictingNetwork, data: NewData) -> Predictions:
     """What the network says of new data."""
-    return tabulate_predictions(
+    made = tabulate_predictions(
         predictor.compute(data.sequences),
         data.sequences,
         predictor.meaning,
@@ -54,6 +58,11 @@ def predict_data(predictor: PredictingNetwork, data: NewData) -> Predictions:
         names=data.names,
         rows=data.rows,
     )
+    if data.strange is None:
+        return made
+    strange = data.strange if data.sequences.last_only else data.strange[np.nonzero(data.sequences.full_scored)]
+    true = np.where(_there(strange), strange, made.columns[TARGET])
+    return replace(made, columns={**made.columns, TARGET: true})
 
 
 def read_data(path: Path, predictor: PredictingNetwork) -> NewData:
@@ -139,36 +148,56 @@ def take_table(frame: "pd.DataFrame", predictor: PredictingNetwork) -> NewData:
     rows = np.where(new.rows < 0, 0, new.rows + 1)
     if known.cutting.sequence is None and (known.cutting.time is None or _ascends(frame[known.cutting.time])):
         rows = np.where(new.rows < 0, count - new.rows, new.rows + 1)
-    sequences, true = new.sequences, _find_true(frame, predictor.meaning)
+    sequences, (true, labels) = new.sequences, _find_true(frame, predictor.meaning)
+    strange = None
     if true is not None:
         places = np.where((rows < 1) | (rows > count), count, rows - 1)
         sequences = replace(sequences, y=np.concatenate([true, np.full((1, true.shape[1]), np.nan)])[places])
+        strange = np.concatenate([labels, np.full(1, None, object)])[places]
     names = None if new.names is None else np.array(new.names, dtype=object)
-    return NewData(sequences=sequences, has_targets=true is not None, names=names, rows=rows)
+    return NewData(
+        sequences=sequences,
+        has_targets=true is not None,
+        names=names,
+        rows=rows,
+        strange=None if strange is None or not _there(strange).any() else strange,
+    )
+
+
+def _there(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where there is a label, and not None."""
+    return np.array([label is not None for label in labels.ravel().tolist()]).reshape(labels.shape)
 
 
 def _ascends(times: "pd.Series") -> bool:
-    return bool(times.is_monotonic_increasing)
+    """Whether rows stand in the order of their times: as times, not as the texts that say them."""
+    (order,) = order_groups(times, [np.arange(len(times))])
+    return bool((np.diff(order) > 0).all())
 
 
-def _find_true(frame: "pd.DataFrame", meaning: Meaning) -> Floats | None:
-    """(rows, outputs): what the table says is true, as the network would say it; nan where a row does not; None: it
-    does not at all.
+def _find_true(frame: "pd.DataFrame", meaning: Meaning) -> tuple[Floats | None, NDArray[Any]]:
+    """What the table says is true: (rows, outputs) as the network would say it, nan where a row does not, None where it
+    does not at all; and (rows,) the labels that the network does not have, None elsewhere.
     """
-    known = meaning.preparation
+    known, strange = meaning.preparation, np.full(len(frame), None, object)
     if known is None or known.cutting is None or not all(name in frame.columns for name in known.cutting.targets):
-        return None
+        return None, strange
     columns = [frame[name] for name in known.cutting.targets]
     if known.classes is None:
         if not all(map(is_numeric, columns)):
-            return None
+            return None, strange
         values = np.stack([to_numbers(column, missing=True) for column in columns], axis=1)
-        return (values - np.asarray(known.target_mean)) / np.asarray(known.target_scale)
+        return (values - np.asarray(known.target_mean)) / np.asarray(known.target_scale), strange
     made = np.full((len(frame), len(known.target_mean)), np.nan)
     for label in columns[0].dropna().unique():
+        there = columns[0].eq(label).to_numpy(dtype=bool, na_value=False)
         try:
             (code,) = encode_labels(np.array([label]), known.classes)
-        except (KeyError, ValueError):  # a class that the network does not know
+        except KeyError as error:  # a class that the network does not know
+            if type(error.args[0]) is type(known.classes[0]):
+                strange[there] = error.args[0]
             continue
-        made[columns[0].eq(label).to_numpy(dtype=bool, na_value=False)] = _encode(np.array([code]), made.shape[1])
-    return made
+        except ValueError:  # no label at all
+            continue
+        made[there] = _encode(np.array([code]), made.shape[1])
+    return made, strange

@@ -87,7 +87,7 @@ class _Unfit(ValueError):
 
 def _flatten(keys: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group, value in keys.items():
-        if isinstance(value, Mapping) and group not in _WHOLE:
+        if isinstance(value, Mapping) and group not in _WHOLE and not _is_hydras_own(str(group)):
             yield from _flatten_group(str(group), value)
         else:
             yield str(group), value
@@ -102,10 +102,16 @@ def _flatten_group(key: str, values: Mapping[str, Any]) -> Iterator[tuple[str, A
         if name == _NAME:
             continue
         # A mapping that names a choice, or keys of others, is a value by itself: `init.recurrent={name: identity}`.
-        if isinstance(value, Mapping) and value and _NAME not in value and not any("." in str(one) for one in value):
+        nested = isinstance(value, Mapping) and value and _NAME not in value and not _is_hydras_own(below)
+        if nested and not any("." in str(one) for one in value):
             yield from _flatten_group(below, value)
         else:
             yield below, value
+
+
+def _is_hydras_own(key: str) -> bool:
+    """Whether it is a key as `hydra.sweeper.halving`: a mapping there is its value, since nothing else is below it."""
+    return key.startswith(_HYDRA) and key.count(".") > 1
 
 
 def _is_list(value: Any) -> bool:
@@ -132,7 +138,7 @@ def write_override_value(value: Any) -> str:
 
 
 def _write_key(key: Any) -> str:
-    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][\w.]*", key, re.ASCII):
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][\w./]*", key, re.ASCII):
         raise _Unfit(f"{key!r} is no key of a mapping in a configuration")
     return key
 

@@ -22,6 +22,9 @@ from bptt.tracking.folder.files import CONFIG, read_arrays
 from bptt.tracking.history.find import PastRun, SourceError, find_past_runs
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.predictions.predictor import PredictingNetwork
     from bptt.tasks.preparation import Preparation
 
 _WEIGHTS = ".npz"
@@ -131,16 +134,13 @@ class Network:
         return predict(run, self.trained.weights, Sequences(array, targets, own), self.trained.state)
 
     def _predict_table(self, frame: Any) -> Any:
-        import pandas as pd
-
         from bptt.predictions.predictor import make_predictor
-        from bptt.predictions.reading import predict_data, take_table
 
         if self.preparation is None or self.preparation.cutting is None:
             inputs = self.trained.sequences.x.shape[-1]
             raise ValueError(f"x: a table, and the network was trained on arrays; give (N, T, {inputs})")
         predictor = make_predictor(self.trained.run, _make_record(self.trained.weights), "the network")
-        return pd.DataFrame(dict(predict_data(predictor, take_table(frame, predictor)).columns))
+        return predict_table(predictor, frame)
 
     def _read(self, x: Any, lengths: Any) -> tuple[Floats, NDArray[np.int64] | None]:
         inputs = self.trained.sequences.x.shape[-1]
@@ -165,6 +165,15 @@ class Network:
         sizes = {name: "×".join(map(str, array.shape)) for name, array in self.parameters.items()}
         config = {key: str(value) for key, value in self.config.items()}
         return write_html_table("network", {**config, **sizes})
+
+
+def predict_table(predictor: "PredictingNetwork", frame: Any) -> "pd.DataFrame":
+    """A table of what a network says of one. Raises ValueError, with one line, where that does not fit."""
+    import pandas as pd
+
+    from bptt.predictions.reading import predict_data, take_table
+
+    return pd.DataFrame(dict(predict_data(predictor, take_table(frame, predictor)).columns))
 
 
 def _find_one(source: str, uri: str | None) -> PastRun:

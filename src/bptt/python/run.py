@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bptt.core.run import Record, Run
 from bptt.printable import OneLineError
-from bptt.python.network import Network
+from bptt.python.network import Network, predict_table
 from bptt.tracking.folder.files import list_flow_columns, list_history_columns
 from bptt.tracking.history.find import PastRun
 from bptt.tracking.store.address import recall_uri
@@ -127,7 +127,13 @@ class TrainedRun:
         return Network._of(self.past, self.allow)
 
     def predict(self, x: Any = None, lengths: Any = None) -> Any:
-        """What its network says of sequences (N, T, inputs), see `Network.predict`; None: of its evaluation's."""
+        """What its network says of sequences (N, T, inputs), or of a table, see `Network.predict`; None: of its
+        evaluation's. Of a table the data that it was trained on are not needed.
+        """
+        if hasattr(x, "columns") and self._run is None and self.past.preparation is not None:
+            from bptt.predictions.predictor import load_predictor
+
+            return predict_table(load_predictor(self.past, self.allow), x)
         return self.network.predict(x, lengths)
 
     @cached_property

@@ -74,7 +74,7 @@ class TrainedSweep(Sweep):
 
     def best(self) -> TrainedRun:
         """The run that did best: of the best setting, by the rule that ranks them in the report, the one with the
-        smallest last loss; `select` says of which runs.
+        smallest loss of the network that it keeps; `select` says of which runs.
 
         Raises SourceError where no run ended with a finite loss, and where the sweep has conditions, across
         whose values nothing is ranked.

@@ -186,7 +186,7 @@ def load(
             run: the sweep), a query in MLflow's words (`params.model = 'gru' AND metrics."loss/eval" < 0.1`), or
             `latest`, the newest sweep or run in ./multirun. `SOURCE:12` is its run number 12,
             `SOURCE:model=lstm,alpha=0.1` those of its runs with these values, and `SOURCE:best` the one that did best:
-            of the best setting (of each condition) the run with the smallest last loss
+            of the best setting (of each condition) the run with the smallest loss of the network that it keeps
     uri     of the store; None: the one that `bptt train` would use in this folder
     solved  when a run has solved its task, as `loss/eval<=0.01`; None: as the sweep says, else `accuracy/eval>=1` where
             there is an accuracy, and a hundredth of the first loss where there is none

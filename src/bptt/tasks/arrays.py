@@ -110,7 +110,7 @@ class Arrays(OwnData):
         except ValueError as error:
             if isinstance(error, InvalidValue):
                 raise
-            where = ("y", "in memory") if self.path is None else ("path", self.path)
+            where = ("arrays", "in memory") if self.path is None else ("path", self.path)
             raise InvalidValue(*where, str(error)) from None
 
     def save(self, folder: Path) -> Path:
@@ -221,7 +221,7 @@ def _take(arrays: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], ArrayPart
         held = _pad(arrays)
         return held, check_arrays(held)
     except ValueError as error:
-        raise InvalidValue(next(iter(arrays)), "in memory", str(error)) from None
+        raise InvalidValue("arrays", "in memory", str(error)) from None
 
 
 def _pad(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

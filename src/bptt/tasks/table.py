@@ -307,7 +307,7 @@ def _pack(frame: "pd.DataFrame") -> bytes:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         pq.write_table(table, buffer, compression="zstd")
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InvalidValue(
             "frame", "DataFrame", f"holds what no file can ({' '.join(str(error).split())[:200]})"
         ) from None

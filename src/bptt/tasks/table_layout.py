@@ -85,6 +85,7 @@ def lay_out_table(frame: "pd.DataFrame", asked: AskedOfTable) -> Layout:
         window = max(1, min(_USUAL_WINDOW, rows // 10))
         said.append(
             f"the rows are one series, cut into windows of {window}; task.window says another, task.sequence a column"
+            + (", task.row=sequence that each row is one" if asked.time is None else "")
         )
     horizon = asked.horizon
     if horizon is None:
@@ -97,6 +98,8 @@ def lay_out_table(frame: "pd.DataFrame", asked: AskedOfTable) -> Layout:
         says = f"{again[0]} is the target in the same row, and the answer; task.horizon=1 takes it from a later one"
         raise InvalidValue("inputs", list(inputs), says)
     groups = _group(frame, asked) if row == "timestep" else []
+    if asked.time is not None:
+        said += _tell_gaps(frame[asked.time], groups)
     codes, classes = _encode_targets(frame, targets, kind)
     values = np.stack([_read_input(frame[name], name, asked, row) for name in inputs], axis=1)
     each = asked.each
@@ -234,6 +237,23 @@ def order_groups(column: "pd.Series", groups: Sequence[Rows]) -> list[Rows]:
             raise ValueError(f"column {column.name!r}: {says}; which is first? (task.sequence parts several series)")
         found.append(ordered)
     return found
+
+
+def _tell_gaps(column: "pd.Series", groups: Sequence[Rows]) -> list[str]:
+    """What is said where times are evenly spaced, but for gaps: rows on both sides are neighbours for a network."""
+    times = _read_times(column)
+    steps = np.concatenate([np.diff(times[group]).astype(np.float64) for group in groups])
+    rows = np.concatenate([group[1:] for group in groups])
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    if (np.abs(steps - usual) <= 0.1 * usual).sum() <= len(steps) / 2:
+        return []
+    count, longest = int((steps > 1.5 * usual).sum()), int(steps.argmax())
+    if not count:
+        return []
+    gaps = (
+        f"{count:,} gap{'s'[: count != 1]} in {column.name}, the longest of {steps[longest] / usual:,.3g} usual steps"
+    )
+    return [f"{gaps}, before row {rows[longest] + 1:,}: the rows on both sides are taken for neighbours"]
 
 
 def _read_times(column: "pd.Series") -> NDArray[Any]:

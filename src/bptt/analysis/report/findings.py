@@ -47,8 +47,8 @@ class Findings:
     @cached_property
     def statistics(self) -> "pd.DataFrame":
         """A row per setting, see `setting_statistics`, in the order of the sweep; how many of its runs had the task
-        solved at their end: held, held_share with its interval; and how many on the test set too, where all runs looked
-        at one: confirmed, confirmed_share.
+        solved at their end: held, held_share with its interval; and of how many the network that is kept solves it, on
+        the test set too, where all runs looked at one: confirmed, confirmed_share.
         """
         found = setting_statistics(self.sweep.runs, self.sweep.swept, self.conditions)
         if "solved" not in found:
@@ -58,7 +58,7 @@ class Findings:
         tested = metric.replace("/eval", "/test")
         held = {"held": self._meets(runs, metric)}
         if tested != metric and tested in runs and runs.loc[runs["outcome"].ne("diverged"), tested].notna().all():
-            held["confirmed"] = held["held"] & self._meets(runs, tested)
+            held["confirmed"] = self._meets(runs, metric, kept=True) & self._meets(runs, tested)
         for name, did in held.items():
             counted = Counter(_zip_columns(runs[did], self.labels))
             counts = [counted[texts] for texts in _zip_columns(found, self.labels)]
@@ -154,10 +154,14 @@ class Findings:
         """How many runs solved the task."""
         return int(self.statistics["solved"].sum()) if "solved" in self.statistics else 0
 
-    def _meets(self, runs: "pd.DataFrame", metric: str) -> "pd.Series":
-        """Whether what a run recorded last of a metric meets the criterion's threshold."""
+    def _meets(self, runs: "pd.DataFrame", metric: str, kept: bool = False) -> "pd.Series":
+        """Whether what a run recorded last of a metric meets the criterion's threshold; or, where it keeps its best
+        network, that one, of which what is said of the test set is.
+        """
         solved = self.sweep.solved
         last = take_final(runs, metric)
+        if kept and (own := f"kept/{metric}") in runs:
+            last = runs[own].astype(float).fillna(last)
         return last.ge(solved.threshold) if solved.op == ">=" else last.le(solved.threshold)
 
 

@@ -201,7 +201,9 @@ class _HalvedGrid:
                 self._decide(contest, rung)
             left = sum(map(len, contests))
             updates = " and ".join(f"{update:,}" for update in sorted({*at.values()}))
-            self._session.reporter.say(f"halving: after update {updates}, {left:,} setting{'s'[: left != 1]} go on")
+            self._session.reporter.say(
+                f"halving: after update {updates}, {left:,} {'setting goes' if left == 1 else 'settings go'} on"
+            )
         self._advance({racer.job.number: racer.known_run.train.updates for racer in self._list_going()})
         remove_rungs(self._session.archive.folder)
         self._session.reporter.end()

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from bptt.analysis.chosen import count_settings, tabulate_confirmation, tabulate_tuning
+from bptt.analysis.chosen import count_settings, name_picked_loss, tabulate_confirmation, tabulate_tuning
 from bptt.analysis.comparison import name_outcome
 from bptt.analysis.ranking import RULE
 from bptt.analysis.report.document import (
@@ -31,6 +31,7 @@ from bptt.analysis.tables import (
     LEADING_FITS,
     LOSS,
     SEED,
+    name_ranked_loss,
     shorten_keys,
 )
 
@@ -330,12 +331,13 @@ def _write_tuning(sweep: "Sweep") -> list[Element]:
         " file has all that were tried.",
     )
     chosen = table[table["chosen"]].reset_index(drop=True)
+    keeps = name_ranked_loss(tuning) == KEPT_LOSS
     columns = [
         *([Column("condition", "condition")] if "condition" in table else []),
         Column("setting", "setting"),
         *(Column(key, short[key], "exact" if table[key].dtype.kind in "iuf" else "text") for key in sweep.tuned),
         Column("success", "solved while tuned", "share"),
-        Column("loss", "last loss, median", "number"),
+        Column("loss", f"{'loss of the kept network' if keeps else 'last loss'}, median", "number"),
         *([Column("edge", "edge of what was tried")] if (chosen["edge"] != "").any() else []),
     ]
     # The rows that were chosen come first, which are those that a reader sees.
@@ -349,7 +351,7 @@ def _write_confirmation(sweep: "Sweep") -> list[Element]:
     if table.empty:
         return _write_unconfirmed(sweep)
     solves = bool(table["solved"].any() or table["fresh_solved"].any())
-    name, heading, form = ("success", "share solved", "share") if solves else ("loss_median", "last loss", "number")
+    name, heading, form = ("success", "share solved", "share") if solves else (*name_picked_loss(table), "number")
     columns = [
         *([Column("condition", "condition")] if "condition" in table else []),
         Column("setting", "best setting"),
