@@ -132,6 +132,18 @@ def find_single_run(source: str, uri: str | None) -> "PastRun":
     return runs[0]
 
 
+def explain_divergence(recorded: "PastRun") -> list[str]:
+    """A line on which network a run left that diverged; none of another."""
+    record = recorded.record if recorded.outcome == "diverged" else None
+    if record is None:
+        return []
+    if record.kept_update == record.updates:
+        return ["outcome  diverged: these are the weights of the update at which it did"]
+    return [
+        f"outcome  diverged at update {record.updates:,}: these are the weights of its best, of {record.kept_update:,}"
+    ]
+
+
 def add_allow(parser: argparse.ArgumentParser) -> None:
     """Add the option to a command that builds what a record describes."""
     parser.add_argument(
