@@ -132,16 +132,21 @@ def find_single_run(source: str, uri: str | None) -> "PastRun":
     return runs[0]
 
 
-def explain_divergence(recorded: "PastRun") -> list[str]:
-    """A line on which network a run left that diverged; none of another."""
-    record = recorded.record if recorded.outcome == "diverged" else None
+def explain_network(recorded: "PastRun") -> list[str]:
+    """Which network a run left that diverged, and from where one starts whose state was carried and is lost."""
+    diverged, carries = recorded.outcome == "diverged", recorded.config["train"].get("carry_state")
+    record = recorded.record if diverged or carries else None
     if record is None:
         return []
-    if record.kept_update == record.updates:
-        return ["outcome  diverged: these are the weights of the update at which it did"]
-    return [
-        f"outcome  diverged at update {record.updates:,}: these are the weights of its best, of {record.kept_update:,}"
-    ]
+    lines = list[str]()
+    if diverged and record.kept_update == record.updates:
+        lines.append("outcome  diverged: these are the weights of the update at which it did")
+    elif diverged:
+        at, kept = f"{record.updates:,}", f"{record.kept_update:,}"
+        lines.append(f"outcome  diverged at update {at}: these are the weights of its best, of {kept}")
+    if carries and not record.state.size:
+        lines.append("start    zero: the state with which training ended was not recorded where this run was read")
+    return lines
 
 
 def add_allow(parser: argparse.ArgumentParser) -> None:
