@@ -3,7 +3,12 @@
 import dataclasses
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+
+from bptt.cli.common import explain_network
 from bptt.cli.summary import describe_fits, describe_kept, describe_result, show_confusions
 from bptt.core.evaluation import predict
 from bptt.core.random import Generator
@@ -14,6 +19,7 @@ from bptt.tracking.folder.run import Journal
 from tests.core.comparing import finished
 from tests.core.making import make_run
 from tests.core.test_fits import make
+from tests.core.test_keeping import diverging, plain
 
 JOURNAL = Journal(
     run_id=None, uri=None, experiment=None, name="a run", digest="", numerical_version="", current_folder=str(Path())
@@ -70,3 +76,21 @@ def test_where_no_update_had_a_number_the_last_network_is_said_to_be_kept() -> N
     (record,) = finished([run])
     told = describe_kept(run, dataclasses.replace(record, once={}))
     assert told == ["the network of the last update is kept: no recorded one had a number for loss/eval"]
+
+
+def test_a_run_says_which_network_it_left_and_from_where_that_starts() -> None:
+    kept, last = (finished([run])[0] for run in (diverging(1), plain(diverging(1))))
+
+    def explain(outcome: str, record: Any, **train: bool) -> list[str]:
+        known = SimpleNamespace(outcome=outcome, record=record, config={"train": train})
+        return explain_network(known)  # type: ignore[arg-type]
+
+    own = f"outcome  diverged at update {kept.updates}: these are the weights of its best, of {kept.kept_update}"
+    assert explain("diverged", kept) == [own]
+    assert explain("diverged", last) == ["outcome  diverged: these are the weights of the update at which it did"]
+    assert explain("completed", kept) == []
+    stateless = dataclasses.replace(kept, state=np.empty((0, 0)))
+    start = "start    zero: the state with which training ended was not recorded where this run was read"
+    assert explain("completed", stateless, carry_state=True) == [start]
+    assert explain("diverged", stateless, carry_state=True) == [own, start]
+    assert explain("completed", stateless) == explain("completed", kept, carry_state=True) == []

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from bptt.cli.progress import percent, progress, write_metrics
+from bptt.cli.progress import percent, progress, write_lengths, write_metrics
 
 
 def test_lines_come_with_every_tenth_and_not_every_moment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,9 @@ def test_only_all_is_100_percent() -> None:
     assert write_metrics({"loss/train": 0.123456}) == "loss 0.1235"
     diverged = {"loss/train": math.inf, "loss/eval": math.nan, "accuracy/eval": math.nan}
     assert write_metrics(diverged) == "loss inf"
+
+
+def test_other_lengths_are_told_in_their_order() -> None:
+    once = {"loss/test": 1.0, "loss/eval_200": 2.0, "accuracy/eval_200": 0.5, "loss/eval_30": 0.25}
+    assert write_lengths(once) == ["of length 30: evaluation 0.25; of length 200: evaluation 2, accuracy 50.00 %"]
+    assert write_lengths({"loss/eval": 1.0, "loss/test": 1.0}) == []

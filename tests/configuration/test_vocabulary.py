@@ -127,7 +127,7 @@ OF_OTHERS = [
     ("optimizer.weight_decay=1", "; optimizer=adamw, momentum, nesterov, rmsprop or sgd has it (allowed: "),
     ("clip.threshold=1", "; clip=norm or value has it (allowed: nothing)"),
     ("init.path=x", "; init=file has it (allowed: init.scale, "),
-    ("task.length=3", "; task=adding, copying, counting, temporal_order or xor has it (allowed: task.bits, "),
+    ("task.length=3", "; task=adding, copying, counting, delayed_xor, dyck, flip_flop, "),
     ("dropout=0.5", "; there is no dropout; regularizer=l2 keeps weights small"),
 ]
 

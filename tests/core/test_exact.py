@@ -58,6 +58,8 @@ EXACT = {
         "__version__",
     ),
     "linspace",  # which examples are shown
+    "minimum",
+    "zeros_like",
 }
 #: Of Python's: whole numbers and powers of two, and the square root.
 EXACT_MATH = {"prod", "ceil", "floor", "frexp", "ldexp", "sqrt"}
@@ -66,6 +68,8 @@ SUMS = {"sum", "mean", "var", "std", "dot", "prod", "cumprod"}
 WHOLE = {
     "tasks/common.py": "shares of what is right, counted",
     "tasks/counting.py": "bits, counted",
+    "tasks/flip_flop.py": "shares of what is right, counted",
+    "tasks/temporal_order.py": "numbers of classes",
     "tasks/tables.py": "rows without a value, counted",
     "tasks/sine.py": "the error that is shown at the end",
     "tasks/adder.py": "bits, counted",

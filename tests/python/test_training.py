@@ -268,3 +268,13 @@ def test_a_table_is_predicted_as_a_table(folder: Path) -> None:
     assert np.array_equal(same, test["prediction"])
     with pytest.raises(ValueError, match=r"^x: a table, and the network was trained on arrays; give \(N, T, 1\)$"):
         bptt.Network.fresh("task=leftbit").predict(frame)
+
+
+def test_a_state_that_was_carried_is_where_a_table_starts_too(folder: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"v": np.sin(np.arange(60) / 5)})
+    words = "train.updates=6 train.log_points=2 model.hidden_size=3 train.carry_state=true"
+    run = bptt.train(words, task=bptt.tasks.Table(frame, target="v", window=10), tracking=False)
+    windows = np.lib.stride_tricks.sliding_window_view(frame["v"].to_numpy(), 10)[:, :, None]
+    assert np.array_equal(run.predict(frame)["prediction"], run.predict(windows)[:, 0])

@@ -269,8 +269,11 @@ BEHIND_A_CHECK = {
     "bptt.cli.check_gradients",
     "bptt.cli.summary",
     "bptt.configuration.checks",
+    "bptt.sklearn.estimator",
+    "bptt.sklearn.lane_search",
+    "bptt.sklearn.samples",
     "bptt.sweeps.planning",
-    "bptt.sweeps.search.search",
+    "bptt.sweeps.search.objectives",
 }
 
 

@@ -297,3 +297,18 @@ def test_units_matter_not_where_numbers_are_scaled() -> None:
     bare = RecurrentRegressor(**few | {"scale": False}).fit(X, DIFFERENCE)
     assert not bare.preparation_.scales
     assert mean_squared_error(DIFFERENCE, bare.predict(X)) < DIFFERENCE.var()
+
+
+def test_an_input_that_does_not_vary_is_not_blown_up_by_how_its_mean_is_rounded() -> None:
+    x = np.random.default_rng(0).standard_normal((31, 4, 2))
+    x[:, :, 1] = 0.1
+    regressor = RecurrentRegressor(updates=3, random_state=0).fit(x, x[:, :, 0].sum(axis=1))
+    assert regressor.preparation_.input_scale[1] == 1.0
+    other = x.copy()
+    other[:, :, 1] += 1e-9
+    np.testing.assert_allclose(regressor.predict(other), regressor.predict(x), atol=1e-6)
+
+
+def test_what_can_not_be_squared_is_not_scaled_to_nothing() -> None:
+    x = np.random.default_rng(0).standard_normal((31, 4, 1)) * 1e200
+    assert RecurrentRegressor(updates=1, random_state=0).fit(x, x[:, 0, 0] > 0).preparation_.input_scale == (1.0,)

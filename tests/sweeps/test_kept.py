@@ -65,5 +65,15 @@ def test_what_is_measured_last_is_the_network_that_was_kept(folder: Path) -> Non
     assert np.array_equal(sweep.runs["dynamics/lyapunov_max"], ends["dynamics/lyapunov_max"])
 
 
+def test_all_that_is_measured_is_the_last_network_too_where_it_was_kept_beside_a_better_one(folder: Path) -> None:
+    assert main(["measure", "own", "--workers", "1", "--at", "all", "--lyapunov"]) == 0
+    sweep = bptt.load("own")
+    records = train([rebuild_run(sweep, number) for number in sweep.runs["run"]])
+    assert any(record.kept_update < record.updates in record.snapshots for record in records)
+    for number, record in enumerate(records):
+        own = sweep.measures.loc[sweep.measures["run"] == number, "update"]
+        assert own.tolist() == sorted({record.kept_update, *record.snapshots})
+
+
 def test_it_is_reproduced_to_the_bit(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "own"]) == 0, capfd.readouterr()

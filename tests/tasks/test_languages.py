@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
+
+from bptt.core.losses.squared_error import SquaredError
 
 Build = Callable[..., Any]
 
@@ -57,3 +60,24 @@ def test_dyck_says_which_brackets_may_follow(build: Build) -> None:
                     may.add(kinds + stack[-1])
                 assert set(np.flatnonzero(y[t]).tolist()) == may
         assert deepest == depth
+
+
+@pytest.mark.parametrize("changes", [{"kinds": 1, "depth": 1}, {"kinds": 2, "depth": 3}, {"kinds": 3, "depth": 9}])
+def test_the_baseline_of_dyck_is_of_the_shares_of_all_strings(build: Build, changes: dict[str, int]) -> None:
+    task = build("dyck", length=12, **changes)
+    strings: dict[tuple[int, ...], float] = {(0,): 1.0}  # of how many are open, from the start on → its chance
+    for _ in range(12):
+        longer: dict[tuple[int, ...], float] = {}
+        for heights, chance in strings.items():
+            now = heights[-1]
+            steps = [1] if now == 0 else [-1] if now == task.depth else [1, -1]
+            longer |= {(*heights, now + step): chance / len(steps) for step in steps}
+        strings = longer
+    opens = sum(chance * sum(h < task.depth for h in heights[1:]) / 12 for heights, chance in strings.items())
+    closes = sum(chance * sum(h > 0 for h in heights[1:]) / 12 for heights, chance in strings.items()) / task.kinds
+    share = np.repeat([opens, closes], task.kinds)
+    assert task.baseline(SquaredError(weight=1.0)) == pytest.approx(12 * (share * (1 - share)).sum(), rel=1e-12)
+
+
+def test_the_baseline_of_long_strings_of_many_kinds_takes_no_memory(build: Build) -> None:
+    assert build("dyck", length=3000, kinds=100_000, depth=3).baseline(SquaredError(weight=1.0)) > 0

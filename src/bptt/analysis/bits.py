@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.core.run import TIMED, Record
-from bptt.tracking.folder.files import ONCE
+from bptt.tracking.folder.files import list_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +217,7 @@ def _find_update(found: tuple[ComparedPart, Deviation]) -> float:
 
 def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> NDArray[np.uint8]:
     """A hash of all that was recorded of each run, (runs, 32), see `bptt.analysis.sweep.hash_results`."""
-    told = [name for name in ("digest", "status", "outcome", "updates", *ONCE) if name in runs]
+    told = [name for name in ("digest", "status", "outcome", "updates") if name in runs] + list_once(runs.columns)
     stopped = runs["status"].eq("KILLED") & runs["updates"].notna()  # by halving: as its record has it
     runs = runs.assign(outcome=runs["outcome"].where(~stopped, "early_stopped"))
     names = ["update", *sorted(name for name in history.columns if name not in ("run", "update", *TIMED))]

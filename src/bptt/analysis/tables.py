@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bptt.tracking.folder.files import ONCE
+from bptt.tracking.folder.files import list_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +182,7 @@ def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.D
             for why, update, gone in zip(noted, ended["updates"].fillna(0), given_up, strict=True)
         ]
     ended["outcome"] = ended["outcome"].where(~ended["status"].isin(["FAILED", "KILLED"]))
-    once = [name for name in ONCE if name in runs and runs[name].notna().any()]
+    once = [name for name in list_once(runs.columns) if runs[name].notna().any()]
     tables = last, runs[["run", *once]].astype(dict.fromkeys(once, "float64"))
     return reduce(
         lambda left, right: left.merge(right, on="run", how="left"), tables, pd.concat([ended, swept], axis=1)

@@ -132,6 +132,23 @@ def find_single_run(source: str, uri: str | None) -> "PastRun":
     return runs[0]
 
 
+def explain_network(recorded: "PastRun") -> list[str]:
+    """Which network a run left that diverged, and from where one starts whose state was carried and is lost."""
+    diverged, carries = recorded.outcome == "diverged", recorded.config["train"].get("carry_state")
+    record = recorded.record if diverged or carries else None
+    if record is None:
+        return []
+    lines = list[str]()
+    if diverged and record.kept_update == record.updates:
+        lines.append("outcome  diverged: these are the weights of the update at which it did")
+    elif diverged:
+        at, kept = f"{record.updates:,}", f"{record.kept_update:,}"
+        lines.append(f"outcome  diverged at update {at}: these are the weights of its best, of {kept}")
+    if carries and not record.state.size:
+        lines.append("start    zero: the state with which training ended was not recorded where this run was read")
+    return lines
+
+
 def add_allow(parser: argparse.ArgumentParser) -> None:
     """Add the option to a command that builds what a record describes."""
     parser.add_argument(

@@ -415,10 +415,10 @@ def _load_sides(sources: Sequence[str], uri: str | None, solved: str | None) -> 
 
 def _choose_metrics(asked: Sequence[str] | None, sides: "Sequence[Sweep]") -> list[str]:
     from bptt.analysis.comparison import METRICS
-    from bptt.tracking.folder.files import ONCE
+    from bptt.tracking.folder.files import list_once
     from bptt.tracking.history.find import SourceError
 
-    names = [*METRICS, *ONCE, *sides[0].history.columns.drop(["run", "update"])]
+    names = [*METRICS, *list_once(sides[0].runs.columns), *sides[0].history.columns.drop(["run", "update"])]
     recorded = [name for name in dict.fromkeys(names) if all(_is_known(side, name) for side in sides)]
     for metric in asked or ():
         if metric not in recorded:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bptt.cli.common import Parser, add_allow, add_store, find_single_run, print_lines
+from bptt.cli.common import Parser, add_allow, add_store, explain_network, find_single_run, print_lines
 
 if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
@@ -194,11 +194,8 @@ def _tell(
     units = f"{wide} unit{'s'[: wide != 1]}"
     layered = f"{layers} layers of {units}" if layers > 1 else units
     cell = type(network.run.model).__name__.lower()
-    print_lines([f"run      {recorded.name}: {cell}, {layered}; (N, T, {config['inputs']}) → {output}"])
-    if recorded.outcome == "diverged":
-        print("outcome  diverged: these are the weights of the update at which it did")
-    if network.run.train.carry_state and not network.carried:
-        print("start    zero: the state with which training ended was not recorded where this run was read")
+    said = f"run      {recorded.name}: {cell}, {layered}; (N, T, {config['inputs']}) → {output}"
+    print_lines([said, *explain_network(recorded)])
     count = network.sequences.count
     of = f"{count:,} sequence{'s' if count > 1 else ''} of the evaluation"
     for name, distance in apart.items():

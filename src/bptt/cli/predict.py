@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bptt.cli.common import Parser, add_allow, add_store, find_single_run, print_lines, refuse
+from bptt.cli.common import Parser, add_allow, add_store, explain_network, find_single_run, print_lines, refuse
 
 if TYPE_CHECKING:
     import argparse
@@ -113,9 +113,7 @@ def _tell(recorded: "PastRun", made: "Predictions", output: Path | None, note: s
     shown = [] if output is not None else frame.head(_SHOWN).to_string(index=False).splitlines()
     left = len(frame) - _SHOWN
     more = [f"… {left:,} rows more; -o FILE writes them all"] if output is None and left > 0 else []
-    lines = [f"run      {recorded.name}"]
-    if recorded.outcome == "diverged":
-        lines.append("outcome  diverged: these are the weights of the update at which it did")
+    lines = [f"run      {recorded.name}", *explain_network(recorded)]
     for name in made.sets or [""]:
         part = made.of_set(name) if name else made
         lines += [_describe_errors(part, target, name) for target in part.targets if part.has_targets]

@@ -54,6 +54,9 @@ def progress(name: str, updates: int, done: int = 0, stream: TextIO | None = Non
         yield _Bar(bar, bar.add_task(make_printable(name), total=updates, completed=done, loss=""), updates)
 
 
+_OF_LENGTH: Final = "loss/eval_"
+
+
 def write_metrics(metrics: Mapping[str, float]) -> str:
     """A point's losses and accuracies in words, and a run's test; what a diverged run could not measure is left out."""
     parts = [f"loss {metrics['loss/train']:.4g}"]
@@ -64,6 +67,17 @@ def write_metrics(metrics: Mapping[str, float]) -> str:
         if (share := known.get(f"accuracy/{kind}")) is not None:
             parts.append(f"{'test ' if kind == 'test' else ''}accuracy {percent(share)}")
     return ", ".join(parts)
+
+
+def write_lengths(once: Mapping[str, float]) -> list[str]:
+    """In words how a run does on other lengths, by `Record.once`: none, or a line."""
+    lengths = sorted(int(name.removeprefix(_OF_LENGTH)) for name in once if name.startswith(_OF_LENGTH))
+    told = []
+    for length in lengths:
+        share = once.get(f"accuracy/eval_{length}")
+        accuracy = "" if share is None else f", accuracy {percent(share)}"
+        told.append(f"of length {length:,}: evaluation {once[f'{_OF_LENGTH}{length}']:.4g}{accuracy}")
+    return ["; ".join(told)] if told else []
 
 
 def write_left(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bptt.analysis.tables import FITS, write_lines
 from bptt.cli.common import say, write_allow_options, write_store_option
-from bptt.cli.progress import percent, write_metrics
+from bptt.cli.progress import percent, write_lengths, write_metrics
 from bptt.core.random import Generator
 from bptt.core.records.fits import count_classes
 from bptt.core.records.keeping import KEPT
@@ -68,7 +68,7 @@ def describe_result(run: Run, journal: Journal, ended: Ended) -> list[str]:
         told = [*told[1:], *told[:1]]
     lines = [
         f"{journal.name}: {how} after {after:,} updates ({write_duration(ended.seconds)})",
-        *(f"  {line}" for line in (*told, *describe_kept(run, record))),
+        *(f"  {line}" for line in (*told, *write_lengths(record.once), *describe_kept(run, record))),
     ]
     if ended.status == "FINISHED" and (record.outcome != "diverged" or record.kept_update != record.updates):
         lines += [f"  {line}" for line in (*_show_outputs(run, record), *show_confusions(run, record))]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.export.network import ExportError
-from bptt.tracking.folder.files import ONCE
+from bptt.tracking.folder.files import list_once
 from bptt.tracking.history.base import Member
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _list_points(history: "pd.DataFrame", row: Mapping[str, Any]) -> Iterator[tu
     """Update → what was recorded there; what there is one number of, at the last one."""
     names = [str(name) for name in history if name not in ("run", "update")]
     updates, values = history["update"].tolist(), history[names].to_numpy(dtype=float)
-    once = {name: float(row[name]) for name in ONCE if row.get(name) is not None}
+    once = {name: float(row[name]) for name in list_once(row) if row[name] is not None}
     for place, update in enumerate(updates):
         found = dict(zip(names, values[place].tolist(), strict=True)) | (once if place == len(updates) - 1 else {})
         if known := {name: value for name, value in found.items() if not math.isnan(value)}:

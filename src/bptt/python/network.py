@@ -139,7 +139,9 @@ class Network:
         if self.preparation is None or self.preparation.cutting is None:
             inputs = self.trained.sequences.x.shape[-1]
             raise ValueError(f"x: a table, and the network was trained on arrays; give (N, T, {inputs})")
-        predictor = make_predictor(self.trained.run, _make_record(self.trained.weights), "the network")
+        predictor = make_predictor(
+            self.trained.run, _make_record(self.trained.weights, self.trained.state), "the network"
+        )
         return predict_table(predictor, frame)
 
     def _read(self, x: Any, lengths: Any) -> tuple[Floats, NDArray[np.int64] | None]:
@@ -186,9 +188,10 @@ def _find_one(source: str, uri: str | None) -> PastRun:
     return runs[0]
 
 
-def _make_record(weights: Mapping[str, Floats]) -> Record:
-    """The record of a network that was not trained."""
-    return Record("completed", 0, {"update": np.zeros(0, np.int64)}, _NOTHING, weights, _NOTHING)
+def _make_record(weights: Mapping[str, Floats], state: Floats | None = None) -> Record:
+    """The record of a network that was not trained; state: see `Record.state`."""
+    start = _NOTHING if state is None else state
+    return Record("completed", 0, {"update": np.zeros(0, np.int64)}, _NOTHING, weights, start)
 
 
 def _take_weights(run: Run, path: Path) -> TrainedNetwork:

@@ -41,7 +41,8 @@ def pick_rows(sequences: Sequences, rows: Rows) -> Sequences:
 def measure_scales(sequences: Sequences, labels: tuple[int | str, ...] | None, scale: bool) -> Preparation:
     """How numbers are standardised: inputs, and targets that are numbers, to mean 0 and standard deviation 1.
 
-    labels of classes; None: targets are numbers. What does not vary is moved to 0 alone; scale False: nothing changes.
+    labels of classes; None: targets are numbers. What does not vary, or can't be squared, is moved to 0 alone; scale
+    False: nothing changes.
     """
     steps = np.arange(sequences.timesteps) < sequences.full_lengths[:, None]
     of_x, of_y = _measure(sequences.x[steps], scale), _measure(sequences.y, scale and labels is None)
@@ -62,5 +63,8 @@ def _measure(numbers: Floats, scale: bool) -> tuple[tuple[float, ...], tuple[flo
     columns = numbers.shape[1]
     if not scale:
         return (0.0,) * columns, (1.0,) * columns
-    deviations = numbers.std(axis=0)
-    return tuple(numbers.mean(axis=0).tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
+    with np.errstate(over="ignore"):
+        deviations = numbers.std(axis=0)
+    # The mean of equal numbers is rounded, so that they seem to vary a little.
+    varies = (numbers != numbers[:1]).any(axis=0) & (deviations > 0) & np.isfinite(deviations)
+    return tuple(numbers.mean(axis=0).tolist()), tuple(np.where(varies, deviations, 1.0).tolist())

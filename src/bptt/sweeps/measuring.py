@@ -159,11 +159,12 @@ def plan_measuring(
 
 
 def _find_ends(recording: History, members: Sequence[Member]) -> dict[int, tuple[int, int]]:
-    """Number → the last update, and that of the network that is kept, of the runs that left weights."""
+    """Number → the last update with a sound network, and that of the kept one, of the runs that left weights."""
     runs = recording.tables([member.number for member in members]).runs
     known = runs[runs["updates"].notna() & runs["outcome"].notna()]
     kept = known[KEPT_UPDATE].fillna(known["updates"]) if KEPT_UPDATE in known else known["updates"]
-    columns = (column.astype("int64") for column in (known["run"], known["updates"], kept))
+    sound = known["updates"] - known["outcome"].eq("diverged")  # its snapshots are of before
+    columns = (column.astype("int64") for column in (known["run"], sound, kept))
     return {int(run): (int(last), int(own)) for run, last, own in zip(*columns, strict=True)}
 
 
@@ -185,7 +186,7 @@ def _choose_updates(
     found, there = [], set[int]()
     for one in runs:
         last, own = ends[one.number]
-        kept = {int(update) for update in snapshot_updates(one.run.train) if update < last} | {0, own}
+        kept = {int(update) for update in snapshot_updates(one.run.train) if update <= last} | {0, own}
         named = {"first": {0}, "last": {own}, "all": kept}
         meant = {update for when in at for update in (named[when] if isinstance(when, str) else {when} & kept)}
         there |= kept

@@ -8,7 +8,7 @@ import numpy as np
 from bptt.core.annotations import InvalidValue, Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
-from bptt.tasks.common import Readout, Shares, find_baseline_of, one_hot, score_bits, score_sequences
+from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_bits, score_sequences
 from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 
@@ -84,6 +84,22 @@ class Dyck(Drawn):
         return score_sequences(output, sequences)
 
     def baseline(self, loss: Any) -> float | None:
-        """Of the mean target of many sequences, drawn once."""
-        many = self.make(Generator(np.random.SeedSequence(0)), 4096)
-        return find_baseline_of(loss, many)
+        """Of the shares of timesteps after which a bracket may come, by the chances of how many are open.
+
+        One that opens may come below the greatest depth, one of the k kinds that close where some are open.
+        """
+        chances, opens, closes = [1.0] + [0.0] * self.depth, 0.0, 0.0
+        for _ in range(self.length):
+            after = [0.0] * (self.depth + 1)
+            for height, chance in enumerate(chances):
+                up = 1.0 if height == 0 else 0.0 if height == self.depth else 0.5
+                if up:
+                    after[height + 1] += up * chance
+                if height:
+                    after[height - 1] += (1.0 - up) * chance
+            chances = after
+            opens += 1.0 - chances[self.depth]
+            closes += 1.0 - chances[0]
+        each = [opens / self.length] * self.kinds + [closes / self.length / self.kinds] * self.kinds
+        share = np.array(each)
+        return find_baseline(loss, share, share * (1 - share), self.length)

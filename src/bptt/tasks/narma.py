@@ -12,6 +12,7 @@ from bptt.tasks.common import Readout, find_baseline_of
 from bptt.tasks.drawn import Drawn, EvalLengths, check_lengths
 
 _ORDER = 10
+_MANY = 2**21  # timesteps of which the mean is taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,5 +67,5 @@ class Narma(Drawn):
         return None
 
     def baseline(self, loss: Any) -> float | None:
-        """Of the mean target of many sequences, drawn once."""
-        return find_baseline_of(loss, self.make(Generator(np.random.SeedSequence(0)), 1024))
+        """Of the mean target of many sequences, drawn once: of as many as have some million timesteps together."""
+        return find_baseline_of(loss, self.make(Generator(np.random.SeedSequence(0)), -(-_MANY // self.length)))

@@ -9,7 +9,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.sweeps.jobs.grammar import expand, find_differing
 
 COUNT = "must be a whole number at least 1 and at most 1,000,000"
-SETTINGS = "(allowed: it.params, it.zip, it.seeds, it.exclude, it.unions)"
+SETTINGS = "(allowed: it.params, it.zip, it.seeds, it.exclude, it.unions, it.halving)"
 UNION = "(allowed: it.unions[0].params, it.unions[0].zip, it.unions[0].seeds, it.unions[0].exclude)"
 UNEQUAL = "the keys advance together, but have different numbers of values"
 SHUFFLE = "shuffle gives another order each time; the order of runs has no meaning here"

@@ -7,8 +7,8 @@ import pytest
 
 from bptt.core.records.fits import list_fits
 from bptt.core.run import Record
-from bptt.tracking.folder.block import RunResult, join_runs, open_block, read_block, write_block
-from bptt.tracking.folder.files import HISTORY, ONCE, load_record, write_record
+from bptt.tracking.folder.block import RunResult, join_runs, list_ended, open_block, read_block, write_block
+from bptt.tracking.folder.files import HISTORY, ONCE, list_once, load_record, write_record
 from tests.core.comparing import finished
 from tests.core.test_fits import make
 
@@ -54,3 +54,23 @@ def test_a_folder_gives_back_what_was_kept(tmp_path: Path, records: list[Record]
     found = load_record("completed", tmp_path)
     assert found is not None
     assert (found.once, found.kept_update) == (records[0].once, records[0].kept_update)
+
+
+def test_other_lengths_come_back_too_and_stand_behind_the_rest_by_length(tmp_path: Path, records: list[Record]) -> None:
+    added = {"loss/eval_200": 2.0, "accuracy/eval_200": 0.5, "loss/eval_30": 1.0}
+    record = dataclasses.replace(records[0], once={**added, **records[0].once})
+    names = [*list_once(records[0].once), "loss/eval_30", "accuracy/eval_200", "loss/eval_200"]
+    assert list_once(["update", "loss/eval", "loss/eval_03", "own/eval_3", *record.once]) == names
+    write_block(tmp_path / "0", [result(0, record), result(1, None), result(2, records[1])])
+    block = open_block(tmp_path / "0")
+    first, _, other = read_block(block)
+    assert first.record is not None
+    assert other.record is not None
+    assert (first.record.once, other.record.once) == (record.once, records[1].once)
+    assert join_runs([block])["accuracy/eval_200"].to_pylist() == [0.5, None, None]
+    assert [ended.job for ended in list_ended(block)] == [0, 1, 2]
+    (tmp_path / "run").mkdir()
+    write_record(tmp_path / "run", record)
+    found = load_record("completed", tmp_path / "run")
+    assert found is not None
+    assert found.once == record.once

@@ -61,8 +61,11 @@ def test_a_gate_counts_where_it_starts_with_a_bias_of_its_own() -> None:
 
 
 def test_a_key_of_a_task_that_says_what_its_absence_means_does_not_count() -> None:
-    """Runs that were recorded before there were test sets, or LEFTBIT's fresh bits, are still the same ones."""
-    for name, added in (("adding", {"test_size": 0}), ("leftbit", {"test_size": 0, "eval_size": None})):
+    """Runs of before there were test sets, other lengths, or LEFTBIT's fresh bits, are still the same ones."""
+    for name, added in (
+        ("adding", {"test_size": 0, "eval_lengths": []}),
+        ("leftbit", {"test_size": 0, "eval_size": None}),
+    ):
         resolved = check_configuration(compose([f"task={name}"])).resolved
         now = {**resolved, "task": resolved["task"] | added}
         older = {**resolved, "task": {key: value for key, value in resolved["task"].items() if key not in added}}

@@ -30,6 +30,7 @@ from bptt.tracking.folder.files import (
     clear_part,
     dump_sealed,
     hash_content,
+    list_once,
     load_sealed,
     pack_table,
     parse_table,
@@ -78,7 +79,7 @@ class RunResult:
 class Tables:
     """The results of a sweep, one table each; `run` is a job's number.
 
-    runs     run, status, outcome, updates, error, began, ended, reused, of each of ONCE what there is, given_up if any
+    runs     run, status, outcome, updates, error, began, ended, reused, what there is of `Record.once`, given_up if any
     history  run, update, metrics
     """
 
@@ -221,7 +222,7 @@ def read_block(block: Block) -> list[RunResult]:
         results = []
         for row in block.runs.to_pylist():
             run, outcome, updates = row.pop("run"), row.pop("outcome"), row.pop("updates")
-            once = {name: value for name in ONCE if (value := row.pop(name, None)) is not None}
+            once = {name: value for name in list_once(row) if (value := row.pop(name)) is not None}
             record = None
             if outcome is not None:
                 record = _make_record(outcome, updates, once, history[run], flow[run], arrays, places[run])
@@ -257,7 +258,8 @@ def _make_record(
 
 def list_ended(block: Block) -> list[RunResult]:
     """How the runs of a block ended, without what they recorded."""
-    known = [name for name in block.runs.column_names if name in ("outcome", "updates", *ONCE)]
+    names = block.runs.column_names
+    known = [*(name for name in names if name in ("outcome", "updates")), *list_once(names)]
     return [RunResult(job=row.pop("run"), record=None, **row) for row in block.runs.drop(known).to_pylist()]
 
 
@@ -377,8 +379,7 @@ def _tabulate_runs(results: Sequence[RunResult]) -> Any:
             # Null where there is none: a number may be NaN, or infinite.
             **{
                 name: pa.array([record and record.once.get(name) for record in records], pa.float64())
-                for name in ONCE
-                if name in _USUAL or any(record is not None and name in record.once for record in records)
+                for name in list_once([*_USUAL, *(name for record in records if record for name in record.once)])
             },
         }
     )

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -58,11 +58,19 @@ ONCE: Final = (
     *(f"{name}/{part}" for name in ("rmse", "mae", "r2", "balanced_accuracy", "log_loss") for part in ("eval", "test")),
 )
 
+_AT_LENGTH: Final = re.compile(r"(?:loss|accuracy|rmse|mae|r2|balanced_accuracy|log_loss)/eval_([1-9][0-9]{0,17})")
 _ONCE_KEY: Final = b"bptt.once"
 
 #: Where sweeps are, each in a folder of its own, and within it single runs.
 MULTIRUN: Final = "multirun"
 SINGLE_RUNS: Final = "runs"
+
+
+def list_once(names: Iterable[str]) -> list[str]:
+    """Those of these names that a run has one number of: ONCE, then on sequences of other lengths, `loss/eval_200`."""
+    given = dict.fromkeys(names)
+    lengths = sorted((int(found[1]), name) for name in given if (found := _AT_LENGTH.fullmatch(name)))
+    return [*(name for name in ONCE if name in given), *(name for _, name in lengths)]
 
 
 def list_history_columns(record: "Record") -> dict[str, NDArray[Any]]:
@@ -227,7 +235,7 @@ def parse_table(content: bytes, digest: str | None = None) -> Any:
 def read_once(table: Any) -> dict[str, float]:
     """`Record.once` of the run whose history this Arrow table is, as it was read from its file."""
     found = json.loads((table.schema.metadata or {}).get(_ONCE_KEY, b"{}"))
-    return {name: float(found[name]) for name in ONCE if name in found}
+    return {name: float(found[name]) for name in list_once(found)}
 
 
 @contextmanager

@@ -234,7 +234,7 @@ class RunFolderHistory(History):
             "error": self._error(),
             "run_id": self._journal.run_id,
             "seconds": float("nan"),
-            **{name: once.get(name) for name in ONCE},
+            **(dict.fromkeys(ONCE) | once),
         }
         return Tables(pd.DataFrame([row] * len(numbers), columns=list(row)), history)
 

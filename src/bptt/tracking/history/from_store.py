@@ -22,6 +22,7 @@ from bptt.tracking.folder.files import (
     PROVENANCE,
     TRACEBACK,
     WEIGHTS,
+    list_once,
     load_record,
     read_once,
 )
@@ -361,6 +362,7 @@ class RunsStoreHistory(StoreHistory):
         rows = {number: self._rows[number] for number in numbers if number in self._rows}
         history, once = self._history(rows)
         last = history.groupby("run")["update"].last()
+        told = list_once([*ONCE, *(name for own in once.values() for name in own)])
         runs = pd.DataFrame(
             {
                 "run": pd.Series(list(rows), dtype="int64"),
@@ -371,7 +373,7 @@ class RunsStoreHistory(StoreHistory):
                 "began": pd.Series([row.began for row in rows.values()], dtype="float64"),
                 "ended": pd.Series([row.ended for row in rows.values()], dtype="float64"),
                 "run_id": pd.Series([row.run_id for row in rows.values()], dtype="str"),
-                **{name: [once.get(number, {}).get(name) for number in rows] for name in ONCE},
+                **{name: [once.get(number, {}).get(name) for number in rows] for name in told},
             }
         )
         return Tables(runs.assign(seconds=self._seconds(runs)), history)
@@ -406,11 +408,11 @@ class RunsStoreHistory(StoreHistory):
         if others:
             tables.append(drop_measured(self._store.read_histories(others), others))
         history = pd.concat(tables).sort_values(["run", "update"], ignore_index=True)
-        for name in ONCE:
-            if name in history:
-                for number, value in history.groupby("run")[name].last().dropna().items():
-                    once.setdefault(int(number), {})[name] = float(value)
-        return history.drop(columns=[name for name in ONCE if name in history]), once
+        told = list_once(map(str, history.columns))
+        for name in told:
+            for number, value in history.groupby("run")[name].last().dropna().items():
+                once.setdefault(int(number), {})[name] = float(value)
+        return history.drop(columns=told), once
 
     def _seconds(self, runs: "pd.DataFrame") -> "pd.Series":
         """Runs of one block have its times; of some runs of a sweep alone it isn't known how many were in a block."""

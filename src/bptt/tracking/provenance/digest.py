@@ -101,7 +101,7 @@ def _find_defaults(target: str) -> dict[str, Any]:
     try:
         kind = getattr(import_module(module), name)
         return {
-            field.metadata.get("key", field.name): field.default
+            field.metadata.get("key", field.name): [*own] if isinstance(own := field.default, tuple) else own
             for field in fields(kind)
             if field.default is not MISSING
         }

@@ -14,7 +14,7 @@ from bptt.analysis.report.sections.data import write_data
 from bptt.analysis.statistics.settings import clopper_pearson
 from bptt.analysis.sweep import hash_results
 from bptt.analysis.tables import ACCURACY, LOSS, SEED, show_values, write_moment
-from bptt.tracking.folder.files import ONCE
+from bptt.tracking.folder.files import list_once
 from bptt.tracking.folder.progress import write_duration
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def _tabulate_runs(findings: Findings) -> Table:
     """Every run, so that one can be compared with a repetition of it."""
     runs = findings.runs
     metrics = [name for name in (LOSS, ACCURACY) if name in runs]
-    tests = [name for name in ONCE if name in runs and name != "baseline"]
+    tests = [name for name in list_once(runs.columns) if name != "baseline"]
     keys = [key for key in (*findings.sweep.swept, *findings.sweep.tuned) if key in runs]
     frame = runs[
         [
