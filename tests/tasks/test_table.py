@@ -166,6 +166,24 @@ def test_the_split_is_the_same_for_every_seed_of_a_run_and_by_class() -> None:
     assert last.x[:, 0, 0].tolist() == list(range(80, 100))
 
 
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        ([*(f"{n}.5" for n in range(59)), "n/a?"], "row 60: 'n/a?'"),
+        ([f"1,{n:03d}.5" for n in range(60)], "row 1: '1,000.5'"),
+    ],
+)
+def test_numbers_that_a_text_spoils_are_no_labels(texts: list[str], shown: str) -> None:
+    """A network that tells 59 labels apart is not what is meant."""
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": texts})
+    with pytest.raises(InvalidValue) as refused:
+        Table(frame, window=5)
+    assert f"column 'y' holds text ({shown}), no numbers, where most are" in str(refused.value)
+    assert Table(frame, window=5, target_kind="classes").preparation.kind == "classes"
+    few = frame.assign(y=[*"0123456789", "none"] * 5 + [*"01234"])
+    assert Table(few, window=5).preparation.classes == (*"0123456789", "none")
+
+
 def test_gaps_in_time_are_told() -> None:
     """Windows run across them, as if the rows followed each other."""
     days = [*range(20), *range(30, 50), *range(52, 72)]

@@ -1,5 +1,6 @@
 """What the columns of a table are for, and what a row is: as it was asked for, or else found out, and said."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -10,12 +11,21 @@ from numpy.typing import NDArray
 from bptt.core.annotations import InvalidValue
 from bptt.core.sequences import Floats
 from bptt.tasks.cutting import Cutting, Rows, list_groups
-from bptt.tasks.labels import Label, encode_labels, is_whole, list_classes, looks_like_classes, write_classes
+from bptt.tasks.labels import (
+    MOST_WHOLE_CLASSES,
+    Label,
+    encode_labels,
+    is_whole,
+    list_classes,
+    looks_like_classes,
+    write_classes,
+)
 from bptt.tasks.tables import find_column, find_missing, is_numeric, is_time, refuse_missing, to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_LIKE_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.,' ]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 _USUAL_WINDOW: Final = 20
 _MOST_NAMED: Final = 6
 
@@ -157,6 +167,8 @@ def _find_kind(frame: "pd.DataFrame", targets: Sequence[str], asked: AskedOfTabl
             raise InvalidValue("target_kind", kind, f"{texts[0]} holds no numbers; use classes")
         if is_time(frame[texts[0]]):
             raise InvalidValue("target", texts[0], "holds times; a target is numbers or labels")
+        if kind == "auto":
+            _refuse_spoilt_numbers(frame[texts[0]])
         return "classes", ""
     column = frame[targets[0]]
     values = column.dropna().to_numpy()
@@ -173,6 +185,18 @@ def _find_kind(frame: "pd.DataFrame", targets: Sequence[str], asked: AskedOfTabl
     if values.dtype.kind in "iu" and looks_like_classes(values):
         return "classes", ", found out; task.target_kind=numbers takes them for numbers"
     return "numbers", ""
+
+
+def _refuse_spoilt_numbers(column: "pd.Series") -> None:
+    """Raise ValueError for numbers that one text among them, or how they are written, makes texts."""
+    texts = [str(value).strip() for value in column.dropna().tolist()]
+    numbers = {text for text in texts if _LIKE_NUMBER.fullmatch(text)}
+    if len(numbers) > MOST_WHOLE_CLASSES and sum(text in numbers for text in texts) > len(texts) / 2:
+        try:
+            to_numbers(column)
+        except ValueError as error:
+            says = "mend that, with numbers as 1234.5, or say task.target_kind=classes"
+            raise ValueError(f"{error}, where most are: {says}") from None
 
 
 def _find_row(asked: AskedOfTable, kind: str, said: list[str]) -> Literal["timestep", "sequence"]:
