@@ -33,8 +33,12 @@ _NEEDED: Final = {"init=file": "init.path=nowhere.npz"}
 
 
 def combinations() -> list[tuple[str, ...]]:
-    """Choices, as overrides, among which every choice of every group stands at least once."""
-    names = {group: list(list_choices(group, [find_conf_folder()])) for group in GROUPS}
+    """Choices, as overrides, among which every choice of every group stands at least once.
+
+    But `loss=auto`, which has no values, and goes with few tasks.
+    """
+    names = {group: [*list_choices(group, [find_conf_folder()])] for group in GROUPS}
+    names["loss"].remove("auto")
     return [
         tuple(f"{group}={found[(place + _SHIFT.get(group, 0)) % len(found)]}" for group, found in names.items())
         for place in range(max(map(len, names.values())))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from bptt.core.annotations import Range
+from bptt.core.annotations import InvalidValue, Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import FAIR_BIT, Readout, Shares, find_baseline, score_bits, score_sequences
@@ -43,6 +43,9 @@ class DelayedXor(Drawn):
     readout: Readout
 
     def __post_init__(self) -> None:
+        for name, value in (("delay", self.delay), ("terms", self.terms)):
+            if value >= self.length:
+                raise InvalidValue(name, value, f"below task.length={self.length}, so that some bit can be asked for")
         check_lengths(self.length, self.eval_lengths, least=self.delay * self.terms + 1)
 
     @property

@@ -49,9 +49,9 @@ class Digits:
     def __post_init__(self) -> None:
         known = len(_load()[1])
         if self.eval_size + self.test_size >= known:
-            raise InvalidValue(
-                "eval_size", self.eval_size, f"with test_size={self.test_size} below {known}, all there are"
-            )
+            name, other = ("eval_size", "test_size") if self.eval_size >= self.test_size else ("test_size", "eval_size")
+            says = f"with {other}={getattr(self, other)} below {known}, all there are"
+            raise InvalidValue(name, getattr(self, name), says)
 
     @property
     def inputs(self) -> int:

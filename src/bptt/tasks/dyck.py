@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from bptt.core.annotations import InvalidValue, Range
+from bptt.core.annotations import Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import Readout, Shares, find_baseline, one_hot, score_bits, score_sequences
@@ -35,8 +35,8 @@ class Dyck(Drawn):
     everywhere: ClassVar[bool] = True
 
     length: Annotated[int, Range(at_least=1)]
-    kinds: Annotated[int, Range(at_least=1)]
-    depth: Annotated[int, Range(at_least=1)]
+    kinds: Annotated[int, Range(at_least=1, at_most=1000)]
+    depth: Annotated[int, Range(at_least=1, at_most=1000)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0
     eval_lengths: EvalLengths = ()
@@ -44,8 +44,6 @@ class Dyck(Drawn):
 
     def __post_init__(self) -> None:
         check_lengths(self.length, self.eval_lengths)
-        if self.kinds * self.depth > 10**6:
-            raise InvalidValue("depth", self.depth, "a depth of which a stack for each sequence fits into the memory")
 
     @property
     def inputs(self) -> int:

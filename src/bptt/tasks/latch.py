@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from bptt.core.annotations import Range
+from bptt.core.annotations import InvalidValue, Range
 from bptt.core.random import Generator
 from bptt.core.sequences import Floats, Sequences
 from bptt.tasks.common import FAIR_BIT, Integers, Readout, Shares, find_baseline, score_bits
@@ -43,7 +43,10 @@ class Latch(Drawn):
     readout: Readout
 
     def __post_init__(self) -> None:
-        check_lengths(self.length, self.eval_lengths, least=self.shown)
+        check_lengths(self.length, self.eval_lengths)
+        shortest = min(*find_bounds(self.length), *self.eval_lengths, self.timesteps)
+        if self.shown > shortest:
+            raise InvalidValue("shown", self.shown, f"at most {shortest}, as a sequence may be that short")
 
     @property
     def timesteps(self) -> int:
