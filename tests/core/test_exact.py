@@ -58,6 +58,7 @@ EXACT = {
         "__version__",
     ),
     "linspace",  # which examples are shown
+    *("diff", "median"),  # a difference, and a middle value or half a sum of two
     "minimum",
     "zeros_like",
 }
@@ -71,6 +72,7 @@ WHOLE = {
     "tasks/flip_flop.py": "shares of what is right, counted",
     "tasks/temporal_order.py": "numbers of classes",
     "tasks/tables.py": "rows without a value, counted",
+    "tasks/table_layout.py": "steps of time, counted",
     "tasks/sine.py": "the error that is shown at the end",
     "tasks/adder.py": "bits, counted",
     "core/regularizers/l2.py": "the plain statement that the gradient check differentiates",
