@@ -61,13 +61,13 @@ def from_folder(place: Place) -> Sweep:
 
 def test_a_run_has_all_that_it_came_to(from_folder: Sweep) -> None:
     runs = from_folder.runs
-    assert list(runs)[:7] == ["run", "name", "status", "outcome", "updates", "model", "optimizer.alpha"]
+    assert list(runs)[:7] == ["run", "name", "status", "outcome", "updates", "given_up", "model"]
     assert runs["run"].tolist() == list(range(9))
     killed, failed = ["KILLED"], ["FAILED"]
     assert runs["status"].fillna("").tolist() == ["FINISHED"] * 4 + failed * 2 + killed + ["FINISHED", ""]
     # What a run that FAILED had recorded is no outcome.
     assert runs["outcome"].fillna("").tolist() == [
-        *("completed", "completed", "diverged", "early_stopped", "", "", "completed", "completed", "")
+        *("completed", "completed", "diverged", "early_stopped", "", "", "", "completed", "")
     ]
     nan = np.nan
     columns = {
@@ -75,8 +75,8 @@ def test_a_run_has_all_that_it_came_to(from_folder: Sweep) -> None:
         "best/loss/eval": [0.1, 0.5, 3.0, 0.0, 5.0, nan, 5.0, 0.125, nan],
         "best/accuracy/eval": [1.0, 0.75, 0.5, 1.0, 0.0, nan, 0.25, 1.0, nan],
         "solved_update": [40, nan, nan, 40, nan, nan, nan, 100, nan],
-        # One that was pruned is censored where it was stopped, one that diverged at the end of its training.
-        "observed": [40, 100, 100, 40, nan, nan, 40, 100, nan],
+        # One that diverged is censored at the end of its training; one that halving gave up counts nowhere.
+        "observed": [40, 100, 100, 40, nan, nan, nan, 100, nan],
         "seconds": [1.0] * 6 + [2.0, nan, nan],
         "loss/test": [0.11, 1.01, nan, 0.01, 5.01, nan, 5.01, 0.135, nan],
         "baseline": [2.0, 2.0, 2.0, 2.0, 2.0, nan, 2.0, 2.0, nan],

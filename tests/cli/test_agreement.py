@@ -66,12 +66,12 @@ def ask(
         found.append([compute_digest(configuration.resolved, compute_version())])
         raise Stop
 
-    def tell(_config: Any, runs: Sequence[Any]) -> None:
+    def tell(_config: Any, runs: Sequence[Any], *_told: Any) -> None:
         found.append([planned.digest for planned in runs])
 
     monkeypatch.setattr(Launch, "launch", launch)
     monkeypatch.setattr(single, "train_single", train_single)
-    monkeypatch.setattr(plan, "_print_plan", tell)
+    monkeypatch.setattr("bptt.sweeps.planning._tell_plan", tell)
     monkeypatch.setattr("bptt.sweeps.launch.write_provenance", lambda _folder: None)
 
     def run(command: str, typed: Sequence[str]) -> tuple[list[str] | None, list[str]]:

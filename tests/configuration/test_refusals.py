@@ -225,7 +225,7 @@ def test_each_override_has_its_line(cases: list[tuple[str, str]]) -> None:
             ],
         ),
         # what stands under a choice that there is not can't be judged
-        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, arrays, charlm, copying, counting, leftbit, sentiment, sine, table, temporal_order, xor)"]),
+        (["task=adderr", "task.length=3"], ["task=adderr: no such choice; did you mean adder? (choices: adder, adding, anbn, arrays, charlm, copying, counting, delayed_xor, digits, dyck, flip_flop, latch, leftbit, lorenz, mackey_glass, match_to_sample, memorization, multiplication, narma, parity, perceptual_decision, permutation, random_labels, sentiment, sine, table, temporal_order, xor)"]),
     ],
 )  # fmt: skip
 def test_refusals(overrides: list[str], lines: list[str]) -> None:

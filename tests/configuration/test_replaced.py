@@ -42,7 +42,7 @@ def vary(composer: Composer, *overrides: str) -> dict[str, Any]:
     """What a sweep's settings are, without what is empty."""
     node = OmegaConf.to_container(composer.compose(overrides, RunMode.MULTIRUN).hydra.sweeper)
     assert isinstance(node, dict)
-    return {str(name): value for name, value in node.items() if value not in ([], {}) and name != "_target_"}
+    return {str(name): value for name, value in node.items() if value not in ([], {}, None) and name != "_target_"}
 
 
 def test_a_file_is_parsed_again_where_it_has_changed_and_nobody_changes_what_others_get(

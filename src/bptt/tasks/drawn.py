@@ -26,6 +26,8 @@ class Drawn:
                                 then have one length, uniform between the two, and so has each of the other sets'
     """
 
+    #: Further lengths on which a run is seen when it has ended.
+    eval_lengths: EvalLengths = ()
     #: Whether every timestep has a target; False: the last alone.
     everywhere: ClassVar[bool] = False
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any, Final, get_args
 
+from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import JOBS, PROGRESS
 from bptt.tracking.folder.jobs import Stage
 from bptt.tracking.folder.progress import Sign, estimate_left, is_at_work, read_sign
@@ -127,7 +128,11 @@ class SweepLook:
         return {row["run"]: row for rows in self._ended.values() for row in rows}
 
     def _read_jobs(self) -> None:
-        held = (self.archive.folder / JOBS).stat()
+        path = self.archive.folder / JOBS
+        try:
+            held = path.stat()
+        except OSError as error:
+            raise ArchiveError(f"{path}: can't be read: {error.strerror or error}") from error
         version = held.st_mtime_ns, held.st_size
         if version != self.version:
             self.jobs, self.version = self.archive.read_columns(_COLUMNS), version

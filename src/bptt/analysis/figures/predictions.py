@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.analysis.best_run import predict_best
 from bptt.analysis.figures.material import Material, SweepFigure
 from bptt.analysis.statistics.intervals import exact_ends
 from bptt.analysis.style import BLUE, COLUMN, GREY, ORANGE, STYLE
@@ -58,6 +57,8 @@ def draw_predictions(predictions: "Predictions") -> Iterator[SweepFigure]:
 
 def draw_best(material: Material) -> Iterator[SweepFigure]:
     """Those of the run that did best, of a sweep over the user's own data."""
+    from bptt.analysis.best_run import predict_best  # with pandas, which a run's own figures do without
+
     found = predict_best(material.sweep)
     if found is None:
         return
