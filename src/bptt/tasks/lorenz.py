@@ -39,12 +39,12 @@ class Lorenz(Windowed):
     inputs: ClassVar[int] = 3
     outputs: ClassVar[int] = 3
 
-    every: Annotated[int, Range(at_least=1)]
-    horizon: Annotated[int, Range(at_least=1)]
-    window: Annotated[int, Range(at_least=1)]
-    windows: Annotated[int, Range(at_least=1)]
-    eval_size: Annotated[int, Range(at_least=1)]
-    test_size: Annotated[int, Range(at_least=0)] = 0
+    every: Annotated[int, Range(at_least=1, at_most=100)]
+    horizon: Annotated[int, Range(at_least=1, at_most=10**4)]
+    window: Annotated[int, Range(at_least=1, at_most=10**4)]
+    windows: Annotated[int, Range(at_least=1, at_most=10**5)]
+    eval_size: Annotated[int, Range(at_least=1, at_most=10**5)]
+    test_size: Annotated[int, Range(at_least=0, at_most=10**5)] = 0
     readout: Readout
 
     def compute_series(self, steps: int) -> Floats:

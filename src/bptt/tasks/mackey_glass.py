@@ -35,12 +35,12 @@ class MackeyGlass(Windowed):
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int] = 1
 
-    tau: Annotated[int, Range(at_least=1)]
-    horizon: Annotated[int, Range(at_least=1)]
-    window: Annotated[int, Range(at_least=1)]
-    windows: Annotated[int, Range(at_least=1)]
-    eval_size: Annotated[int, Range(at_least=1)]
-    test_size: Annotated[int, Range(at_least=0)] = 0
+    tau: Annotated[int, Range(at_least=1, at_most=1000)]
+    horizon: Annotated[int, Range(at_least=1, at_most=10**4)]
+    window: Annotated[int, Range(at_least=1, at_most=10**4)]
+    windows: Annotated[int, Range(at_least=1, at_most=10**5)]
+    eval_size: Annotated[int, Range(at_least=1, at_most=10**5)]
+    test_size: Annotated[int, Range(at_least=0, at_most=10**5)] = 0
     readout: Readout
 
     def compute_series(self, steps: int) -> Floats:

@@ -35,7 +35,7 @@ class Memorization(Drawn):
     everywhere: ClassVar[bool] = True
 
     length: Annotated[int, Range(at_least=1)]
-    values: Annotated[int, Range(at_least=2)]
+    values: Annotated[int, Range(at_least=2, at_most=10**4)]
     symbols: Annotated[int, Range(at_least=1)]
     eval_size: Annotated[int, Range(at_least=1)]
     test_size: Annotated[int, Range(at_least=0)] = 0

@@ -32,7 +32,7 @@ class RandomLabels:
 
     patterns: Annotated[int, Range(at_least=1)]
     length: Annotated[int, Range(at_least=1)]
-    channels: Annotated[int, Range(at_least=1)]
+    channels: Annotated[int, Range(at_least=1, at_most=10**4)]
     draw: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
 
