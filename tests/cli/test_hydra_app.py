@@ -9,8 +9,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.types import RunMode
 
 from bptt.cli import hydra_app, plan
-from bptt.configuration.build import Configuration
-from bptt.sweeps import composing
+from bptt.configuration.build import Configuration, check_configuration
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_one_run_is_composed_and_checked_once(seeds: list[int], monkeypatch: pyt
 
         return counted
 
-    monkeypatch.setattr(composing, "check_configuration", counting("checked", composing.check_configuration))
+    monkeypatch.setattr("bptt.sweeps.composing.check_configuration", counting("checked", check_configuration))
     composed = counting("composed", ConfigLoaderImpl.load_configuration)
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", composed)
     assert hydra_app.run(["seed=3"], remember(seeds)) == 0
