@@ -24,8 +24,8 @@ from bptt.core.optimizers.sgd import Sgd
 from bptt.core.random import Generator
 from bptt.core.run import Run, Settings
 from bptt.core.sequences import Floats, Pool, Sequences
-from bptt.tasks.adder import Adder
-from bptt.tasks.sine import Sine
+from bptt.tasks.languages.adder import Adder
+from bptt.tasks.series.sine import Sine
 
 _EVALUATED = 16  # sequences of the evaluation: enough to exist, too few to count
 TASKS = (

@@ -29,7 +29,14 @@ MAY_IMPORT = {
         "bptt.core.sequences",
     },
     "bptt.configuration": {"bptt", "bptt.printable", "bptt.configuration", "bptt.core", "bptt.tasks"},
-    "bptt.tracking": {"bptt", "bptt.printable", "bptt.tracking", "bptt.tasks.preparation", "bptt.core"},
+    "bptt.tracking": {
+        "bptt",
+        "bptt.printable",
+        "bptt.tracking",
+        "bptt.tasks.moved",
+        "bptt.tasks.own_data.preparation",
+        "bptt.core",
+    },
     "bptt.predictions": {
         "bptt.printable",
         "bptt.predictions",
@@ -46,7 +53,7 @@ MAY_IMPORT = {
         "bptt.predictions",
         "bptt.tracking",
         "bptt.configuration",
-        "bptt.tasks.preparation",
+        "bptt.tasks.own_data.preparation",
         "bptt.core",
     },
     "bptt.export": {

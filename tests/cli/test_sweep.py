@@ -186,7 +186,7 @@ def test_every_wrong_job_is_told_before_anything_starts(cold: Any) -> None:
 PLANTED = """
 from dataclasses import dataclass
 
-from bptt.tasks.counting import Counting
+from bptt.tasks.languages.counting import Counting
 
 
 @dataclass(frozen=True, kw_only=True)

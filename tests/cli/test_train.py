@@ -53,7 +53,7 @@ def test_params_are_the_whole_configuration(undisturbed: Any) -> None:
     assert run.stored.data.params == flatten_config(config)
     assert run.stored.data.params["optimizer.eta_plus"] == "1.2"
     assert run.stored.data.params["train.updates"] == "60"
-    assert config["task"]["_target_"] == "bptt.tasks.counting.Counting"
+    assert config["task"]["_target_"] == "bptt.tasks.languages.counting.Counting"
 
 
 def test_metrics_are_the_history(undisturbed: Any) -> None:

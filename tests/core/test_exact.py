@@ -68,13 +68,13 @@ EXACT_MATH = {"prod", "ceil", "floor", "frexp", "ldexp", "sqrt"}
 SUMS = {"sum", "mean", "var", "std", "dot", "prod", "cumprod"}
 WHOLE = {
     "tasks/common.py": "shares of what is right, counted",
-    "tasks/counting.py": "bits, counted",
-    "tasks/flip_flop.py": "shares of what is right, counted",
-    "tasks/temporal_order.py": "numbers of classes",
-    "tasks/tables.py": "rows without a value, counted",
-    "tasks/table_layout.py": "steps of time, counted",
-    "tasks/sine.py": "the error that is shown at the end",
-    "tasks/adder.py": "bits, counted",
+    "tasks/languages/counting.py": "bits, counted",
+    "tasks/memory/flip_flop.py": "shares of what is right, counted",
+    "tasks/memory/temporal_order.py": "numbers of classes",
+    "tasks/own_data/tables.py": "rows without a value, counted",
+    "tasks/own_data/table_layout.py": "steps of time, counted",
+    "tasks/series/sine.py": "the error that is shown at the end",
+    "tasks/languages/adder.py": "bits, counted",
     "core/regularizers/l2.py": "the plain statement that the gradient check differentiates",
 }
 

@@ -25,7 +25,7 @@ from bptt.core.training import Training
 from bptt.dynamics import noise_scale, sharpness, truncation_bias
 from bptt.dynamics.gradients import take_rows
 from bptt.dynamics.sharpness import find_stable_sharpness
-from bptt.tasks.sine import Sine
+from bptt.tasks.series.sine import Sine
 from tests.core.making import make_model, make_run
 from tests.dynamics.making import draw_parameters, of_lane
 

@@ -17,8 +17,8 @@ from bptt.export.onnx import build_onnx
 from bptt.export.predict import RecurrentNetwork, read_table_rows
 from bptt.predictions.reading import take_table
 from bptt.predictions.tables import split_classes
-from bptt.tasks.preparation import DataNote
-from bptt.tasks.tables import load_table
+from bptt.tasks.own_data.preparation import DataNote
+from bptt.tasks.own_data.tables import load_table
 from tests.export.making import prepared_network
 from tests.predictions.making import make_cutting, make_predictor, make_preparation
 

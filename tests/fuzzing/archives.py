@@ -14,8 +14,8 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.annotations import InvalidValue
 from bptt.core.inits.initialisation import Init
 from bptt.core.sequences import Sequences
-from bptt.tasks.array_parts import KEYS
-from bptt.tasks.arrays import Arrays
+from bptt.tasks.own_data.array_parts import KEYS
+from bptt.tasks.own_data.arrays import Arrays
 from tests.fuzzing.campaign import Refused, Target
 
 _TYPES: Final = ("f8", "f4", "f2", "i8", "i1", "u2", "?", ">f8", "c16", "U3", "S2", "M8[s]", "V4", "f8,i4", "O")

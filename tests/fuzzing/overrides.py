@@ -28,7 +28,15 @@ _NUMBERS: Final = (
     *("9" * digits for digits in (19, 40, 5000)),
 )
 _FUNCTIONS: Final = ("range", "interval", "choice", "glob", "int", "str", "tag", "sort", "shuffle", "f")
-_TARGETS: Final = ("os.system", "builtins.eval", "bptt.core.models.gru.Gru", "bptt.tasks.xor.Xor", "", "a..b", "3")
+_TARGETS: Final = (
+    "os.system",
+    "builtins.eval",
+    "bptt.core.models.gru.Gru",
+    "bptt.tasks.languages.xor.Xor",
+    "",
+    "a..b",
+    "3",
+)
 _NOISE: Final = "[](){}=,:'\"\\$~+@/.&#*? \t\n;%|<>é\x00a0-"
 
 

@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _unpack_system(folder: Path) -> Path:
     """Debian's Python for ARM with what it needs, not installed, only unpacked."""
-    system = folder / "system"
-    if not (system / "usr/bin" / f"python{PYTHON}").exists():
+    system = folder / f"debian-{RELEASE}"
+    if not system.exists():
         tools = ("qemu-aarch64-static", "debootstrap")
         if not all(map(shutil.which, tools)):
             apt = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "qemu-user-static", "debootstrap"]
@@ -54,10 +54,19 @@ def _unpack_system(folder: Path) -> Path:
         options = ["--arch=arm64", "--variant=minbase", "--foreign", "--include=python3"]
         # Its last step, which would run ARM's programs to check them, may fail: the packages are there by then.
         subprocess.run(["debootstrap", *options, RELEASE, str(stage)], check=False, stdout=subprocess.DEVNULL)
-        system.mkdir(exist_ok=True)
+        begun = _begin(system)
         for package in sorted((stage / "var/cache/apt/archives").glob("*.deb")):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(system)], check=True)
+            subprocess.run(["dpkg-deb", "-x", str(package), str(begun)], check=True)
+        begun.rename(system)
     return system
+
+
+def _begin(place: Path) -> Path:
+    """An empty folder that becomes `place` when it is whole: what was broken off is not taken for it."""
+    begun = place.with_name(f"{place.name}.begun")
+    shutil.rmtree(begun, ignore_errors=True)
+    begun.mkdir()
+    return begun
 
 
 def _install_packages(folder: Path) -> Path:
@@ -67,12 +76,14 @@ def _install_packages(folder: Path) -> Path:
     if not place.exists():
         platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (28, 27, 26, 17)]
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-        target = [*platforms, "--platform=manylinux2014_aarch64", f"--python-version={PYTHON}", "--target", str(place)]
+        begun = _begin(place)
+        target = [*platforms, "--platform=manylinux2014_aarch64", f"--python-version={PYTHON}", "--target", str(begun)]
         subprocess.run([*install, *target, *wanted], check=True)
         here = Path(sysconfig.get_path("purelib"))
         for name in PURE:
-            shutil.copytree(here / name, place / name)
-        shutil.copy(here / "typing_extensions.py", place)
+            shutil.copytree(here / name, begun / name)
+        shutil.copy(here / "typing_extensions.py", begun)
+        begun.rename(place)
     return place
 
 

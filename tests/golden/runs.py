@@ -48,7 +48,9 @@ UNWRITTEN = {"optimizer.weight_decay": 0.0, "optimizer.noise": 0.0, "model.noise
 #: Metrics that there were not when the first rows were written, of runs whose regularizer does not name them.
 UNHASHED = {"grad/omega", *WORK}
 #: The same of what there is one number of, of a task that says what its targets are.
-FITS = {"rmse/eval", "mae/eval", "r2/eval", "balanced_accuracy/eval", "log_loss/eval"}
+FITS = {
+    f"{name}/{part}" for name in ("rmse", "mae", "r2", "balanced_accuracy", "log_loss") for part in ("eval", "test")
+}
 #: Read by pandas or from scikit-learn's files, which such a machine need not have; what is computed of them is as of
 #: `arrays`.
 LEFT_OUT = {"digits", "table"}

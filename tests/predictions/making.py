@@ -7,8 +7,8 @@ import numpy as np
 from bptt.core.parameters import list_parameters, parameter_count, to_named
 from bptt.predictions.predictor import PredictingNetwork
 from bptt.predictions.tables import Meaning
-from bptt.tasks.cutting import Cutting
-from bptt.tasks.preparation import Preparation
+from bptt.tasks.own_data.cutting import Cutting
+from bptt.tasks.own_data.preparation import Preparation
 from tests.core.making import LOSSES, make_model
 
 

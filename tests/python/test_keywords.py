@@ -12,7 +12,7 @@ from bptt.configuration.errors import ConfigurationError
 from bptt.core.optimizers.adam import Adam
 from bptt.python.choices import ObjectChoices
 from bptt.python.keywords import split_texts, write_override_value, write_overrides
-from bptt.tasks.xor import Xor
+from bptt.tasks.languages.xor import Xor
 
 VALUES: list[Any] = [None, True, False, 0, -3, 1e-5, 0.1, float("inf"), "gru", "3", "null", "True", "1e-3", "", "a b"]
 VALUES += [
@@ -142,7 +142,7 @@ def test_objects_that_are_swept_are_files_of_choices() -> None:
         found = write_overrides({"task": ["adder", Xor(**xor())]}, choices, swept=True)
         assert found == ["task=adder,xor_0"]
         assert choices.own is not None
-        assert "_target_: bptt.tasks.xor.Xor" in (choices.own / "task" / "xor_0.yaml").read_text()
+        assert "_target_: bptt.tasks.languages.xor.Xor" in (choices.own / "task" / "xor_0.yaml").read_text()
         kept = choices.own
     assert not kept.exists()
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bptt.tasks import Preparation
-from bptt.tasks.cutting import Cutting
-from bptt.tasks.preparation import DataNote
+from bptt.tasks.own_data.cutting import Cutting
+from bptt.tasks.own_data.preparation import DataNote
 
 NUMBERS = Preparation(
     inputs=("a", "b"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bptt.tasks.splitting import Partition, count_parts, split_places, split_rows
+from bptt.tasks.own_data.splitting import Partition, count_parts, split_places, split_rows
 
 
 def whole(split: Partition) -> list[int]:

@@ -13,7 +13,7 @@ from bptt.core.annotations import InvalidValue
 from bptt.core.random import Generator
 from bptt.core.sequences import Sequences
 from bptt.tasks import Table
-from bptt.tasks.new_data import cut_new_table
+from bptt.tasks.own_data.new_data import cut_new_table
 
 Build = Callable[..., Any]
 NONE: dict[str, Any] = {"eval_size": 0, "test_size": 0, "scale_inputs": False, "scale_targets": False}
@@ -348,7 +348,7 @@ def test_what_is_wrong_with_a_file_is_said(build: Build, tmp_path: Path, name: s
 
 
 def test_a_file_that_is_too_large_is_not_read(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bptt.tasks.tables.measure_memory", lambda: 100)
+    monkeypatch.setattr("bptt.tasks.own_data.tables.measure_memory", lambda: 100)
     SERIES.to_csv(tmp_path / "t.csv", index=False)
     SERIES.to_parquet(tmp_path / "t.parquet")
     for name in ("t.csv", "t.parquet"):

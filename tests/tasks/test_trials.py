@@ -91,7 +91,7 @@ def test_digits_come_by_rows_or_by_pixels_in_parts_that_share_none(build: Build)
 
 
 def test_digits_need_scikit_learn(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bptt.tasks import digits
+    from bptt.tasks.sets import digits
 
     digits._load.cache_clear()
     monkeypatch.setattr(digits, "find_spec", lambda _name: None)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
     from bptt.tracking.folder.sweep import Searched
 
 

@@ -25,6 +25,7 @@ from bptt.core.optimizers.recurrent_constraint import MARGIN
 from bptt.core.parameters import ParameterKind
 from bptt.core.run import Model, Solver
 from bptt.tasks.data_files import check_members
+from bptt.tasks.moved import update_target
 
 BLOCKS: tuple[str, ...] = get_args(ParameterKind)
 
@@ -134,7 +135,7 @@ def _read_block_node(key: str, scheme: Any, schemes: Mapping[str, Path], problem
 def _find_class(
     key: str, target: Any, folder: str, protocol: type, allow: Iterable[str], problems: list[str]
 ) -> type | None:
-    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    module, _, name = update_target(target).rpartition(".") if isinstance(target, str) else ("", "", "")
     allowed = list(allow)
     if not (module.startswith(f"{folder}.") or module.partition(".")[0] in allowed):
         says = f"must name a class of {folder}" + "".join(f" or of {package}" for package in allowed)

@@ -28,7 +28,7 @@ from bptt.printable import OneLineError
 from bptt.tracking.history.find import PastRun
 
 if TYPE_CHECKING:
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 # Linear is Elman's with the identity for its activation.
 _CELLS = {Linear: "elman", Elman: "elman", Leaky: "leaky", Jordan: "jordan", Gru: "gru", Lstm: "lstm"}

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from bptt.core.sequences import Floats
 from bptt.export.network import TrainedNetwork
 from bptt.predictions.tables import name_scores
-from bptt.tasks.preparation import make_label_array
+from bptt.tasks.own_data.preparation import make_label_array
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 
 class Nodes:

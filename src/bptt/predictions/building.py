@@ -11,7 +11,7 @@ from bptt.core.run import Run
 from bptt.tracking.provenance.digest import compute_digest
 
 if TYPE_CHECKING:
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
     from bptt.tracking.history.find import PastRun
 
 

@@ -19,7 +19,7 @@ from bptt.printable import OneLineError
 from bptt.tracking.history.find import PastRun
 
 if TYPE_CHECKING:
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 
 class PredictionError(OneLineError):

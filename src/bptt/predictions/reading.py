@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from bptt.core.sequences import Floats, Sequences
 from bptt.predictions.predictor import PredictingNetwork, PredictionError
 from bptt.predictions.tables import TARGET, Meaning, Predictions, tabulate_predictions
-from bptt.tasks.array_parts import KEYS, check_arrays, to_sequences
 from bptt.tasks.data_files import read_npy, read_npz
-from bptt.tasks.labels import encode_labels, write_classes
-from bptt.tasks.new_data import cut_new_table
-from bptt.tasks.table_layout import order_groups
-from bptt.tasks.tables import is_numeric, load_table, to_numbers
+from bptt.tasks.own_data.array_parts import KEYS, check_arrays, to_sequences
+from bptt.tasks.own_data.labels import encode_labels, write_classes
+from bptt.tasks.own_data.new_data import cut_new_table
+from bptt.tasks.own_data.table_layout import order_groups
+from bptt.tasks.own_data.tables import is_numeric, load_table, to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd

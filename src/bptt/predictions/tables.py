@@ -12,7 +12,7 @@ from bptt.core.sequences import Floats, Sequences
 from bptt.tracking.folder.files import pack_table, parse_table
 
 if TYPE_CHECKING:
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 TARGET: Final = "target"
 PREDICTION: Final = "prediction"

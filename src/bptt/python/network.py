@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.predictions.predictor import PredictingNetwork
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 _WEIGHTS = ".npz"
 _NOTHING = np.zeros((0, 0))

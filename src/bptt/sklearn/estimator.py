@@ -2,6 +2,7 @@
 
 import numbers
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -64,7 +65,7 @@ class Targets:
     classes: NDArray[Any] | None = None
 
 
-class RecurrentEstimator(BaseEstimator):
+class RecurrentEstimator(BaseEstimator, ABC):
     """A recurrent network that reads sequences and answers at their end.
 
     X    (N, T): one input per timestep; (N, T, inputs); or a list of N sequences of any lengths, each (T, inputs), or
@@ -205,8 +206,9 @@ class RecurrentEstimator(BaseEstimator):
         x, lengths = read_inputs(self, X, fitting=False)
         return self.network_.compute_outputs(self.preparation_.prepare(x), lengths)
 
+    @abstractmethod
     def _read_targets(self, y: Any) -> Targets:
-        raise NotImplementedError
+        """What is to be learned, as the network has it."""
 
     def _check_parameters(self) -> None:
         """Raise ValueError of those that are no key of a configuration."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from bptt.core.sequences import Floats, Sequences
-from bptt.tasks.preparation import Preparation
+from bptt.tasks.own_data.preparation import Preparation
 
 Rows = NDArray[np.int64]
 

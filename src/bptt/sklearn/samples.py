@@ -9,7 +9,7 @@ from bptt.core.random import Generator
 from bptt.core.run import Target
 from bptt.core.sequences import Floats, Pool, Sequences
 from bptt.tasks.common import Shares, score_bits, score_classes
-from bptt.tasks.preparation import Preparation
+from bptt.tasks.own_data.preparation import Preparation
 
 
 @dataclass(frozen=True)

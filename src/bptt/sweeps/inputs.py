@@ -10,7 +10,7 @@ from bptt.configuration.compose import Composer
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.run import Task
 from bptt.printable import make_printable
-from bptt.tasks.preparation import Preparation
+from bptt.tasks.own_data.preparation import Preparation
 from bptt.tracking.folder.preparations import identify_task, note_preparation
 from bptt.tracking.provenance.digest import names_file
 from bptt.tracking.store.address import hide_passwords

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from bptt.sweeps.reopen import find_recorded_experiment
 from bptt.sweeps.stored import GONE, OWN, StoredSweep, Taken
-from bptt.tasks.preparation import Preparation
+from bptt.tasks.own_data.preparation import Preparation
 from bptt.tracking.folder.block import ArchiveError, read_table
 from bptt.tracking.folder.files import (
     CONFIG,

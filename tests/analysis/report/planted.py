@@ -51,7 +51,7 @@ class Planted(History):
     def config(self, number: int) -> dict[str, Any]:
         swept = self.members[number].swept
         return {
-            "task": {"_target_": "bptt.tasks.xor.Xor", "path": HOSTILE},
+            "task": {"_target_": "bptt.tasks.languages.xor.Xor", "path": HOSTILE},
             "model": {"_target_": "bptt.core.models.elman.Elman", "hidden_size": 3, "kind": swept.get("model.kind")},
             "init": {"_target_": "bptt.core.inits.normal.Normal", "bias": None, "scale": 0.5},
             "optimizer": {"_target_": "bptt.core.optimizers.sgd.Sgd", "alpha": 0.1},

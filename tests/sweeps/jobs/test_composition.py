@@ -21,7 +21,7 @@ from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.random import Generator
 from bptt.core.sequences import Sequences
 from bptt.sweeps.jobs.composition import Composition, Variant
-from bptt.tasks.adder import Adder
+from bptt.tasks.languages.adder import Adder
 from tests.combining import combine, list_files
 
 

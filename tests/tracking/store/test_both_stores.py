@@ -12,7 +12,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from bptt.core.run import Record
-from bptt.tasks.preparation import DataNote
+from bptt.tasks.own_data.preparation import DataNote
 from bptt.tracking.folder.files import pack_record
 from bptt.tracking.store.base import Experiment, Store
 from bptt.tracking.store.client import ClientStore

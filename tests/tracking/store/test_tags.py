@@ -86,7 +86,7 @@ def test_one_run_varies_in_nothing() -> None:
 
 def test_a_run_is_called_by_its_choices() -> None:
     resolved = {
-        "task": {"_target_": "bptt.tasks.temporal_order.TemporalOrder"},
+        "task": {"_target_": "bptt.tasks.memory.temporal_order.TemporalOrder"},
         "model": {"_target_": "bptt.core.models.elman.Elman"},
         "seed": 3,
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bptt.tasks.preparation import DataNote, Preparation
+from bptt.tasks.own_data.preparation import DataNote, Preparation
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import PREPARATION, check_content, make_key
 

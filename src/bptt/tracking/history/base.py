@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
     from bptt.tracking.folder.jobs import Stage
     from bptt.tracking.folder.sweep import Searched, SweepJournal
 

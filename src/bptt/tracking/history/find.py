@@ -28,7 +28,7 @@ from bptt.tracking.store.tags import DIGEST_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from bptt.core.run import Record
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 _BEST: Final = "best"
 _NARROWING: Final = re.compile(rf"\d+|{_BEST}|[\w.@/+~-]+=.+", re.DOTALL)

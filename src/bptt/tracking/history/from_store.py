@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bptt.core.run import Record
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 T = TypeVar("T")
 

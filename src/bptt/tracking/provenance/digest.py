@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any
 
 from bptt.core.sources import hash_sources, package_hash, read_modules
+from bptt.tasks.moved import update_target
 
 # Where results go, what may be imported, and what a user calls it: nothing that a number depends on.
 _NOT_NUMERICAL = frozenset({"tracking", "allow", "tags"})
@@ -95,7 +96,7 @@ def _drop_defaults(node: Any) -> Any:
 @cache
 def _find_defaults(target: str) -> dict[str, Any]:
     """Field → default, of one of bptt's classes; of others, which may change, nothing."""
-    module, _, name = target.rpartition(".")
+    module, _, name = update_target(target).rpartition(".")
     if not module.startswith("bptt.tasks."):
         return {}
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from bptt.tasks.preparation import DataNote
+from bptt.tasks.own_data.preparation import DataNote
 from bptt.tracking.folder.files import FLOW, HISTORY, WEIGHTS, load_record
 from bptt.tracking.store.address import Address
 from bptt.tracking.store.artifacts import fetch

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
 
-from bptt.tasks.preparation import DataNote
+from bptt.tasks.own_data.preparation import DataNote
 from bptt.tracking.store.tables import Connection
 
 #: The tag that MLflow's pages show beside a run's data.

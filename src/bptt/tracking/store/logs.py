@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.tasks.preparation import DataNote
+from bptt.tasks.own_data.preparation import DataNote
 from bptt.tracking.folder.block import Tables, read_table
 from bptt.tracking.folder.files import FLOW_ENDS, HISTORY, JOBS, REUSED, RUNS, SWEEP, Status, pack_table
 from bptt.tracking.folder.jobs import SweepJob

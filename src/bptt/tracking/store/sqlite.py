@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
-from bptt.tasks.preparation import DataNote
+from bptt.tasks.own_data.preparation import DataNote
 from bptt.tracking.store.base import Begun, Point
 from bptt.tracking.store.connecting import RefusalError
 from bptt.tracking.store.database import DatabaseStore

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from bptt.analysis.report.document import Element, Paragraph, Strong
-from bptt.tasks.preparation import EVALUATED_ON_TRAINING
+from bptt.tasks.own_data.preparation import EVALUATED_ON_TRAINING
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
-    from bptt.tasks.preparation import Preparation
+    from bptt.tasks.own_data.preparation import Preparation
 
 _MOST_TASKS = 4
 

@@ -1,0 +1,1 @@
+"""Trials as experiments with animals have them."""

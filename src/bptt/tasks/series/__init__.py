@@ -1,0 +1,1 @@
+"""Series in time that are to be foretold or followed."""

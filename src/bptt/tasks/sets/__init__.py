@@ -1,0 +1,1 @@
+"""Fixed sets that are learned whole."""
