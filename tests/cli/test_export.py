@@ -136,7 +136,7 @@ def test_a_model_that_gives_something_else_is_told_of_and_not_logged(
     export: Exporting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[object] = []
-    monkeypatch.setattr("bptt.export.network.run_mlflow", lambda model, network: network.predict() + 1e-6)
+    monkeypatch.setattr("bptt.export.writing.run_mlflow", lambda model, network: network.predict() + 1e-6)
     monkeypatch.setattr("bptt.export.mlflow_model.log_model", lambda *given: logged.append(given))
     code, _, err = export("latest:1 -o off --log")
     assert (code, logged) == (1, [])

@@ -10,7 +10,7 @@ import pytest
 
 import bptt
 from bptt.analysis.chosen import tabulate_confirmation, tabulate_tuning, warn_of_edges, write_confirmation, write_tuning
-from bptt.analysis.report.document import Table
+from bptt.analysis.report.document import ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.repeating import find_run_command
 from bptt.analysis.report.sections.results import write_choices
@@ -222,7 +222,7 @@ def test_of_runs_that_keep_their_best_network_its_loss_is_told() -> None:
     said = write_confirmation(swept)
     assert f"{row['setting']} has a median loss of the kept network of {best:.3g}" in said
     (section,) = write_choices(Findings(swept))
-    headings = [column.heading for part in section.elements if isinstance(part, Table) for column in part.columns]
+    headings = [column.heading for part in section.elements if isinstance(part, ShownTable) for column in part.columns]
     assert "loss of the kept network, fresh seeds" in headings
 
 

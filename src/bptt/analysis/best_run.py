@@ -26,10 +26,7 @@ def predict_best(sweep: "Sweep") -> "tuple[str, Predictions] | None":
         best = pick_best(recording, [int(run) for run in sweep.runs["run"]])[0]
         (past,) = list_past_runs(Source(recording, None, frozenset([best])))
         run = build_run(past)
-    except (
-        SourceError,
-        ConfigurationError,
-    ):  # the latter of data that were moved or changed, or a package that is not imported here
+    except (SourceError, ConfigurationError):  # of data that were moved or changed, or a package that is not imported
         return None
     record = sweep.record(best)
     if record is None or not all(np.isfinite(array).all() for array in record.parameters.values()):

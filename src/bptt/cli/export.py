@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from bptt.export.network import TrainedNetwork
     from bptt.tracking.history.find import PastRun
 
-_ONNX = "network.onnx"
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
@@ -41,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder or id, SWEEP:best, SWEEP:NUMBER, or latest")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="a new folder; otherwise model-NAME")
-    parser.add_argument("--onnx", action="store_true", help=f"write {_ONNX} beside it (float64)")
+    parser.add_argument("--onnx", action="store_true", help="write network.onnx beside it (float64)")
     parser.add_argument("--log", action="store_true", help="log it to its run; without -o no folder is written")
     parser.add_argument(
         "--register", metavar="NAME", help="log it, as the next version of this model in the store's registry"
@@ -105,6 +103,7 @@ def _check(wanted: _Request, recorded: "PastRun") -> None:
     """Raise ExportError for what can be known before anything is made."""
     from bptt.export.mlflow_model import check_model_name
     from bptt.export.network import ExportError
+    from bptt.export.writing import check_onnx
 
     folder = wanted.folder
     if folder is not None and (folder.exists() or folder.is_symlink()):
@@ -117,43 +116,31 @@ def _check(wanted: _Request, recorded: "PastRun") -> None:
             f"{recorded.name}: not known to be in a store; name its run there: bptt export RUN_ID {option}"
         )
     if wanted.onnx:
-        try:
-            import onnx  # noqa: F401 (whether it is there)
-            import onnxruntime  # noqa: F401
-        except ImportError as error:
-            raise ExportError(f"--onnx: a package is missing ({error.name}): pip install 'bptt[onnx]'") from None
+        check_onnx("--onnx")
 
 
 def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
-    from bptt.export.mlflow_model import load_model, log_model, register_model, save_model
-    from bptt.export.network import ALLOWED, measure_difference, run_mlflow, run_onnx
+    from bptt.export.mlflow_model import log_model, register_model
+    from bptt.export.network import ALLOWED
+    from bptt.export.writing import write_model
 
-    ours, files = network.predict(), {}
-    apart: dict[str, float] = {}
-    if wanted.onnx:
-        from bptt.export.onnx import build_onnx
-
-        files[_ONNX] = build_onnx(network).SerializeToString()
-        apart[_ONNX] = measure_difference(ours, run_onnx(files[_ONNX], network))
     model_id = version = None
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save_model(folder, network.content(), files)
-        apart["the model"] = measure_difference(ours, run_mlflow(load_model(folder), network))
-        wrong = [name for name, distance in apart.items() if not distance <= ALLOWED]
-        if wanted.log and recorded.run_id is not None and not wrong:
+        written = write_model(network, folder, onnx=wanted.onnx)
+        if wanted.log and recorded.run_id is not None and not written.wrong:
             uri = _find_store(recorded, wanted.uri)
-            model_id = log_model(uri, recorded.run_id, network.content(), files)
+            model_id = log_model(uri, recorded.run_id, network.content(), written.files)
             if wanted.name is not None:
                 version = register_model(uri, recorded.run_id, model_id, wanted.name)
         if wanted.folder is not None:
             _put(folder, wanted.folder)
-    _tell(network, recorded, wanted.folder, model_id, apart)
+    _tell(network, recorded, wanted.folder, model_id, written.apart)
     if version is not None:
         print_lines([f"version  {version} of {wanted.name}: models:/{wanted.name}/{version}"])
-    for name in wrong:
+    for name in written.wrong:
         print(f"{name}: differs from what bptt computes by more than {ALLOWED:g}", file=sys.stderr)
-    return 1 if wrong else 0
+    return 1 if written.wrong else 0
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -169,7 +169,7 @@ class TrainedRun:
         Raises ExportError where the folder is there already, a package is missing, or what was written does not give
         what bptt computes.
         """
-        from bptt.python.exporting import export_network
+        from bptt.export.writing import export_network
 
         return export_network(self.network.trained, Path(folder), onnx=onnx)
 

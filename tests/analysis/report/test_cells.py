@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.report.document import Column, Table
+from bptt.analysis.report.document import Column, ShownTable
 from bptt.analysis.report.rendering import MISSING, write_number, write_rows, write_share
 
 
@@ -58,7 +58,7 @@ def test_rows_hold_numbers_as_the_file_has_them() -> None:
         Column("n", "n", "count", of="of"),
         Column("yes", "yes"),
     ]
-    (name, x, n, yes), (no_name, no_x, _, no) = write_rows(Table("t", "T", (), frame, columns))
+    (name, x, n, yes), (no_name, no_x, _, no) = write_rows(ShownTable("t", "T", (), frame, columns))
     assert (name.shown, name.mono) == ("a", True)
     assert (no_name.shown, no_name.mono) == (MISSING, False)
     assert x.shown.text == "0.300"  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from pylatexenc.latexencode import get_builtin_uni2latex_dict
 
 import bptt
 from bptt.analysis.report.contents import report_several, report_single
-from bptt.analysis.report.document import Column, Mono, Strong, Table
+from bptt.analysis.report.document import Column, Mono, ShownTable, Strong
 from bptt.analysis.report.latex import render_latex
 from bptt.analysis.report.rendering import escape_latex
 from bptt.analysis.report.writing import render_tables
@@ -37,7 +37,7 @@ _COMPLAINTS = re.compile(
 
 
 def table(frame: pd.DataFrame, *columns: Column, name: str = "t", most: int = 200) -> str:
-    return render_latex(Table(name, "A title", ("A caption.",), frame, columns, most=most))
+    return render_latex(ShownTable(name, "A title", ("A caption.",), frame, columns, most=most))
 
 
 def packages(text: str) -> tuple[str, ...]:
@@ -196,5 +196,5 @@ def test_every_table_of_a_shipped_sweep(name: str, tmp_path: Path, monkeypatch: 
 
 def test_a_caption_has_its_own_type() -> None:
     frame = pd.DataFrame({"a": [1]})
-    made = Table("t", "A & B", ("of ", Mono("x_y"), ", ", Strong("10 %")), frame, [Column("a", "a", "exact")])
+    made = ShownTable("t", "A & B", ("of ", Mono("x_y"), ", ", Strong("10 %")), frame, [Column("a", "a", "exact")])
     assert r"\caption{A \& B. of \texttt{x\_y}, \textbf{10 \%}}" in render_latex(made)

@@ -11,7 +11,7 @@ import pytest
 
 from bptt.analysis import figures
 from bptt.analysis.report import contents, writing
-from bptt.analysis.report.document import Table
+from bptt.analysis.report.document import ShownTable
 from bptt.analysis.report.sections import results
 from bptt.analysis.report.writing import make_report_files
 from bptt.cli import report
@@ -59,7 +59,7 @@ def _table(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         contents,
         "write_settings_table",
-        lambda findings: Table("results", "Results by setting", (), cast("Any", Frame()), made(findings).columns),
+        lambda findings: ShownTable("results", "Results by setting", (), cast("Any", Frame()), made(findings).columns),
     )
 
 

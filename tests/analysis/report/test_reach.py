@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bptt.analysis.report.document import Table
+from bptt.analysis.report.document import ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_rows
 from bptt.analysis.report.sections.reach import find_distance, tabulate_reach, write_reach
@@ -64,7 +64,7 @@ def test_the_largest_length_that_more_than_half_solve_and_the_largest_beyond_dou
 def test_the_report_has_it_where_a_condition_is_a_distance() -> None:
     (section,) = write_reach(Findings(two_tasks(COUNTS)))
     (table,) = section.elements
-    assert isinstance(table, Table)
+    assert isinstance(table, ShownTable)
     assert [column.heading for column in table.columns] == [
         *("condition", "setting", "more than half, up to", "beyond doubt, up to", "10", "20", "50")
     ]

@@ -17,8 +17,8 @@ from bptt.analysis.report.document import (
     Paragraph,
     Report,
     Section,
+    ShownTable,
     Span,
-    Table,
     attempt,
     attempt_section,
     attempt_some,
@@ -227,7 +227,7 @@ def _write_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> Section:
         Column("wall_time", "wall time"),
         Column("status", "status"),
     ]
-    return Section("sweeps", "The sweeps", [Table("sweeps", "The sweeps", (), pd.DataFrame(rows), columns)])
+    return Section("sweeps", "The sweeps", [ShownTable("sweeps", "The sweeps", (), pd.DataFrame(rows), columns)])
 
 
 def _write_wall(sweep: "Sweep") -> str:
@@ -249,7 +249,7 @@ def _write_differing(every: Sequence[Findings], labels: Sequence[str]) -> Sectio
         return Section("differing", "What differs", [Paragraph(("The sweeps have the same configurations.",))])
     columns = [Column("key", "key", mono=True), *(Column(label, label, mono=True) for label in labels)]
     caption: tuple[Span, ...] = ("Every key whose values are not the same in all sweeps.",)
-    table = Table("differing", "What differs between the sweeps", caption, pd.DataFrame(rows), columns)
+    table = ShownTable("differing", "What differs between the sweeps", caption, pd.DataFrame(rows), columns)
     return Section("differing", "What differs", [table])
 
 
@@ -274,7 +274,7 @@ def _write_side_by_side(every: Sequence[Findings], labels: Sequence[str]) -> Sec
     frame.insert(0, "sweep", frame.pop("sweep"))
     conditions = [Column("condition", "condition")] if "condition" in frame else []
     columns = [Column("sweep", "sweep"), *conditions, *choose_columns(frame, [])]
-    table = Table("side_by_side", "All settings", ("With each estimate its 95 % interval.",), frame, columns)
+    table = ShownTable("side_by_side", "All settings", ("With each estimate its 95 % interval.",), frame, columns)
     return Section("side_by_side", "Results side by side", [table, *_compare_sweeps(every, labels)])
 
 
@@ -308,7 +308,10 @@ def _compare_sweeps(every: Sequence[Findings], labels: Sequence[str]) -> list[El
         Column("probability", "probability that the first is better", "share", "low", "high"),
         Column("does", "the first does"),
     ]
-    return [Heading("Which is better"), Table("compared", "The sweeps compared", caption, pd.DataFrame(rows), columns)]
+    return [
+        Heading("Which is better"),
+        ShownTable("compared", "The sweeps compared", caption, pd.DataFrame(rows), columns),
+    ]
 
 
 def _tabulate(found: "Mapping[str, Comparison]") -> dict[str, Any]:
@@ -334,7 +337,7 @@ def _write_one(number: int, label: str, sections: Sequence[Section]) -> Section:
 
 
 def _number_files(element: Element, number: int) -> Element:
-    if isinstance(element, Table):
+    if isinstance(element, ShownTable):
         return replace(element, name=f"{number}_{element.name}")
     if isinstance(element, Figures):
         return Figures([replace(drawn, name=f"{number}_{drawn.name}") for drawn in element.drawn])
@@ -350,7 +353,7 @@ def _write_origins(sweeps: "Sequence[Sweep]", labels: Sequence[str]) -> Section:
     rows = [_write_row(name, told, labels) for name in dict.fromkeys(name for found in told for name in found)]
     rows += [_write_row(name, packages, labels) for name in dict.fromkeys(name for found in packages for name in found)]
     columns = [Column("what", ""), *(Column(label, label, mono=True) for label in labels)]
-    table = Table("made_with", "What the numbers were made with", (), pd.DataFrame(rows), columns)
+    table = ShownTable("made_with", "What the numbers were made with", (), pd.DataFrame(rows), columns)
     return Section("provenance", "Provenance", [table])
 
 

@@ -111,10 +111,6 @@ class ShownTable:
     kind: ClassVar[str] = "table"
 
 
-#: As sections call it; `bptt.tasks.Table` is of data.
-Table = ShownTable
-
-
 @dataclass(frozen=True)
 class Figures:
     """Figures side by side, where there is room for that."""
@@ -149,7 +145,7 @@ class Missing:
         return f"{self.what} can't be shown: {self.why}"
 
 
-Element = Paragraph | Listing | Table | Figures | Heading | Missing
+Element = Paragraph | Listing | ShownTable | Figures | Heading | Missing
 
 
 @dataclass(frozen=True)
@@ -175,9 +171,9 @@ class Report:
     sections: Sequence[Section]
 
     @property
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[ShownTable]:
         """All tables, in their order."""
-        return [element for element in self._elements() if isinstance(element, Table)]
+        return [element for element in self._elements() if isinstance(element, ShownTable)]
 
     @property
     def figures(self) -> "list[SweepFigure]":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from bptt.analysis.report.document import Column, Mono, Span, Table
+from bptt.analysis.report.document import Column, Mono, ShownTable, Span
 from bptt.analysis.report.rendering import Number, TableCell, escape_latex, join_lines, load_template, write_rows
 from bptt.printable import make_lines_printable
 
@@ -125,7 +125,7 @@ class _Placed:
         return ["".join(text.write(self.width is not None) for text in cell) for cell in self.cells]
 
 
-def render_table(table: Table) -> dict[str, bytes]:
+def render_table(table: ShownTable) -> dict[str, bytes]:
     """A table's files: tables/NAME.csv with every digit, and tables/NAME.tex with what the page shows."""
     written = make_lines_printable(table.frame.to_csv(index=False, lineterminator="\n"))
     files = {f"tables/{table.name}.csv": written.encode()}
@@ -134,7 +134,7 @@ def render_table(table: Table) -> dict[str, bytes]:
     return files
 
 
-def render_latex(table: Table) -> str:
+def render_latex(table: ShownTable) -> str:
     """A table as LaTeX; its first lines are a comment with the packages that it needs."""
     rows = write_rows(table)
     columns = [

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from bptt import __version__
-from bptt.analysis.report.document import Column, Figures, Report, Table
+from bptt.analysis.report.document import Column, Figures, Report, ShownTable
 from bptt.printable import make_lines_printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TableCell:
     high: str | Number | None = None
 
 
-def write_rows(table: Table) -> list[list[TableCell]]:
+def write_rows(table: ShownTable) -> list[list[TableCell]]:
     """What a reader sees of a table, row by row."""
     return [
         [_write_cell(row, column) for column in table.columns] for row in _list_records(table.frame.head(table.most))
@@ -169,7 +169,7 @@ def render_pages(report: Report, images: Mapping[str, bytes], linked: str) -> di
 
 def _view(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes]) -> Any:
     """An element with all that a template needs of it."""
-    if isinstance(element, Table):
+    if isinstance(element, ShownTable):
         return _view_table(element, numbers[id(element)])
     if isinstance(element, Figures):
         return {
@@ -179,7 +179,7 @@ def _view(element: Any, numbers: Mapping[int, int], images: Mapping[str, bytes])
     return element
 
 
-def _view_table(table: Table, number: int) -> dict[str, Any]:
+def _view_table(table: ShownTable, number: int) -> dict[str, Any]:
     columns = [_view_column(table, column) for column in table.columns]
     shown = [list(zip(columns, row, strict=True)) for row in write_rows(table)]
     kinds = ["csv", "tex"] if table.latex else ["csv"]
@@ -197,7 +197,7 @@ def _view_table(table: Table, number: int) -> dict[str, Any]:
     }
 
 
-def _view_column(table: Table, column: Column) -> dict[str, Any]:
+def _view_column(table: ShownTable, column: Column) -> dict[str, Any]:
     longest = max((len(str(value)) for value in table.frame[column.key].head(table.most)), default=0)
     css = "n" if column.numeric else "t" if longest > _LONG else "s"
     return {"heading": column.heading, "numeric": column.numeric, "css": css}

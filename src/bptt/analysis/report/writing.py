@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from bptt.analysis.best_run import predict_best
 from bptt.analysis.report.contents import report_several, report_single
-from bptt.analysis.report.document import Element, Missing, Report, Table, attempt, name_missing
+from bptt.analysis.report.document import Element, Missing, Report, ShownTable, attempt, name_missing
 from bptt.analysis.report.latex import render_table
 from bptt.analysis.report.rendering import render_pages, write_rows
 from bptt.analysis.report.sections.repeating import find_inputs
@@ -155,9 +155,9 @@ def replace_tables(report: Report) -> Report:
 
 
 def _replace(elements: Sequence[Element]) -> list[Element]:
-    return [_try_table(element) if isinstance(element, Table) else element for element in elements]
+    return [_try_table(element) if isinstance(element, ShownTable) else element for element in elements]
 
 
-def _try_table(table: Table) -> Table | Missing:
+def _try_table(table: ShownTable) -> ShownTable | Missing:
     made = attempt(f"The table “{table.title}”", lambda: (write_rows(table), render_table(table)))
     return made if isinstance(made, Missing) else table

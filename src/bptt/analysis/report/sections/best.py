@@ -3,7 +3,7 @@
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, Span, Table
+from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, ShownTable, Span
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.repeating import find_run_command
 from bptt.analysis.tables import ACCURACY, KEPT_LOSS, LOSS, list_leading_fits, name_ranked_loss, take_kept_loss
@@ -51,7 +51,7 @@ def write_best(findings: Findings) -> Section:
         if findings.keys
         else (f"The runs with the smallest {last}", Mono(LOSS), f"{kept.rstrip(',')}.")
     )
-    elements: list[Element] = [Table("best", "The best configurations", caption, frame, columns)]
+    elements: list[Element] = [ShownTable("best", "The best configurations", caption, frame, columns)]
     return Section("best", "Best configurations", [*elements, *_list_commands(findings, frame)])
 
 

@@ -1,6 +1,6 @@
 """The section on what settings cost, where updates do not tell it."""
 
-from bptt.analysis.report.document import Column, Mono, Section, Span, Table
+from bptt.analysis.report.document import Column, Mono, Section, ShownTable, Span
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.work import costs_differ, tabulate_work
 
@@ -40,4 +40,4 @@ def write_costs(findings: Findings) -> list[Section]:
             )
             if name in frame
         ]
-    return [Section("costs", "What it cost", [Table("costs", "What each setting cost", caption, frame, columns)])]
+    return [Section("costs", "What it cost", [ShownTable("costs", "What each setting cost", caption, frame, columns)])]

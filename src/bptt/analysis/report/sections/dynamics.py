@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.report.document import Column, Element, Figures, Mono, Paragraph, Section, Span, Table
+from bptt.analysis.report.document import Column, Element, Figures, Mono, Paragraph, Section, ShownTable, Span
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.tables import FIRST, shorten_keys
 
@@ -58,7 +58,7 @@ def tabulate_medians(findings: Findings) -> "pd.DataFrame":
     return grouped[names].median().reset_index() if names else runs.iloc[:0]
 
 
-def _show_table(findings: Findings, table: "pd.DataFrame") -> Table:
+def _show_table(findings: Findings, table: "pd.DataFrame") -> ShownTable:
     short = shorten_keys(findings.keys)
     keys = [Column(key, short[key], "exact" if table[key].dtype.kind in "iuf" else "text") for key in findings.keys]
     columns = keys or [Column("setting", "setting")]
@@ -69,4 +69,4 @@ def _show_table(findings: Findings, table: "pd.DataFrame") -> Table:
     caption: tuple[Span, ...] = (
         "Medians over the runs that have ended; the measure of a run that diverged counts where there is a number.",
     )
-    return Table("dynamics", "Dynamics by setting", caption, table, columns)
+    return ShownTable("dynamics", "Dynamics by setting", caption, table, columns)

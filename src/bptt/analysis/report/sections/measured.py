@@ -3,7 +3,7 @@ the edge of stability.
 """
 
 from bptt.analysis.foretelling import Start
-from bptt.analysis.report.document import Column, Element, Heading, Paragraph, Section, Table
+from bptt.analysis.report.document import Column, Element, Heading, Paragraph, Section, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.stability import NEAR, Stability
 from bptt.analysis.statistics.conclusions import MARGIN
@@ -33,7 +33,7 @@ def _write_how(start: Start) -> Paragraph:
     )
 
 
-def _tabulate_overall(start: Start) -> Table:
+def _tabulate_overall(start: Start) -> ShownTable:
     table = start.overall
     several = len(start.conditions) > 1
     caption = (
@@ -58,10 +58,12 @@ def _tabulate_overall(start: Start) -> Table:
         "unsettled": "not settled",
         "silent": "can't tell",
     }
-    return Table("start", "What the start foretells", caption, table.assign(told=table["outcome"].map(told)), columns)
+    return ShownTable(
+        "start", "What the start foretells", caption, table.assign(told=table["outcome"].map(told)), columns
+    )
 
 
-def _tabulate_conditions(start: Start) -> Table:
+def _tabulate_conditions(start: Start) -> ShownTable:
     table = start.by_condition
     caption = (
         f"The intervals allow for all {int(table['area'].notna().sum())} areas together. – where all runs of a"
@@ -73,7 +75,7 @@ def _tabulate_conditions(start: Start) -> Table:
         Column("area", "area under the curve", "share", "area_low", "area_high"),
         Column("solved", "solved", "count", of="runs"),
     ]
-    return Table("start_conditions", "What the start foretells, by condition", caption, table, columns)
+    return ShownTable("start_conditions", "What the start foretells, by condition", caption, table, columns)
 
 
 def write_stability(findings: Findings) -> list[Section]:
@@ -92,7 +94,7 @@ def write_stability(findings: Findings) -> list[Section]:
     return [Section("stability", "The edge of stability", elements)]
 
 
-def _tabulate_edges(stability: Stability) -> Table:
+def _tabulate_edges(stability: Stability) -> ShownTable:
     table = stability.settings
     several = len(table) > 1
     caption = (
@@ -110,4 +112,4 @@ def _tabulate_edges(stability: Stability) -> Table:
         Column("start", "before training", "number"),
         Column("rest", "at the end", "number", "rest_low", "rest_high"),
     ]
-    return Table("stability", "Sharpness at the end of training", caption, table, columns)
+    return ShownTable("stability", "Sharpness at the end of training", caption, table, columns)

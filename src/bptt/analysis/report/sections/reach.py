@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bptt.analysis.factors import name_key
-from bptt.analysis.report.document import Column, Mono, Section, Span, Table
+from bptt.analysis.report.document import Column, Mono, Section, ShownTable, Span
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.statistics.intervals import clopper_pearson
 from bptt.analysis.tables import show_value, write_settings
@@ -46,7 +46,7 @@ def write_reach(findings: Findings) -> list[Section]:
             for one in values
         ),
     ]
-    table = Table("reach", "How far each setting carries", caption, frame, columns)
+    table = ShownTable("reach", "How far each setting carries", caption, frame, columns)
     return [Section("reach", "How far each carries", [table])]
 
 

@@ -17,8 +17,8 @@ from bptt.analysis.report.document import (
     Mono,
     Paragraph,
     Section,
+    ShownTable,
     Span,
-    Table,
 )
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.sections.repeating import name_source
@@ -58,7 +58,7 @@ def write_figures(drawn: "Sequence[SweepFigure]", failed: Sequence[Missing] = ()
     return Section("figures", "Figures", shown or [Paragraph(("There is nothing to draw.",))])
 
 
-def write_settings_table(findings: Findings) -> Table:
+def write_settings_table(findings: Findings) -> ShownTable:
     """A row per setting, in the sweep's order; the best ones where there are many."""
     many = len(findings.statistics) > _MOST_SETTINGS
     frame = findings.ranked if many else findings.statistics
@@ -66,7 +66,7 @@ def write_settings_table(findings: Findings) -> Table:
     if many:
         within = " in each condition" if findings.conditions else ""
         caption += (f" Best first{within}: {RULE}.",)
-    return Table(
+    return ShownTable(
         name="results",
         title="Results by setting",
         caption=caption,
@@ -212,7 +212,7 @@ def _write_conclusions(findings: Findings) -> list[Element]:
     ]
     return [
         Heading("Which does better"),
-        Table("comparisons", "Which does better", caption, pd.DataFrame(rows), columns),
+        ShownTable("comparisons", "Which does better", caption, pd.DataFrame(rows), columns),
     ]
 
 
@@ -231,7 +231,7 @@ def _write_variance(findings: Findings) -> list[Element]:
     columns = [Column("source", "source"), Column("share", "share", "share"), Column("adjusted", "corrected", "share")]
     return [
         Heading("What the last loss depends on"),
-        Table("variance", "What explains the last loss", caption, shares, columns),
+        ShownTable("variance", "What explains the last loss", caption, shares, columns),
     ]
 
 
@@ -265,16 +265,16 @@ def write_troubles(findings: Findings) -> Section:
     return Section("troubles", "Failures and divergences", elements)
 
 
-def _count_by_setting(statistics: "pd.DataFrame") -> Table:
+def _count_by_setting(statistics: "pd.DataFrame") -> ShownTable:
     counts = [name for name in ("diverged", "failed", "unfinished") if statistics[name].any()]
     labels = [name for name in ("condition", "setting") if name in statistics]
     frame = statistics.loc[statistics[counts].any(axis=1), [*labels, "runs", *counts]].reset_index(drop=True)
     columns = [*(Column(name, name) for name in labels), *(Column(name, name, "count") for name in ["runs", *counts])]
     caption = ("Settings without one are left out.",)
-    return Table("troubles", "Runs that diverged, failed or did not end", caption, frame, columns, most=40)
+    return ShownTable("troubles", "Runs that diverged, failed or did not end", caption, frame, columns, most=40)
 
 
-def _tabulate_diverged(runs: "pd.DataFrame") -> Table:
+def _tabulate_diverged(runs: "pd.DataFrame") -> ShownTable:
     frame = runs[["run", "name", "updates", "digest"]].reset_index(drop=True)
     columns = [
         Column("run", "run", "exact"),
@@ -283,7 +283,7 @@ def _tabulate_diverged(runs: "pd.DataFrame") -> Table:
         Column("digest", "digest", mono=True),
     ]
     caption = ("A run is stopped at the update at which its loss is no longer finite.",)
-    return Table(
+    return ShownTable(
         "diverged", f"The {len(frame):,} runs that diverged", caption, frame, columns, folded=True, latex=False
     )
 
@@ -296,7 +296,9 @@ def _write_failed(runs: "pd.DataFrame") -> list[Element]:
         .reset_index(drop=True)
     )
     columns = [Column("run", "run", "exact"), Column("name", "what was swept"), Column("error", "error", mono=True)]
-    table = Table("failed", "Runs that failed", ("Each with the last line of its traceback.",), frame, columns, most=40)
+    table = ShownTable(
+        "failed", "Runs that failed", ("Each with the last line of its traceback.",), frame, columns, most=40
+    )
     first = runs.assign(last=frame["error"].tolist()).drop_duplicates("last").head(_MOST_TRACEBACKS)
     tracebacks = [
         Listing(str(row["error"]), ("Traceback of run ", Mono(str(row["name"]))), folded=True)
@@ -342,7 +344,7 @@ def _write_tuning(sweep: "Sweep") -> list[Element]:
     ]
     # The rows that were chosen come first, which are those that a reader sees.
     frame = table.sort_values("chosen", ascending=False, kind="stable", ignore_index=True)
-    shown = Table("tuning", "Tuned values", caption, frame, columns, most=len(chosen))
+    shown = ShownTable("tuning", "Tuned values", caption, frame, columns, most=len(chosen))
     return [Heading("Tuned values"), shown]
 
 
@@ -366,7 +368,7 @@ def _write_confirmation(sweep: "Sweep") -> list[Element]:
     )
     return [
         Heading("The best one, confirmed"),
-        Table("confirmation", "The best one, confirmed", caption, table, columns),
+        ShownTable("confirmation", "The best one, confirmed", caption, table, columns),
     ]
 
 

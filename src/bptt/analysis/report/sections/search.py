@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.analysis.factors import name_key
 from bptt.analysis.figures.material import find_display, join_texts
-from bptt.analysis.report.document import Column, Element, Heading, Listing, Mono, Paragraph, Section, Span, Table
+from bptt.analysis.report.document import Column, Element, Heading, Listing, Mono, Paragraph, Section, ShownTable, Span
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.search import LEAST, REPEATS, Trials
 from bptt.analysis.tables import drop_seed, shorten_keys, write_parts
@@ -23,7 +23,7 @@ def has_found(sweep: "Sweep") -> bool:
     return sweep.trials.is_search and not sweep.trials.ended.empty
 
 
-def write_found(sweep: "Sweep") -> Table:
+def write_found(sweep: "Sweep") -> ShownTable:
     """The table of the best trials; of several objectives that of the front."""
     return _write_front(sweep.trials) if len(sweep.trials.objectives) > 1 else _write_best(sweep.trials)
 
@@ -56,22 +56,22 @@ def write_search(findings: Findings, shown: bool = False) -> list[Section]:
     return [Section("search", "What the search found", elements)]
 
 
-def _write_front(trials: Trials) -> Table:
+def _write_front(trials: Trials) -> ShownTable:
     caption: tuple[Span, ...] = (
         f"The {len(trials.front):,} of {len(trials.ended):,} trials that no other one is as good as in every objective"
         " and better in one. They are picked as the best of these, on seeds of their own, and owe some of it to them.",
     )
-    return Table("pareto", "The Pareto front", caption, trials.front, _choose_columns(trials, trials.front))
+    return ShownTable("pareto", "The Pareto front", caption, trials.front, _choose_columns(trials, trials.front))
 
 
-def _write_best(trials: Trials) -> Table:
+def _write_best(trials: Trials) -> ShownTable:
     (name, direction), *_ = trials.objectives.items()
     frame = trials.ended.sort_values(name, ascending=direction == "minimize", kind="stable", ignore_index=True)
     caption: tuple[Span, ...] = (
         f"Those that were trained to their end, by their last {find_display(name).label}. The first is the best of"
         f" {len(frame):,}, on the runs that it was picked by.",
     )
-    return Table("trials", "The best trials", caption, frame, _choose_columns(trials, frame), most=_MOST_TRIALS)
+    return ShownTable("trials", "The best trials", caption, frame, _choose_columns(trials, frame), most=_MOST_TRIALS)
 
 
 def _choose_columns(trials: Trials, frame: "pd.DataFrame") -> list[Column]:
@@ -116,7 +116,7 @@ def _write_importances(trials: Trials) -> list[Element]:
         Column("key", "key"),
         Column("importance", "importance", "share", "low", "high"),
     ]
-    return [heading, Paragraph((sentence,)), Table("importances", "Importances", caption, shown, columns)]
+    return [heading, Paragraph((sentence,)), ShownTable("importances", "Importances", caption, shown, columns)]
 
 
 def _write_dashboard() -> Listing:
@@ -154,7 +154,7 @@ def write_given_up(findings: Findings) -> list[Section]:
         Column("runs", "runs", "count"),
         Column("why", "why"),
     ]
-    table = Table("given_up", "What was given up", (), frame, columns, most=40, latex=False)
+    table = ShownTable("given_up", "What was given up", (), frame, columns, most=40, latex=False)
     return [Section("given_up", "What was given up", [Paragraph(told), table])]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bptt.analysis.factors import explain_key
 from bptt.analysis.foretelling import Start
-from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, Span, Table
+from bptt.analysis.report.document import Column, Element, Listing, Mono, Paragraph, Section, ShownTable, Span
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_share
 from bptt.analysis.report.sections.data import write_data
@@ -48,7 +48,7 @@ def write_in_short(findings: Findings, question: str | None, proof: Sequence[Ele
 def write_setup(findings: Findings) -> Section:
     """What all runs have in common."""
     frame = _tabulate_setup(findings.common)
-    table = Table(
+    table = ShownTable(
         name="setup",
         title="What all runs have in common",
         caption=("A value that is not named here was swept.",),
@@ -65,7 +65,7 @@ def write_swept(findings: Findings) -> Section:
     keys = [key for key in findings.sweep.swept if key in runs]
     if not keys:
         return Section("swept", "What was swept", [Paragraph(("Nothing: it is a single run.",))])
-    table = Table(
+    table = ShownTable(
         name="swept",
         title="What was swept",
         caption=(
@@ -299,27 +299,27 @@ def _write_blas(blas: dict[str, Any]) -> str:
     )
 
 
-def _tabulate_facts(name: str, title: str, rows: list[tuple[str, str]]) -> Table:
+def _tabulate_facts(name: str, title: str, rows: list[tuple[str, str]]) -> ShownTable:
     import pandas as pd
 
     frame = pd.DataFrame(rows, columns=["what", "value"])
-    return Table(name, title, (), frame, [Column("what", ""), Column("value", "", mono=True)])
+    return ShownTable(name, title, (), frame, [Column("what", ""), Column("value", "", mono=True)])
 
 
-def _tabulate_packages(packages: dict[str, str]) -> list[Table]:
+def _tabulate_packages(packages: dict[str, str]) -> list[ShownTable]:
     import pandas as pd
 
     if not packages:
         return []
     frame = pd.DataFrame(sorted(packages.items()), columns=["package", "version"])
     return [
-        Table(
+        ShownTable(
             "packages", "Packages", (), frame, [Column("package", "package"), Column("version", "version", mono=True)]
         )
     ]
 
 
-def _tabulate_runs(findings: Findings) -> Table:
+def _tabulate_runs(findings: Findings) -> ShownTable:
     """Every run, so that one can be compared with a repetition of it."""
     runs = findings.runs
     metrics = [name for name in (LOSS, ACCURACY) if name in runs]
@@ -355,4 +355,6 @@ def _tabulate_runs(findings: Findings) -> Table:
         " recorded of them.",
     )
     title = f"All {len(frame):,} runs" if len(frame) > 1 else "The run"
-    return Table("runs", title, caption, frame.reset_index(drop=True), columns, _MOST_RUNS, folded=True, latex=False)
+    return ShownTable(
+        "runs", title, caption, frame.reset_index(drop=True), columns, _MOST_RUNS, folded=True, latex=False
+    )
