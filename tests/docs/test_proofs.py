@@ -1,4 +1,4 @@
-"""The pages of published results say what the tables of the reports say, and no row of a sweep's is left without runs."""
+"""The pages of published results say what the tables of the reports say, and each row has runs that answer it."""
 
 import shutil
 from pathlib import Path
