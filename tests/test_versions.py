@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import bptt
 from bptt.core import compiler
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,16 @@ def test_pages_name_the_versions_of_python(page: str) -> None:
     assert re.search(rf"(Python|Python \|) 3\.{first} to 3\.{stop - 1}\b", text)
     if page == "Makefile":
         assert f"(3, {first}) <= sys.version_info < (3, {stop})" in text
+
+
+def test_a_release_is_named_alike_everywhere() -> None:
+    citation = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    heading = re.search(
+        r"^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert citation is not None
+    assert heading is not None
+    assert citation[1] == heading[1] == bptt.__version__
 
 
 def test_a_numba_that_is_installed_is_one_that_is_tested() -> None:

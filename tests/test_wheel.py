@@ -22,8 +22,8 @@ def test_wheel_works_outside_the_repository(tmp_path: Path) -> None:
         (ROOT / "src" / "hydra_plugins", "hydra_plugins"),
         (ROOT / "conf", "bptt/conf"),
     ):
-        for path in (path for ending in ("py", "yaml", "txt", "j2", "css") for path in folder.rglob(f"*.{ending}")):
-            assert f"{target}/{path.relative_to(folder).as_posix()}" in held
+        files = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+        assert {f"{target}/{path.relative_to(folder).as_posix()}" for path in files} <= held
 
     code = (
         "from bptt.cli.main import main; from bptt.configuration.vocabulary import find_conf_folder; "

@@ -15,7 +15,7 @@ import logging
 from importlib import import_module
 from typing import Any, Final
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ConfigurationError",
