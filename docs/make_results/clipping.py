@@ -64,7 +64,7 @@ def _write_order(tables: Tables) -> str:
         for alpha in rates:
             merged.setdefault((threshold, told[alpha, threshold].outcome), []).append(alpha)
     named = [
-        (f"{threshold:g} at α = {join([f'{alpha:g}' for alpha in alphas])}", told[alphas[0], threshold])
+        (f"{threshold:g} (α = {join([f'{alpha:g}' for alpha in alphas])})", told[alphas[0], threshold])
         for (threshold, _), alphas in merged.items()
     ]
     length = tables.value("task.length")

@@ -247,7 +247,9 @@ def test_the_figures_show_the_tables(every: dict[str, Tables]) -> None:
     remedies_, changes_ = (draw_figure(every[name]) for name in ("remedies", "single_changes"))
     tables = every["remedies"]
     cell = tables.confirmed(**{**remedies.PLAIN, "clip": "norm", "task": "adding", "task__length": 10})
-    assert remedies_.axes[1].images[0].get_array()[1, 0] == 100 * cell.interval.value == 100
+    shown_cells = remedies_.axes[1].images[0].get_array()
+    assert shown_cells is not None
+    assert shown_cells[1, 0] == 100 * cell.interval.value == 100
     points = changes_.axes[0].containers[0][0].get_xdata()
     shares = changes.find_shares(every["single_changes"]).values()
     assert list(points) == [100 * share.interval.value for share in shares]

@@ -1,0 +1,42 @@
+"""The pages of published results: which there are, and what each asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MARK: Final = "<!-- pages -->"
+FOLDER: Final = "published"
+INDEX: Final = f"{FOLDER}/index.md"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A page of a published result; paths are as seen from the folder of the pages.
+
+    question  its first paragraph
+    report    of its sweep, which may not be there
+    """
+
+    page: str
+    title: str
+    question: str
+    report: str
+
+
+def list_proofs(docs: Path) -> Sequence[Proof]:
+    """The proofs that have a page, by title."""
+    paths = [path for path in (docs / FOLDER).glob("*.md") if path.name != Path(INDEX).name]
+    return sorted((_read_proof(path) for path in paths), key=lambda proof: proof.title)
+
+
+def _read_proof(path: Path) -> Proof:
+    title, question = path.read_text(encoding="utf-8").split("\n\n")[:2]
+    report = f"results/{FOLDER}/{path.stem}/report.md"
+    return Proof(f"{FOLDER}/{path.name}", title.removeprefix("# "), " ".join(question.split()), report)
+
+
+def write_list(docs: Path) -> str:
+    """The list of them in Markdown, as it stands in their index."""
+    rows = [f"- **[{proof.title}]({Path(proof.page).name})** {proof.question}" for proof in list_proofs(docs)]
+    return "\n".join(rows)
