@@ -40,7 +40,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     found = proofs.list_proofs(docs)
     sections[_RESULTS] += [{"Reports": [{title: f"results/{name}/report.md"} for name, title in TITLES.items()]}]
     sections[_PROOFS] += [{proof.title: proof.page} for proof in found]
-    reports = [{proof.title: proof.report} for proof in found if (docs / proof.report).is_file()]
+    reports = [{title: place} for place, title in proofs.name_reports(docs).items()]
     sections[_PROOFS] += [{"Reports": reports}] if reports else []
     sections[_REFERENCE] += [{title: place} for place, (title, _) in _PAGES.items() if place.startswith("reference/")]
     return config
@@ -57,12 +57,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
     """Put in what is found, and leave the reports' many numbers out of the search."""
     if page.file.src_uri.startswith("results/") and page.file.name == "report":
         page.meta["search"] = {"exclude": True}
+        markdown = _name_report(markdown, Path(page.file.src_uri).parent.name)
     if write := _LISTS.get(page.file.src_uri):
         mark, text = write
         if mark not in markdown:
             raise PluginError(f"{page.file.src_uri}: has no {mark}")
         return markdown.replace(mark, text(Path(config.docs_dir)))
     return markdown
+
+
+def _name_report(markdown: str, sweep: str) -> str:
+    """A report whose title is the name of its sweep gets one for people."""
+    title, rest = markdown.split("\n", 1)
+    return f"# {TITLES[sweep]}\n{rest}" if title.replace("\\", "") == f"# {sweep}" and sweep in TITLES else markdown
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -36,6 +36,13 @@ def _read_proof(path: Path) -> Proof:
     return Proof(f"{FOLDER}/{path.name}", title.removeprefix("# "), " ".join(question.split()), report)
 
 
+def name_reports(docs: Path) -> dict[str, str]:
+    """The reports of proofs that are there: place → title; one whose page is not written yet has its sweep's name."""
+    titles = {proof.report: proof.title for proof in list_proofs(docs)}
+    places = sorted(path.relative_to(docs).as_posix() for path in docs.glob(f"results/{FOLDER}/*/report.md"))
+    return {place: titles.get(place, Path(place).parent.name.replace("_", " ")) for place in places}
+
+
 def write_list(docs: Path) -> str:
     """The list of them in Markdown, as it stands in their index."""
     rows = [f"- **[{proof.title}]({Path(proof.page).name})** {proof.question}" for proof in list_proofs(docs)]

@@ -117,6 +117,12 @@ def test_a_proof_s_question_and_figure_are_found(tmp_path: Path) -> None:
     (tmp_path / "published" / "sharp.md").write_text("# Sharpness (A et al. 2021)\n\nDoes it\nrise?\n\n## More\n")
     report = tmp_path / "results" / "published" / "sharp" / "report.md"
     report.write_text("# S\n\n![a \\] b](figures/one.png)\n\n![c](figures/two.png)\n")
+    (tmp_path / "results" / "published" / "hard_one").mkdir()
+    (tmp_path / "results" / "published" / "hard_one" / "report.md").touch()
+    assert proofs.name_reports(tmp_path) == {
+        "results/published/hard_one/report.md": "hard one",
+        "results/published/sharp/report.md": "Sharpness (A et al. 2021)",
+    }
     assert proofs.write_list(tmp_path) == "- **[Sharpness (A et al. 2021)](sharp.md)** Does it rise?"
     (tmp_path / "results" / "README.md").write_text("")
     (tile,) = gallery._show_proofs(tmp_path)

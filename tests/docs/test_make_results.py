@@ -25,7 +25,7 @@ from docs.make_results.shipping import FIGURES
 from docs.make_results.tables import Share, Tables, UnsupportedError
 from docs.make_results.titles import TITLES
 from docs.make_results.variants import VARIANTS
-from docs.make_results.wording import compare, sum_up
+from docs.make_results.wording import compare, find_direction, sum_up
 
 #: key → value of a setting; how many of so many runs solve their task.
 Solves = Callable[[dict[str, object], int], int]
@@ -346,3 +346,12 @@ def test_only_what_is_shipped_is_taken(capsys: pytest.CaptureFixture[str]) -> No
 def test_the_index_that_is_there_says_what_its_tables_say() -> None:
     every = {name: Tables(_RESULTS / name) for name in training.list_shipped()}
     assert (_RESULTS / index.NAME).read_text(encoding="utf-8") == index.write_page(every)
+
+
+def test_the_readme_s_first_figure_says_what_its_table_says() -> None:
+    readme = (_RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    tables = Tables(_RESULTS / "leftbit_hidden_size")
+    one, two, three = (tables.solved(model__hidden_size=size) for size in (1, 2, 3))
+    assert "from 1 to 8, each with its interval: none with 1, and with 2 fewer than with 3]" in readme
+    assert tables.levels("model.hidden_size") == [1, 2, 3, 4, 6, 8]
+    assert (one.count, one.of, find_direction(two, three)) == (0, 100, -1)
