@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from docs.make_results.pictures import smaller
+from docs.make_results.proofs import PREFIX, list_figures, write_index, write_page
 from docs.make_results.shipping import shipped_files
 from docs.make_results.tables import UnsupportedError
-from docs.make_results.training import TrainingError, list_shipped, train
+from docs.make_results.training import TrainingError, list_published, list_shipped, train
 
 _RESULTS: Final = Path("docs/results")
+_PAGES: Final = Path("docs/published")
 _ARCHIVES: Final = Path("multirun")
 _MOST: Final = 4_000_000
 
@@ -23,22 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0: all is written, 1: a sweep failed, or the index can't be written from the tables; 130: interrupted."""
     parser = _make_parser()
     args = parser.parse_args(argv)
-    names = args.sweep or list_shipped()
-    if unknown := [name for name in names if name not in list_shipped()]:
-        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(list_shipped())})")
+    every = [*list_shipped(), *list_published()]
+    names = args.sweep or every
+    if unknown := [name for name in names if name not in every]:
+        parser.error(f"{unknown[0]}: no shipped sweep (there are {', '.join(every)})")
     try:
         if not args.index:
             # All are trained first: reports that were written would make the next sweep's work tree a changed one.
             archives = {name: _train(number, name, args.archives) for number, name in enumerate(names, 1)}
             for name, archive in archives.items():
                 print(write_report(name, archive, args.output / name), flush=True)
-        missing = [name for name in list_shipped() if not (args.output / name / "report.md").exists()]
-        if missing:
-            print(f"no index, since there is no report of {', '.join(missing)}")
-            return 0
-        from docs.make_results.index import write
-
-        print(write(args.output, list_shipped()))
+        _write_indexes(args.output)
     except (TrainingError, UnsupportedError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -47,6 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     size = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
     print(f"{size / 1e6:.1f} MB in {args.output}" + (f", more than {_MOST / 1e6:g} MB" if size > _MOST else ""))
     return 0
+
+
+def _write_indexes(output: Path) -> None:
+    """The index of the results, and the pages of what was published, as far as there are the reports."""
+    for names, write in ((list_shipped(), _write_index), (list_published(), _write_pages)):
+        missing = [name for name in names if not (output / name / "report.md").exists()]
+        if missing:
+            print(f"no index, since there is no report of {', '.join(missing)}")
+        else:
+            print(write(output, names))
+
+
+def _write_index(output: Path, names: Sequence[str]) -> Path:
+    from docs.make_results.index import write
+
+    return write(output, names)
+
+
+def _write_pages(output: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        write_page(name, output, _PAGES)
+    return write_index(names, output, _PAGES)
 
 
 def _train(number: int, name: str, archives: Path) -> Path:
@@ -60,7 +79,8 @@ def write_report(name: str, archive: Path, folder: Path) -> Path:
     from bptt.analysis.sweep import load_sweep
 
     sweep = load_sweep(archive)
-    files = shipped_files(name, make_report_files([sweep], ["png"]))
+    shown = list_figures(name, _PAGES) if name.startswith(PREFIX) else None
+    files = shipped_files(name, make_report_files([sweep], ["png"]), shown)
     write_report(
         folder,
         {path: smaller(content) if path.endswith(".png") else content for path, content in files.items()},
@@ -75,7 +95,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "sweep",
         nargs="*",
-        choices=[*list_shipped(), []],
+        choices=[*list_shipped(), *list_published(), []],
         metavar="SWEEP",
         help="only these; otherwise all that come with bptt",
     )

@@ -59,13 +59,15 @@ _STATUS: Final = "status"  # dropped too where all runs have the same
 _LATEX: Final = re.compile(r"(Files: `tables/\w+\.csv`), `tables/\w+\.tex`$", re.MULTILINE)
 
 
-def shipped_files(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def shipped_files(name: str, files: Mapping[str, bytes], shown: tuple[str, ...] | None = None) -> dict[str, bytes]:
     """The files of a report that are shipped; its Markdown names no others. Raises UnsupportedError.
 
     name   of the sweep
     files  of the report, or of one that is shipped: path → content
+    shown  its figures; None: those of `FIGURES`
     """
-    figures = [f"figures/{figure}.png" for figure in FIGURES[name]]
+    shown = FIGURES[name] if shown is None else shown
+    figures = [f"figures/{figure}.png" for figure in shown]
     if missing := [figure for figure in figures if figure not in files]:
         raise UnsupportedError(
             f"{name}: the report has no {missing[0]}, which docs/make_results/shipping.py has shipped"
@@ -77,7 +79,7 @@ def shipped_files(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
         for path, content in files.items()
         if path in figures or path.endswith((".csv", ".patch"))  # the patch of a program that differs from its commit
     }
-    return {_PAGE: _page(files[_PAGE].decode(), FIGURES[name]).encode(), **kept}
+    return {_PAGE: _page(files[_PAGE].decode(), shown).encode(), **kept}
 
 
 def _page(text: str, figures: tuple[str, ...]) -> str:

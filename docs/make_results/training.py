@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -19,13 +18,9 @@ from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import expand
 from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from bptt.tracking.provenance.digest import compute_digest, compute_version
+from docs.make_results.proofs import PREFIX
 
 _SEARCH: Final = "_target_"
-#: What `bptt measure` is to look at before a sweep's report is written.
-MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
-    "edge_of_stability": ("--sharpness", "--at", "all"),
-    "predict_from_start": ("--lyapunov", "--at", "first"),
-}
 
 
 class TrainingError(Exception):
@@ -33,20 +28,24 @@ class TrainingError(Exception):
 
 
 def list_shipped() -> list[str]:
-    """The names of the shipped sweeps."""
+    """The names of the shipped sweeps but those of `list_published`."""
     return sorted(path.stem for path in (find_conf_folder() / "sweep").glob("*.yaml"))
 
 
+def list_published() -> list[str]:
+    """The names of the shipped sweeps that are held against a source."""
+    return sorted(f"{PREFIX}{path.stem}" for path in (find_conf_folder() / "sweep" / PREFIX).glob("*.yaml"))
+
+
 def train(name: str, root: Path) -> Path:
-    """The folder of the finished archive of a sweep, which is trained and measured, or gone on with, as far as that is
-    missing.
+    """The folder of the finished archive of a sweep, which is trained, or gone on with, as far as that is missing.
 
     root  where the folders are. A folder's name tells by which configurations and numerical version it was trained, so
           that another one is begun where any of that has changed
 
     Raises TrainingError.
     """
-    folder = root / f"{name}-{compute_fingerprint(name)}"
+    folder = root / f"{name.replace('/', '-')}-{compute_fingerprint(name)}"
     if not is_sweep(folder):
         _run_bptt("train", f"sweep={name}", f"hydra.sweep.dir={folder}")
     elif SweepFolder.open(folder).journal.status != "FINISHED":
@@ -54,8 +53,6 @@ def train(name: str, root: Path) -> Path:
     status = SweepFolder.open(folder).journal.status
     if status != "FINISHED":
         raise TrainingError(f"{folder}: {status}; see what failed with `bptt report {folder}`")
-    if name in MEASURED:
-        _run_bptt("measure", str(folder), *MEASURED[name])
     return folder
 
 
@@ -72,7 +69,14 @@ def compute_fingerprint(name: str) -> str:
         # A search asks for its runs while it goes on.
         jobs = [tuple(own)] if search else expand(settings, own)
         told = [compute_digest(run.resolved, compute_version()) for run in Composition(composer, config).all(jobs)]
-    told += [str(config.question), str(config.solved), str(config.conditions), str(config.tune), str(config.confirm)]
+    told += [
+        str(config.question),
+        str(config.solved),
+        str(config.conditions),
+        str(config.tune),
+        str(config.confirm),
+        str(config.measure),
+    ]
     told += [json.dumps(settings) if search else ""]
     return sha256("\n".join(told).encode()).hexdigest()[:8]
 

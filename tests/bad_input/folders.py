@@ -194,6 +194,16 @@ SWEEPS: Final = [
         ("train", "-m", "conditions=[seed]", "seed=1,2"),
         ("conditions=[seed]: must be a swept key (swept: nothing but seeds)",),
     ),
+    Case(("train", "-m", "measure={lyapunof:last}", "seed=1,2"), ("measure.lyapunof=last: no such measure; did you",)),
+    Case(
+        ("train", "-m", "measure={lyapunov:lats}", "seed=1,2"), ("measure.lyapunov=lats: must be first, last or all",)
+    ),
+    Case(("train", "-m", "published=3", "seed=1,2"), ("published=3: must be a mapping, {source: …",)),
+    Case(("train", "-m", "published={source:x,rows:[{what:y,wher:1}]}", "seed=1,2"), ("published.rows[0].wher=1: ",)),
+    Case(
+        ("train", "-m", "published={source:x,rows:[{what:y,where:{modle:gru}}]}", "model=gru,lstm"),
+        ("published.rows[0].where.modle=gru: must be a swept key; did you mean model?",),
+    ),
     Case(("train", "-m", "conditions=task.length", "seed=1,2"), ("conditions=task.length: must be ",)),
     Case(("train", "-m", "seed=1,2", "tune=3"), ("tune=3: must be a mapping, as {optimizer.alpha:",)),
     Case(("train", "-m", "seed=1,2", "tune={seeds:3}"), ("tune={seeds: 3}: names no key",)),

@@ -14,6 +14,7 @@ from bptt.core.inits.file import File
 from bptt.core.inits.glorot import Glorot
 from bptt.core.inits.identity import Identity
 from bptt.core.inits.initialisation import Init, Initialisation
+from bptt.core.inits.legacy import Legacy
 from bptt.core.inits.normal import Normal
 from bptt.core.inits.orthogonal import Orthogonal
 from bptt.core.inits.sparse import Sparse
@@ -37,6 +38,7 @@ SCHEMES: dict[str, Init] = {
     "torch": Torch(scale=2.0),
     "constant": Constant(scale=-0.25),
     "sparse": Sparse(entries=15, radius=0.9, scale=0.05),
+    "legacy": Legacy(scale=0.3),
 }
 
 
@@ -174,11 +176,29 @@ def test_torch_is_bounded_by_the_hidden_size_everywhere() -> None:
         assert_uniform(values, 2.0 / math.sqrt(60.0))
 
 
+def test_legacy_draws_block_after_block_as_a_program_with_the_same_seed() -> None:
+    program, blocks = np.random.RandomState(7), blocks_of(hidden=6, inputs=5)
+    named = drawn(Legacy(scale=0.3), blocks)
+    for block in blocks:  # in the order of the flat row
+        assert np.array_equal(named[block.name], 0.3 * (2 * program.random_sample(block.shape) - 1))
+
+
+def test_legacy_takes_a_block_from_where_the_program_drew_it() -> None:
+    program = np.random.RandomState(7)
+    expected = {name: 2 * program.random_sample(shape) - 1 for name, shape in [("R", (4, 4)), ("V", (4, 2))]}
+    blocks = list_parameters(make_model("elman", hidden_size=4, bias="none"), 1, 2)
+    places = {"recurrent": Legacy(scale=1.0, place=0), "readout_weight": Legacy(scale=1.0, place=16)}
+    named = drawn(Constant(scale=0.5), blocks, **places)
+    assert np.array_equal(named["cell.0.recurrent"], expected["R"])
+    assert np.array_equal(named["readout.weight"], expected["V"])
+    assert (named["cell.0.input"] == 0.5).all()
+
+
 def test_constant_is_the_number() -> None:
     assert all((values == -0.25).all() for values in drawn(SCHEMES["constant"], blocks_of()).values())
 
 
-@pytest.mark.parametrize("name", ["normal", "uniform", "glorot", "orthogonal", "torch"])
+@pytest.mark.parametrize("name", ["normal", "uniform", "glorot", "orthogonal", "torch", "legacy"])
 def test_scale_multiplies_the_same_draw(name: str) -> None:
     blocks = blocks_of()
     small, large = (drawn(type(SCHEMES[name])(scale=scale), blocks) for scale in (0.5, 1.0))  # type: ignore[call-arg]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bptt.core.random import Generator, make_generator
+from bptt.core.random import Generator, make_generator, make_legacy
 
 SEED = np.random.SeedSequence(11)
 COUNT = 100_000
@@ -105,3 +105,15 @@ def test_bounds_that_leave_nothing_are_refused() -> None:
 def test_what_is_not_there_is_told_with_what_is() -> None:
     with pytest.raises(AttributeError, match="poisson: there are random, uniform, integers, standard_normal"):
         _ = Generator(SEED).poisson
+
+
+def test_the_legacy_generator_is_that_of_the_runs_seed_whichever_the_stream() -> None:
+    for key in ((), (0,), (1, 5)):
+        found = make_legacy(np.random.SeedSequence(entropy=3, spawn_key=key))
+        assert np.array_equal(found.random_sample(5), np.random.RandomState(3).random_sample(5))
+
+
+@pytest.mark.parametrize(("seed", "words"), [(2**32 - 1, 2**32 - 1), (2**32, [0, 1]), (5 + 7 * 2**64, [5, 0, 7])])
+def test_a_seed_that_is_too_large_for_the_legacy_generator_counts_by_its_words(seed: int, words: Any) -> None:
+    found = make_legacy(np.random.SeedSequence(seed))
+    assert np.array_equal(found.random_sample(5), np.random.RandomState(words).random_sample(5))

@@ -54,8 +54,9 @@ FITS = {
 #: Read by pandas or from scikit-learn's files, which such a machine need not have; what is computed of them is as of
 #: `arrays`.
 LEFT_OUT = {"digits", "table"}
-#: Tasks of which one run is enough: how they are trained does not hang on what they draw.
+#: Tasks and starts of which one run is enough: how networks are trained does not hang on what they draw.
 ONCE = {
+    "legacy",
     *("anbn", "delayed_xor", "dyck", "flip_flop", "latch", "lorenz", "mackey_glass", "match_to_sample", "memorization"),
     *("multiplication", "narma", "parity", "perceptual_decision", "permutation", "random_labels"),
 }
@@ -79,7 +80,7 @@ def list_choices() -> list[Choice]:
         pair
         for first, second in itertools.combinations(axes, 2)
         for pair in itertools.product(((first, value) for value in axes[first]), ((second, v) for v in axes[second]))
-        if can_meet(pair) and (first != "task" or pair[0][1] not in ONCE or pair[1] == ("model", "gru"))
+        if can_meet(pair) and (ONCE.isdisjoint(value for _, value in pair) or ("model", "gru") in pair)
     }
     found = [choice for name in json.loads(TABLE.read_text(encoding="utf-8")) if (choice := _read_name(name, axes))]
     missing -= {pair for choice in found for pair in itertools.combinations(choice, 2)}

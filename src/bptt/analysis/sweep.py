@@ -81,6 +81,7 @@ class Sweep:
                 given_up says at which update and why.
     history     a row per run and recorded update: run, update, metrics
     searched    what a search asked for, or what halving compared by; None: neither
+    published   numbers and claims of a source that it is held against, as configured; None: none
     provenance  what it was made with; empty unknown
     duplicates  how many jobs were left out since another one is the same run
     """
@@ -104,6 +105,7 @@ class Sweep:
     stages: Mapping[str, "Sweep"] = field(default_factory=dict)
     seconds: float | None = None
     searched: "Searched | None" = None
+    published: Mapping[str, Any] | None = None
     recording: History | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -276,6 +278,7 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
             seconds=_count_seconds(head),
             status=head.status,
             question=head.question,
+            published=head.published,
             solved=criterion,
             searched=head.searched,
             conditions=choose_conditions(swept, head.conditions if conditions is None else conditions),

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from bptt.cli.common import Parser, add_allow, add_store, call_on_folder, print_lines, say
 from bptt.cli.progress import count_units, show_counting
+from bptt.configuration.measuring import WHEN
 
 if TYPE_CHECKING:
-    from bptt.dynamics.measures import Kind
+    from bptt.configuration.measuring import Kind
     from bptt.sweeps.measuring import Measuring
 
-_WHEN: Final = ("first", "last", "all")
 _KINDS: "Final[dict[Kind, str]]" = {
     "lyapunov": "Lyapunov exponents along training sequences, and the Kaplan-Yorke dimension",
     "jacobian": "singular values of the Jacobian over a whole sequence",
@@ -62,10 +62,10 @@ def _read_when(text: str) -> list[str | int]:
     for part in (part.strip() for part in text.split(",")):
         if part.isascii() and part.isdigit():
             found.append(int(part))
-        elif part in _WHEN:
+        elif part in WHEN:
             found.append(part)
         else:
-            near = get_close_matches(part, _WHEN, n=1)
+            near = get_close_matches(part, WHEN, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise argparse.ArgumentTypeError(f"{part}: must be first, last, all, or an update's number{meant}")
     return list(dict.fromkeys(found))

@@ -27,7 +27,9 @@ from bptt.configuration.components import (
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.configuration.fields import construct, is_number, make_plain
 from bptt.configuration.fitting import fit_to_targets
+from bptt.configuration.measuring import Kind, When, read_measuring
 from bptt.configuration.owners import check_kernel_folder
+from bptt.configuration.published import Published, read_published
 from bptt.configuration.trust import MAY_READ_ENVIRONMENT, REFUSAL, find_unasked, refuse_environment, was_refused
 from bptt.configuration.user_tags import read_tags
 from bptt.configuration.vocabulary import find_conf_folder, write_unknown_key
@@ -168,6 +170,8 @@ class SweepSettings:
     conditions  swept keys that make the question harder or easier, and no answer better; None: those of the task
     tune        keys whose values each setting chooses on seeds of their own; None: none
     confirm     on how many fresh seeds the best setting of each condition is trained again; None: it is not
+    measure     what is measured of its networks before the report, and of which of them
+    published   what it is held against, for its report; None: nothing
     report      whether it ends by writing its report
     """
 
@@ -178,6 +182,8 @@ class SweepSettings:
     conditions: tuple[str, ...] | None = None
     tune: Tuning | None = None
     confirm: Annotated[int, Range(at_least=1)] | None = None
+    measure: tuple[tuple[Kind, When], ...] = ()
+    published: Published | None = None
     report: bool = True
 
 
@@ -193,6 +199,7 @@ _PLAIN_GROUPS = {"train": Settings, "tracking": Tracking}
 _GROUPS = (*_COMPONENTS, "init", *_PLAIN_GROUPS)
 _REST = tuple(field.name for field in fields(_Rest))
 _SWEEP = tuple(field.name for field in fields(SweepSettings))
+_NESTED = ("tune", "measure", "published")  # that are read by functions of their own
 _TAGS = "tags"
 _KNOWN = (*_GROUPS, *_REST, *_SWEEP, _TAGS)
 #: Of each group that a run can do without: what its absence means, as in what was recorded before there was the group.
@@ -269,8 +276,12 @@ class Checker:
         ]
         found: list[str] = []
         rest = construct("", {name: values[name] for name in _REST if name in values}, _Rest, found)
-        sweep = construct("", {n: values[n] for n in _SWEEP if n in values and n != "tune"}, SweepSettings, found)
-        tuning = read_tuning(values.get("tune"), found)
+        sweep = construct("", {n: values[n] for n in _SWEEP if n in values and n not in _NESTED}, SweepSettings, found)
+        nested = {
+            "tune": read_tuning(values.get("tune"), found),
+            "measure": read_measuring(values.get("measure"), found),
+            "published": read_published(values.get("published"), found),
+        }
         tags = read_tags(values.get(_TAGS), found)
         allow = rest.allow if rest else ()
         if self._allow is not None:
@@ -302,7 +313,7 @@ class Checker:
             raise ConfigurationError(lines)
         resolved = {name: part.resolved for name, part in parts.items()}
         resolved |= make_plain(rest) | ({_TAGS: tags} if tags else {})
-        return Configuration(run, tracking, replace(sweep, tune=tuning), resolved, told=told, tags=tags)
+        return Configuration(run, tracking, replace(sweep, **nested), resolved, told=told, tags=tags)
 
     def _part(self, name: str, node: Any, allow: tuple[str, ...]) -> _Entry:
         key = (name, repr(node), allow)

@@ -91,10 +91,10 @@ def check_combinations(run: Run) -> list[str]:
 
 
 def check_remedies(run: Run) -> list[str]:
-    """A line where there is no α that the schedule could scale, where patience never runs out, and of what the
-    regularizer, the constraint, `train.only` or `train.measure` lacks.
+    """A line where there is no α that the schedule could scale, where patience never runs out, of what contradicts the
+    task, and of what the regularizer, the constraint, `train.only` or `train.measure` lacks.
     """
-    found = [*_check_patience(run)]
+    found = [*_check_patience(run), *_check_task(run)]
     if run.schedule.kernel is not None and "alpha" not in run.optimizer.kernel.hyper:
         says = f"scales optimizer.alpha, which {_name(run.optimizer)} does not have; use schedule=constant"
         found.append(write_problem("schedule", _name(run.schedule), says))
@@ -136,6 +136,12 @@ def _check_patience(run: Run) -> Iterator[str]:
         times = "1 update is" if points == 1 else f"{points:,} updates are"
         says = f"never runs out, as {times} recorded; give less, or more of train.log_points"
         yield write_problem("train.early_stop.patience", patience, says)
+
+
+def _check_task(run: Run) -> Iterator[str]:
+    find_misfits = getattr(run.task, "find_misfits", None)
+    for misfit in () if find_misfits is None else find_misfits(run):
+        yield write_problem(misfit.field, misfit.value, misfit.allowed)
 
 
 def _name(component: object) -> str:

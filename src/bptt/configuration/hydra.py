@@ -48,6 +48,8 @@ _IN_A_RUN: Final = {
     "question": f"is what a sweep asks{_TAKES}",
     "solved": f"says which runs of a sweep have solved their task{_TAKES}; bptt report RUN --solved … asks it of a run",
     "conditions": f"says what makes the question of a sweep harder{_TAKES}",
+    "measure": f"is measured of the runs of a sweep{_TAKES}; bptt measure RUN measures one",
+    "published": f"is what a sweep is held against{_TAKES}",
     "reuse=true": f"takes runs of a sweep from the store{_TAKES}; a single run is always trained",
     "tracking.detail=last": f"is for the runs of a sweep{_TAKES}; a single run is recorded in full",
     "tracking.detail=sweep": f"is for the runs of a sweep{_TAKES}; a single run is recorded in full",

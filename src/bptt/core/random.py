@@ -127,6 +127,7 @@ class Generator:
     """
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
+        self.seed = seed
         start_high, start_low, odd_high, odd_low = map(int, seed.generate_state(4, np.uint64))
         increment = ((odd_high << 64 | odd_low) << 1 | 1) & _WHOLE
         state = ((increment + (start_high << 64 | start_low)) * _MULTIPLIER + increment) & _WHOLE
@@ -217,3 +218,15 @@ def _shape_of(size: Size | None) -> tuple[int, ...]:
 def make_generator(seed: np.random.SeedSequence, *key: int) -> Generator:
     """The generator of one part of a stream: a pure function of the stream's seed and the part's number."""
     return Generator(np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, *key)))
+
+
+def make_legacy(seed: np.random.SeedSequence) -> np.random.RandomState:
+    """NumPy's legacy generator as `np.random.seed(S)` leaves it, S the run's seed, whichever of its streams `seed` is.
+
+    A program's one generator serves all that it draws. A seed above 2³² − 1, which NumPy's takes none of, counts by its
+    words of 32 bits, the lowest first.
+    """
+    entropy = seed.entropy
+    if not isinstance(entropy, int) or entropy < 2**32:
+        return np.random.RandomState(entropy)
+    return np.random.RandomState([entropy >> place & 2**32 - 1 for place in range(0, entropy.bit_length(), 32)])

@@ -39,6 +39,7 @@ class Task(Protocol):
                                    a run's end, see `bptt.core.records.fits`; None: nothing is known
     preparation                    of numbers that were scaled: has their `target_scale`, (outputs,), which one of them
                                    is in the data's own units
+    find_misfits(run)              what of such a run contradicts the task, each as InvalidValue with the whole key
     naive(sequences)               where targets are numbers, the forecast that a network is to beat, of the shape of
                                    their y, as a series' last value; None: the mean of the training's targets
     """

@@ -96,6 +96,9 @@ class Stream(Protocol):
         ...
 
 
+#: Rows of a pool in an order of its own: (a run's seed, the first one's place, how many) → (many,).
+Rows = Callable[[np.random.SeedSequence, int, int], NDArray[np.int64]]
+
 _FIRST_ROWS = 4096  # of a pool's first page; each page is twice as long as the one before, so that
 _MOST_ROWS = 65536  # neither a short training draws in vain nor a long one often
 _PAGE_NUMBERS = 65536  # float64 numbers in a generated page: half a megabyte
@@ -108,12 +111,12 @@ class Pool:
 
     order: random, each row of a batch drawn uniformly with replacement; shuffled, every sequence once per epoch in an
     order drawn anew each epoch (a batch may span two epochs); sequential, row r of update u is sequence
-    (u·batch + r) mod N.
+    (u·batch + r) mod N; or a function, which gives the sequence of row r of update u at the place u·batch + r.
     stop: the update at which the last page may end; None: pages have their whole length.
     """
 
     sequences: Sequences
-    order: Literal["random", "shuffled", "sequential"]
+    order: Literal["random", "shuffled", "sequential"] | Rows
     stop: int | None = None
 
     def until(self, stop: int) -> "Pool":
@@ -125,7 +128,9 @@ class Pool:
         if self.stop is not None and update < self.stop:
             updates = min(updates, self.stop - first)
         count, place, size = self.sequences.count, first * batch, updates * batch
-        if self.order == "random":
+        if callable(self.order):
+            rows = self.order(seed, place, size)
+        elif self.order == "random":
             rows = make_generator(seed, number).integers(count, size=size)
         elif self.order == "shuffled":
             epochs = range(place // count, (place + size - 1) // count + 1)

@@ -4,11 +4,12 @@ After the fact of weights that runs left, or at recorded updates while they are 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.configuration.measuring import Kind
 from bptt.core.kernel import Kernel
 from bptt.core.measurements.measurement import Snapshot
 from bptt.core.models.state_noise import without_noise
@@ -20,7 +21,6 @@ from bptt.dynamics.lyapunov import jacobian_singular_values, lyapunov_spectrum
 from bptt.dynamics.networks import visit_states
 from bptt.dynamics.sharpness import find_stable_sharpness, sharpness
 
-Kind = Literal["lyapunov", "jacobian", "sharpness", "fixed_points", "noise_scale", "truncation_bias"]
 #: Column → (lanes,); of `SPECTRUM` (lanes, S).
 Columns = dict[str, NDArray[np.float64]]
 

@@ -44,7 +44,7 @@ from bptt.watch.server import LiveServer, open_page
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bptt.dynamics.measures import Kind
+    from bptt.configuration.measuring import Kind
 
 Recorded = str | Path | TrainedRun | Sweep
 _WHEN: Final = ("first", "last")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -98,7 +98,13 @@ def finish(session: Session, interrupted: bool) -> Summary:
     which is to go on.
     """
     try:
-        return _finish(session, interrupted)
+        summary = _finish(session, interrupted)
+        if session.journal.measure and summary.status == "FINISHED" and summary.unstored is None:
+            from bptt.sweeps.restoring import Patience, send_measures
+
+            trouble = send_measures(session.archive.folder, None, Patience(session.reporter.say))
+            summary = replace(summary, unstored=trouble)
+        return summary
     finally:
         session.close_log()
 
@@ -108,6 +114,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     missing = [session.jobs[number] for number in range(len(session.jobs)) if number not in session.results]
     unstored = _all_sent(session, missing)
     interrupted |= unstored == _GIVEN_UP
+    interrupted = interrupted or (not missing and _measure(session))
     more = find_next(session.journal, session.jobs, session.results) is not None
     status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
     seconds, ended = session.seconds, True
@@ -180,6 +187,21 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         compare=compare,
         seconds=seconds,
         results=None if interrupted else hash_results([sweep]),
+    )
+
+
+def _measure(session: Session) -> bool:
+    """Measure what the sweep asks for; whether that was interrupted, and is to go on."""
+    if not session.journal.measure:
+        return False
+    from bptt.sweeps.measuring import measure_results
+
+    return measure_results(
+        session.archive.folder,
+        session.journal.measure,
+        session.conduct.allow,
+        session.conduct.workers,
+        session.reporter.say,
     )
 
 

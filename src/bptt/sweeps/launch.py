@@ -17,6 +17,7 @@ from bptt.configuration.build import Configuration, SweepSettings, Tracking, che
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
 from bptt.configuration.owners import check_kernel_folder
+from bptt.configuration.published import make_published_plain
 from bptt.core.run import Record, Run
 from bptt.core.training import needs_compiling
 from bptt.sweeps.inputs import collect_choices, collect_preparations, hash_files, tell_of_data
@@ -375,6 +376,8 @@ class Launch:
             tuned=[] if first.sweep.tune is None else [*first.sweep.tune.keys],
             tuning=[] if plan is None else plan.number_settings(numbers),
             confirm=first.sweep.confirm,
+            measure=dict(first.sweep.measure),
+            published=None if first.sweep.published is None else make_published_plain(first.sweep.published),
             trials=self.trials,
             searched=self.searched,
             files=hash_files(job.config for job in jobs.settings),
@@ -396,6 +399,7 @@ class Launch:
             workers=self.settings,
             on_error=first.sweep.on_error,
             checkpoint_seconds=first.tracking.checkpoint_seconds,
+            allow=tuple(first.resolved["allow"]),
         )
         for line in tell_of_data(journal.preparations):
             self.reporter.say(line)

@@ -1,5 +1,6 @@
 """What is measured of the weights that runs left: handed to workers, kept in measures.parquet as it comes."""
 
+import shlex
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ import numpy as np
 
 from bptt.analysis.tables import KEPT_UPDATE
 from bptt.configuration.build import Checker, locate_files
+from bptt.configuration.errors import ConfigurationError
+from bptt.configuration.measuring import KINDS, Kind
 from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.models.dale import keep_signs, sign_parameters
 from bptt.core.optimizers.recurrent_constraint import draw_start
@@ -22,7 +25,6 @@ from bptt.dynamics.measures import (
     COUNT,
     NAMES,
     USUAL,
-    Kind,
     count_lanes,
     count_states,
     draw_batch,
@@ -30,6 +32,7 @@ from bptt.dynamics.measures import (
     list_still_runs,
     measure_runs,
 )
+from bptt.sweeps.workers.calls import WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.kernels import compile_kernels
 from bptt.sweeps.workers.pool import Lost, Workers, WorkerSettings
@@ -37,7 +40,7 @@ from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.measures import Rows, read_measures, write_measures
 from bptt.tracking.folder.sweep import is_sweep
 from bptt.tracking.history.base import History, Member
-from bptt.tracking.history.find import Source, SourceError
+from bptt.tracking.history.find import Source, SourceError, find
 from bptt.tracking.history.from_folder import RunFolderHistory, SweepFolderHistory
 from bptt.tracking.provenance.blas import use_one_blas_thread
 from bptt.tracking.provenance.digest import compute_digest, compute_version
@@ -220,6 +223,41 @@ def _choose_kinds(
     if not chosen:
         raise SourceError(refused)
     return tuple(chosen)
+
+
+def measure_results(
+    folder: Path,
+    asked: Mapping[str, str],
+    allow: Collection[str],
+    settings: WorkerSettings,
+    say: Callable[[str], None],
+) -> bool:
+    """Measure what a sweep asks for, kind → when, of all its runs but those that tuned; whether that was interrupted.
+    What can't be measured is told.
+    """
+    kinds: dict[str, list[Kind]] = {}
+    for kind in KINDS:
+        if kind in asked:
+            kinds.setdefault(asked[kind], []).append(kind)
+    try:
+        for when, own in kinds.items():
+            found = find(folder)
+            numbers = frozenset(one.number for one in found.recording.members if one.stage != "tuning")
+            measuring = plan_measuring(replace(found, numbers=numbers), own, [when], allow)
+            for line in measuring.notes:
+                say(line)
+            if not measuring.missing:
+                continue
+            say(f"measuring {' and '.join(own).replace('_', ' ')} of {len(measuring.missing):,} networks")
+            with Interrupts() as interrupts:
+                failed = measure_missing(measuring, settings, interrupts, lambda _more: None)
+            for name, why in failed.items():
+                say(f"{name}: {why.strip().splitlines()[-1]}")
+    except KeyboardInterrupt:
+        return True
+    except (ArchiveError, SourceError, ConfigurationError, WorkersError, OSError) as error:
+        say(f"not measured: {error}; later: bptt measure {shlex.quote(str(folder))}")
+    return False
 
 
 def measure_missing(

@@ -48,6 +48,7 @@ def reopen_sweep(
         workers=read_worker_settings({**journal.settings, **(settings or {})}, allow),
         on_error=journal.on_error,
         checkpoint_seconds=first.tracking.checkpoint_seconds,
+        allow=tuple(allow),
     )
     store, away = None, None
     if where.uri is not None:

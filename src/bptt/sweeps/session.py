@@ -182,6 +182,7 @@ class Session:
     no_store why there is none, though there should be; None: there is, or should not be
     home     from which the relative paths of its configurations are meant; None: the current folder
     report   what makes the sweep's report
+    conduct  by which workers it is trained, and how
     """
 
     def __init__(
@@ -208,7 +209,7 @@ class Session:
         self.no_store = no_store
         self.journal: SweepJournal = archive.journal
         self.record: SweepLog | None = None
-        self._how = how
+        self.conduct = how
         self.results = RunResults()
         self.writer: Writer | None = None
         self._stack, self._log = ExitStack(), ExitStack()
@@ -233,12 +234,12 @@ class Session:
     @property
     def wanted(self) -> int:
         """How many workers the sweep's blocks are to keep busy."""
-        return self._how.workers.wanted
+        return self.conduct.workers.wanted
 
     @property
     def checkpoint_seconds(self) -> float | None:
         """How often a checkpoint is written; None: never."""
-        return self._how.checkpoint_seconds
+        return self.conduct.checkpoint_seconds
 
     def extend(self, jobs: Sequence[SweepJob], duplicates: int = 0) -> None:
         """Take on runs beside those that the sweep has; duplicates: how many repeated another one."""
@@ -288,7 +289,7 @@ class Session:
             with Interrupts() as interrupts:
                 with interrupts.raising():
                     if self._workers is None:
-                        self._workers = self._stack.enter_context(Workers(self._how.workers, tasks=most))
+                        self._workers = self._stack.enter_context(Workers(self.conduct.workers, tasks=most))
                 yield from hand_out(tasks, self._workers, interrupts, self._note_retry)
             if interrupts.requested:
                 raise KeyboardInterrupt
@@ -324,7 +325,7 @@ class Session:
                 _log.warning("run %s failed: %s", self.jobs[result.job].name, result.error.rstrip().splitlines()[-1])
         if self._left is not None and self._left <= self.wanted:
             self._prepare_report()
-        if self._how.on_error == "stop" and any(result.status == "FAILED" for result in results):
+        if self.conduct.on_error == "stop" and any(result.status == "FAILED" for result in results):
             raise Stopped("a run failed, and on_error=stop gives up the others")
 
     def keep(self, number: int, results: Sequence[RunResult]) -> None:
@@ -425,7 +426,7 @@ class Session:
             update=runs[jobs[0]].train.updates,
             runs=tuple(runs[job] for job in jobs),
             checkpoint=self.archive.checkpoint(number).absolute(),
-            checkpoint_seconds=self._how.checkpoint_seconds,
+            checkpoint_seconds=self.conduct.checkpoint_seconds,
             sign=self.archive.place_sign(number),
             identity=" ".join(map(self.jobs.find_digest, jobs)),
             numbers=tuple(jobs),

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
@@ -27,7 +27,8 @@ from bptt.configuration.build import (
     relate_files,
     resolve_entry,
 )
-from bptt.configuration.errors import ConfigurationError, write_problem
+from bptt.configuration.errors import ConfigurationError, suggest, write_problem
+from bptt.configuration.published import Published
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
 from bptt.sweeps.jobs.plan import PlannedRun, arrange, drop_repeated
@@ -100,6 +101,8 @@ def compose_first(
     settings = configurations[0].sweep
     if settings.conditions:
         check_conditions(settings.conditions, find_differing(jobs, keys))
+    if settings.published is not None:
+        _check_published(settings.published, find_differing(jobs, keys), configurations[0].resolved)
     if settings.confirm is not None and keys is None:
         _check_confirmation(jobs, settings.confirm, settings.conditions)
     return first, configurations, plan
@@ -180,6 +183,21 @@ def _find_keys(job: Sequence[str], columns: Mapping[str, Sequence[str]], composi
             return {*list_keys(composition.all([[*job, *(texts[0] for texts in columns.values())]])[0].resolved)}
         except ConfigurationError:
             raise error from None
+
+
+def _check_published(published: Published, swept: Sequence[Mapping[str, str]], resolved: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError, with a line for each, where a row's runs are told by a key that is none."""
+    keys = dict.fromkeys(key for values in swept for key in values)
+    known = {*keys, *list_keys(resolved)}
+    lines = [
+        write_problem(f"published.rows[{place}].{side}.{key}", value, f"must be a swept key{suggest(key, known)}")
+        for place, row in enumerate(published.rows)
+        for side, selected in (("where", row.where), ("against", row.against or ()))
+        for key, value in selected
+        if key not in known
+    ]
+    if lines:
+        raise ConfigurationError(lines)
 
 
 def _check_confirmation(jobs: Sequence[Sequence[str]], confirm: int, conditions: Collection[str] | None) -> None:

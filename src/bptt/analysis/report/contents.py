@@ -28,6 +28,7 @@ from bptt.analysis.report.sections.best import write_best
 from bptt.analysis.report.sections.costs import write_costs
 from bptt.analysis.report.sections.dynamics import write_dynamics
 from bptt.analysis.report.sections.measured import write_stability, write_start
+from bptt.analysis.report.sections.published import write_published
 from bptt.analysis.report.sections.reach import write_reach
 from bptt.analysis.report.sections.repeating import find_inputs, write_repeating
 from bptt.analysis.report.sections.results import (
@@ -112,6 +113,7 @@ def write_sections(
         attempt_section("results", "Results", lambda: write_results(findings, shown and not has_found(findings.sweep))),
         *attempt_some("search", "What the search found", lambda: write_search(findings, shown)),
         *attempt_some("given_up", "What was given up", lambda: write_given_up(findings)),
+        *attempt_some("published", "Beside what was published", lambda: write_published(findings)),
         *attempt_some("start", "What the start foretells", lambda: write_start(findings)),
         *attempt_some("reach", "How far each setting carries", lambda: write_reach(findings)),
         *attempt_some("choices", "What was chosen", lambda: write_choices(findings)),

@@ -51,15 +51,8 @@ class Findings:
         the test set too, where all runs looked at one: confirmed, confirmed_share.
         """
         found = setting_statistics(self.sweep.runs, self.sweep.swept, self.conditions)
-        if "solved" not in found:
-            return found
-        runs = self.runs[self.runs["outcome"].notna()]
-        metric = self.sweep.solved.metric
-        tested = metric.replace("/eval", "/test")
-        held = {"held": self._meets(runs, metric)}
-        if tested != metric and tested in runs and runs.loc[runs["outcome"].ne("diverged"), tested].notna().all():
-            held["confirmed"] = self._meets(runs, metric, kept=True) & self._meets(runs, tested)
-        for name, did in held.items():
+        runs = self.ended_runs
+        for name, did in self.proofs.items():
             counted = Counter(_zip_columns(runs[did], self.labels))
             counts = [counted[texts] for texts in _zip_columns(found, self.labels)]
             shares = [clopper_pearson(count, trials) for count, trials in zip(counts, found["ended"], strict=True)]
@@ -83,6 +76,25 @@ class Findings:
         place = {condition: number for number, condition in enumerate(first)}
         order = [(place.get(texts[0], 0), rank[texts]) for texts in _zip_columns(self.statistics, labels)]
         return self.statistics.iloc[sorted(range(len(order)), key=order.__getitem__)].reset_index(drop=True)
+
+    @property
+    def ended_runs(self) -> "pd.DataFrame":
+        """Those of `runs` that ended."""
+        return self.runs[self.runs["outcome"].notna()]
+
+    @cached_property
+    def proofs(self) -> "dict[str, pd.Series]":
+        """Of each run that ended whether it had the task solved at its end: held; and, where all runs looked at a test
+        set, whether the network that is kept solves it, on that set too: confirmed. Empty where nothing is solved.
+        """
+        runs, metric = self.ended_runs, self.sweep.solved.metric
+        if "solved" not in runs or not self.sweep.solved.is_possible:
+            return {}
+        tested = metric.replace("/eval", "/test")
+        found = {"held": self._meets(runs, metric)}
+        if tested != metric and tested in runs and runs.loc[runs["outcome"].ne("diverged"), tested].notna().all():
+            found["confirmed"] = self._meets(runs, metric, kept=True) & self._meets(runs, tested)
+        return found
 
     def split_ranked(self) -> "list[tuple[str, pd.DataFrame]]":
         """Each condition's text and its part of `ranked`; one without a text where there are no conditions."""

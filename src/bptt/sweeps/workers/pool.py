@@ -223,11 +223,15 @@ def _outcomes(
 
 @dataclass(frozen=True, kw_only=True)
 class Conduct:
-    """By which workers a sweep is trained, what an error does to the other runs, how often a block is checkpointed."""
+    """By which workers a sweep is trained, what an error does to the other runs, how often a block is checkpointed.
+
+    allow  packages whose classes its configurations may name
+    """
 
     workers: WorkerSettings
     on_error: Literal["continue", "stop"]
     checkpoint_seconds: float | None
+    allow: tuple[str, ...] = ()
 
 
 def read_worker_settings(values: Mapping[str, Any], allow: Collection[str]) -> WorkerSettings:

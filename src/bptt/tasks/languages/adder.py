@@ -1,5 +1,6 @@
 """Binary addition: learn to carry."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,6 +20,7 @@ from bptt.tasks.common import (
     find_baseline,
     score_sequences,
 )
+from bptt.tasks.languages.adder_program import BITS, draw_program_rows, find_program_misfits
 
 _MOST_BITS_FOR_ALL = 10
 _MOST_BITS_FOR_POOL = 7
@@ -34,7 +36,9 @@ class Adder:
 
     bits       digits of each number
     order      random: each sequence is drawn anew; sequential: sequence r of update u is addition (u·batch + r) mod
-               4^bits, in order of a, then b, so that `train.batch_size` = 4^bits makes each update see all (bits ≤ 7)
+               4^bits, in order of a, then b, so that `train.batch_size` = 4^bits makes each update see all (bits ≤ 7);
+               program: as the public program draws them with this seed, see `adder_program` (7 bits, 16 hidden units,
+               one for each update)
     eval_size  additions of the evaluation, drawn once; None: all 4^bits of them, in order of a, then b (bits ≤ 10)
     test_size  additions of the test, drawn once; 0: there is none
 
@@ -45,7 +49,7 @@ class Adder:
     outputs: ClassVar[int] = 1
 
     bits: Annotated[int, Range(at_least=1, at_most=50)]
-    order: Literal["random", "sequential"] = "random"
+    order: Literal["random", "sequential", "program"] = "random"
     eval_size: Annotated[int, Range(at_least=1)] | None
     test_size: Annotated[int, Range(at_least=0)] = 0
     readout: Readout
@@ -55,6 +59,8 @@ class Adder:
             raise InvalidValue("eval_size", None, f"a number: there are too many additions of {self.bits} bits for all")
         if self.order == "sequential" and self.bits > _MOST_BITS_FOR_POOL:
             raise InvalidValue("order", "sequential", f"random; {self.bits} bits have too many for all")
+        if self.order == "program" and self.bits != BITS:
+            raise InvalidValue("bits", self.bits, f"task.order=program has numbers of {BITS} bits: {BITS}")
 
     @property
     def timesteps(self) -> int:
@@ -67,7 +73,8 @@ class Adder:
 
     def training(self) -> Stream:
         if self.bits <= _MOST_BITS_FOR_POOL:  # the same distribution, but a sequence costs one row number
-            return Pool(_list_additions(self.bits), self.order)
+            order = draw_program_rows if self.order == "program" else self.order
+            return Pool(_list_additions(self.bits), order)
         return Generated(self.make, 3 * self.timesteps)
 
     def evaluation(self, rng: Generator) -> Sequences:
@@ -75,6 +82,9 @@ class Adder:
 
     def test(self, rng: Generator) -> Sequences | None:
         return self.make(rng, self.test_size) if self.test_size else None
+
+    def find_misfits(self, run: Any) -> Iterator[InvalidValue]:
+        return find_program_misfits(run) if self.order == "program" else iter(())
 
     def accuracy(self, output: Floats, sequences: Sequences) -> Shares:
         return score_sequences(output, sequences)

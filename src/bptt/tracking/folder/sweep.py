@@ -129,6 +129,8 @@ class SweepJournal:
     tuned          the keys of which each setting chooses values
     tuning         the settings that choose, and what they choose from
     confirm        on how many fresh seeds the best setting of each condition is trained again; None: it is not
+    measure        what is measured of its networks before the report: kind → when
+    published      what it is held against, as configured; None: nothing
     files          that configurations name: path → SHA-256 of their content when the sweep began
     choices        files of choices that don't come with bptt: path → text
     retried        how often a block was trained again since a worker died; sweep.log has when and why
@@ -163,6 +165,8 @@ class SweepJournal:
     tuned: list[str] = field(default_factory=list)
     tuning: list[TunedSetting] = field(default_factory=list)
     confirm: int | None = None
+    measure: dict[str, str] = field(default_factory=dict)
+    published: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     retried: int = 0

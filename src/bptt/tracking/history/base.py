@@ -1,7 +1,7 @@
 """What is recorded of a sweep, or of runs, wherever it is kept: the one shape in which it is read back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ class Head:
     question        what the sweep asks; None: nothing was said
     solved          the criterion by which its runs count as solved, as text; None: none was given
     conditions      the swept keys that make the question harder; None: none were named
+    published       what it is held against, as configured; None: nothing
     tuned           the keys of which each setting chose values
     current_folder  from which the configurations' relative paths are meant; None unknown
     uri             of its store, as its folder notes it, to be resolved from there; None unknown
@@ -51,6 +52,7 @@ class Head:
     question: str | None = None
     solved: str | None = None
     conditions: list[str] | None = None
+    published: Mapping[str, Any] | None = None
     tuned: list[str] = field(default_factory=list)
     duplicates: int = 0
     numerical_version: str | None = None
@@ -86,6 +88,7 @@ class Head:
             question=journal.question,
             solved=journal.solved,
             conditions=journal.conditions,
+            published=journal.published,
             tuned=journal.tuned,
             files=journal.files,
             choices=journal.choices,

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 #: What a sweep is told about itself, and no run is made of.
-_OF_SWEEPS: Final = ("reuse", "on_error", "question", "solved", "conditions", "tune", "confirm", "report")
+_OF_SWEEPS: Final = (
+    *("reuse", "on_error", "question", "solved", "conditions"),
+    *("tune", "confirm", "measure", "published", "report"),
+)
 
 
 _WHEREABOUTS: Final = ("hydra.sweep.dir=", "hydra.sweep.subdir=", "hydra.run.dir=")

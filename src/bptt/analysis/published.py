@@ -1,0 +1,255 @@
+"""What was published, beside what a sweep's runs say: each number and claim, and whether it is so here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from bptt.analysis.comparison import find_horizon, name_outcome, take_metric
+from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude, correct_level
+from bptt.analysis.statistics.intervals import Interval, clopper_pearson, median_interval, median_updates
+from bptt.analysis.tables import SEED, show_value, write_settings
+from bptt.configuration.published import Published, PublishedRow, Selected, read_published
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bptt.analysis.report.findings import Findings
+
+Verdict = Literal["same", "different", "unsettled", "missing", "shown"]
+
+SOLVED: Final = "solved"
+UPDATES: Final = "updates"
+#: What a comparison has to come to for a claim to hold. Of shares it is `more` where the first side does it more often,
+#: of updates where it is sooner, of a column where its number is the smaller one.
+_MEANT: Final[Mapping[str, Mapping[str, str]]] = {
+    SOLVED: {"more": "more", "less": "less", "same": "same"},
+    UPDATES: {"more": "less", "less": "more", "same": "same"},
+    "loss": {"more": "less", "less": "more", "same": "same"},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sweep's runs say of a row of what was published.
+
+    ours     the share, the updates or the column's median, with its interval; of two settings their difference: of
+             shares, or the probability that the first has the smaller number, or is sooner
+    runs     how many it is of; of two settings those of both, or the pairs
+    solved   of how many of these runs, where it is a share
+    found    the comparison, where it is one
+    verdict  whether it is the `same` here, `different`, `unsettled` by these runs; `missing`: no run answers it;
+             `shown`: nothing is compared
+    """
+
+    row: PublishedRow
+    ours: Interval
+    runs: int
+    solved: int | None
+    found: Comparison | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class HeldAgainst:
+    """A sweep that is held against what was published.
+
+    Intervals of numbers allow for all numbers that are compared, those of comparisons for all comparisons.
+    """
+
+    findings: "Findings"
+    published: Published
+
+    @classmethod
+    def of(cls, findings: "Findings") -> "HeldAgainst | None":
+        """None where it is held against nothing. Raises ValueError where what was noted can't be read."""
+        problems: list[str] = []
+        published = read_published(findings.sweep.published, problems)
+        if problems:
+            raise ValueError(problems[0])
+        return None if published is None else cls(findings, published)
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """An answer to each row, in their order."""
+        rows = self.published.rows
+        asked = [row for row in rows if row.against is not None]
+        found = iter(conclude([self._ask(row) for row in asked]))
+        level = correct_level(max(1, sum(row.number is not None for row in rows)))
+        return [self._answer(row, level) if row.against is None else _judge(row, next(found)) for row in rows]
+
+    def _answer(self, row: PublishedRow, level: float) -> Answer:
+        runs = self._select(row.where)
+        if runs.empty:
+            return Answer(row, Interval(np.nan, np.nan, np.nan), 0, None, None, "missing")
+        solved = None
+        if row.measure == SOLVED:
+            solved = int(self._did_solve(runs).sum())
+            ours = clopper_pearson(solved, len(runs), level)
+        elif row.measure == UPDATES:
+            ours = median_updates(runs["observed"].astype(float), runs["solved"].astype(bool), level)
+        else:
+            ours = median_interval(self._take(runs, row), level)
+        return Answer(row, ours, len(runs), solved, None, _compare(row, ours))
+
+    def _ask(self, row: PublishedRow) -> Question:
+        """The question which of two settings is more so; runs are pairs where their seeds and all else that was swept
+        are equal, within the conditions that neither side names.
+        """
+        assert row.against is not None
+        named = {key for key, _ in (*row.where, *row.against)}
+        conditions = [key for key in self.findings.conditions if key not in named]
+        beside = [key for key in self.findings.keys if key not in named and key not in conditions]
+        sides = [self._list_values(self._select(where), row, conditions, beside) for where in (row.where, row.against)]
+        names = dict.fromkeys(name for side in sides for name in side)
+        runs = self.findings.ended_runs
+        return Question(
+            a=_write_selected(row.where),
+            b=_write_selected(row.against),
+            measure=_name_measure(row),
+            conditions=[ConditionRuns(name, *(side.get(name, {}) for side in sides)) for name in names],
+            horizon=find_horizon(runs) if row.measure == UPDATES and len(runs) else None,
+            called=None if row.measure in (SOLVED, UPDATES) else row.measure,
+        )
+
+    def _list_values(
+        self, runs: "pd.DataFrame", row: PublishedRow, conditions: Sequence[str], beside: Sequence[str]
+    ) -> dict[str, dict[Any, float]]:
+        """Condition → what its runs have, each by its seed and all else."""
+        if row.measure == SOLVED:
+            values = self._did_solve(runs).to_numpy(float)
+        elif row.measure == UPDATES:
+            values = runs["solved_update"].fillna(np.inf).to_numpy(float)
+        else:
+            values = self._take(runs, row)
+        names = write_settings(runs, conditions) if conditions else [""] * len(runs)
+        others = write_settings(runs, beside)
+        seeds = runs[SEED].tolist() if SEED in runs else [0] * len(runs)
+        found: dict[str, dict[Any, float]] = {}
+        for place, (name, seed, other, value) in enumerate(zip(names, seeds, others, values, strict=True)):
+            side = found.setdefault(name, {})
+            # Runs that nothing tells apart have no partner of their own.
+            side[(seed, other) if (seed, other) not in side else (seed, other, place)] = float(value)
+        return found
+
+    def _take(self, runs: "pd.DataFrame", row: PublishedRow) -> Any:
+        if row.measure not in runs:
+            raise ValueError(f"{row.what}: no run has {row.measure}")
+        return take_metric(runs, row.measure)
+
+    def _did_solve(self, runs: "pd.DataFrame") -> "pd.Series":
+        """Whether each of these runs ended with the task solved, on the test set too where there is one."""
+        proofs = self.findings.proofs
+        if not proofs:
+            raise ValueError("nothing says when a run has solved its task; `solved` does")
+        return proofs.get("confirmed", proofs["held"]).loc[runs.index]
+
+    def _select(self, where: Selected) -> "pd.DataFrame":
+        """The runs that ended and have these values; those of a key that was not swept are the configuration's."""
+        runs = self.findings.ended_runs
+        chosen = np.full(len(runs), True)
+        for key, value in where:
+            if key in runs:
+                own: Sequence[Any] = runs[key].tolist()
+            else:
+                flat = dict(zip(self.findings.sweep.configs, self.findings.flat, strict=True))
+                own = [flat.get(int(run), {}).get(key) for run in runs["run"]]
+            chosen &= np.array([_equals(one, value) for one in own], dtype=bool)
+        return runs[chosen]
+
+
+def _equals(own: Any, meant: Any) -> bool:
+    if meant is None or own is None or own != own:
+        return meant is None and (own is None or own != own)
+    if isinstance(meant, int | float) and not isinstance(meant, bool):
+        try:
+            return bool(np.isclose(float(own), meant, rtol=1e-9, atol=0))
+        except (TypeError, ValueError):
+            return False
+    return str(own).lower() == str(meant).lower() if isinstance(meant, bool) else str(own) == meant
+
+
+def _name_measure(row: PublishedRow) -> Measure:
+    return "solved" if row.measure == SOLVED else "updates" if row.measure == UPDATES else "loss"
+
+
+def _compare(row: PublishedRow, ours: Interval) -> Verdict:
+    """Whether ours is what a row says: the same only where the whole interval is near enough."""
+    number, value = row.number, ours.value
+    if number is None:
+        return "shown"
+    if value != value or (np.isnan(ours.low) and np.isnan(ours.high)):
+        return "unsettled"
+    reach = row.within if row.measure == SOLVED or number == 0 else row.within * abs(number)
+    low = -np.inf if np.isnan(ours.low) else ours.low
+    high = np.inf if np.isnan(ours.high) else ours.high
+    if row.claim == "at_least":
+        return "same" if low >= number - reach else "different" if high < number - reach else "unsettled"
+    if row.claim == "at_most":
+        return "same" if high <= number + reach else "different" if low > number + reach else "unsettled"
+    if number - reach <= low and high <= number + reach:
+        return "same"
+    return "different" if high < number or low > number else "unsettled"
+
+
+def _judge(row: PublishedRow, found: Comparison) -> Answer:
+    """Whether a claim holds, by what its comparison came to."""
+    wanted = _MEANT[_name_measure(row)][row.claim or "more"]
+    verdict: Verdict = "unsettled"
+    if found.outcome == "missing":
+        verdict = "missing"
+    elif found.outcome == wanted:
+        verdict = "same"
+    elif found.outcome in ("more", "less", "same"):
+        verdict = "different"
+    return Answer(row, found.difference, sum(found.runs) if not found.paired else found.runs[0], None, found, verdict)
+
+
+def _write_selected(where: Selected) -> str:
+    return " ".join(f"{key.rpartition('.')[2]}={show_value(value)}" for key, value in where) or "all runs"
+
+
+#: Verdict → the words of the table.
+WORDS: Final[Mapping[Verdict, str]] = {
+    "same": "the same",
+    "different": "different",
+    "unsettled": "not settled by these runs",
+    "missing": "no run answers it",
+    "shown": "",
+}
+
+
+def write_ours(answer: Answer) -> str:
+    """What ours came to, with its interval, as a cell of a table."""
+    ours, row = answer.ours, answer.row
+    if answer.verdict == "missing":
+        return ""
+    if answer.found is not None:
+        return _write_comparison(answer.found)
+    if answer.solved is not None:
+        return f"{answer.solved} of {answer.runs} ({100 * ours.low:.0f} to {100 * ours.high:.0f} %)"
+    write: Callable[[float], str] = (lambda number: f"{number:,.0f}") if row.measure == UPDATES else _write_number
+    if np.isnan(ours.value):
+        return "fewer than half do"
+    ends = [write(end) if not np.isnan(end) else "?" for end in (ours.low, ours.high)]
+    return f"{write(ours.value)} ({ends[0]} to {ends[1]})"
+
+
+def _write_comparison(found: Comparison) -> str:
+    if np.isnan(found.difference.value):
+        reasons = {why for _, why in found.silent}
+        if found.question.measure == SOLVED and reasons <= {"all", "none"} and reasons:
+            return f"{' or '.join(sorted(reasons))} of both do"
+        return name_outcome(found)
+    value, low, high = (100 * end for end in (found.difference.value, found.difference.low, found.difference.high))
+    if found.shares is not None:
+        a, b = (100 * share for share in found.shares)
+        return f"{a:.0f} % against {b:.0f} %: {value:+.0f} points ({low:+.0f} to {high:+.0f})".replace("-", "−")
+    which = "the first is sooner" if found.question.measure == UPDATES else "the first's is smaller"
+    return f"{which} on {value:.0f} % of {'pairs' if found.paired else 'comparisons'} ({low:.0f} to {high:.0f} %)"
+
+
+def _write_number(number: float) -> str:
+    return f"{number:.4g}"
