@@ -1,11 +1,13 @@
 """The pages of published results: which there are, and what each asks."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 MARK: Final = "<!-- pages -->"
+_SENTENCE: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 FOLDER: Final = "published"
 INDEX: Final = f"{FOLDER}/index.md"
 
@@ -14,7 +16,7 @@ INDEX: Final = f"{FOLDER}/index.md"
 class Proof:
     """A page of a published result; paths are as seen from the folder of the pages.
 
-    question  its first paragraph
+    question  the first of its first paragraph; where that has none, all of it
     report    of its sweep, which may not be there
     """
 
@@ -31,9 +33,13 @@ def list_proofs(docs: Path) -> Sequence[Proof]:
 
 
 def _read_proof(path: Path) -> Proof:
-    title, question = path.read_text(encoding="utf-8").split("\n\n")[:2]
+    title, opening = path.read_text(encoding="utf-8").split("\n\n")[:2]
     report = f"results/{FOLDER}/{path.stem}/report.md"
-    return Proof(f"{FOLDER}/{path.name}", title.removeprefix("# "), " ".join(question.split()), report)
+    return Proof(f"{FOLDER}/{path.name}", title.removeprefix("# "), _find_question(" ".join(opening.split())), report)
+
+
+def _find_question(paragraph: str) -> str:
+    return next((sentence for sentence in _SENTENCE.split(paragraph) if sentence.endswith("?")), paragraph)
 
 
 def name_reports(docs: Path) -> dict[str, str]:

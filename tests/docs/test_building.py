@@ -114,7 +114,9 @@ def test_a_proof_s_question_and_figure_are_found(tmp_path: Path) -> None:
     for folder in ("published", "results/published/sharp"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "published" / "index.md").write_text("# Published\n\nNot this.\n")
-    (tmp_path / "published" / "sharp.md").write_text("# Sharpness (A et al. 2021)\n\nDoes it\nrise?\n\n## More\n")
+    (tmp_path / "published" / "sharp.md").write_text(
+        "# Sharpness (A et al. 2021)\n\nIt may. Does it\nrise? So.\n\n## More\n"
+    )
     report = tmp_path / "results" / "published" / "sharp" / "report.md"
     report.write_text("# S\n\n![a \\] b](figures/one.png)\n\n![c](figures/two.png)\n")
     (tmp_path / "results" / "published" / "hard_one").mkdir()
