@@ -22,7 +22,7 @@ notebooks: .venv/ready  ## the notebooks of analysis/ on the newest sweep, with 
 	for n in analysis/*.ipynb; do $(BIN)/python -m papermill --no-progress-bar $$n multirun/notebooks/$${n##*/} || exit 1; done
 
 docs: .venv/ready  ## the documentation, with every link and anchor checked, into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 docs-serve: .venv/ready  ## the documentation on this machine, built anew at every change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve

@@ -9,8 +9,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.building import api, commands, components, configuration, mathematics
+from docs.building import api, citation, commands, components, configuration, gallery, mathematics, proofs, speed
 from docs.building.foreign import find_foreign
+from docs.make_results.titles import TITLES
 
 #: Pages without a file of their own, by their place: title and text.
 _PAGES: dict[str, tuple[str, Callable[[], str]]] = {
@@ -19,16 +20,29 @@ _PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "reference/components.md": ("Components", components.write_page),
     "reference/api.md": ("Python", api.write_page),
     "reference/kernels.md": ("Writing kernels", api.write_kernels_page),
+    "cite.md": ("Cite bptt", citation.write_page),
 }
+#: Pages with a mark, which what is found takes the place of.
+_LISTS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "index.md": (gallery.MARK, gallery.write_gallery),
+    proofs.INDEX: (proofs.MARK, proofs.write_list),
+    "good-for.md": (speed.MARK, speed.write_speed),
+}
+#: Sections of the navigation that have a page for each of what is found.
+_RESULTS, _PROOFS, _REFERENCE = "Results", "Published results, again", "Reference"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List what is found rather than written down: reports and reference."""
-    folder = Path(config.docs_dir)
-    reports = sorted(path.relative_to(folder).as_posix() for path in folder.glob("results/*/report.md"))
+    """List what is found rather than written down: reports, proofs and reference."""
+    docs = Path(config.docs_dir)
     assert isinstance(config.nav, list)
-    config.nav.append({"Results": ["results/README.md", *({_name_place(place): place} for place in reports)]})
-    config.nav.append({"Reference": [{title: place} for place, (title, _) in _PAGES.items()]})
+    sections = {title: pages for entry in config.nav for title, pages in entry.items()}
+    found = proofs.list_proofs(docs)
+    sections[_RESULTS] += [{"Reports": [{title: f"results/{name}/report.md"} for name, title in TITLES.items()]}]
+    sections[_PROOFS] += [{proof.title: proof.page} for proof in found]
+    reports = [{title: place} for place, title in proofs.name_reports(docs).items()]
+    sections[_PROOFS] += [{"Reports": reports}] if reports else []
+    sections[_REFERENCE] += [{title: place} for place, (title, _) in _PAGES.items() if place.startswith("reference/")]
     return config
 
 
@@ -39,11 +53,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Leave the reports' many numbers out of the search."""
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
+    """Put in what is found, and leave the reports' many numbers out of the search."""
     if page.file.src_uri.startswith("results/") and page.file.name == "report":
         page.meta["search"] = {"exclude": True}
+        markdown = _name_report(markdown, Path(page.file.src_uri).parent.name)
+    if write := _LISTS.get(page.file.src_uri):
+        mark, text = write
+        if mark not in markdown:
+            raise PluginError(f"{page.file.src_uri}: has no {mark}")
+        return markdown.replace(mark, text(Path(config.docs_dir)))
     return markdown
+
+
+def _name_report(markdown: str, sweep: str) -> str:
+    """A report whose title is the name of its sweep gets one for people."""
+    title, rest = markdown.split("\n", 1)
+    return f"# {TITLES[sweep]}\n{rest}" if title.replace("\\", "") == f"# {sweep}" and sweep in TITLES else markdown
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -60,7 +86,3 @@ def on_post_build(config: MkDocsConfig) -> None:
     ]
     if found:
         raise PluginError("\n".join(found))
-
-
-def _name_place(place: str) -> str:
-    return Path(place).parent.name

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from bptt.analysis.statistics.conclusions import conclude
-from docs.make_results.tables import Tables
-from docs.make_results.wording import describe, write_link, write_table
+from docs.make_results.tables import Share, Tables
+from docs.make_results.wording import describe, write_link, write_section, write_table
 
 _HEADS: Final = ("changed", "solved, on the test set too", "updates until half solve it", "compared with no change")
 BASE: Final = {
@@ -46,7 +46,7 @@ CHANGES: Final[Mapping[str, Mapping[str, object]]] = {
 def write_changes(every: Mapping[str, Tables]) -> str:
     """The section in Markdown, from the tables of every sweep."""
     tables = every["single_changes"]
-    shares = {name: tables.confirmed(**{**BASE, **where}) for name, where in CHANGES.items()}
+    shares = find_shares(tables)
     base, changed = shares["nothing"], [name for name in CHANGES if name != "nothing"]
     found = dict(zip(changed, conclude([shares[name].ask(base) for name in changed]), strict=True))
     rows = [
@@ -60,18 +60,34 @@ def write_changes(every: Mapping[str, Tables]) -> str:
     ]
     more, less = ([name for name in changed if found[name].outcome == outcome] for outcome in ("more", "less"))
     told = [
-        f"{len(some)} of {len(changed)} changes make it {word} often" for some, word in ((more, "more"), (less, "less"))
+        f"with {len(some) or 'none'} of {len(changed)} changes it is learned {word} often"
+        + (f" ({'; '.join(some)})" if some else "")
+        for some, word in ((more, "more"), (less, "less"))
     ]
-    return f"""### One change at a time
-
-**Setting.** Temporal order over {tables.value("task.length")} timesteps: a tanh network from an orthogonal matrix,
+    answer = f"{'; '.join(told)}; of the others it is not settled, or about as often."
+    detail = f"""Temporal order over {tables.value("task.length")} timesteps: a tanh network from an orthogonal matrix,
 SGD, clipping to {tables.value("clip.threshold")}, {tables.value("train.updates")} updates; and one thing after
-the other changed, each with a learning rate, or a first step, that was tuned for it.
-
-**Found.** {"; ".join(told)}; of the others it is not settled, or about as often. The intervals allow for all
+the other changed, each with a learning rate, or a first step, that was tuned for it. The intervals allow for all
 {len(changed)} comparisons.
 
-{write_table(_HEADS, rows)}
+{write_table(_HEADS, rows)}"""
+    return write_section(
+        "One change at a time",
+        "A network that learns temporal order most of the time: which single change makes it learn it more often, or"
+        " less?",
+        answer[:1].upper() + answer[1:],
+        f"![{write_alt(tables)}]({tables.name}.png)",
+        detail,
+        write_link(tables),
+    )
 
-{write_link(tables)}
-"""
+
+def find_shares(tables: Tables) -> dict[str, Share]:
+    """The runs with each change that solved the task, on the test set too."""
+    return {name: tables.confirmed(**{**BASE, **where}) for name, where in CHANGES.items()}
+
+
+def write_alt(tables: Tables) -> str:
+    """What one sees in the figure of the changes."""
+    told = [f"{name} {100 * share.interval.value:.0f} %" for name, share in find_shares(tables).items()]
+    return f"Points with intervals, solved runs in percent, a row for each change: {'; '.join(told)}."

@@ -1,6 +1,6 @@
 """Clipping against none: sentiment and temporal order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from bptt.analysis.statistics.conclusions import conclude
 from docs.make_results.tables import Share, Tables
@@ -11,21 +11,22 @@ from docs.make_results.wording import (
     describe,
     find_direction,
     join,
+    sum_up,
     write_link,
+    write_section,
     write_table,
 )
 
 
-def write_clipping(every: Mapping[str, Tables]) -> str:
-    """The section on clipping, in Markdown."""
-    words, order = every["sentiment_clip"], every["clip_threshold"]
+def write_clipping(every: Mapping[str, Tables]) -> Iterator[str]:
+    """The sections on clipping, in Markdown."""
+    yield _write_sentiment(every["sentiment_clip"])
+    yield _write_order(every["clip_threshold"])
 
-    def sentence(alpha: float, threshold: float | None) -> Share:
-        kept = {"clip": "none"} if threshold is None else {"clip__threshold": threshold}
-        return words.held(optimizer__alpha=alpha, **kept)
 
-    none, clipped = sentence(0.02, None), sentence(0.02, 1)
-    finding = choose_verdict(
+def _write_sentiment(tables: Tables) -> str:
+    none, clipped = _share(tables, 0.02, None), _share(tables, 0.02, 1)
+    answer = choose_verdict(
         find_direction(clipped, none),
         1,
         "The article's network does better with it.",
@@ -34,48 +35,65 @@ def write_clipping(every: Mapping[str, Tables]) -> str:
         if none.count == none.of
         else "Whether the article's network does better with it is not settled by these runs.",
     )
-    thresholds = [None, *words.levels("clip.threshold")]
-    rows = [
-        [f"α = {alpha:g}", *(str(sentence(alpha, threshold)) for threshold in thresholds)]
-        for alpha in words.levels("optimizer.alpha")
-    ]
-    return f"""### Clipping against none
-
-**Claim.** The articles name gradient clipping among the remedies for gradients that explode; the sentiment article
-clips every element of the gradient to [−1, 1], with α = 0.02.
-
-**Found, sentiment.** {finding} With clipping {clipped} networks label all test sentences right, without it {none}:
+    detail = f"""With clipping {clipped} networks label all test sentences right, without it {none}:
 with it {compare(clipped, none)}.
 
-{write_table(["sentiment", *(_threshold(threshold) for threshold in thresholds)], rows)}
+{_write_shares("sentiment", tables)}"""
+    return write_section(
+        "Sentiment: clipping against none",
+        "The articles name gradient clipping among the remedies for gradients that explode; the sentiment article clips"
+        " every element of the gradient to [−1, 1], with α = 0.02. Does it help?",
+        answer,
+        choose_figure(tables, "success_map"),
+        detail,
+        write_link(tables),
+    )
 
-**Found, temporal order over {order.value("task.length")} timesteps.** {_clipping_of_order(order)}
 
-{choose_figure(order, "success_map")}
-
-Sentiment: {write_link(words)}; temporal order: {write_link(order)}
-"""
-
-
-def _clipping_of_order(tables: Tables) -> str:
-    def share(alpha: float, threshold: float | None) -> Share:
-        kept = {"clip": "none"} if threshold is None else {"clip__threshold": threshold}
-        return tables.held(optimizer__alpha=alpha, **kept)
-
+def _write_order(tables: Tables) -> str:
     thresholds, rates = tables.levels("clip.threshold"), tables.levels("optimizer.alpha")
     pairs = [(alpha, threshold) for alpha in rates for threshold in thresholds]
-    found = conclude([share(alpha, threshold).ask(share(alpha, None)) for alpha, threshold in pairs])
+    found = conclude([_share(tables, alpha, threshold).ask(_share(tables, alpha, None)) for alpha, threshold in pairs])
     told = dict(zip(pairs, found, strict=True))
     parts = [
         f"at α = {alpha:g}, clipped " + join([f"to {one:g} {describe(told[alpha, one])}" for one in thresholds])
         for alpha in rates
     ]
-    rows = [[f"α = {alpha:g}", *(str(share(alpha, threshold)) for threshold in [None, *thresholds])] for alpha in rates]
-    headings = ["temporal order", *(_threshold(threshold) for threshold in [None, *thresholds])]
-    return f"""All sequences are right at the end, compared with no clipping: {"; ".join(parts)}. The intervals
+    merged: dict[tuple[float, str], list[float]] = {}
+    for threshold in thresholds:
+        for alpha in rates:
+            merged.setdefault((threshold, told[alpha, threshold].outcome), []).append(alpha)
+    named = [
+        (f"{threshold:g} (α = {join([f'{alpha:g}' for alpha in alphas])})", told[alphas[0], threshold])
+        for (threshold, _), alphas in merged.items()
+    ]
+    length = tables.value("task.length")
+    detail = f"""All sequences are right at the end, compared with no clipping: {"; ".join(parts)}. The intervals
 allow for all {len(pairs)} comparisons.
 
-{write_table(headings, rows)}"""
+{_write_shares("temporal order", tables)}"""
+    return write_section(
+        "Temporal order: clipping by thresholds",
+        f"Does clipping the gradient's norm help to learn temporal order over {length} timesteps, and to what?",
+        sum_up("it is learned", named, "than unclipped", "clipped to"),
+        choose_figure(tables, "success_map"),
+        detail,
+        write_link(tables),
+    )
+
+
+def _share(tables: Tables, alpha: float, threshold: float | None) -> Share:
+    kept = {"clip": "none"} if threshold is None else {"clip__threshold": threshold}
+    return tables.held(optimizer__alpha=alpha, **kept)
+
+
+def _write_shares(task: str, tables: Tables) -> str:
+    thresholds = [None, *tables.levels("clip.threshold")]
+    rows = [
+        [f"α = {alpha:g}", *(str(_share(tables, alpha, threshold)) for threshold in thresholds)]
+        for alpha in tables.levels("optimizer.alpha")
+    ]
+    return write_table([task, *(_threshold(threshold) for threshold in thresholds)], rows)
 
 
 def _threshold(threshold: float | None) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bptt.analysis.stability import NEAR
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import choose_figure, join, write_link, write_table
+from docs.make_results.wording import choose_figure, join, write_link, write_section, write_table
 
 
 def write_sections(every: Mapping[str, Tables]) -> Iterator[str]:
@@ -28,23 +28,23 @@ def _write_start(tables: Tables) -> str:
         [f"{row['predictor']}, {_escape(row['symbol'])}", *(_write_area(row, name) for name in ("area", "within"))]
         for row in table.to_dict("records")
     ]
-    return f"""### What the start foretells
-
-**Question.** Can it be seen before training which networks will learn: by their largest Lyapunov exponent, their
-spectral radius, the decay of their gradient, or the regularizer Ω?
-
-**Found.** {finding} {rest} {_judge_within(table)}
+    detail = f"""{rest} {_judge_within(table)}
 
 Of a solved and an unsolved run of one task, length and cell, how often the solved one has the larger number, ties
 counted half: over all starts, and among runs of one start, which differ in their seed alone. Half foretells nothing.
 Intervals are over seeds, and allow for all {len(table)} quantities.
 
 {write_table(["at the start", "over all starts", "within one start"], rows)}
-
-{choose_figure(tables, "start")}
-
-{write_link(tables)}
 """
+    return write_section(
+        "What the start foretells",
+        "Can it be seen before training which networks will learn: by their largest Lyapunov exponent, their spectral"
+        " radius, the decay of their gradient, or the regularizer Ω?",
+        finding,
+        choose_figure(tables, "start"),
+        detail,
+        write_link(tables),
+    )
 
 
 def _judge_within(table: pd.DataFrame) -> str:
@@ -84,20 +84,20 @@ def _write_stability(tables: Tables) -> str:
         for row in table.to_dict("records")
     ]
     headings = ["task, optimizer", "reach it", "stay there", "diverge", "share of the bound at the end, median"]
-    return f"""### The edge of stability
-
-**Claim** (Cohen et al. 2021): trained by gradient descent on all data at once, the sharpness of a loss rises to 2/α,
-with momentum to 2(1 + ε)/α, and hovers there.
-
-**Found.** A sharpness of at least {100 * NEAR:.0f} % of that is reached by {reached}; over the last quarter of
-training it is that of {stay}. {_judge(table, conditions)}
+    detail = f"""A sharpness of at least {100 * NEAR:.0f} % of that is reached by {reached}; over the last quarter of
+training it is that of {stay}.
 
 {write_table(headings, rows)}
-
-{choose_figure(tables, "dynamics_sharpness_along")}
-
-{write_link(tables)}
 """
+    return write_section(
+        "The edge of stability",
+        "Cohen et al. (2021): trained by gradient descent on all data at once, the sharpness of a loss rises to 2/α,"
+        " with momentum to 2(1 + ε)/α, and hovers there. Does it, of recurrent networks?",
+        _judge(table, conditions),
+        choose_figure(tables, "dynamics_sharpness_along"),
+        detail,
+        write_link(tables),
+    )
 
 
 def _judge(table: pd.DataFrame, conditions: Sequence[str]) -> str:
@@ -106,8 +106,8 @@ def _judge(table: pd.DataFrame, conditions: Sequence[str]) -> str:
     most = [name for name, share in shares.items() if share.low > 0.5]
     few = [name for name, share in shares.items() if share.high < 0.5]
     open_ = [name for name in shares if name not in (*most, *few)]
-    told = [f"most runs stay there on {join(most)}"] if most else []
-    told += [f"fewer than half stay there on {join(few)}"] if few else []
+    told = [f"most runs stay at that edge on {join(most)}"] if most else []
+    told += [f"fewer than half of the runs stay at that edge on {join(few)}"] if few else []
     told += [f"on {join(open_)} it is not settled whether most do"] if open_ else []
     text = "; ".join(told)
     return f"{text[:1].upper()}{text[1:]}."

@@ -7,11 +7,11 @@ from typing import Final
 
 from docs.make_results import articles, dynamics, lengths
 from docs.make_results.changes import write_changes
-from docs.make_results.figures import draw_success_by_length
+from docs.make_results.figures import DRAWN, draw_figure
 from docs.make_results.pictures import smaller
 from docs.make_results.remedies import write_remedies
 from docs.make_results.tables import Tables
-from docs.make_results.variants import VARIANTS
+from docs.make_results.titles import TITLES
 from docs.make_results.wording import wrap, write_table
 
 NAME: Final = "README.md"
@@ -19,8 +19,9 @@ NAME: Final = "README.md"
 _OPENING: Final = """# Results
 
 What `bptt`'s shipped sweeps found: of the claims of the five tutorials it stands on, of how far back networks
-learn, and of what is seen of them before and while they do. `make results` trains the sweeps, writes the report of
-each, and this page from their tables: all numbers below come from there, and each report says how to repeat them.
+learn, and of what is seen of them before and while they do. Each section has a question, its answer, the figure that
+shows it, the report that says how to repeat each number, and then the detail. `make results` trains the sweeps and
+writes all of it: every number and every sentence about one comes from their tables.
 
 A share of runs is followed by its 95 % interval (Clopper and Pearson's). Runs of a setting differ in their seed, and so
 in their first weights, training data and evaluation data; runs with one seed have the same in every setting, so shares
@@ -60,9 +61,9 @@ def write(folder: Path, names: Sequence[str]) -> Path:
 
     every = {name: Tables(folder / name) for name in names}
     text = write_page(every)
-    for name in VARIANTS:
+    for name in DRAWN:
         image = BytesIO()
-        save_figure(draw_success_by_length(every[name]), image, "png")
+        save_figure(draw_figure(every[name]), image, "png")
         (folder / f"{name}.png").write_bytes(smaller(image.getvalue()))
     path = folder / NAME
     path.write_text(text, encoding="utf-8")
@@ -91,12 +92,12 @@ def write_page(every: Mapping[str, Tables]) -> str:
 def _list_reports(every: Mapping[str, Tables]) -> str:
     rows = [
         [
-            f"[{name}]({name}/report.md)",
+            f"[{TITLES[name]}]({name}/report.md), `{name}`",
             f"{len(tables.settings):,}",
             f"{int(tables.settings['runs'].sum()):,}",
             f"{int(tables.settings['diverged'].sum()):,}",
             f"{int(tables.settings['failed'].sum() + tables.settings['unfinished'].sum()):,}",
         ]
-        for name, tables in every.items()
+        for name, tables in sorted(every.items(), key=lambda named: [*TITLES].index(named[0]))
     ]
     return write_table(["sweep", "settings", "runs", "diverged", "failed or not ended"], rows)

@@ -6,7 +6,7 @@ from typing import Final
 from bptt.analysis.statistics.conclusions import conclude
 from docs.make_results.published import write_le, write_pascanu
 from docs.make_results.tables import Tables
-from docs.make_results.variants import LENGTH, VARIANTS, find_reach, pool
+from docs.make_results.variants import LENGTH, VARIANTS, find_longest, find_reach, pool
 from docs.make_results.wording import (
     choose_verdict,
     describe,
@@ -14,31 +14,36 @@ from docs.make_results.wording import (
     join,
     read_direction,
     write_link,
+    write_plain_table,
+    write_section,
     write_table,
 )
 
-_TASKS: Final = {"length_temporal_order": "Temporal order", "length_adding": "Adding", "length_copying": "Copying"}
+_TASKS: Final = {
+    "length_temporal_order": "Temporal order by length",
+    "length_adding": "Adding by length",
+    "length_copying": "Copying by length",
+}
 
 
 def write_sections(every: Mapping[str, Tables]) -> Iterator[str]:
     """The sections in Markdown, from the tables of every sweep."""
-    findings: dict[str, Callable[[Tables], str]] = {
+    findings: dict[str, Callable[[Tables], tuple[str, str, str]]] = {
         "length_temporal_order": _temporal_order,
         "length_adding": _adding,
         "length_copying": _copying,
     }
     for name, task in _TASKS.items():
         tables = every[name]
-        yield f"""### {task}
-
-{findings[name](tables)} {write_rates(tables)}
-
-{write_success_table(tables)}
-
-![{write_alt(tables)}]({name}.png)
-
-{write_link(tables)}
-"""
+        question, answer, detail = findings[name](tables)
+        yield write_section(
+            task,
+            question,
+            answer,
+            f"![{write_alt(tables)}]({name}.png)",
+            f"{detail} {write_rates(tables)}\n\n{write_success_table(tables)}",
+            write_link(tables),
+        )
     yield write_pascanu(every["length_temporal_order"])
     yield write_le(every["length_adding"])
 
@@ -109,7 +114,7 @@ def _reaches(tables: Tables) -> str:
     return f"With clipping, more than half of the runs solve it over up to: {'; '.join(told)}."
 
 
-def _clipping(tables: Tables) -> str:
+def _clipping(tables: Tables) -> tuple[str, str]:
     """Clipping against none: over all that were trained with both, and of each of them; all are asked together."""
     variants = [one for one in VARIANTS[tables.name] if one.has(tables, "none")]
     both = [
@@ -126,31 +131,57 @@ def _clipping(tables: Tables) -> str:
         f"Whether clipping helps, {within}, is not settled by these runs.",
     )
     clipped, none = both[0]
-    each = "; ".join(f"{one.name} {describe(answer)}" for one, answer in zip(variants, found[1:], strict=True))
-    return (
-        f"{finding} Over all lengths {clipped} runs solve it with clipping and {none} without, of cells and starts that"
-        f" were trained with both: with it {describe(found[0])}. Of each: {each}. The intervals allow for all"
-        f" {len(found)} comparisons."
+    each = [
+        [one.name, *(share.short for share in pair), describe(answer)]
+        for one, pair, answer in zip(variants, both[1:], found[1:], strict=True)
+    ]
+    table = write_plain_table(["network", "clipped", "not clipped", "clipped it is solved"], each)
+    return finding, (
+        f"Over all lengths {clipped} runs solve it with clipping and {none} without, of cells and starts that"
+        f" were trained with both: with it {describe(found[0])}. The intervals allow for all"
+        f" {len(found)} comparisons.\n\n{table}\n\n"
     )
 
 
-def _temporal_order(tables: Tables) -> str:
-    return f"{_clipping(tables)} {_reaches(tables)}"
+def _furthest(tables: Tables) -> str:
+    """Who reaches the largest length, in a sentence."""
+    reach = {variant.name: find_longest(tables, variant, "norm") for variant in VARIANTS[tables.name]}
+    longest = max((length for length in reach.values() if length is not None), default=None)
+    if longest is None:
+        return "Clipped, none of the networks solves it in more than half of the runs, over any length."
+    names = " and with ".join(name for name, length in reach.items() if length == longest)
+    return f"Clipped, more than half of the runs solve it over up to {longest:g} timesteps with {names}."
 
 
-def _adding(tables: Tables) -> str:
-    return f"""{_clipping(tables)} {write_gates(tables)} {_reaches(tables)}"""
+def _temporal_order(tables: Tables) -> tuple[str, str, str]:
+    finding, clipping = _clipping(tables)
+    question = "Over how many timesteps do networks learn which of two symbols came first, and does clipping help?"
+    return question, f"{_furthest(tables)} {finding}", f"{clipping} {_reaches(tables)}"
 
 
-def _copying(tables: Tables) -> str:
+def _adding(tables: Tables) -> tuple[str, str, str]:
+    finding, clipping = _clipping(tables)
+    question = (
+        "Over how many timesteps do networks learn to add two marked numbers, from which start, and does clipping help?"
+    )
+    return question, f"{_furthest(tables)} {finding}", f"{clipping} {write_gates(tables)} {_reaches(tables)}"
+
+
+def _copying(tables: Tables) -> tuple[str, str, str]:
     orthogonal, glorot = VARIANTS[tables.name][:2]
     one, other = (pool(tables, [variant], "norm") for variant in (orthogonal, glorot))
-    finding = choose_verdict(
+    start = choose_verdict(
         find_direction(one, other),
         1,
         "A linear network does better from an orthogonal matrix than from Glorot's weights.",
         "A linear network does better from Glorot's weights than from an orthogonal matrix.",
         "Whether a linear network does better from Glorot's weights or from an orthogonal matrix is not settled.",
     )
-    return f"""{finding} With clipping and over all lengths {one} solve it from an orthogonal matrix, {other} from
-Glorot's weights. {_clipping(tables)} {_reaches(tables)}"""
+    finding, clipping = _clipping(tables)
+    detail = f"""With clipping and over all lengths {one} solve it from an orthogonal matrix, {other} from
+Glorot's weights. {clipping} {_reaches(tables)}"""
+    return (
+        "Over which pause do networks carry symbols that they are to copy, and does the start matter?",
+        f"{_furthest(tables)} {start} {finding}",
+        detail,
+    )

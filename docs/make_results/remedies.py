@@ -1,14 +1,15 @@
 """The study of remedies: which carries how far, and what it costs."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from bptt.analysis.statistics.conclusions import conclude
 from docs.make_results.tables import Share, Tables
-from docs.make_results.wording import describe, join, write_link, write_table
+from docs.make_results.wording import describe, join, write_link, write_plain_table, write_section, write_table
 
 LENGTH: Final = "task.length"
-_TASKS: Final = {"temporal_order": "temporal order", "adding": "adding"}
+TASKS: Final = {"temporal_order": "temporal order", "adding": "adding"}
 PLAIN: Final = {
     "model": "elman",
     "optimizer": "sgd",
@@ -61,20 +62,17 @@ def write_remedies(every: Mapping[str, Tables]) -> str:
     lengths = tables.levels(LENGTH)
     tried = join([f"{rate:g}" for rate in tables.tuned["optimizer.alpha"]])
     edges, settings = tables.count_edges()
-    heads = [f"{task}, {length:g}" for task in _TASKS.values() for length in lengths]
+    heads = [f"{task}, {length:g}" for task in TASKS.values() for length in lengths]
     rows = [
-        [name, *(_share(tables, name, task, length).short for task in _TASKS for length in lengths)]
+        [name, *(find_share(tables, name, task, length).short for task in TASKS for length in lengths)]
         for name in REMEDIES
     ]
-    return f"""### Remedies
+    detail = f"""{_write_reaches(tables)}
 
-**Claim** (peterroelants.github.io, "How to implement a recurrent neural network"): clipping, Hessian-free
-optimisation, momentum and Rprop cope with gradients that vanish or explode.
+Each remedy against the setting that lacks nothing but it, on the test set too, over both tasks and all lengths; what
+all runs solve or none says nothing of it. The intervals allow for all {len(_ASKED)} comparisons.
 
-**Found.** {_write_reaches(tables)}
-
-Each remedy against the setting that lacks nothing but it, on the test set too, over both tasks and all lengths:
-{_write_comparisons(tables)} The intervals allow for all {len(_ASKED)} comparisons.
+{write_plain_table(["with", "against", "is solved"], _list_comparisons(tables))}
 
 {write_table(["solved, on the test set too, by task and timesteps", *heads], rows)}
 
@@ -87,9 +85,28 @@ All have batches of 16, on which Rprop's signs turn by chance, but for Hessian-f
 **What it costs**, over the largest length that more than half of the runs solve. {_COUNTED}
 
 {write_table(["remedy", "task, timesteps", "updates until half solve it", "gradient evaluations"], _list_costs(tables))}
-
-{write_link(tables)}
 """
+    return write_section(
+        "Remedies",
+        'peterroelants.github.io ("How to implement a recurrent neural network") says that clipping, Hessian-free'
+        " optimisation, momentum and Rprop cope with gradients that vanish or explode. How far does each carry?",
+        _answer(tables),
+        f"![{write_alt(tables)}]({tables.name}.png)",
+        detail,
+        write_link(tables),
+    )
+
+
+def write_alt(tables: Tables) -> str:
+    """What one sees in the figure of the remedies."""
+    told = []
+    for name in REMEDIES:
+        shares = [(find_share(tables, name, task).interval.value, called) for task, called in TASKS.items()]
+        told.append(f"{name} {join([f'{100 * share:.0f} % of {called}' for share, called in shares])}")
+    return (
+        "Heat map of solved runs in percent, a row for each remedy, a column for each task and length. Over all"
+        f" lengths: {'; '.join(told)}."
+    )
 
 
 _COUNTED: Final = (
@@ -98,45 +115,62 @@ _COUNTED: Final = (
 )
 
 
-def _share(tables: Tables, name: str, task: str, length: float | None = None) -> Share:
+def find_share(tables: Tables, name: str, task: str, length: float | None = None) -> Share:
+    """The runs with a remedy that solved a task, on the test set too; over all lengths, or over one."""
     where = {**PLAIN, **REMEDIES[name], "task": task}
     return tables.confirmed(**where, **({} if length is None else {"task__length": length}))
 
 
 def _find_reach(tables: Tables, name: str, task: str) -> float | None:
     """The largest length over which more than half of the runs solved the task; None: none."""
-    reached = [length for length in tables.levels(LENGTH) if _share(tables, name, task, length).interval.value > 0.5]
+    reached = [
+        length for length in tables.levels(LENGTH) if find_share(tables, name, task, length).interval.value > 0.5
+    ]
     return max(reached, default=None)
+
+
+def _answer(tables: Tables) -> str:
+    """Which carry furthest."""
+    told = []
+    for task, called in TASKS.items():
+        lengths, reached = _group_reaches(tables, task)
+        if lengths:
+            told.append(f"{called} over up to {lengths[0]:g} timesteps with {' or with '.join(reached[lengths[0]])}")
+    if not told:
+        return "With none of them do more than half of the runs solve anything."
+    return f"More than half of the runs solve {' and '.join(told)}, and over as many with nothing else."
+
+
+def _group_reaches(tables: Tables, task: str) -> tuple[list[float], dict[float | None, list[str]]]:
+    """The lengths that some remedy reaches, largest first; and the remedies by how far they reach."""
+    reached: dict[float | None, list[str]] = {}
+    for name in REMEDIES:
+        reached.setdefault(_find_reach(tables, name, task), []).append(name)
+    return sorted((length for length in reached if length is not None), reverse=True), reached
 
 
 def _write_reaches(tables: Tables) -> str:
     told = []
-    for task, called in _TASKS.items():
-        reached: dict[float | None, list[str]] = {}
-        for name in REMEDIES:
-            reached.setdefault(_find_reach(tables, name, task), []).append(name)
-        lengths = sorted((length for length in reached if length is not None), reverse=True)
+    for task, called in TASKS.items():
+        lengths, reached = _group_reaches(tables, task)
         found = [f"{length:g} timesteps with {join(reached[length])}" for length in lengths]
         found += [f"none of the lengths with {join(reached[None])}"] if None in reached else []
         told.append(f"More than half of the runs solve {called} over up to {'; '.join(found)}.")
     return " ".join(told)
 
 
-def _write_comparisons(tables: Tables) -> str:
+def _list_comparisons(tables: Tables) -> Iterator[list[str]]:
     def both(name: str) -> Share:
-        first, second = (_share(tables, name, task) for task in _TASKS)
+        first, second = (find_share(tables, name, task) for task in TASKS)
         return first + second
 
     found = conclude([both(one).ask(both(other)) for one, other in _ASKED])
-    told = [
-        f"{one} {'' if other == 'none' else f'(against {other}) '}{describe(answer)}"
-        for (one, other), answer in zip(_ASKED, found, strict=True)
-    ]
-    return "; ".join(told) + "."
+    for (one, other), answer in zip(_ASKED, found, strict=True):
+        yield [one, other, describe(replace(answer, silent=()))]
 
 
 def _list_costs(tables: Tables) -> Iterator[list[str]]:
-    for task, called in _TASKS.items():
+    for task, called in TASKS.items():
         for name in REMEDIES:
             reach = _find_reach(tables, name, task)
             if reach is None:

@@ -15,25 +15,25 @@ from docs.make_results.tables import UnsupportedError
 
 #: Of each sweep's report, the figures that answer its question.
 FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
-    "alpha_epsilon": ("success_map", "success_alpha", "survival", "loss_map"),
-    "clip_threshold": ("success_map", "success_alpha", "survival", "clipped_share"),
+    "alpha_epsilon": ("success_map", "success_alpha", "survival"),
+    "clip_threshold": ("success_map", "success_alpha", "clipped_share"),
     "edge_of_stability": ("dynamics_sharpness_along", "dynamics_sharpness", "convergence"),
-    "eta": ("success_map", "success_eta_plus", "survival", "loss_map"),
-    "hidden_size": ("success_hidden_size", "survival", "convergence", "final_loss_hidden_size"),
-    "init_scale_spectral_radius": ("success_map", "survival", "gradient_profiles_first", "radius_against_decay"),
-    "leftbit_hidden_size": ("success_hidden_size", "survival", "convergence", "final_loss_hidden_size"),
-    "leftbit_momentum": ("success_alpha", "success_epsilon", "survival", "convergence"),
-    "length_adding": ("success_map", "success_length", "success_init", "gradient_profiles_last"),
-    "length_copying": ("success_clip", "success_init", "success_length", "gradient_profiles_last"),
-    "length_temporal_order": ("success_map", "success_length", "success_clip", "gradient_profiles_last"),
-    "optuna_adder": ("success_alpha", "success_scale", "success_hidden_size", "variance"),
-    "predict_from_start": ("start", "success_map", "dynamics_solved_map", "gradient_profiles_first"),
-    "remedies": ("success_map", "success_length", "survival"),
-    "sentiment_clip": ("success_map", "success_alpha", "gradient_norm", "clipped_share"),
-    "sentiment_init": ("success_init", "success_scale", "survival", "gradient_profiles"),
-    "single_changes": ("success_optimizer", "success_schedule", "success_regularizer", "survival"),
+    "eta": ("success_map", "success_eta_plus", "survival"),
+    "hidden_size": ("success_hidden_size", "survival", "convergence"),
+    "init_scale_spectral_radius": ("success_map", "gradient_profiles_first", "radius_against_decay"),
+    "leftbit_hidden_size": ("success_hidden_size", "survival", "final_loss_hidden_size"),
+    "leftbit_momentum": ("success_epsilon", "success_alpha", "survival"),
+    "length_adding": ("success_map", "success_length", "gradient_profiles_last"),
+    "length_copying": ("success_clip", "success_length", "gradient_profiles_last"),
+    "length_temporal_order": ("success_map", "success_length", "gradient_profiles_last"),
+    "optuna_adder": ("success_alpha", "success_scale", "variance"),
+    "predict_from_start": ("start", "dynamics_solved_map", "gradient_profiles_first"),
+    "remedies": ("success_length", "survival"),
+    "sentiment_clip": ("success_map", "gradient_norm", "clipped_share"),
+    "sentiment_init": ("success_init", "survival", "gradient_profiles"),
+    "single_changes": ("success_optimizer", "success_schedule", "success_regularizer"),
 }
-MOST_FIGURES: Final = 4
+MOST_FIGURES: Final = 3
 
 _PAGE: Final = "report.md"
 _TABLE: Final = "tables/runs.csv"
@@ -45,14 +45,17 @@ _NOTE: Final = (
 _FIGURE: Final = re.compile(
     r"!\[(?:[^\]\\]|\\.)*\]\(figures/(?P<name>\w+)\.png\)\n\n\*\*Figure (?P<number>\d+)\. [^\n]+\n\n"
 )
-_ROWS: Final = 100  # of all runs, that a reader sees
+_ROWS: Final = 10  # of all runs, that a reader sees
 _RUNS: Final = re.compile(
     r"(?P<caption>\*\*Table \d+\. [^\n]*?)(?: The first \d+ of (?P<of>\d+) rows\.)?"
     r"(?P<files> Files: `tables/runs\.csv`\n\n\|[^\n]+\n\|[^\n]+\n)(?P<rows>(?:\|[^\n]*\n)+)"
 )
 #: In a table a cell with more digits than are shipped.
-_NUMBER: Final = re.compile(rb"(?:(?<=,)|^)-?\d+\.\d{9,}(?:e[-+]\d+)?(?=,|\r?$)", re.MULTILINE)
-_DIGITS: Final = 10
+_NUMBER: Final = re.compile(rb"(?:(?<=,)|^)-?\d+\.\d+(?:e[-+]\d+)?(?=,|\r?$)", re.MULTILINE)
+_DIGITS: Final = 6
+#: Of a run: its name, which says again what was swept, and its digest, which the same command gives again.
+_DROPPED: Final = frozenset(("name", "digest"))
+_STATUS: Final = "status"  # dropped too where all runs have the same
 _LATEX: Final = re.compile(r"(Files: `tables/\w+\.csv`), `tables/\w+\.tex`$", re.MULTILINE)
 
 
@@ -70,7 +73,7 @@ def shipped_files(name: str, files: Mapping[str, bytes], shown: tuple[str, ...] 
             f"{name}: the report has no {missing[0]}, which docs/make_results/shipping.py has shipped"
         )
     kept = {
-        path: _shorten_numbers(_drop_names(content) if path == _TABLE else content)
+        path: _shorten_numbers(_drop_columns(content) if path == _TABLE else content)
         if path.endswith(".csv")
         else content
         for path, content in files.items()
@@ -102,15 +105,25 @@ def _shorten(found: re.Match[str]) -> str:
 
 
 def _shorten_numbers(content: bytes) -> bytes:
-    """A table whose numbers have ten digits, of seventeen: the rest is a tenth of all that is shipped."""
-    return _NUMBER.sub(lambda found: repr(float(f"{float(found[0]):.{_DIGITS}g}")).encode(), content)
+    """A table whose numbers have six digits, of seventeen, and no point where they are whole."""
+    return _NUMBER.sub(lambda found: _write_short(float(found[0])), content)
 
 
-def _drop_names(content: bytes) -> bytes:
-    """The table of runs without their names, which say again what was swept."""
+def _write_short(number: float) -> bytes:
+    text = f"{number:.{_DIGITS}g}"
+    # Six digits of a larger number would be no longer it: an update, of which there may be millions.
+    return (text if "e+" not in text else f"{number:.0f}").encode()
+
+
+def _drop_columns(content: bytes) -> bytes:
+    """The table of runs without what the rest of it says."""
     rows = list(csv.reader(StringIO(content.decode(), newline="")))
-    if "name" not in rows[0]:
-        return content
-    place, text = rows[0].index("name"), StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([*row[:place], *row[place + 1 :]] for row in rows)
+    head = rows[0]
+    dropped = {place for place, name in enumerate(head) if name in _DROPPED}
+    if _STATUS in head and len({row[head.index(_STATUS)] for row in rows[1:]}) == 1:
+        dropped.add(head.index(_STATUS))
+    text = StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(
+        [cell for place, cell in enumerate(row) if place not in dropped] for row in rows
+    )
     return text.getvalue().encode()

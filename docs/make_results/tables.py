@@ -227,7 +227,8 @@ class Tables:
         }.get(column)
         if did is None or (int(did.sum()), len(runs)) != (count, of):
             return Share(count, of)
-        before = list(self.runs)[: list(self.runs).index("status")]
+        # A status is there where not all runs have the same.
+        before = list(self.runs)[: list(self.runs).index("status" if "status" in self.runs else "outcome")]
         swept = [key for key in before if key not in {"run", "name", *self.tuned}]
         return Share(count, of, runs[swept].assign(did=did).reset_index(drop=True))
 
@@ -254,7 +255,7 @@ def _equals(column: pd.Series, value: object) -> pd.Series:
     if value is None or value is ...:
         return column.isna() if value is None else column.notna()
     if isinstance(value, int | float):
-        return pd.Series(np.isclose(column.astype(float), value, rtol=1e-9, atol=0), index=column.index)
+        return pd.Series(np.isclose(column.astype(float), value, rtol=1e-5, atol=0), index=column.index)
     if isinstance(value, list):
         return column.isin(value)
     return column.eq(value)

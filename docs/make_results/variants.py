@@ -59,12 +59,18 @@ VARIANTS: Final[Mapping[str, tuple[Variant, ...]]] = {
 }
 
 
-def find_reach(tables: Tables, variant: Variant, clip: str) -> str:
-    """The largest length over which more than half of a variant's runs solved the task."""
+def find_longest(tables: Tables, variant: Variant, clip: str) -> float | None:
+    """The largest length over which more than half of a variant's runs solved the task; None: none."""
     reached = [
         length for length in variant.lengths(tables) if variant.solved(tables, length, clip).interval.value > 0.5
     ]
-    return f"{max(reached):g} timesteps" if reached else "none of the lengths"
+    return max(reached, default=None)
+
+
+def find_reach(tables: Tables, variant: Variant, clip: str) -> str:
+    """The same in words."""
+    longest = find_longest(tables, variant, clip)
+    return "none of the lengths" if longest is None else f"{longest:g} timesteps"
 
 
 def pool(tables: Tables, variants: list[Variant], clip: str, length: float | None = None) -> Share:

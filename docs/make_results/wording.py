@@ -34,6 +34,55 @@ def describe(found: Comparison) -> str:
     return f"as often as these runs can tell, which does not settle it (a difference of {signed}{needed}{beside})"
 
 
+def write_section(title: str, question: str, answer: str, figure: str, detail: str, link: str) -> str:
+    """A section of the index: what is asked, the answer in a sentence, the figure that shows it, where all of it is;
+    and then the numbers.
+
+    figure  in Markdown; empty: there is none
+    """
+    parts = [
+        f"### {title}",
+        f"**Question.** {question}",
+        f"**Answer. {' '.join(answer.split())}**",
+        *([figure] if figure else []),
+        link,
+        detail.strip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def sum_up(
+    does: str, found: Iterable[tuple[str, Comparison]], beside: str = "than without", with_: str = "with"
+) -> str:
+    """One sentence of several comparisons: `Adding is learned more often with Ω than without; whether it is ...`.
+
+    does    what the runs do, `adding is learned`
+    found   what they do it with, and how that compares
+    beside  what it is compared with
+    with_   what stands before what they do it with
+    """
+    named: dict[str, list[str]] = {}
+    for name, one in found:
+        named.setdefault(one.outcome, []).append(name)
+    same = beside.replace("than", "as", 1)
+    clauses = [
+        f"{often} {with_} {join(named[outcome])} {than}"
+        for outcome, often, than in (
+            ("more", "more often", beside),
+            ("less", "less often", beside),
+            ("same", "about as often", same),
+        )
+        if outcome in named
+    ]
+    told = [f"{does} {join(clauses)}"] if clauses else []
+    if "unsettled" in named:
+        told.append(f"whether {does} more often or less often {with_} {join(named['unsettled'])} is not settled")
+    if "silent" in named:
+        told.append(f"{with_} {join(named['silent'])} nothing can be told, as either all runs do or none does")
+    text = "; ".join(told)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def find_direction(one: Share, other: Share) -> int:
     """1 where the first share is larger, beyond doubt at 95 %, −1 where it is smaller, else 0."""
     return read_direction(one - other)

@@ -1,13 +1,22 @@
-"""What the site's build adds: mathematics, docstrings and reference."""
+"""What the site's build adds: mathematics, docstrings, reference, and lists of what is found."""
+
+import json
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from bptt.cli.main import COMMANDS
 from bptt.configuration.vocabulary import find_conf_folder
-from docs.building import commands, components, configuration
+from docs.building import citation, commands, components, configuration, gallery, proofs, speed
 from docs.building.docstrings import write_markdown
 from docs.building.foreign import find_foreign
 from docs.building.mathematics import render
+from docs.make_results import training
+from docs.make_results.titles import TITLES
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_formulas_become_mathml() -> None:
@@ -88,3 +97,63 @@ def test_what_is_loaded_from_elsewhere_is_found(text: str) -> None:
 def test_links_and_own_files_are_not() -> None:
     assert find_foreign('<a href="https://a.example">x</a><img src="../b.png"><link rel="icon" href="c.png">') == []
     assert find_foreign("a { background: url(../b.png) } b { background: url('data:image/svg+xml;x') }") == []
+
+
+def test_the_gallery_shows_figures_that_are_there_with_what_the_results_say() -> None:
+    shown = gallery.write_gallery(DOCS)
+    figures = re.findall(r"!\[[^\n]+\]\(([^)]+\.png)\)\{ loading=lazy \}\]\(([^)]+)\)", shown)
+    assert len(figures) >= 9
+    assert all((DOCS / figure).is_file() and (DOCS / page.partition("#")[0]).is_file() for figure, page in figures)
+    index = " ".join((DOCS / "results" / "README.md").read_text(encoding="utf-8").split())
+    answers = re.findall(r"results/README\.md#\S+\)\*\*\n\n    ([^\n]+)\n", shown)
+    assert len(answers) == 9
+    assert all(f"**Answer. {answer}**" in index for answer in answers)
+
+
+def test_a_proof_s_question_and_figure_are_found(tmp_path: Path) -> None:
+    for folder in ("published", "results/published/sharp"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "published" / "index.md").write_text("# Published\n\nNot this.\n")
+    (tmp_path / "published" / "sharp.md").write_text(
+        "# Sharpness (A et al. 2021)\n\nIt may. Does it\nrise? So.\n\n## More\n"
+    )
+    report = tmp_path / "results" / "published" / "sharp" / "report.md"
+    report.write_text("# S\n\n![a \\] b](figures/one.png)\n\n![c](figures/two.png)\n")
+    (tmp_path / "results" / "published" / "hard_one").mkdir()
+    (tmp_path / "results" / "published" / "hard_one" / "report.md").touch()
+    assert proofs.name_reports(tmp_path) == {
+        "results/published/hard_one/report.md": "hard one",
+        "results/published/sharp/report.md": "Sharpness (A et al. 2021)",
+    }
+    assert proofs.write_list(tmp_path) == "- **[Sharpness (A et al. 2021)](sharp.md)** Does it rise?"
+    (tmp_path / "results" / "README.md").write_text("")
+    (tile,) = gallery._show_proofs(tmp_path)
+    assert (tile.figure, tile.alt) == ("results/published/sharp/figures/one.png", "a \\] b")
+    assert (tile.page, tile.text) == ("published/sharp.md", "Does it rise?")
+
+
+def test_every_shipped_sweep_has_a_name_for_people() -> None:
+    assert sorted(TITLES) == training.list_shipped()
+    assert len(set(TITLES.values())) == len(TITLES)
+
+
+def test_the_citation_is_that_of_its_file() -> None:
+    cited = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text(encoding="utf-8"))
+    page = citation.write_page()
+    assert f"  title   = {{{cited['title']}}}," in page
+    assert f"  version = {{{cited['version']}}}," in page
+    assert f"*{cited['title']}* Version {cited['version']}." in page
+
+
+def test_seconds_are_those_that_were_measured() -> None:
+    found = json.loads(max((DOCS.parent / "benchmarks" / "results").glob("*-sweeps.json")).read_text(encoding="utf-8"))
+    page = speed.write_speed(DOCS)
+    usual, ours = (
+        next(side for side in found["phases"] if (side["side"] == "the usual way") is is_it) for is_it in (True, False)
+    )
+    for what, one, other in (
+        ("training", *(side["phases"]["training"]["ms_per_run"] for side in (usual, ours))),
+        ("MLflow", *(side["phases"]["store"]["ms_per_run"] for side in (usual, ours))),
+    ):
+        assert f"| {what} | {one:,.0f} | {other:.1f} |\n" in page
+    assert "nan" not in page

@@ -21,9 +21,11 @@ from bptt.configuration.vocabulary import find_conf_folder
 from bptt.sweeps.jobs.grammar import expand, find_differing
 from docs.make_results import changes, index, remedies, training
 from docs.make_results.__main__ import main
+from docs.make_results.shipping import FIGURES
 from docs.make_results.tables import Share, Tables, UnsupportedError
+from docs.make_results.titles import TITLES
 from docs.make_results.variants import VARIANTS
-from docs.make_results.wording import compare
+from docs.make_results.wording import compare, find_direction, sum_up
 
 #: key → value of a setting; how many of so many runs solve their task.
 Solves = Callable[[dict[str, object], int], int]
@@ -77,8 +79,7 @@ def report(folder: Path, name: str, solves: Solves) -> None:
         folder / name / "tables" / "setup.csv", index=False
     )
     _report_measures(folder / name / "tables", name)
-    figures = ("success_map", "success_hidden_size", "start", "dynamics_sharpness_along")
-    text = "\n".join(f"![What one sees.](figures/{figure}.png)" for figure in figures)
+    text = "\n".join(f"![What one sees.](figures/{figure}.png)" for figure in FIGURES[name])
     (folder / name / "report.md").write_text(text, encoding="utf-8")
 
 
@@ -131,7 +132,7 @@ def text(every: dict[str, Tables]) -> str:
 
 def test_every_shipped_sweep_has_a_place_in_the_index(text: str) -> None:
     for name in training.list_shipped():
-        assert f"[{name}]({name}/report.md)" in text
+        assert f"[{TITLES[name]}]({name}/report.md), `{name}`" in text
 
 
 def test_numbers_are_those_of_the_tables(every: dict[str, Tables], text: str) -> None:
@@ -141,6 +142,33 @@ def test_numbers_are_those_of_the_tables(every: dict[str, Tables], text: str) ->
     runs = sum(int(tables.settings["runs"].sum()) for tables in every.values())
     listed = [int(row.split("|")[3].replace(",", "")) for row in text[text.index("## All reports") :].splitlines()[4:]]
     assert sum(listed) == runs
+
+
+def test_every_section_has_a_question_an_answer_a_figure_and_a_report_in_this_order(text: str) -> None:
+    sections = text[: text.index("## What earlier")].split("### ")[1:]
+    assert len(sections) == 18
+    for section in sections:
+        title, question, answer, *rest = section.split("\n\n")
+        assert question.startswith("**Question.** ")
+        assert answer.startswith("**Answer. ")
+        assert answer.endswith(".**")
+        figure = rest.pop(0) if not title.startswith("Beside ") else "![]"  # those stand beside another section's
+        assert figure.startswith("![")
+        assert re.fullmatch(r"\[report\]\(\w+/report\.md\)", rest[0])
+
+
+def test_an_answer_sums_comparisons_up() -> None:
+    clear = [(name, Share(count, 100) - Share(50, 100)) for name, count in (("a", 90), ("b", 95), ("c", 5))]
+    assert sum_up("it is solved", clear) == (
+        "It is solved more often with a and b than without and less often with c than without."
+    )
+    open_ = [("d", Share(5, 10) - Share(4, 10)), ("e", Share(10, 10) - Share(10, 10))]
+    assert sum_up("it is solved", open_, "than unclipped", "clipped to") == (
+        "Whether it is solved more often or less often clipped to d is not settled; clipped to e nothing can be told,"
+        " as either all runs do or none does."
+    )
+    same = [("f", Share(5000, 10000) - Share(5001, 10000))]
+    assert sum_up("it is solved", same) == "It is solved about as often with f as without."
 
 
 def test_no_number_is_left_out_of_a_table(text: str) -> None:
@@ -153,7 +181,7 @@ def test_a_sentence_turns_with_the_numbers(tmp_path: Path, text: str) -> None:
         return runs - most(setting, runs)
 
     turned = " ".join(index.write_page(made(tmp_path, other)).split())
-    assert "The claim holds: 2 hidden units" in text
+    assert "**Answer. The claim holds: 2 hidden units" in text
     assert "The claim does not hold: 2 hidden units learn it more often than 3." in turned
     assert "Clipping helps, with learning rates from 0.03 to 0.3." in text
     assert "Clipping hurts, with learning rates from 0.03 to 0.3." in turned
@@ -161,12 +189,13 @@ def test_a_sentence_turns_with_the_numbers(tmp_path: Path, text: str) -> None:
 
 def test_what_was_measured_is_told_as_its_tables_say(text: str) -> None:
     told = " ".join(text.split())
-    assert "**Found.** The exponent foretells it. Of Ω it is not settled. Among runs of one start" in told
+    assert "**Answer. The exponent foretells it.**" in told
+    assert "Of Ω it is not settled. Among runs of one start" in told
     assert "those are solved rather whose largest Lyapunov exponent is larger; of the other quantities" in told
     assert "| largest Lyapunov exponent, λ₁ | 90 % (80 to 95) | 60 % (52 to 70) |" in text
     assert r"| regularizer Ω, \|Ω\| | 50 % (40 to 60) | – |" in text
     assert "over the last quarter of training it is that of 82 of 100 (73 to 89 %) runs on a and 3 of" in told
-    assert "Most runs stay there on a; fewer than half stay there on b." in told
+    assert "**Answer. Most runs stay at that edge on a; fewer than half of the runs stay at that edge on b.**" in told
     assert "| a, x | 50/50 | 40/50 | 0/50 | 1 (0.9 to 1.1) |" in text
 
 
@@ -201,15 +230,29 @@ def test_how_far_remedies_carry_is_what_the_tables_say(tmp_path: Path) -> None:
     assert "none of the lengths with none, Ω, momentum," in told
     assert "| clipping | 7/10 | 0/10 | 0/10 | 7/10 | 0/10 | 0/10 |" in told
     assert "| Hessian-free | temporal order, 50 | 490–500 | 490–500 |" in told
-    assert "Hessian-free more often, by 100 percentage points" in told
+    assert "| Hessian-free | none | more often, by 100 percentage points" in told
+    assert (
+        "**Answer. More than half of the runs solve temporal order over up to 50 timesteps with Hessian-free and"
+        in told
+    )
 
 
 def test_the_figures_show_the_tables(every: dict[str, Tables]) -> None:
-    from docs.make_results.figures import draw_success_by_length
+    from docs.make_results.figures import draw_figure, draw_success_by_length
 
     figure = draw_success_by_length(every["length_adding"])
     shown = {bars.get_label(): list(bars[0].get_ydata()) for bars in figure.axes[0].containers}  # the line of each
     assert shown == {"no clipping": [0, 0, 0], "clipped": [100, 0, 0]}
+
+    remedies_, changes_ = (draw_figure(every[name]) for name in ("remedies", "single_changes"))
+    tables = every["remedies"]
+    cell = tables.confirmed(**{**remedies.PLAIN, "clip": "norm", "task": "adding", "task__length": 10})
+    shown_cells = remedies_.axes[1].images[0].get_array()
+    assert shown_cells is not None
+    assert shown_cells[1, 0] == 100 * cell.interval.value == 100
+    points = changes_.axes[0].containers[0][0].get_xdata()
+    shares = changes.find_shares(every["single_changes"]).values()
+    assert list(points) == [100 * share.interval.value for share in shares]
 
 
 def test_what_the_tables_lack_is_refused(every: dict[str, Tables], tmp_path: Path) -> None:
@@ -303,3 +346,12 @@ def test_only_what_is_shipped_is_taken(capsys: pytest.CaptureFixture[str]) -> No
 def test_the_index_that_is_there_says_what_its_tables_say() -> None:
     every = {name: Tables(_RESULTS / name) for name in training.list_shipped()}
     assert (_RESULTS / index.NAME).read_text(encoding="utf-8") == index.write_page(every)
+
+
+def test_the_readme_s_first_figure_says_what_its_table_says() -> None:
+    readme = (_RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    tables = Tables(_RESULTS / "leftbit_hidden_size")
+    one, two, three = (tables.solved(model__hidden_size=size) for size in (1, 2, 3))
+    assert "from 1 to 8, each with its interval: none with 1, and with 2 fewer than with 3]" in readme
+    assert tables.levels("model.hidden_size") == [1, 2, 3, 4, 6, 8]
+    assert (one.count, one.of, find_direction(two, three)) == (0, 100, -1)

@@ -1,4 +1,4 @@
-"""What lies in docs/results: of each report its Markdown, its tables and four figures, and nothing else."""
+"""What lies in docs/results: of each report its Markdown, its tables and three figures, and nothing else."""
 
 import re
 from pathlib import Path
@@ -69,28 +69,36 @@ def test_a_report_loses_what_is_not_shipped_and_nothing_else(monkeypatch: pytest
     assert outside_figures(text) == re.sub(r", `tables/\w+\.tex`", "", outside_figures(full))
 
 
-def test_of_many_runs_the_first_are_shown_and_their_names_are_left_out() -> None:
+def test_of_many_runs_the_first_are_shown_and_what_the_rest_says_is_left_out() -> None:
     head = "| run | digest |\n| ---: | --- |\n"
     caption = "**Table 9. All 150 runs.** Told. Files: `tables/runs.csv`\n\n"
     rows = [f"| {run} | `{run:x}` |\n" for run in range(150)]
     page = f"# eta\n\n{caption}{head}{''.join(rows)}\n</details>\n"
-    table = 'run,name,a,seed,status\n0,"a=1,5 seed=0","1,5",0,FINISHED\n'
+    table = 'run,name,a,seed,status,digest\n0,"a=1,5 seed=0","1,5",0,FINISHED,0a\n1,b,2,1,FINISHED,0b\n'
     figures = {f"figures/{name}.png": b"" for name in FIGURES["eta"]}
     files = shipped_files("eta", figures | {"report.md": page.encode(), "tables/runs.csv": table.encode()})
-    told = caption.replace("Told.", "Told. The first 100 of 150 rows.")
-    assert files["report.md"].decode() == f"# eta\n\n{told}{head}{''.join(rows[:100])}\n</details>\n"
-    assert files["tables/runs.csv"].decode() == 'run,a,seed,status\n0,"1,5",0,FINISHED\n'
+    told = caption.replace("Told.", "Told. The first 10 of 150 rows.")
+    assert files["report.md"].decode() == f"# eta\n\n{told}{head}{''.join(rows[:10])}\n</details>\n"
+    assert files["tables/runs.csv"].decode() == 'run,a,seed\n0,"1,5",0\n1,2,1\n'
     assert shipped_files("eta", files) == files
+    failed = table.replace("b,2,1,FINISHED", "b,2,1,FAILED")
+    files = shipped_files("eta", figures | {"report.md": page.encode(), "tables/runs.csv": failed.encode()})
+    assert files["tables/runs.csv"].decode() == 'run,a,seed,status\n0,"1,5",0,FINISHED\n1,2,1,FAILED\n'
 
 
-def test_numbers_have_ten_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_have_six_digits_and_whole_ones_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FIGURES, "eta", ())
-    rows = [b'1,0.12345678901234567,"a,0.12345678901234567b",0123456789abcdef', b"2,-1.9190282467453566e-05,,1"]
+    rows = [
+        b'1,0.12345678901234567,"a,0.12345678901234567b",0123456789abcdef',
+        b"2,-1.9190282467453566e-05,,1",
+        b"3,1234567.0,,2.0",
+    ]
     table = b"\n".join([b"run,loss,text,digest", *rows, b""])
     files = shipped_files("eta", {"report.md": b"# eta\n", "tables/settings.csv": table})
     assert files["tables/settings.csv"].decode().splitlines()[1:] == [
-        '1,0.123456789,"a,0.12345678901234567b",0123456789abcdef',
-        "2,-1.919028247e-05,,1",
+        '1,0.123457,"a,0.12345678901234567b",0123456789abcdef',
+        "2,-1.91903e-05,,1",
+        "3,1234567,,2",
     ]
     assert shipped_files("eta", files) == files
 
