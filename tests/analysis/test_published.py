@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from bptt.analysis.published import Answer, HeldAgainst, write_ours
+from bptt.analysis.published import _MADE, Answer, HeldAgainst, write_ours
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_rows
 from bptt.analysis.report.sections.published import write_published
@@ -124,18 +125,71 @@ def test_a_key_that_was_not_swept_is_the_configurations() -> None:
     assert (own.runs, other.runs) == (40, 0)
 
 
+def test_derived_numbers_are_of_the_runs_that_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of each kind and seed, whatever its number of patterns: 2 of kind a, 1 of kind b, which are partners."""
+    sweep = two_kinds((20, 20))
+    lengths = np.where(sweep.runs["seed"] % 2 == 0, 10, 20) + sweep.runs["model.kind"].eq("b")
+    sweep = replace(
+        sweep,
+        runs=sweep.runs.assign(**{"task.patterns": lengths}),
+        swept=["model.kind", "task.patterns", "seed"],
+        conditions=["task.patterns"],
+    )
+    column = pd.Series(np.where(sweep.runs["model.kind"].eq("a"), 2.0, 1.0) + sweep.runs["seed"] / 100)
+    column[[3, 23]] = np.nan
+    made = pd.DataFrame({"run": sweep.runs["run"], "stored/most": column})
+    monkeypatch.setitem(_MADE, "stored/", lambda _: made)
+    number, more = ask(
+        sweep,
+        A | {"measure": "stored/most", "theirs": 5},
+        A_AGAINST_B | {"measure": "stored/most", "claim": "more"},
+    )
+    assert (number.runs, number.verdict) == (19, "different")
+    assert number.ours.value == pytest.approx(2.1)  # seeds but 3: the tenth of 19
+    assert more.found is not None
+    assert (more.found.paired, more.runs, more.verdict) == (True, 19, "same")
+    for name in ("stored/such", "no/such"):
+        with pytest.raises(ValueError, match=f"something: no run has {name}"):
+            ask(sweep, A | {"measure": name, "theirs": 5})
+
+
+def test_the_area_of_a_predictor_is_a_number_of_all_runs_that_are_asked_for() -> None:
+    """Seeds below 10 solve it, and start nearer to 0: of a solved and an unsolved run never the solved is farther."""
+    sweep = two_kinds((10, 10))
+    start = {"first/dynamics/lyapunov_max": -0.1 - sweep.runs["seed"] / 10}
+    (area, more) = ask(
+        replace(sweep, runs=sweep.runs.assign(**start)),
+        {"measure": "area/|λ₁|", "theirs": 0.5, "claim": "at_most", "within": 0},
+        {"measure": "area/λ₁", "theirs": 0.5, "claim": "at_most", "within": 0},
+    )
+    assert (area.ours.value, area.runs, area.verdict) == (0.0, 40, "same")
+    assert (more.ours.value, more.verdict) == (1.0, "different")
+    assert 0 < area.ours.high < 0.5
+    with pytest.raises(ValueError, match=r"σ₁: no such predictor was measured \(measured: λ₁, |λ₁|"):
+        ask(replace(sweep, runs=sweep.runs.assign(**start)), {"measure": "area/σ₁"})
+
+
+def test_an_area_that_no_condition_tells_is_no_number() -> None:
+    sweep = two_kinds((20, 20))
+    start = {"first/dynamics/lyapunov_max": -0.1 - sweep.runs["seed"] / 10}
+    (area,) = ask(replace(sweep, runs=sweep.runs.assign(**start)), {"measure": "area/λ₁", "theirs": 0.5})
+    assert (area.verdict, write_ours(area)) == ("unsettled", "no number")
+
+
 def test_the_section_of_a_report() -> None:
     sweep = two_kinds((18, 4))
     rows = [
         A | {"what": "a share", "at": "table 2", "theirs": 0.2, "within": 0.1},
         A_AGAINST_B | {"what": "a is better", "claim": "more"},
         A | {"what": "a number", "theirs": "many"},
+        A | {"what": "a bound", "theirs": 0.6, "claim": "at_least"},
     ]
     (section,) = write_published(Findings(replace(sweep, published={"source": "Them (2016)", "rows": rows})))
     (table,) = [element for element in section.elements if element.kind == "table"]
     cells = write_rows(table)
-    assert [row[0].shown for row in cells] == ["a share", "a is better", "a number"]
-    assert [row[-1].shown for row in cells] == ["different", "the same", ""]
+    assert [row[0].shown for row in cells] == ["a share", "a is better", "a number", "a bound"]
+    assert [row[-1].shown for row in cells] == ["different", "the same", "", "the same"]
+    assert [row[2].shown for row in cells] == ["0.2", "", "many", "at least 0.6"]
     texts = ["".join(map(str, element.spans)) for element in section.elements if element.kind == "paragraph"]
-    assert texts == ["Them (2016)", "Of the numbers and claims of the source 1 of 2 is the same here, 1 is different."]
+    assert texts == ["Them (2016)", "Of the numbers and claims of the source 2 of 3 are the same here, 1 is different."]
     assert write_published(Findings(sweep)) == []

@@ -10,7 +10,7 @@ from bptt.analysis.figures import draw_sweep
 from bptt.analysis.figures.material import Material
 from bptt.analysis.figures.stability import draw_stability
 from bptt.analysis.report.contents import report_single
-from bptt.analysis.stability import SHARPNESS, Edge, Stability
+from bptt.analysis.stability import SHARPNESS, Edge, Stability, tabulate_edge
 from bptt.analysis.statistics.conclusions import correct_level
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson
 from tests.analysis.figures.swept import Swept, diverge, drawable, legend, lines, panel_titles, sweep_of
@@ -58,6 +58,10 @@ def test_a_run_is_at_the_edge_by_its_median_over_the_last_quarter() -> None:
     assert np.isnan(runs["rest"][SEEDS + 1])
     assert runs["start"].iloc[[0, SEEDS]].tolist() == [0.2, 0.5]
     assert runs["reached"].sum() == SEEDS
+    told = tabulate_edge(plant()).set_index("run")  # type: ignore[arg-type]
+    assert told["edge/start"].equals(runs["start"].rename("edge/start"))
+    assert told["edge/rest"][SEEDS + 1] == np.inf
+    assert told["edge/rest"].drop(SEEDS + 1).tolist() == runs["rest"].drop(SEEDS + 1).tolist()
 
 
 def test_a_start_above_the_edge_is_not_one_that_training_reached() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bptt.analysis.comparison import select_ended
 from bptt.analysis.statistics.conclusions import correct_level
+from bptt.analysis.statistics.intervals import Interval
 from bptt.analysis.statistics.roc import Foretelling, RocArea, compare_roc_areas, conclude_foretelling, roc_area
 from bptt.analysis.statistics.words import write_foretelling
 from bptt.analysis.tables import FIRST, SEED, write_parts
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 MEASURED: Final = f"{FIRST}dynamics/"
+#: Before a predictor's symbol: the area under its ROC curve, `area/|λ₁|`, a number of a sweep.
+AREA: Final = "area/"
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,14 @@ class Start:
             for one, found in zip(self.predictors, self.found, strict=True)
         ]
         return pd.DataFrame(rows)
+
+    def find_area(self, symbol: str, numbers: "Sequence[int]", level: float) -> Interval:
+        """The area of the predictor with this symbol, over these runs, within conditions. ValueError: there is none."""
+        known = [one.symbol for one in self.predictors]
+        if symbol not in known:
+            raise ValueError(f"{symbol}: no such predictor was measured (measured: {', '.join(known) or 'none'})")
+        one = self.predictors[known.index(symbol)]
+        return self._measure(self.runs[self.runs["run"].isin(numbers)], one).find_interval(level)
 
     def write(self, found: Foretelling) -> str:
         """What a predictor foretells, in sentences."""

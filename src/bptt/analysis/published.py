@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from bptt.analysis.capacity import STORED, measure_capacity
 from bptt.analysis.comparison import find_horizon, name_outcome, take_metric
+from bptt.analysis.foretelling import AREA, Start
+from bptt.analysis.stability import EDGE, tabulate_edge
 from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude, correct_level
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson, median_interval, median_updates
 from bptt.analysis.tables import SEED, show_value, write_settings
@@ -15,8 +18,10 @@ from bptt.configuration.published import Published, PublishedRow, Selected, read
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from bptt.analysis.report.findings import Findings
+    from bptt.analysis.sweep import Sweep
 
 Verdict = Literal["same", "different", "unsettled", "missing", "shown"]
 
@@ -29,6 +34,10 @@ _MEANT: Final[Mapping[str, Mapping[str, str]]] = {
     UPDATES: {"more": "less", "less": "more", "same": "same"},
     "loss": {"more": "less", "less": "more", "same": "same"},
 }
+#: What the names of numbers begin with that are made of what was recorded → the table of a sweep's runs that has them.
+_MADE: Final[Mapping[str, Callable[["Sweep"], "pd.DataFrame"]]] = {STORED: measure_capacity, EDGE: tabulate_edge}
+#: Such a number → the swept keys across whose values it picks one run of each seed: partners need not share those.
+_PICKED: Final[Mapping[str, tuple[str, ...]]] = {f"{STORED}most": ("task.patterns",)}
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,12 @@ class HeldAgainst:
             ours = clopper_pearson(solved, len(runs), level)
         elif row.measure == UPDATES:
             ours = median_updates(runs["observed"].astype(float), runs["solved"].astype(bool), level)
+        elif row.measure.startswith(AREA):
+            start, symbol = Start(self.findings.sweep), row.measure.removeprefix(AREA)
+            ours = start.find_area(symbol, runs["run"].tolist(), level)
         else:
-            ours = median_interval(self._take(runs, row), level)
+            values = self._take(runs, row)
+            runs, ours = runs[~np.isnan(values)], median_interval(values, level)
         return Answer(row, ours, len(runs), solved, None, _compare(row, ours))
 
     def _ask(self, row: PublishedRow) -> Question:
@@ -99,7 +112,7 @@ class HeldAgainst:
         are equal, within the conditions that neither side names.
         """
         assert row.against is not None
-        named = {key for key, _ in (*row.where, *row.against)}
+        named = {key for key, _ in (*row.where, *row.against)} | {*_PICKED.get(row.measure, ())}
         conditions = [key for key in self.findings.conditions if key not in named]
         beside = [key for key in self.findings.keys if key not in named and key not in conditions]
         sides = [self._list_values(self._select(where), row, conditions, beside) for where in (row.where, row.against)]
@@ -124,6 +137,8 @@ class HeldAgainst:
             values = runs["solved_update"].fillna(np.inf).to_numpy(float)
         else:
             values = self._take(runs, row)
+        known = ~np.isnan(values)
+        runs, values = runs[known], values[known]
         names = write_settings(runs, conditions) if conditions else [""] * len(runs)
         others = write_settings(runs, beside)
         seeds = runs[SEED].tolist() if SEED in runs else [0] * len(runs)
@@ -134,10 +149,20 @@ class HeldAgainst:
             side[(seed, other) if (seed, other) not in side else (seed, other, place)] = float(value)
         return found
 
-    def _take(self, runs: "pd.DataFrame", row: PublishedRow) -> Any:
-        if row.measure not in runs:
+    def _take(self, runs: "pd.DataFrame", row: PublishedRow) -> "NDArray[np.float64]":
+        """What each of these runs has; NaN: nothing."""
+        if row.measure in runs:
+            return take_metric(runs, row.measure)
+        made = next((made for begin, made in self._made.items() if row.measure.startswith(begin)), None)
+        if made is None or row.measure not in made:
             raise ValueError(f"{row.what}: no run has {row.measure}")
-        return take_metric(runs, row.measure)
+        return runs["run"].map(made[row.measure]).to_numpy(float)
+
+    @cached_property
+    def _made(self) -> "dict[str, pd.DataFrame]":
+        """The tables of `_MADE` that some row asks for, by run."""
+        asked = [begin for begin in _MADE if any(row.measure.startswith(begin) for row in self.published.rows)]
+        return {begin: _MADE[begin](self.findings.sweep).set_index("run") for begin in asked}
 
     def _did_solve(self, runs: "pd.DataFrame") -> "pd.Series":
         """Whether each of these runs ended with the task solved, on the test set too where there is one."""
@@ -232,7 +257,7 @@ def write_ours(answer: Answer) -> str:
         return f"{answer.solved} of {answer.runs} ({100 * ours.low:.0f} to {100 * ours.high:.0f} %)"
     write: Callable[[float], str] = (lambda number: f"{number:,.0f}") if row.measure == UPDATES else _write_number
     if np.isnan(ours.value):
-        return "fewer than half do"
+        return "fewer than half do" if row.measure == UPDATES else "no number"
     ends = [write(end) if not np.isnan(end) else "?" for end in (ours.low, ours.high)]
     return f"{write(ours.value)} ({ends[0]} to {ends[1]})"
 

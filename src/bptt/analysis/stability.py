@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from bptt.analysis.comparison import select_ended
 from bptt.analysis.statistics.conclusions import correct_level
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson, median_interval
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
 
 SHARPNESS: Final = "dynamics/sharpness_ratio"
+#: Before the name of each column of `tabulate_edge`.
+EDGE: Final = "edge/"
 NEAR: Final = 0.95  # of the bound
 REST: Final = 0.75  # of a run's updates, after which it has come to where it stays
 _LEAST: Final = 3  # updates at which sharpness was measured, so that there is something to be seen
@@ -130,6 +134,17 @@ class Stability:
             f" quadratic loss is reached by {_list(reached)}. Over the last quarter of their updates it is that of"
             f" {_list(stay)}.{allowed}"
         )
+
+
+def tabulate_edge(sweep: "Sweep") -> "pd.DataFrame":
+    """A row for each run whose sharpness was measured: run, and, as shares of the largest stable one,
+
+    edge/start  sharpness before training
+    edge/rest   its median over the last quarter of the run's updates; ∞ of a run that diverged
+    """
+    runs = Stability(sweep).runs
+    rest = runs["rest"].where(~runs["diverged"], np.inf)
+    return runs[["run"]].assign(**{f"{EDGE}start": runs["start"], f"{EDGE}rest": rest})
 
 
 def _list(edges: Sequence[Edge]) -> str:

@@ -8,6 +8,7 @@ from bptt.analysis.report.document import Column, Paragraph, Section, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.statistics.conclusions import MARGIN
 from bptt.analysis.tables import show_value
+from bptt.configuration.published import PublishedRow
 
 TITLE: Final = "Beside what was published"
 
@@ -34,6 +35,14 @@ def _count_verdicts(answers: list[Answer]) -> str:
     return f"Of the numbers and claims of the source {', '.join(told)}."
 
 
+def _write_theirs(row: PublishedRow) -> str:
+    """What they say, as a cell of a table."""
+    if row.theirs is None:
+        return ""
+    bound = {"at_least": "at least ", "at_most": "at most "}.get(row.claim or "", "")
+    return f"{bound}{show_value(row.theirs)}"
+
+
 def _tabulate(held: HeldAgainst) -> ShownTable:
     import pandas as pd
 
@@ -41,7 +50,7 @@ def _tabulate(held: HeldAgainst) -> ShownTable:
         {
             "what": answer.row.what,
             "at": answer.row.at,
-            "theirs": "" if answer.row.theirs is None else show_value(answer.row.theirs),
+            "theirs": _write_theirs(answer.row),
             "ours_text": write_ours(answer),
             "verdict_text": WORDS[answer.verdict],
             "measure": answer.row.measure,
