@@ -232,6 +232,29 @@ def test_many_choices_are_each_compared_with_the_first() -> None:
     assert asked == [(f"schedule={name}", "schedule=constant") for name in names[1:]]
 
 
+def test_numbers_beside_a_choice_are_compared_with_each_other_too() -> None:
+    # An LSTM with four biases of its forget gate, and a GRU, which has none: only the former differ in the bias alone.
+    table = runs(
+        [False, True] * 5,
+        model=["gru"] * 2 + ["lstm"] * 8,
+        init__gate_bias__forget=[None] * 2 + [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 4.0, 4.0],
+        seed=[0, 1] * 5,
+    )
+    asked = [(one.a, one.b) for one in ask_about(table, ["model", "init.gate_bias.forget", "seed"], [])]
+    assert sorted(asked) == [
+        (f"forget={a}", f"forget={b}") for a, b in ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 2))
+    ]
+    # Where the ones without differ in nothing else, each bias is compared with none too.
+    alike = runs(
+        [False, True] * 6,
+        init__gate_bias__forget=np.repeat([np.nan, 0, 1, 2, 3, 4], 2),
+        seed=[0, 1] * 6,
+    )
+    asked = [(one.a, one.b) for one in ask_about(alike, ["init.gate_bias.forget", "seed"], [])]
+    assert asked[:5] == [(f"forget={bias}", "forget=default") for bias in range(5)]
+    assert asked[5:] == [("forget=4", "forget=0"), *((f"forget={n + 1}", f"forget={n}") for n in range(4))]
+
+
 def test_pairs_have_equal_seeds_and_all_else_equal() -> None:
     table = runs(
         [True, True, False, False, True, False, False, False],

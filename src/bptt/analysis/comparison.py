@@ -92,7 +92,8 @@ def ask_about(
     The runs of the two values are pairs where they have equal seeds and all else that was swept is equal. Runs with no
     such combination on the other side count for neither, since what else they have may decide; two values that have
     none in common are not asked about. Of a key with up to four values each is compared with each; of more numbers each
-    with the next, and the first with the last; of more choices, which have no order, each with the sweep's first.
+    with the next, and the first with the last; of more choices, which have no order, each with the sweep's first. Where
+    numbers stand beside a choice, as biases beside the default, they are compared both with it and with each other.
     Nothing is asked about keys with more than twelve values, nor beyond 24 questions.
     """
     ended = select_ended(runs)
@@ -222,13 +223,15 @@ def _take_runs(
 
 def _choose_pairs(factor: Factor) -> Iterator[tuple[int, int]]:
     levels = len(factor.levels)
-    if levels <= _ALL_PAIRS:
-        yield from combinations(reversed(range(levels)), 2)
-    elif any(isinstance(level, str) for level in factor.levels):
+    choices = sum(isinstance(level, str) for level in factor.levels)  # which come before the numbers
+    if levels > _ALL_PAIRS and choices:
         yield from ((level, 0) for level in range(1, levels))
+    numbers = range(choices if levels > _ALL_PAIRS else 0, levels)
+    if len(numbers) <= _ALL_PAIRS:
+        yield from combinations(reversed(numbers), 2)
     else:
-        yield levels - 1, 0
-        yield from ((later, earlier) for earlier, later in pairwise(range(levels)))
+        yield numbers[-1], numbers[0]
+        yield from ((later, earlier) for earlier, later in pairwise(numbers))
 
 
 def _write_level(factor: Factor, level: int) -> str:
