@@ -13,8 +13,8 @@ from omegaconf import DictConfig, _utils, base, grammar_parser
 
 #: Objects that are made between two collections of garbage, and how many collections make one of older objects.
 _OBJECTS, _COLLECTIONS = 50_000, 20
-#: How many compositions are kept, the newest.
-_COMPOSED = 200
+#: How many compositions are kept, those that were asked for last: half a megabyte each.
+_COMPOSED = 50
 #: Parts of overrides by which a composition hangs on more than overrides and shipped files.
 _FROM_ELSEWHERE = ("searchpath", "env_copy")
 
@@ -34,14 +34,15 @@ def list_choices_where_asked() -> None:
 
     A configuration is composed in a quarter less time.
     """
-    make = defaults_list._create_interpolation_map
+    make: Any = defaults_list._create_interpolation_map
 
     @wraps(make)
     def make_where_asked(overrides: Any, defaults: Sequence[Any], self_added: bool) -> Any:
         asked = any(default.is_interpolation() for default in defaults)
         return make(overrides, [*defaults], self_added) if asked else None
 
-    defaults_list._create_interpolation_map = make_where_asked
+    where_asked: Any = make_where_asked
+    defaults_list._create_interpolation_map = where_asked
 
 
 def compose_once() -> None:
@@ -51,14 +52,14 @@ def compose_once() -> None:
     """
     from bptt.configuration.replaced import Loader
 
-    compose = Loader.load_configuration
+    compose: Any = Loader.load_configuration
     kept: dict[Any, tuple[DictConfig, dict[str, None]]] = {}
 
     @wraps(compose)
     def compose_or_copy(self: Loader, **asked: Any) -> DictConfig:
         key = _describe(self, asked)
         if key in kept:
-            config, told = kept[key]
+            kept[key] = config, told = kept.pop(key)
             self._found |= told
             config = deepcopy(config)
             config.hydra.runtime.cwd = str(Path.cwd())
@@ -74,7 +75,8 @@ def compose_once() -> None:
             kept[key] = deepcopy(config), told
         return config
 
-    Loader.load_configuration = compose_or_copy  # type: ignore[method-assign]
+    once: Any = compose_or_copy
+    Loader.load_configuration = once  # type: ignore[method-assign]
 
 
 def _describe(loader: Any, asked: Mapping[str, Any]) -> Any:

@@ -31,8 +31,9 @@ def compose(asked: tuple[Sequence[str], RunMode], folder: Path | None = None) ->
 def compose_plainly(asked: tuple[Sequence[str], RunMode], folder: Path | None = None) -> tuple[Any, list[str]]:
     """The same by Hydra as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        make = defaults_list._create_interpolation_map
-        patch.setattr(Loader, "load_configuration", Loader.load_configuration.__wrapped__)  # type: ignore[attr-defined]
+        load: Any = Loader.load_configuration
+        make: Any = defaults_list._create_interpolation_map
+        patch.setattr(Loader, "load_configuration", load.__wrapped__)
         patch.setattr(defaults_list, "_create_interpolation_map", make.__wrapped__)
         return compose(asked, folder)
 
