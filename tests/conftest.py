@@ -18,6 +18,8 @@ from tests.ordering import longest_first
 # MLflow is as quiet as the program has it, whichever test imports it first.
 set_environment()
 sparing.read_interpolations_once()
+sparing.list_choices_where_asked()
+sparing.compose_once()
 # A shell that starts the tests in its background has them, and their children, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A make that starts the tests changes what another one says that a test starts.

@@ -105,6 +105,7 @@ def _prepare() -> None:
 
     set_environment()  # what is imported first decides what MLflow says
     sparing.read_interpolations_once()
+    sparing.list_choices_where_asked()
     importlib.import_module("mlflow.pyfunc")  # which no module of bptt imports before it is needed
     for found in pkgutil.walk_packages(bptt.__path__, "bptt."):
         with contextlib.suppress(ImportError):  # an extra that is not installed

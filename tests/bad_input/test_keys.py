@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
@@ -33,6 +34,18 @@ def check(chosen: tuple[str, ...], values: dict[str, str], beginnings: dict[str,
 def tried(chosen: tuple[str, ...]) -> list[str]:
     """The keys that are tried in this combination: those of no choice are in the first alone."""
     return [key for key in keys_of(chosen) if chosen == COMBINATIONS[0] or key.partition(".")[0] in GROUPS]
+
+
+def tried_once(chosen: tuple[str, ...]) -> list[str]:
+    """Of these the keys of choices that stand in no combination before: they would be tried in the same way again."""
+    before = {choice for other in COMBINATIONS[: COMBINATIONS.index(chosen)] for choice in other}
+    known = {choice.partition("=")[0] for choice in before.intersection(chosen)}
+    # Gates are those of the model, whatever the init.
+    return [
+        key
+        for key in tried(chosen)
+        if key.partition(".")[0] not in known and not (before and key.startswith("init.gate_bias."))
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -69,12 +82,12 @@ def test_wrong_whatever_the_key(number: int) -> None:
 @pytest.mark.parametrize("kind", WRONG)
 @pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
 def test_wrong_in_every_way(chosen: tuple[str, ...], kind: str) -> None:
-    check_wrong(chosen, dict.fromkeys(tried(chosen), kind))
+    check_wrong(chosen, dict.fromkeys(tried_once(chosen), kind))
 
 
 @pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
 def test_just_outside_the_range(chosen: tuple[str, ...]) -> None:
-    keys = tried(chosen)
+    keys = tried_once(chosen)
     for values in outside(chosen):
         values = {key: text for key, text in values.items() if key in keys}
         if not values:
@@ -85,7 +98,7 @@ def test_just_outside_the_range(chosen: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("chosen", COMBINATIONS, ids=" ".join)
 def test_misspelt(chosen: tuple[str, ...]) -> None:
-    keys = [key for key in tried(chosen) if key != "init.path"]
+    keys = [key for key in tried_once(chosen) if key != "init.path"]
     said = {key: f"{key}x=1: unknown key; did you mean {key}?" for key in keys}
     check(tuple(c for c in chosen if c != "init=file"), {f"{key}x": "1" for key in keys}, said)
 
@@ -97,8 +110,10 @@ def test_huge(task: str) -> None:
     """A whole number of 31 digits is refused by the key that holds it, or harmless."""
     for key in whole_numbers((f"task={task}",)):
         if key.startswith("task.") or task == "adder":  # the others are the same with every task
+            config = compose([f"task={task}"])
+            OmegaConf.update(config, key, 1e30)  # as Hydra reads key=1e30, in a tenth of its time
             try:
-                check_configuration(compose([f"task={task}", f"{key}=1e30"]))
+                check_configuration(config)
             except ConfigurationError as error:
                 (line,) = error.lines
                 assert line.startswith((f"{key}=1", f"{key.partition('.')[0]}=")), line

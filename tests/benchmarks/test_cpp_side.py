@@ -22,7 +22,7 @@ _WIDER = Elman(hidden_size=24, layers=1, activation="sigmoid", bias="none", read
     [
         (build_adder, 1),
         (build_adder, 21),
-        (partial(build_adder, model=_WIDER, bits=4), 9),
+        (partial(build_adder, model=_WIDER, bits=9), 9),
         (partial(build_adder, model=_WIDER, bits=9), 1),
         (build_leftbit, 1),
         (build_leftbit, 21),

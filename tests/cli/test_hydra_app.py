@@ -10,6 +10,7 @@ from hydra.types import RunMode
 
 from bptt.cli import hydra_app, plan
 from bptt.configuration.build import Configuration, check_configuration
+from bptt.configuration.replaced import Loader
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def test_one_run_is_composed_and_checked_once(seeds: list[int], monkeypatch: pyt
 
     monkeypatch.setattr("bptt.sweeps.composing.check_configuration", counting("checked", check_configuration))
     composed = counting("composed", ConfigLoaderImpl.load_configuration)
+    monkeypatch.delattr(Loader, "load_configuration")  # which gives copies of what was composed before
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", composed)
     assert hydra_app.run(["seed=3"], remember(seeds)) == 0
     assert (seeds, done) == ([3], ["composed", "checked"])
@@ -63,6 +65,7 @@ def test_what_a_sweep_asks_for_is_composed_once(seeds: list[int], monkeypatch: p
         modes.append(asked["run_mode"])
         return load(self, **asked)
 
+    monkeypatch.delattr(Loader, "load_configuration")
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
     assert plan.main(["-m", "seed=range(4)", "train.updates=5", "tracking.enabled=false"]) == 0
     assert modes == [RunMode.MULTIRUN, RunMode.RUN, RunMode.RUN]

@@ -57,7 +57,8 @@ SHARES = np.concatenate([RNG.random(COUNT), powers(-15.9, -1), 1 - powers(-15.9,
         (compute_exp, RNG.uniform(-708, 709, COUNT), mpmath.exp, 1.1),
         (compute_log, np.concatenate([powers(-323, 308), NEAR_ONE]), mpmath.log, 1.0),
         (compute_sine, ANGLES, mpmath.sin, 1.0),
-        (compute_normal_quantile, SHARES[(SHARES > 0) & (SHARES < 1)], quantile, 4.0),
+        # To any precision it takes a millisecond each.
+        (compute_normal_quantile, SHARES[(SHARES > 0) & (SHARES < 1)][::4], quantile, 4.0),
     ],
     ids=["exp", "log", "sine", "normal quantile"],
 )

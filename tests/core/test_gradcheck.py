@@ -19,13 +19,14 @@ READOUT = {"squared_error": "sigmoid", "binary_cross_entropy": "sigmoid", "cross
 
 
 def run_of(name: str, **changes: Any) -> Run:
-    return make_run(model=make_model(name, layers=2, bias="double"), **changes)
+    """Of few parameters: each is moved both ways."""
+    return make_run(model=make_model(name, layers=2, bias="double", hidden_size=2), **changes)
 
 
 @pytest.mark.parametrize("truncation", [None, pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("name", components("models"))
 def test_it_passes_every_model(name: str, truncation: int | None) -> None:
-    run = run_of(name, truncation=truncation, task=Noise(ragged=True), batch_size=4)
+    run = run_of(name, truncation=truncation, task=Noise(ragged=True), batch_size=3)
     errors = check_gradients(run)
     assert [error.name for error in errors] == [block.name for block in list_parameters(run.model, 2, 3)]
     for error in errors:
@@ -70,7 +71,7 @@ def with_errors(monkeypatch: pytest.MonkeyPatch, run: Run, names: set[str], fact
 def test_an_error_of_a_thousandth_fails_its_block_and_no_other(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make_run(model=make_model(name, bias="double"))
+    run = make_run(model=make_model(name, bias="double", hidden_size=2))
     names = [block.name for block in list_parameters(run.model, 2, 3)]
     for spoilt in (set(names[::2]), set(names[1::2])):
         errors = with_errors(monkeypatch, run, spoilt, factor)

@@ -466,9 +466,9 @@ def test_a_schedule_has_nothing_to_scale() -> None:
     assert line == "schedule=cosine: scales optimizer.alpha, which hessian_free does not have; use schedule=constant"
 
 
-@pytest.mark.slow(seconds=30)
+@pytest.mark.slow(seconds=20)
 def test_it_learns_which_symbol_came_first() -> None:
-    """Temporal order over 30 timesteps, every sequence right, within 40 updates in each of three runs."""
+    """Temporal order over 30 timesteps, every sequence right, within 40 updates in each of two runs."""
     from bptt.configuration.build import check_configuration
     from bptt.configuration.compose import compose
 
@@ -481,7 +481,7 @@ def test_it_learns_which_symbol_came_first() -> None:
         stop,
         "optimizer.structural_damping=0",
     ]
-    runs = [check_configuration(compose([*overrides, *settings, f"seed={seed}"])).run for seed in range(3)]
+    runs = [check_configuration(compose([*overrides, *settings, f"seed={seed}"])).run for seed in range(2)]
     for record in finished(runs):
         assert record.outcome == "early_stopped"
         assert record.history["accuracy/eval"][-1] == 1.0

@@ -45,6 +45,7 @@ from tests.core.comparing import (
 )
 from tests.core.discovering import components, example
 from tests.core.making import Noise, make_model, make_run
+from tests.core.pairs import every_pair
 
 REAL = {name: kind for name, kind in components("regularizers").items() if kind.kernel is not None}
 
@@ -63,10 +64,10 @@ def some_sequences(count: int, outputs: int) -> Sequences:
     return Noise(outputs=outputs, ragged=True).make(Generator(np.random.SeedSequence(4)), count)
 
 
-@pytest.mark.parametrize("readout", ["none", "sigmoid"])
-@pytest.mark.parametrize("bias", ["none", "single", "double"])
-@pytest.mark.parametrize("name", components("models"))
-@pytest.mark.parametrize("regularizer", REAL)
+@pytest.mark.parametrize(
+    ("regularizer", "name", "bias", "readout"),
+    every_pair(REAL, components("models"), ("none", "single", "double"), ("none", "sigmoid")),
+)
 def test_gradient_is_that_of_the_penalty(regularizer: str, name: str, bias: str, readout: str) -> None:
     for hidden, layers in ((3, 2), (WIDTH, 1), (WIDTH + 1, 2)):
         hidden_size = 3 if readout == "none" else hidden

@@ -136,7 +136,14 @@ def test_layers(model: str, layers: int, way: str, monkeypatch: pytest.MonkeyPat
     assert not any(isinstance(kernel, ShapeKernel) for kernel, _ in kernels_of(runs))
 
 
-@pytest.mark.parametrize("optimizer", components("optimizers"))
+#: Whose steps are of a kind with those of others; the slow tests have them too.
+ALIKE = {"adamw", "irprop_minus", "nesterov", "rmsprop", "rprop_plus"}
+OPTIMIZERS = [
+    pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in sorted(components("optimizers"))
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind = components("optimizers")[optimizer]
     runs = [make("batches", seed=seed, optimizer=example(kind, 0.07 * seed)) for seed in range(3)]

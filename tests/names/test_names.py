@@ -108,7 +108,7 @@ def test_a_path_that_is_too_long_for_sqlite_is_told_at_once(
 
 
 #: Some of the names; all are tried by `python -m tests.names`, which writes the page.
-SOME = sorted(NAMES)[::8]
+SOME = sorted(NAMES)[::16]
 
 
 @pytest.mark.slow

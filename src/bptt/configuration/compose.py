@@ -215,7 +215,8 @@ class Composer:
 
     def _options(self, group: str) -> list[str]:
         if group not in self._known_options:
-            self._known_options[group] = sorted(self.loader.get_group_options(group))
+            # The loader itself would copy all that it knows for each group, and for each key, which may be one's name.
+            self._known_options[group] = sorted(self.loader.repository.get_group_options(group))
         return self._known_options[group]
 
     def _diagnosis(self, parsed: Sequence[Override]) -> list[str]:
