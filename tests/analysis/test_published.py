@@ -98,6 +98,17 @@ def test_a_claim_about_a_column_and_one_about_updates() -> None:
     assert larger.verdict == "different"
 
 
+def test_updates_are_counted_as_long_as_both_sides_were_watched() -> None:
+    sweep = two_kinds((20, 20))
+    runs = pd.concat([sweep.runs, sweep.runs.assign(run=sweep.runs["run"] + 100, **{"model.kind": "c"})])
+    runs.loc[runs["model.kind"].eq("c"), ["solved", "observed", "solved_update"]] = [False, 12.0, np.nan]
+    (answer,) = ask(
+        replace(sweep, runs=runs.reset_index(drop=True)), A_AGAINST_B | {"claim": "same", "measure": "updates"}
+    )
+    assert answer.found is not None
+    assert answer.found.question.horizon == 29.0  # not 12, which are those of a third kind
+
+
 def test_where_all_or_none_do_nothing_is_settled() -> None:
     (both,) = ask(two_kinds((20, 20)), A_AGAINST_B | {"claim": "same"})
     assert both.verdict == "unsettled"

@@ -115,15 +115,17 @@ class HeldAgainst:
         named = {key for key, _ in (*row.where, *row.against)} | {*_PICKED.get(row.measure, ())}
         conditions = [key for key in self.findings.conditions if key not in named]
         beside = [key for key in self.findings.keys if key not in named and key not in conditions]
-        sides = [self._list_values(self._select(where), row, conditions, beside) for where in (row.where, row.against)]
+        selected = [self._select(where) for where in (row.where, row.against)]
+        sides = [self._list_values(runs, row, conditions, beside) for runs in selected]
         names = dict.fromkeys(name for side in sides for name in side)
-        runs = self.findings.ended_runs
+        # Runs of other conditions may have been watched for less long.
+        watched = [find_horizon(runs) for runs in selected if len(runs)] if row.measure == UPDATES else []
         return Question(
             a=_write_selected(row.where),
             b=_write_selected(row.against),
             measure=_name_measure(row),
             conditions=[ConditionRuns(name, *(side.get(name, {}) for side in sides)) for name in names],
-            horizon=find_horizon(runs) if row.measure == UPDATES and len(runs) else None,
+            horizon=min(watched, default=None),
             called=None if row.measure in (SOLVED, UPDATES) else row.measure,
         )
 
