@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from bptt.analysis.published import _MADE, Answer, HeldAgainst, write_ours
+from bptt.analysis.report.document import Paragraph, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_rows
 from bptt.analysis.report.sections.published import write_published
@@ -196,11 +197,11 @@ def test_the_section_of_a_report() -> None:
         A | {"what": "a bound", "theirs": 0.6, "claim": "at_least"},
     ]
     (section,) = write_published(Findings(replace(sweep, published={"source": "Them (2016)", "rows": rows})))
-    (table,) = [element for element in section.elements if element.kind == "table"]
+    (table,) = [element for element in section.elements if isinstance(element, ShownTable)]
     cells = write_rows(table)
     assert [row[0].shown for row in cells] == ["a share", "a is better", "a number", "a bound"]
     assert [row[-1].shown for row in cells] == ["different", "the same", "", "the same"]
     assert [row[2].shown for row in cells] == ["0.2", "", "many", "at least 0.6"]
-    texts = ["".join(map(str, element.spans)) for element in section.elements if element.kind == "paragraph"]
+    texts = ["".join(map(str, element.spans)) for element in section.elements if isinstance(element, Paragraph)]
     assert texts == ["Them (2016)", "Of the numbers and claims of the source 2 of 3 are the same here, 1 is different."]
     assert write_published(Findings(sweep)) == []

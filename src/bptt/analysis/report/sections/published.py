@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Final
 
 from bptt.analysis.published import SOLVED, WORDS, Answer, HeldAgainst, write_ours
-from bptt.analysis.report.document import Column, Paragraph, Section, ShownTable
+from bptt.analysis.report.document import Column, Element, Paragraph, Section, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.statistics.conclusions import MARGIN
 from bptt.analysis.tables import show_value
@@ -18,7 +18,11 @@ def write_published(findings: Findings) -> list[Section]:
     held = HeldAgainst.of(findings)
     if held is None:
         return []
-    elements = [Paragraph((held.published.source,)), Paragraph((_count_verdicts(held.answers),)), _tabulate(held)]
+    elements: list[Element] = [
+        Paragraph((held.published.source,)),
+        Paragraph((_count_verdicts(held.answers),)),
+        _tabulate(held),
+    ]
     return [Section("published", TITLE, elements)]
 
 
