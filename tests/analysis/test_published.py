@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.published import _MADE, Answer, HeldAgainst, write_ours
+from bptt.analysis.published import _MADE, PublishedAnswer, HeldAgainst, write_ours
 from bptt.analysis.report.document import Paragraph, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_rows
@@ -35,7 +35,7 @@ def two_kinds(solved: tuple[int, int], losses: tuple[float, float] = (0.1, 0.2))
     return replace(sweep, runs=runs, swept=["model.kind", "seed"], conditions=[])
 
 
-def ask(sweep: Sweep, *rows: dict[str, Any]) -> list[Answer]:
+def ask(sweep: Sweep, *rows: dict[str, Any]) -> list[PublishedAnswer]:
     every = [{"what": "something", **row} for row in rows]
     held = HeldAgainst.of(Findings(replace(sweep, published={"source": "Them (2016)", "rows": every})))
     assert held is not None

@@ -41,7 +41,7 @@ _PICKED: Final[Mapping[str, tuple[str, ...]]] = {f"{STORED}most": ("task.pattern
 
 
 @dataclass(frozen=True)
-class Answer:
+class PublishedAnswer:
     """What a sweep's runs say of a row of what was published.
 
     ours     the share, the updates or the column's median, with its interval; of two settings their difference: of
@@ -81,7 +81,7 @@ class HeldAgainst:
         return None if published is None else cls(findings, published)
 
     @cached_property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[PublishedAnswer]:
         """An answer to each row, in their order."""
         rows = self.published.rows
         asked = [row for row in rows if row.against is not None]
@@ -89,10 +89,10 @@ class HeldAgainst:
         level = correct_level(max(1, sum(row.number is not None for row in rows)))
         return [self._answer(row, level) if row.against is None else _judge(row, next(found)) for row in rows]
 
-    def _answer(self, row: PublishedRow, level: float) -> Answer:
+    def _answer(self, row: PublishedRow, level: float) -> PublishedAnswer:
         runs = self._select(row.where)
         if runs.empty:
-            return Answer(row, Interval(np.nan, np.nan, np.nan), 0, None, None, "missing")
+            return PublishedAnswer(row, Interval(np.nan, np.nan, np.nan), 0, None, None, "missing")
         solved = None
         if row.measure == SOLVED:
             solved = int(self._did_solve(runs).sum())
@@ -105,7 +105,7 @@ class HeldAgainst:
         else:
             values = self._take(runs, row)
             runs, ours = runs[~np.isnan(values)], median_interval(values, level)
-        return Answer(row, ours, len(runs), solved, None, _compare(row, ours))
+        return PublishedAnswer(row, ours, len(runs), solved, None, _compare(row, ours))
 
     def _ask(self, row: PublishedRow) -> Question:
         """The question which of two settings is more so; runs are pairs where their seeds and all else that was swept
@@ -221,7 +221,7 @@ def _compare(row: PublishedRow, ours: Interval) -> Verdict:
     return "different" if high < number or low > number else "unsettled"
 
 
-def _judge(row: PublishedRow, found: Comparison) -> Answer:
+def _judge(row: PublishedRow, found: Comparison) -> PublishedAnswer:
     """Whether a claim holds, by what its comparison came to."""
     wanted = _MEANT[_name_measure(row)][row.claim or "more"]
     verdict: Verdict = "unsettled"
@@ -231,7 +231,7 @@ def _judge(row: PublishedRow, found: Comparison) -> Answer:
         verdict = "same"
     elif found.outcome in ("more", "less", "same"):
         verdict = "different"
-    return Answer(row, found.difference, sum(found.runs) if not found.paired else found.runs[0], None, found, verdict)
+    return PublishedAnswer(row, found.difference, sum(found.runs) if not found.paired else found.runs[0], None, found, verdict)
 
 
 def _write_selected(where: Selected) -> str:
@@ -248,7 +248,7 @@ WORDS: Final[Mapping[Verdict, str]] = {
 }
 
 
-def write_ours(answer: Answer) -> str:
+def write_ours(answer: PublishedAnswer) -> str:
     """What ours came to, with its interval, as a cell of a table."""
     ours, row = answer.ours, answer.row
     if answer.verdict == "missing":

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from bptt.analysis.published import SOLVED, WORDS, Answer, HeldAgainst, write_ours
+from bptt.analysis.published import SOLVED, WORDS, PublishedAnswer, HeldAgainst, write_ours
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.statistics.conclusions import MARGIN
@@ -26,7 +26,7 @@ def write_published(findings: Findings) -> list[Section]:
     return [Section("published", TITLE, elements)]
 
 
-def _count_verdicts(answers: list[Answer]) -> str:
+def _count_verdicts(answers: list[PublishedAnswer]) -> str:
     counts = Counter(answer.verdict for answer in answers)
     compared = sum(counts[verdict] for verdict in ("same", "different", "unsettled"))
     if not compared:
