@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bptt.analysis.published import _MADE, PublishedAnswer, HeldAgainst, write_ours
+from bptt.analysis.published import _MADE, HeldAgainst, PublishedAnswer, write_ours
 from bptt.analysis.report.document import Paragraph, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.report.rendering import write_rows

@@ -231,7 +231,9 @@ def _judge(row: PublishedRow, found: Comparison) -> PublishedAnswer:
         verdict = "same"
     elif found.outcome in ("more", "less", "same"):
         verdict = "different"
-    return PublishedAnswer(row, found.difference, sum(found.runs) if not found.paired else found.runs[0], None, found, verdict)
+    return PublishedAnswer(
+        row, found.difference, sum(found.runs) if not found.paired else found.runs[0], None, found, verdict
+    )
 
 
 def _write_selected(where: Selected) -> str:

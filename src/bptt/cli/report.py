@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bptt.analysis.report.writing import FORMATS
 from bptt.cli.common import Parser, add_store, print_lines
+from bptt.tracking.folder.files import REPORT
 
 if TYPE_CHECKING:
     from bptt.analysis.sweep import Sweep
@@ -121,7 +122,7 @@ def _choose_folder(sweeps: "Sequence[Sweep]") -> Path:
     (sweep,) = sweeps
     if sweep.folder is None or ":" in sweep.name:
         return Path("report-" + re.sub(r"[/\\\0]", "_", sweep.name).replace(":", "-"))
-    folder = sweep.folder / "report"
+    folder = sweep.folder / REPORT
     if folder.is_symlink():  # in a sweep's folder that came from elsewhere it may lead anywhere
         folder.unlink()
     return folder

@@ -11,7 +11,7 @@ from bptt.configuration.errors import suggest
 from bptt.python.comparing import SweepComparison, compare
 from bptt.python.network import Network
 from bptt.python.run import TrainedRun
-from bptt.tracking.folder.files import JOBS, PAGE
+from bptt.tracking.folder.files import JOBS, PAGE, REPORT
 from bptt.tracking.folder.sweep import is_sweep
 from bptt.tracking.history.base import History
 from bptt.tracking.history.find import Narrowing, Source, SourceError, list_past_runs, read_narrowing
@@ -23,7 +23,6 @@ from bptt.tracking.store.pages import find_page
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_REPORT: Final = "report"
 _MOST_SHOWN: Final = 8  # settings
 
 #: What says which runs of a sweep are meant, see `TrainedSweep.select`.
@@ -141,7 +140,7 @@ class TrainedSweep(Sweep):
 
         if folder is None and self.folder is None:
             raise SourceError(f"{self.name}: read from a store; name a folder for its report")
-        place = Path(folder) if folder is not None else Path(str(self.folder)) / _REPORT
+        place = Path(folder) if folder is not None else Path(str(self.folder)) / REPORT
         if folder is None and place.is_symlink():  # in a sweep's folder that came from elsewhere it may lead anywhere
             place.unlink()
         if place.exists() and (not place.is_dir() or (any(place.iterdir()) and not is_own_page(place / PAGE))):

@@ -15,7 +15,7 @@ from bptt.sweeps.session import Session
 from bptt.sweeps.stages import find_next
 from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
-from bptt.tracking.folder.files import PAGE, Status, make_place
+from bptt.tracking.folder.files import PAGE, REPORT, Status, make_place
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError, make_run_path
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from bptt.analysis.sweep import Sweep
     from bptt.sweeps.session import Session
-
-REPORT: Final = "report"
 
 
 def make_report(session: "Session", sweep: "Sweep") -> MadeReport:

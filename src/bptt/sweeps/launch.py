@@ -1,7 +1,6 @@
 """The beginning of a sweep: its jobs are composed and checked, what is there already left out, the rest trained."""
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,9 +47,9 @@ from bptt.tracking.folder.lock import LockedError, file_lock, find_why_taken, is
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal, is_sweep
 from bptt.tracking.provenance.digest import compute_version
 from bptt.tracking.provenance.environment import write_provenance
-from bptt.tracking.store.address import Address, StoreError, hide_passwords, refuse_unnamed, resolve_address
+from bptt.tracking.store.address import StoreError, hide_passwords, refuse_unnamed, resolve_address
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.connecting import try_to_make
+from bptt.tracking.store.connecting import can_be_made, try_to_make
 from bptt.tracking.store.opening import WantedExperiment, choose_experiment, open_store
 from bptt.tracking.store.whereabouts import note_place, note_store
 
@@ -310,7 +309,7 @@ class Launch:
         address = resolve_address(tracking.uri)
         refuse_unnamed(tracking.uri, self._command)
         wanted = choose_experiment(tracking.experiment)
-        if _can_be_made(address) and wanted.experiment_id is None:
+        if can_be_made(address) and wanted.experiment_id is None:
             try_to_make(address)
             self._opening = ThreadPoolExecutor(1, "store").submit(open_store, tracking.uri, wanted)
             return
@@ -424,18 +423,6 @@ def _tell_of_same(folder: Path, digests: Iterable[str]) -> Iterator[str]:
                     f"{other}: trains {runs} at this moment; they are trained twice, and recorded in both sweeps. Begun"
                     " again when that one has ended, this sweep takes them from the store"
                 )
-
-
-def _can_be_made(address: Address) -> bool:
-    """Whether the store is a file that is not there, in a folder where it may be."""
-    file = address.database
-    return (
-        file is not None
-        and address.uri.startswith("sqlite:///")
-        and not file.exists()
-        and file.parent.is_dir()
-        and os.access(file.parent, os.W_OK)
-    )
 
 
 def _check_alike(configurations: Sequence[Configuration]) -> None:

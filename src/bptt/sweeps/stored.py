@@ -6,10 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from bptt.sweeps.finish import REPORT
 from bptt.sweeps.stages import find_next
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.files import PAGE, Detail
+from bptt.tracking.folder.files import PAGE, REPORT, Detail
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.measures import list_measured, read_measures
 from bptt.tracking.folder.preparations import list_data

@@ -385,3 +385,15 @@ def explain_query(query: str) -> Iterator[None]:
         if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
         raise SourceError(f"{query}: not a query that MLflow understands: {shorten(error)}") from None
+
+
+def can_be_made(address: Address) -> bool:
+    """Whether the store is a file that is not there, in a folder where it may be."""
+    file = address.database
+    return (
+        file is not None
+        and address.uri.startswith("sqlite:///")
+        and not file.exists()
+        and file.parent.is_dir()
+        and os.access(file.parent, os.W_OK)
+    )

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from bptt.analysis.published import SOLVED, WORDS, PublishedAnswer, HeldAgainst, write_ours
+from bptt.analysis.published import SOLVED, WORDS, HeldAgainst, PublishedAnswer, write_ours
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.statistics.conclusions import MARGIN
