@@ -323,10 +323,14 @@ def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: p
     statuses = ["FINISHED", "FAILED"]
     with pytest.raises(training.TrainingError, match="FAILED"):
         training.train("eta", tmp_path)
-    statuses = ["FINISHED"]
-    commands.clear()
-    measured = training.train("edge_of_stability", tmp_path)
-    assert commands[1:] == [("measure", str(measured), "--sharpness", "--at", "all")]
+
+
+def test_what_a_report_needs_is_measured_by_the_sweep_itself() -> None:
+    asked = {name: composed(name)[0].measure for name in training.list_shipped()}
+    assert {name: dict(measured) for name, measured in asked.items() if measured is not None} == {
+        "edge_of_stability": {"sharpness": "all"},
+        "predict_from_start": {"lyapunov": "first"},
+    }
 
 
 def test_another_sweep_has_another_fingerprint() -> None:
