@@ -16,8 +16,8 @@ from bptt.configuration.compose import compose
 from bptt.core.evaluation import predict
 from bptt.core.run import Record, Run
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.training import train
-from tests.core.comparing import assert_same_record
+from bptt.core.training import Training, train
+from tests.core.comparing import assert_same_record, finished
 
 UPDATES = 10_000
 #: What its page prints below "Runtime Output", of the additions 0, 1,000 … 9,000: error, both numbers, and what it
@@ -146,6 +146,15 @@ def test_seeds_side_by_side_have_the_bits_that_each_has_alone() -> None:
     runs = [make_original(seed, "train.updates=300") for seed in range(9)]
     for run, together in zip(runs, train(runs), strict=True):
         assert_same_record(train([run])[0], together)
+
+
+def test_what_goes_on_from_a_checkpoint_has_the_bits_of_what_did_not_stop() -> None:
+    runs = [make_original(seed, "train.updates=300", "train.log_points=4") for seed in range(2)]
+    training = Training(runs)
+    training.advance()
+    training.advance()
+    for resumed, whole in zip(finished(runs, training.checkpoint()), finished(runs), strict=True):
+        assert_same_record(resumed, whole)
 
 
 @pytest.mark.parametrize("updates", [300, 5_000])
