@@ -59,8 +59,8 @@ def _write_leftbit(left: Tables) -> str:
     )
     does = "LEFTBIT is learned"
     answer = (
-        f"Compared with no momentum at the same α: {sum_up(does, against_none)} Compared with the learning rate"
-        f" α/(1 − ε) that it amounts to: {sum_up(does, against_larger, 'than by that rate alone')}"
+        f"Compared with no momentum at the same α: {_go_on(sum_up(does, against_none))} Compared with the learning rate"
+        f" α/(1 − ε) that it amounts to: {_go_on(sum_up(does, against_larger, 'than by that rate alone'))}"
     )
     at_none, at_larger = (
         join([f"with {name} {describe(one)}" for name, one in answers]) for answers in (against_none, against_larger)
@@ -160,3 +160,8 @@ def _by_effective_rate(tables: Tables) -> str:
         for (low, high), pair in zip(_BINS, _effective(tables), strict=True)
     ]
     return write_table(["α/(1 − ε)", "all sums right, without momentum", "with momentum"], rows)
+
+
+def _go_on(sentence: str) -> str:
+    """A sentence as what stands behind a colon."""
+    return sentence.replace("Whether", "whether", 1) if sentence.startswith("Whether") else sentence
