@@ -26,7 +26,7 @@ FIGURES: Final[Mapping[str, tuple[str, ...]]] = {
     "length_adding": ("success_map", "success_length", "gradient_profiles_last"),
     "length_copying": ("success_map", "success_length", "gradient_profiles_last"),
     "length_temporal_order": ("success_map", "success_length", "gradient_profiles_last"),
-    "optuna_adder": ("slices", "search_history", "halving"),
+    "optuna_adder": ("halving",),
     "predict_from_start": ("start", "dynamics_solved_map", "gradient_profiles_first"),
     "remedies": ("success_length", "survival"),
     "sentiment_clip": ("success_map", "gradient_norm", "clipped_share"),
