@@ -218,7 +218,7 @@ def _compare(row: PublishedRow, ours: Interval) -> Verdict:
         return "same" if high <= number + reach else "different" if low > number + reach else "unsettled"
     if number - reach <= low and high <= number + reach:
         return "same"
-    return "different" if high < number or low > number else "unsettled"
+    return "different" if high < number - reach or low > number + reach else "unsettled"
 
 
 def _judge(row: PublishedRow, found: Comparison) -> PublishedAnswer:
