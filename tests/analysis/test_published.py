@@ -58,6 +58,16 @@ def test_a_share_is_the_same_only_where_its_whole_interval_is_near() -> None:
     assert near.verdict == "unsettled"
 
 
+def test_a_number_is_different_only_where_the_whole_interval_is_farther_than_the_tolerance() -> None:
+    sweep = two_kinds((20, 20), (0.1, 0.2))
+    # The median is 0.101, its interval narrow: it leaves 0.1 out, and is within 2 % of it, and farther than 0.1 %.
+    same, different = ask(sweep, *(A | {"measure": "loss/eval", "theirs": 0.1, "within": w} for w in (0.02, 0.001)))
+    assert (same.verdict, different.verdict) == ("same", "different")
+    (wide,) = ask(two_kinds((20, 20)), A | {"theirs": 0.95, "within": 0.1})
+    assert wide.ours.low < 0.85  # 83 to 100 %: neither within ten points nor all of it farther
+    assert wide.verdict == "unsettled"
+
+
 def test_at_least_and_at_most() -> None:
     sweep = two_kinds((20, 0))
     rows = [A | {"theirs": 0.5, "claim": claim, "within": 0} for claim in ("at_least", "at_most", "equal")]
@@ -97,6 +107,7 @@ def test_a_claim_about_a_column_and_one_about_updates() -> None:
     assert write_ours(smaller).startswith("the first's is smaller on 100 % of pairs (")
     (larger,) = ask(sweep, A_AGAINST_B | {"claim": "more", "measure": "loss/eval"})
     assert larger.verdict == "different"
+    assert write_ours(larger).startswith("the first's is larger on 0 % of pairs (0 to ")
 
 
 def test_updates_are_counted_as_long_as_both_sides_were_watched() -> None:
@@ -113,7 +124,7 @@ def test_updates_are_counted_as_long_as_both_sides_were_watched() -> None:
 def test_where_all_or_none_do_nothing_is_settled() -> None:
     (both,) = ask(two_kinds((20, 20)), A_AGAINST_B | {"claim": "same"})
     assert both.verdict == "unsettled"
-    assert write_ours(both) == "all of both do"
+    assert write_ours(both) == "all of 20 do, and all of 20: no difference can show"
 
 
 def test_a_row_that_no_run_answers_and_one_without_a_number() -> None:

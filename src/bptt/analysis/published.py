@@ -256,7 +256,7 @@ def write_ours(answer: PublishedAnswer) -> str:
     if answer.verdict == "missing":
         return ""
     if answer.found is not None:
-        return _write_comparison(answer.found)
+        return _write_comparison(answer.found, answer.row.claim == "more")
     if answer.solved is not None:
         return f"{answer.solved} of {answer.runs} ({100 * ours.low:.0f} to {100 * ours.high:.0f} %)"
     write: Callable[[float], str] = (lambda number: f"{number:,.0f}") if row.measure == UPDATES else _write_number
@@ -266,17 +266,28 @@ def write_ours(answer: PublishedAnswer) -> str:
     return f"{write(ours.value)} ({ends[0]} to {ends[1]})"
 
 
-def _write_comparison(found: Comparison) -> str:
+def _write_comparison(found: Comparison, more: bool) -> str:
     if np.isnan(found.difference.value):
         reasons = {why for _, why in found.silent}
         if found.question.measure == SOLVED and reasons <= {"all", "none"} and reasons:
-            return f"{' or '.join(sorted(reasons))} of both do"
+            runs = [
+                sum(map(len, side)) for side in zip(*((one.a, one.b) for one in found.question.conditions), strict=True)
+            ]
+            did = " or ".join(sorted(reasons))
+            return f"{did} of {runs[0]} do, and {did} of {runs[1]}: no difference can show"
         return name_outcome(found)
     value, low, high = (100 * end for end in (found.difference.value, found.difference.low, found.difference.high))
     if found.shares is not None:
         a, b = (100 * share for share in found.shares)
         return f"{a:.0f} % against {b:.0f} %: {value:+.0f} points ({low:+.0f} to {high:+.0f})".replace("-", "−")
-    which = "the first is sooner" if found.question.measure == UPDATES else "the first's is smaller"
+    if more:
+        value, low, high = 100 - value, 100 - high, 100 - low
+    smaller, larger = ("sooner", "later") if found.question.measure == UPDATES else ("smaller", "larger")
+    which = (
+        f"the first's is {larger if more else smaller}"
+        if smaller == "smaller"
+        else f"the first is {larger if more else smaller}"
+    )
     return f"{which} on {value:.0f} % of {'pairs' if found.paired else 'comparisons'} ({low:.0f} to {high:.0f} %)"
 
 

@@ -76,8 +76,8 @@ def _tabulate(held: HeldAgainst) -> ShownTable:
     caption = (
         f"With ours its 95 % interval{several}. A number is the same where the whole interval lies within"
         f" {100 * MARGIN:.0f} % of it{points}, unless its row in the CSV file says within what else;"
-        " different where the whole interval lies farther from it. A claim about two settings holds where the interval of their"
-        " difference says so; runs with equal seeds are pairs.",
+        " different where the whole interval lies farther from it. A claim about two settings holds where the interval"
+        " of their difference says so; runs with equal seeds are pairs.",
     )
     columns = [
         Column("what", "published"),
