@@ -65,8 +65,9 @@ def test_every_choice_is_among_the_combinations() -> None:
 def check_wrong(chosen: tuple[str, ...], kinds: dict[str, str]) -> None:
     """What is wrong in these ways, by key, is told of, by key."""
     told = {key: f"{key}={WRONG[kind][1]}: must be " for key, kind in kinds.items()}
-    if kinds.get("tune") == "a mapping":
-        told["tune"] = "tune.wrong=1: must be "  # the one key that holds one
+    # Those that hold one.
+    mappings = {"tune": "must be ", "measure": "no such measure", "published": "no such key"}
+    told |= {key: f"{key}.wrong=1: {says}" for key, says in mappings.items() if kinds.get(key) == "a mapping"}
     check(chosen, {key: WRONG[kind][0] for key, kind in kinds.items()}, told)
 
 
