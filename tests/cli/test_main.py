@@ -70,7 +70,7 @@ def complete(line: str, cwd: Path) -> list[str]:
         ("bptt tr", ["train"]),
         ("bptt train model=l", ["model=leaky", "model=linear", "model=lstm"]),
         ("bptt train model.hid", ["model.hidden_size="]),
-        ("bptt check-gradients experiment=z", ["experiment=zhu_adder"]),
+        ("bptt check-gradients experiment=z", ["experiment=zhu_adder", "experiment=zhu_adder_original"]),
     ],
 )
 def test_tab_completion(line: str, expected: list[str], tmp_path: Path) -> None:
