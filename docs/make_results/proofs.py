@@ -77,4 +77,4 @@ def _fill(pages: Path, own: str, text: str) -> Path:
 
 
 def _write(value: object) -> str:
-    return str(value).replace("|", "\\|")
+    return " ".join(str(value).split()).replace("<", "&lt;").replace("|", "\\|")

@@ -94,6 +94,8 @@ def test_what_is_wrong_of_the_whole(node: Any, line: str) -> None:
         ({"against": {"model": "gru"}}, "published.rows[0].claim: missing; must be more, less, same"),
         ({"theirs": "failed", "claim": "equal"}, "published.rows[0].claim=equal: needs a number in theirs"),
         ({"within": -1}, "published.rows[0].within=-1: must be a number at least 0 and below 1"),
+        ({"measure": "solved", "theirs": 50}, "published.rows[0].theirs=50: must be a share from 0 to 1"),
+        ({"where": 0}, "published.rows[0].where=0: must be a mapping of swept keys and values"),
         ({"claim": "mor", "against": {"model": "gru"}}, "published.rows[0].claim=mor: must be "),
     ],
 )

@@ -1,7 +1,8 @@
 """What was published, beside what a sweep's runs say: each number and claim, and whether it is so here."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -51,6 +52,7 @@ class PublishedAnswer:
     found    the comparison, where it is one
     verdict  whether it is the `same` here, `different`, `unsettled` by these runs; `missing`: no run answers it;
              `shown`: nothing is compared
+    why      it can't be answered; empty: it is, or no run has these values
     """
 
     row: PublishedRow
@@ -59,6 +61,7 @@ class PublishedAnswer:
     solved: int | None
     found: Comparison | None
     verdict: Verdict
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,25 @@ class HeldAgainst:
     @cached_property
     def answers(self) -> list[PublishedAnswer]:
         """An answer to each row, in their order."""
-        rows = self.published.rows
-        asked = [row for row in rows if row.against is not None]
-        found = iter(conclude([self._ask(row) for row in asked]))
+        rows, questions, failed = self.published.rows, dict[int, Question](), dict[int, str]()
+        for place, row in enumerate(rows):
+            try:
+                if row.against is not None:
+                    questions[place] = self._ask(row)
+            except ValueError as error:  # of this row; the others are answered
+                failed[place] = str(error)
+        found = dict(zip(questions, conclude([*questions.values()]), strict=True))
         level = correct_level(max(1, sum(row.number is not None for row in rows)))
-        return [self._answer(row, level) if row.against is None else _judge(row, next(found)) for row in rows]
+        answers = []
+        for place, row in enumerate(rows):
+            try:
+                if place in failed:
+                    raise ValueError(failed[place])
+                answers.append(_judge(row, found[place]) if place in found else self._answer(row, level))
+            except ValueError as error:
+                nothing = Interval(np.nan, np.nan, np.nan)
+                answers.append(PublishedAnswer(row, nothing, 0, None, None, "missing", str(error)))
+        return answers
 
     def _answer(self, row: PublishedRow, level: float) -> PublishedAnswer:
         runs = self._select(row.where)
@@ -99,6 +116,8 @@ class HeldAgainst:
             ours = clopper_pearson(solved, len(runs), level)
         elif row.measure == UPDATES:
             ours = median_updates(runs["observed"].astype(float), runs["solved"].astype(bool), level)
+            if np.isnan(ours.low):  # not reached while they were watched: later
+                ours = replace(ours, low=find_horizon(runs))
         elif row.measure.startswith(AREA):
             start, symbol = Start(self.findings.sweep), row.measure.removeprefix(AREA)
             ours = start.find_area(symbol, runs["run"].tolist(), level)
@@ -116,27 +135,42 @@ class HeldAgainst:
         conditions = [key for key in self.findings.conditions if key not in named]
         beside = [key for key in self.findings.keys if key not in named and key not in conditions]
         selected = [self._select(where) for where in (row.where, row.against)]
-        sides = [self._list_values(runs, row, conditions, beside) for runs in selected]
-        names = dict.fromkeys(name for side in sides for name in side)
+        if {*selected[0]["run"]} & {*selected[1]["run"]}:
+            raise ValueError(f"{row.what}: where and against have runs in common")
         # Runs of other conditions may have been watched for less long.
         watched = [find_horizon(runs) for runs in selected if len(runs)] if row.measure == UPDATES else []
+        horizon = min(watched, default=None)
+        sides = [
+            self._list_values(runs, row, conditions, beside, side, horizon)
+            for runs, side in zip(selected, ("where", "against"), strict=True)
+        ]
+        names = dict.fromkeys(name for side in sides for name in side)
         return Question(
             a=_write_selected(row.where),
             b=_write_selected(row.against),
             measure=_name_measure(row),
             conditions=[ConditionRuns(name, *(side.get(name, {}) for side in sides)) for name in names],
-            horizon=min(watched, default=None),
+            horizon=horizon,
+            margin=row.within,
             called=None if row.measure in (SOLVED, UPDATES) else row.measure,
         )
 
     def _list_values(
-        self, runs: "pd.DataFrame", row: PublishedRow, conditions: Sequence[str], beside: Sequence[str]
+        self,
+        runs: "pd.DataFrame",
+        row: PublishedRow,
+        conditions: Sequence[str],
+        beside: Sequence[str],
+        side: str,
+        horizon: float | None,
     ) -> dict[str, dict[Any, float]]:
         """Condition → what its runs have, each by its seed and all else."""
         if row.measure == SOLVED:
             values = self._did_solve(runs).to_numpy(float)
         elif row.measure == UPDATES:
             values = runs["solved_update"].fillna(np.inf).to_numpy(float)
+            if horizon is not None:  # what one side was not watched for is not known of it
+                values = np.where(values <= horizon, values, np.inf)
         else:
             values = self._take(runs, row)
         known = ~np.isnan(values)
@@ -144,16 +178,20 @@ class HeldAgainst:
         names = write_settings(runs, conditions) if conditions else [""] * len(runs)
         others = write_settings(runs, beside)
         seeds = runs[SEED].tolist() if SEED in runs else [0] * len(runs)
+        keys = list(zip(names, seeds, others, strict=True))
+        times = Counter(keys)
         found: dict[str, dict[Any, float]] = {}
-        for place, (name, seed, other, value) in enumerate(zip(names, seeds, others, values, strict=True)):
-            side = found.setdefault(name, {})
-            # Runs that nothing tells apart have no partner of their own.
-            side[(seed, other) if (seed, other) not in side else (seed, other, place)] = float(value)
+        for run, key, value in zip(runs["run"].tolist(), keys, values, strict=True):
+            name, *rest = key
+            # Of runs that nothing tells apart none is another's partner rather than the next.
+            found.setdefault(name, {})[tuple(rest) if times[key] == 1 else (*rest, run, side)] = float(value)
         return found
 
     def _take(self, runs: "pd.DataFrame", row: PublishedRow) -> "NDArray[np.float64]":
         """What each of these runs has; NaN: nothing."""
         if row.measure in runs:
+            if runs[row.measure].dtype.kind not in "iufb":
+                raise ValueError(f"{row.what}: {row.measure} is no number")
             return take_metric(runs, row.measure)
         made = next((made for begin, made in self._made.items() if row.measure.startswith(begin)), None)
         if made is None or row.measure not in made:
@@ -204,10 +242,10 @@ def _name_measure(row: PublishedRow) -> Measure:
 
 def _compare(row: PublishedRow, ours: Interval) -> Verdict:
     """Whether ours is what a row says: the same only where the whole interval is near enough."""
-    number, value = row.number, ours.value
+    number = row.number
     if number is None:
         return "shown"
-    if value != value or (np.isnan(ours.low) and np.isnan(ours.high)):
+    if np.isnan(ours.low) and np.isnan(ours.high):
         return "unsettled"
     reach = row.within if row.measure == SOLVED or number == 0 else row.within * abs(number)
     low = -np.inf if np.isnan(ours.low) else ours.low
@@ -254,7 +292,7 @@ def write_ours(answer: PublishedAnswer) -> str:
     """What ours came to, with its interval, as a cell of a table."""
     ours, row = answer.ours, answer.row
     if answer.verdict == "missing":
-        return ""
+        return answer.why
     if answer.found is not None:
         return _write_comparison(answer.found, answer.row.claim == "more")
     if answer.solved is not None:

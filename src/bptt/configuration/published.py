@@ -103,7 +103,7 @@ def _read_row(key: str, node: Any, problems: list[str]) -> PublishedRow | None:
     theirs = node.get("theirs")
     if not (theirs is None or isinstance(theirs, str) or is_number(theirs)):
         problems.append(write_problem(f"{key}.theirs", theirs, "must be a number, which is compared, or a text"))
-    where = _read_selected(f"{key}.where", node.get("where") or {}, problems)
+    where = _read_selected(f"{key}.where", {} if node.get("where") is None else node["where"], problems)
     against = None if node.get("against") is None else _read_selected(f"{key}.against", node["against"], problems)
     if row is None or len(problems) > before:
         return None
@@ -114,6 +114,8 @@ def _read_row(key: str, node: Any, problems: list[str]) -> PublishedRow | None:
         problems.append(write_problem(f"{key}.claim", row.claim, f"must be {', '.join(allowed)} of {of}"))
     elif against is not None and row.claim is None:
         problems.append(f"{key}.claim: missing; must be {', '.join(_OF_TWO)}: what `where` does beside `against`")
+    elif row.measure == "solved" and row.number is not None and not 0 <= row.number <= 1:
+        problems.append(write_problem(f"{key}.theirs", theirs, "must be a share from 0 to 1, as that of runs solved"))
     elif row.claim is not None and against is None and row.number is None:
         problems.append(write_problem(f"{key}.claim", row.claim, "needs a number in theirs"))
     return replace(row, claim=row.claim or ("equal" if row.number is not None else None))

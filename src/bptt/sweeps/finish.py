@@ -97,7 +97,7 @@ def finish(session: Session, interrupted: bool) -> Summary:
     """
     try:
         summary = _finish(session, interrupted)
-        if session.journal.measure and summary.status == "FINISHED" and summary.unstored is None:
+        if session.journal.measure and summary.status != "KILLED" and summary.unstored is None:
             from bptt.sweeps.restoring import Patience, send_measures
 
             trouble = send_measures(session.archive.folder, None, Patience(session.reporter.say))

@@ -239,8 +239,8 @@ def measure_results(
     for kind in KINDS:
         if kind in asked:
             kinds.setdefault(asked[kind], []).append(kind)
-    try:
-        for when, own in kinds.items():
+    for when, own in kinds.items():
+        try:
             found = find(folder)
             numbers = frozenset(one.number for one in found.recording.members if one.stage != "tuning")
             measuring = plan_measuring(replace(found, numbers=numbers), own, [when], allow)
@@ -253,10 +253,11 @@ def measure_results(
                 failed = measure_missing(measuring, settings, interrupts, lambda _more: None)
             for name, why in failed.items():
                 say(f"{name}: {why.strip().splitlines()[-1]}")
-    except KeyboardInterrupt:
-        return True
-    except (ArchiveError, SourceError, ConfigurationError, WorkersError, OSError) as error:
-        say(f"not measured: {error}; later: bptt measure {shlex.quote(str(folder))}")
+        except KeyboardInterrupt:
+            return True
+        except (ArchiveError, SourceError, ConfigurationError, WorkersError, OSError) as error:
+            asks = ", ".join(f"{kind}: {when}" for kind in own)
+            say(f"measure={{{asks}}} is not done: {error}; see bptt measure {shlex.quote(str(folder))}")
     return False
 
 

@@ -3,13 +3,14 @@
 from collections import Counter
 from typing import Final
 
-from bptt.analysis.published import SOLVED, WORDS, HeldAgainst, PublishedAnswer, write_ours
+from bptt.analysis.published import SOLVED, UPDATES, WORDS, HeldAgainst, PublishedAnswer, write_ours
 from bptt.analysis.report.document import Column, Element, Paragraph, Section, ShownTable
 from bptt.analysis.report.findings import Findings
 from bptt.analysis.statistics.conclusions import MARGIN
 from bptt.analysis.tables import show_value
 from bptt.configuration.published import PublishedRow
 
+_FEW: Final = 10  # from which on the coverage of a median's interval was simulated
 TITLE: Final = "Beside what was published"
 
 
@@ -36,6 +37,7 @@ def _count_verdicts(answers: list[PublishedAnswer]) -> str:
         counts["different"]
     )
     told += [f"{counts['unsettled']} not settled by these runs"] * bool(counts["unsettled"])
+    told += [f"{counts['missing']} {'has' if counts['missing'] == 1 else 'have'} no runs"] * bool(counts["missing"])
     return f"Of the numbers and claims of the source {', '.join(told)}."
 
 
@@ -73,11 +75,13 @@ def _tabulate(held: HeldAgainst) -> ShownTable:
     several = f"; {', '.join(allowing)}" if allowing else ""
     shares = any(answer.row.measure == SOLVED for answer in held.answers)
     points = ", of a share of runs within as many percentage points" * shares
+    few = any(a.row.measure not in (SOLVED, UPDATES) and a.found is None and 0 < a.runs < _FEW for a in held.answers)
+    told = f" Intervals of medians of fewer than {_FEW} runs cover less often than they say." * few
     caption = (
         f"With ours its 95 % interval{several}. A number is the same where the whole interval lies within"
         f" {100 * MARGIN:.0f} % of it{points}, unless its row in the CSV file says within what else;"
         " different where the whole interval lies farther from it. A claim about two settings holds where the interval"
-        " of their difference says so; runs with equal seeds are pairs.",
+        f" of their difference says so; runs with equal seeds are pairs.{told}",
     )
     columns = [
         Column("what", "published"),
