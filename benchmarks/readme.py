@@ -129,7 +129,7 @@ def place_table(page: str, table: str) -> str:
 
 def find_newest() -> Path:
     """The newest results of whole tables."""
-    named = [path for path in FOLDER.glob("*.json") if not path.stem.endswith(("-grid", "-sweeps", "-studies"))]
+    named = [path for path in FOLDER.glob("*.json") if not path.stem.endswith(("-grid", "-sweeps", "-studies", "-many"))]
     return max(named)
 
 

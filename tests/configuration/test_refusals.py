@@ -14,7 +14,7 @@ from bptt.configuration.errors import ConfigurationError, quote
 from bptt.core.run import Measured
 from tests.program import Folder
 
-ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, report, tags)"
+ROOT_KEYS = "(allowed: task, model, loss, optimizer, schedule, regularizer, clip, init, train, tracking, seed, allow, reuse, on_error, question, solved, conditions, tune, confirm, measure, published, report, tags)"
 ELMAN_KEYS = (
     "(allowed: model.hidden_size, model.layers, model.activation, model.bias, model.readout, "
     "model.recurrent_constraint, model.spectral_margin)"
