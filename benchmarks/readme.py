@@ -129,7 +129,9 @@ def place_table(page: str, table: str) -> str:
 
 def find_newest() -> Path:
     """The newest results of whole tables."""
-    named = [path for path in FOLDER.glob("*.json") if not path.stem.endswith(("-grid", "-sweeps", "-studies", "-many"))]
+    named = [
+        path for path in FOLDER.glob("*.json") if not path.stem.endswith(("-grid", "-sweeps", "-studies", "-many"))
+    ]
     return max(named)
 
 
