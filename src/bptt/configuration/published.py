@@ -71,6 +71,8 @@ def read_published(node: Any, problems: list[str]) -> Published | None:
         if name not in ("source", "rows"):
             meant = suggest(str(name), ("source", "rows"), "published.")
             problems.append(write_problem(f"published.{name}", node[name], f"no such key{meant} (keys: source, rows)"))
+    if len(problems) > before:
+        return None  # what is missing is probably what was misspelt
     source, rows = node.get("source"), node.get("rows")
     if not isinstance(source, str) or not source.strip():
         problems.append(write_problem("published.source", source, "must name the source, as a reference does"))
