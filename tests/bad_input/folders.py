@@ -201,6 +201,20 @@ SWEEPS: Final = [
     Case(("train", "-m", "published=3", "seed=1,2"), ("published=3: must be a mapping, {source: …",)),
     Case(("train", "-m", "published={source:x,rows:[{what:y,wher:1}]}", "seed=1,2"), ("published.rows[0].wher=1: ",)),
     Case(
+        ("train", "-m", "published={source:x,rows:[{what:y,measure:dynamics/lyapunov_max}]}", "seed=1,2"),
+        ("published.rows[0].measure=dynamics/lyapunov_max: is not measured; measure={lyapunov: last} does",),
+    ),
+    Case(
+        (
+            "train",
+            "-m",
+            "measure={lyapunov:last}",
+            "published={source:x,rows:[{what:y,measure:dynamics/lyapunov_mx}]}",
+            "seed=1,2",
+        ),
+        ("published.rows[0].measure=dynamics/lyapunov_mx: no such number; did you mean lyapunov_max?",),
+    ),
+    Case(
         ("train", "-m", "published={source:x,rows:[{what:y,where:{modle:gru}}]}", "model=gru,lstm"),
         ("published.rows[0].where.modle=gru: must be a swept key; did you mean model?",),
     ),

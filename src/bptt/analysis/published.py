@@ -86,30 +86,24 @@ class HeldAgainst:
     @cached_property
     def answers(self) -> list[PublishedAnswer]:
         """An answer to each row, in their order."""
-        rows, questions, failed = self.published.rows, dict[int, Question](), dict[int, str]()
-        for place, row in enumerate(rows):
-            try:
-                if row.against is not None:
-                    questions[place] = self._ask(row)
-            except ValueError as error:  # of this row; the others are answered
-                failed[place] = str(error)
-        found = dict(zip(questions, conclude([*questions.values()]), strict=True))
+        rows = self.published.rows
         level = correct_level(max(1, sum(row.number is not None for row in rows)))
-        answers = []
-        for place, row in enumerate(rows):
+        found: list[PublishedAnswer | Question] = []
+        for row in rows:
             try:
-                if place in failed:
-                    raise ValueError(failed[place])
-                answers.append(_judge(row, found[place]) if place in found else self._answer(row, level))
-            except ValueError as error:
-                nothing = Interval(np.nan, np.nan, np.nan)
-                answers.append(PublishedAnswer(row, nothing, 0, None, None, "missing", str(error)))
-        return answers
+                found.append(self._answer(row, level) if row.against is None else self._ask(row))
+            except ValueError as error:  # of this row; the others are answered
+                found.append(_miss(row, str(error)))
+        concluded = iter(conclude([one for one in found if isinstance(one, Question)]))
+        return [
+            _judge(row, next(concluded)) if isinstance(one, Question) else one
+            for row, one in zip(rows, found, strict=True)
+        ]
 
     def _answer(self, row: PublishedRow, level: float) -> PublishedAnswer:
         runs = self._select(row.where)
         if runs.empty:
-            return PublishedAnswer(row, Interval(np.nan, np.nan, np.nan), 0, None, None, "missing")
+            return _miss(row)
         solved = None
         if row.measure == SOLVED:
             solved = int(self._did_solve(runs).sum())
@@ -219,10 +213,19 @@ class HeldAgainst:
             if key in runs:
                 own: Sequence[Any] = runs[key].tolist()
             else:
-                flat = dict(zip(self.findings.sweep.configs, self.findings.flat, strict=True))
-                own = [flat.get(int(run), {}).get(key) for run in runs["run"]]
+                own = [self._leaves[int(run)].get(key) for run in runs["run"]]
             chosen &= np.array([_equals(one, value) for one in own], dtype=bool)
         return runs[chosen]
+
+    @cached_property
+    def _leaves(self) -> dict[int, dict[str, Any]]:
+        """Run → its whole configuration, full key → value."""
+        return dict(zip(self.findings.sweep.configs, self.findings.flat, strict=True))
+
+
+def _miss(row: PublishedRow, why: str = "") -> PublishedAnswer:
+    """That nothing answers a row."""
+    return PublishedAnswer(row, Interval(np.nan, np.nan, np.nan), 0, None, None, "missing", why)
 
 
 def _equals(own: Any, meant: Any) -> bool:
@@ -269,9 +272,8 @@ def _judge(row: PublishedRow, found: Comparison) -> PublishedAnswer:
         verdict = "same"
     elif found.outcome in ("more", "less", "same"):
         verdict = "different"
-    return PublishedAnswer(
-        row, found.difference, sum(found.runs) if not found.paired else found.runs[0], None, found, verdict
-    )
+    runs = found.runs[0] if found.paired else sum(found.runs)
+    return PublishedAnswer(row, found.difference, runs, None, found, verdict)
 
 
 def _write_selected(where: Selected) -> str:
@@ -320,12 +322,10 @@ def _write_comparison(found: Comparison, more: bool) -> str:
         return f"{a:.0f} % against {b:.0f} %: {value:+.0f} points ({low:+.0f} to {high:+.0f})".replace("-", "−")
     if more:
         value, low, high = 100 - value, 100 - high, 100 - low
-    smaller, larger = ("sooner", "later") if found.question.measure == UPDATES else ("smaller", "larger")
-    which = (
-        f"the first's is {larger if more else smaller}"
-        if smaller == "smaller"
-        else f"the first is {larger if more else smaller}"
-    )
+    if found.question.measure == UPDATES:
+        which = f"the first is {'later' if more else 'sooner'}"
+    else:
+        which = f"the first's is {'larger' if more else 'smaller'}"
     return f"{which} on {value:.0f} % of {'pairs' if found.paired else 'comparisons'} ({low:.0f} to {high:.0f} %)"
 
 

@@ -27,7 +27,8 @@ class PublishedRow:
     against  the same of those that these are compared with, on pairs of equal seeds; None: with none
     measure  `solved`, the share of runs; `updates` until half solve it; or a column of `Sweep.runs`, its median
     claim    of a number: ours is `equal`, `at_least`, `at_most`; of two settings: `more`, `less`, `same`
-    within   how far from a number is still the same: of a share, and of 0, a difference, else a share of the number
+    within   how far from a number is still the same: of a share, and of 0, a difference, else a share of the number; of
+             a claim how far from no difference is still about as often
     """
 
     what: str

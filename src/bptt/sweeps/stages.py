@@ -7,18 +7,19 @@ picked as the best of many owes some of that to its seeds.
 """
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from bptt.analysis.tables import SEED
+from bptt.analysis.tables import FIRST, SEED
 from bptt.configuration.build import (
     Configuration,
+    SweepSettings,
     Tuning,
     check_configuration,
     list_keys,
@@ -28,6 +29,7 @@ from bptt.configuration.build import (
     resolve_entry,
 )
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
+from bptt.configuration.measuring import Kind
 from bptt.configuration.published import Published
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 TUNING_SEED: Final = 1_000_000
 CONFIRMING_SEED: Final = 2_000_000
 _SEED: Final = "seed"
+_DYNAMICS: Final = "dynamics/"  # before what `bptt measure` measures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ def compose_first(
     if settings.conditions:
         check_conditions(settings.conditions, find_differing(jobs, keys))
     if settings.published is not None:
-        _check_published(settings.published, find_differing(jobs, keys), configurations[0].resolved)
+        _check_published(settings, find_differing(jobs, keys), configurations[0])
     if settings.confirm is not None and keys is None:
         _check_confirmation(jobs, settings.confirm, settings.conditions)
     return first, configurations, plan
@@ -185,10 +188,14 @@ def _find_keys(job: Sequence[str], columns: Mapping[str, Sequence[str]], composi
             raise error from None
 
 
-def _check_published(published: Published, swept: Sequence[Mapping[str, str]], resolved: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError, with a line for each, where a row's runs are told by a key that is none."""
+def _check_published(settings: SweepSettings, swept: Sequence[Mapping[str, str]], first: Configuration) -> None:
+    """Raise ConfigurationError, with a line for each, where a row's runs are told by a key that is none, or a row is of
+    what nothing measures.
+    """
+    published = settings.published
+    assert published is not None
     keys = dict.fromkeys(key for values in swept for key in values)
-    known = {*keys, *list_keys(resolved)}
+    known = {*keys, *list_keys(first.resolved)}
     lines = [
         write_problem(f"published.rows[{place}].{side}.{key}", value, f"must be a swept key{suggest(key, known)}")
         for place, row in enumerate(published.rows)
@@ -196,8 +203,25 @@ def _check_published(published: Published, swept: Sequence[Mapping[str, str]], r
         for key, value in selected
         if key not in known
     ]
+    if any(_DYNAMICS in row.measure for row in published.rows):
+        lines += _find_unmeasured(published, [kind for kind, _ in settings.measure], first.run.train.measure)
     if lines:
         raise ConfigurationError(lines)
+
+
+def _find_unmeasured(published: Published, kinds: Sequence[Kind], live: Sequence[str]) -> Iterator[str]:
+    """A line for each row of a number of the networks' dynamics that neither `measure` nor `train.measure` takes."""
+    from bptt.dynamics.measures import NAMES
+
+    measured = {*live, *(name for kind in kinds for name in NAMES[kind])}
+    every = {name: kind for kind, names in NAMES.items() for name in names}
+    for place, row in enumerate(published.rows):
+        name = row.measure.removeprefix(FIRST).removeprefix(_DYNAMICS)
+        if _DYNAMICS in row.measure and name not in measured:
+            says = f"is not measured; measure={{{every[name]}: last}} does" if name in every else "no such number"
+            yield write_problem(
+                f"published.rows[{place}].measure", row.measure, says + ("" if name in every else suggest(name, every))
+            )
 
 
 def _check_confirmation(jobs: Sequence[Sequence[str]], confirm: int, conditions: Collection[str] | None) -> None:

@@ -46,7 +46,7 @@ LOCK: Final = ".lock"
 PROGRESS: Final = "progress.json"
 
 #: Folders among the artifacts of a run on its own, and of a sweep's own run: those of its files that are in none.
-OWN_FOLDERS: Final = ("figures", "archive", "report")
+OWN_FOLDERS: Final = ("figures", "archive", REPORT)
 
 # Among the artifacts of a sweep's own run alone.
 FLOW_ENDS: Final = "flow_ends.parquet"

@@ -30,6 +30,8 @@ def write_published(findings: Findings) -> list[Section]:
 def _count_verdicts(answers: list[PublishedAnswer]) -> str:
     counts = Counter(answer.verdict for answer in answers)
     compared = sum(counts[verdict] for verdict in ("same", "different", "unsettled"))
+    if not compared and counts["missing"]:
+        return "No run answers what is compared."
     if not compared:
         return "Nothing that is compared was published."
     told = [f"{counts['same']} of {compared} {'is' if counts['same'] == 1 else 'are'} the same here"]
