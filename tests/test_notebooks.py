@@ -46,6 +46,9 @@ SHOWN = {
 }
 
 
+NEVER_BEGAN = "Kernel died before replying to kernel_info"
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Each notebook after it was executed: one on a sweep that is named, the others, below multirun/, on the newest."""
@@ -56,21 +59,26 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.chdir(root)
         named, _ = bptt.sweep(COUNTING), bptt.sweep(LEFTBIT)
     environment = os.environ | {"IPYTHONDIR": str(root / "ipython"), "PYTHONWARNINGS": "default"}
-    started = {}
+    commands = {}
     for name in NAMES:
         words = [str(FOLDER / f"{name}.ipynb"), str(root / f"{name}.ipynb"), "--no-progress-bar", "--cwd"]
         words += [str(root), "-p", "sweep", named.name] if name == "counting_surface" else [str(below)]
-        started[name] = subprocess.Popen(
-            [sys.executable, "-m", "papermill", *words],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    printed = {name: process.communicate(timeout=300)[0] for name, process in started.items()}
+        commands[name] = [sys.executable, "-m", "papermill", *words]
+    started = {name: start(command, environment) for name, command in commands.items()}
     for name, process in started.items():
-        assert process.returncode == 0, f"{name}: {printed[name]}"
+        printed, _ = process.communicate(timeout=300)
+        # A kernel chooses its ports before it takes them: another one, or a server, may be there first. Then it ends
+        # before it has run a cell, and is started again.
+        for _ in range(2):
+            if process.returncode and NEVER_BEGAN in printed:
+                process = start(commands[name], environment)
+                printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, f"{name}: {printed}"
     return {name: read(root / f"{name}.ipynb") for name in NAMES}
+
+
+def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def read(path: Path) -> Any:

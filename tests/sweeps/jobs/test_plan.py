@@ -6,7 +6,8 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
-from bptt.sweeps.jobs.plan import cut_blocks, drop_repeated, find_groups
+from bptt.sweeps.jobs import plan
+from bptt.sweeps.jobs.plan import Pace, cut_blocks, drop_repeated, find_groups
 
 
 def run(*overrides: str) -> Run:
@@ -67,3 +68,25 @@ def test_a_block_of_long_sequences_fits_the_memory() -> None:
 def test_units_that_fill_the_vectors_need_no_company(hidden_size: int) -> None:
     (group,) = find_groups([run(f"model.hidden_size={hidden_size}")])
     assert group.lanes_per_vector == (WIDTH if hidden_size == 3 else 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "trained"),
+    [
+        (1e-4, [4, 16, 64, 256, 1024]),  # until a tenth of a second of them tells the pace
+        (2e-3, [4, 16, 64]),  # the first updates, which are slower, are not enough
+        (0.5, [4]),  # of an update that takes long, few are
+    ],
+)
+def test_a_pace_is_measured_in_about_a_second(
+    seconds: float, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:
+        asked.append(updates)
+        return Pace(seconds, 0.0), updates * seconds
+
+    monkeypatch.setattr(plan, "_time_updates", time_updates)
+    assert plan.measure_pace([run("train.updates=10000")], 10_000) == Pace(seconds, 0.0)
+    assert asked == trained

@@ -243,7 +243,9 @@ def _group(run: Run, places: tuple[int, ...]) -> Group:
 
 
 _SECONDS: Final = 0.1  # of measuring per group, about
-_FIRST: Final = 64  # updates
+_ENOUGH: Final = 64  # updates, of which a mean tells the pace; the first ones are slower
+_FIRST: Final = 4  # updates; one of a wide network over long sequences may take seconds
+_MOST_SECONDS: Final = 1.0  # of measuring fewer than enough
 _WORKER_BYTES: Final = 200 * 2**20  # of a process that has the program loaded
 _RECORDING_SECONDS: Final = 0.01  # archive and store, per run
 
@@ -287,7 +289,7 @@ def measure_pace(runs: Sequence[Run], planned: int) -> Pace:
     updates = min(most, _FIRST)
     while True:
         pace, taken = _time_updates(runs, updates, planned)
-        if taken >= _SECONDS or updates == most:
+        if updates == most or taken >= (_SECONDS if updates >= _ENOUGH else _MOST_SECONDS):
             return pace
         updates = min(most, 4 * updates)
 
