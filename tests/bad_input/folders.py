@@ -236,6 +236,7 @@ SWEEPS: Final = [
     Case(("train", "-m", "seed=1,2", "confirm=3"), ("confirm=3: there are no two settings of which one is picked",)),
     Case(("train", "-m", "seed=1,2", "tune={optimizer.alpha:[1,2]}", "confirm=3"), ("confirm=3: there are no two",)),
     Case(("train", "-m", "tracking.experiment=a,b"), ("tracking: must be the same for all runs of a sweep",)),
+    Case(("train", "-m", "reuse=true,false"), ("reuse: must be the same for all runs of a sweep",)),
     Case(("train", "sweep=eta,hidden_size"), ("sweep=eta,hidden_size: ",)),
     *(Case(tuple(command.split()), (says,)) for command, says in _MODES.items()),
     *(
