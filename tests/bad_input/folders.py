@@ -215,6 +215,21 @@ SWEEPS: Final = [
         ("published.rows[0].measure=dynamics/lyapunov_mx: no such number; did you mean lyapunov_max?",),
     ),
     Case(
+        ("train", "-m", "published={source:x,rows:[{what:y,where:{model:elman}}]}", "model=gru,lstm"),
+        ("published.rows[0].where.model=elman: no run has this value of what is swept (gru, lstm)",),
+    ),
+    Case(
+        (
+            "train",
+            "-m",
+            "published={source:x,rows:[{what:y,where:{seed:1},against:{task.length:50},claim:more}]}",
+            "task=adding",
+            "task.length=12,20",
+            "seed=1,2",
+        ),
+        ("published.rows[0].against.task.length=50: no run has this value of what is swept (12, 20)",),
+    ),
+    Case(
         ("train", "-m", "published={source:x,rows:[{what:y,where:{modle:gru}}]}", "model=gru,lstm"),
         ("published.rows[0].where.modle=gru: must be a swept key; did you mean model?",),
     ),
