@@ -24,6 +24,7 @@ _PIP: Final = (sys.executable, "-m", "pip")
 _QUIET: Final = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-deps")
 _UNITS: Final = {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _FETCHED: Final = re.compile(r"^\s*(?:Downloading|Using cached) (?P<file>\S+) \((?P<size>[\d.]+) (?P<unit>\w+)\)")
+_AT_HAND: Final = re.compile(r"^\s*Processing (?P<file>\S+\.(?:whl|tar\.gz))")  # from an index on this machine
 _ABOUT: Final = 0.2  # by which share a size may differ from what was said of it
 _SECONDS: Final = 5  # between two lines, where none can be written over
 
@@ -158,6 +159,9 @@ class _Reading:
             if found and not found["file"].endswith(".metadata"):
                 self._progress.size += float(found["size"]) * _UNITS[found["unit"]]
                 self._progress.tell("fetching", f"{found['file'].split('-')[0]}, {found['size']} {found['unit']}")
+            elif (found := _AT_HAND.match(line)) and (file := Path(found["file"])).is_file():
+                self._progress.size += file.stat().st_size
+                self._progress.tell("fetching", file.name.split("-")[0])
 
 
 def _ended(code: int, said: Sequence[str]) -> int:

@@ -6,9 +6,9 @@ From Python, in a notebook or a script:
     sweep = bptt.sweep(model=["elman", "lstm"], seed=range(5))     # many: sweep.runs, sweep.best()
     bptt.load("latest")                                            # what was recorded, read back
 
-`bptt.resume`, `bptt.measure`, `bptt.reproduce`, `bptt.compare`, `bptt.plan`, `bptt.sync` and `bptt.remove` do what the
-commands of these names do, and `bptt.Network` is a network with its weights. The command line is in `bptt.cli`, the
-numerical core in `bptt.core`. All of it is imported when it is first asked for.
+`bptt.resume`, `bptt.status`, `bptt.measure`, `bptt.reproduce`, `bptt.compare`, `bptt.plan`, `bptt.sync` and
+`bptt.remove` do what the commands of these names do, and `bptt.Network` is a network with its weights. The command line
+is in `bptt.cli`, the numerical core in `bptt.core`. All of it is imported when it is first asked for.
 """
 
 import logging
@@ -33,6 +33,7 @@ __all__ = [
     "remove",
     "reproduce",
     "resume",
+    "status",
     "sweep",
     "sync",
     "tasks",
@@ -51,7 +52,9 @@ _PLACES: Final = {
     "load": "bptt.python.sweeping",
     "sweep": "bptt.python.sweeping",
     "train": "bptt.python.training",
-    **dict.fromkeys(("live", "measure", "plan", "remove", "reproduce", "resume", "sync"), "bptt.python.commands"),
+    **dict.fromkeys(
+        ("live", "measure", "plan", "remove", "reproduce", "resume", "status", "sync"), "bptt.python.commands"
+    ),
 }
 
 # Who wants to see what is logged says so; without a handler of its own Python would print warnings.

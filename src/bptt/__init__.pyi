@@ -7,6 +7,7 @@ from bptt.python.commands import plan as plan
 from bptt.python.commands import remove as remove
 from bptt.python.commands import reproduce as reproduce
 from bptt.python.commands import resume as resume
+from bptt.python.commands import status as status
 from bptt.python.commands import sync as sync
 from bptt.python.comparing import SweepComparison as SweepComparison
 from bptt.python.comparing import compare as compare

@@ -215,6 +215,21 @@ SWEEPS: Final = [
         ("published.rows[0].measure=dynamics/lyapunov_mx: no such number; did you mean lyapunov_max?",),
     ),
     Case(
+        ("train", "-m", "published={source:x,rows:[{what:y,where:{model:elman}}]}", "model=gru,lstm"),
+        ("published.rows[0].where.model=elman: no run has this value of what is swept (gru, lstm)",),
+    ),
+    Case(
+        (
+            "train",
+            "-m",
+            "published={source:x,rows:[{what:y,where:{seed:1},against:{task.length:50},claim:more}]}",
+            "task=adding",
+            "task.length=12,20",
+            "seed=1,2",
+        ),
+        ("published.rows[0].against.task.length=50: no run has this value of what is swept (12, 20)",),
+    ),
+    Case(
         ("train", "-m", "published={source:x,rows:[{what:y,where:{modle:gru}}]}", "model=gru,lstm"),
         ("published.rows[0].where.modle=gru: must be a swept key; did you mean model?",),
     ),
@@ -236,6 +251,7 @@ SWEEPS: Final = [
     Case(("train", "-m", "seed=1,2", "confirm=3"), ("confirm=3: there are no two settings of which one is picked",)),
     Case(("train", "-m", "seed=1,2", "tune={optimizer.alpha:[1,2]}", "confirm=3"), ("confirm=3: there are no two",)),
     Case(("train", "-m", "tracking.experiment=a,b"), ("tracking: must be the same for all runs of a sweep",)),
+    Case(("train", "-m", "reuse=true,false"), ("reuse: must be the same for all runs of a sweep",)),
     Case(("train", "sweep=eta,hidden_size"), ("sweep=eta,hidden_size: ",)),
     *(Case(tuple(command.split()), (says,)) for command, says in _MODES.items()),
     *(

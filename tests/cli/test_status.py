@@ -23,6 +23,8 @@ from bptt.tracking.folder.lock import file_lock
 from bptt.tracking.folder.progress import make_sign, write_sign
 from bptt.tracking.folder.run import Journal, read_journal, write_journal
 from bptt.tracking.folder.sweep import SweepFolder, TunedSetting
+from bptt.tracking.history.find import SourceError
+from bptt.watch.look import RunState, SweepState, tell_why
 from tests.recording import archived, jobs, results
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -69,6 +71,21 @@ def test_a_sweep_that_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
             "  files    multirun/s",
         ],
     )
+
+
+def test_it_is_asked_for_from_python() -> None:
+    archived(Path("multirun/s"), seconds=92.4)
+    found = bptt.status("s")
+    assert isinstance(found, SweepState)
+    assert (found.state, len(found.ended), found.total, found.wrong) == ("was interrupted", 8, 9, True)
+    assert [tell_why(row) for row in found.failed] == ["RuntimeError: the planted error"] * 2
+    assert (found.left, found.mending) == (None, ("go on", f"bptt resume {Path('multirun/s').absolute()}"))
+    write_run(Path("multirun/runs/one"))
+    one = bptt.status("one")
+    assert isinstance(one, RunState)
+    assert (one.name, one.wrong, one.at_work, one.last) == ("leftbit elman seed=0", True, False, 0)
+    with pytest.raises(SourceError, match="nowhere"):
+        bptt.status("nowhere")
 
 
 @pytest.mark.parametrize("source", ["latest", "s", "multirun/s", "{id}", "./multirun/s"])

@@ -21,6 +21,7 @@ _SLOW = {
     "docs/python.md": 20,
     "docs/predictions.md": 20,
     "docs/live.md": 10,
+    "docs/sweeps.md": 30,
     "docs/tutorial.md": 30,
     "docs/reproducibility.md": 10,
     "docs/scale.md": 10,

@@ -15,7 +15,7 @@ from bptt.analysis.stability import EDGE, tabulate_edge
 from bptt.analysis.statistics.conclusions import Comparison, ConditionRuns, Measure, Question, conclude, correct_level
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson, median_interval, median_updates
 from bptt.analysis.tables import SEED, show_value, write_settings
-from bptt.configuration.published import Published, PublishedRow, Selected, read_published
+from bptt.configuration.published import Published, PublishedRow, Selected, is_same_value, read_published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,7 +214,7 @@ class HeldAgainst:
                 own: Sequence[Any] = runs[key].tolist()
             else:
                 own = [self._leaves[int(run)].get(key) for run in runs["run"]]
-            chosen &= np.array([_equals(one, value) for one in own], dtype=bool)
+            chosen &= np.array([is_same_value(one, value) for one in own], dtype=bool)
         return runs[chosen]
 
     @cached_property
@@ -226,17 +226,6 @@ class HeldAgainst:
 def _miss(row: PublishedRow, why: str = "") -> PublishedAnswer:
     """That nothing answers a row."""
     return PublishedAnswer(row, Interval(np.nan, np.nan, np.nan), 0, None, None, "missing", why)
-
-
-def _equals(own: Any, meant: Any) -> bool:
-    if meant is None or own is None or own != own:
-        return meant is None and (own is None or own != own)
-    if isinstance(meant, int | float) and not isinstance(meant, bool):
-        try:
-            return bool(np.isclose(float(own), meant, rtol=1e-9, atol=0))
-        except (TypeError, ValueError):
-            return False
-    return str(own).lower() == str(meant).lower() if isinstance(meant, bool) else str(own) == meant
 
 
 def _name_measure(row: PublishedRow) -> Measure:

@@ -1,6 +1,5 @@
 """`bptt status [SWEEP]`: how far a sweep or a run is, how fast, what failed and what time is left; from its folder."""
 
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -178,43 +177,21 @@ class _RunLook:
 
     def report(self) -> _Report:
         """Raises ResumeError where it can't be read."""
-        from bptt.tracking.folder.files import PROGRESS, TRACEBACK
-        from bptt.tracking.folder.progress import is_at_work, read_sign, write_duration
-        from bptt.tracking.folder.run import read_journal
-        from bptt.watch.look import write_gone
+        from bptt.cli.progress import write_left
+        from bptt.tracking.folder.progress import write_duration
+        from bptt.watch.look import look_at_run
 
-        sign = read_sign(self._folder / PROGRESS)
-        at_work = is_at_work(self._folder, sign)
-        journal = read_journal(self._folder)
-        seconds = journal.seconds if sign is None else sign.count_seconds(at_work)
-        how = {"FINISHED": "has ended", "FAILED": "failed", "KILLED": "was interrupted"}
-        state = how.get(journal.status, write_gone(sign))
-        if at_work:
-            state = "is being trained" if sign is None or sign.update < sign.last else "is being recorded"
-        elif journal.status == "FINISHED" and journal.outcome is not None:
-            state = f"has ended, {journal.outcome.replace('_', ' ')}"
-        lines = [f"run {journal.name}: {state}"]
-        if sign is not None and sign.last:
-            lines[0] += f": update {sign.update:,} of {sign.last:,} ({100 * sign.share:.0f} %)"
-        lines[0] += f", after {write_duration(seconds)}" if seconds else ""
-        broken_off = not at_work and journal.status in ("RUNNING", "KILLED")
-        if at_work and sign is not None:
-            lines[0] += _write_left(sign)
-            lines.append(_name_process(sign))
-        if broken_off:
-            lines.append(f"  go on    bptt resume {shlex.quote(str(self._folder))}")
-        if journal.status == "FAILED" and not at_work:
-            error = self._folder / TRACEBACK
-            told = error.read_text(encoding="utf-8", errors="replace").rstrip() if error.is_file() else ""
-            lines += [f"  failed   {line}" for line in told.splitlines()[-1:]]
-        lines.append(f"  files    {self._folder}")
-        return _Report(lines, goes_on=at_work, wrong=broken_off or journal.status == "FAILED")
-
-
-def _write_left(sign: "Sign") -> str:
-    from bptt.cli.progress import write_left
-    from bptt.tracking.folder.progress import estimate_left
-
-    if sign.since is None or sign.update >= sign.last:
-        return ""
-    return write_left(estimate_left(sign.update - sign.first, sign.last - sign.update, sign.seen - sign.since))
+        found = look_at_run(self._folder)
+        headline = f"run {found.name}: {found.state}"
+        if found.last:
+            share = 100 if found.sign is None else 100 * found.sign.share
+            headline += f": update {found.update:,} of {found.last:,} ({share:.0f} %)"
+        headline += f", after {write_duration(found.seconds)}" if found.seconds else ""
+        lines = [
+            headline + write_left(found.left),
+            *([_name_process(found.sign)] if found.at_work and found.sign is not None else []),
+            *(f"  {heading:<9}{what}" for heading, what in [found.mending or ("", "")] if what),
+            *([f"  failed   {found.error}"] if found.error else []),
+            f"  files    {self._folder}",
+        ]
+        return _Report(lines, goes_on=found.at_work, wrong=found.wrong)

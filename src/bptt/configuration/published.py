@@ -1,5 +1,6 @@
 """What a sweep is held against: numbers and claims that were published, each with the runs that answer it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
@@ -84,6 +85,18 @@ def read_published(node: Any, problems: list[str]) -> Published | None:
     if len(problems) > before:
         return None
     return Published(source=str(source), rows=tuple(row for row in read if row is not None))
+
+
+def is_same_value(own: Any, meant: float | str | bool | None) -> bool:
+    """Whether a run's value is the one that selects it: numbers may be written in several ways; NaN is none."""
+    if meant is None or own is None or own != own:
+        return meant is None and (own is None or own != own)
+    if isinstance(meant, int | float) and not isinstance(meant, bool):
+        try:
+            return math.isclose(float(own), meant, rel_tol=1e-9)
+        except (TypeError, ValueError):
+            return False
+    return str(own).lower() == str(meant).lower() if isinstance(meant, bool) else str(own) == meant
 
 
 def make_published_plain(published: Published) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from bptt.tracking.folder.run import read_journal
 from bptt.tracking.folder.sweep import SweepFolder, is_sweep
 from bptt.tracking.history.find import LATEST, Source, SourceError, find, find_past_runs, list_past_runs
 from bptt.tracking.store.address import resolve_address
+from bptt.watch.look import RunState, SweepLook, SweepState, look_at_run
 from bptt.watch.server import LiveServer, open_page
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ def resume(
     illustrate_run(trained, reporter)
     _warn_unstored(trained.ended.unstored, folder)
     return take_trained(trained, getattr(source, "kept", None))
+
+
+def status(source: Recorded = LATEST) -> SweepState | RunState:
+    """How far a sweep or a run is, how fast, what failed and what time is left, from its folder alone.
+
+    While it is trained, by this or another process, and after it. Raises SourceError where its folder is not here,
+    ArchiveError and ResumeError where it can't be read.
+    """
+    folder = choose_folder(source)
+    return SweepLook(folder).take() if is_sweep(folder) else look_at_run(folder)
 
 
 def measure(

@@ -427,13 +427,18 @@ def _tell_of_same(folder: Path, digests: Iterable[str]) -> Iterator[str]:
 
 def _check_alike(configurations: Sequence[Configuration]) -> None:
     """A sweep is recorded in one place, and conducted in one way."""
-    for name, values in (
-        ("tracking", {configuration.tracking for configuration in configurations}),
-        ("tags", {frozenset(configuration.tags.items()) for configuration in configurations}),
-        (", ".join(field.name for field in fields(SweepSettings)), {one.sweep for one in configurations}),
-    ):
-        if len(values) > 1:
-            raise ConfigurationError([f"{name}: must be the same for all runs of a sweep"])
+    if len({configuration.tracking for configuration in configurations}) > 1:
+        raise ConfigurationError(["tracking: must be the same for all runs of a sweep"])
+    if len({frozenset(configuration.tags.items()) for configuration in configurations}) > 1:
+        raise ConfigurationError(["tags: must be the same for all runs of a sweep"])
+    if len({one.sweep for one in configurations}) > 1:
+        names = [field.name for field in fields(SweepSettings)]
+        lines = [
+            f"{name}: must be the same for all runs of a sweep"
+            for name in names
+            if len({getattr(one.sweep, name) for one in configurations}) > 1
+        ]
+        raise ConfigurationError(lines)
     if (text := configurations[0].sweep.solved) is not None:
         try:
             Solved.parse(text)

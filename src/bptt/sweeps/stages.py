@@ -7,6 +7,7 @@ picked as the best of many owes some of that to its seeds.
 """
 
 import itertools
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +31,7 @@ from bptt.configuration.build import (
 )
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.configuration.measuring import Kind
-from bptt.configuration.published import Published
+from bptt.configuration.published import Published, is_same_value
 from bptt.sweeps.jobs.composition import Composition
 from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
 from bptt.sweeps.jobs.plan import PlannedRun, arrange, drop_repeated
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 TUNING_SEED: Final = 1_000_000
 CONFIRMING_SEED: Final = 2_000_000
 _SEED: Final = "seed"
+_PLAIN: Final = re.compile(r"[\w.+-]+")  # a number, or a word
 _DYNAMICS: Final = "dynamics/"  # before what `bptt measure` measures
 
 
@@ -105,7 +107,7 @@ def compose_first(
     if settings.conditions:
         check_conditions(settings.conditions, find_differing(jobs, keys))
     if settings.published is not None:
-        _check_published(settings, find_differing(jobs, keys), configurations[0])
+        _check_published(settings, find_differing(jobs, keys), configurations[0], searched=keys is not None)
     if settings.confirm is not None and keys is None:
         _check_confirmation(jobs, settings.confirm, settings.conditions)
     return first, configurations, plan
@@ -188,9 +190,11 @@ def _find_keys(job: Sequence[str], columns: Mapping[str, Sequence[str]], composi
             raise error from None
 
 
-def _check_published(settings: SweepSettings, swept: Sequence[Mapping[str, str]], first: Configuration) -> None:
-    """Raise ConfigurationError, with a line for each, where a row's runs are told by a key that is none, or a row is of
-    what nothing measures.
+def _check_published(
+    settings: SweepSettings, swept: Sequence[Mapping[str, str]], first: Configuration, *, searched: bool
+) -> None:
+    """Raise ConfigurationError, with a line for each, where a row's runs are told by a key that is none, or by a value
+    that no run has, or a row is of what nothing measures. searched: whether values are still to be chosen.
     """
     published = settings.published
     assert published is not None
@@ -203,10 +207,26 @@ def _check_published(settings: SweepSettings, swept: Sequence[Mapping[str, str]]
         for key, value in selected
         if key not in known
     ]
+    if not searched:
+        lines += _find_absent(published, swept)
     if any(_DYNAMICS in row.measure for row in published.rows):
         lines += _find_unmeasured(published, [kind for kind, _ in settings.measure], first.run.train.measure)
     if lines:
         raise ConfigurationError(lines)
+
+
+def _find_absent(published: Published, swept: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """A line for each number or word that a row's runs are told by, of a key that all runs give, and no run has."""
+    for place, row in enumerate(published.rows):
+        for side, selected in (("where", row.where), ("against", row.against or ())):
+            for key, value in selected:
+                own = [values.get(key, "") for values in swept]
+                if key == _SEED or not all(map(_PLAIN.fullmatch, [str(value), *own])):
+                    continue  # of seeds some alone are composed; what else is written in several ways, or a default
+                given = [*dict.fromkeys(own)]
+                if not any(is_same_value(text, value) for text in given):
+                    says = f"no run has this value of what is swept ({', '.join(given)})"
+                    yield write_problem(f"published.rows[{place}].{side}.{key}", value, says)
 
 
 def _find_unmeasured(published: Published, kinds: Sequence[Kind], live: Sequence[str]) -> Iterator[str]:

@@ -1,18 +1,19 @@
-"""How far a sweep is, how fast, what failed and what time is left: what its folder says, looked at ever again."""
+"""How far a sweep or a run is, how fast, what failed and what time is left: what its folder says, whenever asked."""
 
 import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from socket import gethostname
 from typing import Any, Final, get_args
 
 from bptt.tracking.folder.block import ArchiveError
-from bptt.tracking.folder.files import JOBS, PROGRESS
+from bptt.tracking.folder.files import JOBS, PROGRESS, TRACEBACK
 from bptt.tracking.folder.jobs import Stage
 from bptt.tracking.folder.progress import Sign, estimate_left, is_at_work, read_sign
+from bptt.tracking.folder.run import read_journal
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal, going_on
 
 _COLUMNS: Final = ("number", "name", "stage", "swept")
@@ -42,7 +43,7 @@ class SweepState:
     state: str
     wrong: bool
     at_work: bool
-    ended: dict[int, dict[str, Any]]
+    ended: dict[int, dict[str, Any]] = field(repr=False)
     total: int
     seconds: float
     rate: float | None
@@ -59,6 +60,64 @@ class SweepState:
     def failed(self) -> list[dict[str, Any]]:
         """The rows of `ended` of runs that failed."""
         return [row for row in self.ended.values() if row["status"] == "FAILED"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """How far a single run is.
+
+    state    in words; wrong: whether that is no good
+    at_work  whether a process trains it now
+    update   the last one that is known to be done, of `last` ones; both 0: not known
+    seconds  how long was worked on it; 0: not known
+    left     seconds that it takes still; None: not known
+    sign     of the process that trains, or that was killed; None: there is none
+    error    the last line of what it failed of; empty: it has not failed
+    mending  what to do, as a word and a command; None: nothing
+    """
+
+    name: str
+    state: str
+    wrong: bool
+    at_work: bool
+    update: int
+    last: int
+    seconds: float
+    left: float | None
+    sign: Sign | None
+    error: str
+    mending: tuple[str, str] | None
+
+
+def look_at_run(folder: Path) -> RunState:
+    """How far the single run of this folder is now. Raises ResumeError where it can't be read."""
+    sign = read_sign(folder / PROGRESS)
+    at_work = is_at_work(folder, sign)
+    journal = read_journal(folder)
+    how = {"FINISHED": "has ended", "FAILED": "failed", "KILLED": "was interrupted"}
+    state, left, error = how.get(journal.status, write_gone(sign)), None, ""
+    if at_work:
+        state = "is being trained" if sign is None or sign.update < sign.last else "is being recorded"
+        if sign is not None and sign.since is not None and sign.update < sign.last:
+            left = estimate_left(sign.update - sign.first, sign.last - sign.update, sign.seen - sign.since)
+    elif journal.status == "FINISHED" and journal.outcome is not None:
+        state = f"has ended, {journal.outcome.replace('_', ' ')}"
+    elif journal.status == "FAILED" and (traceback := folder / TRACEBACK).is_file():
+        error = "".join(traceback.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-1:])
+    broken_off = not at_work and journal.status in ("RUNNING", "KILLED")
+    return RunState(
+        name=journal.name,
+        state=state,
+        wrong=broken_off or journal.status == "FAILED",
+        at_work=at_work,
+        update=0 if sign is None else sign.update,
+        last=0 if sign is None else sign.last,
+        seconds=journal.seconds if sign is None else sign.count_seconds(at_work),
+        left=left,
+        sign=sign,
+        error=error,
+        mending=("go on", f"bptt resume {shlex.quote(str(folder))}") if broken_off else None,
+    )
 
 
 def tell_why(row: Mapping[str, Any]) -> str:

@@ -53,3 +53,13 @@ def test_a_search_is_one_curve() -> None:
     (axes,) = drawable(draw_survival_curves(sweep.runs, sweep.swept)).axes
     assert len(axes.lines) == 2
     assert np.array(axes.lines[0].get_ydata())[-1] == 50
+
+
+def test_a_long_setting_is_written_in_lines_that_fit() -> None:
+    long = "init.gate_bias.forget={name:chrono,t_max:200} init.gate_bias.input={name:chrono,t_max:200} hidden_size=128"
+    sweep = sweep_of(4, a__x=np.repeat([long, long.replace("200", "300")], 2))
+    figure = drawable(draw_survival_curves(sweep.runs, sweep.swept))
+    figure.draw_without_rendering()
+    (shown,) = figure.legends
+    assert shown.get_window_extent().width <= figure.bbox.width
+    assert [text.replace("\n", " ") for text in legend(figure)] == [long, long.replace("200", "300")]

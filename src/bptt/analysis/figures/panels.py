@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -53,6 +54,9 @@ def choose_looks(factor: Factor) -> list[Look]:
     ]
 
 
+_LEGEND_LINE: Final = 52  # characters
+
+
 def draw_legend(figure: "Figure", factor: Factor, markers: bool, looks: Sequence[Look] | None = None) -> None:
     """A legend above everything; none where there is nothing to tell apart. looks: None, those of `choose_looks`."""
     from matplotlib.lines import Line2D
@@ -63,14 +67,15 @@ def draw_legend(figure: "Figure", factor: Factor, markers: bool, looks: Sequence
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker if markers else None, markersize=3)
         for look in looks or choose_looks(factor)
     ]
+    texts = [_wrap(text) for text in factor.texts]
     most = max(1, 60 // (max(map(len, factor.texts)) + 6))
     columns = -(-len(handles) // -(-len(handles) // most))
     # Matplotlib fills columns; levels are read in rows.
     order = [place for column in range(columns) for place in range(column, len(handles), columns)]
     figure.legend(
         [handles[place] for place in order],
-        [factor.texts[place] for place in order],
-        title=factor.name or None,
+        [texts[place] for place in order],
+        title=_wrap(factor.name) or None,
         loc="outside upper center",
         ncols=columns,
         frameon=False,
@@ -79,6 +84,11 @@ def draw_legend(figure: "Figure", factor: Factor, markers: bool, looks: Sequence
         borderpad=0.0,
         labelspacing=0.2,
     )
+
+
+def _wrap(text: str) -> str:
+    """A text in lines that a figure is wide enough for."""
+    return "\n".join(wrap(text, _LEGEND_LINE, break_on_hyphens=False))
 
 
 def make_panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figure, list[Axes]]":
