@@ -14,7 +14,9 @@ from bptt.configuration.build import check_configuration
 from bptt.core.evaluation import predict
 from bptt.core.random import Generator
 from bptt.export.mlflow_model import load_model
+from bptt.export.network import ExportError
 from bptt.tracking.folder.sweep import SweepFolder
+from bptt.tracking.store.address import StoreError
 from tests.empty_store import put_empty_store
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # importing mlflow warns, differently in each version
@@ -108,6 +110,22 @@ def test_a_model_is_registered_version_by_version(export: Exporting) -> None:
         assert found.source == logged
         assert client.get_logged_model(logged.removeprefix("models:/")).source_run_id == found.run_id
         assert found.status == "READY"
+
+
+@pytest.mark.usefixtures("export")
+def test_a_model_is_logged_and_registered_from_python() -> None:
+    from mlflow import MlflowClient
+
+    run, client = bptt.load("latest").run(1), MlflowClient("sqlite:///mlflow.db")
+    logged = client.get_logged_model(run.log_model().removeprefix("models:/"))
+    assert logged.source_run_id == run.run_id
+    for version in ("1", "2"):
+        assert run.log_model("one") == f"models:/one/{version}"
+        assert client.get_model_version("one", version).run_id == run.run_id
+    with pytest.raises(StoreError, match=r"^register='a/b': must be a name without / or :"):
+        run.log_model("a/b")
+    with pytest.raises(ExportError, match="not known to be in a store"):
+        bptt.train("task=leftbit train.updates=2", tracking=False).log_model()
 
 
 @pytest.mark.parametrize(

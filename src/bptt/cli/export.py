@@ -1,6 +1,5 @@
 """`bptt export RUN`: a trained network outside bptt, as an MLflow model and in ONNX."""
 
-import os
 import re
 import shlex
 import shutil
@@ -120,7 +119,7 @@ def _check(wanted: _Request, recorded: "PastRun") -> None:
 
 
 def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) -> int:
-    from bptt.export.mlflow_model import log_model, register_model
+    from bptt.export.mlflow_model import find_model_store, log_model, register_model
     from bptt.export.network import ALLOWED
     from bptt.export.writing import write_model
 
@@ -129,7 +128,7 @@ def _export(network: "TrainedNetwork", recorded: "PastRun", wanted: _Request) ->
         folder = Path(temporary) / "model"
         written = write_model(network, folder, onnx=wanted.onnx)
         if wanted.log and recorded.run_id is not None and not written.wrong:
-            uri = _find_store(recorded, wanted.uri)
+            uri = find_model_store(recorded, wanted.uri)
             model_id = log_model(uri, recorded.run_id, network.content(), written.files)
             if wanted.name is not None:
                 version = register_model(uri, recorded.run_id, model_id, wanted.name)
@@ -152,20 +151,6 @@ def _put(made: Path, folder: Path) -> None:
     except FileExistsError:
         raise ExportError(f"{folder}: is there already; name a new folder: -o DIR") from None
     shutil.copytree(made, folder, dirs_exist_ok=True)
-
-
-def _find_store(recorded: "PastRun", uri: str | None) -> str | None:
-    """The store that has the run: the one that was named, otherwise the one that its folder or configuration names."""
-    from bptt.tracking.store.address import recall_uri, resolve_address
-
-    noted = recall_uri(recorded.recording.head.uri)
-    if uri is None and noted is not None:
-        return resolve_address(noted, recorded.current_folder).uri
-    configured = recorded.config["tracking"]["uri"]
-    if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
-        return uri
-    known = recall_uri(configured, whose=f"the configuration of {recorded.name}")
-    return None if known != configured else resolve_address(configured, recorded.current_folder).uri
 
 
 def _tell(

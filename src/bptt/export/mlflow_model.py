@@ -1,6 +1,7 @@
 """A trained network as an MLflow model: written into a folder, logged to its run, loaded back."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bptt.predictions.tables import name_scores
-from bptt.tracking.store.address import Address, StoreError
+from bptt.tracking.store.address import Address, StoreError, recall_uri, resolve_address
 from bptt.tracking.store.artifacts import find_local_folder, put_files, refuse_elsewhere
 from bptt.tracking.store.connecting import connect, explain_refusal, set_environment
 from bptt.tracking.store.opening import find_store
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
+
+    from bptt.tracking.history.find import PastRun
 
 Floats = NDArray[np.float64]
 
@@ -84,10 +87,22 @@ def log_model(uri: str | None, run_id: str, content: ModelContent, more: Mapping
         return _log(address, run_id, content, more or {})
 
 
-def check_model_name(name: str) -> None:
-    """Raise StoreError for a name that no registered model can have."""
+def find_model_store(recorded: "PastRun", uri: str | None) -> str | None:
+    """The store that has a run: the one that was named, otherwise the one that its folder or configuration names."""
+    noted = recall_uri(recorded.recording.head.uri)
+    if uri is None and noted is not None:
+        return resolve_address(noted, recorded.current_folder).uri
+    configured = recorded.config["tracking"]["uri"]
+    if uri is not None or (configured is None and os.environ.get("MLFLOW_TRACKING_URI")):
+        return uri
+    known = recall_uri(configured, whose=f"the configuration of {recorded.name}")
+    return None if known != configured else resolve_address(configured, recorded.current_folder).uri
+
+
+def check_model_name(name: str, option: str = "--register ") -> None:
+    """Raise StoreError, whose line begins with the option, for a name that no registered model can have."""
     if _NO_NAME.search(name):
-        raise StoreError(f"--register {name!r}: must be a name without / or :, that begins with no dot")
+        raise StoreError(f"{option}{name!r}: must be a name without / or :, that begins with no dot")
 
 
 def register_model(uri: str | None, run_id: str, model_id: str, name: str) -> str:

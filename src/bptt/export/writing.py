@@ -4,9 +4,20 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from bptt.export.mlflow_model import load_model, save_model
+from bptt.export.mlflow_model import (
+    check_model_name,
+    find_model_store,
+    load_model,
+    log_model,
+    register_model,
+    save_model,
+)
 from bptt.export.network import ALLOWED, ExportError, TrainedNetwork, measure_difference, run_mlflow, run_onnx
+
+if TYPE_CHECKING:
+    from bptt.tracking.history.find import PastRun
 
 _ONNX = "network.onnx"
 
@@ -58,9 +69,33 @@ def export_network(network: TrainedNetwork, folder: Path, *, onnx: bool) -> Path
         check_onnx("onnx=True")
     with TemporaryDirectory() as temporary:
         made = Path(temporary) / "model"
-        written = write_model(network, made, onnx=onnx)
-        for name in written.wrong:
-            apart = written.apart[name]
-            raise ExportError(f"{name}: differs from what bptt computes by {apart:.1g}, more than {ALLOWED:g}")
+        _write_right(network, made, onnx)
         shutil.copytree(made, folder)
     return folder
+
+
+def log_network(network: TrainedNetwork, recorded: "PastRun", run_id: str, *, register: str | None, onnx: bool) -> str:
+    """`write_model`, logged to its run in the store that has it, once all is right; the model's address there.
+
+    register: the registered model that it becomes a version of. Raises ExportError and StoreError.
+    """
+    if register is not None:
+        check_model_name(register, "register=")
+    if onnx:
+        check_onnx("onnx=True")
+    with TemporaryDirectory() as temporary:
+        written = _write_right(network, Path(temporary) / "model", onnx)
+    uri = find_model_store(recorded, None)
+    model_id = log_model(uri, run_id, network.content(), written.files)
+    if register is None:
+        return f"models:/{model_id}"
+    return f"models:/{register}/{register_model(uri, run_id, model_id, register)}"
+
+
+def _write_right(network: TrainedNetwork, folder: Path, onnx: bool) -> WrittenModel:
+    """`write_model`; raises ExportError where something does not give what bptt computes."""
+    written = write_model(network, folder, onnx=onnx)
+    for name in written.wrong:
+        apart = written.apart[name]
+        raise ExportError(f"{name}: differs from what bptt computes by {apart:.1g}, more than {ALLOWED:g}")
+    return written

@@ -173,6 +173,22 @@ class TrainedRun:
 
         return export_network(self.network.trained, Path(folder), onnx=onnx)
 
+    def log_model(self, register: str | None = None, *, onnx: bool = False) -> str:
+        """Log its network as an MLflow model to its run in the store, as `bptt export --log` does; its address there.
+
+        register  the registered model that this becomes the next version of; None: of none
+        onnx      whether network.onnx is logged beside it
+
+        Raises ExportError where it is in no store, a package is missing, or what was written does not give what bptt
+        computes; StoreError where the store has no registry, or refuses.
+        """
+        from bptt.export.network import ExportError
+        from bptt.export.writing import log_network
+
+        if self.run_id is None:
+            raise ExportError(f"{self.name}: not known to be in a store")
+        return log_network(self.network.trained, self.past, self.run_id, register=register, onnx=onnx)
+
     @property
     def url(self) -> str | None:
         """Its page among MLflow's, of a store that is no server as `bptt ui` shows it; None: it is in no store."""
