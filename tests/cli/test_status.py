@@ -348,3 +348,14 @@ def test_what_is_no_journal_is_told_in_a_line(capsys: pytest.CaptureFixture[str]
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "sweep.json: can't be read" in error
+
+
+def test_a_reader_that_goes_is_no_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    archived(Path("multirun/s"))
+
+    def break_off(*_: Any) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(status, "print_lines", break_off)
+    with pytest.raises(BrokenPipeError):  # of which `main` says nothing
+        status.main(["s"])

@@ -73,6 +73,8 @@ def main(argv: Sequence[str]) -> int:
         return _export(load_network(recorded, args.allow), recorded, wanted)
     except (SourceError, ArchiveError, StoreError, ExportError, ConfigurationError) as error:
         print(error, file=sys.stderr)
+    except BrokenPipeError:  # of whoever read along
+        raise
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
     return 2

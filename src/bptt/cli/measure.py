@@ -100,6 +100,8 @@ def _measure(args: argparse.Namespace) -> int:
                 print_lines(measuring.notes, sys.stderr)
             code = _fill(measuring, args)
             return max(code, _send(folder, uri))
+    except BrokenPipeError:  # of whoever read along
+        raise
     except OSError as error:
         print_lines([f"{folder}: can't be written: {error.strerror or error}"], sys.stderr)
         return 1

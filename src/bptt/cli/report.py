@@ -42,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
     except (SourceError, ArchiveError, StoreError) as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # of whoever read along
+        raise
     except OSError as error:
         print(f"{folder}: can't be written: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -57,6 +57,8 @@ def _tell(source: str, watch: bool) -> int:
     folder = find_folder(source)
     try:
         return _look_at(folder, watch)
+    except BrokenPipeError:  # of whoever read along
+        raise
     except (OSError, TypeError, ValueError, KeyError) as error:  # whatever a file leads to that holds something else
         raise ArchiveError(f"{folder}: can't be read: {' '.join(str(error).split())}") from error
 
