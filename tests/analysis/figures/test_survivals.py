@@ -55,11 +55,14 @@ def test_a_search_is_one_curve() -> None:
     assert np.array(axes.lines[0].get_ydata())[-1] == 50
 
 
-def test_a_long_setting_is_written_in_lines_that_fit() -> None:
-    long = "init.gate_bias.forget={name:chrono,t_max:200} init.gate_bias.input={name:chrono,t_max:200} hidden_size=128"
-    sweep = sweep_of(4, a__x=np.repeat([long, long.replace("200", "300")], 2))
+@pytest.mark.parametrize("settings", [2, 8])
+def test_a_long_setting_is_written_in_lines_that_fit(settings: int) -> None:
+    long = "init.gate_bias.forget={name:chrono,t_max:200} init.gate_bias.input={name:chrono,t_max:200} hidden_size="
+    levels = [f"{long}{number}" for number in range(settings)]
+    sweep = sweep_of(2 * settings, a__x=np.repeat(levels, 2))
     figure = drawable(draw_survival_curves(sweep.runs, sweep.swept))
     figure.draw_without_rendering()
     (shown,) = figure.legends
     assert shown.get_window_extent().width <= figure.bbox.width
-    assert [text.replace("\n", " ") for text in legend(figure)] == [long, long.replace("200", "300")]
+    assert {text.replace("\n", " ") for text in legend(figure)} == {*levels}
+    assert figure.axes[0].get_window_extent().height > 200  # pixels, an inch: the curves have room still

@@ -55,6 +55,8 @@ def choose_looks(factor: Factor) -> list[Look]:
 
 
 _LEGEND_LINE: Final = 52  # characters
+_LEGEND_ROOM: Final = 4  # lines
+_LINE_INCHES: Final = 0.14
 
 
 def draw_legend(figure: "Figure", factor: Factor, markers: bool, looks: Sequence[Look] | None = None) -> None:
@@ -70,6 +72,10 @@ def draw_legend(figure: "Figure", factor: Factor, markers: bool, looks: Sequence
     texts = [_wrap(text) for text in factor.texts]
     most = max(1, 60 // (max(map(len, factor.texts)) + 6))
     columns = -(-len(handles) // -(-len(handles) // most))
+    # The figure was made with room for some lines.
+    rows = [texts[first : first + columns] for first in range(0, len(texts), columns)]
+    lines = sum(1 + max(text.count("\n") for text in row) for row in rows) + _wrap(factor.name).count("\n")
+    figure.set_figheight(figure.get_figheight() + _LINE_INCHES * max(0, lines - _LEGEND_ROOM))
     # Matplotlib fills columns; levels are read in rows.
     order = [place for column in range(columns) for place in range(column, len(handles), columns)]
     figure.legend(
