@@ -53,8 +53,6 @@ def main(argv: Sequence[str]) -> int:
         return _predict(args)
     except (SourceError, ArchiveError, StoreError, PredictionError, ConfigurationError) as error:
         print_lines([str(error)] if not isinstance(error, ConfigurationError) else str(error).splitlines(), sys.stderr)
-    except BrokenPipeError:  # of whoever read along
-        raise
     except OSError as error:
         if error.filename is None:  # as where nobody reads any more
             raise

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
@@ -427,17 +427,13 @@ def _tell_of_same(folder: Path, digests: Iterable[str]) -> Iterator[str]:
 
 def _check_alike(configurations: Sequence[Configuration]) -> None:
     """A sweep is recorded in one place, and conducted in one way."""
-    if len({configuration.tracking for configuration in configurations}) > 1:
-        raise ConfigurationError(["tracking: must be the same for all runs of a sweep"])
-    if len({frozenset(configuration.tags.items()) for configuration in configurations}) > 1:
-        raise ConfigurationError(["tags: must be the same for all runs of a sweep"])
-    if len({one.sweep for one in configurations}) > 1:
-        names = [field.name for field in fields(SweepSettings)]
-        lines = [
-            f"{name}: must be the same for all runs of a sweep"
-            for name in names
-            if len({getattr(one.sweep, name) for one in configurations}) > 1
-        ]
+    settings = {configuration.sweep for configuration in configurations}
+    alike: list[tuple[str, Collection[object]]] = [
+        ("tracking", {configuration.tracking for configuration in configurations}),
+        ("tags", {frozenset(configuration.tags.items()) for configuration in configurations}),
+        *((field.name, {getattr(one, field.name) for one in settings}) for field in fields(SweepSettings)),
+    ]
+    if lines := [f"{name}: must be the same for all runs of a sweep" for name, values in alike if len(values) > 1]:
         raise ConfigurationError(lines)
     if (text := configurations[0].sweep.solved) is not None:
         try:

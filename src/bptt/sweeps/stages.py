@@ -217,15 +217,19 @@ def _check_published(
 
 def _find_absent(published: Published, swept: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """A line for each number or word that a row's runs are told by, of a key that all runs give, and no run has."""
+    named = {key for row in published.rows for key, _ in (*row.where, *(row.against or ()))} - {_SEED}
+    # Of seeds some alone are composed; what is no plain word may be written in several ways, or is a default.
+    given = {key: [*dict.fromkeys(values.get(key, "") for values in swept)] for key in named}
+    told = {key: texts for key, texts in given.items() if all(map(_PLAIN.fullmatch, texts))}
     for place, row in enumerate(published.rows):
         for side, selected in (("where", row.where), ("against", row.against or ())):
             for key, value in selected:
-                own = [values.get(key, "") for values in swept]
-                if key == _SEED or not all(map(_PLAIN.fullmatch, [str(value), *own])):
-                    continue  # of seeds some alone are composed; what else is written in several ways, or a default
-                given = [*dict.fromkeys(own)]
-                if not any(is_same_value(text, value) for text in given):
-                    says = f"no run has this value of what is swept ({', '.join(given)})"
+                if (
+                    key in told
+                    and _PLAIN.fullmatch(str(value))
+                    and not any(is_same_value(text, value) for text in told[key])
+                ):
+                    says = f"no run has this value of what is swept ({', '.join(told[key])})"
                     yield write_problem(f"published.rows[{place}].{side}.{key}", value, says)
 
 
