@@ -88,5 +88,25 @@ def test_a_pace_is_measured_in_about_a_second(
         return Pace(seconds, 0.0), updates * seconds
 
     monkeypatch.setattr(plan, "_time_updates", time_updates)
-    assert plan.measure_pace([run("train.updates=10000")], 10_000) == Pace(seconds, 0.0)
+    pace = plan.measure_pace([run("train.updates=10000")], 10_000)
+    assert (pace.update, pace.record) == (seconds, 0.0)
     assert asked == trained
+
+
+def test_a_pace_counts_updates_records_and_the_end() -> None:
+    trained = run("train.updates=1000", "train.log_points=11")
+    assert Pace(update=0.5, record=2.0, end=30.0).seconds(trained) == 500 + 22 + 30
+
+
+def test_what_is_looked_at_when_a_run_has_ended_is_counted_once() -> None:
+    seen = run("task=temporal_order", "task.length=10", "task.eval_size=1", "task.test_size=100000")
+    pace = plan.measure_pace([seen], 10_000)
+    assert pace.end > 10 * max(pace.update, pace.record)
+
+
+@pytest.mark.parametrize("updates", [1, 2, 3])
+def test_the_pace_of_a_run_of_few_updates(updates: int) -> None:
+    trained = run(f"train.updates={updates}")
+    pace = plan.measure_pace([trained], updates)
+    assert pace.update > 0
+    assert pace.seconds(trained) > 0

@@ -252,16 +252,20 @@ _RECORDING_SECONDS: Final = 0.01  # archive and store, per run
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of one update and of one record, of a whole vector of lanes."""
+    """Seconds of one update, of one record and of the end, of a whole vector of lanes.
+
+    At its end a run is seen on its test set and on sequences of other lengths, once.
+    """
 
     update: float
     record: float
+    end: float = 0.0
 
     def seconds(self, run: Run) -> float:
         """Of a vector of such runs, from beginning to end."""
         settings = run.train
         points = len(recorded_updates(settings.updates, settings.log_points, settings.log_spacing))
-        return settings.updates * self.update + points * self.record
+        return settings.updates * self.update + points * self.record + self.end
 
 
 def count_planned(groups: Sequence[Group], blocks: Sequence[Sequence[int]]) -> list[int]:
@@ -290,7 +294,7 @@ def measure_pace(runs: Sequence[Run], planned: int) -> Pace:
     while True:
         pace, taken = _time_updates(runs, updates, planned)
         if updates == most or taken >= (_SECONDS if updates >= _ENOUGH else _MOST_SECONDS):
-            return pace
+            return dataclasses.replace(pace, end=_time_end(runs, pace, planned))
         updates = min(most, 4 * updates)
 
 
@@ -312,25 +316,42 @@ def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], wo
 
 
 def _time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:
-    settings = dataclasses.replace(runs[0].train, updates=updates, log_points=3, log_spacing="log")
-    trained = [dataclasses.replace(run, train=settings) for run in runs]
-    training = Training(trained, measurements=choose_measurements(runs[0]), planned=planned)
-    training.advance()  # the first update also makes the data
+    """The pace of so many updates, without the end, and what they took."""
+    # The updates 1, √n and n are recorded, and one behind them, which is not come to.
+    stretches = _time_stretches(_begin(runs, round(updates**1.5), points=4, planned=planned), updates)
+    # The first update also makes the data.
+    taken = sum(seconds for _, seconds in stretches[1:])
+    if len(stretches) < 3:
+        length, taken = stretches[-1]
+        return Pace(taken / length, 0.0), taken
+    (short, short_time), (long, long_time) = stretches[1:]
     # Two stretches of different length, each with one record, tell an update's time from a record's.
+    update = max(0.0, (long_time - short_time) / (long - short)) if long > short else long_time / long
+    return Pace(update, max(0.0, short_time - short * update)), taken
+
+
+def _time_end(runs: Sequence[Run], pace: Pace, planned: int) -> float:
+    _, taken = _time_stretches(_begin(runs, 2, points=2, planned=planned), 2)[-1]
+    return max(0.0, taken - pace.update - pace.record)
+
+
+def _begin(runs: Sequence[Run], updates: int, points: int, planned: int) -> Training:
+    settings = dataclasses.replace(runs[0].train, updates=updates, log_points=points, log_spacing="log")
+    trained = [dataclasses.replace(run, train=settings) for run in runs]
+    return Training(trained, measurements=choose_measurements(runs[0]), planned=planned)
+
+
+def _time_stretches(training: Training, updates: int) -> list[tuple[int, float]]:
+    """From record to record, up to an update: how many updates lie between, and the seconds that they took."""
     stretches = []
-    before = training.update
-    while True:
+    before = 0
+    while before < updates:
         began = time.perf_counter()
         if training.advance() is None:
             break
         stretches.append((training.update - before, time.perf_counter() - began))
         before = training.update
-    if len(stretches) < 2:
-        taken = stretches[0][1] if stretches else 0.0
-        return Pace(taken / max(updates, 1), taken), taken
-    (short, short_time), (long, long_time) = stretches
-    update = max(0.0, (long_time - short_time) / (long - short))
-    return Pace(update, max(0.0, short_time - short * update)), short_time + long_time
+    return stretches
 
 
 @dataclass(frozen=True, kw_only=True)
