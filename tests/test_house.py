@@ -17,7 +17,7 @@ FILES = sorted(SRC.rglob("*.py"))
 IMPORTED = ("src", "benchmarks", "docs/make_results", "docs/building", "docs/draw_families")
 
 #: Beside those of choices, of which there may be as many as are wanted: each is one file and one YAML.
-MOST_FILES = 347
+MOST_FILES = 349
 MOST_MODULES = 25
 MOST_LINES = 450
 

@@ -258,7 +258,7 @@ def test_a_criterion_is_of_the_whole_sweep(tmp_path: Path) -> None:
 
 
 def test_a_criterion_that_can_not_be_is_refused(place: Place) -> None:
-    with pytest.raises(SourceError, match="solved=los/eval<=1: los/eval was not recorded; did you mean loss/eval"):
+    with pytest.raises(SourceError, match="solved=los/eval<=1: los/eval is not recorded; did you mean loss/eval"):
         load_sweep(place.archive.folder, solved="los/eval<=1")
 
 

@@ -201,6 +201,22 @@ SWEEPS: Final = [
     Case(("train", "-m", "published=3", "seed=1,2"), ("published=3: must be a mapping, {source: …",)),
     Case(("train", "-m", "published={source:x,rows:[{what:y,wher:1}]}", "seed=1,2"), ("published.rows[0].wher=1: ",)),
     Case(
+        ("train", "-m", "published={source:x,rows:[{what:y,measure:loss/tets}]}", "seed=1,2"),
+        ("published.rows[0].measure=loss/tets: no run records this; did you mean loss/test?",),
+    ),
+    Case(
+        ("train", "-m", "published={source:x,rows:[{what:y,measure:accuracy/eval}]}", "task=sine", "seed=1,2"),
+        ("published.rows[0].measure=accuracy/eval: no run records this",),
+    ),
+    Case(
+        ("train", "-m", "solved='accuracy/evl>=0.9'", "seed=1,2"),
+        ("solved=accuracy/evl>=0.9: accuracy/evl is not recorded; did you mean accuracy/eval? there are loss/train,",),
+    ),
+    Case(
+        ("plan", "-m", "solved='accuracy/eval>=0.9'", "task=sine", "seed=1,2"),
+        ("solved=accuracy/eval>=0.9: accuracy/eval is not recorded; there are loss/train, loss/eval, grad/norm",),
+    ),
+    Case(
         ("train", "-m", "published={source:x,rows:[{what:y,measure:dynamics/lyapunov_max}]}", "seed=1,2"),
         ("published.rows[0].measure=dynamics/lyapunov_max: is not measured; measure={lyapunov: last} does",),
     ),

@@ -46,7 +46,7 @@ class Solved:
         if metrics and metric not in metrics:
             near = get_close_matches(metric, metrics, n=1)
             meant = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"solved={text}: {metric} was not recorded; {meant}there are {', '.join(metrics)}")
+            raise ValueError(f"solved={text}: {metric} is not recorded; {meant}there are {', '.join(metrics)}")
         return cls(metric, ">=" if match["op"] == ">=" else "<=", threshold)
 
     @property

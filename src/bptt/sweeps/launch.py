@@ -11,7 +11,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from bptt.analysis.solved import Solved
 from bptt.configuration.build import Configuration, SweepSettings, Tracking, check_configuration, list_conf_folders
 from bptt.configuration.compose import Composer
 from bptt.configuration.errors import ConfigurationError
@@ -435,8 +434,3 @@ def _check_alike(configurations: Sequence[Configuration]) -> None:
     ]
     if lines := [f"{name}: must be the same for all runs of a sweep" for name, values in alike if len(values) > 1]:
         raise ConfigurationError(lines)
-    if (text := configurations[0].sweep.solved) is not None:
-        try:
-            Solved.parse(text)
-        except ValueError as error:
-            raise ConfigurationError([str(error)]) from None

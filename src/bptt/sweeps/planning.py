@@ -10,9 +10,18 @@ from bptt.analysis.tables import SEED
 from bptt.configuration.compose import Composer
 from bptt.core.kernel import compiling_notice
 from bptt.core.training import needs_compiling
-from bptt.sweeps.jobs import plan as planning
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.plan import PlannedRun, cut_blocks, drop_repeated, find_groups, find_swept, number_blocks
+from bptt.sweeps.jobs.pace import estimate_memory, estimate_seconds, measure_pace
+from bptt.sweeps.jobs.plan import (
+    PlannedRun,
+    count_planned,
+    cut_blocks,
+    drop_repeated,
+    find_groups,
+    find_swept,
+    is_little,
+    number_blocks,
+)
 from bptt.sweeps.jobs.seeded import SeededJobs, SeededRuns
 from bptt.sweeps.search.grid_halving import check_halving, choose_halving
 from bptt.sweeps.stages import compose_first
@@ -145,19 +154,19 @@ def _tell_plan(
     settings = read_worker_settings({str(key): value for key, value in launcher.items()}, config.allow)
     found = runs.groups() if isinstance(runs, SeededRuns) else find_groups([planned.run for planned in runs])
     timed = [[runs[place].run for place in group.places[: group.lanes_per_vector]] for group in found]
-    stays = settings.may_stay and planning.is_little(found) and not needs_compiling(timed)
+    stays = settings.may_stay and is_little(found) and not needs_compiling(timed)
     workers = 1 if stays else settings.wanted
     cut = cut_blocks(found, 0 if stays else workers)
-    planned = planning.count_planned(found, cut)
+    planned = count_planned(found, cut)
     if any(needs_compiling([lanes], updates) for lanes, updates in zip(timed, planned, strict=True)):
         say(compiling_notice())
-    paces = [planning.measure_pace(lanes, updates) for lanes, updates in zip(timed, planned, strict=True)]
+    paces = [measure_pace(lanes, updates) for lanes, updates in zip(timed, planned, strict=True)]
     for line in _write_table(
         runs, found, cut, [pace.seconds(group.first) for group, pace in zip(found, paces, strict=True)]
     ):
         tell(f"        {line}")
-    total = planning.estimate_seconds(found, paces, workers)
-    size = planning.estimate_memory(found, cut, workers)
+    total = estimate_seconds(found, paces, workers)
+    size = estimate_memory(found, cut, workers)
     some = f"{workers} worker{'s'[: workers > 1]}"
     tell(f"time    about {_write_duration(total)} with {some}, from a few updates of each group")
     tell(f"memory  about {size / 2**30:.1f} GiB")

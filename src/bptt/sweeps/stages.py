@@ -8,7 +8,7 @@ picked as the best of many owes some of that to its seeds.
 
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Final
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from bptt.analysis.tables import FIRST, SEED
+from bptt.analysis.tables import SEED
 from bptt.configuration.build import (
     Configuration,
-    SweepSettings,
     Tuning,
     check_configuration,
     list_keys,
@@ -29,11 +28,10 @@ from bptt.configuration.build import (
     relate_files,
     resolve_entry,
 )
-from bptt.configuration.errors import ConfigurationError, suggest, write_problem
-from bptt.configuration.measuring import Kind
-from bptt.configuration.published import Published, is_same_value
+from bptt.configuration.errors import ConfigurationError
+from bptt.sweeps.asking import check_asked
 from bptt.sweeps.jobs.composition import Composition
-from bptt.sweeps.jobs.grammar import check_conditions, expand_values, find_differing, strip_key
+from bptt.sweeps.jobs.grammar import expand_values, find_differing, strip_key
 from bptt.sweeps.jobs.plan import PlannedRun, arrange, drop_repeated
 from bptt.sweeps.session import Session
 from bptt.tracking.folder.block import RunResult
@@ -103,13 +101,7 @@ def compose_first(
         plan = plan_tuning(jobs, tuning, composition, loader)
     first = jobs if plan is None else plan.jobs
     configurations = composition.all(first)
-    settings = configurations[0].sweep
-    if settings.conditions:
-        check_conditions(settings.conditions, find_differing(jobs, keys))
-    if settings.published is not None:
-        _check_published(settings, find_differing(jobs, keys), configurations[0], searched=keys is not None)
-    if settings.confirm is not None and keys is None:
-        _check_confirmation(jobs, settings.confirm, settings.conditions)
+    check_asked(find_differing(jobs, keys), configurations, searched=keys is not None)
     return first, configurations, plan
 
 
@@ -188,81 +180,6 @@ def _find_keys(job: Sequence[str], columns: Mapping[str, Sequence[str]], composi
             return {*list_keys(composition.all([[*job, *(texts[0] for texts in columns.values())]])[0].resolved)}
         except ConfigurationError:
             raise error from None
-
-
-def _check_published(
-    settings: SweepSettings, swept: Sequence[Mapping[str, str]], first: Configuration, *, searched: bool
-) -> None:
-    """Raise ConfigurationError, with a line for each, where a row's runs are told by a key that is none, or by a value
-    that no run has, or a row is of what nothing measures. searched: whether values are still to be chosen.
-    """
-    published = settings.published
-    assert published is not None
-    keys = dict.fromkeys(key for values in swept for key in values)
-    known = {*keys, *list_keys(first.resolved)}
-    lines = [
-        write_problem(f"published.rows[{place}].{side}.{key}", value, f"must be a swept key{suggest(key, known)}")
-        for place, row in enumerate(published.rows)
-        for side, selected in (("where", row.where), ("against", row.against or ()))
-        for key, value in selected
-        if key not in known
-    ]
-    if not searched:
-        lines += _find_absent(published, swept)
-    if any(_DYNAMICS in row.measure for row in published.rows):
-        lines += _find_unmeasured(published, [kind for kind, _ in settings.measure], first.run.train.measure)
-    if lines:
-        raise ConfigurationError(lines)
-
-
-def _find_absent(published: Published, swept: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """A line for each number or word that a row's runs are told by, of a key that all runs give, and no run has."""
-    named = {key for row in published.rows for key, _ in (*row.where, *(row.against or ()))} - {_SEED}
-    # Of seeds some alone are composed; what is no plain word may be written in several ways, or is a default.
-    given = {key: [*dict.fromkeys(values.get(key, "") for values in swept)] for key in named}
-    told = {key: texts for key, texts in given.items() if all(map(_PLAIN.fullmatch, texts))}
-    for place, row in enumerate(published.rows):
-        for side, selected in (("where", row.where), ("against", row.against or ())):
-            for key, value in selected:
-                if (
-                    key in told
-                    and _PLAIN.fullmatch(str(value))
-                    and not any(is_same_value(text, value) for text in told[key])
-                ):
-                    says = f"no run has this value of what is swept ({', '.join(told[key])})"
-                    yield write_problem(f"published.rows[{place}].{side}.{key}", value, says)
-
-
-def _find_unmeasured(published: Published, kinds: Sequence[Kind], live: Sequence[str]) -> Iterator[str]:
-    """A line for each row of a number of the networks' dynamics that neither `measure` nor `train.measure` takes."""
-    from bptt.dynamics.measures import NAMES
-
-    measured = {*live, *(name for kind in kinds for name in NAMES[kind])}
-    every = {name: kind for kind, names in NAMES.items() for name in names}
-    for place, row in enumerate(published.rows):
-        name = row.measure.removeprefix(FIRST).removeprefix(_DYNAMICS)
-        if _DYNAMICS in row.measure and name not in measured:
-            says = f"is not measured; measure={{{every[name]}: last}} does" if name in every else "no such number"
-            yield write_problem(
-                f"published.rows[{place}].measure", row.measure, says + ("" if name in every else suggest(name, every))
-            )
-
-
-def _check_confirmation(jobs: Sequence[Sequence[str]], confirm: int, conditions: Collection[str] | None) -> None:
-    """Raise ConfigurationError where no setting is picked as the best of several."""
-    from bptt.analysis.tables import choose_conditions
-
-    swept = find_differing(jobs)
-    harder = choose_conditions(dict.fromkeys(key for values in swept for key in values), conditions)
-    found: dict[tuple[str | None, ...], set[tuple[tuple[str, str], ...]]] = {}
-    for values in swept:
-        own = tuple((key, text) for key, text in values.items() if key != _SEED and key not in harder)
-        found.setdefault(tuple(values.get(key) for key in harder), set()).add(own)
-    if all(len(settings) < 2 for settings in found.values()):
-        where = " in any condition" if harder else ""
-        raise ConfigurationError(
-            [write_problem("confirm", confirm, f"there are no two settings{where} of which one is picked as the best")]
-        )
 
 
 def find_next(journal: SweepJournal, jobs: Sequence[SweepJob], ended: Mapping[int, RunResult]) -> Stage | None:

@@ -6,8 +6,7 @@ from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.run import Run
 from bptt.core.simd import WIDTH
-from bptt.sweeps.jobs import plan
-from bptt.sweeps.jobs.plan import Pace, cut_blocks, drop_repeated, find_groups
+from bptt.sweeps.jobs.plan import cut_blocks, drop_repeated, find_groups
 
 
 def run(*overrides: str) -> Run:
@@ -68,45 +67,3 @@ def test_a_block_of_long_sequences_fits_the_memory() -> None:
 def test_units_that_fill_the_vectors_need_no_company(hidden_size: int) -> None:
     (group,) = find_groups([run(f"model.hidden_size={hidden_size}")])
     assert group.lanes_per_vector == (WIDTH if hidden_size == 3 else 1)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "trained"),
-    [
-        (1e-4, [4, 16, 64, 256, 1024]),  # until a tenth of a second of them tells the pace
-        (2e-3, [4, 16, 64]),  # the first updates, which are slower, are not enough
-        (0.5, [4]),  # of an update that takes long, few are
-    ],
-)
-def test_a_pace_is_measured_in_about_a_second(
-    seconds: float, trained: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:
-        asked.append(updates)
-        return Pace(seconds, 0.0), updates * seconds
-
-    monkeypatch.setattr(plan, "_time_updates", time_updates)
-    pace = plan.measure_pace([run("train.updates=10000")], 10_000)
-    assert (pace.update, pace.record) == (seconds, 0.0)
-    assert asked == trained
-
-
-def test_a_pace_counts_updates_records_and_the_end() -> None:
-    trained = run("train.updates=1000", "train.log_points=11")
-    assert Pace(update=0.5, record=2.0, end=30.0).seconds(trained) == 500 + 22 + 30
-
-
-def test_what_is_looked_at_when_a_run_has_ended_is_counted_once() -> None:
-    seen = run("task=temporal_order", "task.length=10", "task.eval_size=1", "task.test_size=100000")
-    pace = plan.measure_pace([seen], 10_000)
-    assert pace.end > 10 * max(pace.update, pace.record)
-
-
-@pytest.mark.parametrize("updates", [1, 2, 3])
-def test_the_pace_of_a_run_of_few_updates(updates: int) -> None:
-    trained = run(f"train.updates={updates}")
-    pace = plan.measure_pace([trained], updates)
-    assert pace.update > 0
-    assert pace.seconds(trained) > 0
