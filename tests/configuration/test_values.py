@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
+from bptt.configuration.errors import quote
 from bptt.configuration.fields import construct, describe_type, make_plain
 from bptt.core.annotations import InvalidValue, PerLane, Range
 
@@ -117,3 +118,12 @@ def test_missing_field() -> None:
 
 def test_words_of_an_open_range() -> None:
     assert describe_type(Annotated[PerLane, Range()]) == "a number"
+
+
+@pytest.mark.parametrize("text", ["{name: chrono, t_max: 20}", "[1, 2]", "1e-3", "true", ""])
+def test_a_text_that_reads_as_something_else_is_shown_as_a_text(text: str) -> None:
+    assert quote(text) == f"'{text}'"
+
+
+def test_a_mapping_is_shown_without_quotes() -> None:
+    assert quote({"name": "chrono", "t_max": 20}) == "{name: chrono, t_max: 20}"

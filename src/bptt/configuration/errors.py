@@ -47,7 +47,7 @@ def cut(text: str) -> str:
 
 
 def _reads_as_another_type(text: str) -> bool:
-    if text.lower() in {"null", "true", "false"}:
+    if text.lower() in {"null", "true", "false"} or (text[0], text[-1]) in {("{", "}"), ("[", "]")}:
         return True
     try:
         float(text)
