@@ -88,8 +88,8 @@ def make_original(seed: int, *overrides: str) -> Run:
 
 @cache
 def train_original() -> tuple[Run, Record]:
-    """From the program's own seed, with every update recorded and the weights after each."""
-    run = make_original(0, f"train.log_points={UPDATES}", f"train.snapshots={UPDATES}")
+    """From the program's own seed, with every update recorded and the weights after each, and seen on a few pairs."""
+    run = make_original(0, f"train.log_points={UPDATES}", f"train.snapshots={UPDATES}", "task.eval_size=10")
     return run, train([run])[0]
 
 
@@ -133,7 +133,10 @@ def test_all_updates_are_the_programs() -> None:
     np.testing.assert_allclose(record.history["loss/train"], steps.losses, rtol=1e-8, atol=0)
     for name, values in steps.end.items():
         np.testing.assert_allclose(record.parameters[name], values, rtol=0, atol=1e-8)
-    assert record.history["accuracy/eval"][-1] == 1
+    (seen,) = train([make_original(0, "train.log_points=2")])  # on all pairs
+    for name, values in seen.parameters.items():
+        assert np.array_equal(values, record.parameters[name])
+    assert seen.history["accuracy/eval"][-1] == 1
 
 
 def test_another_seed_is_the_program_with_another_seed() -> None:
@@ -143,7 +146,7 @@ def test_another_seed_is_the_program_with_another_seed() -> None:
 
 
 def test_seeds_side_by_side_have_the_bits_that_each_has_alone() -> None:
-    runs = [make_original(seed, "train.updates=300") for seed in range(9)]
+    runs = [make_original(seed, "train.updates=300", "train.log_points=4") for seed in range(9)]
     for run, together in zip(runs, train(runs), strict=True):
         assert_same_record(train([run])[0], together)
 

@@ -264,7 +264,8 @@ LOADERS = {
     "bptt.core.random": {"Generator", "make_generator"},
     "bptt.core.training": {"train", "Training", "needs_compiling"},
 }
-#: Called by `cli.hydra_app`, at the end of what was trained, by `Checker`, or by `sweeps.single` and sweepers.
+#: Called by `cli.hydra_app`, at the end of what was trained, by `Checker` or with the runs that it made, or by
+#: `sweeps.single` and sweepers.
 BEHIND_A_CHECK = {
     "bptt.cli.check_gradients",
     "bptt.cli.summary",
@@ -272,6 +273,7 @@ BEHIND_A_CHECK = {
     "bptt.sklearn.estimator",
     "bptt.sklearn.lane_search",
     "bptt.sklearn.samples",
+    "bptt.sweeps.jobs.plan",
     "bptt.sweeps.planning",
     "bptt.sweeps.search.objectives",
 }

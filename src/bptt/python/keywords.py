@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from bptt.configuration.build import SweepSettings
-from bptt.configuration.errors import ConfigurationError, cut, write_problem
+from bptt.configuration.errors import ConfigurationError, cut, quote
 from bptt.python.choices import ObjectChoices
 
 _NAME: Final = "name"
@@ -77,7 +77,7 @@ def write_overrides(keys: Mapping[str, Any], choices: ObjectChoices, *, swept: b
             else:
                 found.append(f"{key}={','.join(map(write_override_value, values))}")
         except _Unfit as error:
-            lines.append(write_problem(key, _shorten(value), str(error)))
+            lines.append(f"{key}={_show(value)}: {error}")
     if lines:
         raise ConfigurationError(lines)
     return found
@@ -155,5 +155,5 @@ def _write_text(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _shorten(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float) else cut(repr(value))
+def _show(value: Any) -> str:
+    return quote(value) if value is None or isinstance(value, str | int | float) else cut(repr(value))

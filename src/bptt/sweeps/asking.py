@@ -12,6 +12,7 @@ from bptt.analysis.tables import ACCURACY, FIRST, KEPT_UPDATE, LOSS, SEED
 from bptt.configuration.build import Configuration, list_keys
 from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.configuration.measuring import Kind
+from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.published import Published, is_same_value
 from bptt.core.records.fits import list_fits
 from bptt.core.records.sets import list_sets, name_in
@@ -46,6 +47,7 @@ def check_asked(swept: Sequence[Mapping[str, str]], configurations: Sequence[Con
 
 def list_recorded(run: Run) -> tuple[str, ...]:
     """What such a run records at its recorded updates."""
+    check_kernel_folder()
     history = Training([run], measurements=choose_measurements(run)).records()[0].history
     return tuple(name for name in history if name != _UPDATE)
 
