@@ -34,7 +34,7 @@ def quote(value: Any) -> str:
     elif isinstance(value, list | tuple):
         text = "[" + ", ".join(map(quote, value)) + "]"
     elif isinstance(value, str) and (not value or _reads_as_another_type(value)):
-        text = f"'{value}'"
+        text = "'" + value.replace("'", "\\'") + "'"
     else:
         text = str(value)
     return cut(text)

@@ -7,7 +7,6 @@ picked as the best of many owes some of that to its seeds.
 """
 
 import itertools
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 TUNING_SEED: Final = 1_000_000
 CONFIRMING_SEED: Final = 2_000_000
 _SEED: Final = "seed"
-_PLAIN: Final = re.compile(r"[\w.+-]+")  # a number, or a word
-_DYNAMICS: Final = "dynamics/"  # before what `bptt measure` measures
 
 
 @dataclass(frozen=True, kw_only=True)

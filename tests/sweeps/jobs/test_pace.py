@@ -49,6 +49,13 @@ def test_what_is_looked_at_when_a_run_has_ended_is_counted_once() -> None:
     assert measured.end > 10 * max(measured.update, measured.record)
 
 
+def test_a_run_that_stops_early_is_not_taken_for_one_that_ends_at_each_update() -> None:
+    seen = "task=temporal_order", "task.length=10", "task.eval_size=1", "task.test_size=100000"
+    stops = run(*seen, "train.early_stop={metric: loss/eval, threshold: 100}")
+    measured = measure_pace([stops], 10_000)
+    assert measured.end > 10 * max(measured.update, measured.record)
+
+
 @pytest.mark.parametrize("updates", [1, 2, 3])
 def test_the_pace_of_a_run_of_few_updates(updates: int) -> None:
     trained = run(f"train.updates={updates}")

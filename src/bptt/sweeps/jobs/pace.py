@@ -8,7 +8,7 @@ from typing import Final
 
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.lanes import recorded_updates
-from bptt.core.run import Run
+from bptt.core.run import EarlyStop, Run
 from bptt.core.training import Training
 from bptt.sweeps.jobs.plan import Group, number_blocks
 from bptt.sweeps.workers.measurements import choose_measurements
@@ -92,7 +92,9 @@ def _time_end(runs: Sequence[Run], pace: Pace, planned: int) -> float:
 
 
 def _begin(runs: Sequence[Run], updates: int, points: int, planned: int) -> Training:
-    settings = dataclasses.replace(runs[0].train, updates=updates, log_points=points, log_spacing="log")
+    settings = dataclasses.replace(
+        runs[0].train, updates=updates, log_points=points, log_spacing="log", early_stop=EarlyStop()
+    )
     trained = [dataclasses.replace(run, train=settings) for run in runs]
     return Training(trained, measurements=choose_measurements(runs[0]), planned=planned)
 
