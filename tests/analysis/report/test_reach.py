@@ -91,3 +91,25 @@ def test_a_value_that_a_setting_was_not_trained_with_is_left_open() -> None:
     shown = cells["task=x weight=1", "kind=b"]
     assert [str(getattr(cell.shown, "text", cell.shown)) for cell in shown[2:]] == ["20", "20", "10", "10", "–"]
     assert [None if cell.of is None else cell.of.text for cell in shown[4:]] == ["10", "10", None]
+
+
+def test_a_range_among_lengths_is_left_out_and_said() -> None:
+    sweep = two_tasks(COUNTS)
+    lengths = sweep.runs["task.length"].astype(object)
+    ranged = lengths.eq(20) & sweep.runs["task"].eq("x")
+    assert find_distance(Findings(replace(sweep, runs=sweep.runs.assign(**{"task.length": lengths})))) == "task.length"
+    findings = Findings(replace(sweep, runs=sweep.runs.assign(**{"task.length": lengths.where(~ranged, "[10,50]")})))
+    assert find_distance(findings) == "task.length"
+    table = tabulate_reach(findings, "task.length")
+    assert table["solved_50"].tolist() == [6, 0, 0, 0]
+    assert table["solved_20"].fillna(-1).tolist() == [-1, -1, 5, 0]
+    (section,) = write_reach(findings)
+    (shown,) = section.elements
+    assert isinstance(shown, ShownTable)
+    assert shown.caption[-1] == " Runs with another value are not in it: [10,50]."
+
+
+def test_a_condition_of_names_is_no_distance() -> None:
+    sweep = two_tasks(COUNTS)
+    named = replace(sweep, runs=sweep.runs.assign(**{"task.length": sweep.runs["task.length"].astype(str) + "x"}))
+    assert find_distance(Findings(named)) is None

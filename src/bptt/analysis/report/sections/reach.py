@@ -35,7 +35,11 @@ def write_reach(findings: Findings) -> list[Section]:
         Mono(key),
         ". The furthest come first, and of those that come equally far the ones of which more did.",
     )
-    values = sorted(findings.statistics[key].unique())
+    table = _select_numbers(findings, key)
+    left = sorted({*map(show_value, findings.statistics[key])} - {*map(show_value, table[key])})
+    if left:
+        caption = (*caption, f" Runs with another value are not in it: {', '.join(left)}.")
+    values = sorted(table[key].unique())
     columns = [
         *([Column("condition", "condition")] if "condition" in frame else []),
         Column("setting", "setting"),
@@ -46,28 +50,28 @@ def write_reach(findings: Findings) -> list[Section]:
             for one in values
         ),
     ]
-    table = ShownTable("reach", "How far each setting carries", caption, frame, columns)
-    return [Section("reach", "How far each carries", [table])]
+    shown = ShownTable("reach", "How far each setting carries", caption, frame, columns)
+    return [Section("reach", "How far each carries", [shown])]
 
 
 def find_distance(findings: Findings) -> str | None:
     """The condition that is a number of which every combination of the others has several, and with the largest of
     which fewer runs solve the task than with the smallest; None: there is not exactly one, or too many values.
     """
-    table = findings.statistics
-    if "solved" not in table or not table["solved"].any():
+    if "solved" not in findings.statistics or not findings.statistics["solved"].any():
         return None
     found = []
     for key in findings.conditions:
+        table = _select_numbers(findings, key)
         values = table[key].unique()
-        others = _write_others(findings, key)
-        if table[key].dtype.kind not in "iuf" or np.isnan(values.astype(float)).any() or len(values) > _MOST_VALUES:
+        if not len(values) or np.isnan(values).any() or len(values) > _MOST_VALUES:
             continue
-        if table[key].groupby(others).nunique().min() > 1:
+        if table[key].groupby(_write_others(findings, key, table)).nunique().min() > 1:
             found.append(key)
     if len(found) != 1:
         return None
     (key,) = found
+    table = _select_numbers(findings, key)
     least, most = (table.loc[table[key] == value] for value in (table[key].min(), table[key].max()))
     harder = most["solved"].sum() * least["ended"].sum() < least["solved"].sum() * most["ended"].sum()
     return key if harder else None
@@ -76,15 +80,15 @@ def find_distance(findings: Findings) -> str | None:
 def tabulate_reach(findings: Findings, key: str) -> "pd.DataFrame":
     """A row for each setting in each combination of the conditions but `key`, furthest first.
 
-    Columns: condition (the other conditions, where there are any), setting; reach, sure  the largest values of `key`
+    Columns: condition (the other conditions, where they differ), setting; reach, sure  the largest values of `key`
     with which more than half of the runs solved the task, and with which the share's interval lies above one half; nan:
     none; solved_V, ended_V  for each value V how many did, of how many; nan: not trained
     """
     import pandas as pd
 
-    table = findings.statistics
+    table = _select_numbers(findings, key)
     count = "confirmed" if "confirmed" in table else "held" if "held" in table else "solved"
-    labels = pd.DataFrame({"condition": _write_others(findings, key), "setting": table["setting"]})
+    labels = pd.DataFrame({"condition": _write_others(findings, key, table), "setting": table["setting"]})
     rows = []
     for (condition, setting), part in table.groupby([labels["condition"], labels["setting"]], sort=False):
         row: dict[str, Any] = {"condition": condition, "setting": setting, "reach": np.nan, "sure": np.nan}
@@ -98,10 +102,21 @@ def tabulate_reach(findings: Findings, key: str) -> "pd.DataFrame":
     place = frame["condition"].map({name: n for n, name in enumerate(frame["condition"].unique())})
     order = np.lexsort((-frame["of_all"], -frame["sure"].fillna(-np.inf), -frame["reach"].fillna(-np.inf), place))
     frame = frame.iloc[order].reset_index(drop=True).drop(columns="of_all")
-    return frame if len(findings.conditions) > 1 else frame.drop(columns="condition")
+    return frame if (frame["condition"] != frame["condition"][0]).any() else frame.drop(columns="condition")
 
 
-def _write_others(findings: Findings, key: str) -> "Sequence[str]":
-    """Of each row of the settings' table the conditions but this one, as text."""
+def _select_numbers(findings: Findings, key: str) -> "pd.DataFrame":
+    """The settings' table, where a condition is a number; among numbers a range, as [50,200], is none."""
+    import pandas as pd
+
+    table = findings.statistics
+    if table[key].dtype.kind in "iuf":
+        return table
+    numbers = pd.to_numeric(table[key], errors="coerce")
+    return table.assign(**{key: numbers})[numbers.notna()]
+
+
+def _write_others(findings: Findings, key: str, table: "pd.DataFrame") -> "Sequence[str]":
+    """Of each row of such a table the conditions but this one, as text."""
     others = [one for one in findings.conditions if one != key]
-    return write_settings(findings.statistics, others) if others else [""] * len(findings.statistics)
+    return write_settings(table, others) if others else [""] * len(table)
