@@ -22,7 +22,7 @@ from bptt.core.records.sets import list_sets, name_in
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Run, seed_of
 from bptt.core.training import METRICS, WORK
-from bptt.sweeps.jobs.grammar import check_conditions
+from bptt.sweeps.jobs.grammar import check_conditions, find_differing
 from bptt.sweeps.workers.measurements import choose_measurements
 from bptt.tracking.folder.files import ONCE
 
@@ -36,18 +36,23 @@ _DECIDING: Final = ("task", "model", "loss", "regularizer", "train.measure", "tr
 _ALWAYS: Final = (f"best/{LOSS}", f"best/{ACCURACY}", "seconds", "solved_update", "solved_after", "observed")
 
 
-def check_asked(swept: Sequence[Mapping[str, str]], configurations: Sequence[Configuration], *, searched: bool) -> None:
+def check_asked(
+    jobs: Sequence[Sequence[str]], configurations: Sequence[Configuration], searched: Sequence[str] | None = None
+) -> None:
     """Raise ConfigurationError, with a line for each thing that the runs can't answer.
 
-    swept           of each job, key → text; of a search its keys
+    jobs            of the sweep, by their overrides
     configurations  what is trained first
-    searched        whether values are still to be chosen
+    searched        the keys that a search chooses values of; None: it is none
     """
     first = configurations[0]
-    settings, recorded = first.sweep, _Recorded(configurations)
+    settings = first.sweep
+    if not any((settings.conditions, settings.solved, settings.published, settings.confirm)):
+        return  # there may be a million jobs
+    swept, recorded = find_differing(jobs, searched), _Recorded(configurations)
     keys = dict.fromkeys(key for values in swept for key in values)
     # What a search has yet to choose may record what its first runs do not.
-    decided = not (searched and any(f"{key}.".startswith(f"{one}.") for key in keys for one in _DECIDING))
+    decided = not (searched is not None and any(f"{key}.".startswith(f"{one}.") for key in keys for one in _DECIDING))
     lines: list[str] = []
     conditions = settings.conditions
     if conditions:
@@ -60,13 +65,13 @@ def check_asked(swept: Sequence[Mapping[str, str]], configurations: Sequence[Con
         lines += _check_solved(settings.solved, recorded if decided else None)
     if (published := settings.published) is not None:
         lines += _find_unknown(published, {*keys, *list_keys(first.resolved)})
-        if not searched:
+        if searched is None:
             lines += _find_absent(published, swept)
         lines += _find_unmeasured(published, [kind for kind, _ in settings.measure], first.run.train.measure)
         if decided:
-            swept_too = () if settings.tune is None else settings.tune.keys
-            lines += _find_unrecorded(published, recorded, {*keys, *swept_too, *(f"tags.{tag}" for tag in first.tags)})
-    if settings.confirm is not None and not searched:
+            tuned = () if settings.tune is None else settings.tune.keys
+            lines += _find_unrecorded(published, recorded, {*keys, *tuned, *(f"tags.{tag}" for tag in first.tags)})
+    if settings.confirm is not None and searched is None:
         lines += _check_confirmation(swept, settings.confirm, conditions)
     if lines:
         raise ConfigurationError(lines)

@@ -98,7 +98,7 @@ def compose_first(
         plan = plan_tuning(jobs, tuning, composition, loader)
     first = jobs if plan is None else plan.jobs
     configurations = composition.all(first)
-    check_asked(find_differing(jobs, keys), configurations, searched=keys is not None)
+    check_asked(jobs, configurations, keys)
     return first, configurations, plan
 
 
