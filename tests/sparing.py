@@ -1,8 +1,8 @@
 """What all tests would pay for, and none looks at: collecting garbage, and reading and composing the same again."""
 
 import gc
+import pickle
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from omegaconf import DictConfig, _utils, base, grammar_parser
 
 #: Objects that are made between two collections of garbage, and how many collections make one of older objects.
 _OBJECTS, _COLLECTIONS = 50_000, 20
-#: How many compositions are kept, those that were asked for last: half a megabyte each.
-_COMPOSED = 50
+#: How many compositions are kept, those that were asked for last: twenty kilobytes each.
+_COMPOSED = 2_000
 #: Parts of overrides by which a composition hangs on more than overrides and shipped files.
 _FROM_ELSEWHERE = ("searchpath", "env_copy")
 
@@ -53,15 +53,15 @@ def compose_once() -> None:
     from bptt.configuration.replaced import Loader
 
     compose: Any = Loader.load_configuration
-    kept: dict[Any, tuple[DictConfig, dict[str, None]]] = {}
+    kept: dict[Any, tuple[bytes, dict[str, None]]] = {}
 
     @wraps(compose)
     def compose_or_copy(self: Loader, **asked: Any) -> DictConfig:
         key = _describe(self, asked)
         if key in kept:
-            kept[key] = config, told = kept.pop(key)
+            kept[key] = pickled, told = kept.pop(key)
             self._found |= told
-            config = deepcopy(config)
+            config: DictConfig = pickle.loads(pickled)
             config.hydra.runtime.cwd = str(Path.cwd())
             return config
         before, self._found = self._found, {}
@@ -72,7 +72,7 @@ def compose_once() -> None:
         if key is not None:
             if len(kept) == _COMPOSED:
                 del kept[next(iter(kept))]
-            kept[key] = deepcopy(config), told
+            kept[key] = pickle.dumps(config, pickle.HIGHEST_PROTOCOL), told
         return config
 
     once: Any = compose_or_copy

@@ -147,8 +147,9 @@ def test_another_seed_is_the_program_with_another_seed() -> None:
 
 def test_seeds_side_by_side_have_the_bits_that_each_has_alone() -> None:
     runs = [make_original(seed, "train.updates=300", "train.log_points=4") for seed in range(9)]
-    for run, together in zip(runs, train(runs), strict=True):
-        assert_same_record(train([run])[0], together)
+    together = train(runs)
+    for place in (0, 5, 8):
+        assert_same_record(train([runs[place]])[0], together[place])
 
 
 def test_what_goes_on_from_a_checkpoint_has_the_bits_of_what_did_not_stop() -> None:

@@ -74,6 +74,7 @@ def _digest(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_installed_and_counted_once_and_only_with_its_hash(tmp_path: Path) -> None:
     wheels, environment = tmp_path / "wheels", tmp_path / "environment"
     wheels.mkdir()

@@ -190,8 +190,12 @@ class Tables:
 
     @cached_property
     def _figures(self) -> dict[str, str]:
-        report = (self.folder / "report.md").read_text(encoding="utf-8")
-        return {name: alt for alt, name in re.findall(r"!\[((?:[^\]\\]|\\.)*)\]\(figures/(\w+)\.png\)", report)}
+        found = re.findall(r"!\[((?:[^\]\\]|\\.)*)\]\(figures/(\w+)\.png\)", self._report)
+        return {name: alt for alt, name in found}
+
+    @cached_property
+    def _report(self) -> str:
+        return (self.folder / "report.md").read_text(encoding="utf-8")
 
     @cached_property
     def tuned(self) -> dict[str, list[float]]:
@@ -215,6 +219,17 @@ class Tables:
         return self.read("tuning")
 
     def _share(self, column: str, where: Mapping[str, object]) -> Share:
+        asked = repr((column, sorted(where.items())))
+        if asked not in self._shares:
+            self._shares[asked] = self._count(column, where)
+        return self._shares[asked]
+
+    @cached_property
+    def _shares(self) -> dict[str, Share]:
+        """What was counted already: one page asks for the same runs in several of its sentences."""
+        return {}
+
+    def _count(self, column: str, where: Mapping[str, object]) -> Share:
         rows = self.rows(self.settings, where)
         count, of = int(rows[column].sum()), int(rows["ended"].sum())
         runs = self.rows(self.runs, where)
@@ -234,8 +249,7 @@ class Tables:
 
     def _holds(self, runs: pd.DataFrame, of: str = "/eval") -> "pd.Series":
         """Whether what a run recorded last, of its evaluation or its test set, meets the report's criterion."""
-        text = (self.folder / "report.md").read_text(encoding="utf-8")
-        found = re.search(r"first recorded update with `(\S+?)(>=|<=)(\S+?)`", text)
+        found = re.search(r"first recorded update with `(\S+?)(>=|<=)(\S+?)`", self._report)
         metric = "" if found is None else found[1].replace("/eval", of)
         if found is None or metric not in runs:
             return pd.Series(np.nan, index=runs.index)

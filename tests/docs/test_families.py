@@ -53,6 +53,7 @@ def test_numbers_are_replaced_between_their_marks_alone() -> None:
         replace_numbers("before\nafter", "| new |")
 
 
+@pytest.mark.slow
 def test_the_measured_schedule_is_the_formula() -> None:
     shares = measure_schedules(FAMILIES["schedules"])
     u = np.arange(1, 1002)

@@ -138,6 +138,7 @@ warming.list_shipped_kernels = lambda: one
 """
 
 
+@pytest.mark.slow
 def test_kernels_that_are_not_there_are_compiled(tmp_path: Path) -> None:
     def says(*arguments: str) -> str:
         done = Folder(tmp_path).bptt(*arguments, first=ONE_KERNEL, BPTT_CACHE_DIR=str(tmp_path / "cache"))

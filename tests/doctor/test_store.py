@@ -73,6 +73,7 @@ def test_a_store_as_it_should_be_stays_as_it_is(here: Path, made: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_an_older_store_is_upgraded(here: Path) -> None:
     version = old_database(here / "mlflow.db")
     tables = of(found(here), "tables")

@@ -2,7 +2,9 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,3 +82,23 @@ def test_what_can_not_be_measured_is_told_and_the_report_is_made(capsys: pytest.
     told = capsys.readouterr().err
     assert "sharpness" in told
     assert Path("own/report/report.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("measure", "says"),
+    [
+        ({"lyapunow": "first"}, "measure.lyapunow=first: no such measure; did you mean measure.lyapunov?"),
+        ({"lyapunov": "sometimes"}, "measure.lyapunov=sometimes: must be first, last or all"),
+        (["lyapunov"], "measure=[lyapunov]: must be a mapping, as {lyapunov: first}"),
+    ],
+)
+def test_a_sweep_that_another_program_wrote_measures_nothing_that_is_unknown(
+    measure: Any, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("hydra.sweep.dir=own", "tracking.enabled=false", "report=false") == 0
+    archive = SweepFolder.open(Path("own"))
+    archive.write_journal(replace(archive.journal, measure=measure, status="KILLED"))
+    capsys.readouterr()
+    assert main(["resume", "own"]) == 2
+    assert capsys.readouterr().err.startswith(f"{Path('own/sweep.json').absolute()}: {says}")
+    assert archive.journal.status == "KILLED"

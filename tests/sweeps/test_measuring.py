@@ -108,6 +108,7 @@ def test_the_start_is_the_one_that_was_trained(
     assert np.array_equal(*found)
 
 
+@pytest.mark.slow
 def test_the_file_is_the_same_whoever_measures_and_in_which_order(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

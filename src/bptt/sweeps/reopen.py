@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from bptt.configuration.build import check_configuration, locate_files
+from bptt.configuration.measuring import read_measuring
 from bptt.core.run import Run
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.sweeps.workers.pool import Conduct, read_worker_settings
 from bptt.tracking.folder.block import ArchiveError
+from bptt.tracking.folder.files import SWEEP
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.sweep import SweepFolder
 from bptt.tracking.provenance.digest import compute_digest, compute_version
@@ -37,6 +39,10 @@ def reopen_sweep(
     journal, jobs = archive.journal, archive.jobs()
     if not jobs:
         raise ArchiveError(f"{folder}: the sweep has no runs")
+    problems: list[str] = []
+    read_measuring(journal.measure, problems)
+    if problems:  # before anything is trained, as where the sweep was begun
+        raise ArchiveError(f"{folder / SWEEP}: {problems[0]}")
     where = find_whereabouts(archive.folder, journal, journal.parent)
     if where.home is None or not where.home.is_dir():
         raise ArchiveError(describe_lost(folder, journal))

@@ -70,6 +70,7 @@ def quickly(composition: Composition, jobs: Sequence[Sequence[str]]) -> list[Any
         return [error.lines]
 
 
+@pytest.mark.slow
 def test_every_choice(files: dict[tuple[str, str], list[str]], composer: Counting) -> None:
     """Those of sweeps are composed in `tests/test_sweeps_shipped.py`."""
     chosen = combine(list_files(but=("sweep",)), files)

@@ -77,6 +77,7 @@ def test_a_model_of_the_last_timestep_and_a_carried_state(tmp_path: Path) -> Non
     assert model.predict(x, params={"from_zero": True}) == pytest.approx(np.tanh([[0.5]]), abs=1e-15)
 
 
+@pytest.mark.slow
 def test_it_is_served_where_bptt_is_not_installed(tmp_path: Path) -> None:
     save_model(tmp_path / "model", content())
     code = """
