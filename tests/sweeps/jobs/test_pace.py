@@ -38,6 +38,25 @@ def test_a_pace_is_measured_in_about_a_second(
     assert asked == trained
 
 
+@pytest.mark.parametrize(("held_up", "trained"), [(0.0, [4, 16]), (-0.3, [4, 16]), (10.0, [4])])
+def test_where_records_take_most_of_it_more_updates_are_looked_at(
+    held_up: float, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def time_stretches(training: object, updates: int) -> list[tuple[int, float]]:
+        """An update takes 0.2 s, a record 0.6; the third stretch of few is held up, or less than the second."""
+        asked.append(updates)
+        lengths = {2: [1, 1], 4: [1, 1, 2], 16: [1, 3, 12]}[updates]
+        return [(n, 0.2 * n + 0.6 + held_up * (n == 2)) for n in lengths]
+
+    monkeypatch.setattr(pace, "_time_stretches", time_stretches)
+    measured = measure_pace([run("train.updates=10000")], 10_000)
+    assert asked == [*trained, 2]
+    if len(trained) > 1:
+        assert (measured.update, measured.record) == (pytest.approx(0.2), pytest.approx(0.6))
+
+
 def test_a_pace_counts_updates_records_and_the_end() -> None:
     trained = run("train.updates=1000", "train.log_points=11")
     assert Pace(update=0.5, record=2.0, end=30.0).seconds(trained) == 500 + 22 + 30

@@ -17,6 +17,7 @@ _SECONDS: Final = 0.1  # of measuring per group, about
 _ENOUGH: Final = 64  # updates, of which a mean tells the pace; the first ones are slower
 _FIRST: Final = 4  # updates; one of a wide network over long sequences may take seconds
 _MOST_SECONDS: Final = 1.0  # of measuring fewer than enough
+_MOST_UNCLEAR: Final = 4.0  # seconds, where most of that was records, in whose noise an update's time is lost
 _WORKER_BYTES: Final = 200 * 2**20  # of a process that has the program loaded
 _RECORDING_SECONDS: Final = 0.01  # archive and store, per run
 
@@ -49,7 +50,8 @@ def measure_pace(runs: Sequence[Run], planned: int) -> Pace:
     updates = min(most, _FIRST)
     while True:
         pace, taken = _time_updates(runs, updates, planned)
-        if updates == most or taken >= (_SECONDS if updates >= _ENOUGH else _MOST_SECONDS):
+        few = _MOST_SECONDS if pace.update * updates > taken / 2 else _MOST_UNCLEAR
+        if updates == most or taken >= (_SECONDS if updates >= _ENOUGH else few):
             return dataclasses.replace(pace, end=_time_end(runs, pace, planned))
         updates = min(most, 4 * updates)
 
