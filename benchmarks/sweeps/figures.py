@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.sweeps.phases import OURS
 from benchmarks.sweeps.timers import ARCHIVE, COMPOSING, END, IMPORTS, REPORT, REST, STORE, TRAINING, WORKERS
 from bptt.analysis.style import (
     BLUE,
@@ -82,7 +83,7 @@ def draw_phases(sides: Sequence[Mapping[str, Any]]) -> "Figure":
     from matplotlib.patches import Patch
 
     figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
-    ours = next(side for side in sides if side["workers"] > 1 or len(sides) == 1)
+    ours = next(side for side in sides if side["side"] == OURS)
     several = sorted(sides, key=lambda side: side is ours)
     left, right = figure.subplots(1, 2)
     for place, side in enumerate(several):

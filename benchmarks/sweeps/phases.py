@@ -21,6 +21,9 @@ PHASES = {
     REST: "rest",
 }
 
+#: How the two sides are called.
+OURS, USUAL = "bptt", "the usual way"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
@@ -114,7 +117,7 @@ def break_down_ours(
     found[WORKERS] += Phase(name=WORKERS, cpu=starting)
     found[REST] += Phase(name=REST, cpu=trace["children"] - training - starting)
     trained = sum(block["ended"] - block["began"] for block in blocks)
-    return Breakdown(side="bptt", runs=runs, workers=len(workers), trained=trained, phases=tuple(found.values()))
+    return Breakdown(side=OURS, runs=runs, workers=len(workers), trained=trained, phases=tuple(found.values()))
 
 
 def break_down_usual(trace: Mapping[str, Any], usage: Usage, runs: int) -> Breakdown:
@@ -129,9 +132,7 @@ def break_down_usual(trace: Mapping[str, Any], usage: Usage, runs: int) -> Break
     for name, phase in found.items():
         each = checked[name].times(1 / len(jobs)) + went[name].times(1 / (len(jobs) - 2))
         found[name] = phase + each.times(runs - len(jobs))
-    return Breakdown(
-        side="the usual way", runs=runs, workers=1, trained=found[TRAINING].seconds, phases=tuple(found.values())
-    )
+    return Breakdown(side=USUAL, runs=runs, workers=1, trained=found[TRAINING].seconds, phases=tuple(found.values()))
 
 
 def _sum_once(stretches: Sequence[Sequence[Any]], trace: Mapping[str, Any], usage: Usage) -> dict[str, Phase]:

@@ -239,8 +239,10 @@ def test_the_table_of_phases_adds_up(capsys: pytest.CaptureFixture[str]) -> None
     )
 
 
-def test_the_figure_has_all_sides_and_ours_enlarged() -> None:
-    drawn = figures.draw_phases([side.as_json() for side in BOTH])
+@pytest.mark.parametrize("workers", [1, 2])  # one: trained in the command's own process
+def test_the_figure_has_all_sides_and_ours_enlarged(workers: int) -> None:
+    sides = [side.as_json() for side in BOTH]
+    drawn = figures.draw_phases([side | {"workers": workers} if side["side"] == "bptt" else side for side in sides])
     left, right = drawn.axes
     assert [label.get_text() for label in left.get_xticklabels()] == ["the usual way", "bptt"]
 
