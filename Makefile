@@ -14,7 +14,7 @@ sweep: .venv/run  ## train a first sweep; make sweep SWEEP=hidden_size takes ano
 	@echo
 	@echo "To look at the runs: make ui"
 
-results: .venv/ready  ## train the shipped sweeps and write docs/results from them; four hours on two cores
+results: .venv/ready  ## train the shipped sweeps and write docs/results from them; five and a half hours on two cores
 	$(BIN)/python -m docs.make_results
 
 notebooks: .venv/ready  ## the notebooks of analysis/ on the newest sweep, with their figures, into multirun/notebooks
