@@ -55,7 +55,7 @@ test-ray: .venv/ready  ## the tests of one backend, which is large and not insta
 	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(BIN)/python -m pytest tests/sweeps/workers/test_clusters.py
 
-test-arm: .venv/ready  ## the golden bits on an emulated ARM processor; as root on Debian, a quarter of an hour
+test-arm: .venv/ready  ## the golden bits on an emulated ARM processor; as root on Debian, three minutes
 	$(BIN)/python -m tests.golden.arm
 
 MINUTES := 10

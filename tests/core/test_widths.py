@@ -15,12 +15,12 @@ WIDTHS = [2, 4, 8] if llvmlite.binding.get_host_cpu_features().get("avx512f", Fa
 #: File → which of its tests: one cell with all settings, all cells with some, and the whole table of golden bits.
 NEXT = {
     "core/test_simd.py": "not key and not anew and not refused",
-    "core/test_bits.py": "(elman and not process) or room or again or recording or early or (optimizer and adam)",
+    "core/test_bits.py": "(elman and not process) or again or recording or early or (optimizer and adam)",
     "core/test_shapes.py": "same_bits or (diverge and batches) or left_out or goes_on or pays or (gru and lanes)",
     "golden/test_golden.py": "bits",
 }
 #: Of a width that is not the next one: the vocabulary of vectors, and the golden bits of one cell.
-BEYOND = {"core/test_simd.py": NEXT["core/test_simd.py"], "golden/test_golden.py": "bits and elman"}
+BEYOND = {"core/test_simd.py": NEXT["core/test_simd.py"], "golden/test_golden.py": "bits and jordan"}
 
 
 @pytest.mark.slow(seconds=150)

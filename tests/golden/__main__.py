@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from bptt.core.simd import WIDTH
-from tests.golden.runs import TABLE, hash_all, list_choices, name_of
+from tests.golden.runs import TABLE, choose, hash_all, list_choices, name_of
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,10 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="compare one run in N")
     parser.add_argument("--only", metavar="KEY=VALUE", help="compare the runs that have this choice")
     args = parser.parse_args(arguments)
-    choices = list_choices()
-    if args.check:
-        choices = [choice for choice in choices if args.only is None or args.only in name_of(choice).split()]
-        choices = choices[:: args.every]
+    choices = choose(args.only, args.every) if args.check else list_choices()
     with TemporaryDirectory() as folder:
         found = dict(hash_all(choices, Path(folder)))
     machine = f"{platform.machine()}, vectors of {WIDTH}, NumPy {np.__version__}, Numba {numba.__version__}"

@@ -95,6 +95,11 @@ def list_choices() -> list[Choice]:
     return found
 
 
+def choose(only: str | None, every: int) -> list[Choice]:
+    """One in `every` of the choices that have the value `only`, as `model=linear`; None: of all."""
+    return [choice for choice in list_choices() if only is None or only in name_of(choice).split()][::every]
+
+
 def _read_name(name: str, axes: Mapping[str, tuple[Any, ...]]) -> Choice | None:
     """The choice that `name_of` calls so; None where there are no such values any more."""
     written = dict(part.partition("=")[::2] for part in name.split(" "))
