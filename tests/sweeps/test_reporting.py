@@ -2,17 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bptt.analysis.report.writing import draw_report_figures, make_report_files
 from bptt.analysis.sweep import load_sweep
 from bptt.cli.main import main
 from bptt.cli.progress import SweepProgress
 from bptt.sweeps.reporting import MadeReport, ReportProcess, make_whole_report
-from bptt.sweeps.session import Session
+from bptt.sweeps.session import Session, Writer
 from bptt.sweeps.workers.pool import Conduct, WorkerSettings
 from bptt.tracking.folder.sweep import TunedSetting
 from tests.program import Folder
@@ -87,6 +89,46 @@ def test_where_the_process_has_died_there_is_no_report_of_it(end: list[str], tmp
     assert maker.take(print) is None
     assert maker.take(print) is None
     maker.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "order"),
+    [
+        ([], ["drawn", "sent", "asked"]),
+        (["measure={lyapunov: last}"], ["sent", "asked"]),  # which figures show, too
+        (["report=false"], ["sent"]),
+    ],
+)
+def test_figures_are_drawn_while_the_store_takes_what_it_lacks(
+    more: list[str], order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    send = Writer.finish
+
+    def sending(writer: Writer, say: Callable[[str], None]) -> None:
+        told.append("sent")
+        send(writer, say)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ReportProcess, "draw", lambda _, folder: told.append("drawn"))
+    monkeypatch.setattr(ReportProcess, "ask", lambda _, folder: told.append("asked"))
+    monkeypatch.setattr(Writer, "finish", sending)
+    assert main([*SWEEP, "hydra.launcher.workers=1", *more]) == 0
+    assert told == order
+
+
+def test_what_was_drawn_before_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*SWEEP, "tracking.enabled=false", "report=false", "hydra.sweep.dir=s"]) == 0
+    sweep = load_sweep(Path("s"))
+    drawing = draw_report_figures(sweep)
+    here = make_report_files([sweep])
+    monkeypatch.setattr("bptt.analysis.figures.draw_sweep", None)
+    # Read once more, as when the store has given its runs their ids.
+    assert make_report_files([load_sweep(Path("s"))], drawings=[drawing]) == here
+    assert {name for name in here if name.startswith("figures/")} == {
+        f"figures/{one.name}.svg" for one in drawing.figures
+    }
 
 
 def begin(monkeypatch: pytest.MonkeyPatch) -> tuple[ReportProcess, "subprocess.Popen[bytes]"]:

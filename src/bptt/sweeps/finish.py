@@ -110,10 +110,12 @@ def finish(session: Session, interrupted: bool) -> Summary:
 def _finish(session: Session, interrupted: bool) -> Summary:
     session.stop_workers()
     missing = [session.jobs[number] for number in range(len(session.jobs)) if number not in session.results]
+    more = find_next(session.journal, session.jobs, session.results) is not None
+    if session.journal.report and not (interrupted or missing or more or session.journal.measure):
+        session.report.draw(session.archive.folder)  # nothing of what figures show is to come
     unstored = _all_sent(session, missing)
     interrupted |= unstored == _GIVEN_UP
     interrupted = interrupted or (not missing and _measure(session))
-    more = find_next(session.journal, session.jobs, session.results) is not None
     status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
     seconds, ended = session.seconds, True
     try:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from bptt.tracking.provenance.blas import use_one_blas_thread
 
 if TYPE_CHECKING:
+    from bptt.analysis.report.writing import Drawing
     from bptt.analysis.sweep import Sweep
 
 #: What takes long to import; imported again it takes no time.
@@ -31,6 +32,7 @@ _NEEDED: Final = (
     "bptt.analysis.report.writing",
 )
 _SILENCE: Final = 20.0  # seconds of waiting for it that need no word
+_DRAW, _MAKE = "draw", "make"  # what the process is told
 _PROGRAM: Final = "import sys; sys.path[:] = {path!r}; from bptt.sweeps.reporting import serve; serve()"
 
 
@@ -60,18 +62,22 @@ class MadeReport:
         return cls(files=files, answers=found["answers"], says=found["says"])
 
 
-def make_whole_report(sweep: "Sweep") -> MadeReport:
-    """The report of a sweep and its answers, as far as they can be made: what was trained is worth more."""
+def make_whole_report(sweep: "Sweep", drawing: "Drawing | None" = None) -> MadeReport:
+    """The report of a sweep and its answers, as far as they can be made: what was trained is worth more.
+
+    drawing: its figures; None: they are not drawn yet
+    """
     says: list[str] = []
-    return MadeReport(files=_make_files(sweep, says.append), answers=answer_sweep(sweep, says.append), says=says)
+    files = _make_files(sweep, drawing, says.append)
+    return MadeReport(files=files, answers=answer_sweep(sweep, says.append), says=says)
 
 
-def _make_files(sweep: "Sweep", say: Callable[[str], None]) -> dict[str, bytes]:
+def _make_files(sweep: "Sweep", drawing: "Drawing | None", say: Callable[[str], None]) -> dict[str, bytes]:
     try:
         from bptt.analysis.report.writing import make_report_files
 
         missing: list[str] = []
-        files = make_report_files([sweep], missing=missing)
+        files = make_report_files([sweep], missing=missing, drawings=None if drawing is None else [drawing])
         for line in missing:
             say(f"the report: {line[0].lower()}{line[1:]}")
         return files
@@ -94,7 +100,8 @@ def answer_sweep(sweep: "Sweep", say: Callable[[str], None]) -> list[str]:
 
 
 class ReportProcess:
-    """The process that makes a sweep's report: begun while runs are trained, asked when all have ended.
+    """The process that makes a sweep's report: begun while runs are trained; told to draw the figures when all have
+    ended, while the store takes what it lacks; and asked for the report when that is known which it says of the end.
 
     It sees no Ctrl-C, and ends when whoever began it has, however that ended.
     """
@@ -120,11 +127,20 @@ class ReportProcess:
                 start_new_session=True,
             )
 
+    def draw(self, folder: Path) -> None:
+        """Have the figures of the sweep in this folder drawn, all of whose runs are there, by the process that has
+        begun.
+        """
+        self._tell(_DRAW, folder)
+
     def ask(self, folder: Path) -> None:
         """Have the report of the sweep in this folder made, by the process that has begun."""
+        self._tell(_MAKE, folder)
+
+    def _tell(self, what: str, folder: Path) -> None:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):  # of one that has died
-                self._process.stdin.write(f"{json.dumps(str(folder.absolute()))}\n".encode())
+                self._process.stdin.write(f"{json.dumps([what, str(folder.absolute())])}\n".encode())
                 self._process.stdin.flush()
 
     def take(self, say: Callable[[str], None]) -> MadeReport | None:
@@ -152,7 +168,9 @@ class ReportProcess:
 
 
 def serve() -> None:
-    """What the process does: it imports, waits for a folder, and writes what it has made of the sweep there."""
+    """What the process does: it imports, draws the figures of a sweep where it is told to, and writes what it has made
+    of the sweep when it is asked.
+    """
     answers_to = os.dup(1)
     os.dup2(2, 1)  # what others print is no part of the answer
     gc.disable()  # a fifth of the time would go into searching what is being imported for garbage
@@ -160,10 +178,16 @@ def serve() -> None:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
-    asked: Any = sys.stdin.readline()
-    if not asked:
-        return
+    from bptt.analysis.report.writing import draw_report_figures
     from bptt.analysis.sweep import load_sweep
 
-    with suppress(OSError), os.fdopen(answers_to, "wb") as to:  # whoever asked may have gone
-        to.write(make_whole_report(load_sweep(Path(json.loads(asked)))).pack())
+    drawing: Drawing | None = None
+    for line in sys.stdin:
+        what, folder = json.loads(line)
+        if what == _DRAW:
+            with suppress(Exception):  # whatever it is, it is told when the report is made
+                drawing = draw_report_figures(load_sweep(Path(folder)))
+            continue
+        with suppress(OSError), os.fdopen(answers_to, "wb") as to:  # whoever asked may have gone
+            to.write(make_whole_report(load_sweep(Path(folder)), drawing).pack())
+        return

@@ -1,7 +1,7 @@
 """A report's files: made from sweeps, with figures in each format that is asked for, and written into a folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -34,12 +34,33 @@ _HEAD: Final = 4096  # bytes in which that stands
 _OWN: Final = {"figures": FORMATS, "tables": ("csv", "tex")}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """The figures of a sweep.
+
+    figures  those that can be drawn and written
+    images   of each figure of matplotlib's, by its id, the files
+    failed   why the others can't be
+    """
+
+    figures: "list[SweepFigure]"
+    images: dict[int, dict[Format, bytes]]
+    failed: list[Missing]
+
+
+def draw_report_figures(sweep: "Sweep", formats: Sequence[Format] = FORMATS[:1], along: Axis = UPDATES) -> Drawing:
+    """Draw the figures of a sweep's report, which takes most of its time; see `make_report_files`."""
+    with use_one_blas_thread():
+        return _draw(sweep, formats, along)
+
+
 def make_report_files(
     sweeps: "Sequence[Sweep]",
     formats: Sequence[Format] = FORMATS[:1],
     options: Sequence[str] = (),
     missing: list[str] | None = None,
     along: Axis = UPDATES,
+    drawings: Sequence[Drawing] | None = None,
 ) -> dict[str, bytes]:
     """report.html, which stands by itself; report.md with figures/; tables/ with the numbers; of one sweep over the
     user's own data, predictions.parquet of its best run. Path → content.
@@ -48,10 +69,12 @@ def make_report_files(
     options  of `bptt report`, as they were given
     missing  takes a line for each figure, table and section that can't be made; the report says so in its place
     along    what figures of convergence and of solved runs have across
+    drawings  of each sweep, in these formats and along that; None: they are drawn here
     """
     # Two threads of BLAS wait for each other where the cores are busy: thirty times as long for a small matrix.
     with use_one_blas_thread():
-        return _make_files(sweeps, formats, options, missing, along)
+        drawn = [_draw(sweep, formats, along) for sweep in sweeps] if drawings is None else drawings
+        return _make_files(sweeps, formats, options, missing, drawn)
 
 
 def _make_files(
@@ -59,11 +82,10 @@ def _make_files(
     formats: Sequence[Format],
     options: Sequence[str],
     missing: list[str] | None,
-    along: Axis,
+    drawings: Sequence[Drawing],
 ) -> dict[str, bytes]:
-    images: dict[int, dict[Format, bytes]] = {}
-    failed: list[list[Missing]] = [[] for _ in sweeps]
-    figures = [_draw_figures(sweep, formats, images, own, along) for sweep, own in zip(sweeps, failed, strict=True)]
+    figures, failed = [one.figures for one in drawings], [one.failed for one in drawings]
+    images = {which: files for one in drawings for which, files in one.images.items()}
     if len(sweeps) == 1:
         report = report_single(sweeps[0], figures[0], options, failed[0])
     else:
@@ -86,32 +108,26 @@ def render_tables(report: Report) -> dict[str, bytes]:
     return {name: content for table in report.tables for name, content in render_table(table).items()}
 
 
-def _draw_figures(
-    sweep: "Sweep",
-    formats: Sequence[Format],
-    images: dict[int, dict[Format, bytes]],
-    failed: list[Missing],
-    along: Axis,
-) -> "list[SweepFigure]":
-    """The figures of a sweep that can be drawn and written; failed takes the others, images: of each its files."""
+def _draw(sweep: "Sweep", formats: Sequence[Format], along: Axis) -> Drawing:
     from bptt.analysis.figures import draw_sweep
 
+    made = Drawing(figures=[], images={}, failed=[])
+
     def tell(name: str, error: Exception) -> None:
-        failed.append(name_missing(f"The figure “{name}”", error))
+        made.failed.append(name_missing(f"The figure “{name}”", error))
 
     try:
         drawn = draw_sweep(sweep, tell, along)
     except Exception as error:
         tell("all", error)
-        return []
-    written = []
+        return made
     for figure in drawn:
         try:
-            images[id(figure.figure)] = _draw_images(figure, formats)
-            written.append(figure)
+            made.images[id(figure.figure)] = _draw_images(figure, formats)
+            made.figures.append(figure)
         except Exception as error:
             tell(figure.name, error)
-    return written
+    return made
 
 
 def is_own_page(path: Path) -> bool:
