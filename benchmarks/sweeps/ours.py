@@ -87,7 +87,7 @@ def check_ended(current: Path, overrides: Sequence[str], runs: int) -> list[RunR
     """How the runs of a sweep ended, which had this current folder. Raises ProgramFailed like `run_sweep`."""
     (folder,) = (current / "multirun").iterdir()
     archive = SweepFolder.open(folder)
-    results = archive.ended()
+    results = [*archive.ended()]
     finished = sum(result.status == "FINISHED" for result in results)
     if finished != runs or archive.stored() != archive.blocks():
         raise ProgramFailed(f"{' '.join(overrides)}: {finished} of {runs} runs finished, or not all were recorded")

@@ -82,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         two = ("model=linear,elman", "model.hidden_size=1")  # so small that both seeds of each are a block
         assert bptt(project, "train", *SWEEP, *two, "hydra.sweep.dir=multirun/broken") == 130
     archive = SweepFolder.open(project / "multirun" / "broken")
-    assert (archive.journal.status, len(archive.ended()), archive.count()) == ("KILLED", 2, 4)
+    assert (archive.journal.status, len([*archive.ended()]), archive.count()) == ("KILLED", 2, 4)
     project.rename(project.with_name("kept"))
     return project
 

@@ -71,13 +71,13 @@ def resumed_without_inodes(trial: Trial) -> None:
         until(lambda: not program.running or (is_sweep(folder) and bool(SweepFolder(folder).blocks())), 120)
         program.kill()
         _leave_inodes(small, int(trial.rng.integers(0, 4)))
-        held = len(SweepFolder(folder).ended())
+        held = len([*SweepFolder(folder).ended()])
         again = Program.start(trial.folder, "resume", str(folder))
         code = again.wait()
         assert code in ((1, 2) if held < RUNS else (0, 1, 2)), again.told()
         assert "Traceback" not in again.told(), again.told()
         assert code == 0 or "No space left on device" in again.told(), again.told()
-        assert len(SweepFolder(folder).ended()) >= held
+        assert len([*SweepFolder(folder).ended()]) >= held
         trial.blows.append(Blow("training", held, kills=0))
         _leave_inodes(small, 5000)
         _go_on(trial, program, folder, trial.folder / DATABASE)
@@ -98,7 +98,7 @@ def read_only(trial: Trial) -> None:
         assert "Traceback" not in program.told(), program.told()
         if code and held:
             assert "Operation not permitted" in program.told(), program.told()
-            trial.blows.append(Blow(phase(folder), len(SweepFolder(folder).ended()), kills=0))
+            trial.blows.append(Blow(phase(folder), len([*SweepFolder(folder).ended()]), kills=0))
     finally:
         subprocess.run(["chattr", "-i", *places], check=False, capture_output=True)
     _go_on(trial, program, folder, trial.folder / DATABASE)
@@ -169,7 +169,7 @@ def _note(trial: Trial, program: Program, folder: Path | None, code: int) -> Non
         told = program.told()
         # SQLite says of a log for which there is no inode that it can't be opened.
         assert any(words in told for words in ("No space left on device", "disk is full", "unable to open")), told
-        held = 0 if folder is None else len(SweepFolder(folder).ended())
+        held = 0 if folder is None else len([*SweepFolder(folder).ended()])
         trial.blows.append(Blow(phase(folder), held, kills=0))
 
 

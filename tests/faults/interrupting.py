@@ -84,7 +84,7 @@ def hangup(trial: Trial) -> None:
     if phase is not None:
         code, status = program.process.returncode, SweepFolder(folder).journal.status
         assert status == "FINISHED" or (code, status) == (130, "KILLED"), (code, status)
-        trial.blows.append(Blow(phase, len(SweepFolder(folder).ended()), kills=1))
+        trial.blows.append(Blow(phase, len([*SweepFolder(folder).ended()]), kills=1))
     again = go_on(trial)
     trial.recoveries.append(again.ended_with(0))
     prove(trial, program.process.pid, again.process.pid)

@@ -163,4 +163,4 @@ def again_and_again(
 def ended(trial: Trial) -> int:
     """How many runs the archive has."""
     folder = swept(trial.folder)
-    return 0 if folder is None else len(SweepFolder(folder).ended())
+    return 0 if folder is None else len([*SweepFolder(folder).ended()])

@@ -76,7 +76,7 @@ def _is_stored(folder: Path) -> bool:
     if found is None:
         return False
     archive = SweepFolder(found)
-    return len(archive.ended()) == RUNS and archive.stored() == archive.blocks()
+    return len([*archive.ended()]) == RUNS and archive.stored() == archive.blocks()
 
 
 def with_empty_store(folder: Path, like: Path) -> None:

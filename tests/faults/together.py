@@ -76,7 +76,7 @@ def resumed_while_it_runs(trial: Trial) -> None:
     folder = swept(trial.folder)
     assert folder is not None
     others = [Program.start(trial.folder, "resume", str(folder)) for _ in range(3)]
-    trial.blows.append(Blow(phase or "ending", len(SweepFolder(folder).ended()), kills=0))
+    trial.blows.append(Blow(phase or "ending", len([*SweepFolder(folder).ended()]), kills=0))
     _one_goes_on(others)
     trial.recoveries.append(program.ended_with(0))
     prove(trial, program.process.pid, *(one.process.pid for one in others))
@@ -97,7 +97,7 @@ def _resumed_at_once(trial: Trial, count: int) -> None:
     program.kill()
     folder = swept(trial.folder)
     assert folder is not None
-    trial.blows.append(Blow(phase or "ending", len(SweepFolder(folder).ended()), kills=1))
+    trial.blows.append(Blow(phase or "ending", len([*SweepFolder(folder).ended()]), kills=1))
     commands = [Program.start(trial.folder, "resume", str(folder)) for _ in range(count)]
     _one_goes_on(commands)
     assert 0 in [one.process.returncode for one in commands], [one.told() for one in commands]

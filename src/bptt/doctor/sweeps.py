@@ -74,7 +74,7 @@ def _examine_left(archive: "SweepFolder", shown: Path) -> Iterator[Finding]:
 
     journal = archive.journal
     unsent = len(archive.blocks() - archive.stored()) if journal.uri is not None else 0
-    missing = 0 if journal.status == "FINISHED" else archive.count() - len(archive.ended())
+    missing = 0 if journal.status == "FINISHED" else archive.count() - sum(1 for _ in archive.ended())
     if missing and not journal.search:
         says = f"{missing:,} of {archive.count():,} runs are missing"
         if journal.numerical_version == compute_version():

@@ -113,7 +113,7 @@ def test_a_sweep_that_was_broken_off_decides_the_same_again(
         with suppress(KeyboardInterrupt):
             bptt.sweep([*SMALL, *SWEPT, *BARE, HALVING, "hydra.sweep.dir=s", f"tracking.checkpoint_seconds={seconds}"])
     assert (Path("s") / RUNGS).is_dir() == (seconds == "1e-9")
-    assert len(SweepFolder(Path("s")).ended()) == {1: 9, 2: 15}[after]
+    assert len([*SweepFolder(Path("s")).ended()]) == {1: 9, 2: 15}[after]
     watched = Broken(monkeypatch, 10**9)
     assert main(["resume", "s"]) == 0
     resumed = load_sweep("s")

@@ -312,9 +312,12 @@ class SweepFolder:
         """The numbers of the blocks that were written."""
         return _list_numbers(self._blocks)
 
-    def ended(self) -> list[RunResult]:
-        """How all runs that have ended did, without what they recorded. Raises ArchiveError where it can't be read."""
-        return [result for block in self._written() for result in list_ended(block)]
+    def ended(self) -> Iterator[RunResult]:
+        """How each run that has ended did, without what it recorded, one block after the other. Raises ArchiveError where
+        it can't be read.
+        """
+        for block in self._written():
+            yield from list_ended(block)
 
     def list_runs(self) -> Iterator[tuple[int, list[int]]]:
         """The blocks that were written, with the numbers of the runs that each has: a search cuts other ones than its
