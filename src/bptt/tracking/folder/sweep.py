@@ -313,9 +313,7 @@ class SweepFolder:
         return _list_numbers(self._blocks)
 
     def ended(self) -> Iterator[RunResult]:
-        """How each run that has ended did, without what it recorded, one block after the other. Raises ArchiveError where
-        it can't be read.
-        """
+        """How each run that has ended did, without what it recorded. Raises ArchiveError where it can't be read."""
         for block in self._written():
             yield from list_ended(block)
 
