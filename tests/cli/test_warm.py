@@ -189,6 +189,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Folder(folder)
 
 
+@pytest.mark.slow
 def test_what_is_warm_is_not_compiled_again(mine: Any) -> None:
     lacking = ["no_clip", "momentum", "_count", "_slope", "_log_each"]
     copy_kernels(mine.path / "cache", [check_configuration(compose([*SMALL])).run], lacking)

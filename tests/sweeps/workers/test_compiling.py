@@ -64,6 +64,7 @@ def test_where_nothing_can_be_kept_nothing_is_shared(tmp_path: Path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 def test_worker_processes_compile_each_kernel_once(tmp_path: Path) -> None:
     lacking = ["squared_error", "no_clip", "sgd", "_count", "_slope", "_log_each", "_draw_uniform", "_draw_normal"]
     copy_kernels(tmp_path, [run for task in blocks() for run in task.runs], lacking)
