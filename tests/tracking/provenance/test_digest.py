@@ -6,7 +6,7 @@ import pytest
 from bptt.configuration.build import check_configuration
 from bptt.configuration.compose import compose
 from bptt.core.sources import package_hash
-from bptt.tracking.provenance.digest import compute_digest, compute_version
+from bptt.tracking.provenance.digest import Digester, compute_digest, compute_version
 
 CONFIG: dict[str, Any] = {"seed": 0, "optimizer": {"alpha": 1, "beta": 0.5}, "tracking": {"uri": None}, "allow": []}
 
@@ -120,6 +120,14 @@ def test_a_class_of_the_user_s_counts_by_its_package(tmp_path: Path, monkeypatch
 
 def test_known_value_so_that_no_release_changes_it_unnoticed() -> None:
     assert compute_digest(CONFIG, "v1") == "d584fcd908c47fff"
+
+
+@pytest.mark.parametrize("key", ["aa", "seed", "zz"])
+def test_digests_that_have_all_but_a_number_in_common_are_those_of_the_whole(key: str) -> None:
+    config: dict[str, Any] = {"model": {"hidden_size": 3}, "seed": 1, "tags": {"a": "b"}, "task": {"x": 1.0}, key: 1}
+    split = Digester("v").split(config, key)
+    for value in (0, 7, 10**17):
+        assert split.compute(value) == compute_digest(config | {key: value}, "v")
 
 
 def test_the_program_has_one_version() -> None:

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self, overload
 
 import numpy as np
@@ -18,10 +19,11 @@ from bptt.core.run import Run
 from bptt.sweeps.jobs.grammar import Job, strip_key
 from bptt.sweeps.jobs.plan import Arrangement, Group, PlannedRun, cut_blocks, find_groups, find_held, make_jobs
 from bptt.tracking.folder.jobs import SweepJobs
-from bptt.tracking.provenance.digest import Digester
+from bptt.tracking.provenance.digest import Digester, SplitDigest
 from bptt.tracking.store.base import Store
 
 _SEED: Final = "seed"
+_MOST_KEPT: Final = 4096  # settings, of whose digest all but the seed is kept
 _PLAIN: Final = re.compile(r"seed=(0|[1-9][0-9]{0,17})", re.ASCII)
 
 
@@ -126,8 +128,13 @@ class SeededRuns(Sequence[PlannedRun]):
 
     def digests(self) -> Iterator[str]:
         """Of all runs, in their order."""
+
+        @lru_cache(_MOST_KEPT)
+        def split(which: int) -> SplitDigest:
+            return self._digester.split(self.settings[which].configuration.resolved, _SEED)
+
         for which, seed in zip(self._which.tolist(), self._seeds.tolist(), strict=True):
-            yield self._digester.compute(self.settings[which].configuration.resolved | {_SEED: seed})
+            yield split(which).compute(seed)
 
     def without(self, digests: set[str]) -> Self:
         """The runs that have none of these digests."""

@@ -36,6 +36,19 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
     return Digester(numerical_version).compute(config)
 
 
+class SplitDigest:
+    """Computes digests of configurations that have all in common but one value: before it and behind it."""
+
+    def __init__(self, before: Any, after: str) -> None:
+        self._before, self._after = before, after
+
+    def compute(self, value: object) -> str:
+        """The digest where the value is written so."""
+        found = self._before.copy()
+        found.update(f"{value}{self._after}".encode())
+        return str(found.hexdigest()[:16])
+
+
 class Digester:
     """Computes the digests of many configurations, see `compute_digest`; a part that several have is looked at once."""
 
@@ -46,9 +59,21 @@ class Digester:
 
     def compute(self, config: Mapping[str, Any]) -> str:
         """The digest of a resolved configuration, whose parts stay as they are."""
-        texts = ((key, self._write(key, config[key])) for key in sorted(config) if key not in _NOT_NUMERICAL)
-        kept = ",".join(f"{json.dumps(key)}:{text}" for key, text in texts if text is not None)
-        return sha256(f"[{{{kept}}},{self._version}]".encode()).hexdigest()[:16]
+        return self._cut(config, None).compute("")
+
+    def split(self, config: Mapping[str, Any], key: str) -> "SplitDigest":
+        """What computes the digests of configurations that differ from this one in a whole number at `key` alone."""
+        return self._cut(config, key)
+
+    def _cut(self, config: Mapping[str, Any], cut: str | None) -> "SplitDigest":
+        """The text of a configuration, without the value of one key."""
+        before, after = list[str](), list[str]()
+        for key in sorted(config):
+            text = "" if key == cut else None if key in _NOT_NUMERICAL else self._write(key, config[key])
+            if text is not None:
+                (before if cut is None or key <= cut else after).append(f"{json.dumps(key)}:{text}")
+        rest = "".join(f",{text}" for text in after)
+        return SplitDigest(sha256(f"[{{{','.join(before)}".encode()), f"{rest}}},{self._version}]")
 
     def _write(self, key: str, value: object) -> str | None:
         """A part as text, always the same for the same numbers; None: it says no more than its absence."""
