@@ -12,7 +12,7 @@ from tests.core.test_bits import environment
 
 TESTS = Path(__file__).parents[1]
 WIDTHS = [2, 4, 8] if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else [2, 4]
-#: File → which of its tests: one cell with all settings, all cells with some, and the whole table of golden bits.
+#: File → which of its tests: one cell with all settings, others with some, and the whole table of golden bits.
 NEXT = {
     "core/test_simd.py": "not key and not anew and not refused",
     "core/test_bits.py": "(elman and not process) or again or recording or early or (optimizer and adam)",

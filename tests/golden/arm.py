@@ -42,8 +42,12 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     python = ["qemu-aarch64-static", "-cpu", "max", "-L", str(system), str(system / f"usr/bin/python{NUMBER}")]
     paths = [str(packages), str(ROOT / "src"), str(ROOT)]
-    own = {"HOME": str(folder), "BPTT_CACHE_DIR": str(folder / "kernels"), "PYTHONPATH": os.pathsep.join(paths)}
-    own["PATH"] = os.environ["PATH"]
+    own = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "BPTT_CACHE_DIR": str(folder / "kernels"),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     if sys.version_info[:2] == PYTHON:
         _compile_here(python, own, arguments)
     return subprocess.run([*python, "-m", "tests.golden", "--check", *arguments], cwd=ROOT, env=own).returncode

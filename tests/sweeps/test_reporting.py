@@ -97,6 +97,7 @@ def test_where_the_process_has_died_there_is_no_report_of_it(end: list[str], tmp
         ([], ["drawn", "sent", "asked"]),
         (["measure={lyapunov: last}"], ["sent", "asked"]),  # which figures show, too
         (["report=false"], ["sent"]),
+        (["tracking.enabled=false"], ["asked"]),
     ],
 )
 def test_figures_are_drawn_while_the_store_takes_what_it_lacks(

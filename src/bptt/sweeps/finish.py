@@ -111,8 +111,9 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     session.stop_workers()
     missing = [session.jobs[number] for number in range(len(session.jobs)) if number not in session.results]
     more = find_next(session.journal, session.jobs, session.results) is not None
-    if session.journal.report and not (interrupted or missing or more or session.journal.measure):
-        session.report.draw(session.archive.folder)  # nothing of what figures show is to come
+    to_come = interrupted or missing or more or session.journal.measure
+    if session.journal.report and session.writer is not None and not to_come:  # else there is nothing to wait for
+        session.report.draw(session.archive.folder)
     unstored = _all_sent(session, missing)
     interrupted |= unstored == _GIVEN_UP
     interrupted = interrupted or (not missing and _measure(session))

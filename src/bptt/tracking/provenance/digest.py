@@ -37,15 +37,15 @@ def compute_digest(config: Mapping[str, Any], numerical_version: str) -> str:
 
 
 class SplitDigest:
-    """Computes digests of configurations that have all in common but one value: before it and behind it."""
+    """Computes digests of configurations that have all in common but one number: what is before it and behind it."""
 
     def __init__(self, before: Any, after: str) -> None:
         self._before, self._after = before, after
 
-    def compute(self, value: object) -> str:
-        """The digest where the value is written so."""
+    def compute(self, number: int) -> str:
+        """The digest of the one with this number."""
         found = self._before.copy()
-        found.update(f"{value}{self._after}".encode())
+        found.update(f"{number}{self._after}".encode())
         return str(found.hexdigest()[:16])
 
 
@@ -59,21 +59,22 @@ class Digester:
 
     def compute(self, config: Mapping[str, Any]) -> str:
         """The digest of a resolved configuration, whose parts stay as they are."""
-        return self._cut(config, None).compute("")
+        return sha256(f"[{{{','.join(self._texts(config))}}},{self._version}]".encode()).hexdigest()[:16]
 
     def split(self, config: Mapping[str, Any], key: str) -> "SplitDigest":
         """What computes the digests of configurations that differ from this one in a whole number at `key` alone."""
-        return self._cut(config, key)
+        before, after = (
+            self._texts({name: value for name, value in config.items() if name != key and (name < key) == first})
+            for first in (True, False)
+        )
+        begin, end = ",".join([*before, f"{json.dumps(key)}:"]), "".join(f",{text}" for text in after)
+        return SplitDigest(sha256(f"[{{{begin}".encode()), f"{end}}},{self._version}]")
 
-    def _cut(self, config: Mapping[str, Any], cut: str | None) -> "SplitDigest":
-        """The text of a configuration, without the value of one key."""
-        before, after = list[str](), list[str]()
-        for key in sorted(config):
-            text = "" if key == cut else None if key in _NOT_NUMERICAL else self._write(key, config[key])
-            if text is not None:
-                (before if cut is None or key <= cut else after).append(f"{json.dumps(key)}:{text}")
-        rest = "".join(f",{text}" for text in after)
-        return SplitDigest(sha256(f"[{{{','.join(before)}".encode()), f"{rest}}},{self._version}]")
+    def _texts(self, config: Mapping[str, Any]) -> Iterator[str]:
+        """What counts of a configuration, key by key."""
+        for key in sorted(config.keys() - _NOT_NUMERICAL):
+            if (text := self._write(key, config[key])) is not None:
+                yield f"{json.dumps(key)}:{text}"
 
     def _write(self, key: str, value: object) -> str | None:
         """A part as text, always the same for the same numbers; None: it says no more than its absence."""
