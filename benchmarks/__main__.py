@@ -55,7 +55,7 @@ def main() -> int:
         names = ", ".join(dict.fromkeys(workload.name for workload in TABLE))
         print(f"no such workload; there are: {names}", file=sys.stderr)
         return 2
-    path = arguments.out or arguments.go_on or report.choose_path()
+    path = arguments.out or arguments.go_on or report.choose_path(readme.BESIDE if parts == {"records"} else "")
     clock = "processor" if arguments.shared else "wall"
     method = {"rounds": rounds, "seconds_per_side_and_round": target, "clock": clock}
     if arguments.shared:

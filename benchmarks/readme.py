@@ -10,14 +10,15 @@ from typing import Any
 from benchmarks.report import FOLDER, write_number
 
 README = Path(__file__).parents[1] / "README.md"
+BESIDE = "-beside"  # of a file that has what is done beside training, and no table
 _BEGIN, _END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 _HEAD = (
     "| training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt | C++ ÷ bptt | limit |",
     "|---|---:|---:|---:|---:|---:|---:|",
 )
 _BESIDE = (
-    "| beside training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt |",
-    "|---|---:|---:|---:|---:|",
+    "| beside training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt | C++ ÷ bptt |",
+    "|---|---:|---:|---:|---:|---:|",
 )
 _TITLES = {
     "adder": "adder: T 8, H 16, one addition per update",
@@ -97,26 +98,40 @@ def write_beside(found: Mapping[str, Any]) -> str:
         best, ours = find_best(row), row["micros"]["ours"]["median"]
         others = f"{_NAMES[best]}, {write_number(row['ratios'][best]['median'])}"
         aim = _aim(row["target"], ours, least=False, judged=_is_judged(found))
-        cells = write_number(ours) + aim, others, write_number(row["ratios"]["torch"]["median"])
-        lines.append(f"| evaluating a sequence: {_TITLES[row['name']]} | {row['lanes']} | {' | '.join(cells)} |")
+        plain = write_number(row["ratios"]["cpp"]["median"]) if "cpp" in row["ratios"] else ""
+        cells = write_number(ours) + aim, others, write_number(row["ratios"]["torch"]["median"]), plain
+        lines.append(f"| evaluating a sequence: {_name_shortly(row)} | {row['lanes']} | {' | '.join(cells)} |")
     for row in found["records"]:
         ours = write_number(row["micros"]["median"])
-        what = f"recording an update, {row['sequences']} sequences evaluated: {_TITLES[row['name']]}"
-        lines.append(f"| {what} | {row['lanes']} | {ours} |  |  |")
+        what = f"recording an update, {row['sequences']} sequences evaluated: {_name_shortly(row)}"
+        lines.append(f"| {what} | {row['lanes']} | {ours} |  |  |  |")
     return "\n".join(lines) + "\n"
 
 
-def write_block(path: Path) -> str:
-    """The figure, the table, and where both are from."""
+def _name_shortly(row: Mapping[str, Any]) -> str:
+    """Without the sizes, which stand in the table above."""
+    return _TITLES[row["name"]].partition(":")[0]
+
+
+def write_block(path: Path, beside: Path | None = None) -> str:
+    """The figure, the tables, and where they are from; beside: the file of what is done beside training."""
     found = json.loads(path.read_text(encoding="utf-8"))
-    machine, at = found["machine"], os.path.relpath(path, README.parent).replace(os.sep, "/")
+    figure = f"![For each workload, how many times bptt's time the others take]({_place(path)[:-5]}.png)"
+    parts = [f"{figure}\n", write_table(found), write_beside(found), _write_source(path, found)]
+    if beside is not None:
+        other = json.loads(beside.read_text(encoding="utf-8"))
+        parts[2:] = [parts[3], write_beside(other), _write_source(beside, other)]
+    return "\n".join(part for part in parts if part)
+
+
+def _place(path: Path) -> str:
+    return os.path.relpath(path, README.parent).replace(os.sep, "/")
+
+
+def _write_source(path: Path, found: Mapping[str, Any]) -> str:
+    machine, rounds = found["machine"], found["method"]["rounds"]
     generation = f" ({machine['generation']})" if machine.get("generation") else ""
-    figure = f"![For each workload, how many times bptt's time the others take]({at.removesuffix('.json')}.png)"
-    source = (
-        f"[Measured]({at}) on {found['date']}, {found['method']['rounds']} rounds, {machine['processor']}{generation}."
-    )
-    tables = [table for table in (write_table(found), write_beside(found)) if table]
-    return "\n".join([f"{figure}\n", *tables, f"{source}\n"])
+    return f"[Measured]({_place(path)}) on {found['date']}, {rounds} rounds, {machine['processor']}{generation}.\n"
 
 
 def place_table(page: str, table: str) -> str:
@@ -129,15 +144,21 @@ def place_table(page: str, table: str) -> str:
 
 def find_newest() -> Path:
     """The newest results of whole tables."""
-    named = [
-        path for path in FOLDER.glob("*.json") if not path.stem.endswith(("-grid", "-sweeps", "-studies", "-many"))
-    ]
-    return max(named)
+    others = ("-grid", "-sweeps", "-studies", "-many", BESIDE)
+    return max(path for path in FOLDER.glob("*.json") if not path.stem.endswith(others))
+
+
+def find_beside(path: Path) -> Path | None:
+    """The newest results of what is done beside training, where a whole table's file has none; None: there are none."""
+    if "evaluations" in json.loads(path.read_text(encoding="utf-8")):
+        return None
+    return max(FOLDER.glob(f"*{BESIDE}.json"), default=None)
 
 
 def main(argv: Sequence[str]) -> int:
     path = Path(argv[0]) if argv else find_newest()
-    README.write_text(place_table(README.read_text(encoding="utf-8"), write_block(path)), encoding="utf-8")
+    block = write_block(path, find_beside(path))
+    README.write_text(place_table(README.read_text(encoding="utf-8"), block), encoding="utf-8")
     print(f"{README.name} has the table of {path}")
     return 0
 

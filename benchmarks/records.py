@@ -1,4 +1,4 @@
-"""What a sweep does beside training: evaluating networks, beside PyTorch and JAX, and recording an update."""
+"""What a sweep does beside training: evaluating networks, beside PyTorch, JAX and C++, and recording an update."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.measure import Spread, alternate, compare_rounds, find_least, summarise, time_call
 from benchmarks.problem import Disagreement, Problem, build_problem
-from benchmarks.sides import jax_side, torch_side
+from benchmarks.sides import cpp_side, jax_side, torch_side
 from benchmarks.workloads import Workload, build_adder, build_gated, build_sine
 from bptt.core.evaluation import Evaluation
 from bptt.core.models.gru import Gru
@@ -85,6 +85,8 @@ def _measure_evaluation(workload: Workload, aim: float | None, rounds: int, targ
     evaluation = Evaluation(runs[0].model, runs[0].loss, sets, batch, _PLANNED)
     losses = evaluation.evaluate(thetas)[0] * runs[0].loss.weight
     forms = {"torch": _list_torch(problem), "jax": _list_jax(problem)}
+    if (plain := cpp_side.prepare_evaluation(problem)) is not None:
+        forms["cpp"] = {"adder.cpp": plain}
     calls: dict[str, Callable[[], object]] = {"ours": lambda: evaluation.evaluate(thetas)}
     variants = {}
     for side, calls_by_form in forms.items():

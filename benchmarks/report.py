@@ -78,14 +78,17 @@ def _write_verdicts(result: "Result") -> str:
 def show_records(evaluations: "Sequence[Evaluated]", records: "Sequence[Recorded]", console: Console) -> None:
     """Print what a sweep does beside training."""
     table = Table(title="evaluating, µs per sequence: median (min–max)")
-    for column in ("workload", "lanes", "bptt", "PyTorch", "JAX", "PyTorch ÷ bptt", "JAX ÷ bptt", "target"):
+    ratios = "PyTorch ÷ bptt", "JAX ÷ bptt", "C++ ÷ bptt"
+    for column in ("workload", "lanes", "bptt", "PyTorch", "JAX", *ratios, "target"):
         table.add_column(column, justify="left" if column == "workload" else "right")
     for one in evaluations:
-        spreads = [*(one.micros[side] for side in ("ours", "torch", "jax")), *(one.ratios[s] for s in ("torch", "jax"))]
+        spreads = [one.micros[side] for side in ("ours", "torch", "jax")]
+        spreads += [one.ratios[side] for side in ("torch", "jax", "cpp") if side in one.ratios]
         met = (
             "" if one.target is None else f"≤ {one.target:g} {'✓' if one.micros['ours'].median <= one.target else '✗'}"
         )
-        table.add_row(one.name, str(one.lanes), *(_write_spread(spread) for spread in spreads), met)
+        plain = [] if "cpp" in one.ratios else [""]
+        table.add_row(one.name, str(one.lanes), *(_write_spread(spread) for spread in spreads), *plain, met)
     console.print(table)
     for record in records:
         console.print(

@@ -7,8 +7,8 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,9 @@ def _compile_program(program: str, timesteps: int, inputs: int, hidden: int) -> 
         counts = [numbers] * (3 if function is found.train_lanes else 2)
         function.argtypes = [*counts, pointer, real, real, real, pointer, pointer, ctypes.c_int]
         function.restype = None
+    if program == "adder":
+        found.evaluate_lanes.argtypes = [numbers, numbers, pointer, real, pointer, pointer, pointer]
+        found.evaluate_lanes.restype = None
     return found
 
 
@@ -178,6 +181,32 @@ def prepare(problem: Problem, variant: Variant) -> Cpp:
     once.seconds_per_update()
     passes = max(1, round(_SECONDS / (once.seconds_per_update() * problem.updates)))
     return Cpp(problem, variant, once.theta, once.data, passes)
+
+
+def prepare_evaluation(problem: Problem) -> Callable[[], Floats] | None:
+    """What evaluates the lanes' networks on all sequences of the problem's one batch, and gives each one's loss.
+
+    None: there is no program for it.
+    """
+    shape = replace(problem, run=replace(problem.run, train=replace(problem.run.train, batch_size=1)))
+    if is_missing() or problem.lanes == 1 or _find_program(shape) != "adder":
+        return None
+    sizes = (problem.timesteps, problem.run.task.inputs, problem.run.model.hidden_size)
+    library, sequences = _compile_program("adder", *sizes), problem.x.shape[3]
+    places = _fill_blocks(problem.lanes, library.width())
+    flat = [problem.parameters[name].reshape(problem.lanes, -1) for name in _NAMES["adder"]]
+    theta = _align(np.concatenate(flat, axis=1)[places].swapaxes(1, 2))
+    rows = [array[0].swapaxes(1, 2).reshape(problem.lanes, sequences, -1) for array in (problem.x, problem.y)]
+    data = _align(np.concatenate(rows, axis=2)[places].transpose(0, 2, 3, 1))
+    outputs = _align(np.zeros((len(theta), sequences, problem.timesteps, places.shape[1])))
+    losses = _align(np.zeros(places.shape))
+
+    def evaluate() -> Floats:
+        data_at, *others = (array.ctypes.data for array in (data, theta, outputs, losses))
+        library.evaluate_lanes(len(theta), sequences, data_at, problem.loss_weight, *others)
+        return losses.reshape(-1)[: problem.lanes].copy()
+
+    return evaluate
 
 
 def _fill_blocks(lanes: int, block: int) -> NDArray[np.int64]:

@@ -1,10 +1,23 @@
 """README's table is what the results say."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.readme import README, find_best, find_newest, place_table, write_beside, write_block, write_table
+from benchmarks.readme import (
+    README,
+    find_beside,
+    find_best,
+    find_newest,
+    place_table,
+    write_beside,
+    write_block,
+    write_table,
+)
+
+MEASURED = {"date": "2026-11-01", "method": {"clock": "wall", "rounds": 7}, "machine": {"processor": "some"}}
 
 
 def _spread(value: float) -> dict[str, float]:
@@ -42,10 +55,13 @@ def test_what_is_done_beside_training_has_rows_of_its_own() -> None:
     micros = {side: _spread(value) for side, value in {"ours": 0.25, "torch": 5.0, "jax": 0.5}.items()}
     ratios = {"torch": _spread(20.0), "jax": _spread(2.0)}
     evaluated = {"name": "adder", "lanes": 256, "target": 0.1, "micros": micros, "ratios": ratios}
+    beside_cpp = evaluated | {"ratios": ratios | {"cpp": _spread(0.7)}, "target": None}
     recorded = {"name": "adder", "lanes": 256, "sequences": 16, "micros": _spread(22.7)}
-    assert write_beside({"evaluations": [evaluated], "records": [recorded]}).splitlines()[2:] == [
-        "| evaluating a sequence: adder: T 8, H 16, one addition per update | 256 | 0.25 (≤ 0.1 ✗) | JAX, 2 | 20 |",
-        "| recording an update, 16 sequences evaluated: adder: T 8, H 16, one addition per update | 256 | 22.7 |  |  |",
+    of_adder = "adder | 256 |"
+    assert write_beside({"evaluations": [evaluated, beside_cpp], "records": [recorded]}).splitlines()[2:] == [
+        f"| evaluating a sequence: {of_adder} 0.25 (≤ 0.1 ✗) | JAX, 2 | 20 |  |",
+        f"| evaluating a sequence: {of_adder} 0.25 | JAX, 2 | 20 | 0.7 |",
+        f"| recording an update, 16 sequences evaluated: {of_adder} 22.7 |  |  |  |",
     ]
     assert write_beside({"results": []}) == ""
 
@@ -71,4 +87,32 @@ def test_the_table_stands_between_its_marks_alone() -> None:
 
 def test_readme_has_the_newest_table() -> None:
     page = README.read_text(encoding="utf-8")
-    assert place_table(page, write_block(find_newest())) == page
+    newest = find_newest()
+    assert place_table(page, write_block(newest, find_beside(newest))) == page
+
+
+def test_what_was_measured_apart_says_where(tmp_path: Path) -> None:
+    def write(name: str, found: dict[str, Any]) -> Path:
+        (path := tmp_path / name).write_text(json.dumps(MEASURED | found))
+        return path
+
+    micros = {side: _spread(value) for side, value in {"ours": 0.25, "torch": 5.0, "jax": 0.5}.items()}
+    ratios = {"torch": _spread(20.0), "jax": _spread(2.0), "cpp": _spread(0.7)}
+    evaluated = {"name": "adder", "lanes": 256, "target": None, "micros": micros, "ratios": ratios}
+    whole = write("whole.json", {"results": [_row("adder", 1, {"ours": 0.5, "torch": 200.0, "jax": 2.0})]})
+    beside = write("beside.json", {"evaluations": [evaluated], "records": []})
+    lines = write_block(whole, beside).splitlines()
+    assert [line.partition("](")[0] for line in lines if line.startswith(("|", "["))] == [
+        "| training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt | C++ ÷ bptt | limit |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        "| adder: T 8, H 16, one addition per update | 1 | 0.5 | JAX, 4 | 400 |  | 50 % |",
+        "[Measured",
+        "| beside training | runs | bptt, µs | best of the others ÷ bptt | PyTorch ÷ bptt | C++ ÷ bptt |",
+        "|---|---:|---:|---:|---:|---:|",
+        "| evaluating a sequence: adder | 256 | 0.25 | JAX, 2 | 20 | 0.7 |",
+        "[Measured",
+    ]
+    sources = [line for line in lines if line.startswith("[Measured")]
+    assert all(name in line for name, line in zip(("whole.json", "beside.json"), sources, strict=True))
+    both = write("both.json", {"results": [], "evaluations": [], "records": []})
+    assert find_beside(both) is None

@@ -26,8 +26,8 @@ inline void descend(V alpha, int steps, const V* left, const V* right, V* weight
     for (int j = 0; j < COLUMNS; j++) weights[i * WEIGHTS + j] -= alpha * sum[i][j];
 }
 
-inline void update(Lanes& net, const Sequence& data, V alpha, double weight, V* loss) {
-  V h[T][H], delta[T][H], above[T];
+// States of all timesteps, and what stands before the last squashing; `logit` is 0 before.
+inline void run_forward(const Lanes& net, const Sequence& data, V (*h)[H], V* logit) {
 #pragma GCC unroll 1
   for (int t = 0; t < T; t++) {
     V z[H];
@@ -43,10 +43,26 @@ inline void update(Lanes& net, const Sequence& data, V alpha, double weight, V* 
 #pragma GCC unroll 4
     for (int j = 0; j < H; j++) h[t][j] = sigmoid(h[t][j]);
   }
-  V logit[T] = {};
 #pragma GCC unroll 1
   for (int j = 0; j < H; j++)
     for (int t = 0; t < T; t++) logit[t] += h[t][j] * net.v[j];
+}
+
+inline V evaluate(const Lanes& net, const Sequence& data, double weight, V* outputs) {
+  V h[T][H], logit[T] = {}, loss = {};
+  run_forward(net, data, h, logit);
+#pragma GCC unroll 4
+  for (int t = 0; t < T; t++) {
+    outputs[t] = sigmoid(logit[t]);
+    V error = outputs[t] - data.y[t];
+    loss += weight * error * error;
+  }
+  return loss;
+}
+
+inline void update(Lanes& net, const Sequence& data, V alpha, double weight, V* loss) {
+  V h[T][H], delta[T][H], above[T], logit[T] = {};
+  run_forward(net, data, h, logit);
 #pragma GCC unroll 4
   for (int t = 0; t < T; t++) {
     V o = sigmoid(logit[t]), error = o - data.y[t];
@@ -186,6 +202,19 @@ void train_lanes(long blocks, long updates, long period, const double* data, dou
     for (long n = 0; n < updates; n++)
       update(net, all[block * period + n % period], splat(alpha), weight,
              losses ? (V*)losses + block * updates + n : nullptr);
+  }
+}
+
+// As many sequences of each block, forward alone: theta and data as above; outputs (blocks, sequences, T, WIDTH), losses
+// (blocks, WIDTH), those of all its sequences together.
+void evaluate_lanes(long blocks, long sequences, const double* data, double weight, const double* theta,
+                    double* outputs, double* losses) {
+  const Sequence* all = (const Sequence*)data;
+  for (long block = 0; block < blocks; block++) {
+    V loss = {};
+    for (long n = block * sequences; n < (block + 1) * sequences; n++)
+      loss += evaluate(((const Lanes*)theta)[block], all[n], weight, (V*)outputs + n * T);
+    ((V*)losses)[block] = loss;
   }
 }
 
