@@ -16,12 +16,12 @@ from bptt.analysis.tables import (
     write_parts,
 )
 from bptt.core.run import Record
-from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.history.base import Member, MemberColumns
 
 
-def job(number: int, **swept: str) -> SweepJob:
+def job(number: int, **swept: str) -> Member:
     keys = {key.replace("__", "."): text for key, text in swept.items()}
-    return SweepJob(number=number, name=f"run {number}", digest="", block=0, swept=keys, overrides=[], config={})
+    return Member(number=number, name=f"run {number}", digest="", swept=keys, updates=None)
 
 
 def ended(run: int, status: str = "FINISHED", outcome: str | None = "completed") -> dict[str, Any]:
@@ -63,7 +63,7 @@ OK, FAILED = ("FINISHED", "completed"), ("FAILED", None)
 def test_a_run_has_what_was_swept_and_what_it_recorded_last() -> None:
     jobs = [job(0, model="elman", seed="0", optimizer__alpha="1e-3"), job(1, model="lstm", seed="1")]
     history = pd.DataFrame([point(1, 1, 3.0), point(1, 9, 0.5, 0.25), point(0, 1, 2.0), point(0, 5, np.nan)])
-    table = tabulate_runs(jobs, pd.DataFrame([ended(1), ended(0, outcome="diverged")]), history)
+    table = tabulate_runs(MemberColumns.of(jobs), pd.DataFrame([ended(1), ended(0, outcome="diverged")]), history)
     assert list(table) == [
         *("run", "name", "status", "outcome", "updates"),
         *("model", "optimizer.alpha", "seed"),
@@ -82,14 +82,15 @@ def test_a_run_has_what_was_swept_and_what_it_recorded_last() -> None:
 
 def test_jobs_that_have_not_ended_are_there_too() -> None:
     nothing = pd.DataFrame(columns=["run", "update", "loss/eval"]).astype({"run": int, "update": int})
-    table = tabulate_runs([job(0), job(1), job(2)], pd.DataFrame([ended(1, "FAILED", None)]), nothing)
+    table = tabulate_runs(MemberColumns.of([job(0), job(1), job(2)]), pd.DataFrame([ended(1, "FAILED", None)]), nothing)
     assert table["name"].tolist() == ["run 0", "run 1", "run 2"]
     assert table["status"].isna().tolist() == [True, False, True]
     assert tabulate_settings(table, [])[["runs", "failed", "unfinished"]].to_numpy().tolist() == [[3, 1, 2]]
 
 
 def test_what_a_failed_run_recorded_on_its_way_is_no_outcome() -> None:
-    table = tabulate_runs([job(0)], pd.DataFrame([ended(0, "FAILED", "completed")]), pd.DataFrame([point(0, 1, 0.5)]))
+    members = MemberColumns.of([job(0)])
+    table = tabulate_runs(members, pd.DataFrame([ended(0, "FAILED", "completed")]), pd.DataFrame([point(0, 1, 0.5)]))
     assert table["outcome"].isna().tolist() == [True]
     assert table["loss/eval"].tolist() == [0.5]
 
@@ -276,5 +277,5 @@ def test_weights_of_an_update_are_those_that_every_run_kept() -> None:
 def test_a_seed_that_no_column_of_numbers_holds_stays_text(seed: int) -> None:
     jobs = [job(0, seed="1"), job(1, seed=str(seed))]
     history = pd.DataFrame([point(0, 1, 0.5), point(1, 1, 0.25)])
-    runs = tabulate_runs(jobs, pd.DataFrame([ended(0), ended(1)]), history)
+    runs = tabulate_runs(MemberColumns.of(jobs), pd.DataFrame([ended(0), ended(1)]), history)
     assert runs["seed"].tolist() == ["1", str(seed)]

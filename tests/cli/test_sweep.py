@@ -375,7 +375,7 @@ def interrupted(*arguments):
     os.kill(os.getpid(), signal.{signal})
 finish.make_report = interrupted
 if {again}:
-    finish.load_sweep = interrupted
+    finish.load_found = interrupted
 """
 
 

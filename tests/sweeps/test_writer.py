@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -150,6 +151,33 @@ def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_
     assert store.refused == 1
     assert [sorted(names) for names in store.written] == [["seed=0"], ["seed=1"], ["seed=2"]]
     assert archive.stored() == {0, 1, 2}
+
+
+def test_blocks_that_a_slow_store_leaves_waiting_are_read_from_the_folder(
+    archive: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, going, read = Store(), threading.Event(), list[int]()
+    write, results = store.write, SweepFolder.results
+
+    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
+        assert going.wait(20)
+        return write(runs)
+
+    def note(self: SweepFolder, number: int) -> list[RunResult]:
+        read.append(number)
+        return results(self, number)
+
+    monkeypatch.setattr(module, "_MOST_HELD", 1)
+    monkeypatch.setattr(store, "write", slow)
+    monkeypatch.setattr(SweepFolder, "results", note)
+    writer = writing(archive, store, *([result(number)] for number in range(4)))  # none of which waits
+    assert len(writer._held) <= 1
+    going.set()
+    writer.finish(print)
+    assert store.written == [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
+    assert len(read) >= 2
+    assert set(read) < {0, 1, 2, 3}
+    assert archive.stored() == {0, 1, 2, 3}
 
 
 def test_a_store_that_stays_away_is_told_of(archive: SweepFolder) -> None:

@@ -1,6 +1,6 @@
 """Two records of what should be one run, compared number by number; and a hash of all that was recorded of each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -229,28 +229,32 @@ def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> NDArray[np.uint8
     found = np.empty((len(runs), sha256().digest_size), np.uint8)
     for start in range(0, len(runs), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        rows = zip(*(runs[name].iloc[some].tolist() for name in told), firsts[some], ends[some], strict=True)
+        spans = firsts[some].tolist(), ends[some].tolist()
+        rows = zip(*(runs[name].iloc[some].tolist() for name in told), *spans, strict=True)
         low, high = (int(end) for end in (firsts[some].min(), ends[some].max()))
-        # Which NaN it is says nothing.
-        columns = {
-            name: np.nan_to_num(history[name].iloc[order[low:high]].to_numpy("float64", na_value=np.nan), nan=np.nan)
+        metrics = [
+            _MetricTexts(name, history[name].iloc[order[low:high]].to_numpy("float64", na_value=np.nan))
             for name in names
-        }
+        ]
         for place, (*values, first, end) in enumerate(rows, start):
-            digest = _hash_run(told, values, columns, slice(first - low, end - low))
-            found[place] = np.frombuffer(digest, np.uint8)
+            named = "\n".join([f"{name} {_write_known(value)}" for name, value in zip(told, values, strict=True)])
+            parts = [metric.write(first - low, end - low) for metric in metrics]
+            found[place] = np.frombuffer(sha256(b"".join([named.encode(), *parts])).digest(), np.uint8)
     return found
 
 
-def _hash_run(told: Sequence[str], values: Sequence[Any], columns: Mapping[str, Any], place: slice) -> bytes:
-    named = (f"{name} {_write_known(value)}" for name, value in zip(told, values, strict=True))
-    found = sha256("\n".join(named).encode())
-    for name, every in columns.items():
-        numbers = every[place]
-        if not np.isnan(numbers).all():  # a metric that this run did not have
-            found.update(f"\n{name} ".encode())
-            found.update(numbers.astype("<f8").tobytes())
-    return found.digest()
+class _MetricTexts:
+    """What is hashed of a metric of several runs, whose values stand one after the other."""
+
+    def __init__(self, name: str, values: NDArray[np.float64]) -> None:
+        self._title = f"\n{name} ".encode()
+        # Which NaN it is says nothing.
+        self._bytes = np.nan_to_num(values, nan=np.nan).astype("<f8").tobytes()
+        self._known = np.concatenate([[0], np.cumsum(~np.isnan(values))]).tolist()
+
+    def write(self, first: int, end: int) -> bytes:
+        """Of the run that has these places; nothing where it did not have the metric."""
+        return self._title + self._bytes[8 * first : 8 * end] if self._known[end] > self._known[first] else b""
 
 
 def _write_known(value: Any) -> str:

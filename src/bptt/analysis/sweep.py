@@ -1,6 +1,5 @@
 """What was recorded of a sweep, a run or several, as tidy tables; which runs solved their task, which did best."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -31,7 +30,7 @@ from bptt.analysis.tables import (
 )
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.jobs import Stage
-from bptt.tracking.history.base import Head, History, Member
+from bptt.tracking.history.base import Head, History, MemberColumns, in_order_of_mention
 from bptt.tracking.history.find import Source, SourceError, find
 
 if TYPE_CHECKING:
@@ -249,24 +248,24 @@ def pick_best(
 def load_found(source: Source, solved: str | None = None, conditions: Sequence[str] | None = None) -> Sweep:
     """What was recorded of a source that was found; see `load_sweep`."""
     recording, head = source.recording, source.recording.head
-    members = recording.members
-    every = recording.tables([member.number for member in members])
+    every = recording.tables(recording.numbers)
     # Of the whole, so that parts of one sweep are measured alike.
     criterion = _read_criterion(solved or head.solved, every)
     if conditions is not None and (unknown := [key for key in conditions if key not in drop_seed(head.swept)]):
         raise SourceError(_refuse_condition(unknown[0], drop_seed(head.swept)))
+    members = MemberColumns.of(recording.members)
     if len(source.numbers) < len(members):
-        members = [member for member in members if member.number in source.numbers]
-    asked = _name_choices(members, recording)
+        members = members.pick(np.array([number in source.numbers for number in members.numbers.tolist()], bool))
+    members = _name_choices(members, recording)
     measures = recording.measures()
-    stages = _part_stages(asked)
+    stages = _part_stages(members)
     # As long as only values were tuned, or where some of these runs were asked for, they are the sweep.
-    own = next((stages[stage] for stage in ("result", "tuning", "confirming") if stages[stage]), asked)
+    own = next((stages[stage] for stage in ("result", "tuning", "confirming") if len(stages[stage])), members)
 
-    def make(members: Sequence[Member], others: Mapping[str, Sweep]) -> Sweep:
-        tuned = head.tuned if members and members[0].stage != "tuning" else []
+    def make(members: MemberColumns, others: Mapping[str, Sweep]) -> Sweep:
+        tuned = head.tuned if len(members) and members.stages[0] != "tuning" else []
         keys = [key for key in dict.fromkeys([*head.swept, SEED]) if key not in tuned]
-        swept = [key for key in keys if _differ(member.swept.get(key) for member in members)]
+        swept = [key for key in keys if _differ(members.swept.get(key, ()))]
         return Sweep(
             name=source.name,
             folder=head.folder,
@@ -290,17 +289,14 @@ def load_found(source: Source, solved: str | None = None, conditions: Sequence[s
             **_tabulate(members, every, criterion, measures),
         )
 
-    others = {stage: make(members, {}) for stage, members in stages.items() if members and members is not own}
+    others = {stage: make(members, {}) for stage, members in stages.items() if len(members) and members is not own}
     return make(own, {stage: sweep for stage, sweep in others.items() if stage != "result"})
 
 
-def _part_stages(members: Sequence[Member]) -> dict[Stage, Sequence[Member]]:
+def _part_stages(members: MemberColumns) -> dict[Stage, MemberColumns]:
     """The members of each stage."""
-    there = {member.stage for member in members}
-    return {
-        stage: members if there == {stage} else [member for member in members if member.stage == stage]
-        for stage in get_args(Stage)
-    }
+    stages = np.array(members.stages, object)
+    return {stage: members.pick(stages == stage) for stage in get_args(Stage)}
 
 
 def _differ(values: Iterable[object]) -> bool:
@@ -317,37 +313,37 @@ def _count_seconds(head: Head) -> float | None:
     return head.ended - head.began
 
 
-def _name_choices(members: Sequence[Member], recording: History) -> Sequence[Member]:
+def _name_choices(members: MemberColumns, recording: History) -> MemberColumns:
     """The members, where some swept a choice, as `model`, and others left it to the sweep: those with its name."""
-    given = Counter(key for member in members for key in member.swept if "." not in key and key != SEED)
-    partial = {key for key, count in given.items() if count < len(members)}
+    partial = [key for key, texts in members.swept.items() if "." not in key and key != SEED and None in texts]
+    if not partial:
+        return members
 
-    def fill(member: Member) -> Member:
-        missing = sorted(partial - member.swept.keys())
-        if not missing:
-            return member
-        config = recording.config(member.number)
-        targets = {key: str((config.get(key) or {}).get("_target_", "")) for key in missing}
-        named = {key: target.split(".")[-2] for key, target in targets.items() if "." in target}
-        return replace(member, swept=member.swept | named)
+    def name(key: str, number: int) -> str | None:
+        target = str((recording.config(number).get(key) or {}).get("_target_", ""))
+        return target.split(".")[-2] if "." in target else None
 
-    return [fill(member) for member in members] if partial else members
+    named, numbers = dict(members.swept), members.numbers.tolist()
+    for key in sorted(partial):
+        named[key] = [
+            name(key, number) if text is None else text for number, text in zip(numbers, named[key], strict=True)
+        ]
+    return replace(members, swept=in_order_of_mention(named))
 
 
 def _tabulate(
-    members: Sequence[Member], every: Tables, criterion: Solved, measures: "pd.DataFrame"
+    members: MemberColumns, every: Tables, criterion: Solved, measures: "pd.DataFrame"
 ) -> dict[str, "pd.DataFrame"]:
     """`Sweep.runs` and `Sweep.history` of some of the runs."""
-    numbers = [member.number for member in members]
-    found, history = every.runs, every.history
+    numbers, found, history = members.numbers, every.runs, every.history
     if not found["run"].isin(numbers).all() or not history["run"].isin(numbers).all():
         history = history[history["run"].isin(numbers)].reset_index(drop=True)
         found = found[found["run"].isin(numbers)]
     runs = tabulate_runs(members, found, history)
-    runs = _add_results(runs, history, criterion, [member.updates for member in members])
-    runs["digest"] = [member.digest for member in members]
-    for name in dict.fromkeys(name for member in members for name in member.tags):
-        runs[f"tags.{name}"] = [member.tags.get(name) for member in members]
+    runs = _add_results(runs, history, criterion, members.updates)
+    runs["digest"] = members.digests
+    for name, texts in members.tags.items():
+        runs[f"tags.{name}"] = texts
     came_to = found.set_index("run")
     for name in ("error", "run_id"):
         told = runs["run"].map(came_to[name]).astype(object)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from bptt.tracking.folder.files import list_once
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bptt.core.run import Record
+    from bptt.tracking.history.base import MemberColumns
 
 SEED = "seed"
 
@@ -142,35 +143,24 @@ LEADING_FITS: Final = ("rmse", "r2", "balanced_accuracy")  # where there is litt
 NOTHING: Final = "–"
 
 
-class TableJob(Protocol):
-    """A run before what it came to: its number, its name, and what tells it from the others, as text."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def swept(self) -> Mapping[str, str]: ...
-
-
 _UNNOTED: Final = "at update {:,}: why was not noted"  # by an earlier version
 
 
-def tabulate_runs(jobs: Sequence[TableJob], runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
-    """A row for each job: run, name, status, outcome, updates, what was swept, and what was recorded last.
+def tabulate_runs(members: "MemberColumns", runs: "pd.DataFrame", history: "pd.DataFrame") -> "pd.DataFrame":
+    """A row for each member: run, name, status, outcome, updates, what was swept, and what was recorded last.
 
-    runs, history  the archive's tables; a job that isn't there has not ended, and only its name and what was swept
+    runs, history  the archive's tables; a run that isn't there has not ended, and only its name and what was swept
 
     What a run that FAILED, or that halving gave up, had recorded until then is there, but it has no outcome. Where some
     was given up, `given_up` says why; None: it was not.
-    A swept key is a column of its own: numbers where all its values are, else text; missing where a job has none.
+    A swept key is a column of its own: numbers where all its values are, else text; missing where a run has none.
     `loss/test`, `accuracy/test`, `baseline` and the others of `Record.once` are there where some run has them.
     """
     import pandas as pd
 
-    keys = sorted(dict.fromkeys(key for job in jobs for key in job.swept), key=lambda key: key == SEED)
-    names = pd.DataFrame({"run": [job.number for job in jobs], "name": [job.name for job in jobs]})
-    swept = pd.DataFrame({key: _make_column([job.swept.get(key) for job in jobs]) for key in keys}, index=names.index)
+    keys = sorted(members.swept, key=lambda key: key == SEED)
+    names = pd.DataFrame({"run": members.numbers, "name": members.names})
+    swept = pd.DataFrame({key: _make_column(members.swept[key]) for key in keys}, index=names.index)
     last = history.drop(columns="update").groupby("run").nth(-1)
     told = ["given_up"] if "given_up" in runs and runs["given_up"].notna().any() else []
     ended = names.merge(runs[["run", "status", "outcome", "updates", *told]], on="run", how="left")

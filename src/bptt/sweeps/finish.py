@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bptt.analysis.sweep import hash_results, load_sweep
+from bptt.analysis.sweep import hash_results, load_found
 from bptt.analysis.tables import LOSS, drop_seed, tabulate_settings, take_final
 from bptt.printable import make_printable
 from bptt.sweeps.description import OwnRun, describe_sweep, summarize_sweep
@@ -17,6 +17,8 @@ from bptt.sweeps.workers.calls import Stopped
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.files import PAGE, REPORT, Status, make_place
 from bptt.tracking.folder.jobs import SweepJob
+from bptt.tracking.history.find import Source
+from bptt.tracking.history.from_folder import SweepFolderHistory
 from bptt.tracking.provenance.environment import pack_provenance
 from bptt.tracking.store.address import StoreError, make_run_path
 from bptt.tracking.store.logs import SweepLog, pack_journal, pack_measures_copy
@@ -127,7 +129,9 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     wanted = session.journal.report and not interrupted
     if wanted:
         session.report.ask(session.archive.folder)
-    sweep = load_sweep(session.archive.folder)
+    recording = SweepFolderHistory(session.archive.folder, (session.archive, session.jobs))
+    sweep = load_found(Source(recording, None, frozenset(recording.numbers)))
+    results = None if interrupted else hash_results([sweep])  # while the report is made
     runs = sweep.runs.assign(run_id=_run_ids(session, sweep.runs["run"], stored=unstored is None))
     settings = tabulate_settings(runs, session.journal.swept)
     made = make_report(session, sweep) if wanted else None
@@ -187,7 +191,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
         view=view,
         compare=compare,
         seconds=seconds,
-        results=None if interrupted else hash_results([sweep]),
+        results=results,
     )
 
 

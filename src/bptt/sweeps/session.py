@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from queue import Queue
+from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 from bptt.configuration.owners import check_kernel_folder
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 _SECONDS_AFTER_A_FAILURE: Final = 30.0
 _SECONDS_TO_BE_TOLD_OF: Final = 2.0
-_MOST_WAITING: Final = 8  # blocks; training waits for the store rather than fill the memory
+_MOST_HELD: Final = 8  # blocks that wait for the store in memory; what comes beside them is read from the folder again
 
 
 class Writer:
@@ -70,15 +70,21 @@ class Writer:
         self._refused: set[int] = set()  # of these
         self._described = 0  # jobs, of which the store has the list
         self._next = 0.0
-        self._queue: Queue[tuple[int, Sequence[RunResult]] | None] = Queue(_MOST_WAITING)
+        self._queue: SimpleQueue[int | None] = SimpleQueue()
+        self._held: dict[int, Sequence[RunResult]] = {}
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
-    def put(self, number: int, results: Sequence[RunResult]) -> None:
-        """Take a block that the archive has. Raises what the thread ended with, should it have."""
+    def put(self, number: int, results: Sequence[RunResult] | None = None) -> None:
+        """Take a block that the archive has. Raises what the thread ended with, should it have.
+
+        It never waits: joblib would go on, and what is trained meanwhile would pile up in its memory.
+        """
         if self._error is not None:
             raise self._error
-        self._queue.put((number, results))
+        if results is not None and len(self._held) < _MOST_HELD:
+            self._held[number] = results
+        self._queue.put(number)
 
     def finish(self, say: Callable[[str], None]) -> None:
         """Wait until all is written, or was refused once more: `trouble` says. A long wait is told to `say`."""
@@ -98,18 +104,15 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            while (block := self._queue.get()) is not None:
-                number, results = block
+            while (number := self._queue.get()) is not None:
                 self._late.append(number)
+                results = self._held.pop(number, None)
                 if self.trouble is None:
-                    self._write(number, results)
+                    self._write(number, self._archive.results(number) if results is None else results)
                 elif time.monotonic() >= self._next:
                     self._write_late()
         except BaseException as error:
             self._error = error
-            # Who waits for room in the queue must not wait for ever.
-            while self._queue.get() is not None:
-                pass
 
     def _write_late(self) -> None:
         self.trouble = None
@@ -393,7 +396,7 @@ class Session:
             except StoreError as error:  # what is trained matters more than which page shows it
                 _log.warning("the store did not take which runs belong to the sweep: %s", error)
             for number in unsent:
-                writer.put(number, self.archive.results(number))
+                writer.put(number)
 
     def _adopt_all(self) -> None:
         """Have all runs that the store has belong to the sweep: an earlier version did not note that."""

@@ -20,6 +20,7 @@ from bptt.analysis.solved import Solved
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson
 from bptt.analysis.tables import ACCURACY, KEPT_LOSS, LOSS, SEED, choose_conditions, tabulate_runs, write_parts
 from bptt.tracking.folder.block import make_empty_history
+from bptt.tracking.history.base import Member, MemberColumns
 from bptt.watch.curves import Portion
 
 if TYPE_CHECKING:
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
 
 #: Of a sweep of several stages, those whose runs are its result, as far as they were begun.
 _STAGES: Final = ("result", "tuning", "confirming")
-
-
-@dataclass(frozen=True)
-class _Job:
-    number: int
-    name: str
-    swept: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -64,16 +58,20 @@ def find_arms(rows: Sequence[Mapping[str, Any]], journal: "SweepJournal") -> Arm
     import pandas as pd
 
     stage = next((stage for stage in _STAGES if any(row["stage"] == stage for row in rows)), _STAGES[0])
-    jobs = [_Job(row["number"], row["name"], json.loads(row["swept"])) for row in rows if row["stage"] == stage]
+    jobs = MemberColumns.of(
+        Member(number=row["number"], name=row["name"], digest="", swept=json.loads(row["swept"]), updates=None)
+        for row in rows
+        if row["stage"] == stage
+    )
     tuned = journal.tuned if stage != "tuning" else []
     keys = [key for key in dict.fromkeys([*journal.swept, SEED]) if key not in tuned]
-    swept = [key for key in keys if len({job.swept.get(key) for job in jobs}) > 1]
+    swept = [key for key in keys if len({*jobs.swept.get(key, ())}) > 1]
     nothing = pd.DataFrame({"run": pd.Series(dtype="int64")} | dict.fromkeys(("status", "outcome", "updates")))
     table = tabulate_runs(jobs, nothing, make_empty_history())
     parts = write_parts(table, swept, choose_conditions(swept, journal.conditions))
     places: dict[tuple[str, str], list[int]] = {}
-    for job, arm in zip(jobs, zip(*parts, strict=True), strict=True):
-        places.setdefault(arm, []).append(job.number)
+    for number, arm in zip(jobs.numbers.tolist(), zip(*parts, strict=True), strict=True):
+        places.setdefault(arm, []).append(number)
     return Arms(
         stage=stage,
         conditions=[condition for condition, _ in places],

@@ -172,19 +172,36 @@ def _write_title(update: str | int) -> str:
     return f"{update} update" if isinstance(update, str) else f"update {update:,}"
 
 
+_ROWS_AT_ONCE: Final = 200_000
+_MOST_PARTS: Final = 16  # each takes a look at all rows
+
+
 def _take_profiles(
     flow: "pd.DataFrame", runs: "pd.DataFrame", groups: Sequence[tuple[int, int]], update: str | int
 ) -> "pd.DataFrame":
     """The median norm by lag (rows) and by panel and line (columns)."""
-    by_run = flow.groupby("run")["update"]
-    at: Any = update
+    import pandas as pd
+
+    lags, updates, norms = (flow[name].to_numpy() for name in ("lag", "update", "norm"))
+    place = pd.Index(runs["run"]).get_indexer(flow["run"])
+    there = place >= 0
     if isinstance(update, str):
-        at = flow["run"].map(by_run.min() if update == "first" else by_run.max())
-    places = dict(zip(runs["run"], groups, strict=True))
-    rows = flow[(flow["update"] == at) & flow["norm"].notna() & flow["run"].isin(places)]
-    panel, line = (rows["run"].map({run: place[which] for run, place in places.items()}) for which in (0, 1))
-    rows = rows.assign(panel=panel, line=line)
-    return rows.pivot_table(index="lag", columns=["panel", "line"], values="norm", aggfunc="median")
+        find, worst = (np.minimum, np.iinfo(np.int64).max) if update == "first" else (np.maximum, -1)
+        ends = np.full(len(runs) + 1, worst)  # of rows of other runs, in the last place
+        find.at(ends, place, updates)
+        there &= updates == ends[place]
+    else:
+        there &= updates == update
+    there &= ~np.isnan(norms)
+    parts, columns = [], np.array(groups, np.int64).reshape(-1, 2)
+    # As many rows at once as there is memory for.
+    for some in np.array_split(np.unique(lags[there]), max(1, min(_MOST_PARTS, int(there.sum()) // _ROWS_AT_ONCE))):
+        if len(some):
+            which = there & (lags >= some[0]) & (lags <= some[-1])
+            panel, line = columns[place[which]].T
+            rows = pd.DataFrame({"lag": lags[which], "panel": panel, "line": line, "norm": norms[which]})
+            parts.append(rows.pivot_table(index="lag", columns=["panel", "line"], values="norm", aggfunc="median"))
+    return pd.concat(parts).sort_index(axis="columns") if parts else pd.DataFrame()
 
 
 def _set_symlog(every: "Sequence[Axes]", norms: "NDArray[np.float64]") -> None:

@@ -217,7 +217,7 @@ def read_block(block: Block) -> list[RunResult]:
     arrays, tables = block.arrays(), [block.table(name) for name in (HISTORY, FLOW)]
     with _refused(block.folder / FLOW):
         check_updates(*tables)
-        history, flow = (dict(iter(table.to_pandas(use_threads=False).groupby("run", sort=False))) for table in tables)
+        history, flow = map(_part_runs, tables)
         places = {int(run): place for place, run in enumerate(arrays["run"])}
         results = []
         for row in block.runs.to_pylist():
@@ -230,12 +230,25 @@ def read_block(block: Block) -> list[RunResult]:
     return results
 
 
+def _part_runs(table: Any) -> dict[int, dict[str, NDArray[Any]]]:
+    """Run → its part of each column; the rows of a run stand one after the other."""
+    frame = table.to_pandas(use_threads=False)
+    columns = {str(name): frame[name].to_numpy() for name in frame}
+    runs = columns.pop("run")
+    begins = np.flatnonzero(np.diff(runs, prepend=-1))
+    ends = [*begins[1:].tolist(), len(runs)][: len(begins)]
+    return {
+        int(runs[begin]): {name: values[begin:end] for name, values in columns.items()}
+        for begin, end in zip(begins.tolist(), ends, strict=True)
+    }
+
+
 def _make_record(
     outcome: Any,
     updates: int,
     once: dict[str, float],
-    history: Any,
-    flow: Any,
+    history: dict[str, NDArray[Any]],
+    flow: dict[str, NDArray[Any]],
     arrays: dict[str, NDArray[Any]],
     place: int,
 ) -> Any:
@@ -245,8 +258,8 @@ def _make_record(
     return Record(
         outcome=outcome,
         updates=updates,
-        history={str(name): history[name].to_numpy() for name in history if name != "run"},
-        flow=flow["norm"].to_numpy().reshape(len(history), -1),
+        history=history,
+        flow=flow["norm"].reshape(len(history["update"]), -1),
         parameters={
             name.removeprefix(prefix): array[place] for name, array in arrays.items() if name.startswith(prefix)
         },
@@ -329,8 +342,12 @@ def _sort_rows(table: Any) -> Any:
 
 def _to_pandas(table: Any) -> "pd.DataFrame":
     """The table, which is no more when this returns: of many rows there is no memory for twice as many."""
+    import pyarrow as pa
+
     apart = all(column.num_chunks > 2 for column in table.itercolumns())  # of one chunk a column would not be its own
     found: pd.DataFrame = table.to_pandas(use_threads=False, split_blocks=apart, self_destruct=apart)
+    del table
+    pa.default_memory_pool().release_unused()
     return found
 
 

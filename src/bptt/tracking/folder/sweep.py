@@ -401,11 +401,13 @@ class SweepFolder:
         return blocks
 
     def _opened(self, number: int) -> Block:
-        if number not in self._open:
-            if len(self._open) >= _MOST_OPEN:
+        block = self._open.get(number)
+        if block is None:
+            block = open_block(self.place_block(number), self._find_digests(), self._sealed)
+            if len(self._open) >= _MOST_OPEN:  # by whichever thread
                 self._open.clear()
-            self._open[number] = open_block(self.place_block(number), self._find_digests(), self._sealed)
-        return self._open[number]
+            self._open[number] = block
+        return block
 
     @cached_property
     def _sealed(self) -> bool:

@@ -1,10 +1,13 @@
 """What is recorded of a sweep, or of runs, wherever it is kept: the one shape in which it is read back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bptt.tracking.folder.block import Tables
 from bptt.tracking.folder.measures import tabulate_measures
@@ -120,6 +123,66 @@ class Member:
     tags: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class MemberColumns:
+    """Runs of a recording, a column for each thing: a million of them as objects would fill the memory.
+
+    swept, tags  key → the text of each run, None where it has none; in the order in which the runs name keys
+    """
+
+    numbers: NDArray[np.int64]
+    names: list[str]
+    digests: list[str]
+    updates: list[int | None]
+    stages: list["Stage"]
+    swept: dict[str, list[str | None]]
+    tags: dict[str, list[str | None]]
+
+    @classmethod
+    def of(cls, members: Iterable[Member]) -> Self:
+        """The columns of these runs."""
+        numbers, found = list[int](), cls(np.empty(0, np.int64), [], [], [], [], {}, {})
+        for member in members:
+            for texts, own in ((found.swept, member.swept), (found.tags, member.tags)):
+                for key in own:
+                    if key not in texts:
+                        texts[key] = [None] * len(numbers)
+                for key, column in texts.items():
+                    column.append(own.get(key))
+            numbers.append(member.number)
+            found.names.append(member.name)
+            found.digests.append(member.digest)
+            found.updates.append(member.updates)
+            found.stages.append(member.stage)
+        return replace(found, numbers=np.array(numbers, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def pick(self, which: NDArray[np.bool_]) -> Self:
+        """Some of them, which[i] of run i."""
+        if which.all():
+            return self
+        places = np.flatnonzero(which).tolist()
+
+        def take(column: list[Any]) -> list[Any]:
+            return [column[place] for place in places]
+
+        return replace(
+            self,
+            numbers=self.numbers[which],
+            **{name: take(getattr(self, name)) for name in ("names", "digests", "updates", "stages")},
+            swept=in_order_of_mention({key: take(texts) for key, texts in self.swept.items()}),
+            tags=in_order_of_mention({key: take(texts) for key, texts in self.tags.items()}),
+        )
+
+
+def in_order_of_mention(texts: Mapping[str, list[str | None]]) -> dict[str, list[str | None]]:
+    """Columns in the order in which runs name their keys, without those that none names."""
+    first = {key: next((place for place, text in enumerate(of) if text is not None), -1) for key, of in texts.items()}
+    return {key: texts[key] for key in sorted(texts, key=first.__getitem__) if first[key] >= 0}
+
+
 class History(ABC):
     """Runs that were recorded together. Methods raise ArchiveError or StoreError where something can't be read."""
 
@@ -132,6 +195,11 @@ class History(ABC):
     @abstractmethod
     def members(self) -> Sequence[Member]:
         """All runs, by number."""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of all runs."""
+        return [member.number for member in self.members]
 
     @abstractmethod
     def tables(self, numbers: Sequence[int]) -> Tables:

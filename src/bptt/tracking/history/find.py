@@ -194,8 +194,7 @@ def find(source: str | Path, uri: str | None = None, choose: Choose | None = Non
         found = (_find_here(text, uri) if narrowing is not None else None) or _find_in_store(text, uri)
     recording, own = found
     narrowing = own if narrowing is None else narrowing
-    members = recording.members
-    numbers: Sequence[int] = [m.number for m in members] if narrowing is None else narrowing.of(members)
+    numbers: Sequence[int] = recording.numbers if narrowing is None else narrowing.of(recording.members)
     if narrowing is not None and narrowing.best:
         if choose is None:
             raise SourceError(f"{source}: a run can't be meant here; name the whole sweep: {text}")

@@ -50,12 +50,16 @@ _BLOCKS_HELD: Final = 2
 
 
 class SweepFolderHistory(History):
-    """The sweep in a folder, so far. Making one raises ArchiveError where it is no sweep's."""
+    """The sweep in a folder, so far. Making one raises ArchiveError where it is no sweep's.
 
-    def __init__(self, folder: Path) -> None:
+    known  its archive and all its runs, by who has both; None: they are read
+    """
+
+    def __init__(self, folder: Path, known: tuple[SweepFolder, SweepJobs] | None = None) -> None:
         # It is read from later on, when the current folder may be another.
         self.folder = self._folder = folder
-        self._archive = SweepFolder.open(folder.absolute())
+        self._archive = SweepFolder.open(folder.absolute()) if known is None else known[0]
+        self._known = None if known is None else known[1]
         self._journal = self._archive.journal
         self._records = lru_cache(_BLOCKS_HELD)(self._block_records)
 
@@ -79,6 +83,11 @@ class SweepFolderHistory(History):
     def members(self) -> Sequence[Member]:
         """See `History.members`."""
         return Lazy(self._jobs, make_member)
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """See `History.numbers`."""
+        return range(len(self._jobs))
 
     def tables(self, numbers: Sequence[int]) -> Tables:
         """See `History.tables`."""
@@ -117,7 +126,7 @@ class SweepFolderHistory(History):
 
     def measures(self) -> "pd.DataFrame":
         """See `History.measures`."""
-        rows, _ = read_measures(self._archive.folder, {job.number: job.digest for job in self._jobs})
+        rows, _ = read_measures(self._archive.folder, self._jobs.digests)
         return tabulate_measures(rows)
 
     def provenance(self) -> dict[str, Any]:
@@ -126,7 +135,7 @@ class SweepFolderHistory(History):
 
     @cached_property
     def _jobs(self) -> SweepJobs:
-        return self._archive.jobs()
+        return self._archive.jobs() if self._known is None else self._known
 
     @cached_property
     def _blocks(self) -> "NDArray[np.int64]":
