@@ -139,6 +139,7 @@ def test_all_updates_are_the_programs() -> None:
     assert seen.history["accuracy/eval"][-1] == 1
 
 
+@pytest.mark.slow
 def test_another_seed_is_the_program_with_another_seed() -> None:
     run = make_original(5, "train.updates=200", "train.log_points=200")
     (record,) = train([run])

@@ -29,6 +29,7 @@ FILES = {path.stem: path for path in sorted((find_conf_folder() / "sweep").glob(
 SEARCHES = {name for name, path in FILES.items() if "_target_:" in path.read_text(encoding="utf-8")}
 SWEEPS = sorted(FILES.keys() - SEARCHES)
 LENGTHS = [name for name in SWEEPS if name.startswith("length_")]
+LARGE = {"remedies", "single_changes"}  # whose runs take seconds to compose
 ARTICLES = [name for name in SWEEPS if name not in (*LENGTHS, "remedies")]
 
 
@@ -83,7 +84,9 @@ def right(name: str, seeds: int, *overrides: str) -> float:
     return float(np.mean([record.history["accuracy/eval"][-1] == 1 for record in train(found)]))
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SWEEPS]
+)
 def test_it_is_a_sweep_of_as_many_runs_as_its_file_says(name: str) -> None:
     config, jobs, configurations, tuning = sweep(name)
     assert config.hydra.mode is None

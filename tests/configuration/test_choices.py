@@ -21,6 +21,7 @@ from bptt.tracking.store.tags import flatten_config
 from tests.combining import combine, list_files
 
 
+@pytest.mark.slow
 def test_every_choice(files: dict[tuple[str, str], list[str]]) -> None:
     """It trains, and what it is resolved to is a normal form: resolved again, it is the same."""
     chosen = combine(list_files(), files)

@@ -209,6 +209,7 @@ def test_lanes_with_and_without_and_a_run_that_goes_on(hidden: int, batch_size: 
     assert_runs_are_the_same_beside_others(runs, "cell.0.input")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", [0, 1, 2])
 def test_a_kernel_of_a_shape_serves_lanes_with_and_without(lane: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever run is asked first, and whichever lanes fill a vector together."""

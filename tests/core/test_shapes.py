@@ -36,12 +36,14 @@ from tests.core.making import Noise, make_model, make_run
 from tests.golden.runs import TABLE, hash_all, list_choices
 
 SIDE_BY_SIDE = (1, 8, 13, 16, 21, 256)
-#: Hidden units and timesteps: a few that have each hidden size and each number of lanes. With the others, which have
-#: all numbers of lanes, each hidden size has two lengths.
-FEW = ((16, 9, 256), (3, 7, 21), (1, 1, 13), (8, 2, 8), (13, 9, 1), (21, 7, 16))
+#: Hidden units and timesteps: a few that have each hidden size and each number of lanes, half of them left to the slow
+#: tests. With the others, which have all numbers of lanes, each hidden size has two lengths.
+FEW = ((16, 9, 256), (3, 7, 21), (13, 9, 1))
+MORE = ((1, 1, 13), (8, 2, 8), (21, 7, 16))
 OTHERS = ((1, 7), (3, 1), (8, 9), (13, 2), (16, 2), (21, 9))
 GRID = [
     *(pytest.param(hidden, timesteps, (count,)) for hidden, timesteps, count in FEW),
+    *(pytest.param(hidden, timesteps, (count,), marks=pytest.mark.slow) for hidden, timesteps, count in MORE),
     *(pytest.param(*others, SIDE_BY_SIDE, marks=pytest.mark.slow) for others in OTHERS),
 ]
 #: What an update is made of; together every path through the kernel.
@@ -104,9 +106,9 @@ def test_the_same_bits(
         trained([make(way, hidden_size, timesteps, seed=seed) for seed in range(count)], monkeypatch)
 
 
-#: Every cell on every way, in one mode or the other; of those that are not slow each cell is in both.
+#: Every cell on every way, in one mode or the other; one way of each cell is not slow.
 CELLS_AND_WAYS = [
-    pytest.param(cell, way, [*MODES][(i + j) % 2], marks=() if j - i in (0, 1) else pytest.mark.slow)
+    pytest.param(cell, way, [*MODES][(i + j) % 2], marks=() if i == j else pytest.mark.slow)
     for i, cell in enumerate(("linear", "elman", "gru", "lstm"))
     for j, way in enumerate(WAYS)
 ]
@@ -124,7 +126,7 @@ def test_every_cell_on_every_way(model: str, way: str, mode: str, monkeypatch: p
     [
         ("elman", 3, "through all timesteps"),
         pytest.param("gru", 2, "carried", marks=pytest.mark.slow),
-        ("lstm", 2, "the last alone"),
+        pytest.param("lstm", 2, "the last alone", marks=pytest.mark.slow),
         pytest.param("linear", 2, "through one", marks=pytest.mark.slow),
     ],
 )
@@ -174,9 +176,9 @@ BETWEEN: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
-#: Each in both modes, of which one is left to the slow tests.
+#: Each in both modes; every second one, in the mode that is its turn, is not slow.
 BETWEEN_AND_MODES = [
-    pytest.param(between, mode, marks=pytest.mark.slow if (i + j) % 2 else ())
+    pytest.param(between, mode, marks=pytest.mark.slow if i % 2 or j != i // 2 % 2 else ())
     for i, between in enumerate(BETWEEN)
     for j, mode in enumerate(MODES)
 ]
@@ -199,7 +201,7 @@ def test_what_stands_between_a_gradient_and_its_step(between: str, mode: str, mo
 
 #: Every way in one mode or the other.
 WAYS_AND_MODES = [
-    pytest.param(way, [*MODES][i % 2], marks=() if i < 3 else pytest.mark.slow) for i, way in enumerate(WAYS)
+    pytest.param(way, [*MODES][i % 2], marks=() if i in (1, 2) else pytest.mark.slow) for i, way in enumerate(WAYS)
 ]
 
 
@@ -239,7 +241,7 @@ class Given:
         return np.array(self.weights)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [LANES, pytest.param(UNITS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("weights", "alpha"),
     [
@@ -278,7 +280,7 @@ def test_lanes_that_stop_early(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {record.outcome for record in found} == {"completed", "early_stopped"}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param(LANES, marks=pytest.mark.slow), UNITS])
 def test_one_code_goes_on_where_the_other_was(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1 if mode == LANES else WIDTH + 1)
     runs = [make("carried", seed=seed) for seed in range(3)]
@@ -315,7 +317,7 @@ def test_there_is_none_for_what_it_does_not_do(changes: dict[str, Any]) -> None:
     [
         ("elman", "through all timesteps", UNITS),
         pytest.param("elman", "carried", LANES, marks=pytest.mark.slow),
-        ("gru", "batches", LANES),
+        pytest.param("gru", "batches", LANES, marks=pytest.mark.slow),
         pytest.param("lstm", "the last alone", UNITS, marks=pytest.mark.slow),
     ],
 )

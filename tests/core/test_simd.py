@@ -539,6 +539,7 @@ print(Steps(IrpropMinus, [1.0, 0.5, 0.5, 0.0, 9.0], [0.0]).step([1.0])[0, 0])
 """
 
 
+@pytest.mark.slow
 def test_a_kernel_is_compiled_anew_when_a_helper_in_another_file_changed(tmp_path: Path) -> None:
     (tmp_path / "bptt").mkdir()
     package = Path(next(iter(bptt.core.__path__))).parent

@@ -31,7 +31,7 @@ _SLOW = {
     "docs/your_own_data.md": 15,
 } | {
     path.relative_to(ROOT).as_posix(): 10
-    for folder in ("extend", "experiments", "published")
+    for folder in ("extend", "experiments", "families", "published")
     for path in (ROOT / "docs" / folder).glob("*.md")
 }
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")

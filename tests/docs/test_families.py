@@ -40,6 +40,7 @@ def test_the_table_has_a_row_for_each_line_of_the_picture(name: str) -> None:
     assert f"(../figures/family_{name}.png)" in page(name)
 
 
+@pytest.mark.slow
 def test_all_choices_are_runs() -> None:
     for family in FAMILIES.values():
         for own in family.choices.values():

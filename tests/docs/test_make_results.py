@@ -27,6 +27,8 @@ from docs.make_results.titles import TITLES
 from docs.make_results.variants import VARIANTS
 from docs.make_results.wording import compare, find_direction, sum_up
 
+pytestmark = pytest.mark.slow
+
 #: key → value of a setting; how many of so many runs solve their task.
 Solves = Callable[[dict[str, object], int], int]
 _RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -297,7 +299,6 @@ def test_settings_of_one_key_alone_are_what_a_share_is_compared_in() -> None:
     assert (one + other).of == 6
 
 
-@pytest.mark.slow
 def test_a_sweep_is_trained_once_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
 

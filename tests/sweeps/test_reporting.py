@@ -60,6 +60,7 @@ def run_afresh(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_a_small_sweep_imports_nothing_of_a_report_and_starts_no_workers(tmp_path: Path) -> None:
     assert main(["warm", *SWEEP[1:]]) == 0  # else there are workers, to compile the kernels
     done = run_afresh(tmp_path, *SWEEP, "hydra.sweep.dir=s")

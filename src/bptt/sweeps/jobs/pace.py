@@ -19,6 +19,8 @@ _FIRST: Final = 4  # updates; one of a wide network over long sequences may take
 _MOST_SECONDS: Final = 1.0  # of measuring fewer than enough
 _MOST_UNCLEAR: Final = 4.0  # seconds, where most of that was records, in whose noise an update's time is lost
 _WORKER_BYTES: Final = 200 * 2**20  # of a process that has the program loaded
+_ROW_BYTES: Final = 3_300  # of a run at the end, in tables and in figures of all runs
+_POINT_BYTES: Final = 8 * 16  # of an update that it recorded, with some 16 metrics
 _RECORDING_SECONDS: Final = 0.01  # archive and store, per run
 
 
@@ -66,11 +68,15 @@ def estimate_seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: in
 
 
 def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int) -> int:
-    """Bytes of the whole program while it trains its largest blocks at once."""
+    """Bytes of the whole program: while it trains its largest blocks at once, or at its end with its report, when two
+    processes have tables of all runs.
+    """
     numbers = number_blocks(groups, blocks)
     sizes = sorted((len(block) * groups[at].bytes for at, block in zip(numbers, blocks, strict=True)), reverse=True)
     busy = min(workers, len(blocks))
-    return (1 + busy * (workers > 1)) * _WORKER_BYTES + sum(sizes[:busy])
+    tables = sum(len(group.places) * (_ROW_BYTES + group.points * _POINT_BYTES) for group in groups)
+    trains = (1 + busy * (workers > 1)) * _WORKER_BYTES
+    return trains + max(sum(sizes[:busy]), _WORKER_BYTES + 2 * tables)
 
 
 def _time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:
