@@ -157,7 +157,9 @@ def find_beside(path: Path) -> Path | None:
 
 def main(argv: Sequence[str]) -> int:
     path = Path(argv[0]) if argv else find_newest()
-    block = write_block(path, find_beside(path))
+    beside = path if path.stem.endswith(BESIDE) else None
+    path = find_newest() if beside else path
+    block = write_block(path, beside or find_beside(path))
     README.write_text(place_table(README.read_text(encoding="utf-8"), block), encoding="utf-8")
     print(f"{README.name} has the table of {path}")
     return 0

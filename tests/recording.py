@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from bptt.core.run import Record
-from bptt.sweeps.session import Writer
+from bptt.sweeps.writer import Writer
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal

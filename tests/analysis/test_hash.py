@@ -1,12 +1,16 @@
 """The hash of a sweep's results: of every number to the bit, and of nothing else."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bptt
+from bptt.analysis.bits import hash_runs
 from bptt.analysis.sweep import Sweep, hash_results
 from bptt.cli.report import main
 from tests.recording import archived
@@ -29,6 +33,46 @@ def test_it_is_of_every_number(sweep: Sweep) -> None:
         runs = sweep.runs.copy()
         runs.loc[0, column] = 7 if column == "updates" else "another"
         assert hash_results([replace(sweep, runs=runs)]) != found, column
+
+
+def test_it_is_what_is_said_of_it() -> None:
+    """Digest, status, outcome and updates as lines, then each metric that the run has as bytes, by update."""
+    history = pd.DataFrame(
+        {
+            "run": [7, 2, 7, 2, 9],
+            "update": [5, 1, 1, 5, 1],
+            "loss/eval": [0.5, np.nan, np.inf, -0.0, np.nan],
+            "accuracy/eval": [np.nan, 1.0, np.nan, 0.25, np.nan],
+        }
+    )
+    runs = pd.DataFrame(
+        {
+            "run": [9, 7, 2, 4],
+            "digest": ["d9", "d7", "d2", "d4"],
+            "status": ["FINISHED"] * 3 + ["FAILED"],
+            "outcome": ["diverged", "completed", "completed", None],
+            "updates": [1.0, 5.0, 5.0, np.nan],
+        }
+    )
+    largest = np.finfo(float).max  # stands for infinity
+    parts: dict[int, tuple[Any, ...]] = {
+        9: ("d9", "FINISHED", "diverged", 1.0, {"update": [1]}),
+        7: ("d7", "FINISHED", "completed", 5.0, {"update": [1, 5], "loss/eval": [largest, 0.5]}),
+        2: (
+            *("d2", "FINISHED", "completed", 5.0),
+            {"update": [1, 5], "accuracy/eval": [1.0, 0.25], "loss/eval": [np.nan, -0.0]},
+        ),
+        4: ("d4", "FAILED", "", None, {}),
+    }
+    found = hash_runs(runs, history)
+    for row, run in zip(found, runs["run"], strict=True):
+        *told, updates, metrics = parts[run]
+        values = [*told, "" if updates is None else float(updates).hex()]
+        names = ("digest", "status", "outcome", "updates")
+        text = "\n".join(f"{name} {value}" for name, value in zip(names, values, strict=True)).encode()
+        for name, numbers in metrics.items():
+            text += f"\n{name} ".encode() + np.array(numbers, "<f8").tobytes()
+        assert row.tobytes() == sha256(text).digest(), run
 
 
 def test_neither_order_nor_time_nor_name_counts(sweep: Sweep) -> None:

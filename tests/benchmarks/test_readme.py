@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import readme
 from benchmarks.readme import (
     README,
     find_beside,
@@ -89,6 +90,16 @@ def test_readme_has_the_newest_table() -> None:
     page = README.read_text(encoding="utf-8")
     newest = find_newest()
     assert place_table(page, write_block(newest, find_beside(newest))) == page
+
+
+def test_a_file_of_what_is_beside_training_stands_beside_the_newest_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = list[str]()
+    monkeypatch.setattr(Path, "write_text", lambda _, text, **__: written.append(text))
+    newest = find_newest()
+    beside = find_beside(newest)
+    assert beside is not None
+    assert readme.main([str(beside)]) == 0
+    assert written == [README.read_text(encoding="utf-8")]
 
 
 def test_what_was_measured_apart_says_where(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from bptt.analysis.sweep import load_sweep
 from bptt.cli.main import main
 from bptt.cli.progress import SweepProgress
 from bptt.sweeps.reporting import MadeReport, ReportProcess, make_whole_report
-from bptt.sweeps.session import Session, Writer
+from bptt.sweeps.session import Session
 from bptt.sweeps.workers.pool import Conduct, WorkerSettings
+from bptt.sweeps.writer import Writer
 from bptt.tracking.folder.sweep import TunedSetting
 from tests.program import Folder
 from tests.recording import archived

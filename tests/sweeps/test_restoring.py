@@ -461,7 +461,7 @@ def test_a_loss_while_it_goes_on_is_told(
     place: Place, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The end says that the store lacks what it had, with exit code 1, and how that comes back."""
-    from bptt.sweeps.session import Writer
+    from bptt.sweeps.writer import Writer
 
     real = Writer.finish
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bptt.core.run import Record
-from bptt.sweeps import session as module
-from bptt.sweeps.session import Writer
-from bptt.tracking.folder.block import RunResult
+from bptt.sweeps import writer as module
+from bptt.sweeps.writer import Writer
+from bptt.tracking.folder.block import ArchiveError, RunResult
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.store.address import StoreError
@@ -178,6 +178,75 @@ def test_blocks_that_a_slow_store_leaves_waiting_are_read_from_the_folder(
     assert len(read) >= 2
     assert set(read) < {0, 1, 2, 3}
     assert archive.stored() == {0, 1, 2, 3}
+
+
+def test_one_that_hurries_leaves_out_what_waits_in_the_folder_alone(
+    archive: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, begun, going = Store(), threading.Event(), threading.Event()
+    write = store.write
+
+    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
+        begun.set()
+        assert going.wait(20)
+        return write(runs)
+
+    monkeypatch.setattr(module, "_MOST_HELD", 1)
+    monkeypatch.setattr(store, "write", slow)
+    writer = writing(archive, store, [result(0)])
+    assert begun.wait(20)  # nothing is held
+    for number in range(1, 4):
+        archive.write_block(number, [result(number)])
+        writer.put(number, [result(number)])
+    threading.Timer(0.2, going.set).start()
+    writer.finish(print, hurry=True)
+    assert store.written == [["seed=0"], ["seed=1"]]  # what was being written, and what was held
+    assert writer.left_out
+    assert archive.stored() == {0, 1}
+    assert not any("archive/runs.parquet" in files for files in store.kept)
+    again = Writer(archive, archive.journal, archive.jobs(), store, {})  # type: ignore[arg-type]
+    for number in (2, 3):
+        again.put(number, archive.results(number))
+    again.finish(print)
+    assert archive.stored() == {0, 1, 2, 3}
+    assert not again.left_out
+
+
+def test_one_that_gives_up_writes_nothing_more(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, begun, going = Store(), threading.Event(), threading.Event()
+    write = store.write
+
+    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
+        begun.set()
+        assert going.wait(20)
+        return write(runs)
+
+    monkeypatch.setattr(store, "write", slow)
+    writer = writing(archive, store, [result(0)], [result(1)], [result(2)])
+    assert begun.wait(20)
+    writer.give_up()
+    going.set()
+    writer.finish(print)
+    assert store.written == [["seed=0"]]
+    assert writer.left_out
+
+
+def test_a_block_that_can_not_be_read_holds_up_no_other(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    monkeypatch.setattr(module, "_MOST_HELD", 0)
+    results = SweepFolder.results
+
+    def read(self: SweepFolder, number: int) -> list[RunResult]:
+        if number == 1:
+            raise ArchiveError("block 1: can't be read")
+        return results(self, number)
+
+    monkeypatch.setattr(SweepFolder, "results", read)
+    writer = writing(archive, store, [result(0)], [result(1)], [result(2)])
+    writer.finish(print)
+    assert store.written == [["seed=0"], ["seed=2"]]
+    assert writer.trouble == "block 1: can't be read"
+    assert archive.stored() == {0, 2}
 
 
 def test_a_store_that_stays_away_is_told_of(archive: SweepFolder) -> None:

@@ -229,32 +229,38 @@ def hash_runs(runs: "pd.DataFrame", history: "pd.DataFrame") -> NDArray[np.uint8
     found = np.empty((len(runs), sha256().digest_size), np.uint8)
     for start in range(0, len(runs), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        spans = firsts[some].tolist(), ends[some].tolist()
-        rows = zip(*(runs[name].iloc[some].tolist() for name in told), *spans, strict=True)
+        rows = zip(*(runs[name].iloc[some].tolist() for name in told), strict=True)
         low, high = (int(end) for end in (firsts[some].min(), ends[some].max()))
+        places = firsts[some] - low, ends[some] - low
         metrics = [
-            _MetricTexts(name, history[name].iloc[order[low:high]].to_numpy("float64", na_value=np.nan))
+            _MetricTexts(name, history[name].iloc[order[low:high]].to_numpy("float64", na_value=np.nan), *places)
             for name in names
         ]
-        for place, (*values, first, end) in enumerate(rows, start):
+        for number, values in enumerate(rows):
             named = "\n".join([f"{name} {_write_known(value)}" for name, value in zip(told, values, strict=True)])
-            parts = [metric.write(first - low, end - low) for metric in metrics]
-            found[place] = np.frombuffer(sha256(b"".join([named.encode(), *parts])).digest(), np.uint8)
+            text = b"".join([named.encode(), *(metric.write(number) for metric in metrics)])
+            found[start + number] = np.frombuffer(sha256(text).digest(), np.uint8)
     return found
 
 
 class _MetricTexts:
-    """What is hashed of a metric of several runs, whose values stand one after the other."""
+    """What is hashed of a metric of several runs, each of which has the values from its first place to its end."""
 
-    def __init__(self, name: str, values: NDArray[np.float64]) -> None:
+    def __init__(
+        self, name: str, values: NDArray[np.float64], firsts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> None:
         self._title = f"\n{name} ".encode()
+        known = np.concatenate([[0], np.cumsum(~np.isnan(values))])
+        self._there = known[ends] > known[firsts]
         # Which NaN it is says nothing.
         self._bytes = np.nan_to_num(values, nan=np.nan).astype("<f8").tobytes()
-        self._known = np.concatenate([[0], np.cumsum(~np.isnan(values))]).tolist()
+        self._firsts, self._ends = firsts.tolist(), ends.tolist()
 
-    def write(self, first: int, end: int) -> bytes:
-        """Of the run that has these places; nothing where it did not have the metric."""
-        return self._title + self._bytes[8 * first : 8 * end] if self._known[end] > self._known[first] else b""
+    def write(self, run: int) -> bytes:
+        """Of one of them; nothing where it did not have the metric."""
+        if not self._there[run]:
+            return b""
+        return self._title + self._bytes[8 * self._firsts[run] : 8 * self._ends[run]]
 
 
 def _write_known(value: Any) -> str:

@@ -319,16 +319,16 @@ def _name_choices(members: MemberColumns, recording: History) -> MemberColumns:
     if not partial:
         return members
 
-    def name(key: str, number: int) -> str | None:
-        target = str((recording.config(number).get(key) or {}).get("_target_", ""))
-        return target.split(".")[-2] if "." in target else None
-
-    named, numbers = dict(members.swept), members.numbers.tolist()
-    for key in sorted(partial):
-        named[key] = [
-            name(key, number) if text is None else text for number, text in zip(numbers, named[key], strict=True)
-        ]
-    return replace(members, swept=in_order_of_mention(named))
+    swept, named = {key: [*texts] for key, texts in members.swept.items()}, [*members.named]
+    for place, number in enumerate(members.numbers.tolist()):
+        missing = [key for key in sorted(partial) if swept[key][place] is None]
+        config = recording.config(number) if missing else {}
+        targets = {key: str((config.get(key) or {}).get("_target_", "")) for key in missing}
+        found = {key: target.split(".")[-2] for key, target in targets.items() if "." in target}
+        named[place] += tuple(found)
+        for key, text in found.items():
+            swept[key][place] = text
+    return replace(members, swept={key: swept[key] for key in in_order_of_mention(named)}, named=named)
 
 
 def _tabulate(

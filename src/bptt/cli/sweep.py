@@ -11,9 +11,8 @@ from bptt.cli.common import say, write_allow_options, write_store_option
 from bptt.cli.progress import SweepProgress
 from bptt.cli.summary import summary_lines
 from bptt.printable import make_printable
-from bptt.sweeps.continuing import asks_again, check_confirmable, train_missing
 from bptt.sweeps.finish import Summary, finish
-from bptt.sweeps.reopen import reopen_sweep
+from bptt.sweeps.reopen import asks_again, check_confirmable, reopen_sweep, train_missing
 from bptt.sweeps.restoring import Patience
 from bptt.sweeps.session import Session
 from bptt.sweeps.workers.calls import Stopped

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from bptt.analysis.sweep import Sweep
 from bptt.configuration.owners import check_kernel_folder
-from bptt.sweeps.continuing import asks_again, check_confirmable, train_missing
 from bptt.sweeps.finish import Summary, finish
-from bptt.sweeps.reopen import reopen_sweep
+from bptt.sweeps.reopen import asks_again, check_confirmable, reopen_sweep, train_missing
 from bptt.sweeps.session import Session, SweepReporter
 from bptt.tracking.folder.block import ArchiveError
 from bptt.tracking.folder.files import LOCK

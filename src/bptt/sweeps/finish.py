@@ -116,7 +116,7 @@ def _finish(session: Session, interrupted: bool) -> Summary:
     to_come = interrupted or missing or more or session.journal.measure
     if session.journal.report and session.writer is not None and not to_come:  # else there is nothing to wait for
         session.report.draw(session.archive.folder)
-    unstored = _all_sent(session, missing)
+    unstored = _all_sent(session, missing, hurry=interrupted)
     interrupted |= unstored == _GIVEN_UP
     interrupted = interrupted or (not missing and _measure(session))
     status: Status = "KILLED" if interrupted or missing or more else "FAILED" if session.failed else "FINISHED"
@@ -210,15 +210,18 @@ def _measure(session: Session) -> bool:
     )
 
 
-def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
-    """Wait until the store has every block, and mark what is missing as KILLED there; why it has not, else None."""
+def _all_sent(session: Session, missing: Sequence[SweepJob], hurry: bool) -> str | None:
+    """Wait until the store has every block, and mark what is missing as KILLED there; why it has not, else None.
+
+    hurry: not for what only waits in the sweep's folder
+    """
     try:
         session.wait_for_store()
         if missing:
             session.begin_recording()
         if session.writer is None or session.record is None:
             return session.no_store
-        session.writer.finish(session.reporter.say)
+        session.writer.finish(session.reporter.say, hurry)
         if session.writer.trouble is None and missing and session.journal.detail != "sweep":
             now = time.time()
             session.record.write(
@@ -227,8 +230,10 @@ def _all_sent(session: Session, missing: Sequence[SweepJob]) -> str | None:
     except (Stopped, StoreError) as error:
         return str(error)
     except KeyboardInterrupt:
+        if session.writer is not None:
+            session.writer.give_up()
         return _GIVEN_UP
-    return session.writer.trouble
+    return session.writer.trouble or (_GIVEN_UP if session.writer.left_out else None)
 
 
 def _killed(job: SweepJob, now: float) -> RunResult:

@@ -166,7 +166,7 @@ def _tell_plan(
     ):
         tell(f"        {line}")
     total = estimate_seconds(found, paces, workers)
-    size = estimate_memory(found, cut, workers)
+    size = estimate_memory(found, cut, workers, bool(config.report))
     some = f"{workers} worker{'s'[: workers > 1]}"
     tell(f"time    about {_write_duration(total)} with {some}, from a few updates of each group")
     tell(f"memory  about {size / 2**30:.1f} GiB")

@@ -4,15 +4,12 @@ The store gets finished blocks one after the other, by a thread of its own, whil
 """
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from bptt.configuration.owners import check_kernel_folder
 from bptt.core.kernel import compiling_notice
@@ -26,6 +23,7 @@ from bptt.sweeps.workers.calls import Stopped, WorkersError
 from bptt.sweeps.workers.interrupts import Interrupts
 from bptt.sweeps.workers.pool import Conduct, Workers
 from bptt.sweeps.workers.training import LaneResult, LaneTask, hand_out
+from bptt.sweeps.writer import Writer
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lazy import Lazy
@@ -35,131 +33,11 @@ from bptt.tracking.folder.sweep import SweepFolder, SweepJournal
 from bptt.tracking.provenance.environment import make_provenance_tags
 from bptt.tracking.store.address import StoreError
 from bptt.tracking.store.base import Store
-from bptt.tracking.store.logs import SweepLog, pack_begin, pack_end
-from bptt.tracking.store.runs import make_run, make_run_key, make_sweep_key, write_setting
-from bptt.tracking.store.tags import KEY_TAG, Flattener
+from bptt.tracking.store.logs import SweepLog
+from bptt.tracking.store.runs import make_run_key, make_sweep_key, write_setting
+from bptt.tracking.store.tags import KEY_TAG
 
 _log = logging.getLogger(__name__)
-
-_SECONDS_AFTER_A_FAILURE: Final = 30.0
-_SECONDS_TO_BE_TOLD_OF: Final = 2.0
-_MOST_HELD: Final = 8  # blocks that wait for the store in memory; what comes beside them is read from the folder again
-
-
-class Writer:
-    """The one thread that writes a sweep's runs into the store.
-
-    The archive has every block before it comes here, so what the store doesn't take is not lost: it is tried again
-    after a while and at the end, and by `bptt sync`.
-    """
-
-    def __init__(
-        self,
-        archive: SweepFolder,
-        journal: SweepJournal,
-        jobs: Sequence[SweepJob],
-        record: SweepLog,
-        tags: Mapping[str, str],
-    ) -> None:
-        self._archive, self._journal, self._jobs, self._record, self.tags = archive, journal, jobs, record, tags
-        #: Why the store did not take a block, as long as it did not; None: it took all.
-        self.trouble: str | None = None
-        self._flatten = Flattener()
-        self._error: BaseException | None = None
-        self._late: list[int] = []
-        self._refused: set[int] = set()  # of these
-        self._described = 0  # jobs, of which the store has the list
-        self._next = 0.0
-        self._queue: SimpleQueue[int | None] = SimpleQueue()
-        self._held: dict[int, Sequence[RunResult]] = {}
-        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
-        self._thread.start()
-
-    def put(self, number: int, results: Sequence[RunResult] | None = None) -> None:
-        """Take a block that the archive has. Raises what the thread ended with, should it have.
-
-        It never waits: joblib would go on, and what is trained meanwhile would pile up in its memory.
-        """
-        if self._error is not None:
-            raise self._error
-        if results is not None and len(self._held) < _MOST_HELD:
-            self._held[number] = results
-        self._queue.put(number)
-
-    def finish(self, say: Callable[[str], None]) -> None:
-        """Wait until all is written, or was refused once more: `trouble` says. A long wait is told to `say`."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-        self._thread.join(_SECONDS_TO_BE_TOLD_OF)
-        if self._thread.is_alive():
-            say("waiting for the store; Ctrl-C gives it up")
-            began = time.monotonic()
-            self._thread.join()
-            _log.warning("waited %.1f s for the store at the end", time.monotonic() - began + _SECONDS_TO_BE_TOLD_OF)
-        if self._error is not None:
-            raise self._error
-        self._write_late()
-        if self.trouble is None:
-            self._keep_results()
-
-    def _work(self) -> None:
-        try:
-            while (number := self._queue.get()) is not None:
-                self._late.append(number)
-                results = self._held.pop(number, None)
-                if self.trouble is None:
-                    self._write(number, self._archive.results(number) if results is None else results)
-                elif time.monotonic() >= self._next:
-                    self._write_late()
-        except BaseException as error:
-            self._error = error
-
-    def _write_late(self) -> None:
-        self.trouble = None
-        for number in list(self._late):
-            if self.trouble is None:
-                self._write(number, self._archive.results(number))
-
-    def _write(self, number: int, results: Sequence[RunResult]) -> None:
-        runs = [
-            make_run(self._journal, self._jobs[result.job], result, self.tags, flatten=self._flatten)
-            for result in results
-            if result.reused is None and self._journal.detail != "sweep"
-        ]
-        try:
-            if self._described < len(self._jobs):
-                self._described = len(self._jobs)
-                self._record.keep(pack_begin(self._archive, self._journal))
-            run_ids = self._record.write(runs)
-            taken = {result.reused: write_setting(self._jobs[result.job]) for result in results if result.reused}
-            if taken and self._journal.detail != "sweep":
-                self._record.adopt(taken, self._journal.tags)
-        except StoreError as error:
-            self._described = 0
-            self.trouble, self._next = str(error), time.monotonic() + _SECONDS_AFTER_A_FAILURE
-            self._refused.add(number)
-            again = f"asked again after {_SECONDS_AFTER_A_FAILURE:g} s, or at the end"
-            _log.warning("the store did not take block %d: %s; %s", number, error, again)
-        else:
-            if number in self._refused:
-                self._refused.remove(number)
-                _log.warning("the store took block %d after all", number)
-            with suppress(OSError):  # of a full disk: without the mark the block is sent again, which adds nothing
-                self._archive.mark_stored(number, run_ids)
-            self._late.remove(number)
-
-    def _keep_results(self) -> None:
-        """Have the store keep the tables of all runs together, from which they are read back at once."""
-
-        def find_ids(numbers: Sequence[int]) -> dict[int, str]:
-            keys = {make_run_key(self._journal, self._jobs[number]): number for number in numbers}
-            return {keys[key]: run_id for key, run_id in self._record.find_ids(list(keys)).items()}
-
-        try:
-            self._record.keep(pack_begin(self._archive, self._journal) | pack_end(self._archive, find_ids))
-        except StoreError as error:
-            self.trouble = str(error)
-            _log.warning("the store did not take the tables of all runs: %s", error)
 
 
 class SweepReporter(Protocol):
@@ -396,7 +274,7 @@ class Session:
             except StoreError as error:  # what is trained matters more than which page shows it
                 _log.warning("the store did not take which runs belong to the sweep: %s", error)
             for number in unsent:
-                writer.put(number)
+                writer.put(number, self.archive.results(number))
 
     def _adopt_all(self) -> None:
         """Have all runs that the store has belong to the sweep: an earlier version did not note that."""

@@ -19,7 +19,7 @@ from bptt.analysis.ranking import rank_groups
 from bptt.analysis.solved import Solved
 from bptt.analysis.statistics.intervals import Interval, clopper_pearson
 from bptt.analysis.tables import ACCURACY, KEPT_LOSS, LOSS, SEED, choose_conditions, tabulate_runs, write_parts
-from bptt.tracking.folder.block import make_empty_history
+from bptt.tracking.folder.files import make_empty_history
 from bptt.tracking.history.base import Member, MemberColumns
 from bptt.watch.curves import Portion
 

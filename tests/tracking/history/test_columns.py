@@ -24,8 +24,28 @@ def test_of_some_there_are_the_keys_that_they_name_in_their_order() -> None:
     found = MemberColumns.of(MEMBERS)
     some = found.pick(np.array([False, True, True]))
     assert (some.numbers.tolist(), some.names, some.stages) == ([4, 7], ["b", "c"], ["result", "tuning"])
-    assert [*some.swept.items()] == [("seed", ["2", "3"]), ("model", ["gru", None]), ("alpha", [None, "1"])]
+    assert [*some.swept.items()] == [("model", ["gru", None]), ("seed", ["2", "3"]), ("alpha", [None, "1"])]
     assert [*found.pick(np.array([True, False, True])).swept] == ["seed", "alpha"]
     assert found.pick(np.array([True, False, False])).tags == {}
     assert found.pick(np.ones(3, bool)) is found
     assert len(found.pick(np.zeros(3, bool))) == 0
+
+
+def test_keys_of_one_run_keep_its_order() -> None:
+    forms = [("a", "c"), ("a", "b", "c"), ("a", "b", "c")]
+    members = [
+        Member(
+            number=number,
+            name="",
+            digest="",
+            swept=dict.fromkeys(keys, "1"),
+            updates=None,
+            tags=dict.fromkeys(keys, "t"),
+        )
+        for number, keys in enumerate(forms)
+    ]
+    found = MemberColumns.of(members)
+    assert [*found.swept] == [*found.tags] == ["a", "c", "b"]
+    some = found.pick(np.array([False, True, True]))
+    assert [*some.swept] == [*some.tags] == ["a", "b", "c"]
+    assert some.named == some.tagged == forms[1:]

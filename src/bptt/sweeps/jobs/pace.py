@@ -67,16 +67,16 @@ def estimate_seconds(groups: Sequence[Group], paces: Sequence[Pace], workers: in
     return (trained + _RECORDING_SECONDS * sum(len(group.places) for group in groups)) / workers
 
 
-def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int) -> int:
-    """Bytes of the whole program: while it trains its largest blocks at once, or at its end with its report, when two
-    processes have tables of all runs.
+def estimate_memory(groups: Sequence[Group], blocks: Sequence[Sequence[int]], workers: int, reports: bool) -> int:
+    """Bytes of the whole program: while it trains its largest blocks at once, or at its end, when it has tables of all
+    runs, and so has the process that makes its report.
     """
     numbers = number_blocks(groups, blocks)
     sizes = sorted((len(block) * groups[at].bytes for at, block in zip(numbers, blocks, strict=True)), reverse=True)
     busy = min(workers, len(blocks))
     tables = sum(len(group.places) * (_ROW_BYTES + group.points * _POINT_BYTES) for group in groups)
-    trains = (1 + busy * (workers > 1)) * _WORKER_BYTES
-    return trains + max(sum(sizes[:busy]), _WORKER_BYTES + 2 * tables)
+    training = (1 + busy * (workers > 1)) * _WORKER_BYTES + sum(sizes[:busy])
+    return max(training, (1 + reports) * (_WORKER_BYTES + tables))
 
 
 def _time_updates(runs: Sequence[Run], updates: int, planned: int) -> tuple[Pace, float]:

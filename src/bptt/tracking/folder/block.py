@@ -441,25 +441,3 @@ def _repeat_runs(recorded: Iterable[tuple[int, "Record"]], times: int) -> NDArra
 
 def _join(parts: Sequence[NDArray[Any]], kind: Any) -> NDArray[Any]:
     return np.concatenate([np.empty(0, kind), *(np.asarray(part, kind) for part in parts)])
-
-
-def select_ends(flow: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows of each run's first and last recorded update."""
-    updates = flow.groupby("run")["update"]
-    chosen = flow["update"].eq(updates.transform("min")) | flow["update"].eq(updates.transform("max"))
-    return flow[chosen].reset_index(drop=True)
-
-
-def make_empty_history() -> "pd.DataFrame":
-    """A history in which nothing was recorded."""
-    import pandas as pd
-
-    return pd.DataFrame({"run": pd.Series(dtype="int64"), "update": pd.Series(dtype="int64")})
-
-
-def make_empty_flow() -> "pd.DataFrame":
-    """Gradients' flow where nothing was recorded."""
-    import pandas as pd
-
-    kinds = {"run": "int64", "update": "int64", "lag": "int64", "norm": "float64"}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

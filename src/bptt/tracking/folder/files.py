@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from bptt.tracking.folder.snapshots import drop_snapshots, list_snapshots, take_snapshots
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bptt.core.run import Record
 
 
@@ -374,3 +376,25 @@ def load_sealed(text: str) -> dict[str, Any]:
 
 def _seal(noted: Mapping[str, Any]) -> str:
     return hash_content(json.dumps(noted, sort_keys=True).encode())
+
+
+def select_ends(flow: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of each run's first and last recorded update."""
+    updates = flow.groupby("run")["update"]
+    chosen = flow["update"].eq(updates.transform("min")) | flow["update"].eq(updates.transform("max"))
+    return flow[chosen].reset_index(drop=True)
+
+
+def make_empty_history() -> "pd.DataFrame":
+    """A history in which nothing was recorded."""
+    import pandas as pd
+
+    return pd.DataFrame({"run": pd.Series(dtype="int64"), "update": pd.Series(dtype="int64")})
+
+
+def make_empty_flow() -> "pd.DataFrame":
+    """Gradients' flow where nothing was recorded."""
+    import pandas as pd
+
+    kinds = {"run": "int64", "update": "int64", "lag": "int64", "norm": "float64"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

@@ -128,6 +128,7 @@ class MemberColumns:
     """Runs of a recording, a column for each thing: a million of them as objects would fill the memory.
 
     swept, tags  key → the text of each run, None where it has none; in the order in which the runs name keys
+    named, tagged  the keys of both that each run names, in its order; equal ones are one object
     """
 
     numbers: NDArray[np.int64]
@@ -137,13 +138,18 @@ class MemberColumns:
     stages: list["Stage"]
     swept: dict[str, list[str | None]]
     tags: dict[str, list[str | None]]
+    named: list[tuple[str, ...]]
+    tagged: list[tuple[str, ...]]
 
     @classmethod
     def of(cls, members: Iterable[Member]) -> Self:
         """The columns of these runs."""
-        numbers, found = list[int](), cls(np.empty(0, np.int64), [], [], [], [], {}, {})
+        numbers, found = list[int](), cls(np.empty(0, np.int64), [], [], [], [], {}, {}, [], [])
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for member in members:
-            for texts, own in ((found.swept, member.swept), (found.tags, member.tags)):
+            parts = (found.swept, found.named, member.swept), (found.tags, found.tagged, member.tags)
+            for texts, keys, own in parts:
+                keys.append(known.setdefault(form := tuple(own), form))
                 for key in own:
                     if key not in texts:
                         texts[key] = [None] * len(numbers)
@@ -172,15 +178,16 @@ class MemberColumns:
             self,
             numbers=self.numbers[which],
             **{name: take(getattr(self, name)) for name in ("names", "digests", "updates", "stages")},
-            swept=in_order_of_mention({key: take(texts) for key, texts in self.swept.items()}),
-            tags=in_order_of_mention({key: take(texts) for key, texts in self.tags.items()}),
+            named=(named := take(self.named)),
+            tagged=(tagged := take(self.tagged)),
+            swept={key: take(self.swept[key]) for key in in_order_of_mention(named)},
+            tags={key: take(self.tags[key]) for key in in_order_of_mention(tagged)},
         )
 
 
-def in_order_of_mention(texts: Mapping[str, list[str | None]]) -> dict[str, list[str | None]]:
-    """Columns in the order in which runs name their keys, without those that none names."""
-    first = {key: next((place for place, text in enumerate(of) if text is not None), -1) for key, of in texts.items()}
-    return {key: texts[key] for key in sorted(texts, key=first.__getitem__) if first[key] >= 0}
+def in_order_of_mention(named: Iterable[tuple[str, ...]]) -> list[str]:
+    """The keys that some runs name, in the order in which they do."""
+    return list(dict.fromkeys(key for keys in dict.fromkeys(named) for key in keys))
 
 
 class History(ABC):

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bptt.tracking.folder.block import (
-    ArchiveError,
-    Tables,
-    make_empty_flow,
-    make_empty_history,
-    select_ends,
-)
+from bptt.tracking.folder.block import ArchiveError, Tables
 from bptt.tracking.folder.files import (
     FLOW,
     HISTORY,
@@ -24,8 +18,11 @@ from bptt.tracking.folder.files import (
     WEIGHTS,
     check_content,
     load_record,
+    make_empty_flow,
+    make_empty_history,
     parse_table,
     read_once,
+    select_ends,
 )
 from bptt.tracking.folder.jobs import SweepJob, SweepJobs
 from bptt.tracking.folder.lazy import Lazy

@@ -12,7 +12,7 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bptt.tracking.folder.block import Tables, make_empty_flow, make_empty_history, read_table, select_ends
+from bptt.tracking.folder.block import Tables, read_table
 from bptt.tracking.folder.files import (
     CONFIG,
     FLOW,
@@ -24,7 +24,10 @@ from bptt.tracking.folder.files import (
     WEIGHTS,
     list_once,
     load_record,
+    make_empty_flow,
+    make_empty_history,
     read_once,
+    select_ends,
 )
 from bptt.tracking.folder.jobs import SweepJob
 from bptt.tracking.folder.lazy import Lazy

@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from bptt.tracking.folder.block import make_empty_history
-from bptt.tracking.folder.files import OWN_FOLDERS
+from bptt.tracking.folder.files import OWN_FOLDERS, make_empty_history
 from bptt.tracking.store.artifacts import list_all_names
 from bptt.tracking.store.base import (
     RunWriter,
