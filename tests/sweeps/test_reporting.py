@@ -108,9 +108,9 @@ def test_figures_are_drawn_while_the_store_takes_what_it_lacks(
     told: list[str] = []
     send = Writer.finish
 
-    def sending(writer: Writer, say: Callable[[str], None]) -> None:
+    def sending(writer: Writer, say: Callable[[str], None], hurry: bool) -> None:
         told.append("sent")
-        send(writer, say)
+        send(writer, say, hurry)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ReportProcess, "draw", lambda _, folder: told.append("drawn"))

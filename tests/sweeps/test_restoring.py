@@ -465,8 +465,8 @@ def test_a_loss_while_it_goes_on_is_told(
 
     real = Writer.finish
 
-    def losing(self: Any, say: Any) -> None:
-        real(self, say)
+    def losing(self: Any, say: Any, hurry: bool) -> None:
+        real(self, say, hurry)
         if how == "replaced":
             for path in place.folder.glob("mlflow.db*"):
                 path.unlink()
