@@ -39,11 +39,13 @@ SIDE_BY_SIDE = (1, 8, 13, 16, 21, 256)
 #: Hidden units and timesteps: a few that have each hidden size and each number of lanes, half of them left to the slow
 #: tests. With the others, which have all numbers of lanes, each hidden size has two lengths.
 FEW = ((16, 9, 256), (3, 7, 21), (13, 9, 1))
+#: Left to the slow tests, and to those of other widths.
+LATER = pytest.mark.slow(widths=True)
 MORE = ((1, 1, 13), (8, 2, 8), (21, 7, 16))
 OTHERS = ((1, 7), (3, 1), (8, 9), (13, 2), (16, 2), (21, 9))
 GRID = [
     *(pytest.param(hidden, timesteps, (count,)) for hidden, timesteps, count in FEW),
-    *(pytest.param(hidden, timesteps, (count,), marks=pytest.mark.slow) for hidden, timesteps, count in MORE),
+    *(pytest.param(hidden, timesteps, (count,), marks=LATER) for hidden, timesteps, count in MORE),
     *(pytest.param(*others, SIDE_BY_SIDE, marks=pytest.mark.slow) for others in OTHERS),
 ]
 #: What an update is made of; together every path through the kernel.
@@ -241,7 +243,7 @@ class Given:
         return np.array(self.weights)
 
 
-@pytest.mark.parametrize("mode", [LANES, pytest.param(UNITS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", [LANES, pytest.param(UNITS, marks=LATER)])
 @pytest.mark.parametrize(
     ("weights", "alpha"),
     [
@@ -280,7 +282,7 @@ def test_lanes_that_stop_early(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {record.outcome for record in found} == {"completed", "early_stopped"}
 
 
-@pytest.mark.parametrize("mode", [pytest.param(LANES, marks=pytest.mark.slow), UNITS])
+@pytest.mark.parametrize("mode", [pytest.param(LANES, marks=LATER), UNITS])
 def test_one_code_goes_on_where_the_other_was(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "fewest_lanes", lambda model, batch: 1 if mode == LANES else WIDTH + 1)
     runs = [make("carried", seed=seed) for seed in range(3)]
@@ -317,7 +319,7 @@ def test_there_is_none_for_what_it_does_not_do(changes: dict[str, Any]) -> None:
     [
         ("elman", "through all timesteps", UNITS),
         pytest.param("elman", "carried", LANES, marks=pytest.mark.slow),
-        pytest.param("gru", "batches", LANES, marks=pytest.mark.slow),
+        pytest.param("gru", "batches", LANES, marks=LATER),
         pytest.param("lstm", "the last alone", UNITS, marks=pytest.mark.slow),
     ],
 )

@@ -19,6 +19,8 @@ NEXT = {
     "core/test_shapes.py": "same_bits or (diverge and batches) or left_out or goes_on or pays or (gru and lanes)",
     "golden/test_golden.py": "bits",
 }
+#: Those of them that are slow for their number alone.
+CHOSEN = "not slow or slow(widths=True)"
 #: Of a width that is not the next one: the vocabulary of vectors, and the golden bits of one cell.
 BEYOND = {"core/test_simd.py": NEXT["core/test_simd.py"], "golden/test_golden.py": "bits and jordan"}
 
@@ -28,7 +30,7 @@ BEYOND = {"core/test_simd.py": NEXT["core/test_simd.py"], "golden/test_golden.py
 def test_the_same_holds_at_another_width(width: int) -> None:
     chosen = NEXT if width in (WIDTH // 2, WIDTH * 2) else BEYOND
     named = " or ".join(f"({Path(name).name} and ({tests}))" for name, tests in chosen.items())
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "-k", named]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", CHOSEN, "-k", named]
     done = subprocess.run(
         [*command, *(str(TESTS / name) for name in chosen)],
         env=environment(BPTT_SIMD_WIDTH=str(width)),

@@ -47,6 +47,19 @@ class Store:
         self.kept.append({name: len(content) for name, content in files.items()})
 
 
+class SlowStore(Store):
+    """One that answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.going = threading.Event(), threading.Event()
+
+    def write(self, runs: Sequence[RunToWrite]) -> dict[str, str]:
+        self.begun.set()
+        assert self.going.wait(20)
+        return super().write(runs)
+
+
 def result(job: int, **changes: Any) -> RunResult:
     record = Record(
         outcome="completed",
@@ -156,23 +169,17 @@ def test_a_store_that_is_away_is_not_asked_for_every_block_and_gets_them_in_the_
 def test_blocks_that_a_slow_store_leaves_waiting_are_read_from_the_folder(
     archive: SweepFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, going, read = Store(), threading.Event(), list[int]()
-    write, results = store.write, SweepFolder.results
-
-    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
-        assert going.wait(20)
-        return write(runs)
+    store, read, results = SlowStore(), list[int](), SweepFolder.results
 
     def note(self: SweepFolder, number: int) -> list[RunResult]:
         read.append(number)
         return results(self, number)
 
     monkeypatch.setattr(module, "_MOST_HELD", 1)
-    monkeypatch.setattr(store, "write", slow)
     monkeypatch.setattr(SweepFolder, "results", note)
     writer = writing(archive, store, *([result(number)] for number in range(4)))  # none of which waits
     assert len(writer._held) <= 1
-    going.set()
+    store.going.set()
     writer.finish(print)
     assert store.written == [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
     assert len(read) >= 2
@@ -183,22 +190,14 @@ def test_blocks_that_a_slow_store_leaves_waiting_are_read_from_the_folder(
 def test_one_that_hurries_leaves_out_what_waits_in_the_folder_alone(
     archive: SweepFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, begun, going = Store(), threading.Event(), threading.Event()
-    write = store.write
-
-    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
-        begun.set()
-        assert going.wait(20)
-        return write(runs)
-
+    store = SlowStore()
     monkeypatch.setattr(module, "_MOST_HELD", 1)
-    monkeypatch.setattr(store, "write", slow)
     writer = writing(archive, store, [result(0)])
-    assert begun.wait(20)  # nothing is held
+    assert store.begun.wait(20)  # nothing is held
     for number in range(1, 4):
         archive.write_block(number, [result(number)])
         writer.put(number, [result(number)])
-    threading.Timer(0.2, going.set).start()
+    threading.Timer(0.2, store.going.set).start()
     writer.finish(print, hurry=True)
     assert store.written == [["seed=0"], ["seed=1"]]  # what was being written, and what was held
     assert writer.left_out
@@ -212,20 +211,12 @@ def test_one_that_hurries_leaves_out_what_waits_in_the_folder_alone(
     assert not again.left_out
 
 
-def test_one_that_gives_up_writes_nothing_more(archive: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, begun, going = Store(), threading.Event(), threading.Event()
-    write = store.write
-
-    def slow(runs: Sequence[RunToWrite]) -> dict[str, str]:
-        begun.set()
-        assert going.wait(20)
-        return write(runs)
-
-    monkeypatch.setattr(store, "write", slow)
+def test_one_that_gives_up_writes_nothing_more(archive: SweepFolder) -> None:
+    store = SlowStore()
     writer = writing(archive, store, [result(0)], [result(1)], [result(2)])
-    assert begun.wait(20)
+    assert store.begun.wait(20)
     writer.give_up()
-    going.set()
+    store.going.set()
     writer.finish(print)
     assert store.written == [["seed=0"]]
     assert writer.left_out

@@ -50,27 +50,27 @@ class Writer:
         self._queue: SimpleQueue[int | None] = SimpleQueue()
         self._held: dict[int, Sequence[RunResult]] = {}
         self._unreadable: str | None = None
-        #: From now on only blocks that are held in memory are written, or none.
+        # From now on only blocks that are held in memory are written, or none.
         self._hurries = self._gives_up = False
         #: Whether blocks were left out for that.
         self.left_out = False
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
-    def put(self, number: int, results: Sequence[RunResult] | None = None) -> None:
+    def put(self, number: int, results: Sequence[RunResult]) -> None:
         """Take a block that the archive has. Raises what the thread ended with, should it have.
 
         It never waits: joblib would go on, and what is trained meanwhile would pile up in its memory.
         """
         if self._error is not None:
             raise self._error
-        if results is not None and len(self._held) < _MOST_HELD:
+        if len(self._held) < _MOST_HELD:
             self._held[number] = results
         self._queue.put(number)
 
     def give_up(self) -> None:
         """Write no more than what is being written."""
-        self._hurries = self._gives_up = True
+        self._gives_up = True
 
     def finish(self, say: Callable[[str], None], hurry: bool = False) -> None:
         """Wait until all is written, or was refused once more: `trouble` says. A long wait is told to `say`.
