@@ -38,7 +38,7 @@ EXACT = {
         "put_along_axis",
         "flatnonzero",
     ),
-    *("argwhere", "where", "unique", "isin", "unpackbits", "lib", "sort", "bincount"),
+    *("argwhere", "where", "unique", "isin", "unpackbits", "lib", "sort", "bincount", "count_nonzero"),
     *("isnan", "isinf", "isfinite", "array_equal", "maximum", "abs", "clip", "errstate"),
     *("rint", "around", "divide", "sqrt"),
     "cumsum",  # adds one number after the other
@@ -67,7 +67,6 @@ EXACT_MATH = {"prod", "ceil", "floor", "frexp", "ldexp", "sqrt"}
 #: Methods that add floating-point numbers in an order of NumPy's, and where what they add is whole numbers.
 SUMS = {"sum", "mean", "var", "std", "dot", "prod", "cumprod"}
 WHOLE = {
-    "tasks/common.py": "shares of what is right, counted",
     "tasks/languages/counting.py": "bits, counted",
     "tasks/memory/flip_flop.py": "shares of what is right, counted",
     "tasks/memory/temporal_order.py": "numbers of classes",

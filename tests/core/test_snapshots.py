@@ -8,9 +8,9 @@ import pytest
 
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.parameters import to_flat, to_named
+from bptt.core.records.keeping import snapshot_updates
 from bptt.core.run import EarlyStop, Record, Run, Settings, seed_of
 from bptt.core.simd import WIDTH
-from bptt.core.snapshots import snapshot_updates
 from bptt.core.training import Training, join_checkpoints, select_lanes
 from tests.core.comparing import assert_same_record, finished
 from tests.core.making import make_model, make_run

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bptt.core.lane_block import FusedRuns
+from bptt.core.lane_report import LaneReport
 from bptt.core.optimizers.sgd import Sgd
 from bptt.core.run import EarlyStop
 from bptt.core.training import WORK, Training
-from bptt.core.updates import EVALUATIONS, BlockReport
+from bptt.core.updates import EVALUATIONS
 from tests.core.comparing import finished
 from tests.core.making import Noise, make_model, make_run
 
@@ -44,9 +45,9 @@ def test_gradients_beyond_one_an_update_are_counted(monkeypatch: pytest.MonkeyPa
     """As an optimizer would that evaluates more of them: lane l two and a half times its number at each call."""
     train_lanes = FusedRuns.train
 
-    def train_more(lanes: FusedRuns, since: int, update: int) -> BlockReport:
+    def train_more(lanes: FusedRuns, since: int, update: int) -> LaneReport:
         report = train_lanes(lanes, since, update)
-        report.numbers[EVALUATIONS] += 2.5 * np.arange(report.numbers.shape[1])
+        report.numbers[:, EVALUATIONS] += 2.5 * np.arange(len(report.numbers))
         return report
 
     monkeypatch.setattr(FusedRuns, "train", train_more)

@@ -131,7 +131,7 @@ def normal_quantile(p):
 
 
 @inline
-def _log(x):
+def log_of_any(x):
     """ln x within 1 ulp or so, of any number: subnormal and very large ones are moved by a power of two first."""
     low, high = x < splat(2.0**-1022), x > splat(2.0**1021)
     scaled = x * select(low, splat(2.0**54), select(high, splat(2.0**-54), splat(1.0)))
@@ -154,7 +154,7 @@ def _exp_each(given, found):
 def _log_each(given, found):
     source, target = pointer_to(given), pointer_to(found)
     for i in range(given.shape[0]):
-        store(target, i, _log(load(source, i)))
+        store(target, i, log_of_any(load(source, i)))
 
 
 def _sine_each(given, found):

@@ -10,7 +10,6 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from bptt.core.elementwise import add_up
 from bptt.core.kernel import ARRAYS, LANES, SIZES_ARRAY, UNITS, Kernel, call_forward, call_loss
 from bptt.core.lanes import blocks_of_lanes, model_numbers, recorded_updates
 from bptt.core.layout import Net, output_element, read_net, state_at
@@ -24,7 +23,6 @@ from bptt.core.shapes.forward import find_pass, may_have_forward
 from bptt.core.simd import (
     WIDTH,
     aligned_zeros,
-    copy_numbers,
     element,
     elements,
     has_units,
@@ -55,7 +53,7 @@ from bptt.core.workspace import (
 
 STARTS = types.Array(types.float64, 3, "C")  # (lanes, B or 0, numbers): states as in `Record.state`
 OUTPUTS = types.Array(types.float64, 4, "C")  # (lanes, N, T or 1, outputs)
-LOSSES = types.Array(types.float64, 2, "C")  # (lanes, N)
+LOSSES = types.Array(types.float64, 1, "C")  # (lanes,): the mean over all sequences
 # Rows times timesteps that are evaluated at once, about: so few with LANES that states stay in the nearest cache, but
 # as many rows as a block of a product has; so many with UNITS that they fill vectors.
 _PLACES = {LANES: 32, UNITS: 256}
@@ -84,10 +82,10 @@ def _start(net, memory, starts, lanes, first, begin):
 
 
 @inline
-def _unpack(net, memory, starts, n, batch, lengths, outputs, losses):
+def _unpack(net, memory, starts, n, batch, lengths, outputs):
     """What a forward pass gave for the sequences n … of all lanes, left-aligned."""
     steps, given = outputs.shape[2], starts.shape[1]
-    for lane in range(losses.shape[0]):
+    for lane in range(outputs.shape[0]):
         own = min(lane, lengths.shape[0] - 1)
         for r in range(batch):
             taken = min(lengths[own, n + r], steps)
@@ -115,18 +113,17 @@ def _unpack_squares(net, memory, n, batch, outputs):
 
 
 @inline
-def _add_losses(net, memory, begin, n, batch, steps, losses):
-    """The loss of each of the sequences n …, its timesteps' one after the other; 0 where a timestep does not count."""
-    sums, count = elements(memory, net.logit_delta), losses.shape[1]
+def _add_losses(net, memory, begin, batch, steps, losses):
+    """The sum of losses, and those of so many sequences, one after the other: each its timesteps', one after the other.
+
+    0 where a timestep does not count.
+    """
     for r in range(batch):
         total = splat(0.0)
         for t in range(max(begin, net.timesteps - steps), net.timesteps):
             total = total + element(memory, output_element(net, memory, net.loss, t, 0) + r)
-        set_element(memory, sums + r, total)
-    if has_units(memory):
-        copy_numbers(numbers_of(losses), n, memory, sums, batch)
-    else:
-        transpose(numbers_of(losses), n, count, memory, sums * WIDTH, WIDTH, batch, losses.shape[0])
+        losses = losses + total
+    return losses
 
 
 def _evaluate(
@@ -149,7 +146,7 @@ def _evaluate(
 ):
     sizes, theta, memory = pointer_to(sizes_array), pointer_to(parameters), pointer_to(memory_array)
     net, weights = read_net(sizes), memory if has_units(memory) else theta
-    lanes, count = shares.shape[0], losses.shape[1]
+    lanes, count, total = shares.shape[0], outputs.shape[1], splat(0.0)
     spread_weights(net, theta, memory)
     for chunk in range(rows.shape[1]):
         n, batch = rows[0, chunk, 0], min(net.batch, count - rows[0, chunk, 0])
@@ -157,11 +154,15 @@ def _evaluate(
         _start(net, memory, starts, lanes, n, begin)
         call_forward(forward, (sizes, weights, memory, begin))
         call_loss(loss, (sizes, memory, begin))
-        _add_losses(net, memory, begin, n, batch, outputs.shape[2], losses)
+        total = _add_losses(net, memory, begin, batch, outputs.shape[2], total)
         if alike and not has_units(memory):
             _unpack_squares(net, memory, n, batch, outputs)
         else:
-            _unpack(net, memory, starts, n, batch, lengths, outputs, losses)
+            _unpack(net, memory, starts, n, batch, lengths, outputs)
+    place = elements(memory, net.logit_delta)
+    set_element(memory, place, total)
+    for lane in range(lanes):
+        losses[lane] = number_of(memory, place, lane) / count
 
 
 evaluate_chunks = Kernel(
@@ -242,14 +243,13 @@ class Evaluation:
             place = slice(part.begin, part.end)
             if wanted[place].any():
                 count, make = part.end - part.begin, np.empty if wanted[place].all() else np.zeros
-                outputs, losses = make((count, *self._shape)), make((count, self._shape[0]))
+                outputs, losses = make((count, *self._shape)), make(count)
                 for block, forward, data in part.blocks:
                     if wanted[block].any():
                         lanes = slice(block.start - part.begin, block.stop - part.begin)
                         given = None if states is None else np.ascontiguousarray(states[block])
                         forward(thetas[block], given, data, self._alike, outputs[lanes], losses[lanes])
-                mean = add_up(losses) / self._shape[0]
-                yield place, part.sequences, mean, outputs[:, :, 0] if self._last_only else outputs
+                yield place, part.sequences, losses, outputs[:, :, 0] if self._last_only else outputs
 
     def evaluate(self, thetas: Floats, states: Floats | None = None) -> tuple[Floats, Floats]:
         """(losses (L,), outputs (L, N, T, outputs), or (L, N, outputs) for targets at the end) with parameters (L, P).
@@ -322,6 +322,7 @@ class _Pass:
         count = parameter_count(list_parameters(model, sequences.x.shape[2], sequences.y.shape[-1]))
         self._theta = as_mode(aligned_zeros(count if mode == LANES else -(-count // WIDTH), WIDTH), mode)
         self._kernels = (made or model.cell.forward).address(mode), loss.kernel.address(mode)
+        self._zero, self._shares = np.empty((WIDTH, 0, 0)), np.ones(WIDTH)
         self._evaluate = evaluate_chunks.compile(mode).entry_point
 
     def __call__(
@@ -330,7 +331,7 @@ class _Pass:
         space, lanes, count = self._space, *thetas.shape
         numbers, *packed = data
         space.set_numbers(numbers)
-        given = np.empty((lanes, 0, 0)) if states is None else states
+        given = self._zero[:lanes] if states is None else states
         if space.mode == LANES:
             self._theta[:, :lanes] = thetas.T
         else:
@@ -338,7 +339,7 @@ class _Pass:
         # Called as compiled: to find out the types of what it is given takes Numba as long as some sequences.
         self._evaluate(
             *(*self._kernels, space.sizes, self._theta, space.memory),
-            *(*packed, self._rows, np.ones(lanes), alike, space.places, given, outputs, losses),
+            *(*packed, self._rows, self._shares[:lanes], alike, space.places, given, outputs, losses),
         )
 
 

@@ -118,6 +118,7 @@ class Kernel:
         self.dispatcher = kernel(function)
         functools.update_wrapper(self, function)
         self._compiled: dict[str, Any] = {}
+        self._addresses: dict[str, int] = {}
 
     @property
     def reads_hyper(self) -> bool:
@@ -140,7 +141,9 @@ class Kernel:
 
     def address(self, mode: str) -> int:
         """Where the machine code of this mode begins."""
-        return address_of(self.compile(mode))
+        if mode not in self._addresses:
+            self._addresses[mode] = address_of(self.compile(mode))
+        return self._addresses[mode]
 
     def is_ready(self, mode: str) -> bool:
         """Whether it is compiled already, in this process or on disk."""

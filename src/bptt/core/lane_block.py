@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bptt.core.kernel import LANES, UNITS, check_memory
+from bptt.core.lane_report import LaneReport, train_to_report
 from bptt.core.lanes import (
     alpha_row,
     blocks_of_lanes,
@@ -22,7 +23,7 @@ from bptt.core.lanes import (
     loss_row,
     model_numbers,
 )
-from bptt.core.metrics import count_activations
+from bptt.core.metrics import list_squashed
 from bptt.core.models.dale import keep_signs, sign_parameters
 from bptt.core.models.state_noise import count_noise, has_noise
 from bptt.core.optimizers.noise import WORDS
@@ -43,12 +44,10 @@ from bptt.core.updates import (
     STATES,
     TRAINED,
     Addresses,
-    BlockReport,
     Data,
     Hyper,
     Learning,
     Stretch,
-    join_reports,
     train_updates,
 )
 from bptt.core.workspace import Workspace, are_alike, as_mode, sequence_arrays, training_layout
@@ -115,8 +114,10 @@ class LaneBlock:
         stream: Stream,
         parameters: Sequence[Floats],
         made: ShapeKernel | None = None,
+        report: LaneReport | None = None,
     ) -> None:
-        """parameters: (P,) of each run, to start from; made: the kernel that is made for their shape.
+        """parameters: (P,) of each run, to start from; made: the kernel that is made for their shape; report: of
+        these lanes, None: their own.
 
         Where parameters keep to signs, R′ of `bptt.core.models.dale` is trained, and kept in a checkpoint.
         """
@@ -156,21 +157,44 @@ class LaneBlock:
         self._live_vector = aligned_zeros(1, WIDTH)
         self._live = self._live_vector[0, : len(runs)]
         self._live[:] = 1.0
-        self._states = np.zeros((len(runs), net.layers, self._batch, net.slots, net.hidden))
-        self._outputs = np.zeros((len(runs), net.outputs, self._batch))
+        of_row = net.layers * net.slots * net.hidden
+        self._left = report or LaneReport.begin(len(runs), net.timesteps, self._batch, of_row + net.outputs)
+        states, parts = self._left.state, (len(runs), self._batch, net.layers, net.slots, net.hidden)
+        self._states = states[..., :of_row].reshape(parts).transpose(0, 2, 1, 3, 4)
+        self._outputs = states[..., of_row:].transpose(0, 2, 1)
         self._last_states = workspace.last_states[: len(runs), :, : self._batch, :, : net.hidden]
         self._last_outputs = workspace.last_outputs[: len(runs), :, : self._batch]
-        self._flow = workspace.lanes_first(net.flow, net.timesteps)[: len(runs), ::-1]
         self._report = aligned_zeros(REPORT_ROWS, WIDTH)
-        self._made = made
         self._packed = as_mode(aligned_zeros(made.shape.packed if made is not None else 0, WIDTH), mode)
         self._pages: list[Page] = []
         self._data: tuple[Any, ...] = ()
-        for kernel in (train_updates, made):  # here, so that no update is said to have taken the time
+        for kernel in (train_updates, train_to_report, made):  # here, so that no update is said to have taken the time
             if kernel is not None:
                 kernel.compile(mode)
         addresses = [kernel.address(mode) if kernel is not None else 0 for kernel in component_kernels(first)]
         self._addresses = Addresses(*addresses, *[product.address(UNITS) if held else 0])
+        self._made = made
+        self._squashed = list_squashed(first.model.cell.squashed, first.model.activation)
+        settings = first.train
+        self._stretch = Stretch(
+            place=0,
+            update=1,
+            length=0,
+            updates=settings.updates,
+            truncation=settings.truncation or 0,
+            alpha=alpha_row(first),
+            loss=loss_row(first),
+            size=self._count,
+            iterations=0 if solver is None else solver.iterations,
+            carry=settings.carry_state,
+            measure=False,
+            decays=self._decays,
+            noisy=self._noisy,
+            partly=settings.only is not None,
+            stirred=self._stirred,
+            signed=self._signs is not None,
+            on_states=works_on_states(first.regularizer),
+        )
         check_memory(parameters=self._parameters, previous=self._previous, gradient=self._gradient, slots=self._slots)
 
     def _of_lane(self, vectors: Floats, place: int) -> Floats:
@@ -199,25 +223,24 @@ class LaneBlock:
 
     @property
     def states(self) -> Floats:
-        """(lanes, batch, layers · slots · H + outputs): what the last update ended with, of each row."""
-        lanes, batch = len(self.runs), self._batch
-        states = self._states.transpose(0, 2, 1, 3, 4).reshape(lanes, batch, -1)
-        return np.concatenate([states, self._outputs.transpose(0, 2, 1)], axis=-1)
+        """(lanes, batch, layers · slots · H + outputs): what the last update ended with, of each row, copied."""
+        return self._left.state.copy()
 
     def freeze(self, place: int) -> None:
         """Train this lane no more."""
         self._live[place] = 0.0
 
-    def train(self, since: int, update: int) -> BlockReport:
+    def train(self, since: int, update: int) -> LaneReport:
         """Train from update `since` (done already) to `update`, and report on each lane."""
         self._report[:] = 0.0
-        done, trained, began = since, max(sum(live > 0.0 for live in self._live), 1), time.thread_time()
+        done, trained, began = since, max(int(np.count_nonzero(self._live)), 1), time.thread_time()
         while done < update and self._live.any():
             page = self._page(done)
             count = min(update, page.end) - done
             self._call(page, done, count, done + count == update)
             done += count
-        return self._reported((time.thread_time() - began) / trained)
+        self._left.seconds[:] = (time.thread_time() - began) / trained
+        return self._left
 
     def _page(self, done: int) -> Page:
         if not self._pages or done >= self._pages[0].end or done < self._pages[0].first:
@@ -227,59 +250,29 @@ class LaneBlock:
                 sets = sets[:1]
             if not (self._data and len(sets) == 1 and self._data[0] is sets[0]):
                 self._data = (sets[0], *sequence_arrays(sets))
-            self._rows = np.stack([page.rows for page in self._pages])
+            _, x, y, lengths, scored, alike = self._data
+            rows = np.stack([page.rows for page in self._pages])
+            self._taken = Data(x, y, lengths, scored, rows, self._shares, alike, self.space.places)
         return self._pages[0]
 
     def _call(self, page: Page, done: int, count: int, measure: bool) -> None:
-        settings, space, live = self.runs[0].train, self.space, self._live_vector
-        _, x, y, lengths, scored, alike = self._data
-        space.data[:] = 0.0
+        space, live, left = self.space, self._live_vector, self._left
         space.set_numbers(self._numbers)
-        if settings.carry_state:
+        if self._stretch.carry:
             self._last_states[:], self._last_outputs[:] = self._states, self._outputs
         if self._mode == UNITS:
             live[0] = self._live[0]
-        data = Data(x, y, lengths, scored, self._rows, self._shares, alike, space.places)
-        stretch = Stretch(
-            place=done - page.first,
-            update=done + 1,
-            length=count,
-            updates=settings.updates,
-            truncation=settings.truncation or 0,
-            alpha=alpha_row(self.runs[0]),
-            loss=loss_row(self.runs[0]),
-            size=self._count,
-            iterations=0 if self._solver is None else self._solver.iterations,
-            carry=settings.carry_state,
-            measure=measure,
-            decays=self._decays,
-            noisy=self._noisy,
-            partly=settings.only is not None,
-            stirred=self._stirred,
-            signed=self._signs is not None,
-            on_states=works_on_states(self.runs[0].regularizer),
-        )
         if (self._noisy or self._stirred) and done != self._drawn:
             self._draw_from(done)
         # Called as compiled: to find out the types of what it is given would take Numba longer than some updates.
-        general = train_updates.compile(self._mode).entry_point
-        made = self._made if self._made is not None and (alike or self._made.shape.masked) else None
-        quick = None if made is None else made.compile(self._mode).entry_point
-        while stretch.length and live.any():
-            if quick is not None and stretch.length > 1:
-                some = stretch._replace(length=stretch.length - 1)
-                count_made = quick(
-                    *(None, self._addresses, self._learning, self._packed, self._hyper, data, some),
-                    *(space.memory, live, self._report),
-                )
-                stretch = stretch.behind(count_made)
-            some = stretch if quick is None else stretch._replace(length=1, measure=measure and stretch.length == 1)
-            general(
-                *(self._addresses, space.sizes, space.trial_sizes, self._learning, self._hyper, data, some),
-                *(space.memory, live, self._report),
-            )
-            stretch = stretch.behind(some.length)
-        self._states[:], self._outputs[:] = self._last_states, self._last_outputs
+        made = self._made if self._made is not None and (self._taken.alike or self._made.shape.masked) else None
+        train_to_report.compile(self._mode).entry_point(
+            0 if made is None else made.address(self._mode),
+            train_updates.address(self._mode),
+            *(self._addresses, space.sizes, space.trial_sizes, self._learning, self._packed, self._hyper, self._taken),
+            self._stretch._replace(place=done - page.first, update=done + 1, length=count, measure=measure),
+            *(space.memory, live, self._report, *self._squashed, left.numbers, left.saturated, left.flow, left.state),
+        )
         self._drawn = done + count if live.any() else None  # where no lane is left, the kernel has stopped on its way
 
     def _draw_from(self, done: int) -> None:
@@ -292,16 +285,6 @@ class LaneBlock:
                 generator = Generator(seed_of(run, stream))
                 generator.skip(done * count)
                 words[place] = generator.words
-
-    def _reported(self, seconds: float) -> BlockReport:
-        lanes, space, model = len(self.runs), self.space, self.runs[0].model
-        return BlockReport(
-            numbers=self._report[:, :lanes].copy(),
-            saturated=count_activations(space.sizes, space.memory, model.cell.squashed, model.activation, lanes),
-            flow=self._flow.copy(),
-            state=self.states,
-            seconds=np.full(lanes, seconds),
-        )
 
     def saved(self, place: int) -> dict[str, Floats]:
         """All of a lane that changes while it is trained, for a checkpoint; the same whatever the mode."""
@@ -358,6 +341,10 @@ class FusedRuns:
         spaces, made = dict[str, Workspace](), dict[str, ShapeKernel | None]()
         sequences = stream.page(seed_of(first, 1), 0, batch).sequences
         self._blocks: list[LaneBlock] = []
+        self.timesteps = sequences.timesteps
+        cell = first.model.cell
+        numbers = first.model.layers * cell.slots * first.model.hidden_size + first.task.outputs
+        self._report = LaneReport.begin(len(runs), self.timesteps, batch, numbers)
         for mode, lanes in blocks_of_lanes(first.model, batch, len(runs)):
             if mode not in spaces:
                 layout, tries = training_layout(first, sequences, mode), find_solver(first) is not None
@@ -365,15 +352,17 @@ class FusedRuns:
                 made[mode] = find_kernel(deciding_run(runs), layout, are_alike([sequences]), planned)
             block = [runs[lane] for lane in lanes]
             start = [draw_start(run, blocks) for run in block]
+            own = self._report.of(slice(lanes.start, lanes.stop))
             self._blocks.append(
-                LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start, made=made[mode])
+                LaneBlock(block, workspace=spaces[mode], stream=stream, parameters=start, made=made[mode], report=own)
             )
         self._places = [(block, place) for block in self._blocks for place in range(len(block.runs))]
-        self.timesteps = sequences.timesteps
 
-    def train(self, since: int, update: int) -> BlockReport:
-        """Train from update `since` (done already) to `update`, and report on each lane."""
-        return join_reports([block.train(since, update) for block in self._blocks])
+    def train(self, since: int, update: int) -> LaneReport:
+        """Train from update `since` (done already) to `update`, and report on each lane, until the next call."""
+        for block in self._blocks:
+            block.train(since, update)
+        return self._report
 
     @property
     def parameters(self) -> Floats:
@@ -383,7 +372,7 @@ class FusedRuns:
     @property
     def states(self) -> Floats:
         """(lanes, batch, …): what the last update ended with, as `Record.state`."""
-        return np.concatenate([block.states for block in self._blocks])
+        return self._report.state.copy()
 
     def freeze(self, lane: int) -> None:
         """Train this lane no more."""

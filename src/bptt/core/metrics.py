@@ -9,7 +9,7 @@ grad/clipped             share of the updates since the last recorded one whose 
 grad/decay               see `decay_rate`
 update/ratio             see `update_ratio`
 weights/spectral_radius  see `bptt.core.measurements.spectral_radius`
-activations/saturation   see `count_activations`
+activations/saturation   see `count_saturated`
 grad/omega               Ω of `bptt.core.regularizers.omega`, of the update's batch, where the run has that regularizer
 activations/mean_square  see `bptt.core.regularizers.l2_activity`; of the update's batch, where the run has that one
 
@@ -21,18 +21,22 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
-from bptt.core.elementwise import compute_log, log_each
-from bptt.core.kernel import ARRAYS, LANES, NUMBER_ARRAY, SIZES_ARRAY, UNITS, Kernel
-from bptt.core.layout import ACTIVATIONS, gate_at, output_element, read_net, state_at
+from bptt.core.elementwise import log_of_any
+from bptt.core.kernel import NUMBER_ARRAY, UNITS, VECTOR_ARRAY, Kernel
+from bptt.core.layout import ACTIVATIONS, gate_at, output_element, state_at
 from bptt.core.models.cell import Activation
 from bptt.core.sequences import Floats
 from bptt.core.simd import (
+    WIDTH,
+    aligned_zeros,
     elements,
     inline,
+    load,
     number_of,
     pointer_to,
+    set_number,
+    store,
 )
 
 
@@ -43,33 +47,37 @@ def decay_rate(flow: Floats) -> Floats:
     gradient vanishes going back, above 0 it explodes. Lags whose norm is 0 or not finite are left
     out; NaN where fewer than two are left.
     """
-    flow = np.ascontiguousarray(flow)
-    usable = np.isfinite(flow) & (flow > 0)
     slopes = np.empty(len(flow))
-    slope_of.compile(UNITS).entry_point(usable, compute_log(np.where(usable, flow, 1.0)), slopes)
+    room = aligned_zeros(-(-flow.shape[1] // WIDTH) * WIDTH)
+    slope_of.compile(UNITS).entry_point(np.ascontiguousarray(flow), room, slopes)
     return slopes
 
 
-def _slope(usable, logs, slopes):
-    for lane in range(slopes.shape[0]):
+def _slope(flow, room_array, slopes):
+    room, lags = pointer_to(room_array), flow.shape[1]
+    for lane in range(flow.shape[0]):
         count, total = 0, 0
-        for k in range(usable.shape[1]):
-            if usable[lane, k]:
+        for k in range(lags):
+            norm = flow[lane, k]
+            usable = norm > 0.0 and norm < np.inf
+            set_number(room, k, 0, norm if usable else 0.0)
+            if usable:
                 count += 1
                 total += k
+        for i in range((lags + WIDTH - 1) // WIDTH):
+            store(room, i, log_of_any(load(room, i)))
         middle, product, square = total / max(count, 1), 0.0, 0.0
-        for k in range(usable.shape[1]):
-            if usable[lane, k]:
-                product += (k - middle) * logs[lane, k]
+        for k in range(lags):
+            log = number_of(room, k, 0)
+            if log > -np.inf:
+                product += (k - middle) * log
                 square += (k - middle) * (k - middle)
         slopes[lane] = product / square if count > 1 else np.nan
 
 
-slope_of = Kernel(
-    _slope, {UNITS: types.void(types.Array(types.boolean, 2, "C"), types.Array(types.float64, 2, "C"), NUMBER_ARRAY)}
-)
-#: What `decay_rate` calls, each with its mode.
-SLOPES = ((log_each, LANES), (slope_of, UNITS))
+slope_of = Kernel(_slope, {UNITS: types.void(VECTOR_ARRAY, *[NUMBER_ARRAY] * 2)})
+#: What `decay_rate` calls, with its mode.
+SLOPES = ((slope_of, UNITS),)
 
 
 def update_ratio(step: Floats, weights: Floats) -> Floats:
@@ -79,9 +87,6 @@ def update_ratio(step: Floats, weights: Floats) -> Floats:
 
 
 _TANH, _SIGMOID, _RELU = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"], ACTIVATIONS["relu"]
-
-
-_INTEGERS = types.Array(types.int64, 1, "C")
 
 
 _STATE = -1  # in place of the number of a kept value
@@ -102,13 +107,18 @@ def saturated(function, h):
     return False
 
 
-def _count(sizes, room, kept, functions, counts, of):
-    net, memory = read_net(pointer_to(sizes)), pointer_to(room)
+@inline
+def count_saturated(net, memory, kept, functions, counts):
+    """counts (lanes, 2): how many activations are `saturated`, over layers, timesteps, rows and units, and of how many.
+
+    activations/saturation is their ratio. kept, functions: as of `list_squashed`.
+    """
     for lane in range(counts.shape[0]):
+        found, of = 0, 0
         for t in range(net.timesteps):
             for r in range(net.rows):
                 if number_of(memory, output_element(net, memory, net.live, t, 0) + r, lane) > 0.0:
-                    of[lane] += net.layers * net.hidden * functions.shape[0]
+                    of += net.layers * net.hidden * functions.shape[0]
                     for layer in range(net.layers):
                         for g in range(functions.shape[0]):
                             if kept[g] == _STATE:
@@ -117,32 +127,15 @@ def _count(sizes, room, kept, functions, counts, of):
                                 h = elements(memory, gate_at(net, layer, t)) + (r * net.kept + kept[g]) * net.span
                             for j in range(net.hidden):
                                 if saturated(functions[g], number_of(memory, h + j, lane)):
-                                    counts[lane] += 1
-
-
-count_saturated = Kernel(
-    _count, {mode: types.void(SIZES_ARRAY, memory, *[_INTEGERS] * 4) for mode, memory in ARRAYS.items()}
-)
+                                    found += 1
+        counts[lane, 0], counts[lane, 1] = found, of
 
 
 @cache
-def _list_groups(squashed: tuple[tuple[int, Activation | None], ...], activation: Activation) -> tuple[Any, Any]:
+def list_squashed(squashed: tuple[tuple[int, Activation | None], ...], activation: Activation) -> tuple[Any, Any]:
+    """Which of a cell's numbers count as activations: of the kept values, each with its function's number.
+
+    squashed: as in `models.cell.Cell`, the gates that count; without any the hidden states do, with their activation.
+    """
     groups = squashed or ((_STATE, activation),)
     return np.array([number for number, _ in groups]), np.array([ACTIVATIONS[name or activation] for _, name in groups])
-
-
-def count_activations(
-    sizes: object,
-    memory: Floats,
-    squashed: tuple[tuple[int, Activation | None], ...],
-    activation: Activation,
-    lanes: int,
-) -> NDArray[np.int64]:
-    """(2, lanes): how many are `saturated`, over layers, timesteps, rows and units, and of how many.
-
-    activations/saturation is their ratio. squashed: as in `models.cell.Cell`, the gates that count; without any the
-    hidden states do, with their activation.
-    """
-    found, mode = np.zeros((2, lanes), np.int64), LANES if memory.ndim == 2 else UNITS
-    count_saturated.compile(mode).entry_point(sizes, memory, *_list_groups(squashed, activation), *found)
-    return found

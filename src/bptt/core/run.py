@@ -330,7 +330,7 @@ class Record:
                 the task says what its targets are, and of its test set; all of them of the network that is kept. Where
                 that is a best one `kept/update`, and what was recorded there: `kept/loss/eval`, `kept/accuracy/eval`
     snapshots   update → the parameters after it, name → array; of the start, 0, and of some recorded updates, see
-                `bptt.core.snapshots`
+                `bptt.core.records.keeping`
     """
 
     outcome: Literal["completed", "early_stopped", "diverged"]

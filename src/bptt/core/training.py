@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt.core.elementwise import log_each
 from bptt.core.evaluation import (
     Evaluation,
     count_evaluated,
@@ -18,24 +19,24 @@ from bptt.core.evaluation import (
     list_scores,
     made_for_evaluation,
 )
-from bptt.core.kernel import Kernel
+from bptt.core.kernel import LANES, UNITS, Kernel
 from bptt.core.lane_block import FusedRuns, made_for_training
+from bptt.core.lane_report import LaneReport, train_to_report
 from bptt.core.lanes import blocks_of_lanes, component_kernels, fusing_key, recorded_updates
 from bptt.core.measurements.measurement import Measurement, Snapshot, measure_all, shipped_measurements
-from bptt.core.metrics import SLOPES, count_saturated, decay_rate
+from bptt.core.metrics import SLOPES, decay_rate
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
-from bptt.core.records.fits import list_fits
+from bptt.core.records.fits import count_right, list_fits
 from bptt.core.records.history import LaneHistory, Points
-from bptt.core.records.keeping import ImprovementWatch, KeptNetworks
+from bptt.core.records.keeping import ImprovementWatch, KeptNetworks, KeptParameters
 from bptt.core.records.sets import SetToSee, list_sets, name_in
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Record, Run, seed_of
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.shapes.training import deciding_run
-from bptt.core.snapshots import KeptParameters
-from bptt.core.updates import BlockReport, train_updates
+from bptt.core.updates import train_updates
 
 Checkpoint = Mapping[str, NDArray[Any]]
 
@@ -115,9 +116,10 @@ def kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kerne
 def general_kernels_in(run: Run, modes: Iterable[str]) -> list[tuple[Kernel, str]]:
     """The kernels for all shapes, each with its mode, that training such runs calls in these modes."""
     components = [kernel for kernel in component_kernels(run) if kernel is not None]
-    kernels = (product, *components, evaluate_chunks, train_updates, count_saturated)
+    kernels = (product, *components, evaluate_chunks, train_updates, train_to_report)
     measured = [called for measurement in shipped_measurements() for called in measurement.kernels]
-    return [*((kernel, mode) for kernel in kernels for mode in sorted(modes)), *measured, *DRAWS, *SLOPES]
+    own = [(kernel, mode) for kernel in kernels for mode in sorted(modes)]
+    return [*own, *measured, *DRAWS, *SLOPES, (log_each, LANES), (count_right, UNITS)]
 
 
 def made_kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kernel, str]]:
@@ -291,7 +293,7 @@ class Training:
                 found[name][some] = shares
         return found
 
-    def _recorded(self, report: BlockReport, since: int, update: int) -> Points:
+    def _recorded(self, report: LaneReport, since: int, update: int) -> Points:
         running = self._ended == 0
         self._work["work/gradients"][running] += update - since + report.evaluations[running]
         self._work["work/seconds"][running] += report.seconds[running]
@@ -322,7 +324,7 @@ class Training:
         runs = self.runs if sound.all() else [self.runs[lane] for lane in np.flatnonzero(sound)]
         return Snapshot(runs, update, self.blocks, thetas, states)
 
-    def _seen(self, report: BlockReport, thetas: Floats, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
+    def _seen(self, report: LaneReport, thetas: Floats, sound: NDArray[np.bool_], updates: int) -> dict[str, Floats]:
         """Metrics (lanes,) of the sound lanes; of the others something."""
         states = self._states if self.first.train.carry_state else None
         return {

@@ -1,14 +1,9 @@
 """Many updates in one compiled call: data, forward, loss, backward, clip and optimizer, without the interpreter."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
-from bptt.core import metrics
 from bptt.core.kernel import (
     ARRAYS,
     NUMBER_ARRAY,
@@ -33,7 +28,6 @@ from bptt.core.network import start_from_zero
 from bptt.core.optimizers.noise import WORDS, add_noise
 from bptt.core.optimizers.weight_decay import shrink_weights
 from bptt.core.places import collect_gradient, spread_weights, sum_of_places
-from bptt.core.sequences import Floats
 from bptt.core.simd import (
     WIDTH,
     any_of,
@@ -57,83 +51,6 @@ _NUMBERS = len(Net._fields)
 LOSS_VALUE, GRADIENT_NORM, CLIPPED, DIVERGED_AT, DIVERGED_LOSS, WEIGHTS_NORM, STEP_NORM, PENALTY = range(8)
 EVALUATIONS, OMEGA_VALUE = 8, 9
 REPORT_ROWS = 10
-
-
-@dataclass(frozen=True)
-class BlockReport:
-    """What lanes did up to a recorded update; formulas in `bptt.core.metrics`.
-
-    numbers    (REPORT_ROWS, lanes), as `train_updates` left them
-    saturated  (2, lanes): how many activations are saturated, and of how many
-    flow       (lanes, T), lag 0 first
-    state      (lanes, batch, …): as `Record.state`
-    seconds    (lanes,): the processor time of the updates, of lanes that share vectors the same share
-    """
-
-    numbers: Floats
-    saturated: NDArray[np.int64]
-    flow: Floats
-    state: Floats
-    seconds: Floats
-
-    @property
-    def loss(self) -> Floats:
-        return self.numbers[LOSS_VALUE]
-
-    @property
-    def gradient_norm(self) -> Floats:
-        return self.numbers[GRADIENT_NORM]
-
-    @property
-    def penalty(self) -> Floats:
-        """What the regularizer says of itself; 0 where it says nothing."""
-        return self.numbers[PENALTY]
-
-    @property
-    def omega(self) -> Floats:
-        """0 where it is not measured, see `regularizers.omega.find_measured_omega`."""
-        return self.numbers[OMEGA_VALUE]
-
-    @property
-    def evaluations(self) -> Floats:
-        """How many gradients were evaluated beyond one an update."""
-        return self.numbers[EVALUATIONS]
-
-    @property
-    def clipped(self) -> Floats:
-        """How many updates' gradients were clipped."""
-        return self.numbers[CLIPPED]
-
-    @property
-    def update_ratio(self) -> Floats:
-        return metrics.update_ratio(self.numbers[STEP_NORM], self.numbers[WEIGHTS_NORM])
-
-    @property
-    def saturation(self) -> Floats:
-        counted, of = self.saturated
-        return counted / np.maximum(of, 1)
-
-    @property
-    def diverged_at(self) -> Floats:
-        """0: a lane did not diverge."""
-        return self.numbers[DIVERGED_AT]
-
-    @property
-    def diverged_loss(self) -> Floats:
-        return self.numbers[DIVERGED_LOSS]
-
-
-def join_reports(reports: Sequence[BlockReport]) -> BlockReport:
-    """The lanes of several, one after the other."""
-    if len(reports) == 1:
-        return reports[0]
-    return BlockReport(
-        numbers=np.concatenate([one.numbers for one in reports], axis=1),
-        saturated=np.concatenate([one.saturated for one in reports], axis=1),
-        flow=np.concatenate([one.flow for one in reports]),
-        state=np.concatenate([one.state for one in reports]),
-        seconds=np.concatenate([one.seconds for one in reports]),
-    )
 
 
 @inline
@@ -279,10 +196,6 @@ class Stretch(NamedTuple):
     stirred: bool
     signed: bool
     on_states: bool
-
-    def behind(self, made: int) -> "Stretch":
-        """What is left when so many of them are made."""
-        return self._replace(place=self.place + made, update=self.update + made, length=self.length - made)
 
 
 @inline

@@ -88,7 +88,8 @@ class Workspace:
 
     def set_numbers(self, numbers: Floats) -> None:
         """Let the passes read these numbers of each lane, as `lanes.model_numbers` gives them."""
-        self._region(self.net.numbers, len(numbers))[:] = numbers
+        if len(numbers):
+            self._region(self.net.numbers, len(numbers))[:] = numbers
 
     def lanes_first(self, first: int, *shape: int) -> Floats:
         """Elements from vector `first` on as (lanes, *shape); with UNITS of one lane."""

@@ -18,9 +18,9 @@ from bptt.configuration.vocabulary import find_conf_folder
 from bptt.core.models.dale import keep_signs, sign_parameters
 from bptt.core.optimizers.recurrent_constraint import draw_start
 from bptt.core.parameters import list_parameters, to_named
+from bptt.core.records.keeping import snapshot_updates
 from bptt.core.run import Run, find_unmeasured
 from bptt.core.sequences import Floats
-from bptt.core.snapshots import snapshot_updates
 from bptt.dynamics.measures import (
     COUNT,
     NAMES,

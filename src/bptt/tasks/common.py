@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.elementwise import add_up
+from bptt.core.records.fits import Right, count_classes_right, count_close, count_rounded
 from bptt.core.sequences import Floats, Sequences
 
 
 def score_bits(output: Floats, sequences: Sequences) -> Any:
     """The share of the scored output numbers that round to their targets, which are whole numbers."""
-    return _share_right(_round_right(output, sequences), sequences)
+    return _share_of_numbers(count_rounded(output, sequences), output)
 
 
 def score_sequences(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which every scored output number rounds to its target."""
-    return _share_whole(_round_right(output, sequences), sequences)
+    return count_rounded(output, sequences).sequences / sequences.count
 
 
 def score_classes(output: Floats, sequences: Sequences) -> Any:
@@ -31,43 +32,22 @@ def score_classes(output: Floats, sequences: Sequences) -> Any:
 
     Of equal outputs, the first is the largest.
     """
-    return _share_right(_class_right(output, sequences)[..., None], sequences)
+    found = count_classes_right(output, sequences)
+    return found.right / found.scored
 
 
 def score_class_sequences(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which at every scored timestep the largest output is the target's, as above."""
-    return _share_whole(_class_right(output, sequences)[..., None], sequences)
+    return count_classes_right(output, sequences).sequences / sequences.count
 
 
 def score_close(output: Floats, sequences: Sequences, error: float) -> Any:
     """The share of the scored output numbers that are less than `error` away from their targets."""
-    return _share_right(np.abs(output - sequences.y) < error, sequences)
+    return _share_of_numbers(count_close(output, sequences, error), output)
 
 
-def _round_right(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
-    return np.rint(output) == sequences.y
-
-
-def _class_right(output: Floats, sequences: Sequences) -> NDArray[np.bool_]:
-    return (output.argmax(axis=-1) == sequences.y.argmax(axis=-1)) & ~np.isnan(output).any(axis=-1)
-
-
-def _share_whole(right: Any, sequences: Sequences) -> Any:
-    """Of right (…, N, T, outputs), or (…, N, outputs), the share of the sequences in which all that is scored is."""
-    if sequences.last_only:
-        return right.all(axis=-1).mean(axis=-1)
-    wrong = ~right & sequences.full_scored[..., None]
-    # With the sequences side by side in memory: to go through the few numbers of each takes ten times as long.
-    numbers = np.ascontiguousarray(wrong.reshape(*wrong.shape[:-2], -1).T)
-    return (~numbers.any(axis=0)).T.mean(axis=-1)
-
-
-def _share_right(right: NDArray[np.bool_], sequences: Sequences) -> Any:
-    """Of right (…, N, T, outputs), or (…, N, outputs), the share that is true of what is scored."""
-    if sequences.last_only:
-        return right.mean(axis=(-2, -1))
-    scored = sequences.full_scored[..., None]
-    return (right & scored).sum(axis=(-3, -2, -1)) / (scored.sum(axis=(-3, -2, -1)) * right.shape[-1])
+def _share_of_numbers(found: Right, output: Floats) -> Any:
+    return found.right / (found.scored * output.shape[-1])
 
 
 #: The read-out that a task's usual loss expects; `conf/model/*.yaml` take it from here unless told otherwise.

@@ -8,6 +8,8 @@ from bptt.core.parameters import Parameter
 from bptt.core.random import Generator, make_legacy
 from bptt.core.sequences import Floats
 
+_MOST_DRAWN = 10_000_000  # numbers, 80 MB: all that stand before a place are drawn
+
 
 @dataclass(frozen=True, kw_only=True)
 class Legacy:
@@ -21,7 +23,7 @@ class Legacy:
     """
 
     scale: Annotated[PerLane, Range(at_least=0)]
-    place: Annotated[int, Range(at_least=0)] | None = None
+    place: Annotated[int, Range(at_least=0, at_most=_MOST_DRAWN)] | None = None
 
     def values(self, rng: Generator, block: Parameter) -> Floats:
         first = block.first if self.place is None else self.place

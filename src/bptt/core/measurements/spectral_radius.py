@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 
 from bptt.core.elementwise import add_up
-from bptt.core.kernel import NUMBER_ARRAY, UNITS, Kernel, call_product
+from bptt.core.kernel import NUMBER_ARRAY, UNITS, VECTOR_ARRAY, Kernel, call_product
 from bptt.core.measurements.measurement import Measurement, Snapshot
 from bptt.core.parameters import Parameter
 from bptt.core.products import product
@@ -49,17 +49,19 @@ _FIRST, _LAST = 7, 16  # squarings after which Q is looked for; with 2¹⁶ what
 _MOST_GROWTH = 12.0  # log₂ of ‖A^m‖ / ρ^m: above, eigenvalues are too sensitive for Q, whose error it magnifies
 _EPSILON = 2.0**-52
 
-_MATRICES = types.Array(types.float64, 3, "C")
-
 
 @inline
 def _largest(matrix, count):
     """The largest |a| of `count` vectors, none of which is NaN."""
-    top = splat(0.0)
-    for i in range(count):
-        size = absolute(load(matrix, i))
-        top = select(size > top, size, top)
-    return largest(top)
+    top, other, i = splat(0.0), splat(0.0), 0
+    while i + 1 < count:  # two at a time, so that the one does not wait for the other
+        first, second = absolute(load(matrix, i)), absolute(load(matrix, i + 1))
+        top, other = select(first > top, first, top), select(second > other, second, other)
+        i += 2
+    if i < count:
+        last = absolute(load(matrix, i))
+        top = select(last > top, last, top)
+    return largest(select(other > top, other, top))
 
 
 @inline
@@ -208,21 +210,37 @@ def _large_limit(multiply, room, size, units, signs):
     return found if found >= 0.0 else _root(_norm(power, size, span), level, weight)
 
 
-def _radii(multiply, matrices, signs_array, room_array, result):
-    size, room, signs = matrices.shape[1], pointer_to(room_array), pointer_to(signs_array)
+@inline
+def _copy(flat, n, first, row, size, span, room):
+    """Write matrix n to rows of whole vectors; whether all its numbers are finite."""
+    finite = True
+    for i in range(size):
+        for j in range(size):
+            number = flat[n, first + i * row + j]
+            finite = finite and number - number == 0.0
+            set_number(room, i * span + j, 0, number)
+    return finite
+
+
+def _radii(multiply, flat, first, row, size, signs_array, room_array, result):
+    room, signs = pointer_to(room_array), pointer_to(signs_array)
     units = (size + WIDTH - 1) // WIDTH
     span = units * WIDTH
-    for n in range(matrices.shape[0]):
-        for i in range(size):
-            for j in range(size):
-                set_number(room, i * span + j, 0, matrices[n, i, j])
-        if size <= _SMALL:
+    for n in range(flat.shape[0]):
+        if not _copy(flat, n, first, row, size, span, room):
+            result[n] = np.nan
+        elif size <= _SMALL:
             result[n] = _limit(multiply, room, elements_at(room, size * span), size, units)
         else:
             result[n] = _large_limit(multiply, room, size, units, signs)
 
 
-radii_of = Kernel(_radii, {UNITS: types.void(types.int64, _MATRICES, *[NUMBER_ARRAY] * 3)})
+_INTEGER = types.int64
+#: radii_of(product's address, numbers (N, …), where a matrix begins in a row, from row to row, its size, signs, room,
+#: result (N,))
+radii_of = Kernel(
+    _radii, {UNITS: types.void(_INTEGER, VECTOR_ARRAY, _INTEGER, _INTEGER, _INTEGER, *[NUMBER_ARRAY] * 3)}
+)
 
 
 @cache
@@ -232,17 +250,24 @@ def _draw_signs(size: int) -> Floats:
     return 2.0 * drawn - 1.0
 
 
+def _make_room(size: int) -> Floats:
+    """What matrices of a size need, one after the other."""
+    span = -(-size // WIDTH) * WIDTH
+    large = 3 * size * span + 2 * _FEW * span + size * _FEW + _FEW + 2 * _FEW * _FEW
+    return aligned_zeros(2 * size * span if size <= _SMALL else large)
+
+
 def spectral_radii(matrices: Floats) -> Floats:
     """(N,): the largest |eigenvalue| of each matrix (N, n, n); NaN where it is not finite."""
-    finite = np.isfinite(matrices).all(axis=(1, 2))
-    sound, found = np.ascontiguousarray(matrices[finite]), np.full(len(matrices), np.nan)
     size = matrices.shape[1]
-    span, large = -(-size // WIDTH) * WIDTH, size > _SMALL
-    numbers = 3 * size * span + 2 * _FEW * span + size * _FEW + _FEW + 2 * _FEW * _FEW if large else 2 * size * span
-    signs, radii = _draw_signs(size) if large else np.empty(0), np.empty(len(sound))
-    radii_of.compile(UNITS).entry_point(product.address(UNITS), sound, signs, aligned_zeros(numbers), radii)
-    found[finite] = radii
-    return found
+    return _find_radii(np.ascontiguousarray(matrices).reshape(len(matrices), -1), 0, size, size)
+
+
+def _find_radii(flat: Floats, first: int, row: int, size: int) -> Floats:
+    """(N,) of matrices that begin at place `first` of each row of flat (N, …), from row to row so many numbers."""
+    radii, signs = np.empty(len(flat)), _draw_signs(size) if size > _SMALL else np.empty(0)
+    radii_of.compile(UNITS).entry_point(product.address(UNITS), flat, first, row, size, signs, _make_room(size), radii)
+    return radii
 
 
 def spectral_radius(model: Any, blocks: tuple[Parameter, ...], flat: Floats) -> Floats:
@@ -251,21 +276,31 @@ def spectral_radius(model: Any, blocks: tuple[Parameter, ...], flat: Floats) -> 
     flat (lanes, P) gives (lanes,). The matrix is R (H, H); for LSTM and GRU the block of the candidate (gate g or n),
     for Jordan's network V R: from state to output and back. NaN where that is not finite.
     """
-    named = {b.name: flat[:, b.first : b.first + b.size].reshape(-1, *b.shape) for b in blocks}
-    hidden = model.hidden_size
-    largest = np.zeros(len(flat))
+    own, hidden, largest = {block.name: block for block in blocks}, model.hidden_size, np.zeros(len(flat))
+    flat = np.ascontiguousarray(flat)
     for layer in range(model.layers):
-        matrices = named[f"cell.{layer}.recurrent"]
-        if model.cell.gates > 1:
-            matrices = matrices[:, :, 2 * hidden : 3 * hidden]
-        if model.cell.feedback and "readout.weight" in named:
-            with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
-                written = named["readout.weight"]
-                matrices = add_up(
-                    np.stack([written[:, :, o, None] * matrices[:, o, None] for o in range(written.shape[2])], -1)
-                )
-        largest = np.maximum(largest, spectral_radii(matrices))
+        recurrent = own[f"cell.{layer}.recurrent"]
+        if model.cell.feedback:
+            radii = spectral_radii(_write_back(recurrent, own.get("readout.weight"), flat))
+        else:
+            gate = 2 * hidden if model.cell.gates > 1 else 0
+            radii = _find_radii(flat, recurrent.first + gate, recurrent.shape[-1], hidden)
+        largest = np.maximum(largest, radii)
     return largest
+
+
+def _write_back(recurrent: Parameter, readout: Parameter | None, flat: Floats) -> Floats:
+    """(lanes, H, H): V R of a network whose output is fed back; without a read-out R."""
+    (matrices, *written) = (
+        flat[:, block.first : block.first + block.size].reshape(-1, *block.shape)
+        for block in (recurrent, readout)
+        if block is not None
+    )
+    if not written:
+        return matrices
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's weights may be that large
+        parts = [written[0][:, :, o, None] * matrices[:, o, None] for o in range(written[0].shape[2])]
+        return add_up(np.stack(parts, -1))
 
 
 class SpectralRadius:

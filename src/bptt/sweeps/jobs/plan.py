@@ -18,8 +18,8 @@ from bptt.configuration.compose import parse_overrides
 from bptt.core.lanes import fusing_key, lanes_per_vector, recorded_updates
 from bptt.core.parameters import list_parameters, parameter_count
 from bptt.core.random import Generator
+from bptt.core.records.keeping import snapshot_updates
 from bptt.core.run import Record, Run
-from bptt.core.snapshots import snapshot_updates
 from bptt.sweeps.jobs.grammar import find_differing, write_in_grammar
 from bptt.tracking.folder.block import RunResult
 from bptt.tracking.folder.jobs import Stage, SweepJob
