@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "bptt.core.annotations",
         "bptt.core.elementwise",
         "bptt.core.random",
+        "bptt.core.records.right",
         "bptt.core.sequences",
     },
     "bptt.configuration": {"bptt", "bptt.printable", "bptt.configuration", "bptt.core", "bptt.tasks"},

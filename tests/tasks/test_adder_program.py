@@ -70,7 +70,10 @@ def test_other_bits_are_refused(build: Callable[..., Any]) -> None:
             "task.order=programm",
             "task.order=programm: must be one of random, sequential, program; did you mean program?",
         ),
-        ("init.recurrent.place=-1", "init.recurrent.place=-1: must be a whole number at least 0, or null"),
+        (
+            "init.recurrent.place=-1",
+            "init.recurrent.place=-1: must be a whole number at least 0 and at most 10000000, or null",
+        ),
     ],
 )
 def test_what_contradicts_the_program_is_refused_in_a_line(override: str, line: str) -> None:

@@ -1,9 +1,9 @@
-"""Outputs and losses of networks on sets of sequences."""
+"""Outputs and losses of networks on sets of sequences, and the sets that they are seen on."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from bptt.core.layout import Net, output_element, read_net, state_at
 from bptt.core.network import start_from_zero
 from bptt.core.parameters import list_parameters, parameter_count, to_flat
 from bptt.core.places import spread_weights
-from bptt.core.random import Generator
-from bptt.core.run import Run, Settings, Task
+from bptt.core.random import Generator, make_generator
+from bptt.core.run import Run, Settings, Task, seed_of
 from bptt.core.sequences import Floats, Sequences
 from bptt.core.shapes.forward import find_pass, may_have_forward
 from bptt.core.simd import (
@@ -363,3 +363,39 @@ def find_baselines(runs: Sequence[Run]) -> list[dict[str, float]]:
     find = getattr(runs[0].task, "baseline", None)
     known = {} if find is None else {run.loss: find(run.loss) for run in runs}
     return [{"baseline": float(cost)} if (cost := known.get(run.loss)) is not None else {} for run in runs]
+
+
+_TEST, _LENGTHS = 3, 6  # streams, see `seed_of`
+
+
+@dataclass(frozen=True)
+class SetToSee:
+    """A set of each run that its network is seen on when training has ended, beside the evaluation: test, lengths.
+
+    part  what stands in place of `eval` in the names of its metrics: test, eval_200
+    key   of the stream that it is drawn from
+    make  generator → the set; None where there is none
+    """
+
+    part: str
+    key: tuple[int, ...]
+    make: Callable[[Generator], Sequences | None]
+
+    def draw(self, run: Run) -> Sequences | None:
+        stream, *rest = self.key
+        return self.make(make_generator(seed_of(run, stream), *rest))
+
+
+def list_sets(task: Any) -> Iterator[SetToSee]:
+    """The sets of a task's runs, beside the evaluation's."""
+    if hasattr(task, "test"):
+        yield SetToSee("test", (_TEST,), task.test)
+    if hasattr(task, "at_length"):
+        for length in task.eval_lengths:
+            yield SetToSee(f"eval_{length}", (_LENGTHS, length), partial(task.at_length, length))
+
+
+def name_in(metric: str, part: str) -> str:
+    """A metric's name in a part: `accuracy/eval` in `eval_200` is `accuracy/eval_200`."""
+    name, _, _ = metric.rpartition("/")
+    return f"{name}/{part}"

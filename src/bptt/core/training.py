@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from bptt.core.elementwise import log_each
 from bptt.core.evaluation import (
     Evaluation,
+    SetToSee,
     count_evaluated,
     evaluate_chunks,
     find_baselines,
     list_scores,
+    list_sets,
     made_for_evaluation,
+    name_in,
 )
 from bptt.core.kernel import LANES, UNITS, Kernel
 from bptt.core.lane_block import FusedRuns, made_for_training
@@ -28,10 +31,10 @@ from bptt.core.metrics import SLOPES, decay_rate
 from bptt.core.parameters import list_parameters, to_named
 from bptt.core.products import product
 from bptt.core.random import DRAWS, Generator
-from bptt.core.records.fits import count_right, list_fits
+from bptt.core.records.fits import list_fits
 from bptt.core.records.history import LaneHistory, Points
 from bptt.core.records.keeping import ImprovementWatch, KeptNetworks, KeptParameters
-from bptt.core.records.sets import SetToSee, list_sets, name_in
+from bptt.core.records.right import count_right
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Record, Run, seed_of
 from bptt.core.sequences import Floats, Sequences

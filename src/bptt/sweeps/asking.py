@@ -14,11 +14,10 @@ from bptt.configuration.errors import ConfigurationError, suggest, write_problem
 from bptt.configuration.measuring import Kind
 from bptt.configuration.owners import check_kernel_folder
 from bptt.configuration.published import Published, is_same_value
-from bptt.core.evaluation import list_scores
+from bptt.core.evaluation import list_scores, list_sets, name_in
 from bptt.core.measurements.measurement import shipped_measurements
 from bptt.core.random import Generator
 from bptt.core.records.fits import list_fits
-from bptt.core.records.sets import list_sets, name_in
 from bptt.core.regularizers.omega import OMEGA_METRIC, find_measured_omega
 from bptt.core.run import Run, seed_of
 from bptt.core.training import METRICS, WORK

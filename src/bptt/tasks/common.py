@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.elementwise import add_up
-from bptt.core.records.fits import Right, count_classes_right, count_close, count_rounded
+from bptt.core.records.right import Right, count_classes_right, count_close, count_rounded
 from bptt.core.sequences import Floats, Sequences
 
 
