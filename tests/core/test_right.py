@@ -26,14 +26,14 @@ COUNTS: dict[str, tuple[Callable[..., Right], Callable[[Floats, Floats], Any]]] 
 }
 
 
-def draw(own: bool, last_only: bool, ragged: bool) -> tuple[Floats, Sequences]:
+def draw(own: bool, last_only: bool, ragged: bool, all_scored: bool = False) -> tuple[Floats, Sequences]:
     """Outputs near their targets, some of them NaN, and equal ones; sequences of all networks, or one set for all."""
     rng = np.random.default_rng(3)
     before = (NETWORKS,) if own else ()
     shape = (COUNT, OUTPUTS) if last_only else (COUNT, TIMESTEPS, OUTPUTS)
     y = np.eye(OUTPUTS)[rng.integers(OUTPUTS, size=(*before, *shape[:-1]))]
     lengths = rng.integers(1, TIMESTEPS + 1, size=(*before, COUNT)) if ragged else None
-    scored = None if last_only else rng.random((COUNT, TIMESTEPS) if ragged else TIMESTEPS) < 0.7
+    scored = None if last_only or all_scored else rng.random((COUNT, TIMESTEPS) if ragged else TIMESTEPS) < 0.7
     output = np.round(y + rng.normal(scale=0.4, size=(NETWORKS, *shape)), 1)
     output[rng.random(output.shape) < 0.05] = np.nan
     return output, Sequences(np.zeros((*before, COUNT, TIMESTEPS, 1)), y, lengths, scored)
@@ -41,10 +41,13 @@ def draw(own: bool, last_only: bool, ragged: bool) -> tuple[Floats, Sequences]:
 
 @pytest.mark.parametrize("kind", COUNTS)
 @pytest.mark.parametrize("own", [True, False])
-@pytest.mark.parametrize(("last_only", "ragged"), [(True, False), (False, False), (False, True)])
-def test_many_networks_at_once(kind: str, own: bool, last_only: bool, ragged: bool) -> None:
+@pytest.mark.parametrize(
+    ("last_only", "ragged", "all_scored"),
+    [(True, False, False), (False, False, False), (False, False, True), (False, True, False), (False, True, True)],
+)
+def test_many_networks_at_once(kind: str, own: bool, last_only: bool, ragged: bool, all_scored: bool) -> None:
     count, say = COUNTS[kind]
-    output, sequences = draw(own, last_only, ragged)
+    output, sequences = draw(own, last_only, ragged, all_scored)
     found = count(output, sequences)
     some = 0
     for net in range(NETWORKS):

@@ -11,7 +11,7 @@ from numba import types
 
 from bptt.core.kernel import UNITS, Kernel
 from bptt.core.sequences import Floats, Sequences
-from bptt.core.simd import inline
+from bptt.core.simd import inline, number_of, numbers_of
 
 _ROUNDED, _CLOSE, _CLASS = range(3)  # what is right
 
@@ -40,60 +40,74 @@ def count_classes_right(output: Floats, sequences: Sequences) -> Right:
 
 
 def _count(output: Floats, sequences: Sequences, right: int, error: float = 0.0) -> Right:
-    last = sequences.last_only
-    networks = output.shape[: -2 if last else -3]
-    shape = (-1, sequences.count, 1 if last else sequences.timesteps, output.shape[-1])
+    last, count, numbers = sequences.last_only, sequences.count, output.shape[-1]
+    networks, steps = output.shape[: -2 if last else -3], 1 if last else sequences.timesteps
+    at_once = 1  # timesteps: where all count, the numbers of a sequence are looked at in one go
+    if last or (right != _CLASS and sequences.full_scored.all()):
+        scored, at_once = np.ones((1, 1, 1), bool), steps
+    else:
+        scored = np.ascontiguousarray(sequences.full_scored).reshape(-1, count, steps)
+    shape = (-1, count, steps // at_once, at_once * numbers)
     target = np.ascontiguousarray(sequences.y, np.float64).reshape(shape)
-    scored = np.ones((1, 1, 1), bool) if last else sequences.full_scored.reshape(-1, *shape[1:3])
     given = np.ascontiguousarray(output, np.float64).reshape(shape)
     if len(target) not in (1, len(given)):
         raise ValueError(f"outputs of shape {output.shape} for targets of shape {sequences.y.shape}")
     counts = np.empty((3, len(given)), np.int64)
-    count_right.compile(UNITS).entry_point(given, target, np.ascontiguousarray(scored), right, error, counts)
-    return Right(*(own.reshape(networks) if networks else own[0] for own in counts))
+    count_right.compile(UNITS).entry_point(given, target, scored, right, error, counts)
+    found, whole, places = (own.reshape(networks) if networks else own[0] for own in counts)
+    return Right(found, whole, places * at_once)
 
 
 @inline
-def _is_right(output, target, right, error):
-    """Whether one number is; NaN is not."""
+def _count_numbers(output, came, target, asked, count, right, error):
+    """How many of neighbouring numbers are right."""
+    found = 0
     if right == _ROUNDED:
-        return np.rint(output) == target
-    return abs(output - target) < error
+        for i in range(count):
+            found += 1 if np.rint(number_of(output, came + i, 0)) == number_of(target, asked + i, 0) else 0
+    else:
+        for i in range(count):
+            found += 1 if abs(number_of(output, came + i, 0) - number_of(target, asked + i, 0)) < error else 0
+    return found
 
 
 @inline
-def _is_class(output, target, net, n, t, own):
+def _is_class(output, came, target, asked, count):
     """Whether the first of the largest outputs stands where the first of the largest targets does."""
     found, truth = 0, 0
-    for o in range(output.shape[3]):
-        if np.isnan(output[net, n, t, o]):
-            return False
-        if output[net, n, t, o] > output[net, n, t, found]:
-            found = o
-        if target[own, n, t, o] > target[own, n, t, truth]:
-            truth = o
-    return found == truth
+    most, largest = number_of(output, came, 0), number_of(target, asked, 0)
+    unknown = most != most
+    for i in range(1, count):
+        given, true = number_of(output, came + i, 0), number_of(target, asked + i, 0)
+        unknown = unknown or given != given
+        if given > most:
+            most, found = given, i
+        if true > largest:
+            largest, truth = true, i
+    return found == truth and not unknown
 
 
 def _count_right(output, target, scored, right, error, counts):
+    count, steps, size = output.shape[1], output.shape[2], output.shape[3]
+    given, true = numbers_of(output), numbers_of(target)
+    of_each = 1 if right == _CLASS else size
     for net in range(output.shape[0]):
-        own, rows = min(net, target.shape[0] - 1), min(net, scored.shape[0] - 1)
+        own, marks = min(net, target.shape[0] - 1), min(net, scored.shape[0] - 1)
         good, whole, places = 0, 0, 0
-        for n in range(output.shape[1]):
-            wrong = 0
-            for t in range(output.shape[2]):
-                if scored[rows, min(n, scored.shape[1] - 1), t]:
-                    places += 1
+        for n in range(count):
+            came, asked, some, found = (net * count + n) * steps * size, (own * count + n) * steps * size, 0, 0
+            marked = min(n, scored.shape[1] - 1)
+            for t in range(steps):
+                if scored[marks, marked, t]:
+                    some += 1
                     if right == _CLASS:
-                        one = 1 if _is_class(output, target, net, n, t, own) else 0
-                        good += one
-                        wrong += 1 - one
+                        found += 1 if _is_class(given, came, true, asked, size) else 0
                     else:
-                        for o in range(output.shape[3]):
-                            one = 1 if _is_right(output[net, n, t, o], target[own, n, t, o], right, error) else 0
-                            good += one
-                            wrong += 1 - one
-            whole += 1 if wrong == 0 else 0
+                        found += _count_numbers(given, came, true, asked, size, right, error)
+                came += size
+                asked += size
+            good, places = good + found, places + some
+            whole += 1 if found == some * of_each else 0
         counts[0, net], counts[1, net], counts[2, net] = good, whole, places
 
 
