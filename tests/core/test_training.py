@@ -18,6 +18,7 @@ from bptt.core.gradcheck import gradient_of, plain_loss
 from bptt.core.inits.constant import Constant
 from bptt.core.inits.initialisation import Initialisation
 from bptt.core.inits.normal import Normal
+from bptt.core.lane_block import single_lane
 from bptt.core.lanes import recorded_updates
 from bptt.core.layout import ACTIVATIONS
 from bptt.core.losses.squared_error import SquaredError
@@ -28,7 +29,7 @@ from bptt.core.optimizers.adam import Adam
 from bptt.core.optimizers.momentum import Momentum
 from bptt.core.optimizers.rprop import Rprop
 from bptt.core.optimizers.sgd import Sgd
-from bptt.core.parameters import list_parameters, to_flat, to_named
+from bptt.core.parameters import list_parameters, parameter_count, to_flat, to_named
 from bptt.core.random import Generator
 from bptt.core.run import TIMED, EarlyStop, Record, Run, seed_of
 from bptt.core.sequences import Floats, Generated, Page, Pool, Sequences
@@ -326,6 +327,7 @@ def test_decay_rate() -> None:
     assert np.isnan(slopes[3:]).all()
     assert np.isnan(decay_rate(np.array([[2.0]])))[0]
     assert np.isnan(decay_rate(np.array([[0.0, 2.0]])))[0]
+    assert decay_rate(np.array([[1, 2], [3, 4]])).tolist() == decay_rate(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
 
 
 def test_gradient_flow_of_a_linear_network_falls_by_its_weight_each_timestep() -> None:
@@ -367,6 +369,7 @@ def test_the_spectral_radius_is_the_largest_eigenvalue() -> None:
     triangular = np.triu(np.ones((1, 6, 6)))  # one eigenvalue, 1, with one eigenvector
     np.testing.assert_allclose(spectral_radii(triangular), 1.0, rtol=1e-12)
     assert spectral_radii(np.stack([np.eye(5), 0.0 * np.eye(5), np.eye(5, k=1)])).tolist() == [1.0, 0.0, 0.0]
+    assert spectral_radii(np.empty((0, 5, 5))).tolist() == []
 
 
 @pytest.mark.parametrize("name", components("models"))
@@ -745,3 +748,12 @@ def test_a_gradient_does_not_flow_into_the_carried_state() -> None:
     np.testing.assert_allclose(found.history["grad/norm"][1], np.linalg.norm(to_flat(blocks, gradient)), rtol=1e-10)
     through = np.linalg.norm(gradient_of(run, to_flat(blocks, held), joined))
     assert abs(through / found.history["grad/norm"][1] - 1.0) > 1e-4  # through both halves it would be another
+
+
+def test_a_lane_that_is_trained_no_more_reports_nothing_more() -> None:
+    run = make_run(updates=9)
+    count = parameter_count(list_parameters(run.model, run.task.inputs, run.task.outputs))
+    block = single_lane(run, run.task.training(), np.full(count, 0.1))
+    assert block.train(0, 3).gradient_norm[0] > 0
+    block.freeze(0)
+    assert not block.train(3, 5).numbers.any()

@@ -232,7 +232,7 @@ class LaneBlock:
 
     def train(self, since: int, update: int) -> LaneReport:
         """Train from update `since` (done already) to `update`, and report on each lane."""
-        self._report[:] = 0.0
+        self._report[:], self._left.numbers[:] = 0.0, 0.0
         done, trained, began = since, max(int(np.count_nonzero(self._live)), 1), time.thread_time()
         while done < update and self._live.any():
             page = self._page(done)

@@ -38,7 +38,7 @@ class LaneReport:
     numbers    (lanes, REPORT_ROWS), as `train_updates` left them
     saturated  (lanes, 2): how many activations are saturated, and of how many
     flow       (lanes, T), lag 0 first
-    state      (lanes, batch, …): as `Record.state`
+    state      (lanes, batch, …): as `Record.state`; with a carried state the next update begins with it
     seconds    (lanes,): the processor time of the updates, of lanes that share vectors the same share
     """
 

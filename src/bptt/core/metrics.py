@@ -49,7 +49,7 @@ def decay_rate(flow: Floats) -> Floats:
     """
     slopes = np.empty(len(flow))
     room = aligned_zeros(-(-flow.shape[1] // WIDTH) * WIDTH)
-    slope_of.compile(UNITS).entry_point(np.ascontiguousarray(flow), room, slopes)
+    slope_of.compile(UNITS).entry_point(np.ascontiguousarray(flow, np.float64), room, slopes)
     return slopes
 
 

@@ -117,7 +117,7 @@ def kernels_in(run: Run, modes: Iterable[str], planned: int) -> list[tuple[Kerne
 
 
 def general_kernels_in(run: Run, modes: Iterable[str]) -> list[tuple[Kernel, str]]:
-    """The kernels for all shapes, each with its mode, that training such runs calls in these modes."""
+    """The kernels for all shapes, each with its mode, that training such runs calls or may call in these modes."""
     components = [kernel for kernel in component_kernels(run) if kernel is not None]
     kernels = (product, *components, evaluate_chunks, train_updates, train_to_report)
     measured = [called for measurement in shipped_measurements() for called in measurement.kernels]

@@ -77,7 +77,6 @@ class Workspace:
         self.sizes = np.array([*self.net, *apart._replace(pushes=0)], np.int64)
         self.trial_sizes = np.array(lay_out_trial(self.net) if tries else self.net, np.int64)
         self.memory = as_mode(aligned_zeros(self.net.size * (2 if tries else 1), WIDTH), mode)
-        self.data = self.memory[: self.net.one * (1 if mode == LANES else WIDTH)]
         self.places = np.zeros((2, WIDTH), np.int64)
         check_memory(memory=self.memory)
         self._region(self.net.one, 1)[:] = 1.0

@@ -13,18 +13,25 @@ from numpy.typing import NDArray
 
 from bptt.core.annotations import InvalidValue
 from bptt.core.elementwise import add_up
-from bptt.core.records.right import Right, count_classes_right, count_close, count_rounded
+from bptt.core.records.right import (
+    Right,
+    count_class_sequences,
+    count_close,
+    count_right_classes,
+    count_rounded,
+    count_rounded_sequences,
+)
 from bptt.core.sequences import Floats, Sequences
 
 
 def score_bits(output: Floats, sequences: Sequences) -> Any:
     """The share of the scored output numbers that round to their targets, which are whole numbers."""
-    return _share_of_numbers(count_rounded(output, sequences), output)
+    return _share(count_rounded(output, sequences))
 
 
 def score_sequences(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which every scored output number rounds to its target."""
-    return count_rounded(output, sequences).sequences / sequences.count
+    return _share(count_rounded_sequences(output, sequences))
 
 
 def score_classes(output: Floats, sequences: Sequences) -> Any:
@@ -32,22 +39,22 @@ def score_classes(output: Floats, sequences: Sequences) -> Any:
 
     Of equal outputs, the first is the largest.
     """
-    found = count_classes_right(output, sequences)
-    return found.right / found.scored
+    return _share(count_right_classes(output, sequences))
 
 
 def score_class_sequences(output: Floats, sequences: Sequences) -> Any:
     """The share of the sequences in which at every scored timestep the largest output is the target's, as above."""
-    return count_classes_right(output, sequences).sequences / sequences.count
+    return _share(count_class_sequences(output, sequences))
 
 
 def score_close(output: Floats, sequences: Sequences, error: float) -> Any:
     """The share of the scored output numbers that are less than `error` away from their targets."""
-    return _share_of_numbers(count_close(output, sequences, error), output)
+    return _share(count_close(output, sequences, error))
 
 
-def _share_of_numbers(found: Right, output: Floats) -> Any:
-    return found.right / (found.scored * output.shape[-1])
+def _share(found: Right) -> Any:
+    """NaN of none."""
+    return np.divide(found.right, found.scored)
 
 
 #: The read-out that a task's usual loss expects; `conf/model/*.yaml` take it from here unless told otherwise.

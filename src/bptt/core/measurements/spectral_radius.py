@@ -260,7 +260,8 @@ def _make_room(size: int) -> Floats:
 def spectral_radii(matrices: Floats) -> Floats:
     """(N,): the largest |eigenvalue| of each matrix (N, n, n); NaN where it is not finite."""
     size = matrices.shape[1]
-    return _find_radii(np.ascontiguousarray(matrices).reshape(len(matrices), -1), 0, size, size)
+    flat = np.ascontiguousarray(matrices, np.float64).reshape(len(matrices), size * size)
+    return _find_radii(flat, 0, size, size)
 
 
 def _find_radii(flat: Floats, first: int, row: int, size: int) -> Floats:
@@ -277,7 +278,7 @@ def spectral_radius(model: Any, blocks: tuple[Parameter, ...], flat: Floats) -> 
     for Jordan's network V R: from state to output and back. NaN where that is not finite.
     """
     own, hidden, largest = {block.name: block for block in blocks}, model.hidden_size, np.zeros(len(flat))
-    flat = np.ascontiguousarray(flat)
+    flat = np.ascontiguousarray(flat, np.float64)
     for layer in range(model.layers):
         recurrent = own[f"cell.{layer}.recurrent"]
         if model.cell.feedback:

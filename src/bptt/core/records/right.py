@@ -1,9 +1,11 @@
 """How many outputs are right, of many networks in one compiled call.
 
 Outputs and targets are (N, T, outputs), or (N, outputs) where only the last timestep has a target. Only what is scored
-counts, and NaN is never right. Axes before N, of outputs, or of outputs and sequences alike, are those of the result.
+counts, and NaN is never right. Axes before N, of outputs or of sequences, are those of the result; where both have some
+or shapes differ otherwise, they are broadcast, and ValueError is raised where they can't be.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +19,9 @@ _ROUNDED, _CLOSE, _CLASS = range(3)  # what is right
 
 
 class Right(NamedTuple):
-    """How many are right, (…) each: numbers, or timesteps of classes; sequences in which all is; scored: timesteps."""
+    """How many are right of how many, (…) each: numbers, or timesteps of classes."""
 
     right: Any
-    sequences: Any
     scored: Any
 
 
@@ -29,33 +30,65 @@ def count_rounded(output: Floats, sequences: Sequences) -> Right:
     return _count(output, sequences, _ROUNDED)
 
 
+def count_rounded_sequences(output: Floats, sequences: Sequences) -> Right:
+    """Sequences of which every scored number does."""
+    return _count(output, sequences, _ROUNDED, whole=True)
+
+
 def count_close(output: Floats, sequences: Sequences, error: float) -> Right:
     """Output numbers that are less than `error` away from their targets."""
     return _count(output, sequences, _CLOSE, error)
 
 
-def count_classes_right(output: Floats, sequences: Sequences) -> Right:
+def count_right_classes(output: Floats, sequences: Sequences) -> Right:
     """Timesteps at which the largest output, the first of equal ones, stands where the one-hot target has its 1."""
     return _count(output, sequences, _CLASS)
 
 
-def _count(output: Floats, sequences: Sequences, right: int, error: float = 0.0) -> Right:
-    last, count, numbers = sequences.last_only, sequences.count, output.shape[-1]
-    networks, steps = output.shape[: -2 if last else -3], 1 if last else sequences.timesteps
-    at_once = 1  # timesteps: where all count, the numbers of a sequence are looked at in one go
-    if last or (right != _CLASS and sequences.full_scored.all()):
-        scored, at_once = np.ones((1, 1, 1), bool), steps
-    else:
-        scored = np.ascontiguousarray(sequences.full_scored).reshape(-1, count, steps)
-    shape = (-1, count, steps // at_once, at_once * numbers)
-    target = np.ascontiguousarray(sequences.y, np.float64).reshape(shape)
-    given = np.ascontiguousarray(output, np.float64).reshape(shape)
-    if len(target) not in (1, len(given)):
-        raise ValueError(f"outputs of shape {output.shape} for targets of shape {sequences.y.shape}")
-    counts = np.empty((3, len(given)), np.int64)
-    count_right.compile(UNITS).entry_point(given, target, scored, right, error, counts)
-    found, whole, places = (own.reshape(networks) if networks else own[0] for own in counts)
-    return Right(found, whole, places * at_once)
+def count_class_sequences(output: Floats, sequences: Sequences) -> Right:
+    """Sequences of which every scored timestep is right as above."""
+    return _count(output, sequences, _CLASS, whole=True)
+
+
+def _count(output: Floats, sequences: Sequences, right: int, error: float = 0.0, whole: bool = False) -> Right:
+    """whole: sequences are counted."""
+    axes = 2 if sequences.last_only else 3
+    given, target, scored = _fit(output, sequences, axes)
+    networks, (count, *_, numbers) = given.shape[:-axes], given.shape[-axes:]
+    size, steps = math.prod(networks), scored.shape[-1]
+    rows, flat = (count, steps), False
+    if right != _CLASS and scored.all():  # numbers that lie side by side are looked at in one go
+        flat = not whole or steps * numbers == 1
+        rows, numbers = ((1, 1), count * steps * numbers) if flat else ((count, 1), steps * numbers)
+        scored = np.ones((1, 1), np.bool_)
+    places = (
+        np.ascontiguousarray(array).reshape(size if array.ndim > axes else 1, *rows, numbers)
+        for array in (given, target)
+    )
+    marks = np.ascontiguousarray(scored).reshape(size if scored.ndim > 2 else 1, *scored.shape[-2:])
+    counts = np.empty((3, size), np.int64)
+    count_right.compile(UNITS).entry_point(*places, marks, right, error, counts)
+    found, sequences_right, marked = (own.reshape(networks) if networks else own[0] for own in counts)
+    if whole:
+        return Right(found if flat else sequences_right, count)
+    return Right(found, marked if right == _CLASS else marked * numbers)
+
+
+def _fit(output: Floats, sequences: Sequences, axes: int) -> tuple[Any, Any, Any]:
+    """Outputs, targets and what is scored, (…, N, T or 1); the last two have all axes of outputs, or N and T alone."""
+    given, target = np.asarray(output, np.float64), np.asarray(sequences.y, np.float64)
+    scored = np.ones((1, 1), np.bool_) if axes == 2 else np.asarray(sequences.full_scored, np.bool_)
+    networks = given.shape[:-axes]
+    fit = given.shape[-axes:] == target.shape[-axes:] and target.shape[:-axes] in ((), networks)
+    if axes == 3:
+        fit = fit and scored.shape[-2:] == given.shape[-3:-1] and scored.shape[:-2] in ((), networks)
+    if fit:
+        return given, target, scored
+    if axes == 2:
+        given, target = np.broadcast_arrays(given, target)
+        return given, target, scored
+    given, target, marks = np.broadcast_arrays(given, target, scored[..., None])
+    return given, target, marks[..., 0]
 
 
 @inline
@@ -102,6 +135,8 @@ def _count_right(output, target, scored, right, error, counts):
                     some += 1
                     if right == _CLASS:
                         found += 1 if _is_class(given, came, true, asked, size) else 0
+                    elif size == 1 and right == _ROUNDED:  # without what a loop costs
+                        found += 1 if np.rint(number_of(given, came, 0)) == number_of(true, asked, 0) else 0
                     else:
                         found += _count_numbers(given, came, true, asked, size, right, error)
                 came += size
@@ -113,7 +148,7 @@ def _count_right(output, target, scored, right, error, counts):
 
 _NUMBERS = types.Array(types.float64, 4, "C")
 #: count_right(outputs (networks, N, T, outputs), targets and scored of each or of all, what is right, error, counts
-#: (3, networks)): as of `Right`
+#: (3, networks)): numbers or timesteps that are right, sequences in which all are, scored timesteps
 count_right = Kernel(
     _count_right,
     {
