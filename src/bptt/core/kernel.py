@@ -8,7 +8,7 @@ a helper was edited. A kernel of another package is kept under a hash of that pa
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ class Kind:
     def __init__(self, name: str, signature: Callable[[Any], Any]) -> None:
         self.name = name
         self.signatures = {mode: signature(memory) for mode, memory in MODES.items()}
-        self.call = _caller(list(self.signatures.values()))
+        self.call = caller_of(self.signatures.values())
 
     def __call__(self, function: Callable[..., Any]) -> Kernel:
         return Kernel(function, self.signatures, self)
@@ -185,13 +185,16 @@ class HyperKind(Kind):
         return lambda function: Kernel(function, signatures, self, names)
 
 
-def _caller(signatures: list[Any]) -> Any:
+def caller_of(signatures: Iterable[Any]) -> Any:
+    """An intrinsic that calls the kernel at an address, with whichever of these signatures its arguments have."""
+    every = list(signatures)
+
     @intrinsic
     def call(typingctx, address, arguments):
         """Call the kernel at this address with a tuple of arguments."""
-        found = [s for s in signatures if s.args == tuple(arguments.types)]
+        found = [s for s in every if s.args == tuple(arguments.types)]
         if not found:
-            raise TypeError(f"a kernel that takes {signatures} was called with {arguments}")
+            raise TypeError(f"a kernel that takes {every} was called with {arguments}")
         signature = found[0]
 
         def codegen(context, builder, sig, args):

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bptt.core import metrics
-from bptt.core.compiler import call_at
-from bptt.core.kernel import ARRAYS, SIZES_ARRAY, VECTOR_ARRAY, Kernel
+from bptt.core.kernel import ARRAYS, SIZES_ARRAY, VECTOR_ARRAY, Kernel, caller_of
 from bptt.core.layout import output_element, read_net, state_at
 from bptt.core.sequences import Floats
 from bptt.core.simd import any_of, elements, inline, load, number_of, pointer_to, splat, store
@@ -26,6 +24,7 @@ from bptt.core.updates import (
     STEP_NORM,
     WEIGHTS_NORM,
     Stretch,
+    made_signature,
     train_updates,
     tuple_types,
 )
@@ -112,30 +111,9 @@ class LaneReport:
         return self.numbers[:, DIVERGED_LOSS]
 
 
-def _caller(signatures):
-    """An intrinsic that calls the kernel at an address, of whichever mode its arguments are."""
-
-    @intrinsic
-    def call(typingctx, address, arguments):
-        (signature,) = (found for found in signatures.values() if found.args == tuple(arguments.types))
-
-        def codegen(context, builder, sig, args):
-            return call_at(context, builder, args[0], signature, args[1])
-
-        return signature.return_type(address, arguments), codegen
-
-    return call
-
-
-def _made_signature(memory):
-    """Of a `shapes.training.ShapeKernel`; its first argument, a shape, is nothing when it is called, as None is."""
-    kinds = tuple_types(memory)
-    parts = kinds["Addresses"], kinds["Learning"], memory, kinds["Hyper"], kinds["Data"], kinds["Stretch"]
-    return types.int64(types.none, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)
-
-
-_call_updates = _caller(train_updates.signatures)
-_call_made = _caller({mode: _made_signature(memory) for mode, memory in ARRAYS.items()})
+_call_updates = caller_of(train_updates.signatures.values())
+# Its first argument, a shape, is nothing when it is called, as None is.
+_call_made = caller_of(made_signature(types.none, memory) for memory in ARRAYS.values())
 
 
 @inline

@@ -337,6 +337,13 @@ def tuple_types(memory):
     return {kind.__name__: types.BaseTuple.from_types(fields, kind) for kind, fields in kinds.items()}
 
 
+def made_signature(shape, memory):
+    """Of the kernel that is made for a shape, `bptt.core.shapes.training.ShapeKernel`."""
+    kinds = tuple_types(memory)
+    parts = kinds["Addresses"], kinds["Learning"], memory, kinds["Hyper"], kinds["Data"], kinds["Stretch"]
+    return types.int64(shape, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)
+
+
 def _signature(memory):
     given = tuple_types(memory)
     parts = [given[kind.__name__] for kind in (Learning, Hyper, Data, Stretch)]

@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from bptt.core.clips.none import no_clip
-from bptt.core.kernel import ARRAYS, SOLVER, VECTOR_ARRAY, Kernel
+from bptt.core.kernel import ARRAYS, SOLVER, Kernel
 from bptt.core.lanes import decays, is_noisy, loss_row
 from bptt.core.layout import Net
 from bptt.core.optimizers.recurrent_constraint import is_constrained
@@ -33,7 +33,7 @@ from bptt.core.simd import (
     vector,
     vectors_at,
 )
-from bptt.core.updates import carry_back, leave_untrained, start_from_end, take_step, tuple_types
+from bptt.core.updates import carry_back, leave_untrained, made_signature, start_from_end, take_step
 from bptt.core.workspace import pack
 
 _NET = types.NamedUniTuple(types.int64, len(Net._fields), Net)
@@ -194,9 +194,7 @@ class ShapeKernel(Kernel):
     """
 
     def __init__(self, shape: Shape) -> None:
-        memory, kinds = ARRAYS[shape.mode], tuple_types(ARRAYS[shape.mode])
-        parts = kinds["Addresses"], kinds["Learning"], memory, kinds["Hyper"], kinds["Data"], kinds["Stretch"]
-        super().__init__(_train_in_shape, {shape.mode: types.int64(shape, *parts, memory, VECTOR_ARRAY, VECTOR_ARRAY)})
+        super().__init__(_train_in_shape, {shape.mode: made_signature(shape, ARRAYS[shape.mode])})
         self.shape = shape
 
 
